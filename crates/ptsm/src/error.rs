@@ -1,0 +1,181 @@
+//! What can go wrong, where, and what to do about it.
+//!
+//! One error type for the whole library: a [kind](ErrorKind) that callers branch on, a place
+//! (file, tensor, column, field) and a sentence. The command's exit code comes from the kind, in
+//! [`ErrorKind::exit_code`] alone; the table in `docs/architecture.md` is tested against it.
+
+use std::fmt;
+use std::path::Path;
+
+/// Result of everything in this library that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// An error with its kind, its place and its cause.
+///
+/// Reads `PLACE: MESSAGE: CAUSE`, without a full stop. The message names what was wanted, what
+/// came, and the way out where there is one.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    place: Option<String>,
+    message: String,
+    cause: Option<Cause>,
+}
+
+/// The kinds of failure that a caller may want to tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A configuration field or an option has an impossible value.
+    InvalidConfig,
+    /// Data do not have the shape or the values that were asked for.
+    InvalidInput,
+    /// A file or folder could not be read or written.
+    Io,
+    /// A weights file is damaged or does not fit the configuration.
+    InvalidWeights,
+    /// A device, instruction set or backend is not there.
+    BackendUnavailable,
+    /// The user asked to stop; what was finished is kept.
+    Interrupted,
+    /// A defect of ours.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, for tables and tests.
+    pub const ALL: [ErrorKind; 7] = [
+        ErrorKind::InvalidConfig,
+        ErrorKind::InvalidInput,
+        ErrorKind::Io,
+        ErrorKind::InvalidWeights,
+        ErrorKind::BackendUnavailable,
+        ErrorKind::Interrupted,
+        ErrorKind::Internal,
+    ];
+
+    /// Exit code of the `ptsm` command for this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            ErrorKind::InvalidConfig | ErrorKind::InvalidInput => 2,
+            ErrorKind::Io => 3,
+            ErrorKind::InvalidWeights => 4,
+            ErrorKind::BackendUnavailable => 5,
+            ErrorKind::Interrupted => 130,
+            ErrorKind::Internal => 70,
+        }
+    }
+}
+
+impl Error {
+    /// An error of `kind` that says `message`; add the place with [`Error::at`].
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            place: None,
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    /// Bad configuration: `field` (as the user spells it) and what is wrong with it.
+    pub fn config(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidConfig, message).at(field)
+    }
+
+    /// Bad data.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// A file that could not be read or written.
+    pub fn io(path: &Path, message: impl Into<String>, cause: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, message)
+            .at(path.display().to_string())
+            .because(cause)
+    }
+
+    /// A weights file that is damaged or does not fit.
+    pub fn weights(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidWeights, message)
+    }
+
+    /// A defect of ours: an invariant that does not hold.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Adds where it happened; an outer place goes in front of an inner one.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        let outer = place.into();
+        self.place = Some(match self.place {
+            Some(inner) => format!("{outer}: {inner}"),
+            None => outer,
+        });
+        self
+    }
+
+    /// Adds the underlying error.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// What kind of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Where it happened: file, tensor, column, row or field.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(cause) = &self.cause {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause.as_ref() as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_reads_place_message_cause() {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "gone");
+        let error = Error::io(Path::new("a.csv"), "cannot be opened", missing).at("--data");
+        assert_eq!(error.to_string(), "--data: a.csv: cannot be opened: gone");
+        assert_eq!(error.kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn architecture_page_lists_every_kind_with_its_exit_code() {
+        let page = include_str!("../../../docs/architecture.md");
+        for kind in ErrorKind::ALL {
+            let row = format!("| `{kind:?}` | {} |", kind.exit_code());
+            assert!(
+                page.contains(&row),
+                "docs/architecture.md lacks the row {row}"
+            );
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! PatchTSMixer for time series.
+
+pub mod data;
+mod error;
+
+pub use error::{Error, ErrorKind, Result};
