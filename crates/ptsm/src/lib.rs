@@ -1,6 +1,19 @@
 //! PatchTSMixer for time series.
 
+mod atomic_file;
+mod config;
 pub mod data;
 mod error;
+mod head;
+mod model;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod train;
+mod weights;
 
+pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
 pub use error::{Error, ErrorKind, Result};
+pub use model::{
+    CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real, WEIGHTS_FILE,
+};
+pub use weights::{Init, Layout, Parameters, Store, Tensor};

@@ -1,0 +1,3 @@
+//! The task layers on top of the backbone.
+
+pub(crate) mod prediction;

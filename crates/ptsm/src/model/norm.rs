@@ -1,0 +1,224 @@
+//! Layer norm and batch norm over the last axis, D.
+//!
+//! Source: `PatchTSMixerNormLayer`, `PatchTSMixerBatchNorm`, transformers 5.23.0.
+
+use super::Pass;
+use super::real::Real;
+use crate::config::Norm;
+use crate::weights::{NormSlot, Parameters};
+
+/// Share of the batch in the running statistics, as PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
+/// What the gradient of a norm needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache<T> {
+    /// Input without mean and deviation, before the affine map, `[rows, D]`.
+    normalised: Vec<T>,
+    /// 1 / deviation: per row (layer norm) or per feature (batch norm).
+    inverse_deviation: Vec<T>,
+    /// Batch statistics, when they were used: mean, biased variance, rows.
+    batch: Option<BatchStatistics<T>>,
+}
+
+/// Statistics of one training batch, for the running ones.
+#[derive(Debug, Clone)]
+struct BatchStatistics<T> {
+    mean: Vec<T>,
+    variance: Vec<T>,
+    rows: usize,
+}
+
+impl NormSlot {
+    /// `x` `[rows, D]` gives the normalised and affinely mapped `[rows, D]`.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        parameters: &Parameters<T>,
+        eps: T,
+        x: &[T],
+        pass: &Pass,
+    ) -> (Vec<T>, Cache<T>) {
+        let cache = match self.kind {
+            Norm::Layer => layer_statistics(self.width, eps, x),
+            Norm::Batch if pass.train_norm => batch_statistics(self.width, eps, x),
+            Norm::Batch => self.running_statistics(parameters, eps, x),
+        };
+        let weight = &parameters.trained[self.weight.clone()];
+        let bias = &parameters.trained[self.bias.clone()];
+        let mut out = vec![T::ZERO; x.len()];
+        for (out, row) in out
+            .chunks_exact_mut(self.width)
+            .zip(cache.normalised.chunks_exact(self.width))
+        {
+            for d in 0..self.width {
+                out[d] = row[d] * weight[d] + bias[d];
+            }
+        }
+        (out, cache)
+    }
+
+    fn running_statistics<T: Real>(&self, parameters: &Parameters<T>, eps: T, x: &[T]) -> Cache<T> {
+        let mean = &parameters.buffers[self.running_mean.clone()];
+        let variance = &parameters.buffers[self.running_var.clone()];
+        let inverse_deviation: Vec<T> = variance
+            .iter()
+            .map(|&v| T::ONE / (v + eps).sqrt())
+            .collect();
+        let normalised = x
+            .chunks_exact(self.width)
+            .flat_map(|row| (0..self.width).map(|d| (row[d] - mean[d]) * inverse_deviation[d]))
+            .collect();
+        Cache {
+            normalised,
+            inverse_deviation,
+            batch: None,
+        }
+    }
+
+    /// Adds the gradients of weight and bias to `grads` and returns that of the input.
+    pub(crate) fn backward<T: Real>(
+        &self,
+        trained: &[T],
+        cache: &Cache<T>,
+        d_out: &[T],
+        grads: &mut [T],
+    ) -> Vec<T> {
+        let width = self.width;
+        let weight = &trained[self.weight.clone()];
+        let mut d_normalised = vec![T::ZERO; d_out.len()];
+        for (r, d_out) in d_out.chunks_exact(width).enumerate() {
+            for d in 0..width {
+                let i = r * width + d;
+                grads[self.weight.start + d] += d_out[d] * cache.normalised[i];
+                grads[self.bias.start + d] += d_out[d];
+                d_normalised[i] = d_out[d] * weight[d];
+            }
+        }
+        match (self.kind, &cache.batch) {
+            (Norm::Layer, _) => layer_backward(width, cache, d_normalised),
+            (Norm::Batch, Some(_)) => batch_backward(width, cache, d_normalised),
+            (Norm::Batch, None) => {
+                for row in d_normalised.chunks_exact_mut(width) {
+                    for d in 0..width {
+                        row[d] *= cache.inverse_deviation[d];
+                    }
+                }
+                d_normalised
+            }
+        }
+    }
+
+    /// Moves the running statistics towards those of the batch in `cache`; does nothing for layer
+    /// norm and in evaluation.
+    pub(crate) fn update_running<T: Real>(&self, parameters: &mut Parameters<T>, cache: &Cache<T>) {
+        let Some(batch) = &cache.batch else { return };
+        let share = T::from_f64(MOMENTUM);
+        let rest = T::from_f64(1.0 - MOMENTUM);
+        let rows = T::from_usize(batch.rows);
+        // Unbiased in the running variance, biased in the normalisation, as in PyTorch.
+        let unbiased = rows / (rows - T::ONE);
+        for d in 0..self.width {
+            let mean = &mut parameters.buffers[self.running_mean.start + d];
+            *mean = rest * *mean + share * batch.mean[d];
+            let variance = &mut parameters.buffers[self.running_var.start + d];
+            *variance = rest * *variance + share * batch.variance[d] * unbiased;
+        }
+        parameters.counters[self.num_batches_tracked.start] += 1;
+    }
+}
+
+/// Population mean and variance of every row, in two passes.
+fn layer_statistics<T: Real>(width: usize, eps: T, x: &[T]) -> Cache<T> {
+    let count = T::from_usize(width);
+    let mut normalised = Vec::with_capacity(x.len());
+    let mut inverse_deviation = Vec::with_capacity(x.len() / width);
+    for row in x.chunks_exact(width) {
+        let mean = row.iter().copied().sum::<T>() / count;
+        let variance = row.iter().map(|&x| (x - mean) * (x - mean)).sum::<T>() / count;
+        let inverse = T::ONE / (variance + eps).sqrt();
+        normalised.extend(row.iter().map(|&x| (x - mean) * inverse));
+        inverse_deviation.push(inverse);
+    }
+    Cache {
+        normalised,
+        inverse_deviation,
+        batch: None,
+    }
+}
+
+/// Population mean and variance of every column, in two passes.
+fn batch_statistics<T: Real>(width: usize, eps: T, x: &[T]) -> Cache<T> {
+    let rows = x.len() / width;
+    let count = T::from_usize(rows);
+    let mut mean = vec![T::ZERO; width];
+    for row in x.chunks_exact(width) {
+        for d in 0..width {
+            mean[d] += row[d];
+        }
+    }
+    mean.iter_mut().for_each(|m| *m = *m / count);
+    let mut variance = vec![T::ZERO; width];
+    for row in x.chunks_exact(width) {
+        for d in 0..width {
+            variance[d] += (row[d] - mean[d]) * (row[d] - mean[d]);
+        }
+    }
+    variance.iter_mut().for_each(|v| *v = *v / count);
+    let inverse_deviation: Vec<T> = variance
+        .iter()
+        .map(|&v| T::ONE / (v + eps).sqrt())
+        .collect();
+    let normalised = x
+        .chunks_exact(width)
+        .flat_map(|row| (0..width).map(|d| (row[d] - mean[d]) * inverse_deviation[d]))
+        .collect();
+    let batch = Some(BatchStatistics {
+        mean,
+        variance,
+        rows,
+    });
+    Cache {
+        normalised,
+        inverse_deviation,
+        batch,
+    }
+}
+
+/// `d_x = (d - mean(d) - z mean(d z)) / deviation` along each row.
+fn layer_backward<T: Real>(width: usize, cache: &Cache<T>, mut d: Vec<T>) -> Vec<T> {
+    let count = T::from_usize(width);
+    for (r, d) in d.chunks_exact_mut(width).enumerate() {
+        let z = &cache.normalised[r * width..][..width];
+        let mean = d.iter().copied().sum::<T>() / count;
+        let slope = d.iter().zip(z).map(|(&d, &z)| d * z).sum::<T>() / count;
+        for (d, &z) in d.iter_mut().zip(z) {
+            *d = (*d - mean - z * slope) * cache.inverse_deviation[r];
+        }
+    }
+    d
+}
+
+/// The same along each column.
+fn batch_backward<T: Real>(width: usize, cache: &Cache<T>, mut d: Vec<T>) -> Vec<T> {
+    let count = T::from_usize(d.len() / width);
+    let mut mean = vec![T::ZERO; width];
+    let mut slope = vec![T::ZERO; width];
+    for (row, z) in d
+        .chunks_exact(width)
+        .zip(cache.normalised.chunks_exact(width))
+    {
+        for i in 0..width {
+            mean[i] += row[i] / count;
+            slope[i] += row[i] * z[i] / count;
+        }
+    }
+    for (row, z) in d
+        .chunks_exact_mut(width)
+        .zip(cache.normalised.chunks_exact(width))
+    {
+        for i in 0..width {
+            row[i] = (row[i] - mean[i] - z[i] * slope[i]) * cache.inverse_deviation[i];
+        }
+    }
+    d
+}

@@ -1,0 +1,246 @@
+//! The two precisions of the definition, and the products that dominate its time.
+//!
+//! For `f64` every operation here is a plain loop: that is the oracle. For `f32` the loops that
+//! matter are replaced by kernels, each of which is tested against its own plain loop.
+
+use super::dropout::mix;
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+/// Rows and widths of one linear layer.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearDims {
+    /// Rows of the input and of the output.
+    pub rows: usize,
+    /// Numbers per input row.
+    pub inputs: usize,
+    /// Numbers per output row.
+    pub outputs: usize,
+}
+
+/// `f32` or `f64`.
+pub trait Real:
+    Copy
+    + Debug
+    + Display
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + 'static
+    + Sum
+    + Neg<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+{
+    /// The number 0.
+    const ZERO: Self;
+    /// The number 1.
+    const ONE: Self;
+
+    /// Rounds to this precision.
+    fn from_f64(x: f64) -> Self;
+    /// Widens, exactly.
+    fn to_f64(self) -> f64;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// Exponential.
+    fn exp(self) -> Self;
+    /// Absolute value.
+    fn abs(self) -> Self;
+    /// Error function.
+    fn erf(self) -> Self;
+
+    /// Nearest number to a count.
+    fn from_usize(x: usize) -> Self {
+        Self::from_f64(x as f64)
+    }
+
+    /// `out = x W^T + b`: `x` `[rows, inputs]`, `weight` `[outputs, inputs]`, `out` overwritten.
+    fn linear(dims: LinearDims, x: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
+        let LinearDims {
+            rows,
+            inputs,
+            outputs,
+        } = dims;
+        for r in 0..rows {
+            let x = &x[r * inputs..][..inputs];
+            for o in 0..outputs {
+                let weight = &weight[o * inputs..][..inputs];
+                let product: Self = x.iter().zip(weight).map(|(&x, &w)| x * w).sum();
+                out[r * outputs + o] = product + bias[o];
+            }
+        }
+    }
+
+    /// `d_x = d_out W`, overwritten.
+    fn linear_d_input(dims: LinearDims, d_out: &[Self], weight: &[Self], d_x: &mut [Self]) {
+        let LinearDims {
+            rows,
+            inputs,
+            outputs,
+        } = dims;
+        d_x.fill(Self::ZERO);
+        for r in 0..rows {
+            let d_x = &mut d_x[r * inputs..][..inputs];
+            for o in 0..outputs {
+                let d = d_out[r * outputs + o];
+                for (d_x, &w) in d_x.iter_mut().zip(&weight[o * inputs..][..inputs]) {
+                    *d_x += d * w;
+                }
+            }
+        }
+    }
+
+    /// `d_weight += d_out^T x` and `d_bias +=` the column sums of `d_out`.
+    fn linear_d_weight(
+        dims: LinearDims,
+        d_out: &[Self],
+        x: &[Self],
+        d_weight: &mut [Self],
+        d_bias: &mut [Self],
+    ) {
+        let LinearDims {
+            rows,
+            inputs,
+            outputs,
+        } = dims;
+        for r in 0..rows {
+            let x = &x[r * inputs..][..inputs];
+            for o in 0..outputs {
+                let d = d_out[r * outputs + o];
+                d_bias[o] += d;
+                for (d_weight, &x) in d_weight[o * inputs..][..inputs].iter_mut().zip(x) {
+                    *d_weight += d * x;
+                }
+            }
+        }
+    }
+
+    /// Exact GELU, `x Phi(x)`.
+    fn gelu(x: &[Self], out: &mut [Self]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x * normal_cdf(x);
+        }
+    }
+
+    /// `d_x = d_out (Phi(x) + x phi(x))`, overwritten.
+    fn gelu_backward(x: &[Self], d_out: &[Self], d_x: &mut [Self]) {
+        let density_at_0 = Self::from_f64(0.398_942_280_401_432_7);
+        let half = Self::from_f64(0.5);
+        for ((d_x, &d_out), &x) in d_x.iter_mut().zip(d_out).zip(x) {
+            let density = density_at_0 * (-(half * x * x)).exp();
+            *d_x = d_out * (normal_cdf(x) + x * density);
+        }
+    }
+
+    /// `out[c, r] = x[r, c]` for `x` `[rows, columns]`.
+    fn transpose(rows: usize, columns: usize, x: &[Self], out: &mut [Self]) {
+        for r in 0..rows {
+            for c in 0..columns {
+                out[c * rows + r] = x[r * columns + c];
+            }
+        }
+    }
+
+    /// Softmax of every row of `width`, in place.
+    fn softmax_rows(width: usize, x: &mut [Self]) {
+        for row in x.chunks_exact_mut(width) {
+            let max = row
+                .iter()
+                .fold(row[0], |max, &x| if x > max { x } else { max });
+            let mut sum = Self::ZERO;
+            for x in row.iter_mut() {
+                *x = (*x - max).exp();
+                sum += *x;
+            }
+            for x in row {
+                *x = *x / sum;
+            }
+        }
+    }
+
+    /// Drops elements by the draws `(key, counter + i)`: see [`Dropout`](super::Dropout).
+    fn dropout(key: u64, counter: u64, probability: f64, x: &mut [Self]) {
+        let scale = Self::from_f64(1.0 / (1.0 - probability));
+        let threshold = (probability * 4_294_967_296.0) as u64;
+        for (i, x) in x.iter_mut().enumerate() {
+            let draw = mix(key ^ (counter + i as u64)) >> 32;
+            *x = if draw < threshold {
+                Self::ZERO
+            } else {
+                *x * scale
+            };
+        }
+    }
+
+    /// Gradient of the softmax: `d_x = y (d_y - sum(y d_y))`, in place on `d_y`.
+    fn softmax_rows_backward(width: usize, y: &[Self], d_y: &mut [Self]) {
+        for (y, d_y) in y.chunks_exact(width).zip(d_y.chunks_exact_mut(width)) {
+            let mean: Self = y.iter().zip(d_y.iter()).map(|(&y, &d)| y * d).sum();
+            for (d, &y) in d_y.iter_mut().zip(y) {
+                *d = y * (*d - mean);
+            }
+        }
+    }
+}
+
+fn normal_cdf<T: Real>(x: T) -> T {
+    let half = T::from_f64(0.5);
+    half * (T::ONE + (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+    fn to_f64(self) -> f64 {
+        self
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+    fn exp(self) -> Self {
+        libm::exp(self)
+    }
+    fn abs(self) -> Self {
+        self.abs()
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+    fn exp(self) -> Self {
+        libm::expf(self)
+    }
+    fn abs(self) -> Self {
+        self.abs()
+    }
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+}

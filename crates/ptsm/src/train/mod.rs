@@ -1,0 +1,5 @@
+//! Training: loss, optimiser, schedule, loop, checkpoints.
+
+mod loss;
+
+pub use loss::{Loss, known_points, mse};

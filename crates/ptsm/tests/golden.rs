@@ -1,0 +1,152 @@
+//! The definition against the Hugging Face implementation, tensor by tensor.
+
+use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
+use ptsm::train::{known_points, mse};
+use ptsm::{Mode, Model, NamedTensor, Real};
+
+/// Heads that the definition has.
+const HEADS: [&str; 1] = ["forecast"];
+
+fn all_fixtures() -> Vec<Fixture> {
+    let roots = fixture_roots();
+    assert!(!roots.is_empty(), "tests/golden is part of the project");
+    if roots.len() == 1 {
+        eprintln!("skipped: the full fixtures are not here, the compact ones are checked");
+    }
+    let mut found = Vec::new();
+    for root in roots {
+        for head in HEADS {
+            found.extend(fixtures(&root, head).unwrap());
+        }
+    }
+    found.retain(|fixture| fixture.model().is_ok());
+    found
+}
+
+/// Everything that a fixture may hold: results, intermediates, gradients, updated buffers.
+fn run<T: Real>(fixture: &Fixture) -> Vec<NamedTensor<T>> {
+    let mut model: Model<T> = fixture.model().unwrap().cast();
+    let batch = fixture.batch::<T>().unwrap();
+    let train_norm = fixture.meta.mode == "train";
+    let mode = Mode {
+        train_norm,
+        dropout: None,
+        borrow_scale: true,
+    };
+    let forward = model.forward(&batch, mode).unwrap();
+    let channels = model.config().prediction_channels();
+    let loss = mse(
+        &forward.prediction,
+        &batch,
+        &channels,
+        known_points(&batch, &channels),
+    )
+    .unwrap();
+    let mut grads = vec![T::ZERO; model.layout().num_trained()];
+    let d_past = model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
+    let mut tensors = model.trace(&forward);
+    tensors.push(NamedTensor {
+        name: "out.loss".into(),
+        shape: vec![],
+        values: vec![loss.value],
+    });
+    tensors.extend(model.name_trained("grad.", &grads));
+    let shape = vec![batch.size, batch.context_length, batch.num_channels];
+    tensors.push(NamedTensor {
+        name: "grad_in.past_values".into(),
+        shape,
+        values: d_past,
+    });
+    if train_norm {
+        model.update_running(&forward);
+        tensors.extend(model.name_buffers("after."));
+    }
+    tensors
+}
+
+/// Compares `tensors` with the fixture and returns the complaints and how many were compared.
+fn compare<T: Real>(
+    fixture: &Fixture,
+    tensors: &[NamedTensor<T>],
+    allowed: impl Fn(&str, bool) -> f64,
+) -> (Vec<String>, usize) {
+    // A gradient that is zero in exact arithmetic (a key's bias) is measured by the largest one.
+    let gradients = tensors.iter().filter(|t| t.name.starts_with("grad."));
+    let largest = gradients
+        .filter_map(|t| fixture.reference(&t.name))
+        .flat_map(|(golden, _)| golden.values.iter())
+        .fold(0.0_f64, |max, x| max.max(x.abs()));
+    let (mut complaints, mut compared) = (Vec::new(), 0);
+    for tensor in tensors {
+        let Some((golden, is_f64)) = fixture.reference(&tensor.name) else {
+            continue;
+        };
+        compared += 1;
+        if golden.shape != tensor.shape {
+            let (got, wanted) = (&tensor.shape, &golden.shape);
+            complaints.push(format!("{}: shape {got:?}, wanted {wanted:?}", tensor.name));
+            continue;
+        }
+        let mut error = max_relative(&tensor.values, &golden.values);
+        if tensor.name.starts_with("grad.") {
+            let own = golden
+                .values
+                .iter()
+                .fold(0.0_f64, |max, x| max.max(x.abs()));
+            error *= own.max(f64::MIN_POSITIVE) / largest;
+        }
+        let allowed = allowed(&tensor.name, is_f64);
+        if error.is_nan() || error > allowed {
+            complaints.push(format!(
+                "{}: {error:.2e}, allowed {allowed:.2e}",
+                tensor.name
+            ));
+        }
+    }
+    (complaints, compared)
+}
+
+fn check<T: Real>(allowed: impl Fn(&Fixture, &str, bool) -> f64) {
+    let mut complaints = Vec::new();
+    let mut total = 0;
+    for fixture in all_fixtures() {
+        let tensors = run::<T>(&fixture);
+        let (found, compared) =
+            compare(&fixture, &tensors, |name, f64| allowed(&fixture, name, f64));
+        assert!(
+            compared >= 8,
+            "{}: only {compared} tensors were compared",
+            fixture.name
+        );
+        total += compared;
+        complaints.extend(
+            found
+                .into_iter()
+                .map(|text| format!("{}: {text}", fixture.name)),
+        );
+    }
+    assert!(
+        complaints.is_empty(),
+        "{} of {total}:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+    eprintln!("{total} tensors compared");
+}
+
+#[test]
+fn in_f64_the_definition_is_the_reference() {
+    check::<f64>(|fixture, name, is_f64| {
+        if is_f64 {
+            return tolerance::F64;
+        }
+        tolerance::STORED_F32_TIMES * fixture.f32_error(name) + tolerance::F32_FLOOR
+    });
+}
+
+#[test]
+fn in_f32_the_definition_is_as_close_as_the_reference_itself() {
+    check::<f32>(|fixture, name, _| {
+        tolerance::F32_TIMES * fixture.f32_error(name) + tolerance::F32_FLOOR
+    });
+}
