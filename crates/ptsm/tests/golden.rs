@@ -1,7 +1,8 @@
 //! The definition against the Hugging Face implementation, tensor by tensor.
 
+use ptsm::data::Batch;
 use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
-use ptsm::train::{known_points, mse};
+use ptsm::train::{AdamW, known_points, mse};
 use ptsm::{Mode, Model, NamedTensor, Real};
 
 /// Heads that the definition has.
@@ -149,4 +150,67 @@ fn in_f32_the_definition_is_as_close_as_the_reference_itself() {
     check::<f32>(|fixture, name, _| {
         tolerance::F32_TIMES * fixture.f32_error(name) + tolerance::F32_FLOOR
     });
+}
+
+/// Runs the fixture's optimiser steps and returns the losses and the final weights.
+fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
+    let settings = fixture.meta.adamw.as_ref().unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let mut model: Model<T> = fixture.model().unwrap().cast();
+    let betas = (number(&settings["betas"][0]), number(&settings["betas"][1]));
+    let (eps, decay) = (number(&settings["eps"]), number(&settings["weight_decay"]));
+    let mut adamw = AdamW::new(model.layout().num_trained(), betas, eps, decay);
+    let channels = model.config().prediction_channels();
+    let first = fixture.batch::<T>().unwrap();
+    let (past, future) = (
+        fixture.tensor("train.past_values").unwrap(),
+        fixture.tensor("train.future_values").unwrap(),
+    );
+    let cast = |values: &[f64]| values.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
+    let mut losses = Vec::new();
+    let per_step = |values: &[f64]| values.len() / past.shape[0];
+    for (past_values, future_values) in past
+        .values
+        .chunks_exact(per_step(&past.values))
+        .zip(future.values.chunks_exact(per_step(&future.values)))
+    {
+        let past_values = cast(past_values);
+        let batch = Batch { past_values, future_values: Some(cast(future_values)), ..first.clone() };
+        let mode = Mode { train_norm: true, ..Mode::default() };
+        let forward = model.forward(&batch, mode).unwrap();
+        let count = known_points(&batch, &channels);
+        let loss = mse(&forward.prediction, &batch, &channels, count).unwrap();
+        let mut grads = vec![T::ZERO; model.layout().num_trained()];
+        model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
+        adamw.update(number(&settings["lr"]), &mut model.parameters.trained, &grads);
+        losses.push(loss.value);
+    }
+    (losses, model)
+}
+
+fn check_steps<T: Real>(tolerances: impl Fn(bool) -> f64) {
+    let mut fixtures = all_fixtures();
+    fixtures.retain(|fixture| fixture.meta.adamw.is_some());
+    assert!(!fixtures.is_empty(), "no fixture has optimiser steps");
+    for fixture in fixtures {
+        let (losses, model) = run_steps::<T>(&fixture);
+        let (golden, is_f64) = fixture.reference("train.loss").unwrap();
+        let error = max_relative(&losses, &golden.values);
+        assert!(error < tolerances(is_f64), "{}: losses {error:.2e}", fixture.name);
+        for tensor in model.name_trained("train.param.", &model.parameters.trained) {
+            let (golden, is_f64) = fixture.reference(&tensor.name).unwrap();
+            let error = max_relative(&tensor.values, &golden.values);
+            assert!(error < tolerances(is_f64), "{}: {} {error:.2e}", fixture.name, tensor.name);
+        }
+    }
+}
+
+#[test]
+fn in_f64_the_optimiser_steps_are_those_of_the_reference() {
+    check_steps::<f64>(|is_f64| if is_f64 { tolerance::F64 } else { tolerance::F32_STEPS });
+}
+
+#[test]
+fn in_f32_the_optimiser_steps_follow_the_reference() {
+    check_steps::<f32>(|_| tolerance::F32_STEPS);
 }

@@ -1,0 +1,178 @@
+//! A training run's whole state in one file, so that a killed run can go on as if it had not been.
+//!
+//! The file is replaced atomically: a kill inside a save leaves the older state. Draws and the
+//! order of the windows follow from the seed, the step and the epoch, so no generator is stored.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::adamw::AdamW;
+use super::trainer::Epoch;
+use crate::atomic_file::write_atomically;
+use crate::weights::Parameters;
+use crate::{Error, Result};
+
+/// Name of the state in a model directory.
+pub const CHECKPOINT_FILE: &str = "checkpoints/last.safetensors";
+
+/// Everything that a run needs to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct State {
+    pub(crate) weights: Parameters<f32>,
+    pub(crate) adamw: AdamW<f32>,
+    pub(crate) best: Parameters<f32>,
+    pub(crate) progress: Progress,
+}
+
+/// The numbers of a state that are not weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Epoch in progress, from 0.
+    pub(crate) epoch: u32,
+    /// Next batch of this epoch.
+    pub(crate) batch: usize,
+    /// Squared error of this epoch so far, and the points behind it.
+    pub(crate) loss_sum: f64,
+    pub(crate) loss_points: usize,
+    /// Finished epochs.
+    pub(crate) history: Vec<Epoch>,
+    /// Best epoch so far, counted from 1 as in the history; 0 before the first.
+    pub(crate) best_epoch: u32,
+    pub(crate) best_loss: Option<f64>,
+    /// What must be equal for a resumed run to be the same run.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// What a run depends on; a resumed run must agree in all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fingerprint {
+    /// `config.json`.
+    pub(crate) config: String,
+    /// The training settings.
+    pub(crate) training: String,
+    /// SHA-256 of the prepared data and the windows over them.
+    pub(crate) data: String,
+    /// SHA-256 of the weights that the run started from.
+    pub(crate) start: String,
+}
+
+impl Fingerprint {
+    /// Says in which part another run differs.
+    pub(crate) fn check(&self, stored: &Fingerprint) -> Result<()> {
+        let parts = [
+            ("the model's configuration", &self.config, &stored.config),
+            ("the training settings", &self.training, &stored.training),
+            ("the data or their split", &self.data, &stored.data),
+            ("the initial weights", &self.start, &stored.start),
+        ];
+        for (what, now, then) in parts {
+            if now != then {
+                return Err(Error::config(
+                    "resume",
+                    format!("{what} changed since the checkpoint (use another output folder)"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Writes the state, atomically.
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let internal = |e| Error::internal("a checkpoint cannot be written").because(e);
+        let progress = serde_json::to_string(&(&self.progress, self.adamw.step))
+            .map_err(|e| Error::internal("a checkpoint cannot be written").because(e))?;
+        let floats = [
+            ("weights.trained", &self.weights.trained),
+            ("weights.buffers", &self.weights.buffers),
+            ("adamw.first_moment", &self.adamw.first_moment),
+            ("adamw.second_moment", &self.adamw.second_moment),
+            ("best.trained", &self.best.trained),
+            ("best.buffers", &self.best.buffers),
+        ];
+        let counters = [
+            ("weights.counters", &self.weights.counters),
+            ("best.counters", &self.best.counters),
+        ];
+        let mut raw: Vec<(&str, Dtype, usize, Vec<u8>)> = Vec::new();
+        for (name, values) in floats {
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            raw.push((name, Dtype::F32, values.len(), bytes));
+        }
+        for (name, values) in counters {
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            raw.push((name, Dtype::I64, values.len(), bytes));
+        }
+        let mut views = Vec::new();
+        for (name, dtype, len, bytes) in &raw {
+            views.push((*name, TensorView::new(*dtype, vec![*len], bytes).map_err(internal)?));
+        }
+        let metadata = HashMap::from([("progress".to_owned(), progress)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot be made", e))?;
+        }
+        write_atomically(path, |out| out.write_all(&bytes))
+    }
+
+    /// Reads a state into the shape of `self`, which holds the run's start.
+    pub(crate) fn load(&self, path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        self.parse(&bytes).map_err(|e| e.at(path.display().to_string()))
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Self> {
+        let damaged = |e| Error::weights("is not a sound checkpoint").because(e);
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
+        let Some(progress) = progress else {
+            return Err(Error::weights("is a safetensors file, but no checkpoint"));
+        };
+        let (progress, step): (Progress, u64) = serde_json::from_str(progress)
+            .map_err(|e| Error::weights("is a checkpoint of another version").because(e))?;
+        self.progress.fingerprint.check(&progress.fingerprint)?;
+        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let mut state = State { progress, ..self.clone() };
+        state.adamw.step = step;
+        let floats = [
+            ("weights.trained", &mut state.weights.trained),
+            ("weights.buffers", &mut state.weights.buffers),
+            ("adamw.first_moment", &mut state.adamw.first_moment),
+            ("adamw.second_moment", &mut state.adamw.second_moment),
+            ("best.trained", &mut state.best.trained),
+            ("best.buffers", &mut state.best.buffers),
+        ];
+        for (name, values) in floats {
+            let data = data_of::<4>(&file, name, Dtype::F32, values.len())?;
+            values.iter_mut().zip(data).for_each(|(x, &b)| *x = f32::from_le_bytes(b));
+        }
+        let counters = [
+            ("weights.counters", &mut state.weights.counters),
+            ("best.counters", &mut state.best.counters),
+        ];
+        for (name, values) in counters {
+            let data = data_of::<8>(&file, name, Dtype::I64, values.len())?;
+            values.iter_mut().zip(data).for_each(|(x, &b)| *x = i64::from_le_bytes(b));
+        }
+        Ok(state)
+    }
+}
+
+fn data_of<'a, const N: usize>(
+    file: &SafeTensors<'a>,
+    name: &str,
+    dtype: Dtype,
+    len: usize,
+) -> Result<&'a [[u8; N]]> {
+    let view = file.tensor(name).map_err(|e| Error::weights(format!("lacks {name}")).because(e))?;
+    let data = view.data().as_chunks::<N>().0;
+    if view.dtype() != dtype || data.len() != len {
+        let text = format!("{name} has {:?} {:?}, wanted {dtype:?} [{len}]", view.dtype(), view.shape());
+        return Err(Error::weights(text));
+    }
+    Ok(data)
+}

@@ -1,0 +1,359 @@
+//! The training loop: epochs, early stopping with the best weights restored, checkpoints.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::adamw::AdamW;
+use super::checkpoint::{CHECKPOINT_FILE, Fingerprint, Progress, State};
+use super::recipe::Training;
+use super::step::{gradient, score};
+use crate::data::WindowSet;
+use crate::model::{Dropout, Model};
+use crate::{Error, Result};
+
+/// The windows of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Windows that the gradient is taken from.
+    pub train: &'a WindowSet,
+    /// Windows that pick the epoch.
+    pub validation: &'a WindowSet,
+}
+
+/// One training run.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    /// Settings.
+    pub training: &'a Training,
+    /// Windows.
+    pub data: TrainData<'a>,
+    /// The model directory that checkpoints go to; `None` writes none.
+    pub dir: Option<PathBuf>,
+    /// Go on from the checkpoint in `dir`, if there is one.
+    pub resume: bool,
+}
+
+/// One finished epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Number, from 1.
+    pub epoch: u32,
+    /// Mean squared error over the training windows, with dropout, while the weights moved.
+    pub train_loss: f64,
+    /// Mean squared error over the validation windows after the epoch.
+    pub validation_mse: f64,
+    /// Mean absolute error over the validation windows after the epoch.
+    pub validation_mae: f64,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Seconds of training and validation, as far as this process did them.
+    pub seconds: f64,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Every finished epoch.
+    pub epochs: Vec<Epoch>,
+    /// The epoch whose weights were kept, counted from 1.
+    pub best_epoch: u32,
+    /// Its validation loss.
+    pub best_validation_mse: f64,
+    /// Optimiser steps done.
+    pub steps: u64,
+    /// `completed`, `early stopping` or `interrupted`.
+    pub stopped_by: String,
+}
+
+/// Result of a run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The model with the best weights.
+    pub model: Model,
+    /// What happened.
+    pub history: History,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A checkpoint was found and the run goes on from it.
+    Resumed {
+        /// Steps that were done already.
+        step: u64,
+        /// Steps of the whole run.
+        total_steps: u64,
+    },
+    /// A step is done.
+    Step {
+        /// Epoch in progress, from 1.
+        epoch: u32,
+        /// Steps done, of the whole run.
+        step: u64,
+        /// Steps of the whole run, without early stopping.
+        total_steps: u64,
+        /// Mean training loss of this epoch so far.
+        loss: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its numbers.
+        epoch: &'a Epoch,
+        /// Whether it is the best so far.
+        best: bool,
+        /// The best weights so far.
+        best_model: &'a Model,
+    },
+}
+
+/// Called after every step and epoch; `Break` stops the run and keeps what was done.
+pub type Observer<'o> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'o;
+
+impl Trainer<'_> {
+    /// Trains `model` and returns it with the best weights.
+    ///
+    /// The bits of the result depend on the settings, the data, the initial weights and the
+    /// instruction set, not on the number of threads, and not on whether the run was killed and
+    /// resumed in between.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible settings or a checkpoint of another run; `InvalidInput` if
+    /// there are no windows or the loss stops being finite; `Io` if a checkpoint cannot be written.
+    pub fn run(&self, mut model: Model, observe: &mut Observer<'_>) -> Result<Outcome> {
+        self.check()?;
+        let mut state = self.start(&model);
+        let total_steps = self.total_steps();
+        if let Some(path) = self.checkpoint_path()
+            && self.resume
+            && path.is_file()
+        {
+            state = state.load(&path)?;
+            let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
+        }
+        model.parameters = state.weights.clone();
+        let mut stopped_by = "completed";
+        while state.progress.epoch < self.training.epochs {
+            if self.patience_is_over(&state.progress) {
+                stopped_by = "early stopping";
+                break;
+            }
+            if self.epoch(&mut model, &mut state, observe)?.is_break() {
+                stopped_by = "interrupted";
+                break;
+            }
+        }
+        model.parameters = state.best.clone();
+        let history = History {
+            best_epoch: state.progress.best_epoch,
+            best_validation_mse: state.progress.best_loss.unwrap_or(f64::INFINITY),
+            steps: state.adamw.step,
+            stopped_by: stopped_by.into(),
+            epochs: state.progress.history,
+        };
+        Ok(Outcome { model, history })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.training.validate()?;
+        for (name, windows) in [("training", self.data.train), ("validation", self.data.validation)] {
+            if windows.is_empty() {
+                let shape = windows.shape();
+                return Err(Error::input(format!(
+                    "the {name} rows hold no window of context_length {} + prediction_length {} \
+                     (use shorter lengths or another split)",
+                    shape.context_length, shape.prediction_length
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, model: &Model) -> State {
+        let Training { beta1, beta2, eps, weight_decay, .. } = *self.training;
+        let len = model.layout().num_trained();
+        let fingerprint = Fingerprint {
+            config: model.config().to_json().unwrap_or_default(),
+            training: serde_json::to_string(self.training).unwrap_or_default(),
+            data: data_fingerprint(&self.data),
+            start: numbers_fingerprint(&[&model.parameters.trained, &model.parameters.buffers]),
+        };
+        State {
+            weights: model.parameters.clone(),
+            best: model.parameters.clone(),
+            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            progress: Progress { fingerprint, ..Progress::default() },
+        }
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        self.data.train.len().div_ceil(self.training.batch_size)
+    }
+
+    fn total_steps(&self) -> u64 {
+        self.steps_per_epoch() as u64 * u64::from(self.training.epochs)
+    }
+
+    fn checkpoint_path(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join(CHECKPOINT_FILE))
+    }
+
+    fn patience_is_over(&self, progress: &Progress) -> bool {
+        let waited = progress.epoch - progress.best_epoch;
+        self.training.patience.is_some_and(|patience| waited >= patience.max(1))
+    }
+
+    /// The rest of the epoch in progress, its validation and its checkpoint.
+    fn epoch(
+        &self,
+        model: &mut Model,
+        state: &mut State,
+        observe: &mut Observer<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let began = Instant::now();
+        let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
+        let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
+        while state.progress.batch < batches.len() {
+            self.step(model, state, batches[state.progress.batch])?;
+            let progress = &state.progress;
+            let event = Event::Step {
+                epoch: progress.epoch + 1,
+                step: state.adamw.step,
+                total_steps: self.total_steps(),
+                loss: progress.loss_sum / progress.loss_points.max(1) as f64,
+            };
+            let flow = observe(&event);
+            let every = self.training.checkpoint_steps;
+            let due = every > 0 && state.adamw.step.is_multiple_of(every);
+            if due || flow.is_break() {
+                self.save(state)?;
+            }
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        let epoch = self.finish_epoch(model, state, began.elapsed().as_secs_f64())?;
+        let best = state.progress.best_epoch == epoch.epoch;
+        self.save(state)?;
+        let mut best_model = model.clone();
+        best_model.parameters = state.best.clone();
+        Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
+    }
+
+    fn step(&self, model: &mut Model, state: &mut State, indices: &[usize]) -> Result<()> {
+        let step = state.adamw.step;
+        let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
+        let mut found = gradient(model, self.data.train, indices, dropout)?;
+        if !found.loss.is_finite() {
+            return Err(Error::input(format!(
+                "the training loss became {} in step {} (lower learning_rate, or set gradient_clip)",
+                found.loss,
+                step + 1
+            )));
+        }
+        if let Some(limit) = self.training.gradient_clip {
+            clip(&mut found.gradient, limit);
+        }
+        let rate = self.learning_rate(step);
+        state.adamw.update(rate, &mut model.parameters.trained, &found.gradient);
+        state.weights.clone_from(&model.parameters);
+        state.progress.batch += 1;
+        state.progress.loss_sum += found.loss * found.points as f64;
+        state.progress.loss_points += found.points;
+        Ok(())
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        let Training { schedule, warmup_steps, learning_rate, .. } = *self.training;
+        learning_rate * schedule.factor(step, self.total_steps(), warmup_steps)
+    }
+
+    fn finish_epoch(&self, model: &Model, state: &mut State, seconds: f64) -> Result<Epoch> {
+        let began = Instant::now();
+        let (validation_mse, validation_mae) = score(model, self.data.validation)?;
+        let progress = &mut state.progress;
+        let epoch = Epoch {
+            epoch: progress.epoch + 1,
+            train_loss: progress.loss_sum / progress.loss_points.max(1) as f64,
+            validation_mse,
+            validation_mae,
+            learning_rate: self.learning_rate(state.adamw.step.saturating_sub(1)),
+            seconds: seconds + began.elapsed().as_secs_f64(),
+        };
+        let better = progress
+            .best_loss
+            .is_none_or(|best| validation_mse < best - self.training.min_delta);
+        if better {
+            progress.best_loss = Some(validation_mse);
+            progress.best_epoch = epoch.epoch;
+            state.best.clone_from(&state.weights);
+        }
+        progress.history.push(epoch.clone());
+        progress.epoch += 1;
+        progress.batch = 0;
+        progress.loss_sum = 0.0;
+        progress.loss_points = 0;
+        Ok(epoch)
+    }
+
+    fn save(&self, state: &State) -> Result<()> {
+        match self.checkpoint_path() {
+            Some(path) => state.save(&path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in order.
+fn clip(gradient: &mut [f32], limit: f64) {
+    let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+    if norm > limit {
+        let share = (limit / norm) as f32;
+        gradient.iter_mut().for_each(|g| *g *= share);
+    }
+}
+
+/// The numbers below `len` in the order of one epoch (Fisher-Yates).
+fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Stream 0 draws the initial weights of the same seed.
+    random.set_stream(u64::from(epoch) + 1);
+    let mut order: Vec<usize> = (0..len).collect();
+    for i in (1..len).rev() {
+        order.swap(i, random.random_range(0..=i));
+    }
+    order
+}
+
+fn numbers_fingerprint(parts: &[&[f32]]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        for chunk in part.chunks(1024) {
+            let bytes: Vec<u8> = chunk.iter().flat_map(|x| x.to_le_bytes()).collect();
+            hash.update(&bytes);
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn data_fingerprint(data: &TrainData<'_>) -> String {
+    let mut text = String::new();
+    for windows in [data.train, data.validation] {
+        text += &format!("{:?}", windows.shape());
+        for segment in windows.segments() {
+            let mask = segment.series.observed_mask.as_deref().unwrap_or_default();
+            let numbers = numbers_fingerprint(&[&segment.series.values, mask]);
+            text += &format!(" {:?} {numbers}", segment.rows);
+        }
+    }
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;
