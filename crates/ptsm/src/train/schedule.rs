@@ -64,8 +64,8 @@ mod tests {
         assert!((at(29) - 1.0).abs() < 1e-12);
         assert!((at(99) - 4e-6).abs() < 1e-12);
         // torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=100), steps 10 and 60.
-        assert!((at(10) - 0.295_186_7).abs() < 1e-6, "{}", at(10));
-        assert!((at(60) - 0.588_819_8).abs() < 0.03, "{}", at(60));
+        assert!((at(10) - 0.295_163_948_464_100_8).abs() < 1e-12, "{}", at(10));
+        assert!((at(60) - 0.589_280_090_285_528_7).abs() < 1e-12, "{}", at(60));
     }
 
     #[test]
