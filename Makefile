@@ -1,0 +1,27 @@
+# `make check` is exactly what CI runs.
+.PHONY: check fmt clippy test test-portable doc deny lengths
+
+check: fmt lengths clippy test test-portable doc deny
+
+fmt:
+	cargo fmt --all -- --check
+
+clippy:
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+test:
+	cargo test --workspace --all-features --locked
+
+# The same tests without vector instructions: what a machine without AVX2 computes.
+test-portable:
+	PTSM_ISA=portable cargo test --workspace --all-features --locked
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --all-features --locked
+
+deny:
+	cargo deny --all-features check bans licenses sources
+
+# No source file over 600 lines, tests included.
+lengths:
+	@git ls-files '*.rs' '*.py' | xargs wc -l | awk '$$2 != "total" && $$1 > 600 { print "over 600 lines: " $$2 " (" $$1 ")"; bad = 1 } END { exit bad }'
