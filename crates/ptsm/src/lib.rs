@@ -1,7 +1,9 @@
 //! PatchTSMixer for time series.
 
 mod atomic_file;
+mod backend;
 mod config;
+mod cpu;
 pub mod data;
 mod error;
 mod head;
@@ -11,7 +13,9 @@ pub mod testing;
 pub mod train;
 mod weights;
 
+pub use backend::{Backend, Output, Session, open};
 pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
+pub use cpu::Cpu;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
     CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real, WEIGHTS_FILE,

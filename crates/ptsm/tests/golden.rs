@@ -175,14 +175,25 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
         .zip(future.values.chunks_exact(per_step(&future.values)))
     {
         let past_values = cast(past_values);
-        let batch = Batch { past_values, future_values: Some(cast(future_values)), ..first.clone() };
-        let mode = Mode { train_norm: true, ..Mode::default() };
+        let batch = Batch {
+            past_values,
+            future_values: Some(cast(future_values)),
+            ..first.clone()
+        };
+        let mode = Mode {
+            train_norm: true,
+            ..Mode::default()
+        };
         let forward = model.forward(&batch, mode).unwrap();
         let count = known_points(&batch, &channels);
         let loss = mse(&forward.prediction, &batch, &channels, count).unwrap();
         let mut grads = vec![T::ZERO; model.layout().num_trained()];
         model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
-        adamw.update(number(&settings["lr"]), &mut model.parameters.trained, &grads);
+        adamw.update(
+            number(&settings["lr"]),
+            &mut model.parameters.trained,
+            &grads,
+        );
         losses.push(loss.value);
     }
     (losses, model)
@@ -196,18 +207,33 @@ fn check_steps<T: Real>(tolerances: impl Fn(bool) -> f64) {
         let (losses, model) = run_steps::<T>(&fixture);
         let (golden, is_f64) = fixture.reference("train.loss").unwrap();
         let error = max_relative(&losses, &golden.values);
-        assert!(error < tolerances(is_f64), "{}: losses {error:.2e}", fixture.name);
+        assert!(
+            error < tolerances(is_f64),
+            "{}: losses {error:.2e}",
+            fixture.name
+        );
         for tensor in model.name_trained("train.param.", &model.parameters.trained) {
             let (golden, is_f64) = fixture.reference(&tensor.name).unwrap();
             let error = max_relative(&tensor.values, &golden.values);
-            assert!(error < tolerances(is_f64), "{}: {} {error:.2e}", fixture.name, tensor.name);
+            assert!(
+                error < tolerances(is_f64),
+                "{}: {} {error:.2e}",
+                fixture.name,
+                tensor.name
+            );
         }
     }
 }
 
 #[test]
 fn in_f64_the_optimiser_steps_are_those_of_the_reference() {
-    check_steps::<f64>(|is_f64| if is_f64 { tolerance::F64 } else { tolerance::F32_STEPS });
+    check_steps::<f64>(|is_f64| {
+        if is_f64 {
+            tolerance::F64
+        } else {
+            tolerance::F32_STEPS
+        }
+    });
 }
 
 #[test]

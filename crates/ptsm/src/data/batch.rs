@@ -21,3 +21,26 @@ pub struct Batch<T = f32> {
     /// `[B, H, C]`, 1 = known, 0 = missing; `None` = everything known.
     pub future_observed_mask: Option<Vec<T>>,
 }
+
+impl<T: Copy> Batch<T> {
+    /// The windows `range` as a batch of their own.
+    ///
+    /// # Panics
+    ///
+    /// If the range ends behind the batch.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        let cut = |values: &Vec<T>| {
+            let each = values.len() / self.size.max(1);
+            values[range.start * each..range.end * each].to_vec()
+        };
+        Self {
+            size: range.len(),
+            context_length: self.context_length,
+            num_channels: self.num_channels,
+            past_values: cut(&self.past_values),
+            observed_mask: self.observed_mask.as_ref().map(cut),
+            future_values: self.future_values.as_ref().map(cut),
+            future_observed_mask: self.future_observed_mask.as_ref().map(cut),
+        }
+    }
+}
