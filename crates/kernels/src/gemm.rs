@@ -1,0 +1,367 @@
+//! Matrix products of linear layers: forward, gradient of the input, gradient of the weight.
+//!
+//! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed
+//! into panels of two registers' width, zero-padded, and A read in place by strides. Every element
+//! of C is one chain of multiply-adds over k, in order, whatever the tile that it falls into: its
+//! bits depend neither on the number of rows in the call nor on its row's place.
+
+use std::cell::RefCell;
+
+use crate::isa::{Isa, Op};
+use crate::vector::Vector;
+
+/// Rows of a register tile.
+const TILE_ROWS: usize = 6;
+/// Registers side by side in a tile.
+const TILE_REGISTERS: usize = 2;
+/// Steps of k in one pass over C: a panel of so many steps stays in the first-level cache.
+const BLOCK: usize = 256;
+
+thread_local! {
+    /// Packed panels, kept between calls.
+    static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Rows and widths of a linear layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinearDims {
+    /// Rows of the input and of the output.
+    pub rows: usize,
+    /// Numbers per input row.
+    pub inputs: usize,
+    /// Numbers per output row.
+    pub outputs: usize,
+}
+
+impl LinearDims {
+    fn check(self, x: &[f32], weight: &[f32], out: &[f32]) {
+        assert_eq!(x.len(), self.rows * self.inputs, "linear: input");
+        assert_eq!(weight.len(), self.outputs * self.inputs, "linear: weight");
+        assert_eq!(out.len(), self.rows * self.outputs, "linear: output");
+    }
+}
+
+/// `out = x W^T + b`.
+///
+/// Shapes: `x` `[rows, inputs]`, `weight` `[outputs, inputs]`, `bias` `[outputs]`, `out`
+/// `[rows, outputs]`, overwritten; row-major.
+///
+/// # Panics
+///
+/// If a length does not fit: callers pass validated shapes.
+pub fn linear(
+    isa: Isa,
+    dims: LinearDims,
+    x: &[f32],
+    (weight, bias): (&[f32], &[f32]),
+    out: &mut [f32],
+) {
+    dims.check(x, weight, out);
+    assert_eq!(bias.len(), dims.outputs, "linear: bias");
+    for row in out.chunks_exact_mut(dims.outputs) {
+        row.copy_from_slice(bias);
+    }
+    let LinearDims { rows, inputs, outputs } = dims;
+    isa.run(Product {
+        size: [rows, outputs, inputs],
+        a: Strided { values: x, row: inputs, step: 1 },
+        b: Strided { values: weight, row: 1, step: inputs },
+        c: out,
+    });
+}
+
+/// `d_x = d_out W`, overwritten.
+///
+/// Shapes as in [`linear`].
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn linear_d_input(isa: Isa, dims: LinearDims, d_out: &[f32], weight: &[f32], d_x: &mut [f32]) {
+    dims.check(d_x, weight, d_out);
+    d_x.fill(0.0);
+    let LinearDims { rows, inputs, outputs } = dims;
+    isa.run(Product {
+        size: [rows, inputs, outputs],
+        a: Strided { values: d_out, row: outputs, step: 1 },
+        b: Strided { values: weight, row: inputs, step: 1 },
+        c: d_x,
+    });
+}
+
+/// `d_weight += d_out^T x` and `d_bias +=` the column sums of `d_out`.
+///
+/// Shapes as in [`linear`].
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn linear_d_weight(
+    isa: Isa,
+    dims: LinearDims,
+    d_out: &[f32],
+    x: &[f32],
+    (d_weight, d_bias): (&mut [f32], &mut [f32]),
+) {
+    dims.check(x, d_weight, d_out);
+    assert_eq!(d_bias.len(), dims.outputs, "linear: gradient of the bias");
+    let LinearDims { rows, inputs, outputs } = dims;
+    for row in d_out.chunks_exact(outputs) {
+        d_bias.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
+    }
+    isa.run(Product {
+        size: [outputs, inputs, rows],
+        a: Strided { values: d_out, row: 1, step: outputs },
+        b: Strided { values: x, row: inputs, step: 1 },
+        c: d_weight,
+    });
+}
+
+/// A matrix by strides: A has element `[m, k]` at `m * row + k * step`, B has `[k, n]` at
+/// `k * row + n * step`.
+#[derive(Clone, Copy)]
+struct Strided<'a> {
+    values: &'a [f32],
+    row: usize,
+    step: usize,
+}
+
+/// `C += A B` with `size` = `[m, n, k]` and C row-major.
+struct Product<'a> {
+    size: [usize; 3],
+    a: Strided<'a>,
+    b: Strided<'a>,
+    c: &'a mut [f32],
+}
+
+impl Op for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let [m, n, k] = self.size;
+        let width = TILE_REGISTERS * V::LANES;
+        PACKED.with_borrow_mut(|packed| {
+            for from in (0..k).step_by(BLOCK) {
+                let steps = BLOCK.min(k - from);
+                packed.resize(n.div_ceil(width) * width * steps, 0.0);
+                pack(self.b, (from, steps), (n, width), packed);
+                for (i, panel) in packed.chunks_exact(width * steps).enumerate() {
+                    let columns = (i * width, width.min(n - i * width));
+                    let mut row = 0;
+                    while row < m {
+                        let tile = Tile { row, from, steps, columns, n };
+                        row += tile.dispatch(v, m - row, self.a, panel, self.c);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Copies the steps `from..from + steps` of B into panels `[n / width][steps][width]`.
+#[inline(always)]
+fn pack(
+    b: Strided<'_>,
+    (from, steps): (usize, usize),
+    (n, width): (usize, usize),
+    packed: &mut [f32],
+) {
+    for (i, panel) in packed.chunks_exact_mut(width * steps).enumerate() {
+        let first = i * width;
+        let columns = width.min(n - first);
+        for (k, out) in panel.chunks_exact_mut(width).enumerate() {
+            let start = (from + k) * b.row + first * b.step;
+            if b.step == 1 {
+                out[..columns].copy_from_slice(&b.values[start..start + columns]);
+            } else {
+                for (j, out) in out[..columns].iter_mut().enumerate() {
+                    *out = b.values[start + j * b.step];
+                }
+            }
+            out[columns..].fill(0.0);
+        }
+    }
+}
+
+/// One tile of C: its first row, its columns (first, count), the steps of k, the width of C.
+#[derive(Clone, Copy)]
+struct Tile {
+    row: usize,
+    from: usize,
+    steps: usize,
+    columns: (usize, usize),
+    n: usize,
+}
+
+impl Tile {
+    /// Runs the tallest tile that fits into `left` rows and returns its height.
+    #[inline(always)]
+    fn dispatch<V: Vector>(
+        self,
+        v: V,
+        left: usize,
+        a: Strided<'_>,
+        panel: &[f32],
+        c: &mut [f32],
+    ) -> usize {
+        match left {
+            1 => self.run::<V, 1>(v, a, panel, c),
+            2 => self.run::<V, 2>(v, a, panel, c),
+            3 => self.run::<V, 3>(v, a, panel, c),
+            4 => self.run::<V, 4>(v, a, panel, c),
+            5 => self.run::<V, 5>(v, a, panel, c),
+            _ => self.run::<V, TILE_ROWS>(v, a, panel, c),
+        }
+    }
+
+    #[inline(always)]
+    fn run<V: Vector, const ROWS: usize>(
+        self,
+        v: V,
+        a: Strided<'_>,
+        panel: &[f32],
+        c: &mut [f32],
+    ) -> usize {
+        let lanes = V::LANES;
+        let (first, columns) = self.columns;
+        let mut sums = [[v.splat(0.0); TILE_REGISTERS]; ROWS];
+        for (i, sums) in sums.iter_mut().enumerate() {
+            let c = &c[(self.row + i) * self.n + first..][..columns];
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = v.load_part(c.get(j * lanes..).unwrap_or_default(), 0.0);
+            }
+        }
+        let start = self.row * a.row + self.from * a.step;
+        let last = start + (ROWS - 1) * a.row + (self.steps - 1) * a.step;
+        assert!(last < a.values.len() && panel.len() >= self.steps * TILE_REGISTERS * lanes);
+        for k in 0..self.steps {
+            let b: [V::F; TILE_REGISTERS] = std::array::from_fn(|j| {
+                let at = (k * TILE_REGISTERS + j) * lanes;
+                // SAFETY: `k < steps`, and the panel has `steps` rows of a tile's width (asserted).
+                v.load(unsafe { panel.get_unchecked(at..at + lanes) })
+            });
+            for (i, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: at most `last`, which is inside (asserted).
+                let a = v.splat(unsafe { *a.values.get_unchecked(start + i * a.row + k * a.step) });
+                for (sum, &b) in sums.iter_mut().zip(&b) {
+                    *sum = v.mul_add(a, b, *sum);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let c = &mut c[(self.row + i) * self.n + first..][..columns];
+            for (j, &sum) in sums.iter().enumerate() {
+                v.store_part(sum, c.get_mut(j * lanes..).unwrap_or_default());
+            }
+        }
+        ROWS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers};
+
+    /// Odd shapes, tails of every kind, and the shapes of real models.
+    const SHAPES: [[usize; 3]; 14] = [
+        [1, 1, 1],
+        [1, 5, 3],
+        [2, 7, 15],
+        [3, 16, 16],
+        [4, 17, 31],
+        [5, 8, 33],
+        [6, 64, 128],
+        [7, 300, 9],
+        [11, 13, 47],
+        [13, 3, 65],
+        [17, 257, 2],
+        [29, 31, 67],
+        [112, 64, 128],
+        [100, 512, 40],
+    ];
+
+    fn dims([rows, inputs, outputs]: [usize; 3]) -> LinearDims {
+        LinearDims { rows, inputs, outputs }
+    }
+
+    /// `C[m, n] = start[m, n] + sum_k f(m, k) g(k, n)` in f64.
+    fn reference(
+        [m, n, k]: [usize; 3],
+        start: impl Fn(usize, usize) -> f32,
+        f: impl Fn(usize, usize) -> f32,
+        g: impl Fn(usize, usize) -> f32,
+    ) -> Vec<f64> {
+        let mut c = Vec::new();
+        for i in 0..m {
+            for j in 0..n {
+                let product = |l| f64::from(f(i, l)) * f64::from(g(l, j));
+                c.push(f64::from(start(i, j)) + (0..k).map(product).sum::<f64>());
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn every_product_is_the_plain_one_on_every_set_and_shape() {
+        for isa in Isa::available() {
+            for shape in SHAPES {
+                let d = dims(shape);
+                let [rows, inputs, outputs] = shape;
+                let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
+                let (bias, d_out) = (numbers(3, outputs), numbers(4, rows * outputs));
+                let name = format!("{} {shape:?}", isa.name());
+
+                let mut out = vec![f32::NAN; rows * outputs];
+                linear(isa, d, &x, (&w, &bias), &mut out);
+                let wanted = reference(
+                    [rows, outputs, inputs],
+                    |_, o| bias[o],
+                    |r, i| x[r * inputs + i],
+                    |i, o| w[o * inputs + i],
+                );
+                assert_close(&out, &wanted, 3e-6, &name);
+
+                let mut d_x = vec![f32::NAN; rows * inputs];
+                linear_d_input(isa, d, &d_out, &w, &mut d_x);
+                let wanted = reference(
+                    [rows, inputs, outputs],
+                    |_, _| 0.0,
+                    |r, o| d_out[r * outputs + o],
+                    |o, i| w[o * inputs + i],
+                );
+                assert_close(&d_x, &wanted, 3e-6, &name);
+
+                let (mut d_w, mut d_b) = (w.clone(), bias.clone());
+                linear_d_weight(isa, d, &d_out, &x, (&mut d_w, &mut d_b));
+                let wanted = reference(
+                    [outputs, inputs, rows],
+                    |o, i| w[o * inputs + i],
+                    |o, r| d_out[r * outputs + o],
+                    |r, i| x[r * inputs + i],
+                );
+                assert_close(&d_w, &wanted, 3e-6, &name);
+                let wanted =
+                    reference([outputs, 1, rows], |o, _| bias[o], |o, r| d_out[r * outputs + o], |_, _| 1.0);
+                assert_close(&d_b, &wanted, 3e-6, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_alone_and_in_company() {
+        for isa in Isa::available() {
+            let d = dims([23, 37, 41]);
+            let (x, w, bias) = (numbers(1, 23 * 37), numbers(2, 41 * 37), numbers(3, 41));
+            let mut whole = vec![0.0; 23 * 41];
+            linear(isa, d, &x, (&w, &bias), &mut whole);
+            for row in 0..23 {
+                let mut alone = vec![0.0; 41];
+                let one = LinearDims { rows: 1, ..d };
+                linear(isa, one, &x[row * 37..][..37], (&w, &bias), &mut alone);
+                assert_eq!(alone, whole[row * 41..][..41], "{} row {row}", isa.name());
+            }
+        }
+    }
+}

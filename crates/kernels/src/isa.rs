@@ -1,0 +1,132 @@
+//! Instruction sets: found at run time, named once, passed down.
+//!
+//! A wider set than [`Isa::Portable`] holds a token that only detection can make, so that holding
+//! one proves that the instructions are there. A kernel is an [`Op`], written once over
+//! [`Vector`]; [`Isa::run`] is the single place that enters the code compiled for a set.
+
+use crate::vector::Vector;
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{avx2::Avx2, avx512::Avx512};
+use crate::vector::portable::Portable;
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isa {
+    /// What every machine of this architecture has; one number at a time in the source.
+    Portable,
+    /// 8 lanes of f32 and fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// 16 lanes of f32.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+/// A kernel: arguments as fields, the loop in [`Op::run`], generic over the vectors.
+pub(crate) trait Op {
+    /// What it returns.
+    type Output;
+    /// The loop. Implementations are `#[inline(always)]`, into the function that enables the
+    /// instructions.
+    fn run<V: Vector>(self, v: V) -> Self::Output;
+}
+
+impl Isa {
+    /// Every set of this machine, best first.
+    pub fn available() -> Vec<Isa> {
+        let mut found = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(Avx512::detect().map(Isa::Avx512));
+            found.extend(Avx2::detect().map(Isa::Avx2));
+        }
+        found.push(Isa::Portable);
+        found
+    }
+
+    /// The best set of this machine.
+    pub fn best() -> Isa {
+        Self::available()[0]
+    }
+
+    /// The name that `PTSM_ISA` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512",
+        }
+    }
+
+    /// The set of this name, if the machine has it; `None` for the name gives the best.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names what there is.
+    pub fn named(name: Option<&str>) -> Result<Isa, String> {
+        let available = Self::available();
+        let Some(name) = name else { return Ok(available[0]) };
+        available.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| {
+            let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+            format!("\"{name}\" is not there, this machine has {}", names.join(", "))
+        })
+    }
+
+    /// The set that the environment variable `PTSM_ISA` asks for, or the best. Read once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isa::named`].
+    pub fn from_env() -> Result<Isa, String> {
+        use std::sync::OnceLock;
+        static CHOICE: OnceLock<Result<Isa, String>> = OnceLock::new();
+        let choose = || {
+            let name = std::env::var("PTSM_ISA").ok().filter(|name| !name.is_empty());
+            Isa::named(name.as_deref()).map_err(|text| format!("PTSM_ISA: {text}"))
+        };
+        CHOICE.get_or_init(choose).clone()
+    }
+
+    /// Runs `op`, compiled for this set.
+    #[inline]
+    pub(crate) fn run<O: Op>(self, op: O) -> O::Output {
+        match self {
+            Isa::Portable => op.run(Portable),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(token) => {
+                #[target_feature(enable = "avx2", enable = "fma")]
+                fn with_avx2<O: Op>(token: Avx2, op: O) -> O::Output {
+                    op.run(token)
+                }
+                // SAFETY: `token` exists, so AVX2 and FMA were detected.
+                unsafe { with_avx2(token, op) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(token) => {
+                #[target_feature(enable = "avx512f", enable = "avx512dq", enable = "avx512bw")]
+                #[target_feature(enable = "avx512vl", enable = "avx2", enable = "fma")]
+                fn with_avx512<O: Op>(token: Avx512, op: O) -> O::Output {
+                    op.run(token)
+                }
+                // SAFETY: `token` exists, so all of these were detected.
+                unsafe { with_avx512(token, op) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_lowers_the_choice_and_never_raises_it() {
+        assert_eq!(Isa::named(None), Ok(Isa::best()));
+        assert_eq!(Isa::named(Some("portable")), Ok(Isa::Portable));
+        let text = Isa::named(Some("sse9")).unwrap_err();
+        assert!(text.contains("\"sse9\" is not there") && text.contains("portable"), "{text}");
+    }
+}
