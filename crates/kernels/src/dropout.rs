@@ -108,7 +108,8 @@ mod tests {
             let share = dropped as f32 / 200_000.0;
             assert!((share - probability).abs() < 0.005, "{probability}: {share}");
         }
-        let pattern = |key, from| (from..from + 256).map(|i| keeps(key, i, 0.5)).collect::<Vec<_>>();
+        let pattern =
+            |key, from| (from..from + 256).map(|i| keeps(key, i, 0.5)).collect::<Vec<_>>();
         assert_ne!(pattern(1, 0), pattern(2, 0));
         assert_ne!(pattern(1, 0), pattern(1, 1 << 32));
         assert_ne!(pattern(1, 0), pattern(1 << 32, 0));

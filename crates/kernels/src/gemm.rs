@@ -2,8 +2,8 @@
 //!
 //! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed
 //! into panels of two registers' width, zero-padded, and A read in place by strides. Every element
-//! of C is one chain of multiply-adds over k, in order, whatever the tile that it falls into: its
-//! bits depend neither on the number of rows in the call nor on its row's place.
+//! of C is summed over k in the same order, whatever the tile that it falls into: its bits depend
+//! neither on the number of rows in the call nor on its row's place.
 
 use std::cell::RefCell;
 
@@ -14,8 +14,9 @@ use crate::vector::Vector;
 const TILE_ROWS: usize = 6;
 /// Registers side by side in a tile.
 const TILE_REGISTERS: usize = 2;
-/// Steps of k in one pass over C: a panel of so many steps stays in the first-level cache.
-const BLOCK: usize = 256;
+/// Steps of k in one pass over C: a panel of so many steps stays in the first-level cache, and
+/// sums of sums keep the rounding of long products small.
+const BLOCK: usize = 128;
 
 thread_local! {
     /// Packed panels, kept between calls.
@@ -226,12 +227,6 @@ impl Tile {
         let lanes = V::LANES;
         let (first, columns) = self.columns;
         let mut sums = [[v.splat(0.0); TILE_REGISTERS]; ROWS];
-        for (i, sums) in sums.iter_mut().enumerate() {
-            let c = &c[(self.row + i) * self.n + first..][..columns];
-            for (j, sum) in sums.iter_mut().enumerate() {
-                *sum = v.load_part(c.get(j * lanes..).unwrap_or_default(), 0.0);
-            }
-        }
         let start = self.row * a.row + self.from * a.step;
         let last = start + (ROWS - 1) * a.row + (self.steps - 1) * a.step;
         assert!(last < a.values.len() && panel.len() >= self.steps * TILE_REGISTERS * lanes);
@@ -252,7 +247,9 @@ impl Tile {
         for (i, sums) in sums.iter().enumerate() {
             let c = &mut c[(self.row + i) * self.n + first..][..columns];
             for (j, &sum) in sums.iter().enumerate() {
-                v.store_part(sum, c.get_mut(j * lanes..).unwrap_or_default());
+                let c = c.get_mut(j * lanes..).unwrap_or_default();
+                let total = v.add(v.load_part(c, 0.0), sum);
+                v.store_part(total, c);
             }
         }
         ROWS
@@ -342,8 +339,12 @@ mod tests {
                     |r, i| x[r * inputs + i],
                 );
                 assert_close(&d_w, &wanted, 3e-6, &name);
-                let wanted =
-                    reference([outputs, 1, rows], |o, _| bias[o], |o, r| d_out[r * outputs + o], |_, _| 1.0);
+                let wanted = reference(
+                    [outputs, 1, rows],
+                    |o, _| bias[o],
+                    |o, r| d_out[r * outputs + o],
+                    |_, _| 1.0,
+                );
                 assert_close(&d_b, &wanted, 3e-6, &name);
             }
         }

@@ -5,9 +5,9 @@
 //! [`Vector`]; [`Isa::run`] is the single place that enters the code compiled for a set.
 
 use crate::vector::Vector;
+use crate::vector::portable::Portable;
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{avx2::Avx2, avx512::Avx512};
-use crate::vector::portable::Portable;
 
 /// An instruction set that this machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,9 @@ impl Isa {
     /// A sentence that names what there is.
     pub fn named(name: Option<&str>) -> Result<Isa, String> {
         let available = Self::available();
-        let Some(name) = name else { return Ok(available[0]) };
+        let Some(name) = name else {
+            return Ok(available[0]);
+        };
         available.iter().copied().find(|isa| isa.name() == name).ok_or_else(|| {
             let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
             format!("\"{name}\" is not there, this machine has {}", names.join(", "))

@@ -182,7 +182,8 @@ impl Op for AffineBackward<'_> {
         for (z, d) in self.z.chunks_exact(width).zip(self.d.chunks_exact_mut(width)) {
             for start in (0..width).step_by(V::LANES) {
                 let part = start..width.min(start + V::LANES);
-                let (z, slope) = (v.load_part(&z[part.clone()], 0.0), v.load_part(&d[part.clone()], 0.0));
+                let (z, slope) =
+                    (v.load_part(&z[part.clone()], 0.0), v.load_part(&d[part.clone()], 0.0));
                 let sum = v.load_part(&self.d_weight[part.clone()], 0.0);
                 v.store_part(v.mul_add(slope, z, sum), &mut self.d_weight[part.clone()]);
                 let sum = v.load_part(&self.d_bias[part.clone()], 0.0);
@@ -239,7 +240,8 @@ mod tests {
                 let name = format!("{} {width}", isa.name());
                 let (z, d) = (numbers(1, ROWS * width), numbers(2, ROWS * width));
                 let inverse = [0.5, 2.0, 1.0];
-                let got = with_canaries(&d, |d| normalise_rows_backward(isa, width, &z, &inverse, d));
+                let got =
+                    with_canaries(&d, |d| normalise_rows_backward(isa, width, &z, &inverse, d));
                 let mut wanted = Vec::new();
                 for r in 0..ROWS {
                     let row = |x: &[f32]| -> Vec<f64> {
@@ -247,8 +249,7 @@ mod tests {
                     };
                     let (z, d) = (row(&z), row(&d));
                     let mean = d.iter().sum::<f64>() / width as f64;
-                    let slope =
-                        z.iter().zip(&d).map(|(z, d)| z * d).sum::<f64>() / width as f64;
+                    let slope = z.iter().zip(&d).map(|(z, d)| z * d).sum::<f64>() / width as f64;
                     let scale = f64::from(inverse[r]);
                     wanted.extend(z.iter().zip(&d).map(|(z, d)| (d - mean - z * slope) * scale));
                 }
@@ -266,7 +267,13 @@ mod tests {
                 let out = with_canaries(&d, |out| affine_rows(isa, &z, &weight, &bias, out));
                 let (mut d_weight, mut d_bias) = (bias.clone(), weight.clone());
                 let slope = with_canaries(&d, |d| {
-                    affine_rows_backward(isa, &z, &weight, d, (&mut [0.0; 67][..width], &mut [0.0; 67][..width]));
+                    affine_rows_backward(
+                        isa,
+                        &z,
+                        &weight,
+                        d,
+                        (&mut [0.0; 67][..width], &mut [0.0; 67][..width]),
+                    );
                 });
                 let mut again = d.clone();
                 affine_rows_backward(isa, &z, &weight, &mut again, (&mut d_weight, &mut d_bias));

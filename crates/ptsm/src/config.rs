@@ -206,14 +206,9 @@ impl Task {
 
     /// The task of a Hugging Face class name.
     fn from_architecture(name: &str) -> Option<Self> {
-        [
-            Task::Forecasting,
-            Task::Pretraining,
-            Task::Classification,
-            Task::Regression,
-        ]
-        .into_iter()
-        .find(|task| task.architecture() == name)
+        [Task::Forecasting, Task::Pretraining, Task::Classification, Task::Regression]
+            .into_iter()
+            .find(|task| task.architecture() == name)
     }
 }
 
@@ -262,10 +257,7 @@ impl Config {
             }
         }
         // Both spellings of an aliased field can stand in one file; the model's own name wins.
-        for (alias, name) in [
-            ("hidden_size", "d_model"),
-            ("num_hidden_layers", "num_layers"),
-        ] {
+        for (alias, name) in [("hidden_size", "d_model"), ("num_hidden_layers", "num_layers")] {
             if fields.contains_key(name) {
                 fields.remove(alias);
             }
@@ -294,9 +286,7 @@ impl Config {
         let value = serde_json::to_value(self)
             .map_err(|e| Error::internal("the configuration cannot be written").because(e))?;
         let Value::Object(fields) = value else {
-            return Err(Error::internal(
-                "a configuration did not become a JSON object",
-            ));
+            return Err(Error::internal("a configuration did not become a JSON object"));
         };
         let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
         fields.push(("num_patches".into(), self.num_patches().into()));
@@ -326,11 +316,7 @@ impl Config {
 
     /// The norm that `norm_mlp` stands for.
     pub fn norm(&self) -> Norm {
-        if self.norm_mlp.to_lowercase().contains("batch") {
-            Norm::Batch
-        } else {
-            Norm::Layer
-        }
+        if self.norm_mlp.to_lowercase().contains("batch") { Norm::Batch } else { Norm::Layer }
     }
 
     /// The scaler that `scaling` stands for: `true` is the std scaler, whatever the reference's
@@ -338,12 +324,12 @@ impl Config {
     pub fn scaler(&self) -> Scaler {
         let number = |key: &str| self.extra.get(key).and_then(Value::as_f64);
         match &self.scaling {
-            Value::Bool(true) => Scaler::Std {
-                minimum_scale: number("minimum_scale").unwrap_or(1e-5),
-            },
-            Value::String(name) if name == "std" => Scaler::Std {
-                minimum_scale: number("minimum_scale").unwrap_or(1e-5),
-            },
+            Value::Bool(true) => {
+                Scaler::Std { minimum_scale: number("minimum_scale").unwrap_or(1e-5) }
+            }
+            Value::String(name) if name == "std" => {
+                Scaler::Std { minimum_scale: number("minimum_scale").unwrap_or(1e-5) }
+            }
             Value::String(name) if name == "mean" => Scaler::Mean {
                 minimum_scale: number("minimum_scale").unwrap_or(1e-10),
                 default_scale: number("default_scale"),
@@ -370,21 +356,16 @@ impl Config {
         if names.is_empty() {
             return Ok(Task::Forecasting);
         }
-        names
-            .iter()
-            .find_map(|name| Task::from_architecture(name))
-            .ok_or_else(|| {
-                let text = format!("is {names:?}, wanted one of PatchTSMixer's model classes");
-                Error::config("architectures", text)
-            })
+        names.iter().find_map(|name| Task::from_architecture(name)).ok_or_else(|| {
+            let text = format!("is {names:?}, wanted one of PatchTSMixer's model classes");
+            Error::config("architectures", text)
+        })
     }
 }
 
 /// Deserialises, naming the field in the error where serde knows only the value.
 fn serde_path(value: Value) -> Result<Config> {
-    let Value::Object(fields) = &value else {
-        unreachable!("the caller checked for an object")
-    };
+    let Value::Object(fields) = &value else { unreachable!("the caller checked for an object") };
     match serde_json::from_value::<Config>(value.clone()) {
         Ok(config) => Ok(config),
         Err(error) => {

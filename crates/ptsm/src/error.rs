@@ -72,12 +72,7 @@ impl ErrorKind {
 impl Error {
     /// An error of `kind` that says `message`; add the place with [`Error::at`].
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            place: None,
-            message: message.into(),
-            cause: None,
-        }
+        Self { kind, place: None, message: message.into(), cause: None }
     }
 
     /// Bad configuration: `field` (as the user spells it) and what is wrong with it.
@@ -92,9 +87,7 @@ impl Error {
 
     /// A file that could not be read or written.
     pub fn io(path: &Path, message: impl Into<String>, cause: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, message)
-            .at(path.display().to_string())
-            .because(cause)
+        Self::new(ErrorKind::Io, message).at(path.display().to_string()).because(cause)
     }
 
     /// A weights file that is damaged or does not fit.
@@ -172,10 +165,7 @@ mod tests {
         let page = include_str!("../../../docs/architecture.md");
         for kind in ErrorKind::ALL {
             let row = format!("| `{kind:?}` | {} |", kind.exit_code());
-            assert!(
-                page.contains(&row),
-                "docs/architecture.md lacks the row {row}"
-            );
+            assert!(page.contains(&row), "docs/architecture.md lacks the row {row}");
         }
     }
 }

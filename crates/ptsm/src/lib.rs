@@ -19,5 +19,6 @@ pub use cpu::Cpu;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
     CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real, WEIGHTS_FILE,
+    instruction_set,
 };
 pub use weights::{Init, Layout, Parameters, Store, Tensor};

@@ -92,11 +92,8 @@ pub fn fixtures(root: &Path, head: &str) -> Result<Vec<Fixture>> {
     let mut found = Vec::new();
     for dir in dirs {
         let text = read(&dir.join("meta.json"))?;
-        let value: Value = serde_json::from_slice(&text).map_err(|e| {
-            Error::input("is not JSON")
-                .at(dir.display().to_string())
-                .because(e)
-        })?;
+        let value: Value = serde_json::from_slice(&text)
+            .map_err(|e| Error::input("is not JSON").at(dir.display().to_string()).because(e))?;
         if value["head"] == head {
             found.push(Fixture::load(&dir)?);
         }
@@ -115,22 +112,11 @@ impl Fixture {
     ///
     /// `Io` or `InvalidInput` if it is incomplete or damaged.
     pub fn load(dir: &Path) -> Result<Self> {
-        let meta: Meta = serde_json::from_slice(&read(&dir.join("meta.json"))?).map_err(|e| {
-            Error::input("is no fixture")
-                .at(dir.display().to_string())
-                .because(e)
-        })?;
+        let meta: Meta = serde_json::from_slice(&read(&dir.join("meta.json"))?)
+            .map_err(|e| Error::input("is no fixture").at(dir.display().to_string()).because(e))?;
         let io = read_tensors(&dir.join("io.safetensors"))?;
-        let name = dir
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        Ok(Self {
-            name,
-            dir: dir.to_owned(),
-            meta,
-            io,
-        })
+        let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { name, dir: dir.to_owned(), meta, io })
     }
 
     /// The fixture's model.
@@ -144,11 +130,8 @@ impl Fixture {
         }
         let config = Config::from_file(&self.dir.join("config.json"))?;
         let recipe = read(&self.dir.join("weights_recipe.json"))?;
-        let recipe: Value = serde_json::from_slice(&recipe).map_err(|e| {
-            Error::input("is not JSON")
-                .at("weights_recipe.json")
-                .because(e)
-        })?;
+        let recipe: Value = serde_json::from_slice(&recipe)
+            .map_err(|e| Error::input("is not JSON").at("weights_recipe.json").because(e))?;
         let parameters = recipe_weights(&Layout::new(&config)?, &recipe["tensors"])?;
         Model::from_parameters(config, parameters)
     }
@@ -207,12 +190,7 @@ impl Fixture {
         let largest = outputs.fold(0.0_f64, |max, (_, &e)| max.max(e));
         // The input's gradient has been through everything, forward and backward.
         let backward = errors.get("grad.max").copied().unwrap_or_default();
-        largest
-            + if name.starts_with("grad_in.") {
-                2.0 * backward
-            } else {
-                0.0
-            }
+        largest + if name.starts_with("grad_in.") { 2.0 * backward } else { 0.0 }
     }
 }
 
@@ -230,11 +208,7 @@ pub fn max_relative<T: Real>(values: &[T], reference: &[f64]) -> f64 {
     let largest = reference.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
     let difference = values.iter().zip(reference).fold(0.0_f64, |max, (x, r)| {
         let difference = (x.to_f64() - r).abs();
-        if difference.is_nan() {
-            f64::INFINITY
-        } else {
-            max.max(difference)
-        }
+        if difference.is_nan() { f64::INFINITY } else { max.max(difference) }
     });
     difference / largest.max(f64::MIN_POSITIVE)
 }
@@ -247,11 +221,8 @@ pub fn max_relative<T: Real>(values: &[T], reference: &[f64]) -> f64 {
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Golden>> {
     let bytes = read(path)?;
     let place = path.display().to_string();
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-        Error::input("is not a sound safetensors file")
-            .at(&place)
-            .because(e)
-    })?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| Error::input("is not a sound safetensors file").at(&place).because(e))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let data = view.data();
@@ -265,23 +236,13 @@ pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Golden>> {
                 return Err(Error::input(text).at(&place));
             }
         };
-        tensors.insert(
-            name,
-            Golden {
-                shape: view.shape().to_vec(),
-                values,
-            },
-        );
+        tensors.insert(name, Golden { shape: view.shape().to_vec(), values });
     }
     Ok(tensors)
 }
 
 fn numbers<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    data.as_chunks::<N>()
-        .0
-        .iter()
-        .map(|&bytes| read(bytes))
-        .collect()
+    data.as_chunks::<N>().0.iter().map(|&bytes| read(bytes)).collect()
 }
 
 /// Weights by formula: element i of a tensor is `u * amp + offset`, `u` from SplitMix64.
@@ -295,23 +256,14 @@ fn recipe_weights(layout: &Layout, recipe: &Value) -> Result<Parameters<f32>> {
         let entry = &recipe[&tensor.name];
         let field = |name: &str| {
             entry[name].as_f64().ok_or_else(|| {
-                Error::input(format!("lacks {name}"))
-                    .at(&tensor.name)
-                    .at("weights_recipe.json")
+                Error::input(format!("lacks {name}")).at(&tensor.name).at("weights_recipe.json")
             })
         };
-        let (seed, amp, offset) = (
-            field("seed")? as u64,
-            field("amp")? as f32,
-            field("offset")?,
-        );
+        let (seed, amp, offset) = (field("seed")? as u64, field("amp")? as f32, field("offset")?);
         if tensor.store != Store::Trained {
             return Err(Error::input("can hold trained tensors only").at("weights_recipe.json"));
         }
-        for (i, value) in parameters.trained[tensor.range.clone()]
-            .iter_mut()
-            .enumerate()
-        {
+        for (i, value) in parameters.trained[tensor.range.clone()].iter_mut().enumerate() {
             *value = splitmix_uniform(seed, i as u64) * amp + offset as f32;
         }
     }

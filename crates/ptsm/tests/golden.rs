@@ -29,35 +29,18 @@ fn run<T: Real>(fixture: &Fixture) -> Vec<NamedTensor<T>> {
     let mut model: Model<T> = fixture.model().unwrap().cast();
     let batch = fixture.batch::<T>().unwrap();
     let train_norm = fixture.meta.mode == "train";
-    let mode = Mode {
-        train_norm,
-        dropout: None,
-        borrow_scale: true,
-    };
+    let mode = Mode { train_norm, dropout: None, borrow_scale: true };
     let forward = model.forward(&batch, mode).unwrap();
     let channels = model.config().prediction_channels();
-    let loss = mse(
-        &forward.prediction,
-        &batch,
-        &channels,
-        known_points(&batch, &channels),
-    )
-    .unwrap();
+    let loss =
+        mse(&forward.prediction, &batch, &channels, known_points(&batch, &channels)).unwrap();
     let mut grads = vec![T::ZERO; model.layout().num_trained()];
     let d_past = model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
     let mut tensors = model.trace(&forward);
-    tensors.push(NamedTensor {
-        name: "out.loss".into(),
-        shape: vec![],
-        values: vec![loss.value],
-    });
+    tensors.push(NamedTensor { name: "out.loss".into(), shape: vec![], values: vec![loss.value] });
     tensors.extend(model.name_trained("grad.", &grads));
     let shape = vec![batch.size, batch.context_length, batch.num_channels];
-    tensors.push(NamedTensor {
-        name: "grad_in.past_values".into(),
-        shape,
-        values: d_past,
-    });
+    tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values: d_past });
     if train_norm {
         model.update_running(&forward);
         tensors.extend(model.name_buffers("after."));
@@ -90,18 +73,12 @@ fn compare<T: Real>(
         }
         let mut error = max_relative(&tensor.values, &golden.values);
         if tensor.name.starts_with("grad.") {
-            let own = golden
-                .values
-                .iter()
-                .fold(0.0_f64, |max, x| max.max(x.abs()));
+            let own = golden.values.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
             error *= own.max(f64::MIN_POSITIVE) / largest;
         }
         let allowed = allowed(&tensor.name, is_f64);
         if error.is_nan() || error > allowed {
-            complaints.push(format!(
-                "{}: {error:.2e}, allowed {allowed:.2e}",
-                tensor.name
-            ));
+            complaints.push(format!("{}: {error:.2e}, allowed {allowed:.2e}", tensor.name));
         }
     }
     (complaints, compared)
@@ -114,24 +91,11 @@ fn check<T: Real>(allowed: impl Fn(&Fixture, &str, bool) -> f64) {
         let tensors = run::<T>(&fixture);
         let (found, compared) =
             compare(&fixture, &tensors, |name, f64| allowed(&fixture, name, f64));
-        assert!(
-            compared >= 8,
-            "{}: only {compared} tensors were compared",
-            fixture.name
-        );
+        assert!(compared >= 8, "{}: only {compared} tensors were compared", fixture.name);
         total += compared;
-        complaints.extend(
-            found
-                .into_iter()
-                .map(|text| format!("{}: {text}", fixture.name)),
-        );
+        complaints.extend(found.into_iter().map(|text| format!("{}: {text}", fixture.name)));
     }
-    assert!(
-        complaints.is_empty(),
-        "{} of {total}:\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
+    assert!(complaints.is_empty(), "{} of {total}:\n{}", complaints.len(), complaints.join("\n"));
     eprintln!("{total} tensors compared");
 }
 
@@ -175,25 +139,15 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
         .zip(future.values.chunks_exact(per_step(&future.values)))
     {
         let past_values = cast(past_values);
-        let batch = Batch {
-            past_values,
-            future_values: Some(cast(future_values)),
-            ..first.clone()
-        };
-        let mode = Mode {
-            train_norm: true,
-            ..Mode::default()
-        };
+        let batch =
+            Batch { past_values, future_values: Some(cast(future_values)), ..first.clone() };
+        let mode = Mode { train_norm: true, ..Mode::default() };
         let forward = model.forward(&batch, mode).unwrap();
         let count = known_points(&batch, &channels);
         let loss = mse(&forward.prediction, &batch, &channels, count).unwrap();
         let mut grads = vec![T::ZERO; model.layout().num_trained()];
         model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
-        adamw.update(
-            number(&settings["lr"]),
-            &mut model.parameters.trained,
-            &grads,
-        );
+        adamw.update(number(&settings["lr"]), &mut model.parameters.trained, &grads);
         losses.push(loss.value);
     }
     (losses, model)
@@ -207,33 +161,18 @@ fn check_steps<T: Real>(tolerances: impl Fn(bool) -> f64) {
         let (losses, model) = run_steps::<T>(&fixture);
         let (golden, is_f64) = fixture.reference("train.loss").unwrap();
         let error = max_relative(&losses, &golden.values);
-        assert!(
-            error < tolerances(is_f64),
-            "{}: losses {error:.2e}",
-            fixture.name
-        );
+        assert!(error < tolerances(is_f64), "{}: losses {error:.2e}", fixture.name);
         for tensor in model.name_trained("train.param.", &model.parameters.trained) {
             let (golden, is_f64) = fixture.reference(&tensor.name).unwrap();
             let error = max_relative(&tensor.values, &golden.values);
-            assert!(
-                error < tolerances(is_f64),
-                "{}: {} {error:.2e}",
-                fixture.name,
-                tensor.name
-            );
+            assert!(error < tolerances(is_f64), "{}: {} {error:.2e}", fixture.name, tensor.name);
         }
     }
 }
 
 #[test]
 fn in_f64_the_optimiser_steps_are_those_of_the_reference() {
-    check_steps::<f64>(|is_f64| {
-        if is_f64 {
-            tolerance::F64
-        } else {
-            tolerance::F32_STEPS
-        }
-    });
+    check_steps::<f64>(|is_f64| if is_f64 { tolerance::F64 } else { tolerance::F32_STEPS });
 }
 
 #[test]

@@ -19,24 +19,15 @@ fn config(choice: u32) -> Config {
         expansion_factor: 2,
         num_layers: 2,
         prediction_length: 3,
-        mode: if pick(0) {
-            "mix_channel"
-        } else {
-            "common_channel"
-        }
-        .into(),
+        mode: if pick(0) { "mix_channel" } else { "common_channel" }.into(),
         gated_attn: pick(1),
         norm_mlp: if pick(2) { "BatchNorm" } else { "LayerNorm" }.into(),
         self_attn: pick(3),
         self_attn_heads: 2,
         use_positional_encoding: pick(4),
         positional_encoding_type: if pick(5) { "random" } else { "sincos" }.into(),
-        scaling: [
-            Value::from("std"),
-            Value::from("mean"),
-            Value::Null,
-            Value::Bool(true),
-        ][(choice >> 6 & 3) as usize]
+        scaling: [Value::from("std"), Value::from("mean"), Value::Null, Value::Bool(true)]
+            [(choice >> 6 & 3) as usize]
             .clone(),
         prediction_channel_indices: pick(10).then(|| vec![0, 2]),
         ..Config::default()
@@ -63,22 +54,13 @@ fn batch(size: usize, seed: u64) -> Batch<f64> {
 }
 
 fn model(choice: u32) -> Model<f64> {
-    Model::new(config(choice), Init::PyTorch, u64::from(choice))
-        .unwrap()
-        .cast()
+    Model::new(config(choice), Init::PyTorch, u64::from(choice)).unwrap().cast()
 }
 
 fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
     let channels = model.config().prediction_channels();
     let forward = model.forward(batch, mode).unwrap();
-    mse(
-        &forward.prediction,
-        batch,
-        &channels,
-        known_points(batch, &channels),
-    )
-    .unwrap()
-    .value
+    mse(&forward.prediction, batch, &channels, known_points(batch, &channels)).unwrap().value
 }
 
 /// Central difference of `f` at `x`.
@@ -90,22 +72,12 @@ fn slope(x: f64, f: impl Fn(f64) -> f64) -> f64 {
 /// Gradients against finite differences at a few weights of every tensor and a few inputs.
 fn check_gradients(choice: u32, dropout: bool) {
     let (model, batch) = (model(choice), batch(3, u64::from(choice)));
-    let dropout = dropout.then_some(Dropout {
-        seed: 5,
-        step: 2,
-        first_sample: 0,
-    });
-    let mode = Mode {
-        train_norm: dropout.is_some(),
-        dropout,
-        borrow_scale: true,
-    };
+    let dropout = dropout.then_some(Dropout { seed: 5, step: 2, first_sample: 0 });
+    let mode = Mode { train_norm: dropout.is_some(), dropout, borrow_scale: true };
     let channels = model.config().prediction_channels();
     let forward = model.forward(&batch, mode).unwrap();
     let count = known_points(&batch, &channels);
-    let d = mse(&forward.prediction, &batch, &channels, count)
-        .unwrap()
-        .d_prediction;
+    let d = mse(&forward.prediction, &batch, &channels, count).unwrap().d_prediction;
     let mut grads = vec![0.0; model.layout().num_trained()];
     let d_past = model.backward(&batch, &forward, &d, &mut grads);
     let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
@@ -121,37 +93,25 @@ fn check_gradients(choice: u32, dropout: bool) {
                 loss(&moved, &batch, mode)
             });
             let error = (grads[i] - numeric).abs();
-            assert!(
-                error < 1e-6 * (1.0 + largest),
-                "{choice:#x} {} {error:.2e}",
-                tensor.name
-            );
+            assert!(error < 1e-6 * (1.0 + largest), "{choice:#x} {} {error:.2e}", tensor.name);
         }
     }
     let mask = batch.observed_mask.clone().unwrap();
-    for i in (0..batch.past_values.len())
-        .step_by(13)
-        .filter(|&i| mask[i] == 1.0)
-    {
+    for i in (0..batch.past_values.len()).step_by(13).filter(|&i| mask[i] == 1.0) {
         let numeric = slope(batch.past_values[i], |x| {
             let mut moved = batch.clone();
             moved.past_values[i] = x;
             loss(&model, &moved, mode)
         });
         let error = (d_past[i] - numeric).abs();
-        assert!(
-            error < 1e-5 * (1.0 + numeric.abs()),
-            "{choice:#x} past_values[{i}] {error:.2e}"
-        );
+        assert!(error < 1e-5 * (1.0 + numeric.abs()), "{choice:#x} past_values[{i}] {error:.2e}");
     }
 }
 
 #[test]
 fn gradients_are_derivatives() {
     // Each bit of `config` is 0 and 1 in some of these, in changing company.
-    for choice in [
-        0x000, 0x002, 0x7ff, 0x12b, 0x254, 0x3d8, 0x4a6, 0x577, 0x61d, 0x0c3,
-    ] {
+    for choice in [0x000, 0x002, 0x7ff, 0x12b, 0x254, 0x3d8, 0x4a6, 0x577, 0x61d, 0x0c3] {
         check_gradients(choice, false);
         check_gradients(choice, true);
     }
@@ -172,10 +132,7 @@ fn narrow(batch: &Batch<f64>) -> Batch<f32> {
 
 /// Reorders the channels of `[rows, 3]`.
 fn permute(values: &[f32], order: [usize; 3]) -> Vec<f32> {
-    values
-        .chunks_exact(3)
-        .flat_map(|row| order.map(|c| row[c]))
-        .collect()
+    values.chunks_exact(3).flat_map(|row| order.map(|c| row[c])).collect()
 }
 
 proptest! {

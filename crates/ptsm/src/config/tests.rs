@@ -15,12 +15,7 @@ fn an_empty_file_holds_the_defaults() {
 fn aliases_and_old_spellings_are_read() {
     let config = parse("\"hidden_size\": 12, \"num_hidden_layers\": 5, \"scaling\": true").unwrap();
     assert_eq!((config.d_model, config.num_layers), (12, 5));
-    assert_eq!(
-        config.scaler(),
-        Scaler::Std {
-            minimum_scale: 1e-5
-        }
-    );
+    assert_eq!(config.scaler(), Scaler::Std { minimum_scale: 1e-5 });
     let both = parse("\"hidden_size\": 12, \"d_model\": 6, \"post_init\": false").unwrap();
     assert_eq!(both.d_model, 6);
     assert!(both.extra.contains_key("post_init"));
@@ -38,13 +33,7 @@ fn unvalidated_strings_mean_what_the_reference_makes_of_them() {
     assert_eq!(config.scaler(), Scaler::None);
     let mean =
         parse("\"scaling\": \"mean\", \"default_scale\": 2, \"minimum_scale\": 0.5").unwrap();
-    assert_eq!(
-        mean.scaler(),
-        Scaler::Mean {
-            minimum_scale: 0.5,
-            default_scale: Some(2.0)
-        }
-    );
+    assert_eq!(mean.scaler(), Scaler::Mean { minimum_scale: 0.5, default_scale: Some(2.0) });
 }
 
 #[test]
@@ -61,40 +50,16 @@ fn writing_and_reading_is_the_identity() {
 #[test]
 fn every_bad_field_is_named() {
     let table = [
-        (
-            "\"patch_length\": 32",
-            "patch_length: 32 must be less than context_length 32",
-        ),
+        ("\"patch_length\": 32", "patch_length: 32 must be less than context_length 32"),
         ("\"patch_stride\": 0", "patch_stride: 0 must be from 1"),
         ("\"d_model\": \"wide\"", "d_model: has an impossible value"),
-        (
-            "\"self_attn\": true, \"self_attn_heads\": 3",
-            "self_attn_heads: 3 must divide d_model 8",
-        ),
-        (
-            "\"use_positional_encoding\": true, \"d_model\": 7",
-            "needs an even d_model, got 7",
-        ),
-        (
-            "\"dropout\": 1.0",
-            "dropout: 1 must be at least 0 and below 1",
-        ),
-        (
-            "\"prediction_channel_indices\": [4]",
-            "4 must be below num_input_channels 1",
-        ),
-        (
-            "\"num_input_channels\": 3, \"prediction_channel_indices\": [1, 1]",
-            "twice",
-        ),
-        (
-            "\"loss\": \"mae\"",
-            "loss: is \"mae\", wanted one of mse, nll",
-        ),
-        (
-            "\"context_length\": 16000000, \"patch_length\": 1, \"patch_stride\": 1",
-            "parameters",
-        ),
+        ("\"self_attn\": true, \"self_attn_heads\": 3", "self_attn_heads: 3 must divide d_model 8"),
+        ("\"use_positional_encoding\": true, \"d_model\": 7", "needs an even d_model, got 7"),
+        ("\"dropout\": 1.0", "dropout: 1 must be at least 0 and below 1"),
+        ("\"prediction_channel_indices\": [4]", "4 must be below num_input_channels 1"),
+        ("\"num_input_channels\": 3, \"prediction_channel_indices\": [1, 1]", "twice"),
+        ("\"loss\": \"mae\"", "loss: is \"mae\", wanted one of mse, nll"),
+        ("\"context_length\": 16000000, \"patch_length\": 1, \"patch_stride\": 1", "parameters"),
         ("\"norm_eps\": 0", "norm_eps: 0 must be above 0"),
         ("\"output_range\": [1, 0]", "output_range"),
     ];
@@ -108,10 +73,7 @@ fn every_bad_field_is_named() {
 #[test]
 fn another_model_type_is_refused() {
     let error = Config::from_json("{\"model_type\": \"patchtst\"}").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "model_type: is \"patchtst\", wanted \"patchtsmixer\""
-    );
+    assert_eq!(error.to_string(), "model_type: is \"patchtst\", wanted \"patchtsmixer\"");
     assert!(Config::from_json("{}").is_err());
     assert!(Config::from_json("[1]").is_err());
     assert!(Config::from_json("{\"model_type\": ").is_err());

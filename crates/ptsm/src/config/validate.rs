@@ -53,10 +53,7 @@ impl Config {
     }
 
     fn validate_blocks(&self) -> Result<()> {
-        let probabilities = [
-            ("dropout", self.dropout),
-            ("head_dropout", self.head_dropout),
-        ];
+        let probabilities = [("dropout", self.dropout), ("head_dropout", self.head_dropout)];
         for (field, value) in probabilities {
             if !(0.0..1.0).contains(&value) {
                 let text = format!("{value} must be at least 0 and below 1");
@@ -71,10 +68,7 @@ impl Config {
         }
         if self.self_attn && (self.self_attn_heads == 0 || self.d_model % self.self_attn_heads != 0)
         {
-            let text = format!(
-                "{} must divide d_model {}",
-                self.self_attn_heads, self.d_model
-            );
+            let text = format!("{} must divide d_model {}", self.self_attn_heads, self.d_model);
             return Err(Error::config("self_attn_heads", text));
         }
         if self.use_positional_encoding {
@@ -99,10 +93,7 @@ impl Config {
 
     fn validate_channels(&self) -> Result<()> {
         let lists = [
-            (
-                "prediction_channel_indices",
-                &self.prediction_channel_indices,
-            ),
+            ("prediction_channel_indices", &self.prediction_channel_indices),
             ("unmasked_channel_indices", &self.unmasked_channel_indices),
         ];
         for (field, indices) in lists {
@@ -121,10 +112,7 @@ impl Config {
             let mut sorted = indices.clone();
             sorted.sort_unstable();
             if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(Error::config(
-                    field,
-                    format!("{} stands in it twice", pair[0]),
-                ));
+                return Err(Error::config(field, format!("{} stands in it twice", pair[0])));
             }
         }
         Ok(())
@@ -143,11 +131,7 @@ impl Config {
         one_of("distribution_output", &self.distribution_output, &families)?;
         one_of("mask_type", &self.mask_type, &["random", "forecast"])?;
         if let Some(name) = &self.head_aggregation {
-            one_of(
-                "head_aggregation",
-                name,
-                &["max_pool", "avg_pool", "use_last"],
-            )?;
+            one_of("head_aggregation", name, &["max_pool", "avg_pool", "use_last"])?;
         }
         if !(0.0..1.0).contains(&self.random_mask_ratio) {
             let text = format!("{} must be at least 0 and below 1", self.random_mask_ratio);
@@ -168,13 +152,9 @@ impl Config {
 
     /// A hostile file may hold lengths that are fine one by one and absurd together.
     fn validate_size(&self) -> Result<()> {
-        let [n, d, e, c] = [
-            self.num_patches(),
-            self.d_model,
-            self.expansion_factor,
-            self.num_input_channels,
-        ]
-        .map(|x| x as u128);
+        let [n, d, e, c] =
+            [self.num_patches(), self.d_model, self.expansion_factor, self.num_input_channels]
+                .map(|x| x as u128);
         let layer = (2 * e + 1) * (n * n + d * d + c * c) + 4 * d * d;
         let head = n * d * self.prediction_length as u128;
         let total = self.num_layers as u128 * layer + head;

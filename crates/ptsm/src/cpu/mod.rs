@@ -24,9 +24,7 @@ impl Backend for Cpu {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
-        Ok(Box::new(CpuSession {
-            model: model.clone(),
-        }))
+        Ok(Box::new(CpuSession { model: model.clone() }))
     }
 }
 

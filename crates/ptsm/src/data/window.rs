@@ -84,11 +84,7 @@ impl WindowSet {
             total += room.saturating_sub(length).div_ceil(shape.step.max(1));
             before.push(total);
         }
-        Ok(Self {
-            segments,
-            shape,
-            before,
-        })
+        Ok(Self { segments, shape, before })
     }
 
     /// Number of windows.
@@ -137,16 +133,9 @@ impl WindowSet {
     ///
     /// If an index is not below [`WindowSet::len`].
     pub fn batch(&self, indices: &[usize]) -> Batch {
-        let WindowShape {
-            context_length,
-            prediction_length,
-            ..
-        } = self.shape;
+        let WindowShape { context_length, prediction_length, .. } = self.shape;
         let channels = self.num_channels();
-        let masked = self
-            .segments
-            .iter()
-            .any(|s| s.series.observed_mask.is_some());
+        let masked = self.segments.iter().any(|s| s.series.observed_mask.is_some());
         let mut batch = Batch {
             size: indices.len(),
             context_length,
@@ -160,9 +149,7 @@ impl WindowSet {
             let (series, start) = self.locate(index);
             let past = start * channels..(start + context_length) * channels;
             let future = past.end..past.end + prediction_length * channels;
-            batch
-                .past_values
-                .extend_from_slice(&series.values[past.clone()]);
+            batch.past_values.extend_from_slice(&series.values[past.clone()]);
             if let Some(values) = &mut batch.future_values {
                 values.extend_from_slice(&series.values[future.clone()]);
             }
@@ -188,29 +175,17 @@ mod tests {
     fn counting(rows: usize, masked: bool) -> Arc<PreparedSeries> {
         let values: Vec<f32> = (0..2 * rows).map(|i| i as f32).collect();
         let observed_mask = masked.then(|| vec![0.0; values.len()]);
-        Arc::new(PreparedSeries {
-            id: String::new(),
-            num_channels: 2,
-            values,
-            observed_mask,
-        })
+        Arc::new(PreparedSeries { id: String::new(), num_channels: 2, values, observed_mask })
     }
 
     fn shape(step: usize) -> WindowShape {
-        WindowShape {
-            context_length: 3,
-            prediction_length: 2,
-            step,
-        }
+        WindowShape { context_length: 3, prediction_length: 2, step }
     }
 
     #[test]
     fn a_segment_of_n_rows_has_n_minus_window_plus_one_windows() {
         for (rows, step, windows) in [(5, 1, 1), (4, 1, 0), (10, 1, 6), (10, 4, 2), (0, 1, 0)] {
-            let segment = Segment {
-                series: counting(10, false),
-                rows: 0..rows,
-            };
+            let segment = Segment { series: counting(10, false), rows: 0..rows };
             let set = WindowSet::new(vec![segment], shape(step)).unwrap();
             assert_eq!(set.len(), windows, "{rows} rows, step {step}");
         }
@@ -218,14 +193,8 @@ mod tests {
 
     #[test]
     fn windows_run_on_over_segments_and_masks_are_filled_in() {
-        let first = Segment {
-            series: counting(10, false),
-            rows: 4..10,
-        };
-        let second = Segment {
-            series: counting(6, true),
-            rows: 0..6,
-        };
+        let first = Segment { series: counting(10, false), rows: 4..10 };
+        let second = Segment { series: counting(6, true), rows: 0..6 };
         let set = WindowSet::new(vec![first, second], shape(1)).unwrap();
         assert_eq!(set.len(), 4);
         assert_eq!(set.locate(1).1, 5);
@@ -235,9 +204,6 @@ mod tests {
         assert_eq!(batch.past_values[6..8], [2.0, 3.0]);
         assert_eq!(batch.future_values.unwrap()[..2], [16.0, 17.0]);
         assert_eq!(batch.observed_mask.unwrap(), [[1.0; 6], [0.0; 6]].concat());
-        assert_eq!(
-            batch.future_observed_mask.unwrap(),
-            [[1.0; 4], [0.0; 4]].concat()
-        );
+        assert_eq!(batch.future_observed_mask.unwrap(), [[1.0; 4], [0.0; 4]].concat());
     }
 }

@@ -68,9 +68,7 @@ impl PredictionHead<'_> {
             d_scale[place] += d * cache.scaled[out];
             d_loc[place] += d;
         });
-        let mut d_x = self
-            .projection
-            .backward(trained, &cache.x, &d_projected, grads);
+        let mut d_x = self.projection.backward(trained, &cache.x, &d_projected, grads);
         pass.dropout(Place::HEAD, 0, self.head_dropout, &mut d_x);
         d_x
     }

@@ -24,11 +24,7 @@ impl Model<f32> {
         let layout =
             Layout::new(&config).map_err(|e| e.at(dir.join(CONFIG_FILE).display().to_string()))?;
         let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
-        Ok(Self {
-            config,
-            layout,
-            parameters,
-        })
+        Ok(Self { config, layout, parameters })
     }
 
     /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a
@@ -39,8 +35,7 @@ impl Model<f32> {
     /// `Io`, naming the file.
     pub fn save(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
-        self.parameters
-            .save(&dir.join(WEIGHTS_FILE), &self.layout)?;
+        self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout)?;
         let text = self.config.to_json()?;
         write_atomically(&dir.join(CONFIG_FILE), |out| out.write_all(text.as_bytes()))
     }

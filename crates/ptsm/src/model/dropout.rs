@@ -44,11 +44,7 @@ mod tests {
 
     #[test]
     fn a_batch_in_parts_draws_the_same() {
-        let dropout = |first_sample| Dropout {
-            seed: 5,
-            step: 9,
-            first_sample,
-        };
+        let dropout = |first_sample| Dropout { seed: 5, step: 9, first_sample };
         let mut whole = vec![1.0_f64; 4 * 100];
         dropout(0).apply(3, 0.4, 4, &mut whole);
         let mut part = vec![1.0_f64; 2 * 100];
@@ -59,12 +55,7 @@ mod tests {
     #[test]
     fn the_share_and_the_mean_are_kept() {
         let mut x = vec![1.0_f64; 100_000];
-        Dropout {
-            seed: 1,
-            step: 0,
-            first_sample: 0,
-        }
-        .apply(0, 0.7, 1, &mut x);
+        Dropout { seed: 1, step: 0, first_sample: 0 }.apply(0, 0.7, 1, &mut x);
         let dropped = x.iter().filter(|&&x| x == 0.0).count() as f64 / x.len() as f64;
         assert!((dropped - 0.7).abs() < 0.005, "{dropped}");
         let mean = x.iter().sum::<f64>() / x.len() as f64;
@@ -75,12 +66,7 @@ mod tests {
     fn steps_and_places_draw_differently() {
         let draw = |step, place| {
             let mut x = vec![1.0_f32; 64];
-            Dropout {
-                seed: 1,
-                step,
-                first_sample: 0,
-            }
-            .apply(place, 0.5, 1, &mut x);
+            Dropout { seed: 1, step, first_sample: 0 }.apply(place, 0.5, 1, &mut x);
             x
         };
         assert_ne!(draw(0, 0), draw(1, 0));

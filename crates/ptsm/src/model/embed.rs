@@ -22,8 +22,5 @@ pub(crate) fn sincos_positions(num_patches: usize, d_model: usize) -> Vec<f64> {
     let mean = table.iter().sum::<f64>() / count;
     let squares = table.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>();
     let deviation = (squares / (count - 1.0)).sqrt();
-    table
-        .iter()
-        .map(|x| (x - mean) / (10.0 * deviation))
-        .collect()
+    table.iter().map(|x| (x - mean) / (10.0 * deviation)).collect()
 }

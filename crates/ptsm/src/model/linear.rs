@@ -5,11 +5,7 @@ use crate::weights::LinearSlot;
 
 impl LinearSlot {
     fn dims(&self, rows: usize) -> LinearDims {
-        LinearDims {
-            rows,
-            inputs: self.inputs,
-            outputs: self.outputs,
-        }
+        LinearDims { rows, inputs: self.inputs, outputs: self.outputs }
     }
 
     /// `x` `[rows, inputs]` gives `[rows, outputs]`.
@@ -32,12 +28,7 @@ impl LinearSlot {
         self.backward_weight(x, d_out, grads);
         let rows = x.len() / self.inputs;
         let mut d_x = vec![T::ZERO; x.len()];
-        T::linear_d_input(
-            self.dims(rows),
-            d_out,
-            &trained[self.weight.clone()],
-            &mut d_x,
-        );
+        T::linear_d_input(self.dims(rows), d_out, &trained[self.weight.clone()], &mut d_x);
         d_x
     }
 

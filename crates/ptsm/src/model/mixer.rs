@@ -66,22 +66,12 @@ impl<'a> Layer<'a> {
             Axis::Features => (&self.slot.feature, None),
         };
         let place = Place::block(self.index, axis as u64);
-        Some(Block {
-            slot,
-            attention,
-            config: self.config,
-            axis,
-            place,
-        })
+        Some(Block { slot, attention, config: self.config, axis, place })
     }
 
     fn blocks(&self) -> (Option<Block<'a>>, Block<'a>, Block<'a>) {
-        let patch = self
-            .block(Axis::Patches)
-            .expect("every layer has a patch mixer");
-        let feature = self
-            .block(Axis::Features)
-            .expect("every layer has a feature mixer");
+        let patch = self.block(Axis::Patches).expect("every layer has a patch mixer");
+        let feature = self.block(Axis::Features).expect("every layer has a feature mixer");
         (self.block(Axis::Channels), patch, feature)
     }
 
@@ -103,14 +93,7 @@ impl<'a> Layer<'a> {
         let input = after_channel.as_deref().unwrap_or(x);
         let (after_patch, patch) = patch_block.forward(parameters, input, pass);
         let (after_feature, feature) = feature_block.forward(parameters, &after_patch, pass);
-        LayerCache {
-            after_channel,
-            after_patch,
-            after_feature,
-            channel,
-            patch,
-            feature,
-        }
+        LayerCache { after_channel, after_patch, after_feature, channel, patch, feature }
     }
 
     /// Adds the gradients of the layer to `grads` and returns that of its input.
@@ -136,16 +119,8 @@ impl<'a> Layer<'a> {
         parameters: &mut Parameters<T>,
         cache: &LayerCache<T>,
     ) {
-        let slots = [
-            self.slot.channel.as_ref(),
-            Some(&self.slot.patch),
-            Some(&self.slot.feature),
-        ];
-        let caches = [
-            cache.channel.as_ref(),
-            Some(&cache.patch),
-            Some(&cache.feature),
-        ];
+        let slots = [self.slot.channel.as_ref(), Some(&self.slot.patch), Some(&self.slot.feature)];
+        let caches = [cache.channel.as_ref(), Some(&cache.patch), Some(&cache.feature)];
         for (slot, cache) in slots.into_iter().zip(caches) {
             let (Some(slot), Some(cache)) = (slot, cache) else {
                 continue;
@@ -237,15 +212,7 @@ impl Block<'_> {
             attention = Some((attention_cache, norm_cache));
         }
         add(&mut out, x);
-        (
-            out,
-            BlockCache {
-                norm,
-                mlp,
-                gate,
-                attention,
-            },
-        )
+        (out, BlockCache { norm, mlp, gate, attention })
     }
 
     /// Adds the gradients of the block to `grads` and returns that of its input.
@@ -288,10 +255,7 @@ impl Block<'_> {
 /// Transposes every `[rows, columns]` matrix of `x`.
 fn transpose_each<T: Real>(rows: usize, columns: usize, x: &[T]) -> Vec<T> {
     let mut out = vec![T::ZERO; x.len()];
-    for (x, out) in x
-        .chunks_exact(rows * columns)
-        .zip(out.chunks_exact_mut(rows * columns))
-    {
+    for (x, out) in x.chunks_exact(rows * columns).zip(out.chunks_exact_mut(rows * columns)) {
         T::transpose(rows, columns, x, out);
     }
     out

@@ -38,7 +38,7 @@ pub use dropout::Dropout;
 pub(crate) use embed::sincos_positions;
 use mixer::{Layer, LayerCache};
 use patchify::Cut;
-pub use real::{LinearDims, Real};
+pub use real::{LinearDims, Real, instruction_set};
 use scaler::{Scaled, Shape};
 pub use trace::NamedTensor;
 
@@ -118,11 +118,7 @@ impl Model<f32> {
     pub fn new(config: Config, init: Init, seed: u64) -> Result<Self> {
         let layout = Layout::new(&config)?;
         let parameters = Parameters::init(&config, &layout, init, seed);
-        Ok(Self {
-            config,
-            layout,
-            parameters,
-        })
+        Ok(Self { config, layout, parameters })
     }
 }
 
@@ -135,21 +131,13 @@ impl<T: Real> Model<T> {
     /// the configuration asks for.
     pub fn from_parameters(config: Config, parameters: Parameters<T>) -> Result<Self> {
         let layout = Layout::new(&config)?;
-        let got = [
-            parameters.trained.len(),
-            parameters.buffers.len(),
-            parameters.counters.len(),
-        ];
+        let got = [parameters.trained.len(), parameters.buffers.len(), parameters.counters.len()];
         let wanted = [Store::Trained, Store::Buffer, Store::Counter].map(|store| layout.len(store));
         if got != wanted {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
         }
-        Ok(Self {
-            config,
-            layout,
-            parameters,
-        })
+        Ok(Self { config, layout, parameters })
     }
 
     /// The configuration.
@@ -182,32 +170,14 @@ impl<T: Real> Model<T> {
     /// number that is not finite.
     pub fn forward(&self, batch: &Batch<T>, mode: Mode) -> Result<Forward<T>> {
         self.check(batch, mode)?;
-        let Mode {
-            train_norm,
-            dropout,
-            borrow_scale,
-        } = mode;
-        let pass = Pass {
-            batch: batch.size,
-            train_norm,
-            dropout,
-            borrow_scale,
-        };
+        let Mode { train_norm, dropout, borrow_scale } = mode;
+        let pass = Pass { batch: batch.size, train_norm, dropout, borrow_scale };
         let mask = batch.observed_mask.as_deref();
         let shape = self.shape(batch.size);
-        let scaled = scaler::forward(
-            self.config.scaler(),
-            shape,
-            &batch.past_values,
-            mask,
-            borrow_scale,
-        );
+        let scaled =
+            scaler::forward(self.config.scaler(), shape, &batch.past_values, mask, borrow_scale);
         let patches = patchify::forward(shape, self.cut(), &scaled.values);
-        let embedding = self
-            .layout
-            .backbone
-            .patcher
-            .forward(&self.parameters.trained, &patches);
+        let embedding = self.layout.backbone.patcher.forward(&self.parameters.trained, &patches);
         let embedding_with_positions = self.add_positions(&embedding);
         let mut layers: Vec<LayerCache<T>> = Vec::with_capacity(self.config.num_layers);
         for layer in self.layers() {
@@ -218,14 +188,8 @@ impl<T: Real> Model<T> {
             let cache = layer.forward(&self.parameters, input, &pass);
             layers.push(cache);
         }
-        let hidden = &layers
-            .last()
-            .expect("validation asks for a layer")
-            .after_feature;
-        let statistics = Statistics {
-            loc: &scaled.loc,
-            scale: &scaled.scale,
-        };
+        let hidden = &layers.last().expect("validation asks for a layer").after_feature;
+        let statistics = Statistics { loc: &scaled.loc, scale: &scaled.scale };
         let channels = self.config.prediction_channels();
         let head = self.prediction_head(&channels);
         let (prediction, head) = head.forward(&self.parameters.trained, hidden, &statistics, &pass);
@@ -257,16 +221,8 @@ impl<T: Real> Model<T> {
         d_prediction: &[T],
         grads: &mut [T],
     ) -> Vec<T> {
-        assert_eq!(
-            d_prediction.len(),
-            forward.prediction.len(),
-            "gradient of the forecast"
-        );
-        assert_eq!(
-            grads.len(),
-            self.parameters.trained.len(),
-            "gradients of the weights"
-        );
+        assert_eq!(d_prediction.len(), forward.prediction.len(), "gradient of the forecast");
+        assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
         let pass = &forward.pass;
         let trained = &self.parameters.trained;
         let Scaled { loc, scale, .. } = &forward.scaled;
@@ -289,11 +245,7 @@ impl<T: Real> Model<T> {
                 self_attn::add(&mut grads[range.clone()], d);
             }
         }
-        let d = self
-            .layout
-            .backbone
-            .patcher
-            .backward(trained, &forward.patches, &d, grads);
+        let d = self.layout.backbone.patcher.backward(trained, &forward.patches, &d, grads);
         let shape = self.shape(pass.batch);
         let d_values = patchify::backward(shape, self.cut(), &d);
         scaler::backward(
@@ -302,11 +254,7 @@ impl<T: Real> Model<T> {
             (&batch.past_values, batch.observed_mask.as_deref()),
             &forward.scaled,
             (
-                scaler::Gradients {
-                    values: &d_values,
-                    loc: d_loc,
-                    scale: d_scale,
-                },
+                scaler::Gradients { values: &d_values, loc: d_loc, scale: d_scale },
                 pass.borrow_scale,
             ),
         )
@@ -314,34 +262,16 @@ impl<T: Real> Model<T> {
 
     /// Moves the running statistics of batch norm towards those of a training pass.
     pub fn update_running(&mut self, forward: &Forward<T>) {
-        let Self {
-            config,
-            layout,
-            parameters,
-        } = self;
-        for ((index, slot), cache) in layout
-            .backbone
-            .layers
-            .iter()
-            .enumerate()
-            .zip(&forward.layers)
+        let Self { config, layout, parameters } = self;
+        for ((index, slot), cache) in layout.backbone.layers.iter().enumerate().zip(&forward.layers)
         {
-            Layer {
-                slot,
-                config,
-                index,
-            }
-            .update_running(parameters, cache);
+            Layer { slot, config, index }.update_running(parameters, cache);
         }
     }
 
     fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
         let layers = self.layout.backbone.layers.iter().enumerate();
-        layers.map(|(index, slot)| Layer {
-            slot,
-            config: &self.config,
-            index,
-        })
+        layers.map(|(index, slot)| Layer { slot, config: &self.config, index })
     }
 
     fn prediction_head<'a>(&'a self, channels: &'a [usize]) -> PredictionHead<'a> {
@@ -368,16 +298,8 @@ impl<T: Real> Model<T> {
     }
 
     fn shape(&self, batch: usize) -> Shape {
-        let Config {
-            context_length,
-            num_input_channels,
-            ..
-        } = self.config;
-        Shape {
-            batch,
-            length: context_length,
-            channels: num_input_channels,
-        }
+        let Config { context_length, num_input_channels, .. } = self.config;
+        Shape { batch, length: context_length, channels: num_input_channels }
     }
 
     fn cut(&self) -> Cut {
@@ -390,11 +312,7 @@ impl<T: Real> Model<T> {
     }
 
     fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
-        let Config {
-            context_length,
-            num_input_channels,
-            ..
-        } = self.config;
+        let Config { context_length, num_input_channels, .. } = self.config;
         let wanted = [
             ("time steps", context_length, batch.context_length),
             ("channels", num_input_channels, batch.num_channels),
@@ -410,10 +328,8 @@ impl<T: Real> Model<T> {
         }
         let points = batch.size * context_length * num_input_channels;
         let mask = batch.observed_mask.as_deref();
-        let tensors = [
-            ("past_values", Some(batch.past_values.as_slice())),
-            ("observed_mask", mask),
-        ];
+        let tensors =
+            [("past_values", Some(batch.past_values.as_slice())), ("observed_mask", mask)];
         for (name, values) in tensors {
             let Some(values) = values else { continue };
             if values.len() != points {
@@ -430,9 +346,7 @@ impl<T: Real> Model<T> {
         }
         let rows = batch.size * num_input_channels * self.config.num_patches();
         if mode.train_norm && rows < 2 && self.config.norm() == crate::config::Norm::Batch {
-            return Err(Error::input(
-                "batch norm cannot train on a single value per feature",
-            ));
+            return Err(Error::input("batch norm cannot train on a single value per feature"));
         }
         Ok(())
     }

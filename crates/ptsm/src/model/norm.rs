@@ -46,33 +46,20 @@ impl NormSlot {
         let weight = &parameters.trained[self.weight.clone()];
         let bias = &parameters.trained[self.bias.clone()];
         let mut out = vec![T::ZERO; x.len()];
-        for (out, row) in out
-            .chunks_exact_mut(self.width)
-            .zip(cache.normalised.chunks_exact(self.width))
-        {
-            for d in 0..self.width {
-                out[d] = row[d] * weight[d] + bias[d];
-            }
-        }
+        T::affine_rows(&cache.normalised, weight, bias, &mut out);
         (out, cache)
     }
 
     fn running_statistics<T: Real>(&self, parameters: &Parameters<T>, eps: T, x: &[T]) -> Cache<T> {
         let mean = &parameters.buffers[self.running_mean.clone()];
         let variance = &parameters.buffers[self.running_var.clone()];
-        let inverse_deviation: Vec<T> = variance
-            .iter()
-            .map(|&v| T::ONE / (v + eps).sqrt())
-            .collect();
+        let inverse_deviation: Vec<T> =
+            variance.iter().map(|&v| T::ONE / (v + eps).sqrt()).collect();
         let normalised = x
             .chunks_exact(self.width)
             .flat_map(|row| (0..self.width).map(|d| (row[d] - mean[d]) * inverse_deviation[d]))
             .collect();
-        Cache {
-            normalised,
-            inverse_deviation,
-            batch: None,
-        }
+        Cache { normalised, inverse_deviation, batch: None }
     }
 
     /// Adds the gradients of weight and bias to `grads` and returns that of the input.
@@ -85,17 +72,17 @@ impl NormSlot {
     ) -> Vec<T> {
         let width = self.width;
         let weight = &trained[self.weight.clone()];
-        let mut d_normalised = vec![T::ZERO; d_out.len()];
-        for (r, d_out) in d_out.chunks_exact(width).enumerate() {
-            for d in 0..width {
-                let i = r * width + d;
-                grads[self.weight.start + d] += d_out[d] * cache.normalised[i];
-                grads[self.bias.start + d] += d_out[d];
-                d_normalised[i] = d_out[d] * weight[d];
-            }
-        }
+        let mut d_normalised = d_out.to_vec();
+        // The bias stands right behind the weight in every layout, so one split serves both.
+        debug_assert_eq!(self.weight.end, self.bias.start);
+        let sums = grads[self.weight.start..self.bias.end].split_at_mut(width);
+        T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, sums);
         match (self.kind, &cache.batch) {
-            (Norm::Layer, _) => layer_backward(width, cache, d_normalised),
+            (Norm::Layer, _) => {
+                let (z, inverse) = (&cache.normalised, &cache.inverse_deviation);
+                T::normalise_rows_backward(width, z, inverse, &mut d_normalised);
+                d_normalised
+            }
             (Norm::Batch, Some(_)) => batch_backward(width, cache, d_normalised),
             (Norm::Batch, None) => {
                 for row in d_normalised.chunks_exact_mut(width) {
@@ -129,21 +116,10 @@ impl NormSlot {
 
 /// Population mean and variance of every row, in two passes.
 fn layer_statistics<T: Real>(width: usize, eps: T, x: &[T]) -> Cache<T> {
-    let count = T::from_usize(width);
-    let mut normalised = Vec::with_capacity(x.len());
-    let mut inverse_deviation = Vec::with_capacity(x.len() / width);
-    for row in x.chunks_exact(width) {
-        let mean = row.iter().copied().sum::<T>() / count;
-        let variance = row.iter().map(|&x| (x - mean) * (x - mean)).sum::<T>() / count;
-        let inverse = T::ONE / (variance + eps).sqrt();
-        normalised.extend(row.iter().map(|&x| (x - mean) * inverse));
-        inverse_deviation.push(inverse);
-    }
-    Cache {
-        normalised,
-        inverse_deviation,
-        batch: None,
-    }
+    let mut normalised = vec![T::ZERO; x.len()];
+    let mut inverse_deviation = vec![T::ZERO; x.len() / width];
+    T::normalise_rows(width, eps, x, &mut normalised, &mut inverse_deviation);
+    Cache { normalised, inverse_deviation, batch: None }
 }
 
 /// Population mean and variance of every column, in two passes.
@@ -164,58 +140,27 @@ fn batch_statistics<T: Real>(width: usize, eps: T, x: &[T]) -> Cache<T> {
         }
     }
     variance.iter_mut().for_each(|v| *v = *v / count);
-    let inverse_deviation: Vec<T> = variance
-        .iter()
-        .map(|&v| T::ONE / (v + eps).sqrt())
-        .collect();
+    let inverse_deviation: Vec<T> = variance.iter().map(|&v| T::ONE / (v + eps).sqrt()).collect();
     let normalised = x
         .chunks_exact(width)
         .flat_map(|row| (0..width).map(|d| (row[d] - mean[d]) * inverse_deviation[d]))
         .collect();
-    let batch = Some(BatchStatistics {
-        mean,
-        variance,
-        rows,
-    });
-    Cache {
-        normalised,
-        inverse_deviation,
-        batch,
-    }
+    let batch = Some(BatchStatistics { mean, variance, rows });
+    Cache { normalised, inverse_deviation, batch }
 }
 
-/// `d_x = (d - mean(d) - z mean(d z)) / deviation` along each row.
-fn layer_backward<T: Real>(width: usize, cache: &Cache<T>, mut d: Vec<T>) -> Vec<T> {
-    let count = T::from_usize(width);
-    for (r, d) in d.chunks_exact_mut(width).enumerate() {
-        let z = &cache.normalised[r * width..][..width];
-        let mean = d.iter().copied().sum::<T>() / count;
-        let slope = d.iter().zip(z).map(|(&d, &z)| d * z).sum::<T>() / count;
-        for (d, &z) in d.iter_mut().zip(z) {
-            *d = (*d - mean - z * slope) * cache.inverse_deviation[r];
-        }
-    }
-    d
-}
-
-/// The same along each column.
+/// `d_x = (d - mean(d) - z mean(d z)) / deviation` along each column.
 fn batch_backward<T: Real>(width: usize, cache: &Cache<T>, mut d: Vec<T>) -> Vec<T> {
     let count = T::from_usize(d.len() / width);
     let mut mean = vec![T::ZERO; width];
     let mut slope = vec![T::ZERO; width];
-    for (row, z) in d
-        .chunks_exact(width)
-        .zip(cache.normalised.chunks_exact(width))
-    {
+    for (row, z) in d.chunks_exact(width).zip(cache.normalised.chunks_exact(width)) {
         for i in 0..width {
             mean[i] += row[i] / count;
             slope[i] += row[i] * z[i] / count;
         }
     }
-    for (row, z) in d
-        .chunks_exact_mut(width)
-        .zip(cache.normalised.chunks_exact(width))
-    {
+    for (row, z) in d.chunks_exact_mut(width).zip(cache.normalised.chunks_exact(width)) {
         for i in 0..width {
             row[i] = (row[i] - mean[i] - z[i] * slope[i]) * cache.inverse_deviation[i];
         }

@@ -51,17 +51,8 @@ mod tests {
 
     #[test]
     fn the_oldest_leftover_is_dropped_and_overlap_adds_up() {
-        let shape = Shape {
-            batch: 1,
-            length: 8,
-            channels: 1,
-        };
-        let cut = Cut {
-            start: 1,
-            length: 3,
-            stride: 2,
-            count: 3,
-        };
+        let shape = Shape { batch: 1, length: 8, channels: 1 };
+        let cut = Cut { start: 1, length: 3, stride: 2, count: 3 };
         let x: Vec<f64> = (0..8).map(f64::from).collect();
         let patches = forward(shape, cut, &x);
         assert_eq!(patches, [1.0, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 6.0, 7.0]);

@@ -3,21 +3,14 @@
 //! For `f64` every operation here is a plain loop: that is the oracle. For `f32` the loops that
 //! matter are replaced by kernels, each of which is tested against its own plain loop.
 
-use super::dropout::mix;
+use ptsm_kernels::Isa;
+
+use crate::{Error, ErrorKind, Result};
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-/// Rows and widths of one linear layer.
-#[derive(Debug, Clone, Copy)]
-pub struct LinearDims {
-    /// Rows of the input and of the output.
-    pub rows: usize,
-    /// Numbers per input row.
-    pub inputs: usize,
-    /// Numbers per output row.
-    pub outputs: usize,
-}
+pub use ptsm_kernels::LinearDims;
 
 /// `f32` or `f64`.
 pub trait Real:
@@ -65,11 +58,7 @@ pub trait Real:
 
     /// `out = x W^T + b`: `x` `[rows, inputs]`, `weight` `[outputs, inputs]`, `out` overwritten.
     fn linear(dims: LinearDims, x: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
-        let LinearDims {
-            rows,
-            inputs,
-            outputs,
-        } = dims;
+        let LinearDims { rows, inputs, outputs } = dims;
         for r in 0..rows {
             let x = &x[r * inputs..][..inputs];
             for o in 0..outputs {
@@ -82,11 +71,7 @@ pub trait Real:
 
     /// `d_x = d_out W`, overwritten.
     fn linear_d_input(dims: LinearDims, d_out: &[Self], weight: &[Self], d_x: &mut [Self]) {
-        let LinearDims {
-            rows,
-            inputs,
-            outputs,
-        } = dims;
+        let LinearDims { rows, inputs, outputs } = dims;
         d_x.fill(Self::ZERO);
         for r in 0..rows {
             let d_x = &mut d_x[r * inputs..][..inputs];
@@ -107,11 +92,7 @@ pub trait Real:
         d_weight: &mut [Self],
         d_bias: &mut [Self],
     ) {
-        let LinearDims {
-            rows,
-            inputs,
-            outputs,
-        } = dims;
+        let LinearDims { rows, inputs, outputs } = dims;
         for r in 0..rows {
             let x = &x[r * inputs..][..inputs];
             for o in 0..outputs {
@@ -153,9 +134,7 @@ pub trait Real:
     /// Softmax of every row of `width`, in place.
     fn softmax_rows(width: usize, x: &mut [Self]) {
         for row in x.chunks_exact_mut(width) {
-            let max = row
-                .iter()
-                .fold(row[0], |max, &x| if x > max { x } else { max });
+            let max = row.iter().fold(row[0], |max, &x| if x > max { x } else { max });
             let mut sum = Self::ZERO;
             for x in row.iter_mut() {
                 *x = (*x - max).exp();
@@ -167,17 +146,62 @@ pub trait Real:
         }
     }
 
+    /// `z = (x - mean) / sqrt(variance + eps)` along rows of `width`; `inverse` per row.
+    fn normalise_rows(width: usize, eps: Self, x: &[Self], z: &mut [Self], inverse: &mut [Self]) {
+        let count = Self::from_usize(width);
+        let rows = x.chunks_exact(width).zip(z.chunks_exact_mut(width));
+        for ((x, z), inverse) in rows.zip(inverse) {
+            let mean = x.iter().copied().sum::<Self>() / count;
+            let variance = x.iter().map(|&x| (x - mean) * (x - mean)).sum::<Self>() / count;
+            *inverse = Self::ONE / (variance + eps).sqrt();
+            z.iter_mut().zip(x).for_each(|(z, &x)| *z = (x - mean) * *inverse);
+        }
+    }
+
+    /// `d = (d - mean(d) - z mean(d z)) * inverse` along rows of `width`, in place.
+    fn normalise_rows_backward(width: usize, z: &[Self], inverse: &[Self], d: &mut [Self]) {
+        let count = Self::from_usize(width);
+        let rows = z.chunks_exact(width).zip(d.chunks_exact_mut(width));
+        for ((z, d), &inverse) in rows.zip(inverse) {
+            let mean = d.iter().copied().sum::<Self>() / count;
+            let slope = d.iter().zip(z).map(|(&d, &z)| d * z).sum::<Self>() / count;
+            d.iter_mut().zip(z).for_each(|(d, &z)| *d = (*d - mean - z * slope) * inverse);
+        }
+    }
+
+    /// `out = z * weight + bias` along rows.
+    fn affine_rows(z: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
+        let width = weight.len();
+        for (z, out) in z.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            for i in 0..width {
+                out[i] = z[i] * weight[i] + bias[i];
+            }
+        }
+    }
+
+    /// `d_weight += sum(d z)`, `d_bias += sum(d)` over rows, then `d *= weight`, in place.
+    fn affine_rows_backward(
+        z: &[Self],
+        weight: &[Self],
+        d: &mut [Self],
+        (d_weight, d_bias): (&mut [Self], &mut [Self]),
+    ) {
+        let width = weight.len();
+        for (z, d) in z.chunks_exact(width).zip(d.chunks_exact_mut(width)) {
+            for i in 0..width {
+                d_weight[i] += d[i] * z[i];
+                d_bias[i] += d[i];
+                d[i] *= weight[i];
+            }
+        }
+    }
+
     /// Drops elements by the draws `(key, counter + i)`: see [`Dropout`](super::Dropout).
     fn dropout(key: u64, counter: u64, probability: f64, x: &mut [Self]) {
         let scale = Self::from_f64(1.0 / (1.0 - probability));
-        let threshold = (probability * 4_294_967_296.0) as u64;
         for (i, x) in x.iter_mut().enumerate() {
-            let draw = mix(key ^ (counter + i as u64)) >> 32;
-            *x = if draw < threshold {
-                Self::ZERO
-            } else {
-                *x * scale
-            };
+            let kept = ptsm_kernels::keeps(key, counter + i as u64, probability as f32);
+            *x = if kept { *x * scale } else { Self::ZERO };
         }
     }
 
@@ -190,6 +214,20 @@ pub trait Real:
             }
         }
     }
+}
+
+/// The instruction set that f32 models run on: the best of this machine, or what `PTSM_ISA` asks for.
+///
+/// # Errors
+///
+/// `BackendUnavailable` if `PTSM_ISA` names one that is not there.
+pub fn instruction_set() -> Result<Isa> {
+    Isa::from_env().map_err(|text| Error::new(ErrorKind::BackendUnavailable, text))
+}
+
+/// As [`instruction_set`]; a wrong name was refused when the model was laid out.
+fn isa() -> Isa {
+    Isa::from_env().unwrap_or(Isa::Portable)
 }
 
 fn normal_cdf<T: Real>(x: T) -> T {
@@ -242,5 +280,56 @@ impl Real for f32 {
     }
     fn erf(self) -> Self {
         libm::erff(self)
+    }
+
+    fn linear(dims: LinearDims, x: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
+        ptsm_kernels::linear(isa(), dims, x, (weight, bias), out);
+    }
+    fn linear_d_input(dims: LinearDims, d_out: &[Self], weight: &[Self], d_x: &mut [Self]) {
+        ptsm_kernels::linear_d_input(isa(), dims, d_out, weight, d_x);
+    }
+    fn linear_d_weight(
+        dims: LinearDims,
+        d_out: &[Self],
+        x: &[Self],
+        d_weight: &mut [Self],
+        d_bias: &mut [Self],
+    ) {
+        ptsm_kernels::linear_d_weight(isa(), dims, d_out, x, (d_weight, d_bias));
+    }
+    fn gelu(x: &[Self], out: &mut [Self]) {
+        ptsm_kernels::gelu(isa(), x, out);
+    }
+    fn gelu_backward(x: &[Self], d_out: &[Self], d_x: &mut [Self]) {
+        ptsm_kernels::gelu_backward(isa(), x, d_out, d_x);
+    }
+    fn transpose(rows: usize, columns: usize, x: &[Self], out: &mut [Self]) {
+        ptsm_kernels::transpose(rows, columns, x, out);
+    }
+    fn softmax_rows(width: usize, x: &mut [Self]) {
+        ptsm_kernels::softmax_rows(isa(), width, x);
+    }
+    fn softmax_rows_backward(width: usize, y: &[Self], d_y: &mut [Self]) {
+        ptsm_kernels::softmax_rows_backward(isa(), width, y, d_y);
+    }
+    fn normalise_rows(width: usize, eps: Self, x: &[Self], z: &mut [Self], inverse: &mut [Self]) {
+        ptsm_kernels::normalise_rows(isa(), width, eps, x, (z, inverse));
+    }
+    fn normalise_rows_backward(width: usize, z: &[Self], inverse: &[Self], d: &mut [Self]) {
+        ptsm_kernels::normalise_rows_backward(isa(), width, z, inverse, d);
+    }
+    fn affine_rows(z: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
+        ptsm_kernels::affine_rows(isa(), z, weight, bias, out);
+    }
+    fn affine_rows_backward(
+        z: &[Self],
+        weight: &[Self],
+        d: &mut [Self],
+        (d_weight, d_bias): (&mut [Self], &mut [Self]),
+    ) {
+        ptsm_kernels::affine_rows_backward(isa(), z, weight, d, (d_weight, d_bias));
+    }
+    fn dropout(key: u64, counter: u64, probability: f64, x: &mut [Self]) {
+        ptsm_kernels::dropout(isa(), key, counter, probability as f32, x);
     }
 }

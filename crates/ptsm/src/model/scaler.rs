@@ -34,9 +34,7 @@ struct Magnitude<T> {
 impl Shape {
     /// `(index of the value)` for every step of one channel of one sample.
     fn column(self, b: usize, c: usize) -> impl Iterator<Item = usize> + Clone {
-        let Shape {
-            length, channels, ..
-        } = self;
+        let Shape { length, channels, .. } = self;
         (0..length).map(move |t| (b * length + t) * channels + c)
     }
 }
@@ -54,10 +52,7 @@ fn magnitude<T: Real>(
 ) -> Magnitude<T> {
     Magnitude {
         count: shape.column(b, c).map(|i| observed(mask, i)).sum(),
-        sum: shape
-            .column(b, c)
-            .map(|i| (x[i] * observed(mask, i)).abs())
-            .sum(),
+        sum: shape.column(b, c).map(|i| (x[i] * observed(mask, i)).abs()).sum(),
     }
 }
 
@@ -86,10 +81,7 @@ pub(crate) fn forward<T: Real>(
                     loc[place] = mean;
                     scale[place] = (variance + T::from_f64(minimum_scale)).sqrt();
                 }
-                Scaler::Mean {
-                    minimum_scale,
-                    default_scale,
-                } => {
+                Scaler::Mean { minimum_scale, default_scale } => {
                     let own = magnitude(shape, x, mask, b, c);
                     let fitted = if own.count > T::ZERO {
                         own.sum / own.count
@@ -108,9 +100,7 @@ pub(crate) fn forward<T: Real>(
         }
     }
     let mut values = x.to_vec();
-    for_each_point(shape, |i, place| {
-        values[i] = (x[i] - loc[place]) / scale[place]
-    });
+    for_each_point(shape, |i, place| values[i] = (x[i] - loc[place]) / scale[place]);
     Scaled { values, loc, scale }
 }
 
@@ -130,11 +120,7 @@ pub(crate) fn backward<T: Real>(
     (d, borrow_scale): (Gradients<'_, T>, bool),
 ) -> Vec<T> {
     let mut d_x = vec![T::ZERO; x.len()];
-    let Gradients {
-        values: d_values,
-        loc: mut d_loc,
-        scale: mut d_scale,
-    } = d;
+    let Gradients { values: d_values, loc: mut d_loc, scale: mut d_scale } = d;
     for_each_point(shape, |i, place| {
         let d = d_values[i] / scaled.scale[place];
         d_x[i] = d;
@@ -159,10 +145,7 @@ pub(crate) fn backward<T: Real>(
                         d_x[i] += d_mean * observed(mask, i) + slope * centred(i);
                     }
                 }
-                Scaler::Mean {
-                    minimum_scale,
-                    default_scale,
-                } => {
+                Scaler::Mean { minimum_scale, default_scale } => {
                     let own = magnitude(shape, x, mask, b, c);
                     let minimum = T::from_f64(minimum_scale);
                     if own.count > T::ZERO {
@@ -191,11 +174,7 @@ pub(crate) fn backward<T: Real>(
 /// square of the sum cancels in f32 when the mean is much larger than the spread.
 fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usize) -> (T, T) {
     let count = at_least_one(shape.column(b, c).map(|i| observed(mask, i)).sum::<T>());
-    let mean = shape
-        .column(b, c)
-        .map(|i| x[i] * observed(mask, i))
-        .sum::<T>()
-        / count;
+    let mean = shape.column(b, c).map(|i| x[i] * observed(mask, i)).sum::<T>() / count;
     let square = |i: usize| {
         let deviation = (x[i] - mean) * observed(mask, i);
         deviation * deviation
@@ -204,10 +183,7 @@ fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usiz
 }
 
 fn whole_batch<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, c: usize) -> Magnitude<T> {
-    let mut all = Magnitude {
-        count: T::ZERO,
-        sum: T::ZERO,
-    };
+    let mut all = Magnitude { count: T::ZERO, sum: T::ZERO };
     for b in 0..shape.batch {
         let one = magnitude(shape, x, mask, b, c);
         all.count += one.count;
@@ -239,10 +215,7 @@ fn for_each_point(shape: Shape, mut f: impl FnMut(usize, usize)) {
     for b in 0..shape.batch {
         for t in 0..shape.length {
             for c in 0..shape.channels {
-                f(
-                    (b * shape.length + t) * shape.channels + c,
-                    b * shape.channels + c,
-                );
+                f((b * shape.length + t) * shape.channels + c, b * shape.channels + c);
             }
         }
     }
@@ -256,18 +229,9 @@ fn at_least_one<T: Real>(count: T) -> T {
 mod tests {
     use super::*;
 
-    const STD: Scaler = Scaler::Std {
-        minimum_scale: 1e-5,
-    };
-    const MEAN: Scaler = Scaler::Mean {
-        minimum_scale: 1e-10,
-        default_scale: None,
-    };
-    const SHAPE: Shape = Shape {
-        batch: 1,
-        length: 4,
-        channels: 1,
-    };
+    const STD: Scaler = Scaler::Std { minimum_scale: 1e-5 };
+    const MEAN: Scaler = Scaler::Mean { minimum_scale: 1e-10, default_scale: None };
+    const SHAPE: Shape = Shape { batch: 1, length: 4, channels: 1 };
 
     #[test]
     fn missing_points_do_not_count() {
@@ -297,10 +261,7 @@ mod tests {
 
     #[test]
     fn a_default_scale_replaces_borrowing() {
-        let scaler = Scaler::Mean {
-            minimum_scale: 1e-10,
-            default_scale: Some(7.0),
-        };
+        let scaler = Scaler::Mean { minimum_scale: 1e-10, default_scale: Some(7.0) };
         let scaled = forward::<f64>(scaler, SHAPE, &[0.0; 4], Some(&[0.0; 4]), true);
         assert_eq!(scaled.scale, [7.0]);
     }

@@ -48,16 +48,9 @@ impl Attention<'_> {
     }
 
     fn all_heads(&self, sequences: usize) -> impl Iterator<Item = Head> + use<> {
-        let (n, d, heads, dim) = (
-            self.num_patches,
-            self.d_model(),
-            self.heads,
-            self.head_dim(),
-        );
-        (0..sequences * heads).map(move |i| Head {
-            start: i / heads * n * d + i % heads * dim,
-            weights: i * n * n,
-        })
+        let (n, d, heads, dim) = (self.num_patches, self.d_model(), self.heads, self.head_dim());
+        (0..sequences * heads)
+            .map(move |i| Head { start: i / heads * n * d + i % heads * dim, weights: i * n * n })
     }
 
     fn scale<T: Real>(&self) -> T {
@@ -109,17 +102,7 @@ impl Attention<'_> {
             }
         }
         let out = self.slot.out.forward(trained, &mixed);
-        (
-            out,
-            Cache {
-                x,
-                query,
-                key,
-                value,
-                weights,
-                mixed,
-            },
-        )
+        (out, Cache { x, query, key, value, weights, mixed })
     }
 
     /// Adds the gradients of the projections to `grads` and returns that of the input.

@@ -19,27 +19,15 @@ impl<T: Real> Model<T> {
     pub fn trace(&self, forward: &Forward<T>) -> Vec<NamedTensor<T>> {
         let config = &self.config;
         let b = forward.pass.batch;
-        let (c, n, d) = (
-            config.num_input_channels,
-            config.num_patches(),
-            config.d_model,
-        );
+        let (c, n, d) = (config.num_input_channels, config.num_patches(), config.d_model);
         let statistics = vec![b, 1, c];
         let patches = vec![b, c, n, config.patch_length];
         let hidden = vec![b, c, n, d];
-        let forecast = vec![
-            b,
-            config.prediction_length,
-            config.prediction_channels().len(),
-        ];
+        let forecast = vec![b, config.prediction_length, config.prediction_channels().len()];
         let mut tensors = Vec::new();
         let mut push = |name: &str, shape: &Vec<usize>, values: &Vec<T>| {
             let (name, shape, values) = (name.to_owned(), shape.clone(), values.clone());
-            tensors.push(NamedTensor {
-                name,
-                shape,
-                values,
-            });
+            tensors.push(NamedTensor { name, shape, values });
         };
         push("out.loc", &statistics, &forward.scaled.loc);
         push("out.scale", &statistics, &forward.scaled.scale);
@@ -53,16 +41,8 @@ impl<T: Real> Model<T> {
             if let Some(x) = &layer.after_channel {
                 push(&format!("trace.{i}.channel_feature_mixer"), &hidden, x);
             }
-            push(
-                &format!("trace.{i}.patch_mixer"),
-                &hidden,
-                &layer.after_patch,
-            );
-            push(
-                &format!("trace.{i}.feature_mixer"),
-                &hidden,
-                &layer.after_feature,
-            );
+            push(&format!("trace.{i}.patch_mixer"), &hidden, &layer.after_patch);
+            push(&format!("trace.{i}.feature_mixer"), &hidden, &layer.after_feature);
             push(&format!("out.hidden.{i}"), &hidden, &layer.after_feature);
         }
         if let Some(last) = forward.layers.last() {

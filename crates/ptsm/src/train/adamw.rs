@@ -73,15 +73,7 @@ mod tests {
         let mut adamw = AdamW::<f64>::new(2, (0.9, 0.999), 1e-8, 0.1);
         let mut weights = [1.0, 2.0];
         adamw.update(0.01, &mut weights, &[3.0, -0.5]);
-        assert!(
-            (weights[0] - (1.0 * 0.999 - 0.01)).abs() < 1e-9,
-            "{}",
-            weights[0]
-        );
-        assert!(
-            (weights[1] - (2.0 * 0.999 + 0.01)).abs() < 1e-8,
-            "{}",
-            weights[1]
-        );
+        assert!((weights[0] - (1.0 * 0.999 - 0.01)).abs() < 1e-9, "{}", weights[0]);
+        assert!((weights[1] - (2.0 * 0.999 + 0.01)).abs() < 1e-8, "{}", weights[1]);
     }
 }

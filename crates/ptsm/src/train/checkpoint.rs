@@ -94,10 +94,8 @@ impl State {
             ("best.trained", &self.best.trained),
             ("best.buffers", &self.best.buffers),
         ];
-        let counters = [
-            ("weights.counters", &self.weights.counters),
-            ("best.counters", &self.best.counters),
-        ];
+        let counters =
+            [("weights.counters", &self.weights.counters), ("best.counters", &self.best.counters)];
         let mut raw: Vec<(&str, Dtype, usize, Vec<u8>)> = Vec::new();
         for (name, values) in floats {
             let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -109,10 +107,7 @@ impl State {
         }
         let mut views = Vec::new();
         for (name, dtype, len, bytes) in &raw {
-            views.push((
-                *name,
-                TensorView::new(*dtype, vec![*len], bytes).map_err(internal)?,
-            ));
+            views.push((*name, TensorView::new(*dtype, vec![*len], bytes).map_err(internal)?));
         }
         let metadata = HashMap::from([("progress".to_owned(), progress)]);
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
@@ -125,8 +120,7 @@ impl State {
     /// Reads a state into the shape of `self`, which holds the run's start.
     pub(crate) fn load(&self, path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        self.parse(&bytes)
-            .map_err(|e| e.at(path.display().to_string()))
+        self.parse(&bytes).map_err(|e| e.at(path.display().to_string()))
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Self> {
@@ -140,10 +134,7 @@ impl State {
             .map_err(|e| Error::weights("is a checkpoint of another version").because(e))?;
         self.progress.fingerprint.check(&progress.fingerprint)?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let mut state = State {
-            progress,
-            ..self.clone()
-        };
+        let mut state = State { progress, ..self.clone() };
         state.adamw.step = step;
         let floats = [
             ("weights.trained", &mut state.weights.trained),
@@ -155,10 +146,7 @@ impl State {
         ];
         for (name, values) in floats {
             let data = data_of::<4>(&file, name, Dtype::F32, values.len())?;
-            values
-                .iter_mut()
-                .zip(data)
-                .for_each(|(x, &b)| *x = f32::from_le_bytes(b));
+            values.iter_mut().zip(data).for_each(|(x, &b)| *x = f32::from_le_bytes(b));
         }
         let counters = [
             ("weights.counters", &mut state.weights.counters),
@@ -166,10 +154,7 @@ impl State {
         ];
         for (name, values) in counters {
             let data = data_of::<8>(&file, name, Dtype::I64, values.len())?;
-            values
-                .iter_mut()
-                .zip(data)
-                .for_each(|(x, &b)| *x = i64::from_le_bytes(b));
+            values.iter_mut().zip(data).for_each(|(x, &b)| *x = i64::from_le_bytes(b));
         }
         Ok(state)
     }
@@ -181,16 +166,11 @@ fn data_of<'a, const N: usize>(
     dtype: Dtype,
     len: usize,
 ) -> Result<&'a [[u8; N]]> {
-    let view = file
-        .tensor(name)
-        .map_err(|e| Error::weights(format!("lacks {name}")).because(e))?;
+    let view = file.tensor(name).map_err(|e| Error::weights(format!("lacks {name}")).because(e))?;
     let data = view.data().as_chunks::<N>().0;
     if view.dtype() != dtype || data.len() != len {
-        let text = format!(
-            "{name} has {:?} {:?}, wanted {dtype:?} [{len}]",
-            view.dtype(),
-            view.shape()
-        );
+        let text =
+            format!("{name} has {:?} {:?}, wanted {dtype:?} [{len}]", view.dtype(), view.shape());
         return Err(Error::weights(text));
     }
     Ok(data)

@@ -18,8 +18,7 @@ pub fn known_points<T: Real>(batch: &Batch<T>, channels: &[usize]) -> usize {
     match &batch.future_observed_mask {
         Some(mask) => {
             let rows = mask.chunks_exact(batch.num_channels);
-            rows.map(|row| channels.iter().filter(|&&c| row[c] != T::ZERO).count())
-                .sum()
+            rows.map(|row| channels.iter().filter(|&&c| row[c] != T::ZERO).count()).sum()
         }
         None => {
             let points = batch.future_values.as_ref().map_or(0, Vec::len);
@@ -48,35 +47,21 @@ pub fn mse<T: Real>(
     };
     let rows = prediction.len() / channels.len();
     if truth.len() != rows * batch.num_channels {
-        let text = format!(
-            "has {} numbers, wanted {}",
-            truth.len(),
-            rows * batch.num_channels
-        );
+        let text = format!("has {} numbers, wanted {}", truth.len(), rows * batch.num_channels);
         return Err(Error::input(text).at("future_values"));
     }
-    let share = if count == 0 {
-        T::ZERO
-    } else {
-        T::ONE / T::from_usize(count)
-    };
+    let share = if count == 0 { T::ZERO } else { T::ONE / T::from_usize(count) };
     let two = T::from_f64(2.0);
     let mut value = T::ZERO;
     let mut d_prediction = vec![T::ZERO; prediction.len()];
     for row in 0..rows {
         for (k, &c) in channels.iter().enumerate() {
             let (i, from) = (row * channels.len() + k, row * batch.num_channels + c);
-            let known = batch
-                .future_observed_mask
-                .as_ref()
-                .map_or(T::ONE, |mask| mask[from]);
+            let known = batch.future_observed_mask.as_ref().map_or(T::ONE, |mask| mask[from]);
             let error = (prediction[i] - truth[from]) * known;
             value += error * error;
             d_prediction[i] = two * error * share;
         }
     }
-    Ok(Loss {
-        value: value * share,
-        d_prediction,
-    })
+    Ok(Loss { value: value * share, d_prediction })
 }

@@ -122,10 +122,7 @@ impl Training {
     ///
     /// `InvalidConfig`, naming the field.
     pub fn validate(&self) -> Result<()> {
-        let counts = [
-            ("epochs", u64::from(self.epochs)),
-            ("batch_size", self.batch_size as u64),
-        ];
+        let counts = [("epochs", u64::from(self.epochs)), ("batch_size", self.batch_size as u64)];
         for (field, value) in counts {
             if value == 0 {
                 return Err(Error::config(field, "0 must be at least 1"));
@@ -143,10 +140,7 @@ impl Training {
                 return Err(Error::config(field, format!("{value} must be above 0")));
             }
         }
-        for (field, value) in [
-            ("weight_decay", self.weight_decay),
-            ("min_delta", self.min_delta),
-        ] {
+        for (field, value) in [("weight_decay", self.weight_decay), ("min_delta", self.min_delta)] {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(Error::config(field, format!("{value} must be at least 0")));
             }
@@ -172,31 +166,16 @@ mod tests {
         let recipe = Recipe::from_toml(text).unwrap();
         assert_eq!(recipe.training.schedule, Schedule::Cosine);
         assert_eq!(recipe.model["d_model"], 16);
-        assert_eq!(
-            Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(),
-            recipe
-        );
+        assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(), recipe);
     }
 
     #[test]
     fn bad_recipes_say_where() {
         let table = [
-            (
-                "[training]\nlerning_rate = 1",
-                "unknown field `lerning_rate`",
-            ),
-            (
-                "[training]\nlearning_rate = 0",
-                "learning_rate: 0 must be above 0",
-            ),
-            (
-                "[training]\nbatch_size = 0",
-                "batch_size: 0 must be at least 1",
-            ),
-            (
-                "[training]\nbeta2 = 1.0",
-                "beta2: 1 must be at least 0 and below 1",
-            ),
+            ("[training]\nlerning_rate = 1", "unknown field `lerning_rate`"),
+            ("[training]\nlearning_rate = 0", "learning_rate: 0 must be above 0"),
+            ("[training]\nbatch_size = 0", "batch_size: 0 must be at least 1"),
+            ("[training]\nbeta2 = 1.0", "beta2: 1 must be at least 0 and below 1"),
             ("[training]\nschedule = \"step\"", "unknown variant `step`"),
             ("[training", "line 1"),
         ];

@@ -43,11 +43,7 @@ impl Schedule {
                 }
             }
         };
-        if step < warmup {
-            value * (at + 1.0) / (warmup as f64 + 1.0)
-        } else {
-            value
-        }
+        if step < warmup { value * (at + 1.0) / (warmup as f64 + 1.0) } else { value }
     }
 }
 
@@ -68,16 +64,8 @@ mod tests {
         assert!((at(29) - 1.0).abs() < 1e-12);
         assert!((at(99) - 4e-6).abs() < 1e-12);
         // torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=100), steps 10 and 60.
-        assert!(
-            (at(10) - 0.295_163_948_464_100_8).abs() < 1e-12,
-            "{}",
-            at(10)
-        );
-        assert!(
-            (at(60) - 0.589_280_090_285_528_7).abs() < 1e-12,
-            "{}",
-            at(60)
-        );
+        assert!((at(10) - 0.295_163_948_464_100_8).abs() < 1e-12, "{}", at(10));
+        assert!((at(60) - 0.589_280_090_285_528_7).abs() < 1e-12, "{}", at(60));
     }
 
     #[test]
@@ -94,10 +82,7 @@ mod tests {
         for schedule in [Schedule::Constant, Schedule::Cosine, Schedule::OneCycle] {
             for (step, total) in [(0, 1), (0, 2), (1, 2), (2, 3)] {
                 let factor = schedule.factor(step, total, 0);
-                assert!(
-                    (0.0..=1.0).contains(&factor),
-                    "{schedule:?} {step}/{total}: {factor}"
-                );
+                assert!((0.0..=1.0).contains(&factor), "{schedule:?} {step}/{total}: {factor}");
             }
         }
     }

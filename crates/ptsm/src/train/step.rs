@@ -41,11 +41,7 @@ pub(crate) fn gradient(
 ) -> Result<StepGradient> {
     let channels = model.config().prediction_channels();
     let batch_norm = model.config().norm() == Norm::Batch;
-    let (group, chunk) = if batch_norm {
-        (indices.len(), indices.len())
-    } else {
-        (GROUP, CHUNK)
-    };
+    let (group, chunk) = if batch_norm { (indices.len(), indices.len()) } else { (GROUP, CHUNK) };
     let points: usize = {
         let count = |part: &[usize]| known_points(&windows.batch(part), &channels);
         indices.par_chunks(GROUP).map(count).sum()
@@ -55,22 +51,12 @@ pub(crate) fn gradient(
     let parts: Vec<Result<Part>> = groups
         .into_par_iter()
         .map(|(number, indices)| {
-            let mut part = Part {
-                gradient: vec![0.0; frozen.layout().num_trained()],
-                loss: 0.0,
-                last: None,
-            };
+            let mut part =
+                Part { gradient: vec![0.0; frozen.layout().num_trained()], loss: 0.0, last: None };
             for (i, indices) in indices.chunks(chunk).enumerate() {
                 let first_sample = dropout.first_sample + (number * group + i * chunk) as u64;
-                let dropout = Some(Dropout {
-                    first_sample,
-                    ..dropout
-                });
-                let mode = Mode {
-                    train_norm: true,
-                    dropout,
-                    borrow_scale: false,
-                };
+                let dropout = Some(Dropout { first_sample, ..dropout });
+                let mode = Mode { train_norm: true, dropout, borrow_scale: false };
                 let batch = windows.batch(indices);
                 part.add(frozen, &batch, mode, (&channels, points))?;
             }
@@ -83,11 +69,7 @@ pub(crate) fn gradient(
     }
     let loss = parts.iter().map(|part| part.loss).sum();
     let gradient = add_up(parts.into_iter().map(|part| part.gradient).collect());
-    Ok(StepGradient {
-        loss,
-        points,
-        gradient,
-    })
+    Ok(StepGradient { loss, points, gradient })
 }
 
 /// Sum over one group of windows.

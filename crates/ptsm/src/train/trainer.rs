@@ -135,10 +135,7 @@ impl Trainer<'_> {
             && path.is_file()
         {
             state = state.load(&path)?;
-            let _ = observe(&Event::Resumed {
-                step: state.adamw.step,
-                total_steps,
-            });
+            let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
         let mut stopped_by = "completed";
@@ -165,10 +162,8 @@ impl Trainer<'_> {
 
     fn check(&self) -> Result<()> {
         self.training.validate()?;
-        for (name, windows) in [
-            ("training", self.data.train),
-            ("validation", self.data.validation),
-        ] {
+        for (name, windows) in [("training", self.data.train), ("validation", self.data.validation)]
+        {
             if windows.is_empty() {
                 let shape = windows.shape();
                 return Err(Error::input(format!(
@@ -182,13 +177,7 @@ impl Trainer<'_> {
     }
 
     fn start(&self, model: &Model) -> State {
-        let Training {
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            ..
-        } = *self.training;
+        let Training { beta1, beta2, eps, weight_decay, .. } = *self.training;
         let len = model.layout().num_trained();
         let fingerprint = Fingerprint {
             config: model.config().to_json().unwrap_or_default(),
@@ -200,10 +189,7 @@ impl Trainer<'_> {
             weights: model.parameters.clone(),
             best: model.parameters.clone(),
             adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
-            progress: Progress {
-                fingerprint,
-                ..Progress::default()
-            },
+            progress: Progress { fingerprint, ..Progress::default() },
         }
     }
 
@@ -221,9 +207,7 @@ impl Trainer<'_> {
 
     fn patience_is_over(&self, progress: &Progress) -> bool {
         let waited = progress.epoch - progress.best_epoch;
-        self.training
-            .patience
-            .is_some_and(|patience| waited >= patience.max(1))
+        self.training.patience.is_some_and(|patience| waited >= patience.max(1))
     }
 
     /// The rest of the epoch in progress, its validation and its checkpoint.
@@ -234,11 +218,7 @@ impl Trainer<'_> {
         observe: &mut Observer<'_>,
     ) -> Result<ControlFlow<()>> {
         let began = Instant::now();
-        let order = shuffled(
-            self.data.train.len(),
-            self.training.seed,
-            state.progress.epoch,
-        );
+        let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
         let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
         while state.progress.batch < batches.len() {
             self.step(model, state, batches[state.progress.batch])?;
@@ -264,20 +244,12 @@ impl Trainer<'_> {
         self.save(state)?;
         let mut best_model = model.clone();
         best_model.parameters = state.best.clone();
-        Ok(observe(&Event::Epoch {
-            epoch: &epoch,
-            best,
-            best_model: &best_model,
-        }))
+        Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
     }
 
     fn step(&self, model: &mut Model, state: &mut State, indices: &[usize]) -> Result<()> {
         let step = state.adamw.step;
-        let dropout = Dropout {
-            seed: self.training.seed,
-            step,
-            first_sample: 0,
-        };
+        let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
         let mut found = gradient(model, self.data.train, indices, dropout)?;
         if !found.loss.is_finite() {
             return Err(Error::input(format!(
@@ -290,9 +262,7 @@ impl Trainer<'_> {
             clip(&mut found.gradient, limit);
         }
         let rate = self.learning_rate(step);
-        state
-            .adamw
-            .update(rate, &mut model.parameters.trained, &found.gradient);
+        state.adamw.update(rate, &mut model.parameters.trained, &found.gradient);
         state.weights.clone_from(&model.parameters);
         state.progress.batch += 1;
         state.progress.loss_sum += found.loss * found.points as f64;
@@ -301,12 +271,7 @@ impl Trainer<'_> {
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
-        let Training {
-            schedule,
-            warmup_steps,
-            learning_rate,
-            ..
-        } = *self.training;
+        let Training { schedule, warmup_steps, learning_rate, .. } = *self.training;
         learning_rate * schedule.factor(step, self.total_steps(), warmup_steps)
     }
 
@@ -322,9 +287,8 @@ impl Trainer<'_> {
             learning_rate: self.learning_rate(state.adamw.step.saturating_sub(1)),
             seconds: seconds + began.elapsed().as_secs_f64(),
         };
-        let better = progress
-            .best_loss
-            .is_none_or(|best| validation_mse < best - self.training.min_delta);
+        let better =
+            progress.best_loss.is_none_or(|best| validation_mse < best - self.training.min_delta);
         if better {
             progress.best_loss = Some(validation_mse);
             progress.best_epoch = epoch.epoch;
@@ -348,11 +312,7 @@ impl Trainer<'_> {
 
 /// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in order.
 fn clip(gradient: &mut [f32], limit: f64) {
-    let norm = gradient
-        .iter()
-        .map(|&g| f64::from(g) * f64::from(g))
-        .sum::<f64>()
-        .sqrt();
+    let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
     if norm > limit {
         let share = (limit / norm) as f32;
         gradient.iter_mut().for_each(|g| *g *= share);
@@ -379,10 +339,7 @@ fn numbers_fingerprint(parts: &[&[f32]]) -> String {
             hash.update(&bytes);
         }
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn data_fingerprint(data: &TrainData<'_>) -> String {
@@ -395,10 +352,7 @@ fn data_fingerprint(data: &TrainData<'_>) -> String {
             text += &format!(" {:?} {numbers}", segment.rows);
         }
     }
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

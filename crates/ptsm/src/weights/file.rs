@@ -24,9 +24,7 @@ impl Parameters<f32> {
     /// explain, damaged, or lacks a tensor, has one too many or one of another shape or type; all
     /// such names are in the text. Numbers that are not finite are refused too.
     pub fn from_file(path: &Path, layout: &Layout) -> Result<Self> {
-        let size = std::fs::metadata(path)
-            .map_err(|e| Error::io(path, "cannot be read", e))?
-            .len();
+        let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
         let numbers: usize = layout.tensors().iter().map(|t| t.range.len()).sum();
         let limit = 8 * numbers as u64 + MAX_HEADER_BYTES;
         let place = path.display().to_string();
@@ -83,18 +81,10 @@ impl Parameters<f32> {
     /// `Internal` if the layout is not the one that the numbers were made for.
     pub fn to_bytes(&self, layout: &Layout) -> Result<Vec<u8>> {
         let internal = |e| Error::internal("the weights cannot be written").because(e);
-        let bytes: Vec<Vec<u8>> = layout
-            .tensors()
-            .iter()
-            .map(|t| self.tensor_bytes(t))
-            .collect();
+        let bytes: Vec<Vec<u8>> = layout.tensors().iter().map(|t| self.tensor_bytes(t)).collect();
         let mut views = Vec::new();
         for (tensor, bytes) in layout.tensors().iter().zip(&bytes) {
-            let dtype = if tensor.store == Store::Counter {
-                Dtype::I64
-            } else {
-                Dtype::F32
-            };
+            let dtype = if tensor.store == Store::Counter { Dtype::I64 } else { Dtype::F32 };
             let view = TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(internal)?;
             views.push((tensor.name.as_str(), view));
         }
@@ -108,10 +98,7 @@ impl Parameters<f32> {
         match tensor.store {
             Store::Trained => floats(&self.trained[range]),
             Store::Buffer => floats(&self.buffers[range]),
-            Store::Counter => self.counters[range]
-                .iter()
-                .flat_map(|x| x.to_le_bytes())
-                .collect(),
+            Store::Counter => self.counters[range].iter().flat_map(|x| x.to_le_bytes()).collect(),
         }
     }
 }
@@ -137,22 +124,15 @@ fn check_names(file: &SafeTensors<'_>, layout: &Layout) -> Result<()> {
         }
     }
     let unknown: Vec<String> = unknown.into_iter().map(str::to_owned).collect();
-    let problems: Vec<String> = [
-        ("lacks", missing),
-        ("has unknown", unknown),
-        ("", misshapen),
-    ]
-    .into_iter()
-    .filter(|(_, names)| !names.is_empty())
-    .map(|(what, names)| format!("{what} {}", list(&names)).trim_start().to_owned())
-    .collect();
+    let problems: Vec<String> = [("lacks", missing), ("has unknown", unknown), ("", misshapen)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what} {}", list(&names)).trim_start().to_owned())
+        .collect();
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Error::weights(format!(
-        "does not fit config.json: {}",
-        problems.join("; ")
-    )))
+    Err(Error::weights(format!("does not fit config.json: {}", problems.join("; "))))
 }
 
 fn list(names: &[String]) -> String {
@@ -226,10 +206,7 @@ mod tests {
 
     #[test]
     fn saving_and_loading_is_the_identity() {
-        let config = Config {
-            norm_mlp: "BatchNorm".into(),
-            ..Config::default()
-        };
+        let config = Config { norm_mlp: "BatchNorm".into(), ..Config::default() };
         let (layout, mut parameters) = some(&config);
         parameters.counters[0] = 12;
         let folder = tempfile::tempdir().unwrap();
@@ -242,32 +219,14 @@ mod tests {
     fn differences_from_the_configuration_are_named() {
         let (layout, parameters) = some(&Config::default());
         let bytes = parameters.to_bytes(&layout).unwrap();
-        let wider = Layout::new(&Config {
-            d_model: 10,
-            ..Config::default()
-        })
-        .unwrap();
+        let wider = Layout::new(&Config { d_model: 10, ..Config::default() }).unwrap();
         let text = message(&bytes, &wider);
-        assert!(
-            text.contains("patcher.weight has shape [8, 8], wanted [10, 8]"),
-            "{text}"
-        );
-        let deeper = Layout::new(&Config {
-            num_layers: 4,
-            ..Config::default()
-        })
-        .unwrap();
+        assert!(text.contains("patcher.weight has shape [8, 8], wanted [10, 8]"), "{text}");
+        let deeper = Layout::new(&Config { num_layers: 4, ..Config::default() }).unwrap();
         let text = message(&bytes, &deeper);
-        assert!(
-            text.contains("lacks model.encoder.mlp_mixer_encoder.mixers.3"),
-            "{text}"
-        );
+        assert!(text.contains("lacks model.encoder.mlp_mixer_encoder.mixers.3"), "{text}");
         assert!(text.contains("and 12 more"), "{text}");
-        let flat = Layout::new(&Config {
-            gated_attn: false,
-            ..Config::default()
-        })
-        .unwrap();
+        let flat = Layout::new(&Config { gated_attn: false, ..Config::default() }).unwrap();
         assert!(message(&bytes, &flat).contains("has unknown"));
     }
 
@@ -288,10 +247,7 @@ mod tests {
             file.resize(file.len() + data, 0);
             file
         };
-        table.push(header(
-            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#,
-            8,
-        ));
+        table.push(header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 8));
         table.push(header(
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}"#,
             8,

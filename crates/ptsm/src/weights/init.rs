@@ -96,13 +96,7 @@ mod tests {
     }
 
     fn wide() -> Config {
-        Config {
-            d_model: 64,
-            num_layers: 1,
-            patch_length: 4,
-            patch_stride: 4,
-            ..Config::default()
-        }
+        Config { d_model: 64, num_layers: 1, patch_length: 4, patch_stride: 4, ..Config::default() }
     }
 
     #[test]
@@ -110,18 +104,13 @@ mod tests {
         let config = wide();
         let layout = layout(&config);
         let parameters = Parameters::init(&config, &layout, Init::PyTorch, 7);
-        let fc1 = layout
-            .tensors()
-            .iter()
-            .find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
+        let fc1 =
+            layout.tensors().iter().find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
         let weights = &parameters.trained[fc1.unwrap().range.clone()];
         let bound = 1.0 / 8.0;
         assert!(weights.iter().all(|w| w.abs() <= bound));
         let mean_square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
-        assert!(
-            (mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.05,
-            "{mean_square}"
-        );
+        assert!((mean_square / (bound * bound / 3.0) - 1.0).abs() < 0.05, "{mean_square}");
     }
 
     #[test]
@@ -129,23 +118,13 @@ mod tests {
         let config = wide();
         let layout = layout(&config);
         let parameters = Parameters::init(&config, &layout, Init::Normal, 7);
-        let fc1 = layout
-            .tensors()
-            .iter()
-            .find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
+        let fc1 =
+            layout.tensors().iter().find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
         let weights = &parameters.trained[fc1.unwrap().range.clone()];
         let mean_square = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
         assert!((mean_square / 0.0004 - 1.0).abs() < 0.05, "{mean_square}");
-        let bias = layout
-            .tensors()
-            .iter()
-            .find(|t| t.name.ends_with("patcher.bias"))
-            .unwrap();
-        assert!(
-            parameters.trained[bias.range.clone()]
-                .iter()
-                .all(|&b| b == 0.0)
-        );
+        let bias = layout.tensors().iter().find(|t| t.name.ends_with("patcher.bias")).unwrap();
+        assert!(parameters.trained[bias.range.clone()].iter().all(|&b| b == 0.0));
     }
 
     #[test]

@@ -122,22 +122,14 @@ impl Layout {
     /// # Errors
     ///
     /// `InvalidConfig` if the configuration is invalid, or names a task or a loss that has no head
-    /// here.
+    /// here; `BackendUnavailable` if `PTSM_ISA` names an instruction set that is not there.
     pub fn new(config: &Config) -> Result<Self> {
         config.validate()?;
-        let mut walk = Walk {
-            tensors: Vec::new(),
-            lengths: [0; 3],
-            norm: config.norm(),
-        };
+        crate::model::instruction_set()?;
+        let mut walk = Walk { tensors: Vec::new(), lengths: [0; 3], norm: config.norm() };
         let backbone = walk.backbone("model.encoder.", config);
         let head = walk.head(config)?;
-        Ok(Self {
-            tensors: walk.tensors,
-            lengths: walk.lengths,
-            backbone,
-            head,
-        })
+        Ok(Self { tensors: walk.tensors, lengths: walk.lengths, backbone, head })
     }
 
     /// The tensors, in order.
@@ -168,13 +160,7 @@ impl Walk {
         let length = &mut self.lengths[store as usize];
         let range = *length..*length + shape.iter().product::<usize>();
         *length = range.end;
-        self.tensors.push(Tensor {
-            name,
-            shape: shape.into(),
-            store,
-            range: range.clone(),
-            role,
-        });
+        self.tensors.push(Tensor { name, shape: shape.into(), store, range: range.clone(), role });
         range
     }
 
@@ -187,12 +173,7 @@ impl Walk {
         );
         let role = Role::LinearBias { inputs };
         let bias = self.tensor(format!("{name}.bias"), &[outputs], Store::Trained, role);
-        LinearSlot {
-            inputs,
-            outputs,
-            weight,
-            bias,
-        }
+        LinearSlot { inputs, outputs, weight, bias }
     }
 
     fn norm(&mut self, name: &str, width: usize) -> NormSlot {
@@ -219,12 +200,8 @@ impl Walk {
             };
             slot.running_mean = buffer("running_mean", Role::Zero);
             slot.running_var = buffer("running_var", Role::One);
-            slot.num_batches_tracked = self.tensor(
-                format!("{name}.num_batches_tracked"),
-                &[],
-                Store::Counter,
-                Role::Zero,
-            );
+            slot.num_batches_tracked =
+                self.tensor(format!("{name}.num_batches_tracked"), &[], Store::Counter, Role::Zero);
         }
         slot
     }
@@ -244,51 +221,26 @@ impl Walk {
 
     fn attention(&mut self, name: &str, d_model: usize) -> AttentionSlot {
         let mut project = |part: &str| {
-            self.linear(
-                &format!("{name}.self_attn_layer.{part}_proj"),
-                d_model,
-                d_model,
-            )
+            self.linear(&format!("{name}.self_attn_layer.{part}_proj"), d_model, d_model)
         };
         let (key, value, query, out) = (project("k"), project("v"), project("q"), project("out"));
         let norm = self.norm(&format!("{name}.norm_attn"), d_model);
-        AttentionSlot {
-            query,
-            key,
-            value,
-            out,
-            norm,
-        }
+        AttentionSlot { query, key, value, out, norm }
     }
 
     fn layer(&mut self, name: &str, config: &Config) -> LayerSlot {
         let channel = config.mixes_channels().then(|| {
-            self.block(
-                &format!("{name}.channel_feature_mixer"),
-                config,
-                config.num_input_channels,
-            )
+            self.block(&format!("{name}.channel_feature_mixer"), config, config.num_input_channels)
         });
         let patch_mixer = format!("{name}.patch_mixer");
         let patch = self.block(&patch_mixer, config, config.num_patches());
-        let attention = config
-            .self_attn
-            .then(|| self.attention(&patch_mixer, config.d_model));
+        let attention = config.self_attn.then(|| self.attention(&patch_mixer, config.d_model));
         let feature = self.block(&format!("{name}.feature_mixer"), config, config.d_model);
-        LayerSlot {
-            channel,
-            patch,
-            attention,
-            feature,
-        }
+        LayerSlot { channel, patch, attention, feature }
     }
 
     fn backbone(&mut self, prefix: &str, config: &Config) -> BackboneSlot {
-        let patcher = self.linear(
-            &format!("{prefix}patcher"),
-            config.patch_length,
-            config.d_model,
-        );
+        let patcher = self.linear(&format!("{prefix}patcher"), config.patch_length, config.d_model);
         let position = config.use_positional_encoding.then(|| {
             let (store, role) = match config.positional_encoding_type.as_str() {
                 "sincos" => (Store::Buffer, Role::PositionSinCos),
@@ -301,11 +253,7 @@ impl Walk {
         let layers = (0..config.num_layers)
             .map(|i| self.layer(&format!("{prefix}mlp_mixer_encoder.mixers.{i}"), config))
             .collect();
-        BackboneSlot {
-            patcher,
-            position,
-            layers,
-        }
+        BackboneSlot { patcher, position, layers }
     }
 
     fn head(&mut self, config: &Config) -> Result<HeadSlot> {
@@ -315,10 +263,7 @@ impl Walk {
             return Err(Error::config("architectures", text));
         }
         if config.loss != "mse" {
-            let text = format!(
-                "\"{}\" has no head in this version, wanted \"mse\"",
-                config.loss
-            );
+            let text = format!("\"{}\" has no head in this version, wanted \"mse\"", config.loss);
             return Err(Error::config("loss", text));
         }
         let inputs = config.num_patches() * config.d_model;

@@ -5,34 +5,17 @@ use crate::config::Config;
 use crate::data::{PreparedSeries, Segment, WindowShape};
 use crate::weights::Init;
 
-const SHAPE: WindowShape = WindowShape {
-    context_length: 24,
-    prediction_length: 4,
-    step: 1,
-};
+const SHAPE: WindowShape = WindowShape { context_length: 24, prediction_length: 4, step: 1 };
 
 fn series(masked: bool) -> Arc<PreparedSeries> {
-    let values: Vec<f32> = (0..240)
-        .map(|i| ((i / 2) as f32 * 0.5).sin() + (i % 2) as f32 * 0.1)
-        .collect();
+    let values: Vec<f32> =
+        (0..240).map(|i| ((i / 2) as f32 * 0.5).sin() + (i % 2) as f32 * 0.1).collect();
     let observed_mask = masked.then(|| (0..240).map(|i| f32::from(i % 7 != 0)).collect());
-    Arc::new(PreparedSeries {
-        id: String::new(),
-        num_channels: 2,
-        values,
-        observed_mask,
-    })
+    Arc::new(PreparedSeries { id: String::new(), num_channels: 2, values, observed_mask })
 }
 
 fn windows(rows: std::ops::Range<usize>, masked: bool) -> WindowSet {
-    WindowSet::new(
-        vec![Segment {
-            series: series(masked),
-            rows,
-        }],
-        SHAPE,
-    )
-    .unwrap()
+    WindowSet::new(vec![Segment { series: series(masked), rows }], SHAPE).unwrap()
 }
 
 fn config() -> Config {
@@ -47,13 +30,7 @@ fn config() -> Config {
 }
 
 fn training() -> Training {
-    Training {
-        epochs: 3,
-        batch_size: 11,
-        checkpoint_steps: 2,
-        seed: 3,
-        ..Training::default()
-    }
+    Training { epochs: 3, batch_size: 11, checkpoint_steps: 2, seed: 3, ..Training::default() }
 }
 
 fn model(config: &Config) -> Model {
@@ -61,12 +38,7 @@ fn model(config: &Config) -> Model {
 }
 
 fn bits(model: &Model) -> Vec<u32> {
-    model
-        .parameters
-        .trained
-        .iter()
-        .map(|x| x.to_bits())
-        .collect()
+    model.parameters.trained.iter().map(|x| x.to_bits()).collect()
 }
 
 struct Run {
@@ -77,25 +49,13 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        Self {
-            config: config(),
-            training: training(),
-            masked: false,
-        }
+        Self { config: config(), training: training(), masked: false }
     }
 
     fn train(&self, dir: Option<PathBuf>, resume: bool, stop_at: Option<u64>) -> Result<Outcome> {
         let (train, validation) = (windows(0..80, self.masked), windows(56..120, self.masked));
-        let data = TrainData {
-            train: &train,
-            validation: &validation,
-        };
-        let trainer = Trainer {
-            training: &self.training,
-            data,
-            dir,
-            resume,
-        };
+        let data = TrainData { train: &train, validation: &validation };
+        let trainer = Trainer { training: &self.training, data, dir, resume };
         trainer.run(model(&self.config), &mut |event| match event {
             Event::Step { step, .. } if Some(*step) == stop_at => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
@@ -105,13 +65,7 @@ impl Run {
 
 #[test]
 fn training_lowers_the_loss_and_keeps_the_best_weights() {
-    let run = Run {
-        training: Training {
-            epochs: 12,
-            ..training()
-        },
-        ..Run::new()
-    };
+    let run = Run { training: Training { epochs: 12, ..training() }, ..Run::new() };
     let outcome = run.train(None, false, None).unwrap();
     let history = &outcome.history;
     let first = history.epochs[0].validation_mse;
@@ -123,15 +77,9 @@ fn training_lowers_the_loss_and_keeps_the_best_weights() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let run = Run {
-        masked: true,
-        ..Run::new()
-    };
+    let run = Run { masked: true, ..Run::new() };
     let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| bits(&run.train(None, false, None).unwrap().model))
     };
     assert_eq!(with(1), with(3));
@@ -140,13 +88,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 #[test]
 fn a_stopped_and_resumed_run_ends_with_the_same_bits() {
     for norm in ["LayerNorm", "BatchNorm"] {
-        let run = Run {
-            config: Config {
-                norm_mlp: norm.into(),
-                ..config()
-            },
-            ..Run::new()
-        };
+        let run = Run { config: Config { norm_mlp: norm.into(), ..config() }, ..Run::new() };
         let whole = run.train(None, false, None).unwrap();
         for stop in [1, 4, 5, 6, 11] {
             let folder = tempfile::tempdir().unwrap();
@@ -154,11 +96,7 @@ fn a_stopped_and_resumed_run_ends_with_the_same_bits() {
             let stopped = run.train(dir.clone(), false, Some(stop)).unwrap();
             assert_eq!(stopped.history.stopped_by, "interrupted");
             let resumed = run.train(dir, true, None).unwrap();
-            assert_eq!(
-                bits(&resumed.model),
-                bits(&whole.model),
-                "{norm}, stopped at {stop}"
-            );
+            assert_eq!(bits(&resumed.model), bits(&whole.model), "{norm}, stopped at {stop}");
             assert_eq!(resumed.model.parameters, whole.model.parameters);
             assert_eq!(resumed.history.best_epoch, whole.history.best_epoch);
         }
@@ -167,19 +105,8 @@ fn a_stopped_and_resumed_run_ends_with_the_same_bits() {
 
 #[test]
 fn early_stopping_waits_for_its_patience() {
-    let training = Training {
-        epochs: 50,
-        patience: Some(2),
-        learning_rate: 1e-9,
-        ..training()
-    };
-    let run = Run {
-        training: Training {
-            min_delta: 1.0,
-            ..training
-        },
-        ..Run::new()
-    };
+    let training = Training { epochs: 50, patience: Some(2), learning_rate: 1e-9, ..training() };
+    let run = Run { training: Training { min_delta: 1.0, ..training }, ..Run::new() };
     let outcome = run.train(None, false, None).unwrap();
     assert_eq!(outcome.history.stopped_by, "early stopping");
     assert_eq!(outcome.history.epochs.len(), 3);
@@ -191,27 +118,12 @@ fn a_checkpoint_of_another_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = Some(folder.path().to_owned());
     Run::new().train(dir.clone(), false, Some(3)).unwrap();
-    let other = Run {
-        training: Training {
-            learning_rate: 0.5,
-            ..training()
-        },
-        ..Run::new()
-    };
+    let other = Run { training: Training { learning_rate: 0.5, ..training() }, ..Run::new() };
     let error = other.train(dir.clone(), true, None).unwrap_err();
-    assert!(
-        error.to_string().contains("training settings changed"),
-        "{error}"
-    );
-    let masked = Run {
-        masked: true,
-        ..Run::new()
-    };
+    assert!(error.to_string().contains("training settings changed"), "{error}");
+    let masked = Run { masked: true, ..Run::new() };
     let error = masked.train(dir, true, None).unwrap_err();
-    assert!(
-        error.to_string().contains("data or their split changed"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("data or their split changed"), "{error}");
 }
 
 #[test]
@@ -223,10 +135,7 @@ fn a_damaged_checkpoint_is_an_error() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
     let error = Run::new().train(dir, true, None).unwrap_err();
-    assert!(
-        error.to_string().contains("not a sound checkpoint"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("not a sound checkpoint"), "{error}");
 }
 
 #[test]
@@ -241,24 +150,9 @@ fn an_order_is_a_permutation_of_its_own_for_every_epoch() {
 #[test]
 fn no_window_is_an_error_that_names_the_lengths() {
     let (train, validation) = (windows(0..10, false), windows(56..120, false));
-    let data = TrainData {
-        train: &train,
-        validation: &validation,
-    };
+    let data = TrainData { train: &train, validation: &validation };
     let training = training();
-    let trainer = Trainer {
-        training: &training,
-        data,
-        dir: None,
-        resume: false,
-    };
-    let error = trainer
-        .run(model(&config()), &mut |_| ControlFlow::Continue(()))
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("the training rows hold no window"),
-        "{error}"
-    );
+    let trainer = Trainer { training: &training, data, dir: None, resume: false };
+    let error = trainer.run(model(&config()), &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("the training rows hold no window"), "{error}");
 }
