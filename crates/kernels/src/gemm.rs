@@ -142,21 +142,23 @@ impl Op for Product<'_> {
     fn run<V: Vector>(self, v: V) {
         let [m, n, k] = self.size;
         let width = TILE_REGISTERS * V::LANES;
-        PACKED.with_borrow_mut(|packed| {
-            for from in (0..k).step_by(BLOCK) {
-                let steps = BLOCK.min(k - from);
-                packed.resize(n.div_ceil(width) * width * steps, 0.0);
-                pack(self.b, (from, steps), (n, width), packed);
-                for (i, panel) in packed.chunks_exact(width * steps).enumerate() {
-                    let columns = (i * width, width.min(n - i * width));
-                    let mut row = 0;
-                    while row < m {
-                        let tile = Tile { row, from, steps, columns, n };
-                        row += tile.dispatch(v, m - row, self.a, panel, self.c);
-                    }
+        // Taken out rather than borrowed in a closure: a closure would be compiled for every
+        // machine's instructions, and its loop with it.
+        let mut packed = PACKED.take();
+        for from in (0..k).step_by(BLOCK) {
+            let steps = BLOCK.min(k - from);
+            packed.resize(n.div_ceil(width) * width * steps, 0.0);
+            pack(self.b, (from, steps), (n, width), &mut packed);
+            for (i, panel) in packed.chunks_exact(width * steps).enumerate() {
+                let columns = (i * width, width.min(n - i * width));
+                let mut row = 0;
+                while row < m {
+                    let tile = Tile { row, from, steps, columns, n };
+                    row += tile.dispatch(v, m - row, self.a, panel, self.c);
                 }
             }
-        });
+        }
+        PACKED.set(packed);
     }
 }
 
@@ -231,11 +233,12 @@ impl Tile {
         let last = start + (ROWS - 1) * a.row + (self.steps - 1) * a.step;
         assert!(last < a.values.len() && panel.len() >= self.steps * TILE_REGISTERS * lanes);
         for k in 0..self.steps {
-            let b: [V::F; TILE_REGISTERS] = std::array::from_fn(|j| {
+            let mut b = [v.splat(0.0); TILE_REGISTERS];
+            for (j, b) in b.iter_mut().enumerate() {
                 let at = (k * TILE_REGISTERS + j) * lanes;
                 // SAFETY: `k < steps`, and the panel has `steps` rows of a tile's width (asserted).
-                v.load(unsafe { panel.get_unchecked(at..at + lanes) })
-            });
+                *b = v.load(unsafe { panel.get_unchecked(at..at + lanes) });
+            }
             for (i, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: at most `last`, which is inside (asserted).
                 let a = v.splat(unsafe { *a.values.get_unchecked(start + i * a.row + k * a.step) });

@@ -50,9 +50,10 @@ fn magnitude<T: Real>(
     b: usize,
     c: usize,
 ) -> Magnitude<T> {
+    let size = |i: usize| (x[i] * observed(mask, i)).abs().to_f64();
     Magnitude {
         count: shape.column(b, c).map(|i| observed(mask, i)).sum(),
-        sum: shape.column(b, c).map(|i| (x[i] * observed(mask, i)).abs()).sum(),
+        sum: T::from_f64(shape.column(b, c).map(size).sum()),
     }
 }
 
@@ -79,7 +80,7 @@ pub(crate) fn forward<T: Real>(
                 Scaler::Std { minimum_scale } => {
                     let (mean, variance) = moments(shape, x, mask, b, c);
                     loc[place] = mean;
-                    scale[place] = (variance + T::from_f64(minimum_scale)).sqrt();
+                    scale[place] = T::from_f64((variance + minimum_scale).sqrt());
                 }
                 Scaler::Mean { minimum_scale, default_scale } => {
                     let own = magnitude(shape, x, mask, b, c);
@@ -170,16 +171,17 @@ pub(crate) fn backward<T: Real>(
     d_x
 }
 
-/// Mean and population variance over observed points, in two passes: the sum of squares minus the
-/// square of the sum cancels in f32 when the mean is much larger than the spread.
-fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usize) -> (T, T) {
-    let count = at_least_one(shape.column(b, c).map(|i| observed(mask, i)).sum::<T>());
-    let mean = shape.column(b, c).map(|i| x[i] * observed(mask, i)).sum::<T>() / count;
+/// Mean and population variance over observed points, in two passes and in f64: in f32 the sum of a
+/// long window loses digits, the more the larger the mean is against the spread.
+fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usize) -> (T, f64) {
+    let seen = |i: usize| observed(mask, i).to_f64();
+    let count = shape.column(b, c).map(seen).sum::<f64>().max(1.0);
+    let mean = shape.column(b, c).map(|i| x[i].to_f64() * seen(i)).sum::<f64>() / count;
     let square = |i: usize| {
-        let deviation = (x[i] - mean) * observed(mask, i);
+        let deviation = (x[i].to_f64() - mean) * seen(i);
         deviation * deviation
     };
-    (mean, shape.column(b, c).map(square).sum::<T>() / count)
+    (T::from_f64(mean), shape.column(b, c).map(square).sum::<f64>() / count)
 }
 
 fn whole_batch<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, c: usize) -> Magnitude<T> {
