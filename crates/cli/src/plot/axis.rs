@@ -41,6 +41,14 @@ impl Scale {
         Self::linear(low, high, wanted)
     }
 
+    /// A linear scale from zero to the first round value above all finite `values`.
+    pub(crate) fn to_round(values: impl IntoIterator<Item = f64>, wanted: usize) -> Self {
+        let (_, high) = extent(values).unwrap_or((0.0, 1.0));
+        let high = if high > 0.0 { high } else { 1.0 };
+        let step = round_step(0.7 * high / wanted.max(1) as f64);
+        Self::linear(0.0, (high / step - 1e-9).ceil() * step, wanted)
+    }
+
     /// A scale for losses: logarithmic when positive values spread over more than a factor of
     /// eight, else as [`Scale::covering`].
     pub(crate) fn for_losses(values: &[f64], wanted: usize) -> Self {
@@ -57,7 +65,7 @@ impl Scale {
         let largest = low.abs().max(high.abs());
         let ticks = (0..MAX_TICKS)
             .map(|number| (first + number as f64) * step)
-            .take_while(|tick| *tick <= high)
+            .take_while(|tick| *tick <= high + 1e-9 * step)
             .map(|tick| (tick, number(tick, step, largest)))
             .collect();
         Self {
@@ -224,7 +232,7 @@ mod tests {
     fn large_values_get_a_prefix_and_negative_ones_a_minus() {
         assert_eq!(
             texts(&Scale::covering([-20_000.0, 20_000.0], 4)),
-            ["−20k", "0", "20k"]
+            ["−20k", "−10k", "0", "10k", "20k"]
         );
         assert_eq!(
             texts(&Scale::covering([1.0e6, 3.0e6], 4)),
@@ -261,6 +269,14 @@ mod tests {
         assert_eq!(texts(&scale), ["0.3", "1", "3", "10", "30"]);
         assert!(!Scale::for_losses(&[0.3, 0.5], 5).is_logarithmic());
         assert!(!Scale::for_losses(&[-1.0, 50.0], 5).is_logarithmic());
+    }
+
+    #[test]
+    fn a_rounded_scale_ends_with_a_tick() {
+        let scale = Scale::to_round([0.0, 0.000_99], 2);
+        assert_eq!(texts(&scale), ["0", "0.0005", "0.0010"]);
+        assert!((scale.share(0.001) - 1.0).abs() < 1e-12);
+        assert!(Scale::to_round([-3.0, f64::NAN], 2).share(0.5).is_finite());
     }
 
     #[test]

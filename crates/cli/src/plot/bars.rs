@@ -1,9 +1,10 @@
 //! Comparison of one number over forecasters, as horizontal bars with their values.
 
 use super::axis::{Scale, value};
+use super::font::{fit, text_width};
 use super::save::Picture;
 use super::scene::{Anchor, Label, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, fit, text_width};
+use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
 
 const ROW: f64 = 30.0;
 const THICKNESS: f64 = 16.0;

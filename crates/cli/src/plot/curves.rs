@@ -1,8 +1,9 @@
 //! What line charts share: the frame, lines with gaps, and labels at line ends.
 
 use super::axis::Scale;
+use super::font::text_width;
 use super::scene::{Anchor, Position, Scene};
-use super::style::{Ink, LABEL_SIZE, TICK_SIZE, text_width};
+use super::style::{Ink, LABEL_SIZE, TICK_SIZE};
 
 /// The area inside the axes, in logical pixels.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,12 @@ pub(crate) fn draw_value_axis(scene: &mut Scene, frame: Frame, scale: &Scale) {
         let at = (frame.left - 8.0, y + 0.35 * TICK_SIZE);
         scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::End);
     }
+}
+
+/// Draws the line on which the ticks of the horizontal axis hang.
+pub(crate) fn draw_bottom_line(scene: &mut Scene, frame: Frame) {
+    let ends = vec![(frame.left, frame.bottom), (frame.right, frame.bottom)];
+    scene.line(ends, 1.0, Ink::Rule);
 }
 
 /// Draws a short mark and a text below the frame.

@@ -4,12 +4,14 @@
 
 use super::axis::Scale;
 use super::curves::{
-    EndLabel, Frame, draw_bottom_tick, draw_end_labels, draw_runs, draw_value_axis, end_label_room,
-    gutter, runs,
+    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    draw_value_axis, end_label_room, gutter, runs,
 };
+use super::font::{fit, text_width};
+use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Anchor, Position, Scene, Shape};
-use super::style::{Ink, LABEL_SIZE, MARGIN, SUBTITLE_SIZE, TICK_SIZE, fit, text_width};
+use super::style::{Ink, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, moment, ticks};
 
 /// Panels beyond this many are left out, with a note.
@@ -90,15 +92,16 @@ impl Picture for ForecastPlot {
         let (mut scene, mut y) = Scene::titled(&self.title, &self.subtitle);
         let shown = &self.panels[..self.panels.len().min(MOST_PANELS)];
         let layout = self.layout(shown);
-        if let Some(entries) = legend(shown, layout.columns) {
+        let entries = self.legend(shown, layout.columns);
+        if !entries.is_empty() {
             draw_legend(&mut scene, (MARGIN, y), &entries);
-            y += LABEL_SIZE + 14.0;
+            y += LEGEND_HEIGHT;
         }
         let scales: Vec<Scale> = shown.iter().map(value_scale).collect();
         for (number, panel) in shown.iter().enumerate() {
             let placed = place(&layout, &scales, number, (panel, y));
             self.draw_panel(&mut scene, &layout, &placed);
-            if number < layout.columns {
+            if number == 0 && layout.columns == 1 {
                 self.draw_start_label(&mut scene, &layout, &placed);
             }
             if number + layout.columns >= shown.len() {
@@ -141,14 +144,39 @@ impl ForecastPlot {
         }
     }
 
+    /// Entries of the legend, where names in the panels do not say it all.
+    fn legend(&self, shown: &[ForecastPanel], columns: usize) -> Vec<(Mark, String)> {
+        let mut entries = Vec::new();
+        if columns > 1 {
+            entries.push((Mark::Line(Ink::Context), "history".to_owned()));
+            if shown.iter().any(|panel| panel.truth.is_some()) {
+                entries.push((Mark::Line(Ink::Truth), "actual".to_owned()));
+            }
+            entries.push((Mark::Line(Ink::Model), "forecast".to_owned()));
+        }
+        let bands = shown.first().map(|panel| wide_to_narrow(&panel.bands));
+        for (number, band) in bands.unwrap_or_default().into_iter().enumerate() {
+            // A narrower band lies over the wider ones.
+            let opacity = 1.0 - (1.0 - BAND_OPACITY).powi(number as i32 + 1);
+            let text = format!("{:.0} % range", band.level * 100.0);
+            entries.push((Mark::Area(Ink::Model, opacity), text));
+        }
+        let first = shown.iter().find_map(|panel| panel.forecast.first());
+        if let Some((at, _)) = first.filter(|_| columns > 1) {
+            let text = format!("forecast from {}", moment(self.time, *at));
+            entries.push((Mark::Rule, text));
+        }
+        entries
+    }
+
     fn draw_panel(&self, scene: &mut Scene, layout: &Layout, placed: &Placed<'_>) {
         let Placed { panel, frame, .. } = *placed;
         draw_panel_heading(scene, placed);
+        draw_value_axis(scene, frame, placed.scale);
         if let Some(start) = layout.start {
             let x = frame.x(time_share(layout.span, start));
             scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Ink::Rule);
         }
-        draw_value_axis(scene, frame, placed.scale);
         for band in wide_to_narrow(&panel.bands) {
             draw_band(scene, layout, placed, band);
         }
@@ -353,9 +381,10 @@ fn heading_width(panel: &ForecastPanel) -> f64 {
 }
 
 fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: Frame) {
-    let most = ((frame.right - frame.left) / 80.0) as usize;
+    let most = ((frame.right - frame.left) / 56.0) as usize;
     let marks = ticks(kind, span.0, span.1, most);
     let x = |at: i64| frame.x(time_share(span, at as f64));
+    draw_bottom_line(scene, frame);
     for mark in &marks {
         draw_bottom_tick(scene, frame, x(mark.at), &mark.label);
     }
@@ -370,38 +399,5 @@ fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: 
             let at = (*x, frame.bottom + 31.0);
             scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
         }
-    }
-}
-
-/// Entries of the legend, where names at line ends do not say it all.
-fn legend(panels: &[ForecastPanel], columns: usize) -> Option<Vec<(String, Ink, f64)>> {
-    let mut entries = Vec::new();
-    if columns > 1 {
-        entries.push(("history".to_owned(), Ink::Context, 1.0));
-        if panels.iter().any(|panel| panel.truth.is_some()) {
-            entries.push(("actual".to_owned(), Ink::Truth, 1.0));
-        }
-        entries.push(("forecast".to_owned(), Ink::Model, 1.0));
-    }
-    let bands = panels.first().map(|panel| wide_to_narrow(&panel.bands));
-    for (number, band) in bands.unwrap_or_default().into_iter().enumerate() {
-        let opacity = 1.0 - (1.0 - BAND_OPACITY).powi(number as i32 + 1);
-        let percent = (band.level * 100.0).round();
-        entries.push((format!("{percent:.0} % range"), Ink::Model, opacity));
-    }
-    (!entries.is_empty()).then_some(entries)
-}
-
-fn draw_legend(scene: &mut Scene, (mut x, y): Position, entries: &[(String, Ink, f64)]) {
-    for (text, ink, opacity) in entries {
-        let middle = y + LABEL_SIZE / 2.0;
-        if *opacity < 1.0 {
-            scene.rectangle((x, middle - 6.0), (x + 20.0, middle + 6.0), *ink, *opacity);
-        } else {
-            scene.line(vec![(x + 1.0, middle), (x + 19.0, middle)], 2.4, *ink);
-        }
-        let at = (x + 27.0, middle + 0.35 * LABEL_SIZE);
-        scene.text(at, text, LABEL_SIZE, Ink::Muted);
-        x += 27.0 + text_width(text, LABEL_SIZE) + 22.0;
     }
 }

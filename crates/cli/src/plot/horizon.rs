@@ -2,12 +2,13 @@
 
 use super::axis::Scale;
 use super::curves::{
-    EndLabel, Frame, draw_bottom_tick, draw_end_labels, draw_runs, draw_value_axis, end_label_room,
-    gutter, runs,
+    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    draw_value_axis, end_label_room, gutter, runs,
 };
+use super::font::fit;
 use super::save::Picture;
 use super::scene::{Position, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE, fit};
+use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 const HEIGHT: f64 = 280.0;
@@ -119,18 +120,37 @@ fn step_share(step: usize, steps: usize) -> f64 {
 }
 
 fn draw_step_labels(scene: &mut Scene, frame: Frame, steps: usize) {
-    let rounds = ticks(TimeKind::Step, 1, steps as i64, 8);
-    let wanted = rounds.iter().map(|tick| tick.at as usize);
-    // The first step belongs to the axis, unless it would touch the next label.
-    let first = (steps > 0 && rounds.first().is_none_or(|tick| tick.at > 1)).then_some(1);
-    for step in first.into_iter().chain(wanted) {
-        draw_bottom_tick(
-            scene,
-            frame,
-            frame.x(step_share(step, steps)),
-            &step.to_string(),
-        );
+    draw_bottom_line(scene, frame);
+    for step in marked_steps(steps) {
+        let x = frame.x(step_share(step, steps));
+        draw_bottom_tick(scene, frame, x, &step.to_string());
     }
     let at = (frame.left, frame.bottom + 35.0);
     scene.text(at, "steps ahead", TICK_SIZE, Ink::Muted);
+}
+
+/// The first step, the last, and round ones between that touch neither.
+fn marked_steps(steps: usize) -> Vec<usize> {
+    let room = steps.div_ceil(20);
+    let rounds = ticks(TimeKind::Step, 1, steps as i64, 8).into_iter();
+    let between = rounds
+        .map(|tick| tick.at as usize)
+        .filter(|step| *step > room && *step + room <= steps);
+    let mut marked: Vec<usize> = std::iter::once(1).chain(between).chain([steps]).collect();
+    marked.dedup();
+    marked.retain(|step| (1..=steps).contains(step));
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_and_last_step_are_marked() {
+        assert_eq!(marked_steps(96), [1, 20, 40, 60, 80, 96]);
+        assert_eq!(marked_steps(3), [1, 2, 3]);
+        assert_eq!(marked_steps(1), [1]);
+        assert!(marked_steps(0).is_empty());
+    }
 }

@@ -7,8 +7,10 @@
 mod axis;
 mod bars;
 mod curves;
+mod font;
 mod forecast;
 mod horizon;
+mod legend;
 mod render;
 mod save;
 mod scene;

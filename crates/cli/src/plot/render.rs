@@ -7,12 +7,19 @@ use std::path::Path;
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, RGBAColor, RGBColor, ShapeStyle, TextStyle};
+use plotters::style::{
+    Color, FontDesc, FontFamily, FontStyle, RGBAColor, RGBColor, ShapeStyle, TextStyle,
+};
 use ptsm::{Error, Result};
 
+use super::font::{exact_width, for_each_pixel};
 use super::scene::{Anchor, Label, Position, Scene, Shape};
-use super::style::{Ink, bitmap_font, svg_font};
+use super::style::Ink;
 
+/// Fonts in the order in which a viewer of an SVG should try them.
+const FAMILY: &str = "Ubuntu, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif";
+/// plotters divides the size by this before it writes `font-size` into an SVG.
+const SVG_SIZE_DIVISOR: f64 = 1.24;
 /// SVG units per logical pixel.
 const SVG_SCALE: f64 = 10.0;
 /// Drawn bitmap pixels per logical pixel.
@@ -99,15 +106,31 @@ fn draw_svg(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<()> {
             true,
         ),
         Shape::Label(label) => {
-            let font = svg_font(label.size * SVG_SCALE, label.strong);
             // plotters moves a centred text down by half an x-height, about a quarter of an em.
             let (x, baseline) = label.at;
             let at = (x, baseline - 0.26 * label.size);
-            let style = text_style(font, label, VPos::Center);
-            backend.draw_text(&label.text, &style, scaled(at))
+            backend.draw_text(&label.text, &svg_text_style(label), scaled(at))
         }
     };
     drawn.map_err(drawing_failed)
+}
+
+/// The style of a text whose position is 0.26 em above its base line.
+fn svg_text_style(label: &Label) -> TextStyle<'static> {
+    let weight = if label.strong {
+        FontStyle::Bold
+    } else {
+        FontStyle::Normal
+    };
+    let size = label.size * SVG_SCALE * SVG_SIZE_DIVISOR;
+    let mut style = TextStyle::from(FontDesc::new(FontFamily::Name(FAMILY), size, weight));
+    style.color = colour(label.ink, 1.0).to_backend_color();
+    let horizontal = match label.anchor {
+        Anchor::Start => HPos::Left,
+        Anchor::Middle => HPos::Center,
+        Anchor::End => HPos::Right,
+    };
+    style.pos(Pos::new(horizontal, VPos::Center))
 }
 
 /// Writes the scene as a PNG file at `path`, which must end in `.png`.
@@ -272,37 +295,30 @@ fn fill_band(
     Ok(())
 }
 
-/// Draws text with a little weight: the bundled font is a light one.
+/// Draws text with a little weight added: the bundled font is a light one.
 fn draw_bitmap_label(backend: &mut BitMapBackend<'_>, label: &Label) -> Result<()> {
     let scale = BITMAP_SCALE as f64;
     let size = label.size * scale;
-    let font = bitmap_font(size);
-    // plotters puts the baseline half a font size below the top of a text.
-    let top = label.at.1 * scale - font.get_size() / 2.0;
-    let style = text_style(font, label, VPos::Top);
-    let x = (label.at.0 * scale).round() as i32;
-    let strokes = if label.strong { 4 } else { 2 };
-    for shift in 0..strokes {
-        let at = (x + shift - strokes / 2, top.round() as i32);
-        backend
-            .draw_text(&label.text, &style, at)
-            .map_err(drawing_failed)?;
-    }
-    Ok(())
-}
-
-fn text_style(font: FontDesc<'static>, label: &Label, vertical: VPos) -> TextStyle<'static> {
-    let mut style = TextStyle::from(font);
-    style.color = colour(label.ink, 1.0).to_backend_color();
-    style.pos(Pos::new(horizontal(label.anchor), vertical))
-}
-
-fn horizontal(anchor: Anchor) -> HPos {
-    match anchor {
-        Anchor::Start => HPos::Left,
-        Anchor::Middle => HPos::Center,
-        Anchor::End => HPos::Right,
-    }
+    let strokes = if label.strong { 5 } else { 2 };
+    let width = exact_width(&label.text, size);
+    let start = match label.anchor {
+        Anchor::Start => 0.0,
+        Anchor::Middle => -width / 2.0,
+        Anchor::End => -width,
+    };
+    let (left, base) = whole(label.at, scale);
+    let left = left + start.round() as i32 - strokes / 2;
+    let mut drawn = Ok(());
+    for_each_pixel(&label.text, size, |x, y, coverage| {
+        for shift in 0..strokes {
+            let at = (left + x + shift, base + y);
+            let pixel = colour(label.ink, coverage).to_backend_color();
+            if drawn.is_ok() {
+                drawn = backend.draw_pixel(at, pixel).map_err(drawing_failed);
+            }
+        }
+    });
+    drawn
 }
 
 fn whole((x, y): Position, scale: f64) -> (i32, i32) {

@@ -3,7 +3,8 @@
 //! Plots are laid out once, in logical pixels (x to the right, y downwards), and then written as
 //! SVG or PNG by [`render`](super::render); both therefore show the same picture.
 
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TITLE_SIZE, fit};
+use super::font::fit;
+use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TITLE_SIZE};
 
 /// A position in logical pixels.
 pub(crate) type Position = (f64, f64);

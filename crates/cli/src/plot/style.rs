@@ -1,4 +1,4 @@
-//! Colours, fonts and sizes of every picture, in one place.
+//! Colours and sizes of every picture, in one place.
 //!
 //! A colour is named by its role. Each role has a light and a dark value, all different from one
 //! another, so that an inline SVG can be turned dark by style sheet rules on the colour alone
@@ -6,23 +6,8 @@
 //! with any of the common kinds of colour blindness.
 
 use std::fmt::Write as _;
-use std::sync::Once;
 
-use plotters::style::{FontDesc, FontFamily, FontStyle, register_font};
-
-/// Fonts in the order in which a viewer of an SVG should try them.
-///
-/// The bundled font is registered under the whole list, since plotters writes this text into the
-/// SVG and looks the PNG font up by it.
-const FAMILY: &str = "Ubuntu, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif";
-
-/// Height of the bundled font (ascent to descent) per em; plotters scales bitmap fonts by it.
-const HEIGHT_PER_EM: f64 = 1.149;
-
-/// plotters divides the size by this before it writes `font-size` into an SVG.
-const SVG_SIZE_DIVISOR: f64 = 1.24;
-
-/// Text sizes in logical pixels per em.
+/// Size of titles, in logical pixels per em as all text sizes.
 pub(crate) const TITLE_SIZE: f64 = 19.0;
 /// Size of subtitles and of panel names.
 pub(crate) const SUBTITLE_SIZE: f64 = 13.0;
@@ -131,82 +116,6 @@ fn hex((red, green, blue): Rgb) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
-/// Font for a bitmap, `size` pixels per em.
-pub(crate) fn bitmap_font(size: f64) -> FontDesc<'static> {
-    register_once();
-    FontDesc::new(
-        FontFamily::Name(FAMILY),
-        size * HEIGHT_PER_EM,
-        FontStyle::Normal,
-    )
-}
-
-/// Font for an SVG, `size` units per em.
-pub(crate) fn svg_font(size: f64, strong: bool) -> FontDesc<'static> {
-    register_once();
-    let style = if strong {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
-    };
-    FontDesc::new(FontFamily::Name(FAMILY), size * SVG_SIZE_DIVISOR, style)
-}
-
-/// Width of `text` in the units of `size` (pixels per em), with room for a wider font: an SVG may
-/// be shown in another of the [`FAMILY`].
-pub(crate) fn text_width(text: &str, size: f64) -> f64 {
-    // plotters measures in whole pixels: measure large.
-    const ENLARGED: f64 = 16.0;
-    const ROOM: f64 = 1.06;
-    let layout = bitmap_font(size * ENLARGED).layout_box(text);
-    let ((left, _), (right, _)) = layout.expect("the bundled font is registered");
-    f64::from(right - left) / ENLARGED * ROOM
-}
-
-/// `text` without control characters, cut with an ellipsis to at most `width`.
-pub(crate) fn fit(text: &str, size: f64, width: f64) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if is_printable(c) { c } else { ' ' })
-        .collect();
-    if text_width(&clean, size) <= width {
-        return clean;
-    }
-    let chars: Vec<char> = clean.chars().collect();
-    let (mut fits, mut too_long) = (0, chars.len());
-    while fits + 1 < too_long {
-        let middle = (fits + too_long) / 2;
-        if text_width(&shortened(&chars[..middle]), size) <= width {
-            fits = middle;
-        } else {
-            too_long = middle;
-        }
-    }
-    shortened(&chars[..fits])
-}
-
-/// Whether XML 1.0 can hold the character and a reader can see it.
-fn is_printable(c: char) -> bool {
-    !c.is_control() && c != '\u{FFFE}' && c != '\u{FFFF}'
-}
-
-fn shortened(kept: &[char]) -> String {
-    let text: String = kept.iter().collect();
-    format!("{}…", text.trim_end())
-}
-
-fn register_once() {
-    static REGISTER: Once = Once::new();
-    REGISTER.call_once(|| {
-        let registered = register_font(
-            FAMILY,
-            FontStyle::Normal,
-            epaint_default_fonts::UBUNTU_LIGHT,
-        );
-        assert!(registered.is_ok(), "the bundled font is a valid font");
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,20 +125,6 @@ mod tests {
     fn colours_of_different_roles_differ() {
         let light: BTreeSet<_> = Ink::all().map(Ink::light).collect();
         assert_eq!(light.len(), Ink::all().count());
-    }
-
-    #[test]
-    fn long_text_is_cut_to_the_width() {
-        let long = "temperature of the transformer oil ".repeat(10);
-        let cut = fit(&long, 12.0, 150.0);
-        assert!(cut.ends_with('…') && cut.len() > 10, "{cut}");
-        assert!(text_width(&cut, 12.0) <= 150.0);
-        assert_eq!(fit("OT", 12.0, 150.0), "OT");
-    }
-
-    #[test]
-    fn control_characters_become_spaces() {
-        assert_eq!(fit("a\u{0}b\nc", 12.0, 150.0), "a b c");
     }
 
     #[test]

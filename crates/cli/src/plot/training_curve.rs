@@ -2,12 +2,13 @@
 
 use super::axis::{Scale, value};
 use super::curves::{
-    EndLabel, Frame, draw_bottom_tick, draw_end_labels, draw_runs, draw_value_axis, end_label_room,
-    gutter, runs,
+    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    draw_value_axis, end_label_room, gutter, runs,
 };
+use super::font::{fit, text_width};
 use super::save::Picture;
 use super::scene::{Anchor, Scene};
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE, fit, text_width};
+use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 const LOSS_HEIGHT: f64 = 270.0;
@@ -53,7 +54,7 @@ impl Picture for TrainingCurve {
         ];
         let loss_scale = Scale::for_losses(&losses.concat(), 5);
         let rates = self.finite(|e| e.learning_rate);
-        let rate_scale = Scale::with_zero(rates.iter().copied(), 2);
+        let rate_scale = Scale::to_round(rates.iter().copied(), 2);
         let gutter = gutter(&loss_scale).max(gutter(&rate_scale));
         let frame = Frame {
             left: MARGIN + gutter,
@@ -181,6 +182,7 @@ impl TrainingCurve {
             );
             return;
         };
+        draw_bottom_line(scene, frame);
         for tick in ticks(TimeKind::Step, first.number as i64, last.number as i64, 10) {
             let x = self.x(frame, tick.at as usize);
             draw_bottom_tick(scene, frame, x, &tick.label);
