@@ -236,7 +236,7 @@ mod tests {
         );
         assert_eq!(
             texts(&Scale::covering([1.0e6, 3.0e6], 4)),
-            ["1M", "2M", "3M"]
+            ["1.0M", "1.5M", "2.0M", "2.5M", "3.0M"]
         );
     }
 

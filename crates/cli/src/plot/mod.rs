@@ -19,7 +19,7 @@ mod time_axis;
 mod training_curve;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, Point};

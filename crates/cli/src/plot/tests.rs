@@ -47,7 +47,8 @@ fn panel(channel: &str, (context, horizon): (i64, i64), phase: f64) -> ForecastP
     }
 }
 
-fn forecast_plot(channels: usize) -> ForecastPlot {
+/// A forecast of as many channels.
+pub(crate) fn forecast_plot(channels: usize) -> ForecastPlot {
     let names = [
         "HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT", "load", "wind", "sun",
     ];
@@ -68,7 +69,8 @@ fn plain(mut plot: ForecastPlot) -> ForecastPlot {
     plot
 }
 
-fn training_curve() -> TrainingCurve {
+/// A training run of thirty epochs.
+pub(crate) fn training_curve() -> TrainingCurve {
     let epoch = |number: usize| {
         let t = number as f64;
         Epoch {
