@@ -281,6 +281,8 @@ mod tests {
                     bars("seasonal naive"),
                     "test split",
                 ),
+                Section::picture("Forecast", to_svg(&forecast_plot(7)).unwrap(), ""),
+                Section::picture("Training", to_svg(&training_curve()).unwrap(), ""),
                 Section::text(
                     "Notes",
                     vec!["Every window of the test split counts.".to_owned()],

@@ -18,6 +18,8 @@ use super::time_axis::{TimeKind, moment, ticks};
 const MOST_PANELS: usize = 8;
 /// From this many panels on there are two columns.
 const TWO_COLUMNS_FROM: usize = 4;
+/// A forecast of no more points than this shows each.
+const FEW_POINTS: usize = 12;
 const COLUMN_GAP: f64 = 36.0;
 const PANEL_HEADING: f64 = 26.0;
 const ROW_GAP: f64 = 16.0;
@@ -188,7 +190,13 @@ impl ForecastPlot {
             let truth: Vec<Point> = joint.into_iter().chain(truth.iter().copied()).collect();
             draw_runs(scene, at(&truth), 1.6, Ink::Truth);
         }
-        draw_runs(scene, at(&panel.forecast), 2.2, Ink::Model);
+        let forecast = at(&panel.forecast);
+        if panel.forecast.len() <= FEW_POINTS {
+            for point in forecast.iter().flatten() {
+                scene.dot(*point, 3.0, Ink::Model);
+            }
+        }
+        draw_runs(scene, forecast, 2.2, Ink::Model);
         if layout.columns == 1 {
             draw_end_labels(scene, frame, end_labels(layout, placed));
         }
@@ -209,7 +217,7 @@ impl ForecastPlot {
         if let Some(text) = text {
             scene.text((x + 6.0, y), text, TICK_SIZE, Ink::Model);
         }
-        let heading = placed.left + heading_width(placed.panel);
+        let heading = placed.left + heading_width(placed);
         if x - 6.0 - text_width("history", TICK_SIZE) > heading + 12.0 {
             let look = (TICK_SIZE, Ink::Muted);
             scene.anchored((x - 6.0, y), "history", look, Anchor::End);
@@ -361,7 +369,7 @@ fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
 fn draw_panel_heading(scene: &mut Scene, placed: &Placed<'_>) {
     let panel = placed.panel;
     let at = (placed.left, placed.frame.top - 10.0);
-    let name = channel_name(panel);
+    let name = channel_name(placed);
     scene.heading(at, &name, SUBTITLE_SIZE);
     if let Some(unit) = &panel.unit {
         let x = placed.left + 1.06 * text_width(&name, SUBTITLE_SIZE) + 8.0;
@@ -370,14 +378,15 @@ fn draw_panel_heading(scene: &mut Scene, placed: &Placed<'_>) {
     }
 }
 
-fn channel_name(panel: &ForecastPanel) -> String {
-    fit(&panel.channel, SUBTITLE_SIZE, 180.0)
+fn channel_name(placed: &Placed<'_>) -> String {
+    let width = 0.45 * (placed.frame.right - placed.left);
+    fit(&placed.panel.channel, SUBTITLE_SIZE, width)
 }
 
-fn heading_width(panel: &ForecastPanel) -> f64 {
-    let unit = panel.unit.as_deref().unwrap_or_default();
+fn heading_width(placed: &Placed<'_>) -> f64 {
+    let unit = placed.panel.unit.as_deref().unwrap_or_default();
     let unit = text_width(&fit(unit, TICK_SIZE, 80.0), TICK_SIZE);
-    1.06 * text_width(&channel_name(panel), SUBTITLE_SIZE) + 8.0 + unit
+    1.06 * text_width(&channel_name(placed), SUBTITLE_SIZE) + 8.0 + unit
 }
 
 fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: Frame) {

@@ -120,6 +120,10 @@ impl Scene {
             let text = fit(subtitle, SUBTITLE_SIZE, width);
             scene.text((MARGIN, y - 3.0), &text, SUBTITLE_SIZE, Ink::Muted);
         }
+        if title.is_empty() && subtitle.is_empty() {
+            // A page that embeds the picture has its own heading and space.
+            return (scene, 4.0);
+        }
         (scene, y + 14.0)
     }
 

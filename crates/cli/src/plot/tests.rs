@@ -132,6 +132,38 @@ fn bars_plot() -> BarsPlot {
     }
 }
 
+/// Three numbered steps ahead, the truth not known yet.
+fn short_forecast_plot() -> ForecastPlot {
+    let mut short = panel(
+        "sales of the northern region, all shops together",
+        (14, 3),
+        1.0,
+    );
+    for point in short.context.iter_mut().chain(&mut short.forecast) {
+        point.0 = (point.0 - START) / 3600;
+        point.1 = point.1.map(|value| value * 2_500.0);
+    }
+    short.truth = None;
+    short.bands.clear();
+    ForecastPlot {
+        title: "Three steps ahead".to_owned(),
+        subtitle: String::new(),
+        time: TimeKind::Step,
+        panels: vec![short],
+    }
+}
+
+fn steep_training_curve() -> TrainingCurve {
+    let mut curve = training_curve();
+    for epoch in &mut curve.epochs {
+        let fall = 30.0 * (-(epoch.number as f64)).exp();
+        epoch.training_loss = epoch.training_loss.map(|loss| loss + fall);
+        epoch.learning_rate = None;
+    }
+    curve.best_epoch = Some(29);
+    curve
+}
+
 fn ordinary() -> Vec<(&'static str, Box<dyn Picture>)> {
     vec![
         ("forecast-1", Box::new(plain(forecast_plot(1)))),
@@ -140,6 +172,8 @@ fn ordinary() -> Vec<(&'static str, Box<dyn Picture>)> {
         ("forecast-7", Box::new(plain(forecast_plot(7)))),
         ("forecast-10-bands", Box::new(forecast_plot(10))),
         ("training", Box::new(training_curve())),
+        ("forecast-short", Box::new(short_forecast_plot())),
+        ("training-steep", Box::new(steep_training_curve())),
         ("horizon", Box::new(horizon_plot())),
         ("bars", Box::new(bars_plot())),
     ]

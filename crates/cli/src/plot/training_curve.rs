@@ -62,7 +62,7 @@ impl Picture for TrainingCurve {
             top: y + HEADING,
             bottom: y + HEADING + LOSS_HEIGHT,
         };
-        self.draw_losses(&mut scene, frame, &loss_scale);
+        self.draw_losses(&mut scene, frame, &loss_scale, !rates.is_empty());
         let lowest = if rates.is_empty() {
             frame
         } else {
@@ -102,7 +102,7 @@ impl TrainingCurve {
         self.epochs.iter().map(place).collect()
     }
 
-    fn draw_losses(&self, scene: &mut Scene, frame: Frame, scale: &Scale) {
+    fn draw_losses(&self, scene: &mut Scene, frame: Frame, scale: &Scale, has_strip: bool) {
         let kind = if scale.is_logarithmic() {
             ", logarithmic"
         } else {
@@ -111,6 +111,9 @@ impl TrainingCurve {
         let name = fit(&format!("{}{kind}", self.loss), SUBTITLE_SIZE, 300.0);
         scene.heading((MARGIN, frame.top - 12.0), &name, SUBTITLE_SIZE);
         draw_value_axis(scene, frame, scale);
+        if !has_strip {
+            draw_bottom_line(scene, frame);
+        }
         let lines: [(&str, Quantity, Ink, f64); 2] = [
             ("training", |epoch| epoch.training_loss, Ink::Other(0), 1.8),
             ("validation", |epoch| epoch.validation_loss, Ink::Model, 2.4),
@@ -133,14 +136,15 @@ impl TrainingCurve {
 
     /// Draws the strip below the losses and returns its frame.
     fn draw_rates(&self, scene: &mut Scene, above: Frame, scale: &Scale) -> Frame {
-        let top = above.bottom + HEADING + 12.0;
+        let top = above.bottom + HEADING + 16.0;
         let frame = Frame {
             top,
             bottom: top + RATE_HEIGHT,
             ..above
         };
-        scene.heading((MARGIN, top - 12.0), "learning rate", SUBTITLE_SIZE);
+        scene.heading((MARGIN, top - 16.0), "learning rate", SUBTITLE_SIZE);
         draw_value_axis(scene, frame, scale);
+        draw_bottom_line(scene, frame);
         let points = self.points((frame, scale), |epoch| epoch.learning_rate);
         draw_runs(scene, runs(points), 1.6, Ink::Truth);
         frame
@@ -182,7 +186,6 @@ impl TrainingCurve {
             );
             return;
         };
-        draw_bottom_line(scene, frame);
         for tick in ticks(TimeKind::Step, first.number as i64, last.number as i64, 10) {
             let x = self.x(frame, tick.at as usize);
             draw_bottom_tick(scene, frame, x, &tick.label);
