@@ -56,14 +56,25 @@ impl Picture for HorizonPlot {
         let metric = fit(&self.metric, SUBTITLE_SIZE, 300.0);
         scene.heading((MARGIN, frame.top - 12.0), &metric, SUBTITLE_SIZE);
         draw_value_axis(&mut scene, frame, &scale);
+        draw_step_labels(&mut scene, frame, self.steps());
+        self.draw_curves(&mut scene, (frame, &scale), &names);
+        scene.height = frame.bottom + 44.0 + MARGIN / 2.0;
+        scene
+    }
+}
+
+impl HorizonPlot {
+    fn steps(&self) -> usize {
         let steps = self.curves.iter().map(|curve| curve.errors.len());
-        let steps = steps.max().unwrap_or(0);
-        draw_step_labels(&mut scene, frame, steps);
+        steps.max().unwrap_or(0)
+    }
+
+    fn draw_curves(&self, scene: &mut Scene, (frame, scale): (Frame, &Scale), names: &[String]) {
+        let steps = self.steps();
         let mut labels = Vec::new();
         // The model comes last, over the others.
-        let order = self.order();
-        for (number, ink) in order {
-            let points = points(&self.curves[number].errors, (frame, &scale), steps);
+        for (number, ink) in self.order() {
+            let points = points(&self.curves[number].errors, (frame, scale), steps);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
                 labels.push(EndLabel {
                     y,
@@ -77,15 +88,11 @@ impl Picture for HorizonPlot {
             } else {
                 1.6
             };
-            draw_runs(&mut scene, runs(points), width, ink);
+            draw_runs(scene, runs(points), width, ink);
         }
-        draw_end_labels(&mut scene, frame, labels);
-        scene.height = frame.bottom + 44.0 + MARGIN / 2.0;
-        scene
+        draw_end_labels(scene, frame, labels);
     }
-}
 
-impl HorizonPlot {
     /// Curves with their colours, in drawing order.
     fn order(&self) -> Vec<(usize, Ink)> {
         let numbers = 0..self.curves.len();

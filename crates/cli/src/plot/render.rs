@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{
     Color, FontDesc, FontFamily, FontStyle, RGBAColor, RGBColor, ShapeStyle, TextStyle,
 };
-use ptsm::{Error, Result};
+use ptsm::{Error, ErrorKind, Result};
 
 use super::font::{exact_width, for_each_pixel};
 use super::scene::{Anchor, Label, Position, Scene, Shape};
@@ -133,7 +133,7 @@ fn svg_text_style(label: &Label) -> TextStyle<'static> {
     style.pos(Pos::new(horizontal, VPos::Center))
 }
 
-/// Writes the scene as a PNG file at `path`, which must end in `.png`.
+/// Writes the scene as a PNG file at `path`, which must end in `.png`; errors do not name it.
 pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
     let large = (
         scene.width as usize * BITMAP_SCALE,
@@ -150,7 +150,8 @@ pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
     let mut file = BitMapBackend::new(path, size);
     file.blit_bitmap((0, 0), size, &small)
         .map_err(drawing_failed)?;
-    file.present().map_err(drawing_failed)
+    file.present()
+        .map_err(|error| Error::new(ErrorKind::Io, "cannot be written").because(error))
 }
 
 /// Averages squares of `BITMAP_SHRINK` pixels; red, green and blue bytes, row after row.

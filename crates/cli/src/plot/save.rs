@@ -54,6 +54,7 @@ pub(crate) fn save(path: &Path, picture: &dyn Picture) -> Result<()> {
         }
         Some("png") => replace(path, ".png", |temporary| {
             render::png(&with_paper(picture), temporary)
+                .map_err(|error| error.at(path.display().to_string()))
         }),
         _ => Err(Error::input(
             "a picture is written as .svg or .png; give the file one of these endings",
