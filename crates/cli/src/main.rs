@@ -1,1 +1,7 @@
+//! The `ptsm` command.
+#![allow(dead_code, unused_imports)]
+
+mod html;
+mod plot;
+
 fn main() {}

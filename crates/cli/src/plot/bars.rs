@@ -1,0 +1,115 @@
+//! Comparison of one number over forecasters, as horizontal bars with their values.
+
+use super::axis::{Scale, value};
+use super::font::{fit, text_width};
+use super::save::Picture;
+use super::scene::{Anchor, Label, Scene};
+use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
+
+const ROW: f64 = 30.0;
+const THICKNESS: f64 = 16.0;
+const NAME_WIDTH: f64 = 220.0;
+/// Room for the value and the ratio, to the right of the longest bar.
+const VALUE_ROOM: f64 = 150.0;
+
+/// One forecaster.
+#[derive(Debug, Clone)]
+pub(crate) struct Bar {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its number; one that is not finite is shown as missing.
+    pub(crate) value: f64,
+    /// Whether it is the model, which stands out and is what others are compared with.
+    pub(crate) is_model: bool,
+}
+
+/// One number for several forecasters.
+#[derive(Debug, Clone)]
+pub(crate) struct BarsPlot {
+    /// Title; may be empty.
+    pub(crate) title: String,
+    /// One line below the title; may be empty.
+    pub(crate) subtitle: String,
+    /// What is measured, as `MSE (lower is better)`.
+    pub(crate) metric: String,
+    /// In the order in which they are shown.
+    pub(crate) bars: Vec<Bar>,
+}
+
+impl Picture for BarsPlot {
+    fn scene(&self) -> Scene {
+        let (mut scene, y) = Scene::titled(&self.title, &self.subtitle);
+        let metric = fit(&self.metric, SUBTITLE_SIZE, 500.0);
+        scene.heading((MARGIN, y + SUBTITLE_SIZE), &metric, SUBTITLE_SIZE);
+        let top = y + SUBTITLE_SIZE + 14.0;
+        let scale = Scale::with_zero(self.bars.iter().map(|bar| bar.value), 4);
+        let names: Vec<String> = self
+            .bars
+            .iter()
+            .map(|bar| fit(&bar.name, LABEL_SIZE, NAME_WIDTH))
+            .collect();
+        let widest = names.iter().map(|name| 1.06 * text_width(name, LABEL_SIZE));
+        let left = MARGIN + widest.fold(0.0, f64::max).ceil() + 12.0;
+        let width = PICTURE_WIDTH - MARGIN - VALUE_ROOM - left;
+        for (number, (bar, name)) in self.bars.iter().zip(&names).enumerate() {
+            let middle = top + ROW * (number as f64 + 0.5);
+            draw_name(&mut scene, (left - 12.0, middle), name, bar.is_model);
+            let x = |value: f64| left + scale.share(value) * width;
+            let value_x = if bar.value.is_finite() {
+                let (from, to) = (x(bar.value.min(0.0)), x(bar.value.max(0.0)));
+                draw_bar(&mut scene, (from, to), middle, bar.is_model);
+                to
+            } else {
+                x(0.0)
+            };
+            self.draw_value(&mut scene, (value_x + 8.0, middle), bar);
+        }
+        let zero = left + scale.share(0.0) * width;
+        let bottom = top + ROW * self.bars.len() as f64;
+        scene.line(vec![(zero, top), (zero, bottom)], 1.0, Ink::Rule);
+        scene.height = (bottom + MARGIN).ceil();
+        scene
+    }
+}
+
+impl BarsPlot {
+    fn draw_value(&self, scene: &mut Scene, (x, middle): (f64, f64), bar: &Bar) {
+        let baseline = middle + 0.35 * LABEL_SIZE;
+        let text = value(bar.value);
+        let ink = if bar.value.is_finite() {
+            Ink::Text
+        } else {
+            Ink::Muted
+        };
+        scene.text((x, baseline), &text, LABEL_SIZE, ink);
+        if let Some(ratio) = self.ratio_to_model(bar) {
+            let x = x + text_width(&text, LABEL_SIZE) + 10.0;
+            scene.text((x, baseline), &ratio, LABEL_SIZE, Ink::Muted);
+        }
+    }
+
+    /// How many times the model's value, where that has a meaning.
+    fn ratio_to_model(&self, bar: &Bar) -> Option<String> {
+        let model = self.bars.iter().find(|bar| bar.is_model)?.value;
+        let ratio = bar.value / model;
+        let comparable = !bar.is_model && ratio.is_finite() && ratio > 0.0 && ratio < 1e4;
+        comparable.then(|| format!("×{ratio:.2}"))
+    }
+}
+
+fn draw_name(scene: &mut Scene, (x, middle): (f64, f64), name: &str, strong: bool) {
+    scene.label(Label {
+        at: (x, middle + 0.35 * LABEL_SIZE),
+        text: name.to_owned(),
+        size: LABEL_SIZE,
+        ink: Ink::Text,
+        anchor: Anchor::End,
+        strong,
+    });
+}
+
+fn draw_bar(scene: &mut Scene, (from, to): (f64, f64), middle: f64, is_model: bool) {
+    let ink = if is_model { Ink::Model } else { Ink::Context };
+    let half = THICKNESS / 2.0;
+    scene.rectangle((from, middle - half), (to, middle + half), ink, 1.0);
+}

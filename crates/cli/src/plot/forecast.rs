@@ -1,0 +1,412 @@
+//! The forecast picture: what the model saw, what it said, and what came.
+//!
+//! Small multiples, one panel a channel, all over the same time axis.
+
+use super::axis::Scale;
+use super::curves::{
+    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    draw_value_axis, end_label_room, gutter, runs,
+};
+use super::font::{fit, text_width};
+use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
+use super::save::Picture;
+use super::scene::{Anchor, Position, Scene, Shape};
+use super::style::{Ink, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
+use super::time_axis::{TimeKind, moment, ticks};
+
+/// Panels beyond this many are left out, with a note.
+const MOST_PANELS: usize = 8;
+/// From this many panels on there are two columns.
+const TWO_COLUMNS_FROM: usize = 4;
+/// A forecast of no more points than this shows each.
+const FEW_POINTS: usize = 12;
+const COLUMN_GAP: f64 = 36.0;
+const PANEL_HEADING: f64 = 26.0;
+const ROW_GAP: f64 = 16.0;
+const TIME_LABELS: f64 = 38.0;
+
+/// Time and value; `None` or a value that is not finite leaves a gap.
+pub(crate) type Point = (i64, Option<f64>);
+
+/// Range that should hold the truth with a given probability.
+#[derive(Debug, Clone)]
+pub(crate) struct Interval {
+    /// Probability, 0 to 1.
+    pub(crate) level: f64,
+    /// Lower end for each forecast point, in data units.
+    pub(crate) lower: Vec<f64>,
+    /// Upper end for each forecast point, in data units.
+    pub(crate) upper: Vec<f64>,
+}
+
+/// One channel.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ForecastPanel {
+    /// Name of the channel.
+    pub(crate) channel: String,
+    /// Unit of its values, if known.
+    pub(crate) unit: Option<String>,
+    /// What the model saw, times ascending, in data units.
+    pub(crate) context: Vec<Point>,
+    /// What came afterwards, if known.
+    pub(crate) truth: Option<Vec<Point>>,
+    /// What the model said.
+    pub(crate) forecast: Vec<Point>,
+    /// Ranges around the forecast, as many as there are.
+    pub(crate) bands: Vec<Interval>,
+}
+
+/// A forecast of one or more channels.
+#[derive(Debug, Clone)]
+pub(crate) struct ForecastPlot {
+    /// Title; may be empty.
+    pub(crate) title: String,
+    /// One line below the title; may be empty.
+    pub(crate) subtitle: String,
+    /// What the times mean.
+    pub(crate) time: TimeKind,
+    /// Channels, in order; the first eight are shown.
+    pub(crate) panels: Vec<ForecastPanel>,
+}
+
+/// Everything about the layout that the panels share.
+struct Layout {
+    columns: usize,
+    rows: usize,
+    panel_height: f64,
+    /// Room for names at line ends, to the right of each panel.
+    label_room: f64,
+    span: (i64, i64),
+    /// Where context ends and forecast begins.
+    start: Option<f64>,
+}
+
+/// A panel with its place.
+struct Placed<'a> {
+    panel: &'a ForecastPanel,
+    frame: Frame,
+    scale: &'a Scale,
+    left: f64,
+}
+
+impl Picture for ForecastPlot {
+    fn scene(&self) -> Scene {
+        let (mut scene, mut y) = Scene::titled(&self.title, &self.subtitle);
+        let shown = &self.panels[..self.panels.len().min(MOST_PANELS)];
+        let layout = self.layout(shown);
+        let entries = self.legend(shown, layout.columns);
+        if !entries.is_empty() {
+            draw_legend(&mut scene, (MARGIN, y), &entries);
+            y += LEGEND_HEIGHT;
+        }
+        let scales: Vec<Scale> = shown.iter().map(value_scale).collect();
+        for (number, panel) in shown.iter().enumerate() {
+            let placed = place(&layout, &scales, number, (panel, y));
+            self.draw_panel(&mut scene, &layout, &placed);
+            if number == 0 && layout.columns == 1 {
+                self.draw_start_label(&mut scene, &layout, &placed);
+            }
+            if number + layout.columns >= shown.len() {
+                draw_time_labels(&mut scene, self.time, layout.span, placed.frame);
+            }
+        }
+        let row = layout.panel_height + PANEL_HEADING + ROW_GAP;
+        y += layout.rows as f64 * row - ROW_GAP + TIME_LABELS;
+        scene.height = (self.draw_note(&mut scene, y, shown.len()) + MARGIN / 2.0).ceil();
+        scene
+    }
+}
+
+impl ForecastPlot {
+    fn layout(&self, shown: &[ForecastPanel]) -> Layout {
+        let columns = if shown.len() >= TWO_COLUMNS_FROM {
+            2
+        } else {
+            1
+        };
+        let rows = shown.len().div_ceil(columns);
+        let panel_height = match (columns, rows) {
+            (1, 0 | 1) => 300.0,
+            (1, 2) => 200.0,
+            (1, _) => 160.0,
+            _ => 140.0,
+        };
+        let names = ["forecast", "actual"];
+        Layout {
+            columns,
+            rows,
+            panel_height,
+            label_room: if columns == 1 {
+                end_label_room(names)
+            } else {
+                0.0
+            },
+            span: time_span(shown),
+            start: shown.iter().find_map(forecast_start),
+        }
+    }
+
+    /// Entries of the legend, where names in the panels do not say it all.
+    fn legend(&self, shown: &[ForecastPanel], columns: usize) -> Vec<(Mark, String)> {
+        let mut entries = Vec::new();
+        if columns > 1 {
+            entries.push((Mark::Line(Ink::Context), "history".to_owned()));
+            if shown.iter().any(|panel| panel.truth.is_some()) {
+                entries.push((Mark::Line(Ink::Truth), "actual".to_owned()));
+            }
+            entries.push((Mark::Line(Ink::Model), "forecast".to_owned()));
+        }
+        let bands = shown.first().map(|panel| wide_to_narrow(&panel.bands));
+        for (number, band) in bands.unwrap_or_default().into_iter().enumerate() {
+            // A narrower band lies over the wider ones.
+            let opacity = 1.0 - (1.0 - BAND_OPACITY).powi(number as i32 + 1);
+            let text = format!("{:.0} % range", band.level * 100.0);
+            entries.push((Mark::Area(Ink::Model, opacity), text));
+        }
+        let first = shown.iter().find_map(|panel| panel.forecast.first());
+        if let Some((at, _)) = first.filter(|_| columns > 1) {
+            let text = format!("forecast from {}", moment(self.time, *at));
+            entries.push((Mark::Rule, text));
+        }
+        entries
+    }
+
+    fn draw_panel(&self, scene: &mut Scene, layout: &Layout, placed: &Placed<'_>) {
+        let Placed { panel, frame, .. } = *placed;
+        draw_panel_heading(scene, placed);
+        draw_value_axis(scene, frame, placed.scale);
+        if let Some(start) = layout.start {
+            let x = frame.x(time_share(layout.span, start));
+            scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Ink::Rule);
+        }
+        for band in wide_to_narrow(&panel.bands) {
+            draw_band(scene, layout, placed, band);
+        }
+        let at = |points: &[Point]| runs(points.iter().map(|p| position(layout, placed, *p)));
+        draw_runs(scene, at(&panel.context), 1.3, Ink::Context);
+        if let Some(truth) = &panel.truth {
+            // The truth continues the context: the two meet.
+            let joint = panel.context.last().copied();
+            let truth: Vec<Point> = joint.into_iter().chain(truth.iter().copied()).collect();
+            draw_runs(scene, at(&truth), 1.6, Ink::Truth);
+        }
+        let forecast = at(&panel.forecast);
+        if panel.forecast.len() <= FEW_POINTS {
+            for point in forecast.iter().flatten() {
+                scene.dot(*point, 3.0, Ink::Model);
+            }
+        }
+        draw_runs(scene, forecast, 2.2, Ink::Model);
+        if layout.columns == 1 {
+            draw_end_labels(scene, frame, end_labels(layout, placed));
+        }
+    }
+
+    /// Names both sides of the forecast start above a panel, where there is room.
+    fn draw_start_label(&self, scene: &mut Scene, layout: &Layout, placed: &Placed<'_>) {
+        let Some((start, first)) = layout.start.zip(placed.panel.forecast.first()) else {
+            return;
+        };
+        let frame = placed.frame;
+        let (x, y) = (frame.x(time_share(layout.span, start)), frame.top - 8.0);
+        let from = format!("forecast from {}", moment(self.time, first.0));
+        let room = frame.right + layout.label_room - x - 6.0;
+        let text = [from.as_str(), "forecast"]
+            .into_iter()
+            .find(|text| text_width(text, TICK_SIZE) <= room);
+        if let Some(text) = text {
+            scene.text((x + 6.0, y), text, TICK_SIZE, Ink::Model);
+        }
+        let heading = placed.left + heading_width(placed);
+        if x - 6.0 - text_width("history", TICK_SIZE) > heading + 12.0 {
+            let look = (TICK_SIZE, Ink::Muted);
+            scene.anchored((x - 6.0, y), "history", look, Anchor::End);
+        }
+    }
+
+    /// Says what was left out; returns the y below.
+    fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
+        let text = match self.panels.len() {
+            0 => "no channel to show".to_owned(),
+            all if all > shown => format!("the first {shown} of {all} channels"),
+            _ => return y,
+        };
+        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Ink::Muted);
+        y + 16.0
+    }
+}
+
+fn place<'a>(
+    layout: &Layout,
+    scales: &'a [Scale],
+    number: usize,
+    (panel, top): (&'a ForecastPanel, f64),
+) -> Placed<'a> {
+    let (column, row) = (number % layout.columns, number / layout.columns);
+    let gaps = COLUMN_GAP * (layout.columns - 1) as f64;
+    let width = (super::style::PICTURE_WIDTH - 2.0 * MARGIN - gaps) / layout.columns as f64;
+    let left = MARGIN + column as f64 * (width + COLUMN_GAP);
+    // One gutter a column, so that the frames below one another line up.
+    let gutter = scales
+        .iter()
+        .skip(column)
+        .step_by(layout.columns)
+        .map(gutter)
+        .fold(0.0, f64::max);
+    let top = top + row as f64 * (layout.panel_height + PANEL_HEADING + ROW_GAP) + PANEL_HEADING;
+    let frame = Frame {
+        left: left + gutter,
+        right: left + width - layout.label_room,
+        top,
+        bottom: top + layout.panel_height,
+    };
+    Placed {
+        panel,
+        frame,
+        scale: &scales[number],
+        left,
+    }
+}
+
+fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
+    let truth = panel.truth.as_deref().unwrap_or_default();
+    panel
+        .context
+        .iter()
+        .chain(truth)
+        .chain(&panel.forecast)
+        .copied()
+}
+
+fn time_span(panels: &[ForecastPanel]) -> (i64, i64) {
+    let times = || panels.iter().flat_map(all_points).map(|(at, _)| at);
+    (times().min().unwrap_or(0), times().max().unwrap_or(0))
+}
+
+/// Half-way between the last context point and the first forecast point.
+fn forecast_start(panel: &ForecastPanel) -> Option<f64> {
+    let first = panel.forecast.first()?.0 as f64;
+    let last = panel.context.last().map_or(first, |point| point.0 as f64);
+    Some(last / 2.0 + first / 2.0)
+}
+
+fn time_share((first, last): (i64, i64), at: f64) -> f64 {
+    let span = last as f64 - first as f64;
+    if span > 0.0 {
+        (at - first as f64) / span
+    } else {
+        0.5
+    }
+}
+
+fn value_scale(panel: &ForecastPanel) -> Scale {
+    let points = all_points(panel).filter_map(|(_, value)| value);
+    let bands = panel.bands.iter();
+    let ends = bands.flat_map(|band| band.lower.iter().chain(&band.upper).copied());
+    Scale::covering(points.chain(ends), 4)
+}
+
+fn position(layout: &Layout, placed: &Placed<'_>, (at, value): Point) -> Option<Position> {
+    let value = value.filter(|value| value.is_finite())?;
+    let x = placed.frame.x(time_share(layout.span, at as f64));
+    Some((x, placed.frame.y(placed.scale.share(value))))
+}
+
+fn wide_to_narrow(bands: &[Interval]) -> Vec<&Interval> {
+    let mut sorted: Vec<&Interval> = bands.iter().collect();
+    sorted.sort_by(|a, b| b.level.total_cmp(&a.level));
+    sorted
+}
+
+fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Interval) {
+    let ends = band.lower.iter().zip(&band.upper);
+    let mut columns = Vec::new();
+    let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
+        let columns = std::mem::take(columns);
+        if columns.len() > 1 {
+            scene.shapes.push(Shape::Band {
+                columns,
+                ink: Ink::Model,
+                opacity: BAND_OPACITY,
+            });
+        }
+    };
+    for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
+        let lower = position(layout, placed, (*at, Some(*lower)));
+        let upper = position(layout, placed, (*at, Some(*upper)));
+        match lower.zip(upper) {
+            Some(((x, lower), (_, upper))) => columns.push((x, upper, lower)),
+            None => finish(&mut columns),
+        }
+    }
+    finish(&mut columns);
+}
+
+/// Bands lie over one another: the narrower, the stronger.
+const BAND_OPACITY: f64 = 0.18;
+
+fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
+    let end = |points: &[Point]| {
+        let mut backwards = points.iter().rev();
+        backwards.find_map(|point| position(layout, placed, *point))
+    };
+    let truth = placed.panel.truth.as_deref().unwrap_or_default();
+    let lines = [
+        (end(truth), "actual", Ink::Truth),
+        (end(&placed.panel.forecast), "forecast", Ink::Model),
+    ];
+    let label = |(end, text, ink): (Option<Position>, &str, Ink)| {
+        end.map(|(_, y)| EndLabel {
+            y,
+            text: text.to_owned(),
+            ink,
+            strong: false,
+        })
+    };
+    lines.into_iter().filter_map(label).collect()
+}
+
+fn draw_panel_heading(scene: &mut Scene, placed: &Placed<'_>) {
+    let panel = placed.panel;
+    let at = (placed.left, placed.frame.top - 10.0);
+    let name = channel_name(placed);
+    scene.heading(at, &name, SUBTITLE_SIZE);
+    if let Some(unit) = &panel.unit {
+        let x = placed.left + 1.06 * text_width(&name, SUBTITLE_SIZE) + 8.0;
+        let unit = fit(unit, TICK_SIZE, 80.0);
+        scene.text((x, at.1), &unit, TICK_SIZE, Ink::Muted);
+    }
+}
+
+fn channel_name(placed: &Placed<'_>) -> String {
+    let width = 0.45 * (placed.frame.right - placed.left);
+    fit(&placed.panel.channel, SUBTITLE_SIZE, width)
+}
+
+fn heading_width(placed: &Placed<'_>) -> f64 {
+    let unit = placed.panel.unit.as_deref().unwrap_or_default();
+    let unit = text_width(&fit(unit, TICK_SIZE, 80.0), TICK_SIZE);
+    1.06 * text_width(&channel_name(placed), SUBTITLE_SIZE) + 8.0 + unit
+}
+
+fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: Frame) {
+    let most = ((frame.right - frame.left) / 56.0) as usize;
+    let marks = ticks(kind, span.0, span.1, most);
+    let x = |at: i64| frame.x(time_share(span, at as f64));
+    draw_bottom_line(scene, frame);
+    for mark in &marks {
+        draw_bottom_tick(scene, frame, x(mark.at), &mark.label);
+    }
+    let contexts: Vec<(f64, &str)> = marks
+        .iter()
+        .filter_map(|mark| Some((x(mark.at), mark.context.as_deref()?)))
+        .collect();
+    for (number, (x, text)) in contexts.iter().enumerate() {
+        // Of two that would touch, the later one stays: it marks a change.
+        let room = contexts.get(number + 1).map_or(f64::MAX, |next| next.0 - x);
+        if room > text_width(text, TICK_SIZE) + 8.0 {
+            let at = (*x, frame.bottom + 31.0);
+            scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Pictures: forecasts, training curves, error by step, and comparisons.
+//!
+//! Each picture is a plain struct that a command fills and that implements [`Picture`]; [`save`]
+//! writes it to a file, [`to_svg`] makes text to embed. No font or program of the machine is
+//! needed.
+
+mod axis;
+mod bars;
+mod curves;
+mod font;
+mod forecast;
+mod horizon;
+mod legend;
+mod render;
+mod save;
+mod scene;
+mod style;
+mod time_axis;
+mod training_curve;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use bars::{Bar, BarsPlot};
+pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, Point};
+pub(crate) use horizon::{ErrorCurve, HorizonPlot};
+pub(crate) use save::{Picture, Svg, save, to_svg};
+pub(crate) use style::dark_rules;
+pub(crate) use time_axis::TimeKind;
+pub(crate) use training_curve::{Epoch, TrainingCurve};

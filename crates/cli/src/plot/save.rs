@@ -1,0 +1,104 @@
+//! Files and text from pictures.
+
+use std::path::Path;
+
+use ptsm::{Error, Result};
+
+use super::render;
+use super::scene::Scene;
+
+/// Something that can be laid out as a picture.
+pub(crate) trait Picture {
+    /// The laid-out picture.
+    fn scene(&self) -> Scene;
+}
+
+/// One `svg` element, safe to put into a page as it is: every text in it is escaped.
+///
+/// Only [`to_svg`] makes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Svg(String);
+
+impl Svg {
+    /// The element.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Draws a picture as SVG, on a white ground, for embedding in a page.
+///
+/// # Errors
+///
+/// [`ErrorKind::Internal`](ptsm::ErrorKind::Internal) if it cannot be drawn, which is our bug.
+pub(crate) fn to_svg(picture: &dyn Picture) -> Result<Svg> {
+    render::svg(&with_paper(picture)).map(Svg)
+}
+
+/// Writes a picture to `path`, as SVG or PNG by its extension.
+///
+/// The file appears whole or not at all: it is written beside `path`, synced and renamed.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](ptsm::ErrorKind::InvalidInput) for another extension,
+/// [`ErrorKind::Io`](ptsm::ErrorKind::Io) if the file cannot be written; `path` is then as before.
+pub(crate) fn save(path: &Path, picture: &dyn Picture) -> Result<()> {
+    match extension(path).as_deref() {
+        Some("svg") => {
+            let svg = to_svg(picture)?;
+            replace(path, ".svg", |temporary| {
+                std::fs::write(temporary, svg.as_str())
+                    .map_err(|error| Error::io(path, "cannot be written", error))
+            })
+        }
+        Some("png") => replace(path, ".png", |temporary| {
+            render::png(&with_paper(picture), temporary)
+                .map_err(|error| error.at(path.display().to_string()))
+        }),
+        _ => Err(Error::input(
+            "a picture is written as .svg or .png; give the file one of these endings",
+        )
+        .at(path.display().to_string())),
+    }
+}
+
+fn with_paper(picture: &dyn Picture) -> Scene {
+    let mut scene = picture.scene();
+    scene.shapes.insert(
+        0,
+        super::scene::Shape::Box {
+            from: (0.0, 0.0),
+            to: (scene.width, scene.height),
+            ink: super::style::Ink::Paper,
+            opacity: 1.0,
+        },
+    );
+    scene
+}
+
+fn extension(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+/// Writes a temporary file beside `path`, syncs it and renames it to `path`.
+fn replace(path: &Path, suffix: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let failed = |error| Error::io(path, "cannot be written", error);
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".ptsm-").suffix(suffix);
+    // A temporary file is private by default; a picture follows the user's mask like other files.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let temporary = builder.tempfile_in(folder).map_err(failed)?;
+    write(temporary.path())?;
+    // The writer opened the file by its name, so the sync needs no handle of its own.
+    temporary.as_file().sync_all().map_err(failed)?;
+    temporary
+        .persist(path)
+        .map_err(|error| failed(error.error))?;
+    Ok(())
+}
