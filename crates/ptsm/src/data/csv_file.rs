@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use csv::{ByteRecord, ReaderBuilder, Terminator, WriterBuilder};
+use csv::{ByteRecord, ReaderBuilder};
 
 use super::csv_sniff::{Cell, guess_delimiter, looks_like_header, read_cell};
 use super::table::{Column, ReadOptions, Table, Values};
@@ -59,6 +59,11 @@ impl Records<'_> {
             .flexible(true)
             .from_reader(self.text);
         let mut record = ByteRecord::new();
+        let mut lines = LineCounter {
+            text: self.text,
+            byte: 0,
+            line: 1,
+        };
         let (mut number, mut previous) = (0, 0);
         loop {
             let more = reader.read_byte_record(&mut record).map_err(|cause| {
@@ -69,7 +74,7 @@ impl Records<'_> {
             if !more {
                 return Ok(());
             }
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
             // The reader skips empty lines; in a file of one column that would lose a row.
             if number > 0 && record.len() == 1 && line > previous + 1 && !self.text.contains(&b'"')
             {
@@ -114,6 +119,35 @@ impl Records<'_> {
             }
         });
         Ok((named.collect(), true))
+    }
+}
+
+/// Line numbers of rising places in a text. The reader's own count is behind where it left the
+/// `\n` of `\r\n`, or an empty line, for the next record.
+struct LineCounter<'a> {
+    text: &'a [u8],
+    byte: usize,
+    line: u64,
+}
+
+impl LineCounter<'_> {
+    /// The line, from 1, of the first cell at or after `byte`.
+    fn line_of(&mut self, byte: u64) -> u64 {
+        let place = usize::try_from(byte)
+            .unwrap_or(usize::MAX)
+            .min(self.text.len());
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let skipped = self.text[place..]
+            .iter()
+            .take_while(|byte| is_end(byte))
+            .count();
+        let place = (place + skipped).max(self.byte);
+        let passed = self.text[self.byte..place]
+            .iter()
+            .filter(|&&byte| byte == b'\n');
+        self.line += passed.count() as u64;
+        self.byte = place;
+        self.line
     }
 }
 
@@ -250,17 +284,30 @@ impl Numbers {
 
 /// Writes `table` with a header, commas and `\n`.
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = WriterBuilder::new()
-        .terminator(Terminator::Any(b'\n'))
-        .from_writer(out);
-    writer.write_record(table.columns().iter().map(|column| column.name.as_str()))?;
+    let names = table.columns().iter().map(|column| column.name.clone());
+    write_line(names, out)?;
     for row in 0..table.num_rows() {
-        for column in table.columns() {
-            writer.write_field(column.values.text(row))?;
-        }
-        writer.write_record(None::<&[u8]>)?;
+        let cells = table.columns().iter().map(|column| column.values.text(row));
+        write_line(cells, out)?;
     }
-    writer.flush()
+    Ok(())
+}
+
+fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    let alone = cells.len() == 1;
+    for (index, cell) in cells.enumerate() {
+        if index > 0 {
+            out.write_all(b",")?;
+        }
+        // Also what a reader may take for the delimiter; and an empty line is no row.
+        let special = |c: char| matches!(c, ',' | ';' | '\t' | '|' | '"' | '\n' | '\r');
+        if cell.contains(special) || (alone && cell.is_empty()) {
+            write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            out.write_all(cell.as_bytes())?;
+        }
+    }
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -49,26 +49,24 @@ pub(super) fn read_cell(text: &str, options: &ReadOptions) -> Cell {
     }
 }
 
-/// The most likely byte between cells.
-///
-/// The rarer bytes come first: a comma may be a decimal comma, but a semicolon that stands equally
-/// often in every line is no accident.
+/// The most likely byte between cells: it stands equally often in every line. Of several, the most
+/// frequent one; of equally frequent ones, the comma.
 pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
-    const CANDIDATES: [u8; 4] = *b"\t;|,";
+    const CANDIDATES: [u8; 4] = *b"|\t;,";
     let lines = count_per_line(bytes, CANDIDATES);
     let Some(first) = lines.first() else {
         return b',';
     };
-    let equal = |index: usize| first[index] > 0 && lines.iter().all(|l| l[index] == first[index]);
-    let indices = 0..CANDIDATES.len();
-    if let Some(index) = indices.clone().find(|&index| equal(index)) {
-        return CANDIDATES[index];
-    }
-    // Ragged, to be reported later: the header decides.
-    match indices.max_by_key(|&index| first[index]) {
-        Some(index) if first[index] > 0 => CANDIDATES[index],
-        _ => b',',
-    }
+    let equal = |index: &usize| lines.iter().all(|line| line[*index] == first[*index]);
+    let found = (0..CANDIDATES.len()).filter(|&index| first[index] > 0);
+    // `max_by_key` gives the last of equals.
+    let best = found
+        .clone()
+        .filter(equal)
+        .max_by_key(|&index| first[index]);
+    // No such byte: the rows are ragged, which is reported later; the header decides.
+    let best = best.or_else(|| found.max_by_key(|&index| first[index]));
+    best.map_or(b',', |index| CANDIDATES[index])
 }
 
 /// How often each candidate stands outside quotes in each of the first lines that is not empty.
@@ -164,6 +162,7 @@ mod tests {
             ("a,b\n1,2\n", b','),
             ("a;b\n1,5;2\n", b';'),
             ("a;b\n1,5;2,5\n", b';'),
+            ("a;b,c\n1;2,3\n", b','),
             ("a\tb, c\n1\t2\n", b'\t'),
             ("a|b\n1|2", b'|'),
             ("a\n1\n", b','),
