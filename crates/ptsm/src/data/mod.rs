@@ -1,7 +1,31 @@
 //! From files to batches: the only place that sees NaN.
 
 mod batch;
+mod csv_file;
+mod csv_sniff;
+mod frequency;
+mod json_file;
+mod parquet_file;
+mod prepare;
+mod repair;
+mod roles;
+mod series;
+mod split;
+mod standard;
+mod table;
+mod timestamp;
 mod window;
 
 pub use batch::Batch;
+pub use frequency::Frequency;
+pub use prepare::{Prepared, prepare};
+pub use repair::{Duplicates, Grid, IgnoredColumn, MissingShare, Repair, RepairReport};
+pub use roles::{NO_COLUMN, Roles};
+pub use series::{Series, SeriesSet};
+pub use split::{Borders, Split};
+pub use standard::Standardiser;
+pub use table::{Column, ReadOptions, Table, Values, write_table};
+pub use timestamp::{
+    CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,
+};
 pub use window::{PreparedSeries, Segment, WindowSet, WindowShape};
