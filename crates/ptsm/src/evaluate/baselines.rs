@@ -1,0 +1,258 @@
+//! Forecasts that need no training, and the scoring of all baselines side by side.
+
+use super::backtest::{EvaluateOptions, evaluate, select_channels};
+use super::metrics::Metrics;
+use super::report::{BaselineOutcome, BaselineScore};
+use super::ridge::Ridge;
+use crate::data::{Batch, WindowSet};
+use crate::{Error, ErrorKind, Result};
+
+/// Repeats the last observed value of each channel.
+///
+/// Returns `[B, H, C]`, row-major, in the units of the batch. A channel without any observed point
+/// in its context gets 0, the training mean of standardised data.
+pub fn repeat_last(batch: &Batch, prediction_length: usize) -> Vec<f32> {
+    let channels = batch.num_channels;
+    let mut forecast = Vec::with_capacity(batch.size * prediction_length * channels);
+    for window in 0..batch.size {
+        let last: Vec<f32> = (0..channels)
+            .map(|channel| last_observed(batch, window, channel, 0, 1).unwrap_or(0.0))
+            .collect();
+        for _ in 0..prediction_length {
+            forecast.extend_from_slice(&last);
+        }
+    }
+    forecast
+}
+
+/// Repeats the last full season: each step gets the value `season_length` steps before it.
+///
+/// Returns `[B, H, C]`, row-major, in the units of the batch. Where that point is missing, earlier
+/// seasons are asked in turn; where none has it, the last observed value of the channel stands in,
+/// and 0 where the whole context is missing.
+///
+/// # Errors
+///
+/// `InvalidConfig` if `season_length` is 0 or longer than the context.
+pub fn seasonal_naive(
+    batch: &Batch,
+    prediction_length: usize,
+    season_length: usize,
+) -> Result<Vec<f32>> {
+    let (context_length, channels) = (batch.context_length, batch.num_channels);
+    if season_length == 0 || season_length > context_length {
+        return Err(Error::config(
+            "season_length",
+            format!("must be from 1 to context_length {context_length}, got {season_length}"),
+        ));
+    }
+    let mut forecast = Vec::with_capacity(batch.size * prediction_length * channels);
+    for window in 0..batch.size {
+        let mut season = vec![0.0; season_length * channels];
+        for (i, value) in season.iter_mut().enumerate() {
+            let (back, channel) = (season_length - 1 - i / channels, i % channels);
+            *value = last_observed(batch, window, channel, back, season_length)
+                .or_else(|| last_observed(batch, window, channel, 0, 1))
+                .unwrap_or(0.0);
+        }
+        for step in 0..prediction_length {
+            let first = step % season_length * channels;
+            forecast.extend_from_slice(&season[first..first + channels]);
+        }
+    }
+    Ok(forecast)
+}
+
+/// The observed value nearest to the end of the context among those `back`, `back + stride`, ...
+/// steps before the last one.
+fn last_observed(
+    batch: &Batch,
+    window: usize,
+    channel: usize,
+    back: usize,
+    stride: usize,
+) -> Option<f32> {
+    let length = batch.context_length;
+    let at = |back: usize| (window * length + length - 1 - back) * batch.num_channels + channel;
+    let mut places = (back..length).step_by(stride).map(at);
+    let place = match &batch.observed_mask {
+        None => places.next(),
+        Some(mask) => places.find(|&place| mask[place] != 0.0),
+    };
+    place.map(|place| batch.past_values[place])
+}
+
+/// Which baselines [`score_baselines`] scores besides repeating the last value.
+#[derive(Clone, Copy, Default)]
+pub struct BaselinePlan<'a> {
+    /// Time steps in one season for the seasonal naive forecast; `None` leaves it out.
+    pub season_length: Option<usize>,
+    /// Training and validation windows to fit the linear baseline on; `None` leaves it out.
+    pub ridge: Option<(&'a WindowSet, &'a WindowSet)>,
+}
+
+/// Scores the baselines on every window of `windows`, with the options of the model's own score.
+///
+/// In this order: `repeat_last`, `seasonal_naive`, `ridge`. A baseline that the data do not allow
+/// (a season longer than the context, too few complete windows) is listed with the reason.
+///
+/// # Errors
+///
+/// Those of [`evaluate`] that do not come from one baseline: no window, impossible options, no
+/// known truth, an interruption.
+pub fn score_baselines(
+    windows: &WindowSet,
+    plan: &BaselinePlan<'_>,
+    options: &EvaluateOptions<'_>,
+) -> Result<Vec<BaselineScore>> {
+    let steps = windows.shape().prediction_length;
+    let last = score(&mut |batch| Ok(repeat_last(batch, steps)), windows, options)?;
+    let mut scores = vec![BaselineScore {
+        name: "repeat_last".to_owned(),
+        outcome: BaselineOutcome::Scored(last),
+    }];
+    if let Some(season) = plan.season_length {
+        let got = score(&mut |batch| seasonal_naive(batch, steps, season), windows, options);
+        scores.push(listed("seasonal_naive", got)?);
+    }
+    if let Some((train, validation)) = plan.ridge {
+        let got = Ridge::fit(train, validation)
+            .and_then(|ridge| score(&mut |batch| ridge.predict(batch), windows, options));
+        scores.push(listed("ridge", got)?);
+    }
+    Ok(scores)
+}
+
+/// Scores a forecaster of all channels on the channels that the options choose.
+fn score(
+    forecaster: &mut dyn FnMut(&Batch) -> Result<Vec<f32>>,
+    windows: &WindowSet,
+    options: &EvaluateOptions<'_>,
+) -> Result<Metrics> {
+    let mut chosen = |batch: &Batch| {
+        let forecast = forecaster(batch)?;
+        Ok(match &options.channels {
+            None => forecast,
+            Some(channels) => select_channels(&forecast, batch.num_channels, channels),
+        })
+    };
+    evaluate(&mut chosen, windows, options)
+}
+
+fn listed(name: &str, result: Result<Metrics>) -> Result<BaselineScore> {
+    let outcome = match result {
+        Ok(metrics) => BaselineOutcome::Scored(metrics),
+        Err(error) => match error.kind() {
+            ErrorKind::InvalidInput | ErrorKind::InvalidConfig => BaselineOutcome::NotScored {
+                reason: error.to_string(),
+            },
+            _ => return Err(error.at(name)),
+        },
+    };
+    Ok(BaselineScore {
+        name: name.to_owned(),
+        outcome,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{PreparedSeries, Segment, WindowShape};
+
+    fn batch(past: &[f32], mask: Option<&[f32]>, context_length: usize) -> Batch {
+        let num_channels = 2;
+        Batch {
+            size: past.len() / context_length / num_channels,
+            context_length,
+            num_channels,
+            past_values: past.to_vec(),
+            observed_mask: mask.map(<[f32]>::to_vec),
+            future_values: None,
+            future_observed_mask: None,
+        }
+    }
+
+    #[test]
+    fn repeat_last_takes_the_last_observed_point_of_each_channel() {
+        let past = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        let got = repeat_last(&batch(&past, None, 2), 2);
+        assert_eq!(got, [3.0, 4.0, 3.0, 4.0, 7.0, 8.0, 7.0, 8.0]);
+        let mask = [1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0];
+        let got = repeat_last(&batch(&past, Some(&mask), 2), 1);
+        assert_eq!(got, [1.0, 4.0, 0.0, 6.0], "nothing seen gives 0");
+    }
+
+    #[test]
+    fn seasonal_naive_repeats_the_last_full_season() {
+        let past = [9.0, 9.0, 1.0, 10.0, 2.0, 20.0, 3.0, 30.0, 4.0, 40.0];
+        let got = seasonal_naive(&batch(&past, None, 5), 5, 2).unwrap();
+        assert_eq!(got, [3.0, 30.0, 4.0, 40.0, 3.0, 30.0, 4.0, 40.0, 3.0, 30.0]);
+    }
+
+    #[test]
+    fn a_missing_point_is_taken_from_an_earlier_season_then_from_the_last_point() {
+        let past = [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0];
+        // Channel 0 misses the last season's first point, channel 1 has only its third point.
+        let mask = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        let got = seasonal_naive(&batch(&past, Some(&mask), 4), 2, 2).unwrap();
+        assert_eq!(got, [1.0, 3.0, 4.0, 3.0]);
+    }
+
+    #[test]
+    fn a_season_must_fit_into_the_context() {
+        for season in [0, 5] {
+            let error = seasonal_naive(&batch(&[0.0; 8], None, 4), 2, season).unwrap_err();
+            assert!(error.to_string().contains("from 1 to context_length 4"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_baseline_that_cannot_be_scored_is_listed_with_its_reason() {
+        let series = Arc::new(PreparedSeries {
+            id: String::new(),
+            num_channels: 2,
+            values: (0..40).map(|i| (i * i % 17) as f32).collect(),
+            observed_mask: None,
+        });
+        let shape = WindowShape {
+            context_length: 4,
+            prediction_length: 1,
+            step: 1,
+        };
+        let set = |rows| {
+            let series = Arc::clone(&series);
+            WindowSet::new(vec![Segment { series, rows }], shape).unwrap()
+        };
+        let (few, rest) = (set(0..6), set(6..20));
+        let plan = BaselinePlan {
+            season_length: Some(9),
+            ridge: Some((&few, &rest)),
+        };
+        let options = EvaluateOptions {
+            channels: Some(vec![1]),
+            ..Default::default()
+        };
+        let scores = score_baselines(&rest, &plan, &options).unwrap();
+        assert_eq!(scores.len(), 3);
+        let BaselineOutcome::Scored(last) = &scores[0].outcome else {
+            panic!("{scores:?}");
+        };
+        assert_eq!(last.points, 10);
+        for (score, word) in scores[1..].iter().zip(["season_length", "complete"]) {
+            let BaselineOutcome::NotScored { reason } = &score.outcome else {
+                panic!("{score:?}");
+            };
+            assert!(reason.contains(word), "{reason}");
+        }
+        let plan = BaselinePlan {
+            season_length: Some(2),
+            ridge: Some((&rest, &rest)),
+        };
+        let scores = score_baselines(&rest, &plan, &options).unwrap();
+        let scored = |score: &BaselineScore| matches!(score.outcome, BaselineOutcome::Scored(_));
+        assert!(scores.iter().all(scored), "{scores:?}");
+    }
+}

@@ -1,0 +1,559 @@
+//! Forecast errors, added up window by window in double precision.
+//!
+//! The order of the additions is fixed by the order of the windows alone, so the batch size does
+//! not change a bit of the result.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Segment;
+use crate::{Error, Result};
+
+/// Scores over all counted points of a forecast.
+///
+/// Errors are in the units of the truth; `mse` in their square.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Mean squared error.
+    pub mse: f64,
+    /// Mean absolute error.
+    pub mae: f64,
+    /// Square root of `mse`.
+    pub rmse: f64,
+    /// Mean over channels of the mean absolute error divided by that of the seasonal naive
+    /// forecast on the training rows ([`MaseScale`]); channels without a scale are left out.
+    /// `None` without any scale.
+    pub mase: Option<f64>,
+    /// Pearson correlation of forecast and truth over all points as one long list; `None` where
+    /// one of them is constant.
+    pub correlation: Option<f64>,
+    /// Windows scored.
+    pub windows: usize,
+    /// Points counted: windows x steps x channels without the missing ones.
+    pub points: u64,
+    /// One entry per step of the horizon, where [`Detail::per_step`] asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_step: Option<Vec<PartMetrics>>,
+    /// One entry per channel, where [`Detail::per_channel`] asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_channel: Option<Vec<PartMetrics>>,
+}
+
+/// Scores of one step of the horizon or of one channel; `None` where no point counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartMetrics {
+    /// Mean squared error.
+    pub mse: Option<f64>,
+    /// Mean absolute error.
+    pub mae: Option<f64>,
+    /// Square root of `mse`.
+    pub rmse: Option<f64>,
+    /// Mean over the points of channels with a scale of the absolute error divided by that scale.
+    pub mase: Option<f64>,
+    /// Pearson correlation of forecast and truth; `None` where one of them is constant.
+    pub correlation: Option<f64>,
+    /// Points counted.
+    pub points: u64,
+}
+
+/// Which parts a [`Metrics`] lists besides the totals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// One entry per step of the horizon.
+    pub per_step: bool,
+    /// One entry per channel.
+    pub per_channel: bool,
+}
+
+/// Mean absolute error of the seasonal naive forecast on the training rows, per channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaseScale {
+    /// Time steps in one season; 1 compares with the step before.
+    pub season_length: usize,
+    /// One scale per channel, above zero; `None` for a channel that repeats itself exactly or has
+    /// no two observed points one season apart.
+    pub per_channel: Vec<Option<f64>>,
+}
+
+impl MaseScale {
+    /// Measures the scale on the rows of `train`; several series are pooled.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if `season_length` is 0; `InvalidInput` if `train` is empty.
+    pub fn fit(train: &[Segment], season_length: usize) -> Result<Self> {
+        if season_length == 0 {
+            return Err(Error::config("season_length", "must be at least 1"));
+        }
+        let Some(first) = train.first() else {
+            return Err(Error::input("there are no training rows for the MASE scale"));
+        };
+        let channels = first.series.num_channels;
+        let mut sums = vec![(0.0f64, 0u64); channels];
+        for Segment { series, rows } in train {
+            for row in rows.start + season_length..rows.end {
+                for (channel, (sum, count)) in sums.iter_mut().enumerate() {
+                    let now = row * channels + channel;
+                    let before = now - season_length * channels;
+                    let mask = series.observed_mask.as_deref();
+                    if mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0) {
+                        let change = f64::from(series.values[now]) - f64::from(series.values[before]);
+                        *sum += change.abs();
+                        *count += 1;
+                    }
+                }
+            }
+        }
+        let scale = |(sum, count)| (sum > 0.0).then(|| sum / count as f64);
+        Ok(Self {
+            season_length,
+            per_channel: sums.into_iter().map(scale).collect(),
+        })
+    }
+
+    /// The scales of some channels, in the order of `channels`.
+    ///
+    /// # Panics
+    ///
+    /// If a channel is out of range.
+    #[must_use]
+    pub fn select(&self, channels: &[usize]) -> Self {
+        Self {
+            season_length: self.season_length,
+            per_channel: channels.iter().map(|&c| self.per_channel[c]).collect(),
+        }
+    }
+}
+
+/// Running sums over some points: errors, and the moments for the correlation.
+///
+/// The moments are kept about the running means (Welford), because sums of squares lose the
+/// correlation of a series whose level is large next to its spread.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    points: u64,
+    squared_error: f64,
+    absolute_error: f64,
+    forecast_mean: f64,
+    truth_mean: f64,
+    forecast_spread: f64,
+    truth_spread: f64,
+    common_spread: f64,
+}
+
+impl Tally {
+    #[inline(always)]
+    fn add(&mut self, forecast: f64, truth: f64) {
+        self.points += 1;
+        let error = forecast - truth;
+        self.squared_error += error * error;
+        self.absolute_error += error.abs();
+        let share = 1.0 / self.points as f64;
+        let forecast_step = forecast - self.forecast_mean;
+        let truth_step = truth - self.truth_mean;
+        self.forecast_mean += forecast_step * share;
+        self.truth_mean += truth_step * share;
+        let truth_rest = truth - self.truth_mean;
+        self.forecast_spread += forecast_step * (forecast - self.forecast_mean);
+        self.truth_spread += truth_step * truth_rest;
+        self.common_spread += forecast_step * truth_rest;
+    }
+
+    /// Takes in the points of `other` (Chan's rule for the moments).
+    fn merge(&mut self, other: &Self) {
+        if other.points == 0 {
+            return;
+        }
+        let (mine, theirs) = (self.points as f64, other.points as f64);
+        let both = mine + theirs;
+        let forecast_step = other.forecast_mean - self.forecast_mean;
+        let truth_step = other.truth_mean - self.truth_mean;
+        let between = mine * theirs / both;
+        self.points += other.points;
+        self.squared_error += other.squared_error;
+        self.absolute_error += other.absolute_error;
+        self.forecast_mean += forecast_step * theirs / both;
+        self.truth_mean += truth_step * theirs / both;
+        self.forecast_spread += other.forecast_spread + forecast_step * forecast_step * between;
+        self.truth_spread += other.truth_spread + truth_step * truth_step * between;
+        self.common_spread += other.common_spread + forecast_step * truth_step * between;
+    }
+
+    fn mean(&self, sum: f64) -> Option<f64> {
+        (self.points > 0).then(|| sum / self.points as f64)
+    }
+
+    fn correlation(&self) -> Option<f64> {
+        // The roots apart: the product of two tiny spreads may be zero.
+        let size = self.forecast_spread.sqrt() * self.truth_spread.sqrt();
+        (size > 0.0).then(|| (self.common_spread / size).clamp(-1.0, 1.0))
+    }
+
+    fn part(&self, mase: Option<f64>) -> PartMetrics {
+        let mse = self.mean(self.squared_error);
+        PartMetrics {
+            mse,
+            mae: self.mean(self.absolute_error),
+            rmse: mse.map(f64::sqrt),
+            mase,
+            correlation: self.correlation(),
+            points: self.points,
+        }
+    }
+}
+
+/// Adds up forecasts against the truth, batch after batch.
+#[derive(Debug, Clone)]
+pub struct Accumulator {
+    windows: usize,
+    /// 1 / scale per channel; 0 where there is none.
+    inverse_scale: Vec<f64>,
+    per_channel: Vec<Tally>,
+    per_step: Vec<Tally>,
+    /// Per step: the sum of scaled absolute errors and how many there are.
+    scaled_per_step: Vec<(f64, u64)>,
+}
+
+impl Accumulator {
+    /// Starts with nothing, for forecasts of `prediction_length` steps and `num_channels` channels.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there is no step or no channel, or if `scale` has another number of
+    /// channels.
+    pub fn new(
+        prediction_length: usize,
+        num_channels: usize,
+        scale: Option<&MaseScale>,
+    ) -> Result<Self> {
+        if prediction_length == 0 || num_channels == 0 {
+            return Err(Error::input(format!(
+                "there is nothing to score in {prediction_length} steps of {num_channels} channels"
+            )));
+        }
+        let mut inverse_scale = vec![0.0; num_channels];
+        if let Some(scale) = scale {
+            let got = scale.per_channel.len();
+            if got != num_channels {
+                return Err(Error::input(format!(
+                    "the MASE scale is for {got} channels, the forecast has {num_channels}"
+                )));
+            }
+            for (inverse, scale) in inverse_scale.iter_mut().zip(&scale.per_channel) {
+                *inverse = scale.map_or(0.0, |scale| 1.0 / scale);
+            }
+        }
+        Ok(Self {
+            windows: 0,
+            inverse_scale,
+            per_channel: vec![Tally::default(); num_channels],
+            per_step: vec![Tally::default(); prediction_length],
+            scaled_per_step: vec![(0.0, 0); prediction_length],
+        })
+    }
+
+    /// Adds whole windows.
+    ///
+    /// Shapes: `forecast`, `truth` and `mask` are `[B, H, C]`, row-major. Points whose mask is 0 do
+    /// not count and may hold anything.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the lengths differ or are not whole windows, or if a point that counts is
+    /// not finite in forecast or truth. Nothing is added then.
+    pub fn push(&mut self, forecast: &[f32], truth: &[f32], mask: Option<&[f32]>) -> Result<()> {
+        let channels = self.per_channel.len();
+        let window = self.per_step.len() * channels;
+        let mask_length = mask.map_or(truth.len(), <[f32]>::len);
+        let same = forecast.len() == truth.len() && mask_length == truth.len();
+        if !same || !truth.len().is_multiple_of(window) {
+            return Err(Error::input(format!(
+                "forecast, truth and mask hold {}, {} and {mask_length} numbers, wanted equal \
+                 multiples of {window} (steps x channels)",
+                forecast.len(),
+                truth.len(),
+            )));
+        }
+        self.check_finite(forecast, truth, mask)?;
+        let rows = forecast.chunks_exact(channels).zip(truth.chunks_exact(channels));
+        for (row, (forecast, truth)) in rows.enumerate() {
+            let step = row % self.per_step.len();
+            match mask {
+                None => self.add_row(step, forecast, truth, |_| true),
+                Some(mask) => {
+                    let mask = &mask[row * channels..(row + 1) * channels];
+                    self.add_row(step, forecast, truth, |channel| mask[channel] != 0.0);
+                }
+            }
+        }
+        self.windows += truth.len() / window;
+        Ok(())
+    }
+
+    #[inline(always)] // so that the row without a mask is compiled without the test
+    fn add_row(
+        &mut self,
+        step: usize,
+        forecast: &[f32],
+        truth: &[f32],
+        counts: impl Fn(usize) -> bool,
+    ) {
+        let mut row = self.per_step[step];
+        let (mut scaled, mut scaled_points) = self.scaled_per_step[step];
+        let parts = self.per_channel.iter_mut().zip(&self.inverse_scale);
+        let points = forecast.iter().zip(truth);
+        for (channel, ((tally, &inverse), (&forecast, &truth))) in parts.zip(points).enumerate() {
+            if counts(channel) {
+                let (forecast, truth) = (f64::from(forecast), f64::from(truth));
+                tally.add(forecast, truth);
+                row.add(forecast, truth);
+                scaled += (forecast - truth).abs() * inverse;
+                scaled_points += u64::from(inverse > 0.0);
+            }
+        }
+        self.per_step[step] = row;
+        self.scaled_per_step[step] = (scaled, scaled_points);
+    }
+
+    fn check_finite(&self, forecast: &[f32], truth: &[f32], mask: Option<&[f32]>) -> Result<()> {
+        let bad = |i: usize| {
+            let finite = forecast[i].is_finite() && truth[i].is_finite();
+            !finite && mask.is_none_or(|mask| mask[i] != 0.0)
+        };
+        let all = |values: &[f32]| values.iter().fold(true, |all, v| all & v.is_finite());
+        if all(forecast) && all(truth) {
+            return Ok(());
+        }
+        let Some(i) = (0..truth.len()).find(|&i| bad(i)) else {
+            return Ok(());
+        };
+        let channels = self.per_channel.len();
+        let steps = self.per_step.len();
+        Err(Error::input(format!(
+            "window {}, step {}, channel {}: the forecast is {} and the truth is {}, both must be \
+             finite to be scored",
+            self.windows + i / channels / steps,
+            i / channels % steps,
+            i % channels,
+            forecast[i],
+            truth[i],
+        )))
+    }
+
+    /// The scores of everything added so far.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if no point counted.
+    pub fn metrics(&self, detail: Detail) -> Result<Metrics> {
+        let mut total = Tally::default();
+        for tally in &self.per_channel {
+            total.merge(tally);
+        }
+        let (Some(mse), Some(mae)) = (
+            total.mean(total.squared_error),
+            total.mean(total.absolute_error),
+        ) else {
+            return Err(Error::input(format!(
+                "not one known point in {} windows, so there is no score",
+                self.windows
+            )));
+        };
+        let per_channel = self.channel_parts();
+        let scaled: Vec<f64> = per_channel.iter().filter_map(|part| part.mase).collect();
+        Ok(Metrics {
+            mse,
+            mae,
+            rmse: mse.sqrt(),
+            mase: (!scaled.is_empty()).then(|| scaled.iter().sum::<f64>() / scaled.len() as f64),
+            correlation: total.correlation(),
+            windows: self.windows,
+            points: total.points,
+            per_step: detail.per_step.then(|| self.step_parts()),
+            per_channel: detail.per_channel.then_some(per_channel),
+        })
+    }
+
+    fn channel_parts(&self) -> Vec<PartMetrics> {
+        let parts = self.per_channel.iter().zip(&self.inverse_scale);
+        let part = |(tally, &inverse): (&Tally, &f64)| {
+            let mae = tally.mean(tally.absolute_error);
+            tally.part(mae.filter(|_| inverse > 0.0).map(|mae| mae * inverse))
+        };
+        parts.map(part).collect()
+    }
+
+    fn step_parts(&self) -> Vec<PartMetrics> {
+        let parts = self.per_step.iter().zip(&self.scaled_per_step);
+        let part = |(tally, &(sum, points)): (&Tally, &(f64, u64))| {
+            tally.part((points > 0).then(|| sum / points as f64))
+        };
+        parts.map(part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::data::PreparedSeries;
+
+    const ALL: Detail = Detail {
+        per_step: true,
+        per_channel: true,
+    };
+
+    fn segment(values: &[f32], channels: usize, mask: Option<&[f32]>) -> Segment {
+        let series = PreparedSeries {
+            id: String::new(),
+            num_channels: channels,
+            values: values.to_vec(),
+            observed_mask: mask.map(<[f32]>::to_vec),
+        };
+        let rows = 0..series.num_rows();
+        Segment {
+            series: Arc::new(series),
+            rows,
+        }
+    }
+
+    fn close(got: Option<f64>, want: f64) -> bool {
+        got.is_some_and(|got| (got - want).abs() < 1e-12 * want.abs().max(1.0))
+    }
+
+    #[test]
+    fn scores_of_a_worked_example_are_right() {
+        // Errors 1, -2, 0, 3; two windows of one step and two channels.
+        let truth = [1.0, 2.0, 3.0, 4.0];
+        let forecast = [2.0, 0.0, 3.0, 7.0];
+        let scale = MaseScale {
+            season_length: 1,
+            per_channel: vec![Some(0.5), Some(4.0)],
+        };
+        let mut sums = Accumulator::new(1, 2, Some(&scale)).unwrap();
+        sums.push(&forecast, &truth, None).unwrap();
+        let got = sums.metrics(ALL).unwrap();
+        assert_eq!((got.mse, got.mae, got.rmse), (3.5, 1.5, 3.5f64.sqrt()));
+        assert_eq!((got.windows, got.points), (2, 4));
+        // Channel errors 0.5 and 2.5, scaled 1 and 0.625.
+        assert!(close(got.mase, 0.8125));
+        // Deviations: forecast -1, -3, 0, 4; truth -1.5, -0.5, 0.5, 1.5.
+        assert!(close(got.correlation, 9.0 / (26.0f64 * 5.0).sqrt()));
+        let channels = got.per_channel.unwrap();
+        assert_eq!(channels[0].mse, Some(0.5));
+        assert_eq!(channels[1].mae, Some(2.5));
+        assert!(close(channels[1].mase, 0.625));
+        let steps = got.per_step.unwrap();
+        assert!(close(steps[0].mase, 0.8125));
+        assert_eq!(steps[0].points, 4);
+    }
+
+    #[test]
+    fn masked_points_do_not_count_whatever_they_hold() {
+        let mut sums = Accumulator::new(2, 1, None).unwrap();
+        let mask = [1.0, 0.0, 1.0, 0.0];
+        let forecast = [1.0, f32::NAN, 5.0, 9.0];
+        sums.push(&forecast, &[2.0, 0.0, 2.0, 0.0], Some(&mask)).unwrap();
+        let got = sums.metrics(ALL).unwrap();
+        assert_eq!((got.mse, got.mae, got.points), (5.0, 2.0, 2));
+        assert_eq!(got.mase, None);
+        assert_eq!(got.correlation, None, "the truth is constant");
+        let last = &got.per_step.unwrap()[1];
+        assert_eq!((last.points, last.mse, last.correlation), (0, None, None));
+    }
+
+    #[test]
+    fn no_points_and_non_finite_points_are_errors_that_add_nothing() {
+        let mut sums = Accumulator::new(2, 1, None).unwrap();
+        sums.push(&[1.0, 1.0], &[1.0, 1.0], Some(&[0.0, 0.0])).unwrap();
+        let error = sums.metrics(Detail::default()).unwrap_err().to_string();
+        assert!(error.contains("not one known point in 1 windows"), "{error}");
+        let error = sums.push(&[1.0, f32::NAN], &[1.0, 2.0], None).unwrap_err();
+        assert!(error.to_string().starts_with("window 1, step 1, channel 0"), "{error}");
+        let error = sums.push(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], None).unwrap_err();
+        assert!(error.to_string().contains("multiples of 2"), "{error}");
+        sums.push(&[3.0, 1.0], &[1.0, 1.0], None).unwrap();
+        assert_eq!(sums.metrics(Detail::default()).unwrap().mse, 2.0);
+    }
+
+    #[test]
+    fn mase_scale_is_the_seasonal_naive_error_of_observed_pairs() {
+        let values = [0.0, 5.0, 1.0, 5.0, 4.0, 5.0, 3.0, 5.0];
+        let scale = MaseScale::fit(&[segment(&values, 2, None)], 2).unwrap();
+        assert_eq!(scale.per_channel, [Some(3.0), None], "a constant has none");
+        let mut mask = [1.0; 8];
+        mask[0] = 0.0;
+        let scale = MaseScale::fit(&[segment(&values, 2, Some(&mask))], 2).unwrap();
+        assert_eq!(scale.per_channel[0], Some(2.0));
+        let scale = MaseScale::fit(&[segment(&values, 2, None)], 9).unwrap();
+        assert_eq!(scale.per_channel, [None, None]);
+        assert!(MaseScale::fit(&[], 1).is_err());
+        assert!(MaseScale::fit(&[segment(&values, 2, None)], 0).is_err());
+    }
+
+    #[test]
+    fn correlation_survives_a_level_far_above_the_spread() {
+        let truth: Vec<f32> = (0..100).map(|i| 1e6 + (i % 7) as f32).collect();
+        let forecast: Vec<f32> = (0..100).map(|i| 3e6 - 2.0 * (i % 7) as f32).collect();
+        let mut sums = Accumulator::new(1, 1, None).unwrap();
+        sums.push(&forecast, &truth, None).unwrap();
+        let got = sums.metrics(Detail::default()).unwrap().correlation.unwrap();
+        assert!((got + 1.0).abs() < 1e-9, "{got}");
+    }
+
+    /// Forecast, truth and mask in three channels, some whole windows of two steps.
+    fn points() -> impl Strategy<Value = Vec<(f32, f32, bool)>> {
+        let point = (-1e3f32..1e3, -1e3f32..1e3, any::<bool>());
+        (1usize..8).prop_flat_map(move |windows| prop::collection::vec(point.clone(), windows * 6))
+    }
+
+    fn naive(points: &[(f64, f64)]) -> (f64, f64, f64) {
+        let n = points.len() as f64;
+        let sum = |f: &dyn Fn(f64, f64) -> f64| points.iter().map(|&(a, b)| f(a, b)).sum::<f64>();
+        let (a, b) = (sum(&|a, _| a) / n, sum(&|_, b| b) / n);
+        let common = sum(&|x, y| (x - a) * (y - b));
+        let spread = (sum(&|x, _| (x - a).powi(2)) * sum(&|_, y| (y - b).powi(2))).sqrt();
+        let mse = sum(&|x, y| (x - y).powi(2)) / n;
+        (mse, sum(&|x, y| (x - y).abs()) / n, common / spread)
+    }
+
+    proptest! {
+        #[test]
+        fn streaming_equals_two_passes_and_no_bit_depends_on_the_batches(points in points()) {
+            let forecast: Vec<f32> = points.iter().map(|p| p.0).collect();
+            let truth: Vec<f32> = points.iter().map(|p| p.1).collect();
+            let mask: Vec<f32> = points.iter().map(|p| f32::from(p.2)).collect();
+            let kept = |keep: &dyn Fn(usize) -> bool| -> Vec<(f64, f64)> {
+                let numbered = points.iter().enumerate().filter(|(i, p)| p.2 && keep(*i));
+                numbered.map(|(_, p)| (f64::from(p.0), f64::from(p.1))).collect()
+            };
+            let total = kept(&|_| true);
+            prop_assume!(total.len() > 2);
+            let mut whole = Accumulator::new(2, 3, None).unwrap();
+            whole.push(&forecast, &truth, Some(&mask)).unwrap();
+            let got = whole.metrics(ALL).unwrap();
+            let (mse, mae, correlation) = naive(&total);
+            prop_assert!(close(Some(got.mse), mse));
+            prop_assert!(close(Some(got.mae), mae));
+            prop_assert!((got.correlation.unwrap() - correlation).abs() < 1e-9);
+            prop_assert_eq!(got.points, total.len() as u64);
+            for (channel, part) in got.per_channel.iter().flatten().enumerate() {
+                let want = kept(&|i| i % 3 == channel);
+                prop_assert_eq!(part.points, want.len() as u64);
+                prop_assert!(want.is_empty() || close(part.mse, naive(&want).0));
+            }
+            for (step, part) in got.per_step.iter().flatten().enumerate() {
+                let want = kept(&|i| i / 3 % 2 == step);
+                prop_assert_eq!(part.points, want.len() as u64);
+                prop_assert!(want.is_empty() || close(part.mae, naive(&want).1));
+            }
+            let mut single = Accumulator::new(2, 3, None).unwrap();
+            for i in (0..points.len()).step_by(6) {
+                single.push(&forecast[i..i + 6], &truth[i..i + 6], Some(&mask[i..i + 6])).unwrap();
+            }
+            prop_assert_eq!(single.metrics(ALL).unwrap(), got);
+        }
+    }
+}

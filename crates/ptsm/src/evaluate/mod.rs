@@ -1,0 +1,24 @@
+//! Scores of a forecaster: over every window of a split, next to baselines anyone can name.
+//!
+//! All errors are in the units of the batches (standardised by the training rows, as the published
+//! tables have them). Masked points never count, and nothing turns into NaN unnoticed: a score
+//! without points, or a forecast that is not finite, is an error; a score that is not defined is
+//! `None`.
+//!
+//! The path: a [`WindowSet`](crate::data::WindowSet) and a forecaster go into [`evaluate`], which
+//! gives [`Metrics`]; [`score_baselines`] gives the same for the baselines; [`Evaluation`] holds
+//! both and renders them as JSON or as a table.
+
+mod backtest;
+mod baselines;
+mod metrics;
+mod report;
+mod ridge;
+#[cfg(test)]
+mod tests;
+
+pub use backtest::{EvaluateOptions, evaluate, select_channels};
+pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
+pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
+pub use report::{BaselineOutcome, BaselineScore, Evaluation};
+pub use ridge::{PENALTIES, Ridge};

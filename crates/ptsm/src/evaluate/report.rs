@@ -1,0 +1,258 @@
+//! The result of an evaluation: JSON for scripts, a table for people.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::{Metrics, PartMetrics};
+
+/// A model's scores next to those of the baselines, and on what they were taken.
+///
+/// As JSON the model's [`Metrics`] lie at the top level (`mse`, `mae`, `correlation`, `windows`,
+/// ...), and `baselines` is a list of objects with `name` and either the same keys or `reason`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Name of the data set.
+    pub dataset: String,
+    /// Which part of it was scored: `train`, `validation` or `test`.
+    pub split: String,
+    /// Past steps per window.
+    pub context_length: usize,
+    /// Future steps per window.
+    pub prediction_length: usize,
+    /// Time that the model's own pass took, in seconds.
+    pub seconds: f64,
+    /// The model's scores.
+    #[serde(flatten)]
+    pub model: Metrics,
+    /// Names of the channels scored, in the order of [`Metrics::per_channel`]; may be empty.
+    #[serde(default)]
+    pub channel_names: Vec<String>,
+    /// The baselines, in the order in which they were scored.
+    #[serde(default)]
+    pub baselines: Vec<BaselineScore>,
+}
+
+/// One baseline by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaselineScore {
+    /// `repeat_last`, `seasonal_naive` or `ridge`.
+    pub name: String,
+    /// Its scores, or why there are none.
+    #[serde(flatten)]
+    pub outcome: BaselineOutcome,
+}
+
+/// What became of a baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BaselineOutcome {
+    /// Scored on the same windows as the model.
+    Scored(Metrics),
+    /// Not possible with these data.
+    NotScored {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+impl Evaluation {
+    /// Renders the scores as aligned columns for a terminal, with a line break at the end.
+    ///
+    /// Lists steps and channels where the metrics hold them. A dash stands for a score that is not
+    /// defined.
+    pub fn table(&self) -> String {
+        let Self { dataset, split, .. } = self;
+        let (context, prediction) = (self.context_length, self.prediction_length);
+        let (windows, points) = (self.model.windows, self.model.points);
+        let mut text = format!(
+            "{dataset}, {split}: every one of {windows} windows, {context} -> {prediction} steps, \
+             {points} points, {:.1} s\n\n",
+            self.seconds
+        );
+        let mut rows = vec![row("model", totals(&self.model))];
+        let mut notes = String::new();
+        for BaselineScore { name, outcome } in &self.baselines {
+            match outcome {
+                BaselineOutcome::Scored(metrics) => rows.push(row(name, totals(metrics))),
+                BaselineOutcome::NotScored { reason } => {
+                    writeln!(notes, "{name}: not scored: {reason}")
+                        .expect("writing to a string does not fail");
+                }
+            }
+        }
+        text.push_str(&aligned("", &rows));
+        if !notes.is_empty() {
+            text.push('\n');
+            text.push_str(&notes);
+        }
+        if let Some(parts) = &self.model.per_channel {
+            let name = |i: usize| self.channel_names.get(i).cloned();
+            text.push_str(&part_table("channel", parts, |i| {
+                name(i).unwrap_or_else(|| i.to_string())
+            }));
+        }
+        if let Some(parts) = &self.model.per_step {
+            text.push_str(&part_table("step", parts, |i| (i + 1).to_string()));
+        }
+        text
+    }
+}
+
+const COLUMNS: [&str; 5] = ["MSE", "MAE", "RMSE", "MASE", "correlation"];
+
+type Row = [String; 6];
+
+fn totals(metrics: &Metrics) -> [Option<f64>; 5] {
+    let Metrics { mse, mae, rmse, .. } = *metrics;
+    [Some(mse), Some(mae), Some(rmse), metrics.mase, metrics.correlation]
+}
+
+fn part_table(title: &str, parts: &[PartMetrics], name: impl Fn(usize) -> String) -> String {
+    let scores = |part: &PartMetrics| [part.mse, part.mae, part.rmse, part.mase, part.correlation];
+    let numbered = parts.iter().enumerate();
+    let rows: Vec<Row> = numbered.map(|(i, part)| row(&name(i), scores(part))).collect();
+    format!("\n{}", aligned(title, &rows))
+}
+
+fn row(name: &str, scores: [Option<f64>; 5]) -> Row {
+    let [a, b, c, d, e] = scores.map(number);
+    [name.to_owned(), a, b, c, d, e]
+}
+
+fn number(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => format!("{value:.3e}"),
+        Some(value) => format!("{value:.4}"),
+    }
+}
+
+/// Names to the left, numbers to the right; a column of dashes is left out.
+fn aligned(title: &str, rows: &[Row]) -> String {
+    let kept: Vec<usize> = (1..=COLUMNS.len())
+        .filter(|&column| rows.iter().any(|row| row[column] != "-"))
+        .collect();
+    let width = |column: usize, head: &str| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(head.len())
+    };
+    let first = width(0, title);
+    let mut text = format!("{title:first$}");
+    for &column in &kept {
+        let head = COLUMNS[column - 1];
+        text.push_str(&format!("  {head:>width$}", width = width(column, head)));
+    }
+    for row in rows {
+        text.push_str(&format!("\n{:first$}", row[0]));
+        for &column in &kept {
+            let width = width(column, COLUMNS[column - 1]);
+            text.push_str(&format!("  {:>width$}", row[column]));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(mse: f64) -> Metrics {
+        Metrics {
+            mse,
+            mae: 0.25,
+            rmse: mse.sqrt(),
+            mase: None,
+            correlation: Some(0.5),
+            windows: 3,
+            points: 12,
+            per_step: None,
+            per_channel: None,
+        }
+    }
+
+    fn evaluation() -> Evaluation {
+        Evaluation {
+            dataset: "ETTh2".to_owned(),
+            split: "test".to_owned(),
+            context_length: 512,
+            prediction_length: 96,
+            seconds: 1.25,
+            model: metrics(0.25),
+            channel_names: vec!["OT".to_owned()],
+            baselines: vec![
+                BaselineScore {
+                    name: "repeat_last".to_owned(),
+                    outcome: BaselineOutcome::Scored(metrics(1e9)),
+                },
+                BaselineScore {
+                    name: "ridge".to_owned(),
+                    outcome: BaselineOutcome::NotScored {
+                        reason: "too few".to_owned(),
+                    },
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn json_has_the_keys_that_scripts_read_and_reads_back() {
+        let mut evaluation = evaluation();
+        evaluation.model.correlation = None;
+        let json = serde_json::to_value(&evaluation).unwrap();
+        assert_eq!(json["mse"], 0.25);
+        assert_eq!(json["mae"], 0.25);
+        assert_eq!(json["windows"], 3);
+        assert!(json["correlation"].is_null());
+        assert!(json.get("per_step").is_none());
+        assert_eq!(json["baselines"][0]["name"], "repeat_last");
+        assert_eq!(json["baselines"][0]["mse"], 1e9);
+        assert_eq!(json["baselines"][1]["reason"], "too few");
+        let text = json.to_string();
+        assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), evaluation);
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_leaves_out_what_nobody_has() {
+        let want = "\
+ETTh2, test: every one of 3 windows, 512 -> 96 steps, 12 points, 1.2 s
+
+                 MSE     MAE       RMSE  correlation
+model         0.2500  0.2500     0.5000       0.5000
+repeat_last  1.000e9  0.2500  3.162e4       0.5000
+
+ridge: not scored: too few
+";
+        let want = want.replace("3.162e4 ", "31622.7766").replace("31622.7766      ", "31622.7766       ");
+        let table = evaluation().table();
+        let squeeze = |text: &str| {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            words.join(" ")
+        };
+        assert_eq!(squeeze(&table), squeeze(&want));
+        let lines: Vec<&str> = table.lines().collect();
+        let width = lines[2].chars().count();
+        assert!(lines[2..5].iter().all(|line| line.chars().count() == width), "{table}");
+    }
+
+    #[test]
+    fn parts_are_listed_under_their_names() {
+        let mut evaluation = evaluation();
+        let part = |mse, points| PartMetrics {
+            mse,
+            mae: mse,
+            rmse: mse,
+            mase: None,
+            correlation: None,
+            points,
+        };
+        evaluation.model.per_channel = Some(vec![part(Some(0.125), 8), part(None, 0)]);
+        evaluation.model.per_step = Some(vec![part(Some(0.5), 8)]);
+        let table = evaluation.table();
+        let line = |start: &str| table.lines().find(|line| line.starts_with(start)).unwrap();
+        assert_eq!(line("OT"), "OT       0.1250  0.1250  0.1250");
+        assert_eq!(line("1 "), "1             -       -       -");
+        assert!(table.contains("step     MSE"), "{table}");
+    }
+}
