@@ -6,6 +6,7 @@ mod config;
 mod cpu;
 pub mod data;
 mod error;
+pub mod evaluate;
 mod head;
 mod model;
 #[cfg(feature = "testing")]
@@ -13,6 +14,7 @@ pub mod testing;
 pub mod train;
 mod weights;
 
+pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
 pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
 pub use cpu::Cpu;

@@ -104,18 +104,12 @@ pub(crate) struct Column {
 impl Column {
     /// A column of text.
     pub(crate) fn text(title: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            numeric: false,
-        }
+        Self { title: title.into(), numeric: false }
     }
 
     /// A column of numbers.
     pub(crate) fn number(title: impl Into<String>) -> Self {
-        Self {
-            title: title.into(),
-            numeric: true,
-        }
+        Self { title: title.into(), numeric: true }
     }
 }
 
@@ -147,10 +141,7 @@ impl Section {
     }
 
     fn new(title: impl Into<String>, content: Content) -> Self {
-        Self {
-            title: title.into(),
-            content,
-        }
+        Self { title: title.into(), content }
     }
 }
 
@@ -208,11 +199,7 @@ mod tests {
     use crate::plot::{Bar, BarsPlot, to_svg};
 
     fn bars(name: &str) -> Svg {
-        let bar = |name: &str, value, is_model| Bar {
-            name: name.to_owned(),
-            value,
-            is_model,
-        };
+        let bar = |name: &str, value, is_model| Bar { name: name.to_owned(), value, is_model };
         let plot = BarsPlot {
             title: String::new(),
             subtitle: String::new(),
@@ -229,18 +216,10 @@ mod tests {
     fn scores(names: &[&str]) -> Table {
         let row = |(number, name): (usize, &&str)| {
             let score = 0.3 + 0.1 * number as f64;
-            vec![
-                (*name).to_owned(),
-                format!("{score:.4}"),
-                format!("{:.4}", score * 0.9),
-            ]
+            vec![(*name).to_owned(), format!("{score:.4}"), format!("{:.4}", score * 0.9)]
         };
         Table {
-            columns: vec![
-                Column::text("forecaster"),
-                Column::number("MSE"),
-                Column::number("MAE"),
-            ],
+            columns: vec![Column::text("forecaster"), Column::number("MSE"), Column::number("MAE")],
             rows: names.iter().enumerate().map(row).collect(),
             highlight: Some(0),
             note: "standardised units, 2 785 windows".to_owned(),
@@ -266,27 +245,13 @@ mod tests {
                 Section::code("Command", "ptsm train --data ETTh1.csv --out model"),
                 Section::key_values(
                     "Data",
-                    vec![
-                        pair("rows", "17 420"),
-                        pair("channels", "7"),
-                        pair("gaps", "none"),
-                    ],
+                    vec![pair("rows", "17 420"), pair("channels", "7"), pair("gaps", "none")],
                 ),
-                Section::table(
-                    "Scores",
-                    scores(&["PatchTSMixer", "ridge", "seasonal naive"]),
-                ),
-                Section::picture(
-                    "Against the baselines",
-                    bars("seasonal naive"),
-                    "test split",
-                ),
+                Section::table("Scores", scores(&["PatchTSMixer", "ridge", "seasonal naive"])),
+                Section::picture("Against the baselines", bars("seasonal naive"), "test split"),
                 Section::picture("Forecast", to_svg(&forecast_plot(7)).unwrap(), ""),
                 Section::picture("Training", to_svg(&training_curve()).unwrap(), ""),
-                Section::text(
-                    "Notes",
-                    vec!["Every window of the test split counts.".to_owned()],
-                ),
+                Section::text("Notes", vec!["Every window of the test split counts.".to_owned()]),
             ],
             footer: "ptsm 0.1.0, seed 42".to_owned(),
         }
@@ -320,10 +285,7 @@ mod tests {
         for word in ["<script", "<link", "src=", "url(", "@import", "href=\"http"] {
             assert!(!page.contains(word), "{word}");
         }
-        assert_eq!(
-            page.matches("http").count(),
-            page.matches("xmlns=\"http").count()
-        );
+        assert_eq!(page.matches("http").count(), page.matches("xmlns=\"http").count());
     }
 
     #[test]

@@ -68,12 +68,7 @@ impl Scale {
             .take_while(|tick| *tick <= high + 1e-9 * step)
             .map(|tick| (tick, number(tick, step, largest)))
             .collect();
-        Self {
-            low,
-            high,
-            logarithmic: false,
-            ticks,
-        }
+        Self { low, high, logarithmic: false, ticks }
     }
 
     fn logarithmic(low: f64, high: f64) -> Self {
@@ -88,31 +83,18 @@ impl Scale {
         let skip = ((high - low) / 6.0).ceil().max(1.0) as usize;
         let ticks = (low.floor() as i32..=high.ceil() as i32)
             .step_by(skip)
-            .flat_map(|decade| {
-                factors
-                    .iter()
-                    .map(move |factor| factor * 10_f64.powi(decade))
-            })
+            .flat_map(|decade| factors.iter().map(move |factor| factor * 10_f64.powi(decade)))
             .filter(|tick| (low..=high).contains(&tick.log10()))
             .take(MAX_TICKS)
             .map(|tick| (tick, value(tick)))
             .collect();
-        Self {
-            low,
-            high,
-            logarithmic: true,
-            ticks,
-        }
+        Self { low, high, logarithmic: true, ticks }
     }
 
     /// Where `value` lies on the axis: 0 at its low end, 1 at its high end.
     pub(crate) fn share(&self, value: f64) -> f64 {
         let value = value.clamp(-LARGEST, LARGEST);
-        let value = if self.logarithmic {
-            value.max(f64::MIN_POSITIVE).log10()
-        } else {
-            value
-        };
+        let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
@@ -213,11 +195,7 @@ mod tests {
     use super::*;
 
     fn texts(scale: &Scale) -> Vec<&str> {
-        scale
-            .ticks()
-            .iter()
-            .map(|(_, text)| text.as_str())
-            .collect()
+        scale.ticks().iter().map(|(_, text)| text.as_str()).collect()
     }
 
     #[test]

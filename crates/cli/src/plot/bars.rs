@@ -43,11 +43,8 @@ impl Picture for BarsPlot {
         scene.heading((MARGIN, y + SUBTITLE_SIZE), &metric, SUBTITLE_SIZE);
         let top = y + SUBTITLE_SIZE + 14.0;
         let scale = Scale::with_zero(self.bars.iter().map(|bar| bar.value), 4);
-        let names: Vec<String> = self
-            .bars
-            .iter()
-            .map(|bar| fit(&bar.name, LABEL_SIZE, NAME_WIDTH))
-            .collect();
+        let names: Vec<String> =
+            self.bars.iter().map(|bar| fit(&bar.name, LABEL_SIZE, NAME_WIDTH)).collect();
         let widest = names.iter().map(|name| 1.06 * text_width(name, LABEL_SIZE));
         let left = MARGIN + widest.fold(0.0, f64::max).ceil() + 12.0;
         let width = PICTURE_WIDTH - MARGIN - VALUE_ROOM - left;
@@ -76,11 +73,7 @@ impl BarsPlot {
     fn draw_value(&self, scene: &mut Scene, (x, middle): (f64, f64), bar: &Bar) {
         let baseline = middle + 0.35 * LABEL_SIZE;
         let text = value(bar.value);
-        let ink = if bar.value.is_finite() {
-            Ink::Text
-        } else {
-            Ink::Muted
-        };
+        let ink = if bar.value.is_finite() { Ink::Text } else { Ink::Muted };
         scene.text((x, baseline), &text, LABEL_SIZE, ink);
         if let Some(ratio) = self.ratio_to_model(bar) {
             let x = x + text_width(&text, LABEL_SIZE) + 10.0;

@@ -45,11 +45,8 @@ pub(crate) struct EndLabel {
 
 /// Room that the tick labels of `scale` need to the left of a frame.
 pub(crate) fn gutter(scale: &Scale) -> f64 {
-    let widest = scale
-        .ticks()
-        .iter()
-        .map(|(_, text)| text_width(text, TICK_SIZE))
-        .fold(0.0, f64::max);
+    let widest =
+        scale.ticks().iter().map(|(_, text)| text_width(text, TICK_SIZE)).fold(0.0, f64::max);
     widest.ceil() + 8.0
 }
 
@@ -102,15 +99,9 @@ pub(crate) fn draw_runs(scene: &mut Scene, runs: Vec<Vec<Position>>, width: f64,
 
 /// Room that labels at line ends need to the right of a frame.
 pub(crate) fn end_label_room<'a>(texts: impl IntoIterator<Item = &'a str>) -> f64 {
-    let widest = texts
-        .into_iter()
-        .map(|text| 1.06 * text_width(text, LABEL_SIZE))
-        .fold(0.0, f64::max);
-    if widest > 0.0 {
-        widest.ceil() + 10.0
-    } else {
-        0.0
-    }
+    let widest =
+        texts.into_iter().map(|text| 1.06 * text_width(text, LABEL_SIZE)).fold(0.0, f64::max);
+    if widest > 0.0 { widest.ceil() + 10.0 } else { 0.0 }
 }
 
 /// Draws labels to the right of the frame, moved apart where they would overlap.
@@ -143,10 +134,7 @@ fn move_apart(heights: &mut [f64], gap: f64, lowest: f64) {
             }
             groups.pop();
             let total = count + group.1;
-            group = (
-                (centre * count as f64 + group.0 * group.1 as f64) / total as f64,
-                total,
-            );
+            group = ((centre * count as f64 + group.0 * group.1 as f64) / total as f64, total);
         }
         groups.push(group);
     }

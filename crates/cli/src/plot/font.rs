@@ -33,11 +33,7 @@ pub(super) fn for_each_pixel(text: &str, size: f64, mut paint: impl FnMut(i32, i
             let corner = outline.px_bounds().min;
             let (left, top) = (corner.x as i32, corner.y as i32);
             outline.draw(|x, y, coverage| {
-                paint(
-                    left + x as i32,
-                    top + y as i32,
-                    f64::from(coverage).min(1.0),
-                );
+                paint(left + x as i32, top + y as i32, f64::from(coverage).min(1.0));
             });
         }
     }
@@ -54,11 +50,7 @@ fn glyphs(text: &str, size: f64) -> (Vec<Glyph>, f64) {
         if let Some(before) = glyphs.last() {
             x += font.kern(before.id, id);
         }
-        glyphs.push(Glyph {
-            id,
-            scale,
-            position: Point { x, y: 0.0 },
-        });
+        glyphs.push(Glyph { id, scale, position: Point { x, y: 0.0 } });
         x += font.h_advance(id);
     }
     (glyphs, f64::from(x))
@@ -72,10 +64,7 @@ fn height_per_em() -> f64 {
 
 /// `text` without control characters, cut with an ellipsis to at most `width`.
 pub(crate) fn fit(text: &str, size: f64, width: f64) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if is_printable(c) { c } else { ' ' })
-        .collect();
+    let clean: String = text.chars().map(|c| if is_printable(c) { c } else { ' ' }).collect();
     if text_width(&clean, size) <= width {
         return clean;
     }
@@ -130,9 +119,6 @@ mod tests {
         });
         // The H begins with a space and is about 0.7 em high; the g goes below the line.
         assert!((3..20).contains(&left) && f64::from(right) < exact_width("Hxg", 100.0));
-        assert!(
-            (-80..-60).contains(&top) && (10..30).contains(&bottom),
-            "{top} {bottom}"
-        );
+        assert!((-80..-60).contains(&top) && (10..30).contains(&bottom), "{top} {bottom}");
     }
 }

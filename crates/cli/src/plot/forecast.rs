@@ -119,11 +119,7 @@ impl Picture for ForecastPlot {
 
 impl ForecastPlot {
     fn layout(&self, shown: &[ForecastPanel]) -> Layout {
-        let columns = if shown.len() >= TWO_COLUMNS_FROM {
-            2
-        } else {
-            1
-        };
+        let columns = if shown.len() >= TWO_COLUMNS_FROM { 2 } else { 1 };
         let rows = shown.len().div_ceil(columns);
         let panel_height = match (columns, rows) {
             (1, 0 | 1) => 300.0,
@@ -136,11 +132,7 @@ impl ForecastPlot {
             columns,
             rows,
             panel_height,
-            label_room: if columns == 1 {
-                end_label_room(names)
-            } else {
-                0.0
-            },
+            label_room: if columns == 1 { end_label_room(names) } else { 0.0 },
             span: time_span(shown),
             start: shown.iter().find_map(forecast_start),
         }
@@ -247,12 +239,7 @@ fn place<'a>(
     let width = (super::style::PICTURE_WIDTH - 2.0 * MARGIN - gaps) / layout.columns as f64;
     let left = MARGIN + column as f64 * (width + COLUMN_GAP);
     // One gutter a column, so that the frames below one another line up.
-    let gutter = scales
-        .iter()
-        .skip(column)
-        .step_by(layout.columns)
-        .map(gutter)
-        .fold(0.0, f64::max);
+    let gutter = scales.iter().skip(column).step_by(layout.columns).map(gutter).fold(0.0, f64::max);
     let top = top + row as f64 * (layout.panel_height + PANEL_HEADING + ROW_GAP) + PANEL_HEADING;
     let frame = Frame {
         left: left + gutter,
@@ -260,22 +247,12 @@ fn place<'a>(
         top,
         bottom: top + layout.panel_height,
     };
-    Placed {
-        panel,
-        frame,
-        scale: &scales[number],
-        left,
-    }
+    Placed { panel, frame, scale: &scales[number], left }
 }
 
 fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
     let truth = panel.truth.as_deref().unwrap_or_default();
-    panel
-        .context
-        .iter()
-        .chain(truth)
-        .chain(&panel.forecast)
-        .copied()
+    panel.context.iter().chain(truth).chain(&panel.forecast).copied()
 }
 
 fn time_span(panels: &[ForecastPanel]) -> (i64, i64) {
@@ -292,11 +269,7 @@ fn forecast_start(panel: &ForecastPanel) -> Option<f64> {
 
 fn time_share((first, last): (i64, i64), at: f64) -> f64 {
     let span = last as f64 - first as f64;
-    if span > 0.0 {
-        (at - first as f64) / span
-    } else {
-        0.5
-    }
+    if span > 0.0 { (at - first as f64) / span } else { 0.5 }
 }
 
 fn value_scale(panel: &ForecastPanel) -> Scale {
@@ -324,11 +297,7 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
     let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
         let columns = std::mem::take(columns);
         if columns.len() > 1 {
-            scene.shapes.push(Shape::Band {
-                columns,
-                ink: Ink::Model,
-                opacity: BAND_OPACITY,
-            });
+            scene.shapes.push(Shape::Band { columns, ink: Ink::Model, opacity: BAND_OPACITY });
         }
     };
     for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
@@ -351,17 +320,10 @@ fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
         backwards.find_map(|point| position(layout, placed, *point))
     };
     let truth = placed.panel.truth.as_deref().unwrap_or_default();
-    let lines = [
-        (end(truth), "actual", Ink::Truth),
-        (end(&placed.panel.forecast), "forecast", Ink::Model),
-    ];
+    let lines =
+        [(end(truth), "actual", Ink::Truth), (end(&placed.panel.forecast), "forecast", Ink::Model)];
     let label = |(end, text, ink): (Option<Position>, &str, Ink)| {
-        end.map(|(_, y)| EndLabel {
-            y,
-            text: text.to_owned(),
-            ink,
-            strong: false,
-        })
+        end.map(|(_, y)| EndLabel { y, text: text.to_owned(), ink, strong: false })
     };
     lines.into_iter().filter_map(label).collect()
 }
@@ -397,10 +359,8 @@ fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: 
     for mark in &marks {
         draw_bottom_tick(scene, frame, x(mark.at), &mark.label);
     }
-    let contexts: Vec<(f64, &str)> = marks
-        .iter()
-        .filter_map(|mark| Some((x(mark.at), mark.context.as_deref()?)))
-        .collect();
+    let contexts: Vec<(f64, &str)> =
+        marks.iter().filter_map(|mark| Some((x(mark.at), mark.context.as_deref()?))).collect();
     for (number, (x, text)) in contexts.iter().enumerate() {
         // Of two that would touch, the later one stays: it marks a change.
         let room = contexts.get(number + 1).map_or(f64::MAX, |next| next.0 - x);

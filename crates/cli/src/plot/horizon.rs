@@ -40,11 +40,7 @@ pub(crate) struct HorizonPlot {
 impl Picture for HorizonPlot {
     fn scene(&self) -> Scene {
         let (mut scene, y) = Scene::titled(&self.title, &self.subtitle);
-        let values = || {
-            self.curves
-                .iter()
-                .flat_map(|curve| curve.errors.iter().copied())
-        };
+        let values = || self.curves.iter().flat_map(|curve| curve.errors.iter().copied());
         let scale = Scale::covering(values(), 5);
         let names: Vec<String> = self.curves.iter().map(short_name).collect();
         let frame = Frame {
@@ -83,11 +79,7 @@ impl HorizonPlot {
                     strong: self.curves[number].is_model,
                 });
             }
-            let width = if self.curves[number].is_model {
-                2.6
-            } else {
-                1.6
-            };
+            let width = if self.curves[number].is_model { 2.6 } else { 1.6 };
             draw_runs(scene, runs(points), width, ink);
         }
         draw_end_labels(scene, frame, labels);
@@ -112,9 +104,7 @@ fn short_name(curve: &ErrorCurve) -> String {
 fn points(errors: &[f64], (frame, scale): (Frame, &Scale), steps: usize) -> Vec<Option<Position>> {
     let place = |(number, error): (usize, &f64)| {
         let y = frame.y(scale.share(*error));
-        error
-            .is_finite()
-            .then(|| (frame.x(step_share(number + 1, steps)), y))
+        error.is_finite().then(|| (frame.x(step_share(number + 1, steps)), y))
     };
     errors.iter().enumerate().map(place).collect()
 }
@@ -140,9 +130,8 @@ fn draw_step_labels(scene: &mut Scene, frame: Frame, steps: usize) {
 fn marked_steps(steps: usize) -> Vec<usize> {
     let room = steps.div_ceil(20);
     let rounds = ticks(TimeKind::Step, 1, steps as i64, 8).into_iter();
-    let between = rounds
-        .map(|tick| tick.at as usize)
-        .filter(|step| *step > room && *step + room <= steps);
+    let between =
+        rounds.map(|tick| tick.at as usize).filter(|step| *step > room && *step + room <= steps);
     let mut marked: Vec<usize> = std::iter::once(1).chain(between).chain([steps]).collect();
     marked.dedup();
     marked.retain(|step| (1..=steps).contains(step));

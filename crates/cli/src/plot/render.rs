@@ -30,10 +30,7 @@ const BITMAP_SHRINK: usize = 3;
 /// The scene as one `svg` element.
 pub(super) fn svg(scene: &Scene) -> Result<String> {
     let mut text = String::new();
-    let size = (
-        (scene.width * SVG_SCALE) as u32,
-        (scene.height * SVG_SCALE) as u32,
-    );
+    let size = ((scene.width * SVG_SCALE) as u32, (scene.height * SVG_SCALE) as u32);
     let mut backend = SVGBackend::with_string(&mut text, size);
     for shape in &scene.shapes {
         draw_svg(&mut backend, shape)?;
@@ -76,12 +73,9 @@ fn escaped(text: &str) -> String {
 fn draw_svg(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<()> {
     let scaled = |at: Position| whole(at, SVG_SCALE);
     let drawn = match shape {
-        Shape::Box {
-            from,
-            to,
-            ink,
-            opacity,
-        } => backend.draw_rect(scaled(*from), scaled(*to), &colour(*ink, *opacity), true),
+        Shape::Box { from, to, ink, opacity } => {
+            backend.draw_rect(scaled(*from), scaled(*to), &colour(*ink, *opacity), true)
+        }
         Shape::Line { points, width, ink } => backend.draw_path(
             points.iter().map(|point| scaled(*point)),
             &ShapeStyle {
@@ -90,21 +84,14 @@ fn draw_svg(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<()> {
                 stroke_width: (width * SVG_SCALE) as u32,
             },
         ),
-        Shape::Band {
-            columns,
-            ink,
-            opacity,
-        } => {
+        Shape::Band { columns, ink, opacity } => {
             let upper = columns.iter().map(|(x, upper, _)| (*x, *upper));
             let lower = columns.iter().rev().map(|(x, _, lower)| (*x, *lower));
             backend.fill_polygon(upper.chain(lower).map(scaled), &colour(*ink, *opacity))
         }
-        Shape::Dot { at, radius, ink } => backend.draw_circle(
-            scaled(*at),
-            (radius * SVG_SCALE) as u32,
-            &colour(*ink, 1.0),
-            true,
-        ),
+        Shape::Dot { at, radius, ink } => {
+            backend.draw_circle(scaled(*at), (radius * SVG_SCALE) as u32, &colour(*ink, 1.0), true)
+        }
         Shape::Label(label) => {
             // plotters moves a centred text down by half an x-height, about a quarter of an em.
             let (x, baseline) = label.at;
@@ -117,11 +104,7 @@ fn draw_svg(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<()> {
 
 /// The style of a text whose position is 0.26 em above its base line.
 fn svg_text_style(label: &Label) -> TextStyle<'static> {
-    let weight = if label.strong {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
-    };
+    let weight = if label.strong { FontStyle::Bold } else { FontStyle::Normal };
     let size = label.size * SVG_SCALE * SVG_SIZE_DIVISOR;
     let mut style = TextStyle::from(FontDesc::new(FontFamily::Name(FAMILY), size, weight));
     style.color = colour(label.ink, 1.0).to_backend_color();
@@ -135,10 +118,7 @@ fn svg_text_style(label: &Label) -> TextStyle<'static> {
 
 /// Writes the scene as a PNG file at `path`, which must end in `.png`; errors do not name it.
 pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
-    let large = (
-        scene.width as usize * BITMAP_SCALE,
-        scene.height as usize * BITMAP_SCALE,
-    );
+    let large = (scene.width as usize * BITMAP_SCALE, scene.height as usize * BITMAP_SCALE);
     let mut pixels = vec![0xFF_u8; large.0 * large.1 * 3];
     let mut backend = BitMapBackend::with_buffer(&mut pixels, (large.0 as u32, large.1 as u32));
     for shape in &scene.shapes {
@@ -148,10 +128,8 @@ pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
     drop(backend);
     let (small, size) = shrunk(&pixels, large);
     let mut file = BitMapBackend::new(path, size);
-    file.blit_bitmap((0, 0), size, &small)
-        .map_err(drawing_failed)?;
-    file.present()
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot be written").because(error))
+    file.blit_bitmap((0, 0), size, &small).map_err(drawing_failed)?;
+    file.present().map_err(|error| Error::new(ErrorKind::Io, "cannot be written").because(error))
 }
 
 /// Averages squares of `BITMAP_SHRINK` pixels; red, green and blue bytes, row after row.
@@ -180,18 +158,8 @@ fn draw_bitmap(backend: &mut BitMapBackend<'_>, shape: &Shape) -> Result<()> {
     let scale = BITMAP_SCALE as f64;
     let scaled = |(x, y): Position| (x * scale, y * scale);
     match shape {
-        Shape::Box {
-            from,
-            to,
-            ink,
-            opacity,
-        } => backend
-            .draw_rect(
-                whole(*from, scale),
-                whole(*to, scale),
-                &colour(*ink, *opacity),
-                true,
-            )
+        Shape::Box { from, to, ink, opacity } => backend
+            .draw_rect(whole(*from, scale), whole(*to, scale), &colour(*ink, *opacity), true)
             .map_err(drawing_failed),
         Shape::Line { points, width, ink } => {
             for pair in points.windows(2) {
@@ -200,11 +168,9 @@ fn draw_bitmap(backend: &mut BitMapBackend<'_>, shape: &Shape) -> Result<()> {
             }
             Ok(())
         }
-        Shape::Band {
-            columns,
-            ink,
-            opacity,
-        } => fill_band(backend, columns, &colour(*ink, *opacity)),
+        Shape::Band { columns, ink, opacity } => {
+            fill_band(backend, columns, &colour(*ink, *opacity))
+        }
         Shape::Dot { at, radius, ink } => {
             fill_capsule(backend, [scaled(*at); 2], radius * scale, *ink)
         }
@@ -255,10 +221,7 @@ fn capsule_row([a, b]: [Position; 2], radius: f64, y: f64) -> Option<(f64, f64)>
     let length = (b.0 - a.0).hypot(b.1 - a.1);
     if length > 0.0 {
         // The two sides of the straight part, `radius` to either side of the middle line.
-        let across = (
-            -(b.1 - a.1) / length * radius,
-            (b.0 - a.0) / length * radius,
-        );
+        let across = (-(b.1 - a.1) / length * radius, (b.0 - a.0) / length * radius);
         for side in [-1.0, 1.0] {
             let from = (a.0 + side * across.0, a.1 + side * across.1);
             let to = (b.0 + side * across.0, b.1 + side * across.1);

@@ -97,8 +97,6 @@ fn replace(path: &Path, suffix: &str, write: impl FnOnce(&Path) -> Result<()>) -
     write(temporary.path())?;
     // The writer opened the file by its name, so the sync needs no handle of its own.
     temporary.as_file().sync_all().map_err(failed)?;
-    temporary
-        .persist(path)
-        .map_err(|error| failed(error.error))?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -109,11 +109,7 @@ impl Scene {
         let mut y = MARGIN;
         if !title.is_empty() {
             y += TITLE_SIZE;
-            scene.heading(
-                (MARGIN, y - 3.0),
-                &fit(title, TITLE_SIZE, width),
-                TITLE_SIZE,
-            );
+            scene.heading((MARGIN, y - 3.0), &fit(title, TITLE_SIZE, width), TITLE_SIZE);
         }
         if !subtitle.is_empty() {
             y += SUBTITLE_SIZE + 8.0;
@@ -152,14 +148,7 @@ impl Scene {
         (size, ink): (f64, Ink),
         anchor: Anchor,
     ) {
-        self.label(Label {
-            at,
-            text: text.to_owned(),
-            size,
-            ink,
-            anchor,
-            strong: false,
-        });
+        self.label(Label { at, text: text.to_owned(), size, ink, anchor, strong: false });
     }
 
     /// Adds a text.
@@ -181,10 +170,7 @@ impl Scene {
         let dashes = (length / (2.0 * DASH)).ceil() as usize;
         let at = |distance: f64| {
             let share = (distance / length).min(1.0);
-            (
-                from.0 + share * (to.0 - from.0),
-                from.1 + share * (to.1 - from.1),
-            )
+            (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
         };
         for dash in 0..dashes {
             let begin = 2.0 * DASH * dash as f64;
@@ -199,11 +185,6 @@ impl Scene {
 
     /// Adds a filled rectangle.
     pub(crate) fn rectangle(&mut self, from: Position, to: Position, ink: Ink, opacity: f64) {
-        self.shapes.push(Shape::Box {
-            from,
-            to,
-            ink,
-            opacity,
-        });
+        self.shapes.push(Shape::Box { from, to, ink, opacity });
     }
 }

@@ -99,13 +99,8 @@ pub(crate) fn dark_rules() -> String {
     for ink in Ink::all() {
         let (light, dark) = ink.pair();
         for property in ["fill", "stroke"] {
-            writeln!(
-                rules,
-                "svg [{property}=\"{}\"] {{ {property}: {}; }}",
-                hex(light),
-                hex(dark)
-            )
-            .expect("writing to a string cannot fail");
+            writeln!(rules, "svg [{property}=\"{}\"] {{ {property}: {}; }}", hex(light), hex(dark))
+                .expect("writing to a string cannot fail");
         }
     }
     rules

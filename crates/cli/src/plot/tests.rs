@@ -23,14 +23,8 @@ fn panel(channel: &str, (context, horizon): (i64, i64), phase: f64) -> ForecastP
     let width = |step: i64| 0.6 + 0.05 * (step - context) as f64;
     let interval = |level: f64, factor: f64| Interval {
         level,
-        lower: future
-            .clone()
-            .map(|s| forecast(s) - factor * width(s))
-            .collect(),
-        upper: future
-            .clone()
-            .map(|s| forecast(s) + factor * width(s))
-            .collect(),
+        lower: future.clone().map(|s| forecast(s) - factor * width(s)).collect(),
+        upper: future.clone().map(|s| forecast(s) + factor * width(s)).collect(),
     };
     ForecastPanel {
         channel: channel.to_owned(),
@@ -49,16 +43,12 @@ fn panel(channel: &str, (context, horizon): (i64, i64), phase: f64) -> ForecastP
 
 /// A forecast of as many channels.
 pub(crate) fn forecast_plot(channels: usize) -> ForecastPlot {
-    let names = [
-        "HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT", "load", "wind", "sun",
-    ];
+    let names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT", "load", "wind", "sun"];
     ForecastPlot {
         title: "Forecast of ETTh1, 96 hours ahead".to_owned(),
         subtitle: "window 1 203 of the test split; MSE 0.3712, MAE 0.3941".to_owned(),
         time: TimeKind::UnixSeconds,
-        panels: (0..channels)
-            .map(|c| panel(names[c % names.len()], (240, 96), c as f64))
-            .collect(),
+        panels: (0..channels).map(|c| panel(names[c % names.len()], (240, 96), c as f64)).collect(),
     }
 }
 
@@ -113,11 +103,8 @@ fn horizon_plot() -> HorizonPlot {
 }
 
 fn bars_plot() -> BarsPlot {
-    let bar = |name: &str, value: f64, is_model: bool| Bar {
-        name: name.to_owned(),
-        value,
-        is_model,
-    };
+    let bar =
+        |name: &str, value: f64, is_model: bool| Bar { name: name.to_owned(), value, is_model };
     BarsPlot {
         title: "Against the baselines".to_owned(),
         subtitle: "ETTh1 test split, 2 785 windows".to_owned(),
@@ -134,11 +121,7 @@ fn bars_plot() -> BarsPlot {
 
 /// Three numbered steps ahead, the truth not known yet.
 fn short_forecast_plot() -> ForecastPlot {
-    let mut short = panel(
-        "sales of the northern region, all shops together",
-        (14, 3),
-        1.0,
-    );
+    let mut short = panel("sales of the northern region, all shops together", (14, 3), 1.0);
     for point in short.context.iter_mut().chain(&mut short.forecast) {
         point.0 = (point.0 - START) / 3600;
         point.1 = point.1.map(|value| value * 2_500.0);
@@ -186,11 +169,7 @@ fn odd_points() -> Vec<Vec<Point>> {
         vec![(0, Some(1.0))],
         vec![(5, None), (6, None)],
         (0..20).map(|at| (at, Some(3.0))).collect(),
-        vec![
-            (0, Some(f64::NAN)),
-            (1, Some(f64::INFINITY)),
-            (2, Some(1.0)),
-        ],
+        vec![(0, Some(f64::NAN)), (1, Some(f64::INFINITY)), (2, Some(1.0))],
         vec![(0, Some(-1e308)), (1, Some(1e308))],
         vec![(i64::MIN, Some(0.0)), (i64::MAX, Some(1e-310))],
     ]
@@ -316,10 +295,7 @@ fn another_extension_names_both_that_work() {
     let error = save(Path::new("a.pdf"), &bars_plot()).unwrap_err();
     assert_eq!(error.kind(), ptsm::ErrorKind::InvalidInput);
     let text = error.to_string();
-    assert!(
-        text.contains("a.pdf") && text.contains(".svg") && text.contains(".png"),
-        "{text}"
-    );
+    assert!(text.contains("a.pdf") && text.contains(".svg") && text.contains(".png"), "{text}");
     assert!(save(Path::new("plain"), &bars_plot()).is_err());
 }
 
@@ -332,10 +308,7 @@ fn failed_save_leaves_nothing_behind() {
     assert_eq!(error.kind(), ptsm::ErrorKind::Io);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let missing = folder.path().join("no/such/a.png");
-    assert_eq!(
-        save(&missing, &bars_plot()).unwrap_err().kind(),
-        ptsm::ErrorKind::Io
-    );
+    assert_eq!(save(&missing, &bars_plot()).unwrap_err().kind(), ptsm::ErrorKind::Io);
 }
 
 #[test]
@@ -359,15 +332,8 @@ fn more_than_eight_channels_are_cut_with_a_note() {
 #[test]
 fn missing_points_are_gaps_in_the_context() {
     let lines = |plot: &ForecastPlot| {
-        let is_line = |s: &&scene::Shape| {
-            matches!(
-                s,
-                scene::Shape::Line {
-                    ink: style::Ink::Context,
-                    ..
-                }
-            )
-        };
+        let is_line =
+            |s: &&scene::Shape| matches!(s, scene::Shape::Line { ink: style::Ink::Context, .. });
         plot.scene().shapes.iter().filter(is_line).count()
     };
     let mut plot = plain(forecast_plot(1));

@@ -224,18 +224,12 @@ mod tests {
 
     #[test]
     fn three_weeks_are_marked_on_mondays() {
-        assert_eq!(
-            texts(START + 21 * DAY, 4),
-            ["19 Mar/2018", "26 Mar", "2 Apr"]
-        );
+        assert_eq!(texts(START + 21 * DAY, 4), ["19 Mar/2018", "26 Mar", "2 Apr"]);
     }
 
     #[test]
     fn years_and_months_begin_on_the_first() {
-        assert_eq!(
-            texts(START + 300 * DAY, 4),
-            ["Apr/2018", "Jul", "Oct", "Jan/2019"]
-        );
+        assert_eq!(texts(START + 300 * DAY, 4), ["Apr/2018", "Jul", "Oct", "Jan/2019"]);
         assert_eq!(texts(START + 3 * 366 * DAY, 4), ["2019", "2020", "2021"]);
     }
 
@@ -256,10 +250,7 @@ mod tests {
     fn times_beyond_the_calendar_are_steps() {
         let ticks = ticks(TimeKind::UnixSeconds, i64::MIN, i64::MAX, 4);
         assert!(!ticks.is_empty() && ticks.len() <= 6);
-        assert_eq!(
-            moment(TimeKind::UnixSeconds, i64::MAX),
-            format!("step {}", i64::MAX)
-        );
+        assert_eq!(moment(TimeKind::UnixSeconds, i64::MAX), format!("step {}", i64::MAX));
     }
 
     #[test]

@@ -48,10 +48,7 @@ type Quantity = fn(&Epoch) -> Option<f64>;
 impl Picture for TrainingCurve {
     fn scene(&self) -> Scene {
         let (mut scene, y) = Scene::titled(&self.title, &self.subtitle);
-        let losses = [
-            self.finite(|e| e.training_loss),
-            self.finite(|e| e.validation_loss),
-        ];
+        let losses = [self.finite(|e| e.training_loss), self.finite(|e| e.validation_loss)];
         let loss_scale = Scale::for_losses(&losses.concat(), 5);
         let rates = self.finite(|e| e.learning_rate);
         let rate_scale = Scale::to_round(rates.iter().copied(), 2);
@@ -63,11 +60,8 @@ impl Picture for TrainingCurve {
             bottom: y + HEADING + LOSS_HEIGHT,
         };
         self.draw_losses(&mut scene, frame, &loss_scale, !rates.is_empty());
-        let lowest = if rates.is_empty() {
-            frame
-        } else {
-            self.draw_rates(&mut scene, frame, &rate_scale)
-        };
+        let lowest =
+            if rates.is_empty() { frame } else { self.draw_rates(&mut scene, frame, &rate_scale) };
         self.draw_best(&mut scene, (frame, lowest), &loss_scale);
         self.draw_epoch_labels(&mut scene, lowest);
         scene.height = lowest.bottom + 44.0 + MARGIN / 2.0;
@@ -103,11 +97,7 @@ impl TrainingCurve {
     }
 
     fn draw_losses(&self, scene: &mut Scene, frame: Frame, scale: &Scale, has_strip: bool) {
-        let kind = if scale.is_logarithmic() {
-            ", logarithmic"
-        } else {
-            ""
-        };
+        let kind = if scale.is_logarithmic() { ", logarithmic" } else { "" };
         let name = fit(&format!("{}{kind}", self.loss), SUBTITLE_SIZE, 300.0);
         scene.heading((MARGIN, frame.top - 12.0), &name, SUBTITLE_SIZE);
         draw_value_axis(scene, frame, scale);
@@ -122,12 +112,7 @@ impl TrainingCurve {
         for (text, of, ink, width) in lines {
             let points = self.points((frame, scale), of);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
-                labels.push(EndLabel {
-                    y,
-                    text: text.to_owned(),
-                    ink,
-                    strong: false,
-                });
+                labels.push(EndLabel { y, text: text.to_owned(), ink, strong: false });
             }
             draw_runs(scene, runs(points), width, ink);
         }
@@ -137,11 +122,7 @@ impl TrainingCurve {
     /// Draws the strip below the losses and returns its frame.
     fn draw_rates(&self, scene: &mut Scene, above: Frame, scale: &Scale) -> Frame {
         let top = above.bottom + HEADING + 16.0;
-        let frame = Frame {
-            top,
-            bottom: top + RATE_HEIGHT,
-            ..above
-        };
+        let frame = Frame { top, bottom: top + RATE_HEIGHT, ..above };
         scene.heading((MARGIN, top - 16.0), "learning rate", SUBTITLE_SIZE);
         draw_value_axis(scene, frame, scale);
         draw_bottom_line(scene, frame);
@@ -152,10 +133,7 @@ impl TrainingCurve {
 
     fn draw_best(&self, scene: &mut Scene, (top, lowest): (Frame, Frame), scale: &Scale) {
         let number = self.best_epoch;
-        let best = self
-            .epochs
-            .iter()
-            .find(|epoch| Some(epoch.number) == number);
+        let best = self.epochs.iter().find(|epoch| Some(epoch.number) == number);
         let Some(epoch) = best else { return };
         let x = self.x(top, epoch.number);
         scene.dashed((x, top.top - 4.0), (x, lowest.bottom), Ink::Rule);
@@ -178,23 +156,13 @@ impl TrainingCurve {
 
     fn draw_epoch_labels(&self, scene: &mut Scene, frame: Frame) {
         let Some((first, last)) = self.epochs.first().zip(self.epochs.last()) else {
-            scene.text(
-                (frame.left, frame.bottom + 35.0),
-                "no epoch",
-                TICK_SIZE,
-                Ink::Muted,
-            );
+            scene.text((frame.left, frame.bottom + 35.0), "no epoch", TICK_SIZE, Ink::Muted);
             return;
         };
         for tick in ticks(TimeKind::Step, first.number as i64, last.number as i64, 10) {
             let x = self.x(frame, tick.at as usize);
             draw_bottom_tick(scene, frame, x, &tick.label);
         }
-        scene.text(
-            (frame.left, frame.bottom + 35.0),
-            "epoch",
-            TICK_SIZE,
-            Ink::Muted,
-        );
+        scene.text((frame.left, frame.bottom + 35.0), "epoch", TICK_SIZE, Ink::Muted);
     }
 }

@@ -59,17 +59,11 @@ impl Records<'_> {
             .flexible(true)
             .from_reader(self.text);
         let mut record = ByteRecord::new();
-        let mut lines = LineCounter {
-            text: self.text,
-            byte: 0,
-            line: 1,
-        };
+        let mut lines = LineCounter { text: self.text, byte: 0, line: 1 };
         let (mut number, mut previous) = (0, 0);
         loop {
             let more = reader.read_byte_record(&mut record).map_err(|cause| {
-                Error::input("the CSV text is damaged")
-                    .because(cause)
-                    .at(self.source)
+                Error::input("the CSV text is damaged").because(cause).at(self.source)
             })?;
             if !more {
                 return Ok(());
@@ -95,28 +89,18 @@ impl Records<'_> {
         let mut rows: Vec<Vec<String>> = Vec::new();
         self.for_each(0, |_, record| {
             rows.push(record.iter().map(clean).map(str_of).collect());
-            Ok(if rows.len() < 2 {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            })
+            Ok(if rows.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let Some(first) = rows.first() else {
             return Err(Error::input("the file is empty").at(self.source));
         };
         let second = rows.get(1).map(Vec::as_slice);
-        let header = options
-            .header
-            .unwrap_or_else(|| looks_like_header(first, second, options));
+        let header = options.header.unwrap_or_else(|| looks_like_header(first, second, options));
         if !header {
             return Ok(((0..first.len()).map(|i| i.to_string()).collect(), false));
         }
         let named = first.iter().enumerate().map(|(index, name)| {
-            if name.is_empty() {
-                format!("unnamed {}", index + 1)
-            } else {
-                name.clone()
-            }
+            if name.is_empty() { format!("unnamed {}", index + 1) } else { name.clone() }
         });
         Ok((named.collect(), true))
     }
@@ -133,18 +117,11 @@ struct LineCounter<'a> {
 impl LineCounter<'_> {
     /// The line, from 1, of the first cell at or after `byte`.
     fn line_of(&mut self, byte: u64) -> u64 {
-        let place = usize::try_from(byte)
-            .unwrap_or(usize::MAX)
-            .min(self.text.len());
+        let place = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
         let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        let skipped = self.text[place..]
-            .iter()
-            .take_while(|byte| is_end(byte))
-            .count();
+        let skipped = self.text[place..].iter().take_while(|byte| is_end(byte)).count();
         let place = (place + skipped).max(self.byte);
-        let passed = self.text[self.byte..place]
-            .iter()
-            .filter(|&&byte| byte == b'\n');
+        let passed = self.text[self.byte..place].iter().filter(|&&byte| byte == b'\n');
         self.line += passed.count() as u64;
         self.byte = place;
         self.line
@@ -261,24 +238,12 @@ impl Numbers {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        let columns = names
-            .into_iter()
-            .zip(self.cells)
-            .zip(texts)
-            .zip(&self.is_text);
+        let columns = names.into_iter().zip(self.cells).zip(texts).zip(&self.is_text);
         let columns = columns.map(|(((name, numbers), texts), is_text)| Column {
             name,
-            values: if *is_text {
-                Values::Text(texts)
-            } else {
-                Values::Numbers(numbers)
-            },
+            values: if *is_text { Values::Text(texts) } else { Values::Numbers(numbers) },
         });
-        Table::with_source(
-            columns.collect(),
-            records.source.to_owned(),
-            Some(self.lines),
-        )
+        Table::with_source(columns.collect(), records.source.to_owned(), Some(self.lines))
     }
 }
 
@@ -319,11 +284,7 @@ mod tests {
     }
 
     fn names(table: &Table) -> Vec<&str> {
-        table
-            .columns()
-            .iter()
-            .map(|column| column.name.as_str())
-            .collect()
+        table.columns().iter().map(|column| column.name.as_str()).collect()
     }
 
     #[test]
@@ -338,11 +299,7 @@ mod tests {
             let got = table(text);
             assert_eq!(names(&got), names(&plain), "{text:?}");
             let x = &got.columns()[1].values;
-            assert_eq!(
-                (x.text(0), x.text(1)),
-                ("1.5".to_owned(), String::new()),
-                "{text:?}"
-            );
+            assert_eq!((x.text(0), x.text(1)), ("1.5".to_owned(), String::new()), "{text:?}");
             assert_eq!(got.columns()[0], plain.columns()[0], "{text:?}");
         }
     }
@@ -353,21 +310,14 @@ mod tests {
         assert_eq!(names(&got), ["0", "1"]);
         assert_eq!(got.num_rows(), 2);
         assert_eq!(got.place(1, "0"), "t.csv: line 2, column \"0\"");
-        let options = ReadOptions {
-            header: Some(true),
-            ..ReadOptions::default()
-        };
+        let options = ReadOptions { header: Some(true), ..ReadOptions::default() };
         let got = read(b"1,2\n3,4\n", "t.csv", &options).unwrap();
         assert_eq!(names(&got), ["1", "2"]);
     }
 
     #[test]
     fn bytes_that_are_no_utf8_in_the_header_are_replaced() {
-        let got = read(
-            b"date,W/m\xb2,\n2020-01-01,1,2\n",
-            "t.csv",
-            &ReadOptions::default(),
-        );
+        let got = read(b"date,W/m\xb2,\n2020-01-01,1,2\n", "t.csv", &ReadOptions::default());
         assert_eq!(names(&got.unwrap()), ["date", "W/m\u{fffd}", "unnamed 3"]);
     }
 
@@ -401,24 +351,12 @@ mod tests {
             (&b""[..], "t.csv: the file is empty"),
             (b"\n \r\n", "t.csv: the file is empty"),
             (b"a,b\n", "t.csv: there are no rows after the header"),
-            (
-                b"a,b\n1,2\n3\n",
-                "t.csv: line 3: 1 cells where the first line has 2",
-            ),
+            (b"a,b\n1,2\n3\n", "t.csv: line 3: 1 cells where the first line has 2"),
             (b"a,b\n1,2\n\n3,4,5\n", "t.csv: line 4: 3 cells"),
-            (
-                b"a,b\n1,2\ninf,3\n",
-                "line 3, column \"a\": \"inf\" is not a finite number",
-            ),
-            (
-                b"a,b\n1,1e400\n",
-                "line 2, column \"b\": \"1e400\" is not a finite",
-            ),
+            (b"a,b\n1,2\ninf,3\n", "line 3, column \"a\": \"inf\" is not a finite number"),
+            (b"a,b\n1,1e400\n", "line 2, column \"b\": \"1e400\" is not a finite"),
             (b"a,a\n1,2\n", "columns 1 and 2 are both called \"a\""),
-            (
-                b"x\n1\n\n2\n",
-                "t.csv: line 3: the line is empty (write NaN",
-            ),
+            (b"x\n1\n\n2\n", "t.csv: line 3: the line is empty (write NaN"),
             (b"\xff\xfea\0", "UTF-16 (save it as UTF-8)"),
             (b"a,b\0\n", "neither CSV text nor a Parquet file"),
         ] {

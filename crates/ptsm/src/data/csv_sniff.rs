@@ -5,9 +5,8 @@ use super::table::ReadOptions;
 use super::timestamp::{DateOrder, parse_timestamp};
 
 /// Texts that mean "missing" in every file, in any letter case.
-const USUAL_MISSING: [&str; 11] = [
-    "", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?",
-];
+const USUAL_MISSING: [&str; 11] =
+    ["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?"];
 
 /// Lines that the delimiter is guessed from.
 const SNIFFED_LINES: usize = 20;
@@ -37,12 +36,7 @@ pub(super) fn read_cell(text: &str, options: &ReadOptions) -> Cell {
     match parsed {
         Ok(number) if number.is_finite() => Cell::Number(number),
         Ok(number) if number.is_infinite() => Cell::Infinite,
-        _ if USUAL_MISSING
-            .iter()
-            .any(|usual| text.eq_ignore_ascii_case(usual)) =>
-        {
-            Cell::Missing
-        }
+        _ if USUAL_MISSING.iter().any(|usual| text.eq_ignore_ascii_case(usual)) => Cell::Missing,
         // NaN with a sign.
         Ok(_) => Cell::Missing,
         Err(_) => Cell::Text,
@@ -60,10 +54,7 @@ pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
     let equal = |index: &usize| lines.iter().all(|line| line[*index] == first[*index]);
     let found = (0..CANDIDATES.len()).filter(|&index| first[index] > 0);
     // `max_by_key` gives the last of equals.
-    let best = found
-        .clone()
-        .filter(equal)
-        .max_by_key(|&index| first[index]);
+    let best = found.clone().filter(equal).max_by_key(|&index| first[index]);
     // No such byte: the rows are ragged, which is reported later; the header decides.
     let best = best.or_else(|| found.max_by_key(|&index| first[index]));
     best.map_or(b',', |index| CANDIDATES[index])
@@ -129,10 +120,8 @@ mod tests {
 
     #[test]
     fn cells_are_numbers_missing_or_text() {
-        let mut options = ReadOptions {
-            missing: vec!["-9999".to_owned()],
-            ..ReadOptions::default()
-        };
+        let mut options =
+            ReadOptions { missing: vec!["-9999".to_owned()], ..ReadOptions::default() };
         for (text, cell) in [
             ("1", Cell::Number(1.0)),
             ("-.5e3", Cell::Number(-500.0)),

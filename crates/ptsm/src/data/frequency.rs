@@ -47,26 +47,17 @@ impl Frequency {
             month_number(civil_from_seconds(to)) - month_number(civil_from_seconds(from))
         });
         // At least 28 days, so at most a few thousand months in any calendar.
-        let months = months
-            .map(|months| months as u32)
-            .filter(|&months| months > 0);
+        let months = months.map(|months| months as u32).filter(|&months| months > 0);
         let Some(months) = months else {
             return Some(Frequency::Seconds(step));
         };
         let mut times = series.flatten().map(|&time| civil_from_seconds(time));
         let first = times.clone().next()?;
-        if times
-            .clone()
-            .all(|t| t.day() == first.day() && t.time() == first.time())
-        {
+        if times.clone().all(|t| t.day() == first.day() && t.time() == first.time()) {
             return Some(Frequency::Months(months));
         }
         let ends = times.all(|t| t.date() == t.date().last_of_month() && t.time() == first.time());
-        Some(if ends {
-            Frequency::MonthEnds(months)
-        } else {
-            Frequency::Seconds(step)
-        })
+        Some(if ends { Frequency::MonthEnds(months) } else { Frequency::Seconds(step) })
     }
 
     /// The time `steps` steps after `time` (before it if negative), in seconds.
@@ -145,23 +136,14 @@ fn most_common<'a>(
     }
     // The first of the largest: `max_by_key` would give the last.
     let most = counts.values().copied().max()?;
-    counts
-        .into_iter()
-        .find(|&(_, count)| count == most)
-        .map(|(distance, _)| distance)
+    counts.into_iter().find(|&(_, count)| count == most).map(|(distance, _)| distance)
 }
 
 impl fmt::Display for Frequency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Frequency::Seconds(step) => {
-                let units = [
-                    (WEEK, "w"),
-                    (DAY, "d"),
-                    (HOUR, "h"),
-                    (MINUTE, "min"),
-                    (1, "s"),
-                ];
+                let units = [(WEEK, "w"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")];
                 let unit = units.iter().find(|(unit, _)| step % unit == 0);
                 let (unit, name) = unit.expect("every whole number is a multiple of one");
                 write!(f, "{}{name}", step / unit)
@@ -189,11 +171,7 @@ impl FromStr for Frequency {
                 ),
             )
         };
-        let count: u32 = if count.is_empty() {
-            1
-        } else {
-            count.parse().map_err(|_| bad())?
-        };
+        let count: u32 = if count.is_empty() { 1 } else { count.parse().map_err(|_| bad())? };
         if count == 0 {
             return Err(bad());
         }
@@ -245,15 +223,9 @@ mod tests {
     #[test]
     fn the_most_common_step_is_found_in_its_largest_unit() {
         for (texts, wanted) in [
-            (
-                &["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01 02:00"][..],
-                "1h",
-            ),
+            (&["2020-01-01 00:00", "2020-01-01 01:00", "2020-01-01 02:00"][..], "1h"),
             (&["2020-01-01 00:00", "2020-01-01 00:15"], "15min"),
-            (
-                &["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"],
-                "1d",
-            ),
+            (&["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06"], "1d"),
             (&["2020-01-01", "2020-01-08"], "1w"),
             (&["2020-01-01", "2020-02-01", "2020-03-01"], "1mo"),
             (&["2020-01", "2020-04", "2020-07"], "3mo"),

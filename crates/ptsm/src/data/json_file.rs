@@ -29,11 +29,7 @@ fn cell(values: &Values, row: usize) -> serde_json::Value {
         Values::Text(cells) => cells[row].is_none(),
         Values::Times { seconds, .. } => seconds[row].is_none(),
     };
-    if missing {
-        serde_json::Value::Null
-    } else {
-        values.text(row).into()
-    }
+    if missing { serde_json::Value::Null } else { values.text(row).into() }
 }
 
 #[cfg(test)]

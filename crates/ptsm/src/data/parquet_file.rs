@@ -32,10 +32,7 @@ pub(super) fn read(path: &Path, source: &str) -> Result<Table> {
     let mut columns: Vec<Column> = schema
         .fields()
         .iter()
-        .map(|field| Column {
-            name: field.name().clone(),
-            values: empty_values(field.data_type()),
-        })
+        .map(|field| Column { name: field.name().clone(), values: empty_values(field.data_type()) })
         .collect();
     for batch in builder.build().map_err(damaged)? {
         let batch = batch.map_err(|cause| {
@@ -54,10 +51,7 @@ pub(super) fn read(path: &Path, source: &str) -> Result<Table> {
 
 /// The kind of column that a stored type becomes, without cells.
 fn empty_values(stored: &DataType) -> Values {
-    let times = |style| Values::Times {
-        seconds: Vec::new(),
-        style,
-    };
+    let times = |style| Values::Times { seconds: Vec::new(), style };
     match stored {
         DataType::Timestamp(_, zone) => times(stored_style(zone.is_some(), Precision::Second)),
         DataType::Date32 | DataType::Date64 => times(stored_style(false, Precision::Day)),
@@ -75,11 +69,7 @@ fn stored_style(zoned: bool, precision: Precision) -> TimeStyle {
     };
     TimeStyle::Calendar(CalendarStyle {
         between: if zoned { 'T' } else { ' ' },
-        offset: if zoned {
-            OffsetStyle::Zulu
-        } else {
-            OffsetStyle::None
-        },
+        offset: if zoned { OffsetStyle::Zulu } else { OffsetStyle::None },
         precision,
         ..plain
     })
@@ -160,9 +150,7 @@ pub(super) fn to_bytes(table: &Table) -> Result<Vec<u8>> {
         Error::internal("the table cannot be encoded as Parquet").because(cause)
     };
     let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(|e| failed(e.into()))?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .build();
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))
         .map_err(|e| failed(e.into()))?;
@@ -188,11 +176,7 @@ fn stored(values: &Values) -> ArrayRef {
                 TimeStyle::EpochSeconds | TimeStyle::EpochMilliseconds => true,
                 TimeStyle::CompactDate => false,
             };
-            Arc::new(if zoned {
-                array.with_timezone("UTC")
-            } else {
-                array
-            })
+            Arc::new(if zoned { array.with_timezone("UTC") } else { array })
         }
     }
 }
@@ -222,24 +206,16 @@ mod tests {
     #[test]
     fn every_stored_type_becomes_a_number_a_time_or_a_text() {
         let inner = Arc::new(Field::new("y", DataType::Int16, false));
-        let nested = StructArray::from(vec![(
-            inner,
-            Arc::new(Int16Array::from(vec![1, 2])) as ArrayRef,
-        )]);
+        let nested =
+            StructArray::from(vec![(inner, Arc::new(Int16Array::from(vec![1, 2])) as ArrayRef)]);
         let nanos = TimestampNanosecondArray::from(vec![Some(3_600_000_000_000), None]);
         let file = write(vec![
-            (
-                "single",
-                Arc::new(Float32Array::from(vec![Some(0.5), None])),
-            ),
+            ("single", Arc::new(Float32Array::from(vec![Some(0.5), None]))),
             ("short", Arc::new(Int16Array::from(vec![-3, 4]))),
             ("flag", Arc::new(BooleanArray::from(vec![true, false]))),
             ("nanos", Arc::new(nanos.with_timezone("UTC"))),
             ("day", Arc::new(Date32Array::from(vec![-1, 0]))),
-            (
-                "text",
-                Arc::new(LargeStringArray::from(vec![Some("a"), None])),
-            ),
+            ("text", Arc::new(LargeStringArray::from(vec![Some("a"), None]))),
             ("nested", Arc::new(nested)),
         ]);
         let table = open(&file).unwrap();
@@ -255,31 +231,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_held_is_refused_with_its_place() {
-        let infinite = write(vec![(
-            "x",
-            Arc::new(Float32Array::from(vec![1.0, f32::INFINITY])),
-        )]);
+        let infinite = write(vec![("x", Arc::new(Float32Array::from(vec![1.0, f32::INFINITY])))]);
         let text = open(&infinite).unwrap_err().to_string();
-        assert!(
-            text.contains("row 2, column \"x\": an infinite number"),
-            "{text}"
-        );
-        let fine = write(vec![(
-            "t",
-            Arc::new(TimestampNanosecondArray::from(vec![1])),
-        )]);
+        assert!(text.contains("row 2, column \"x\": an infinite number"), "{text}");
+        let fine = write(vec![("t", Arc::new(TimestampNanosecondArray::from(vec![1])))]);
         let text = open(&fine).unwrap_err().to_string();
-        assert!(
-            text.contains("row 1, column \"t\": a time is finer than a second"),
-            "{text}"
-        );
+        assert!(text.contains("row 1, column \"t\": a time is finer than a second"), "{text}");
         let none = write(vec![("x", Arc::new(Float32Array::from(Vec::<f32>::new())))]);
-        assert!(
-            open(&none)
-                .unwrap_err()
-                .to_string()
-                .contains("there are no rows")
-        );
+        assert!(open(&none).unwrap_err().to_string().contains("there are no rows"));
         let damaged = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(damaged.path(), b"PAR1 and no more").unwrap();
         let text = open(&damaged).unwrap_err().to_string();

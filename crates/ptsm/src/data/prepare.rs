@@ -64,12 +64,7 @@ pub fn prepare(
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
     let every = WindowShape { step: 1, ..shape };
     let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
-        windows(
-            name,
-            shape,
-            &prepared,
-            borders.iter().map(|b| rows(b).clone()),
-        )
+        windows(name, shape, &prepared, borders.iter().map(|b| rows(b).clone()))
     };
     Ok(Prepared {
         train: part("training", shape, |borders| &borders.train)?,
@@ -102,9 +97,7 @@ fn split_all(set: &SeriesSet, split: &Split, context_length: usize) -> Result<Sp
     match first_error {
         Some(error) if used.is_empty() => Err(match set.series.len() {
             1 => error,
-            count => error.at(format!(
-                "all of the {count} series are too short; the first"
-            )),
+            count => error.at(format!("all of the {count} series are too short; the first")),
         }),
         _ => Ok((used, unused)),
     }
@@ -126,11 +119,7 @@ fn windows(
     let set = WindowSet::new(segments, shape)?;
     match longest {
         Some(longest) if longest > 0 && set.is_empty() => {
-            let WindowShape {
-                context_length,
-                prediction_length,
-                ..
-            } = shape;
+            let WindowShape { context_length, prediction_length, .. } = shape;
             Err(Error::input(format!(
                 "the {part} part has {longest} rows (with {context_length} of context), too few \
                  for one window of context_length {context_length} and prediction_length \
@@ -157,11 +146,7 @@ mod tests {
         SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap()
     }
 
-    const SHAPE: WindowShape = WindowShape {
-        context_length: 4,
-        prediction_length: 2,
-        step: 3,
-    };
+    const SHAPE: WindowShape = WindowShape { context_length: 4, prediction_length: 2, step: 3 };
 
     #[test]
     fn parts_are_standardised_by_the_training_rows() {
@@ -169,18 +154,12 @@ mod tests {
         let got = prepare(&set(&[100]), &split, SHAPE, true, None).unwrap();
         assert_eq!(got.standardiser.mean, [34.5]);
         // 70, 10 and 20 rows; only training windows are three apart.
-        assert_eq!(
-            (got.train.len(), got.validation.len(), got.test.len()),
-            (22, 9, 19)
-        );
+        assert_eq!((got.train.len(), got.validation.len(), got.test.len()), (22, 9, 19));
         let first = got.test.batch(&[0]).future_values.unwrap()[0];
         assert!((got.standardiser.undo_value(0, first) - 80.0).abs() < 1e-4);
         let plain = prepare(&set(&[100]), &split, SHAPE, false, None).unwrap();
         assert_eq!(plain.test.batch(&[0]).future_values.unwrap()[0], 80.0);
-        let other = Standardiser {
-            mean: vec![80.0],
-            scale: vec![2.0],
-        };
+        let other = Standardiser { mean: vec![80.0], scale: vec![2.0] };
         let fitted = prepare(&set(&[100]), &split, SHAPE, true, Some(&other)).unwrap();
         assert_eq!(fitted.test.batch(&[0]).future_values.unwrap(), [0.0, 0.5]);
     }
@@ -197,9 +176,11 @@ mod tests {
 
     #[test]
     fn a_part_without_a_window_is_refused_with_numbers() {
-        let error = prepare(&set(&[12]), &Split::default(), SHAPE, true, None).unwrap_err();
+        let long = WindowShape { prediction_length: 5, ..SHAPE };
+        let error = prepare(&set(&[12]), &Split::default(), long, true, None).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("prediction_length 2"), "{text}");
+        assert!(text.contains("training part has 8 rows"), "{text}");
+        assert!(text.contains("prediction_length 5"), "{text}");
         let none: Split = "1:0:0".parse().unwrap();
         let got = prepare(&set(&[12]), &none, SHAPE, true, None).unwrap();
         assert!(got.test.is_empty());

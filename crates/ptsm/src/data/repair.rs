@@ -147,10 +147,7 @@ impl RepairReport {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for column in &self.ignored_columns {
-            notes.push(format!(
-                "column \"{}\" is not used: {}",
-                column.name, column.reason
-            ));
+            notes.push(format!("column \"{}\" is not used: {}", column.name, column.reason));
         }
         let mut count = |rows: usize, what: &str| {
             if rows > 0 {
@@ -159,20 +156,12 @@ impl RepairReport {
             }
         };
         count(self.rows_reordered, "put into the order of their times");
-        count(
-            self.duplicates_merged,
-            "merged with another row of the same time",
-        );
-        count(
-            self.rows_inserted,
-            "inserted as missing, to fill gaps in time",
-        );
+        count(self.duplicates_merged, "merged with another row of the same time");
+        count(self.rows_inserted, "inserted as missing, to fill gaps in time");
         let gaps = self.missing.iter().filter(|missing| missing.share > 0.0);
         for MissingShare { channel, share } in gaps {
-            notes.push(format!(
-                "channel \"{channel}\" misses {:.2} % of its points",
-                share * 100.0
-            ));
+            notes
+                .push(format!("channel \"{channel}\" misses {:.2} % of its points", share * 100.0));
         }
         notes
     }
@@ -289,12 +278,8 @@ fn merge_duplicates(
         return Err(origin.at_row(raw, index + 1, message));
     }
     let channels = raw.values.len() / times.len();
-    let mut merged = RawSeries {
-        id: raw.id.clone(),
-        rows: Vec::new(),
-        times: None,
-        values: Vec::new(),
-    };
+    let mut merged =
+        RawSeries { id: raw.id.clone(), rows: Vec::new(), times: None, values: Vec::new() };
     let mut kept = Vec::new();
     let mut first = 0;
     for group in times.chunk_by(|a, b| a == b) {
@@ -373,11 +358,7 @@ pub(super) fn fill_gaps(
         values[place * channels..][..channels].copy_from_slice(cells);
     }
     raw.values = values;
-    raw.times = Some(
-        (0..length)
-            .map(|place| step.after(start, place as i64))
-            .collect(),
-    );
+    raw.times = Some((0..length).map(|place| step.after(start, place as i64)).collect());
     Ok(())
 }
 
@@ -387,12 +368,7 @@ mod tests {
 
     #[test]
     fn every_choice_has_a_name_that_reads_back() {
-        for choice in [
-            Duplicates::Error,
-            Duplicates::First,
-            Duplicates::Last,
-            Duplicates::Mean,
-        ] {
+        for choice in [Duplicates::Error, Duplicates::First, Duplicates::Last, Duplicates::Mean] {
             assert_eq!(choice.to_string().parse::<Duplicates>().unwrap(), choice);
         }
         for choice in [Grid::Regular, Grid::Rows] {
@@ -413,10 +389,7 @@ mod tests {
     fn a_perfect_table_has_nothing_to_report() {
         let report = RepairReport {
             rows_read: 5,
-            missing: vec![MissingShare {
-                channel: "x".to_owned(),
-                share: 0.0,
-            }],
+            missing: vec![MissingShare { channel: "x".to_owned(), share: 0.0 }],
             ..RepairReport::default()
         };
         assert!(report.notes().is_empty());

@@ -12,36 +12,14 @@ use crate::{Error, Result};
 pub const NO_COLUMN: &str = "none";
 
 /// Names, in small letters, of columns that tell series apart.
-const ID_NAMES: [&str; 8] = [
-    "unique_id",
-    "series_id",
-    "item_id",
-    "ts_id",
-    "time_series_id",
-    "series",
-    "item",
-    "id",
-];
+const ID_NAMES: [&str; 8] =
+    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id", "series", "item", "id"];
 /// Of these, the ones that count also when their cells are numbers.
-const NUMERIC_ID_NAMES: [&str; 5] = [
-    "unique_id",
-    "series_id",
-    "item_id",
-    "ts_id",
-    "time_series_id",
-];
+const NUMERIC_ID_NAMES: [&str; 5] =
+    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id"];
 /// Names, in small letters, of columns whose whole numbers may be times.
-const TIME_NAMES: [&str; 9] = [
-    "date",
-    "time",
-    "datetime",
-    "date_time",
-    "timestamp",
-    "time_stamp",
-    "ds",
-    "ts",
-    "epoch",
-];
+const TIME_NAMES: [&str; 9] =
+    ["date", "time", "datetime", "date_time", "timestamp", "time_stamp", "ds", "ts", "epoch"];
 
 /// Which columns of a table are used, and what for. What is `None` is found out.
 ///
@@ -110,16 +88,8 @@ pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
         None => find_channels(table, &free, &mut ignored)?,
     };
     let mut texts = table.columns().iter().filter(free);
-    let possible_id = texts
-        .find(|column| repeats(column))
-        .map(|column| column.name.clone());
-    Ok(Resolved {
-        timestamp,
-        id,
-        channels,
-        ignored,
-        possible_id,
-    })
+    let possible_id = texts.find(|column| repeats(column)).map(|column| column.name.clone());
+    Ok(Resolved { timestamp, id, channels, ignored, possible_id })
 }
 
 fn given<'a>(table: &Table, name: &'a Option<String>) -> Option<Option<&'a str>> {
@@ -236,11 +206,7 @@ fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
         let cell = column.values.text(row);
         Error::input(format!("\"{cell}\" {why}")).at(table.place(row, name))
     })?;
-    Ok(TimeColumn {
-        name: name.clone(),
-        seconds,
-        style,
-    })
+    Ok(TimeColumn { name: name.clone(), seconds, style })
 }
 
 fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) -> Result<()> {
@@ -315,10 +281,9 @@ fn find_channels(
             Values::Numbers(_) => None,
         };
         match reason {
-            Some(reason) => ignored.push(IgnoredColumn {
-                name: column.name.clone(),
-                reason: reason.to_owned(),
-            }),
+            Some(reason) => {
+                ignored.push(IgnoredColumn { name: column.name.clone(), reason: reason.to_owned() })
+            }
             None => channels.push(column.name.clone()),
         }
     }
@@ -327,10 +292,7 @@ fn find_channels(
             .iter()
             .map(|column| format!("\"{}\": {}", column.name, column.reason))
             .collect();
-        let message = format!(
-            "there is no numeric column to forecast ({})",
-            reasons.join(", ")
-        );
+        let message = format!("there is no numeric column to forecast ({})", reasons.join(", "));
         return Err(Error::input(message).at(table.source()));
     }
     Ok(channels)

@@ -60,13 +60,7 @@ impl Series {
                 *value = 0.0;
             }
         }
-        Self {
-            id,
-            timestamps,
-            num_channels,
-            values,
-            observed,
-        }
+        Self { id, timestamps, num_channels, values, observed }
     }
 
     /// Number of rows, T.
@@ -80,16 +74,9 @@ impl Series {
     ///
     /// If there is no such row or channel.
     pub fn get(&self, row: usize, channel: usize) -> Option<f64> {
-        assert!(
-            channel < self.num_channels,
-            "channel {channel} of {}",
-            self.num_channels
-        );
+        assert!(channel < self.num_channels, "channel {channel} of {}", self.num_channels);
         let index = row * self.num_channels + channel;
-        let seen = self
-            .observed
-            .as_ref()
-            .is_none_or(|observed| observed[index]);
+        let seen = self.observed.as_ref().is_none_or(|observed| observed[index]);
         seen.then_some(self.values[index])
     }
 }
@@ -126,10 +113,7 @@ impl SeriesSet {
             return Err(Error::input("there are no rows").at(table.source()));
         }
         let resolved = resolve(table, roles)?;
-        let origin = Origin {
-            table,
-            roles: &resolved,
-        };
+        let origin = Origin { table, roles: &resolved };
         let mut report = RepairReport {
             rows_read: table.num_rows(),
             ignored_columns: resolved.ignored.clone(),
@@ -167,11 +151,7 @@ impl SeriesSet {
     pub fn future_timestamps(&self, series: &Series, count: usize) -> Option<Vec<i64>> {
         let last = *series.timestamps.as_ref()?.last()?;
         let step = self.frequency?;
-        Some(
-            (1..=count)
-                .map(|ahead| step.after(last, ahead as i64))
-                .collect(),
-        )
+        Some((1..=count).map(|ahead| step.after(last, ahead as i64)).collect())
     }
 
     /// The series as a table: id and time (where there are any), then the channels; NaN = missing.
@@ -182,17 +162,11 @@ impl SeriesSet {
     pub fn to_table(&self) -> Result<Table> {
         let mut columns = Vec::new();
         if let Some(name) = column_name(&self.roles.id) {
-            let ids = self
-                .series
-                .iter()
-                .flat_map(|s| vec![s.id.clone(); s.num_rows()]);
+            let ids = self.series.iter().flat_map(|s| vec![s.id.clone(); s.num_rows()]);
             columns.push(Column::text(name, ids.collect()));
         }
         if let (Some(name), Some(style)) = (column_name(&self.roles.timestamp), self.time_style) {
-            let times = self
-                .series
-                .iter()
-                .flat_map(|s| s.timestamps.iter().flatten());
+            let times = self.series.iter().flat_map(|s| s.timestamps.iter().flatten());
             columns.push(Column::times(name, times.copied().collect(), style));
         }
         for (channel, name) in self.channels.iter().enumerate() {
@@ -247,18 +221,13 @@ fn missing_shares(channels: &[String], series: &[RawSeries]) -> Vec<MissingShare
     let width = channels.len();
     let points: usize = series.iter().map(|s| s.values.len() / width).sum();
     let share = |channel: usize| {
-        let cells = series
-            .iter()
-            .flat_map(|s| s.values.iter().skip(channel).step_by(width));
+        let cells = series.iter().flat_map(|s| s.values.iter().skip(channel).step_by(width));
         cells.filter(|cell| cell.is_nan()).count() as f64 / points.max(1) as f64
     };
     let named = channels
         .iter()
         .enumerate()
-        .map(|(channel, name)| MissingShare {
-            channel: name.clone(),
-            share: share(channel),
-        });
+        .map(|(channel, name)| MissingShare { channel: name.clone(), share: share(channel) });
     named.collect()
 }
 

@@ -23,10 +23,7 @@ fn a_wide_table_is_one_series_and_missing_is_zero_and_masked() {
     let series = &got.series[0];
     assert_eq!((series.id.as_str(), series.num_rows()), ("", 2));
     assert_eq!(series.values, [1.0, 0.0, 2.0, 4.0]);
-    assert_eq!(
-        series.observed.as_deref(),
-        Some(&[true, false, true, true][..])
-    );
+    assert_eq!(series.observed.as_deref(), Some(&[true, false, true, true][..]));
     assert_eq!(series.get(0, 1), None);
     assert_eq!(got.frequency.unwrap().to_string(), "1d");
     assert_eq!(got.repairs.missing[1].share, 0.5);
@@ -65,10 +62,7 @@ fn gaps_become_masked_rows_and_are_reported() {
     let times = series.timestamps.as_ref().unwrap();
     assert_eq!(times[2] - times[1], 86_400);
     assert_eq!(got.repairs.rows_inserted, 1);
-    assert_eq!(
-        got.repairs.notes()[0],
-        "1 row was inserted as missing, to fill gaps in time"
-    );
+    assert_eq!(got.repairs.notes()[0], "1 row was inserted as missing, to fill gaps in time");
 }
 
 #[test]
@@ -83,16 +77,10 @@ fn monthly_gaps_follow_the_calendar() {
 #[test]
 fn order_and_duplicates_are_repaired_when_asked() {
     let text = "date,x\n2020-01-02,2\n2020-01-01,1\n2020-01-03,3\n2020-01-03,5\n2020-01-03,\n";
-    for (duplicates, last) in [
-        (Duplicates::First, Some(3.0)),
-        (Duplicates::Last, None),
-        (Duplicates::Mean, Some(4.0)),
-    ] {
-        let repair = Repair {
-            sort: true,
-            duplicates,
-            ..Repair::default()
-        };
+    for (duplicates, last) in
+        [(Duplicates::First, Some(3.0)), (Duplicates::Last, None), (Duplicates::Mean, Some(4.0))]
+    {
+        let repair = Repair { sort: true, duplicates, ..Repair::default() };
         let got = SeriesSet::from_table(&table(text), &Roles::default(), &repair).unwrap();
         let series = &got.series[0];
         assert_eq!((series.num_rows(), series.get(0, 0)), (3, Some(1.0)));
@@ -105,10 +93,7 @@ fn order_and_duplicates_are_repaired_when_asked() {
 #[test]
 fn the_grid_of_rows_takes_everything_as_it_comes() {
     let text = "date,x\n2020-01-02,2\n2020-01-01,1\n2020-01-01,3\n2020-02-01,5\n";
-    let repair = Repair {
-        grid: Grid::Rows,
-        ..Repair::default()
-    };
+    let repair = Repair { grid: Grid::Rows, ..Repair::default() };
     let got = SeriesSet::from_table(&table(text), &Roles::default(), &repair).unwrap();
     assert_eq!(got.series[0].values, [2.0, 1.0, 3.0, 5.0]);
     assert_eq!(got.repairs.rows_inserted, 0);
@@ -128,11 +113,7 @@ fn a_saved_set_of_roles_reads_the_same_columns_again() {
 }
 
 /// Text, roles (time, id, targets), and what the message must hold.
-type BadInput = (
-    &'static str,
-    [Option<&'static str>; 3],
-    &'static [&'static str],
-);
+type BadInput = (&'static str, [Option<&'static str>; 3], &'static [&'static str]);
 
 const BAD_INPUTS: &[BadInput] = &[
     (
@@ -140,21 +121,9 @@ const BAD_INPUTS: &[BadInput] = &[
         [Some("time"), None, None],
         &["t.csv", "no column \"time\" (--timestamp)", "date, x"],
     ),
-    (
-        "date,x\n2020-01-01,1\n",
-        [None, Some("name"), None],
-        &["no column \"name\" (--id)"],
-    ),
-    (
-        "date,x\n2020-01-01,1\n",
-        [None, None, Some("y")],
-        &["no column \"y\" (--targets)"],
-    ),
-    (
-        "date,x\n2020-01-01,1\n",
-        [None, None, Some("date")],
-        &["\"date\"", "a number"],
-    ),
+    ("date,x\n2020-01-01,1\n", [None, Some("name"), None], &["no column \"name\" (--id)"]),
+    ("date,x\n2020-01-01,1\n", [None, None, Some("y")], &["no column \"y\" (--targets)"]),
+    ("date,x\n2020-01-01,1\n", [None, None, Some("date")], &["\"date\"", "a number"]),
     (
         "date,x\n2020-01-01,1\n",
         [Some("date"), None, Some("date")],
@@ -163,22 +132,10 @@ const BAD_INPUTS: &[BadInput] = &[
     (
         "date,x,y\n2020-01-01,1,2\n2020-01-02,n.a.,3\n",
         [None; 3],
-        &[
-            "line 3, column \"x\"",
-            "\"n.a.\" is not a number",
-            "--missing n.a.",
-        ],
+        &["line 3, column \"x\"", "\"n.a.\" is not a number", "--missing n.a."],
     ),
-    (
-        "date;x\n2020-01-01;1,5\n",
-        [None; 3],
-        &["\"1,5\"", "--decimal-comma"],
-    ),
-    (
-        "date,x\n2020-01-01,a\n",
-        [None, None, Some("x")],
-        &["line 2, column \"x\"", "\"a\""],
-    ),
+    ("date;x\n2020-01-01;1,5\n", [None; 3], &["\"1,5\"", "--decimal-comma"]),
+    ("date,x\n2020-01-01,a\n", [None, None, Some("x")], &["line 2, column \"x\"", "\"a\""]),
     (
         "date,x\n2020-01-01,a\n2020-01-02,b\n",
         [None; 3],
@@ -189,44 +146,19 @@ const BAD_INPUTS: &[BadInput] = &[
         [None; 3],
         &["line 3, column \"date\"", "\"soon\" is not a timestamp"],
     ),
-    (
-        "date,x\n2020-01-01,1\nNA,2\n",
-        [None; 3],
-        &["line 3", "timestamp is missing"],
-    ),
-    (
-        "date,x\n2020-01-01 00:00:00.5,1\n",
-        [None; 3],
-        &["finer than a second", "--timestamp none"],
-    ),
-    (
-        "date,x\n01/02/2020,1\n01/03/2020,1\n",
-        [None; 3],
-        &["day or the month first"],
-    ),
-    (
-        "id,x\na,1\n,2\n",
-        [None; 3],
-        &["line 3, column \"id\"", "name of the series is missing"],
-    ),
+    ("date,x\n2020-01-01,1\nNA,2\n", [None; 3], &["line 3", "timestamp is missing"]),
+    ("date,x\n2020-01-01 00:00:00.5,1\n", [None; 3], &["finer than a second", "--timestamp none"]),
+    ("date,x\n01/02/2020,1\n01/03/2020,1\n", [None; 3], &["day or the month first"]),
+    ("id,x\na,1\n,2\n", [None; 3], &["line 3, column \"id\"", "name of the series is missing"]),
     (
         "date,x\n2020-01-02,1\n2020-01-01,2\n",
         [None; 3],
-        &[
-            "line 3, column \"date\"",
-            "2020-01-01 comes after 2020-01-02",
-            "--sort",
-        ],
+        &["line 3, column \"date\"", "2020-01-01 comes after 2020-01-02", "--sort"],
     ),
     (
         "date,x\n2020-01-01,1\n2020-01-01,2\n",
         [None; 3],
-        &[
-            "line 3",
-            "2020-01-01 was there before, in line 2",
-            "--duplicates",
-            "--grid rows",
-        ],
+        &["line 3", "2020-01-01 was there before, in line 2", "--duplicates", "--grid rows"],
     ),
     (
         "city,date,x\na,2020-01-01,1\nb,2020-01-01,2\na,2020-01-02,1\n",
@@ -241,12 +173,7 @@ const BAD_INPUTS: &[BadInput] = &[
     (
         "t,x\n2020-01-01 00:00,1\n2020-01-01 01:00,1\n2020-01-01 02:00,1\n2020-01-01 02:17,1\n",
         [None; 3],
-        &[
-            "line 5",
-            "02:17 is not on the grid of 1h",
-            "--grid rows",
-            "--frequency",
-        ],
+        &["line 5", "02:17 is not on the grid of 1h", "--grid rows", "--frequency"],
     ),
     (
         "t,x\n2020-01-01 00:00:00,1\n2020-01-01 00:00:01,1\n2021-01-01 00:00:00,1\n",
@@ -283,13 +210,7 @@ fn values_from_memory_are_checked() {
 /// Sets as they come out of a table: any finite numbers, gaps, one or several series.
 fn any_set() -> impl Strategy<Value = SeriesSet> {
     let value = prop_oneof![4 => proptest::num::f64::NORMAL, 1 => Just(f64::NAN), 1 => Just(0.0)];
-    let shape = (
-        1_usize..4,
-        2_usize..6,
-        1_usize..4,
-        any::<bool>(),
-        1_i64..100_000,
-    );
+    let shape = (1_usize..4, 2_usize..6, 1_usize..4, any::<bool>(), 1_i64..100_000);
     (shape, prop::collection::vec(value, 75), "[a-z,;\" ]{0,4}").prop_map(
         |((channels, rows, series, timed, step), values, salt)| {
             let start = 1_600_000_000;
@@ -297,11 +218,7 @@ fn any_set() -> impl Strategy<Value = SeriesSet> {
                 let first = index * rows * channels;
                 let values = values[first..first + rows * channels].to_vec();
                 let times = timed.then(|| (0..rows as i64).map(|row| start + row * step).collect());
-                let id = if series > 1 {
-                    format!("s{salt}{index}")
-                } else {
-                    String::new()
-                };
+                let id = if series > 1 { format!("s{salt}{index}") } else { String::new() };
                 Series::from_finite(id, times, channels, values)
             };
             let channel_names: Vec<String> = (0..channels).map(|c| format!("c{salt}{c}")).collect();

@@ -51,11 +51,7 @@ pub enum Split {
 impl Default for Split {
     /// 7:1:2.
     fn default() -> Self {
-        Split::Ratio {
-            train: 7,
-            validation: 1,
-            test: 2,
-        }
+        Split::Ratio { train: 7, validation: 1, test: 2 }
     }
 }
 
@@ -119,11 +115,7 @@ impl Split {
         match *self {
             Split::EttHour => self.ett(num_rows, 24),
             Split::EttMinute => self.ett(num_rows, 96),
-            Split::Ratio {
-                train,
-                validation,
-                test,
-            } => {
+            Split::Ratio { train, validation, test } => {
                 let whole = f64::from(train) + f64::from(validation) + f64::from(test);
                 let train = share(f64::from(train) / whole);
                 let rest = num_rows - train;
@@ -143,10 +135,7 @@ impl Split {
                 let test = num_rows.saturating_sub(train + validation);
                 Ok([train, validation, test])
             }
-            Split::Dates {
-                validation_from,
-                test_from,
-            } => {
+            Split::Dates { validation_from, test_from } => {
                 let Some(times) = timestamps else {
                     let message = format!("{self} needs a column of times (see --timestamp)");
                     return Err(Error::config("split", message));
@@ -174,9 +163,7 @@ impl Split {
     /// Whether there should be validation rows, and test rows.
     fn wants(&self) -> [bool; 2] {
         match *self {
-            Split::Ratio {
-                validation, test, ..
-            } => [validation > 0, test > 0],
+            Split::Ratio { validation, test, .. } => [validation > 0, test > 0],
             Split::Fraction { train, validation } => [validation > 0.0, train + validation < 1.0],
             Split::EttHour | Split::EttMinute | Split::Dates { .. } => [true, true],
         }
@@ -188,20 +175,12 @@ impl fmt::Display for Split {
         match self {
             Split::EttHour => f.write_str("ett-hour"),
             Split::EttMinute => f.write_str("ett-minute"),
-            Split::Ratio {
-                train,
-                validation,
-                test,
-            } => write!(f, "{train}:{validation}:{test}"),
+            Split::Ratio { train, validation, test } => write!(f, "{train}:{validation}:{test}"),
             Split::Fraction { train, validation } => write!(f, "fraction:{train},{validation}"),
-            Split::Dates {
-                validation_from,
-                test_from,
-            } => {
+            Split::Dates { validation_from, test_from } => {
                 let date = |time: i64| {
                     let text = TimeStyle::PLAIN.format(time);
-                    text.strip_suffix(" 00:00:00")
-                        .map_or(text.clone(), str::to_owned)
+                    text.strip_suffix(" 00:00:00").map_or(text.clone(), str::to_owned)
                 };
                 write!(f, "date:{},{}", date(*validation_from), date(*test_from))
             }
@@ -244,10 +223,7 @@ fn parse_dates(text: &str) -> Option<Split> {
     let (validation, test) = text.split_once(',')?;
     let time = |text| parse_timestamp(text, DateOrder::MonthDayYear).ok();
     let (validation_from, test_from) = (time(validation)?.0, time(test)?.0);
-    (validation_from < test_from).then_some(Split::Dates {
-        validation_from,
-        test_from,
-    })
+    (validation_from < test_from).then_some(Split::Dates { validation_from, test_from })
 }
 
 fn parse_ratio(text: &str) -> Option<Split> {
@@ -255,11 +231,7 @@ fn parse_ratio(text: &str) -> Option<Split> {
     let &[train, validation, test] = parts?.as_slice() else {
         return None;
     };
-    (train > 0).then_some(Split::Ratio {
-        train,
-        validation,
-        test,
-    })
+    (train > 0).then_some(Split::Ratio { train, validation, test })
 }
 
 impl TryFrom<String> for Split {
@@ -289,11 +261,7 @@ mod tests {
     fn borders_are_those_of_the_papers() {
         for (split, rows, wanted) in [
             ("ett-hour", 17_420, [0..8640, 8128..11_520, 11_008..14_400]),
-            (
-                "ett-minute",
-                69_680,
-                [0..34_560, 34_048..46_080, 45_568..57_600],
-            ),
+            ("ett-minute", 69_680, [0..34_560, 34_048..46_080, 45_568..57_600]),
             ("7:1:2", 52_696, [0..36_887, 36_375..42_157, 41_645..52_696]),
             ("7:1:2", 7588, [0..5311, 4799..6071, 5559..7588]),
             ("fraction:0.5,0.25", 4000, [0..2000, 1488..3000, 2488..4000]),
@@ -322,16 +290,8 @@ mod tests {
     fn too_short_a_series_is_refused_with_numbers() {
         for (split, rows, wanted) in [
             ("ett-hour", 14_399, "needs 14400 rows, the series has 14399"),
-            (
-                "7:1:2",
-                700,
-                "training part 489 rows of 700, at least 513 are needed",
-            ),
-            (
-                "fraction:0.999,0.0005",
-                1000,
-                "validation part 0 rows of 1000",
-            ),
+            ("7:1:2", 700, "training part 489 rows of 700, at least 513 are needed"),
+            ("fraction:0.999,0.0005", 1000, "validation part 0 rows of 1000"),
         ] {
             let error = borders(split, rows, 512).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -371,10 +331,7 @@ mod tests {
             "half",
         ] {
             let error = text.parse::<Split>().unwrap_err().to_string();
-            assert!(
-                error.starts_with("split: ") && error.contains("7:1:2"),
-                "{error}"
-            );
+            assert!(error.starts_with("split: ") && error.contains("7:1:2"), "{error}");
         }
     }
 }

@@ -49,10 +49,7 @@ impl Standardiser {
 
     /// Leaves every value as it is.
     pub fn identity(num_channels: usize) -> Self {
-        Self {
-            mean: vec![0.0; num_channels],
-            scale: vec![1.0; num_channels],
-        }
+        Self { mean: vec![0.0; num_channels], scale: vec![1.0; num_channels] }
     }
 
     /// Channels, C.
@@ -111,10 +108,8 @@ impl Standardiser {
 fn fit_channel(channel: usize, parts: &[(&Series, Range<usize>)]) -> Option<(f64, f64)> {
     let points = || {
         let part = |(series, rows): &(&Series, Range<usize>)| {
-            let series: Vec<f64> = rows
-                .clone()
-                .filter_map(|row| series.get(row, channel))
-                .collect();
+            let series: Vec<f64> =
+                rows.clone().filter_map(|row| series.get(row, channel)).collect();
             series
         };
         parts.iter().flat_map(part)
@@ -127,7 +122,7 @@ fn fit_channel(channel: usize, parts: &[(&Series, Range<usize>)]) -> Option<(f64
     let variance = points().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64;
     let deviation = variance.sqrt();
     // A constant such as 0.1 has a mean that is rounded, so its deviation is not quite zero.
-    let rounding = 8.0 * f64::EPSILON * mean.abs();
+    let rounding = count as f64 * f64::EPSILON * mean.abs();
     let constant = deviation <= rounding || !deviation.is_finite();
     Some((mean, if constant { 1.0 } else { deviation }))
 }
@@ -149,10 +144,7 @@ mod tests {
         assert_eq!(fitted.scale, [1.0, 1.0]);
         let prepared = fitted.apply(&series).unwrap();
         assert_eq!(prepared.values, [-1.0, 0.0, 1.0, 0.0, 898.0, 895.0]);
-        assert_eq!(
-            prepared.observed_mask.unwrap(),
-            [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]
-        );
+        assert_eq!(prepared.observed_mask.unwrap(), [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
         assert_eq!(fitted.undo_value(1, 895.0), 900.0);
     }
 
@@ -177,10 +169,7 @@ mod tests {
         let series = Series::new("", 2, vec![1.0, f64::NAN, 2.0, 3.0]).unwrap();
         let error = Standardiser::fit(&names(2), &[(&series, 0..1)]).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains("\"c1\"") && text.contains("--targets"),
-            "{text}"
-        );
+        assert!(text.contains("\"c1\"") && text.contains("--targets"), "{text}");
     }
 
     #[test]

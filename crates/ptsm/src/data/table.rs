@@ -100,10 +100,7 @@ pub struct Column {
 impl Column {
     /// A column of numbers; NaN = missing.
     pub fn numbers(name: impl Into<String>, cells: Vec<f64>) -> Self {
-        Self {
-            name: name.into(),
-            values: Values::Numbers(cells),
-        }
+        Self { name: name.into(), values: Values::Numbers(cells) }
     }
 
     /// A column of single-precision numbers, each as the number that its shortest decimal form
@@ -118,20 +115,14 @@ impl Column {
 
     /// A column of texts.
     pub fn text(name: impl Into<String>, cells: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            values: Values::Text(cells.into_iter().map(Some).collect()),
-        }
+        Self { name: name.into(), values: Values::Text(cells.into_iter().map(Some).collect()) }
     }
 
     /// A column of times in seconds since 1970-01-01 00:00 UTC, written in `style`.
     pub fn times(name: impl Into<String>, seconds: Vec<i64>, style: TimeStyle) -> Self {
         Self {
             name: name.into(),
-            values: Values::Times {
-                seconds: seconds.into_iter().map(Some).collect(),
-                style,
-            },
+            values: Values::Times { seconds: seconds.into_iter().map(Some).collect(), style },
         }
     }
 }
@@ -162,11 +153,7 @@ impl Table {
         source: String,
         lines: Option<Vec<u64>>,
     ) -> Result<Self> {
-        let table = Self {
-            columns,
-            source,
-            lines,
-        };
+        let table = Self { columns, source, lines };
         table.check().map_err(|error| error.at(&table.source))?;
         Ok(table)
     }
@@ -227,9 +214,7 @@ impl Table {
     /// As [`Table::read`].
     pub fn from_csv(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Self> {
         let unpacked = read_unpacked(bytes, source).map_err(|cause| {
-            Error::input("the gzip data are damaged")
-                .because(cause)
-                .at(source)
+            Error::input("the gzip data are damaged").because(cause).at(source)
         })??;
         csv_file::read(&unpacked, source, options)
     }
@@ -389,18 +374,12 @@ mod tests {
         let x = |cells: Vec<f64>| Column::numbers("x", cells);
         for (columns, wanted) in [
             (vec![], "there is no column"),
-            (
-                vec![x(vec![]), x(vec![])],
-                "columns 1 and 2 are both called \"x\"",
-            ),
+            (vec![x(vec![]), x(vec![])], "columns 1 and 2 are both called \"x\""),
             (
                 vec![x(vec![]), Column::numbers("y", vec![1.0])],
                 "column \"y\" has 1 rows, the first has 0",
             ),
-            (
-                vec![x(vec![1.0, f64::INFINITY])],
-                "row 2, column \"x\": an infinite",
-            ),
+            (vec![x(vec![1.0, f64::INFINITY])], "row 2, column \"x\": an infinite"),
         ] {
             let text = Table::new(columns).unwrap_err().to_string();
             assert!(text.contains(wanted), "{text}");

@@ -178,10 +178,7 @@ pub(super) fn civil_from_seconds(seconds: i64) -> DateTime {
 
 /// Seconds since the epoch of a UTC date and time; `None` beyond what a timestamp can hold.
 pub(super) fn seconds_from_civil(civil: DateTime) -> Option<i64> {
-    Offset::UTC
-        .to_timestamp(civil)
-        .ok()
-        .map(Timestamp::as_second)
+    Offset::UTC.to_timestamp(civil).ok().map(Timestamp::as_second)
 }
 
 /// Why a text is not a timestamp.
@@ -221,9 +218,7 @@ impl std::fmt::Display for NotATime {
 ///
 /// [`NotATime`] if it is no such stamp, or has a fraction of a second other than zero.
 pub fn parse_timestamp(text: &str, order: DateOrder) -> Result<(i64, TimeStyle), NotATime> {
-    let mut scanner = Scanner {
-        rest: text.trim().as_bytes(),
-    };
+    let mut scanner = Scanner { rest: text.trim().as_bytes() };
     let (date, mut style) = scanner.date(order).ok_or(NotATime::Unknown)?;
     let mut civil = date.at(0, 0, 0, 0);
     if !scanner.rest.is_empty() && style.precision == Precision::Day {
@@ -294,18 +289,13 @@ struct Scanner<'a> {
 impl Scanner<'_> {
     /// Up to `max` digits; gives the number and how many digits it had.
     fn number(&mut self, max: usize) -> Option<(i32, usize)> {
-        let digits = self
-            .rest
-            .iter()
-            .take(max)
-            .take_while(|b| b.is_ascii_digit());
+        let digits = self.rest.iter().take(max).take_while(|b| b.is_ascii_digit());
         let count = digits.count();
         if count == 0 {
             return None;
         }
-        let value = self.rest[..count]
-            .iter()
-            .fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
+        let value =
+            self.rest[..count].iter().fold(0, |value, digit| value * 10 + i32::from(digit - b'0'));
         self.rest = &self.rest[count..];
         Some((value, count))
     }
@@ -326,11 +316,7 @@ impl Scanner<'_> {
         }
         self.rest = &self.rest[1..];
         let (second, second_digits) = self.number(2)?;
-        let third = if self.take(separator) {
-            Some(self.number(4)?)
-        } else {
-            None
-        };
+        let third = if self.take(separator) { Some(self.number(4)?) } else { None };
         let order = match (first_digits, separator) {
             (4, _) => DateOrder::YearMonthDay,
             (1 | 2, b'.') => DateOrder::DayMonthYear,
@@ -560,10 +546,7 @@ mod tests {
         assert!(times.is_sorted());
         assert_eq!(style.format(times[2]), "01/02/2017");
         let both = ["11/01/2015", "12/01/2015", "01/02/2016"];
-        assert_eq!(
-            parse_column(both.into_iter()),
-            Err((0, NotATime::Ambiguous))
-        );
+        assert_eq!(parse_column(both.into_iter()), Err((0, NotATime::Ambiguous)));
     }
 
     #[test]
@@ -579,23 +562,14 @@ mod tests {
     #[test]
     fn numbers_are_times_only_where_they_look_like_it() {
         let (times, style) = parse_numbers(&[JULY as f64, JULY as f64 + 60.0]).unwrap();
-        assert_eq!(
-            (times[1], style.format(times[1])),
-            (JULY + 60, (JULY + 60).to_string())
-        );
+        assert_eq!((times[1], style.format(times[1])), (JULY + 60, (JULY + 60).to_string()));
         let (times, style) = parse_numbers(&[JULY as f64 * 1000.0]).unwrap();
         assert_eq!((times[0], style), (JULY, TimeStyle::EpochMilliseconds));
         let (times, style) = parse_numbers(&[20_160_701.0]).unwrap();
-        assert_eq!(
-            (times[0], style.format(JULY)),
-            (JULY, "20160701".to_owned())
-        );
+        assert_eq!((times[0], style.format(JULY)), (JULY, "20160701".to_owned()));
         assert_eq!(parse_numbers(&[0.0, 1.0]), Err((0, NotATime::Unknown)));
         let fraction = [JULY as f64, JULY as f64 + 0.5];
         assert_eq!(parse_numbers(&fraction), Err((1, NotATime::SubSecond)));
-        assert_eq!(
-            parse_numbers(&[JULY as f64, f64::NAN]),
-            Err((1, NotATime::Unknown))
-        );
+        assert_eq!(parse_numbers(&[JULY as f64, f64::NAN]), Err((1, NotATime::Unknown)));
     }
 }

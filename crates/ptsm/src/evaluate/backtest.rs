@@ -133,8 +133,7 @@ fn check(windows: &WindowSet, options: &EvaluateOptions<'_>) -> Result<()> {
 /// If a channel is not below `num_channels`.
 pub fn select_channels(values: &[f32], num_channels: usize, channels: &[usize]) -> Vec<f32> {
     let rows = values.chunks_exact(num_channels);
-    rows.flat_map(|row| channels.iter().map(|&channel| row[channel]))
-        .collect()
+    rows.flat_map(|row| channels.iter().map(|&channel| row[channel])).collect()
 }
 
 #[cfg(test)]
@@ -153,17 +152,8 @@ mod tests {
         if let Some(mask) = &mut observed_mask {
             mask[2 * (rows - 1)] = 0.0;
         }
-        let series = PreparedSeries {
-            id: String::new(),
-            num_channels: 2,
-            values,
-            observed_mask,
-        };
-        let shape = WindowShape {
-            context_length: 3,
-            prediction_length: 2,
-            step: 1,
-        };
+        let series = PreparedSeries { id: String::new(), num_channels: 2, values, observed_mask };
+        let shape = WindowShape { context_length: 3, prediction_length: 2, step: 1 };
         let series = Arc::new(series);
         WindowSet::new(vec![Segment { series, rows: 0..rows }], shape).unwrap()
     }
@@ -222,27 +212,18 @@ mod tests {
         let text = refused(EvaluateOptions::default(), 4);
         assert!(text.contains("no window of 3 + 2 steps"), "{text}");
         for channels in [vec![], vec![2], vec![1, 0], vec![1, 1]] {
-            let options = EvaluateOptions {
-                channels: Some(channels),
-                ..Default::default()
-            };
+            let options = EvaluateOptions { channels: Some(channels), ..Default::default() };
             let text = refused(options, 11);
             assert!(text.starts_with("prediction_channel_indices: "), "{text}");
         }
-        let options = EvaluateOptions {
-            batch_size: 0,
-            ..Default::default()
-        };
+        let options = EvaluateOptions { batch_size: 0, ..Default::default() };
         assert!(refused(options, 11).starts_with("batch_size: "));
     }
 
     #[test]
     fn an_error_from_progress_stops_the_evaluation() {
         let stop = |_, _| Err(Error::new(crate::ErrorKind::Interrupted, "stopped"));
-        let options = EvaluateOptions {
-            progress: Some(&stop),
-            ..Default::default()
-        };
+        let options = EvaluateOptions { progress: Some(&stop), ..Default::default() };
         let error = evaluate(&mut last, &windows(11, false), &options).unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Interrupted);
     }

@@ -143,16 +143,13 @@ fn listed(name: &str, result: Result<Metrics>) -> Result<BaselineScore> {
     let outcome = match result {
         Ok(metrics) => BaselineOutcome::Scored(metrics),
         Err(error) => match error.kind() {
-            ErrorKind::InvalidInput | ErrorKind::InvalidConfig => BaselineOutcome::NotScored {
-                reason: error.to_string(),
-            },
+            ErrorKind::InvalidInput | ErrorKind::InvalidConfig => {
+                BaselineOutcome::NotScored { reason: error.to_string() }
+            }
             _ => return Err(error.at(name)),
         },
     };
-    Ok(BaselineScore {
-        name: name.to_owned(),
-        outcome,
-    })
+    Ok(BaselineScore { name: name.to_owned(), outcome })
 }
 
 #[cfg(test)]
@@ -217,24 +214,14 @@ mod tests {
             values: (0..40).map(|i| (i * i % 17) as f32).collect(),
             observed_mask: None,
         });
-        let shape = WindowShape {
-            context_length: 4,
-            prediction_length: 1,
-            step: 1,
-        };
+        let shape = WindowShape { context_length: 4, prediction_length: 1, step: 1 };
         let set = |rows| {
             let series = Arc::clone(&series);
             WindowSet::new(vec![Segment { series, rows }], shape).unwrap()
         };
         let (few, rest) = (set(0..6), set(6..20));
-        let plan = BaselinePlan {
-            season_length: Some(9),
-            ridge: Some((&few, &rest)),
-        };
-        let options = EvaluateOptions {
-            channels: Some(vec![1]),
-            ..Default::default()
-        };
+        let plan = BaselinePlan { season_length: Some(9), ridge: Some((&few, &rest)) };
+        let options = EvaluateOptions { channels: Some(vec![1]), ..Default::default() };
         let scores = score_baselines(&rest, &plan, &options).unwrap();
         assert_eq!(scores.len(), 3);
         let BaselineOutcome::Scored(last) = &scores[0].outcome else {
@@ -247,10 +234,7 @@ mod tests {
             };
             assert!(reason.contains(word), "{reason}");
         }
-        let plan = BaselinePlan {
-            season_length: Some(2),
-            ridge: Some((&rest, &rest)),
-        };
+        let plan = BaselinePlan { season_length: Some(2), ridge: Some((&rest, &rest)) };
         let scores = score_baselines(&rest, &plan, &options).unwrap();
         let scored = |score: &BaselineScore| matches!(score.outcome, BaselineOutcome::Scored(_));
         assert!(scores.iter().all(scored), "{scores:?}");

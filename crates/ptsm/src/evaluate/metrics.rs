@@ -96,7 +96,8 @@ impl MaseScale {
                     let before = now - season_length * channels;
                     let mask = series.observed_mask.as_deref();
                     if mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0) {
-                        let change = f64::from(series.values[now]) - f64::from(series.values[before]);
+                        let change =
+                            f64::from(series.values[now]) - f64::from(series.values[before]);
                         *sum += change.abs();
                         *count += 1;
                     }
@@ -104,10 +105,7 @@ impl MaseScale {
             }
         }
         let scale = |(sum, count)| (sum > 0.0).then(|| sum / count as f64);
-        Ok(Self {
-            season_length,
-            per_channel: sums.into_iter().map(scale).collect(),
-        })
+        Ok(Self { season_length, per_channel: sums.into_iter().map(scale).collect() })
     }
 
     /// The scales of some channels, in the order of `channels`.
@@ -349,10 +347,9 @@ impl Accumulator {
         for tally in &self.per_channel {
             total.merge(tally);
         }
-        let (Some(mse), Some(mae)) = (
-            total.mean(total.squared_error),
-            total.mean(total.absolute_error),
-        ) else {
+        let (Some(mse), Some(mae)) =
+            (total.mean(total.squared_error), total.mean(total.absolute_error))
+        else {
             return Err(Error::input(format!(
                 "not one known point in {} windows, so there is no score",
                 self.windows
@@ -400,10 +397,7 @@ mod tests {
     use super::*;
     use crate::data::PreparedSeries;
 
-    const ALL: Detail = Detail {
-        per_step: true,
-        per_channel: true,
-    };
+    const ALL: Detail = Detail { per_step: true, per_channel: true };
 
     fn segment(values: &[f32], channels: usize, mask: Option<&[f32]>) -> Segment {
         let series = PreparedSeries {
@@ -413,10 +407,7 @@ mod tests {
             observed_mask: mask.map(<[f32]>::to_vec),
         };
         let rows = 0..series.num_rows();
-        Segment {
-            series: Arc::new(series),
-            rows,
-        }
+        Segment { series: Arc::new(series), rows }
     }
 
     fn close(got: Option<f64>, want: f64) -> bool {
@@ -428,10 +419,7 @@ mod tests {
         // Errors 1, -2, 0, 3; two windows of one step and two channels.
         let truth = [1.0, 2.0, 3.0, 4.0];
         let forecast = [2.0, 0.0, 3.0, 7.0];
-        let scale = MaseScale {
-            season_length: 1,
-            per_channel: vec![Some(0.5), Some(4.0)],
-        };
+        let scale = MaseScale { season_length: 1, per_channel: vec![Some(0.5), Some(4.0)] };
         let mut sums = Accumulator::new(1, 2, Some(&scale)).unwrap();
         sums.push(&forecast, &truth, None).unwrap();
         let got = sums.metrics(ALL).unwrap();

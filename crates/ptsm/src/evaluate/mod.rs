@@ -14,8 +14,6 @@ mod baselines;
 mod metrics;
 mod report;
 mod ridge;
-#[cfg(test)]
-mod tests;
 
 pub use backtest::{EvaluateOptions, evaluate, select_channels};
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};

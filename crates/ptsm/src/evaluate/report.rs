@@ -123,16 +123,17 @@ fn row(name: &str, scores: [Option<f64>; 5]) -> Row {
 fn number(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
-        Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => format!("{value:.3e}"),
+        Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+            format!("{value:.3e}")
+        }
         Some(value) => format!("{value:.4}"),
     }
 }
 
 /// Names to the left, numbers to the right; a column of dashes is left out.
 fn aligned(title: &str, rows: &[Row]) -> String {
-    let kept: Vec<usize> = (1..=COLUMNS.len())
-        .filter(|&column| rows.iter().any(|row| row[column] != "-"))
-        .collect();
+    let kept: Vec<usize> =
+        (1..=COLUMNS.len()).filter(|&column| rows.iter().any(|row| row[column] != "-")).collect();
     let width = |column: usize, head: &str| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0).max(head.len())
@@ -188,9 +189,7 @@ mod tests {
                 },
                 BaselineScore {
                     name: "ridge".to_owned(),
-                    outcome: BaselineOutcome::NotScored {
-                        reason: "too few".to_owned(),
-                    },
+                    outcome: BaselineOutcome::NotScored { reason: "too few".to_owned() },
                 },
             ],
         }
@@ -224,7 +223,8 @@ repeat_last  1.000e9  0.2500  3.162e4       0.5000
 
 ridge: not scored: too few
 ";
-        let want = want.replace("3.162e4 ", "31622.7766").replace("31622.7766      ", "31622.7766       ");
+        let want =
+            want.replace("3.162e4 ", "31622.7766").replace("31622.7766      ", "31622.7766       ");
         let table = evaluation().table();
         let squeeze = |text: &str| {
             let words: Vec<&str> = text.split_whitespace().collect();

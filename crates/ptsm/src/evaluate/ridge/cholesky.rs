@@ -26,10 +26,7 @@ impl Cholesky {
             }
             row[i] = square.sqrt();
         }
-        Some(Self {
-            size,
-            lower: matrix,
-        })
+        Some(Self { size, lower: matrix })
     }
 
     /// Solves for `[size, columns]` right-hand sides, row-major, in place.

@@ -336,11 +336,7 @@ fn centre(batch: &Batch, window: usize, channel: usize, into: &mut [f32]) -> f32
 
 /// `sums += sum over i of past[i] * weights[i]`, in the order of i; four rows at a time, so that
 /// `sums` is read and written a quarter as often.
-fn add_products<'a>(
-    sums: &mut [f32],
-    past: &[f32],
-    mut weights: impl Iterator<Item = &'a [f32]>,
-) {
+fn add_products<'a>(sums: &mut [f32], past: &[f32], mut weights: impl Iterator<Item = &'a [f32]>) {
     let (blocks, rest) = past.as_chunks::<4>();
     for x in blocks {
         let mut next = || weights.next().expect("there is one row of weights per past step");

@@ -152,12 +152,7 @@ impl RawSums {
         gram.push(rows as f64);
         cross.extend(self.sums[inputs..].iter().map(|sum| sum - mean_sum));
         let target = |j: usize| self.squares[j] - 2.0 * with_mean[j] + mean_square;
-        Moments {
-            rows,
-            gram,
-            cross,
-            target_squares: (inputs..width).map(target).collect(),
-        }
+        Moments { rows, gram, cross, target_squares: (inputs..width).map(target).collect() }
     }
 }
 
