@@ -36,7 +36,7 @@ fn lower_tail<V: Vector>(v: V, magnitude: V::F) -> V::F {
         0.170_872_77,
         -0.822_152_2,
         1.488_515_9,
-        -1.135_203_9,
+        -1.135_204,
         0.278_868_07,
         -0.186_288_06,
         0.096_784_18,
@@ -112,7 +112,7 @@ impl Op for GeluBackward<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        const DENSITY_AT_0: f32 = 0.398_942_28;
+        const DENSITY_AT_0: f32 = 0.398_942_3;
         let chunks = self.x.chunks(V::LANES).zip(self.d_out.chunks(V::LANES));
         for ((x, d_out), d_x) in chunks.zip(self.d_x.chunks_mut(V::LANES)) {
             let (x, d_out) = (v.load_part(x, 0.0), v.load_part(d_out, 0.0));

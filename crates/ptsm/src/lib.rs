@@ -7,8 +7,10 @@ mod cpu;
 pub mod data;
 mod error;
 pub mod evaluate;
+mod forecast;
 mod head;
 mod model;
+mod preprocessor;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod train;
@@ -19,8 +21,10 @@ pub use backend::{Backend, Output, Session, open};
 pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
 pub use cpu::Cpu;
 pub use error::{Error, ErrorKind, Result};
+pub use forecast::{Forecast, Forecaster, forecast_table};
 pub use model::{
     CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real, WEIGHTS_FILE,
     instruction_set,
 };
+pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use weights::{Init, Layout, Parameters, Store, Tensor};

@@ -1,8 +1,10 @@
 //! From files to batches: the only place that sees NaN.
 
 mod batch;
+mod catalog;
 mod csv_file;
 mod csv_sniff;
+mod download;
 mod frequency;
 mod json_file;
 mod parquet_file;
@@ -17,6 +19,7 @@ mod timestamp;
 mod window;
 
 pub use batch::Batch;
+pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use frequency::Frequency;
 pub use prepare::{Prepared, prepare};
 pub use repair::{Duplicates, Grid, IgnoredColumn, MissingShare, Repair, RepairReport};

@@ -213,9 +213,7 @@ impl Table {
     ///
     /// As [`Table::read`].
     pub fn from_csv(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Self> {
-        let unpacked = read_unpacked(bytes, source).map_err(|cause| {
-            Error::input("the gzip data are damaged").because(cause).at(source)
-        })??;
+        let unpacked = unpacked(bytes, source)?;
         csv_file::read(&unpacked, source, options)
     }
 
@@ -303,10 +301,13 @@ fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize
 
 /// All bytes, unpacked if they start as gzip does. The outer error is the reader's, the inner one
 /// says that there is too much.
-pub(super) fn read_unpacked(
-    mut reader: impl Read,
-    source: &str,
-) -> std::io::Result<Result<Vec<u8>>> {
+/// The bytes of a file in memory, unpacked where they are gzip data.
+pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
+    read_unpacked(bytes, source)
+        .map_err(|cause| Error::input("the gzip data are damaged").because(cause).at(source))?
+}
+
+fn read_unpacked(mut reader: impl Read, source: &str) -> std::io::Result<Result<Vec<u8>>> {
     let mut magic = [0; 2];
     let count = read_up_to(&mut reader, &mut magic)?;
     let whole = magic[..count].chain(reader);

@@ -1,0 +1,265 @@
+//! From a model directory and a table to forecasts in data units.
+
+use std::path::Path;
+
+use crate::backend::{Backend, Output, Session};
+use crate::data::{Batch, Column, NO_COLUMN, Repair, Roles, Series, SeriesSet, Table};
+use crate::{Config, Error, Model, Preprocessor, Result};
+
+/// A trained forecaster, ready to read tables like those it was trained on.
+pub struct Forecaster {
+    config: Config,
+    preprocessor: Preprocessor,
+    session: Box<dyn Session>,
+}
+
+/// The forecast of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Which series of a long table this is; empty for a wide table.
+    pub id: String,
+    /// Names of the channels that are forecast, C'.
+    pub channels: Vec<String>,
+    /// Time of each step in seconds since 1970-01-01 00:00 UTC, `[H]`; `None` without times.
+    pub timestamps: Option<Vec<i64>>,
+    /// Number of the first step's row, counted from the start of the series.
+    pub first_row: usize,
+    /// `[H, C']`, row-major, data units.
+    pub values: Vec<f64>,
+}
+
+impl Forecast {
+    /// Steps, H.
+    pub fn prediction_length(&self) -> usize {
+        self.values.len() / self.channels.len()
+    }
+}
+
+impl Forecaster {
+    /// Loads a model directory onto a backend.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
+    pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
+        let model = Model::from_dir(dir)?;
+        let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+        let session = backend.load(&model)?;
+        Ok(Self { config: model.config().clone(), preprocessor, session })
+    }
+
+    /// The model's configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How tables are read.
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// Runs the model on standardised windows: `[B, H, C']`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the batch does not fit the model.
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let mut output = Output::default();
+        self.session.forward(batch, &mut output)?;
+        Ok(output.prediction)
+    }
+
+    /// Takes the model's channels out of a table, as in training.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it.
+    pub fn read(&self, table: &Table, repair: &Repair) -> Result<SeriesSet> {
+        let mut roles = Roles { ..self.preprocessor.roles.clone() };
+        // A table of new rows may lack what only told series or times apart.
+        for role in [&mut roles.timestamp, &mut roles.id] {
+            if role.as_deref().is_some_and(|name| table.column(name).is_none()) {
+                *role = Some(NO_COLUMN.to_owned());
+            }
+        }
+        let mut repair = repair.clone();
+        repair.grid = self.preprocessor.grid;
+        repair.frequency = repair.frequency.or(self.preprocessor.frequency);
+        SeriesSet::from_table(table, &roles, &repair)
+    }
+
+    /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming the series, if it is shorter than the context.
+    pub fn predict(&mut self, set: &SeriesSet, rows_before_end: usize) -> Result<Vec<Forecast>> {
+        let forecast = |series| self.predict_series(set, series, rows_before_end);
+        set.series.iter().map(forecast).collect()
+    }
+
+    fn predict_series(
+        &mut self,
+        set: &SeriesSet,
+        series: &Series,
+        rows_before_end: usize,
+    ) -> Result<Forecast> {
+        let Config { context_length, prediction_length, num_input_channels, .. } = self.config;
+        let end = series.num_rows().saturating_sub(rows_before_end);
+        if end < context_length {
+            let name = if series.id.is_empty() { "the data" } else { &series.id };
+            let text = format!(
+                "{name}: {end} rows in front of the forecast, context_length {context_length} \
+                 needs as many (give more rows, or train with a shorter --context-length)"
+            );
+            return Err(Error::input(text));
+        }
+        let prepared = self.preprocessor.standardiser.apply(series)?;
+        let past = (end - context_length) * num_input_channels..end * num_input_channels;
+        let batch = Batch {
+            size: 1,
+            context_length,
+            num_channels: num_input_channels,
+            past_values: prepared.values[past.clone()].to_vec(),
+            observed_mask: prepared.observed_mask.map(|mask| mask[past].to_vec()),
+            future_values: None,
+            future_observed_mask: None,
+        };
+        let scaled = self.forward(&batch)?;
+        let channels = self.config.prediction_channels();
+        let undo = |(i, &x): (usize, &f32)| {
+            self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
+        };
+        Ok(Forecast {
+            id: series.id.clone(),
+            timestamps: times_from(set, series, end, prediction_length),
+            first_row: end,
+            values: scaled.iter().enumerate().map(undo).collect(),
+            channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
+        })
+    }
+}
+
+/// Times of `count` rows from row `end` on: the series' own, then the grid continued.
+fn times_from(set: &SeriesSet, series: &Series, end: usize, count: usize) -> Option<Vec<i64>> {
+    let own = series.timestamps.as_ref()?;
+    let mut times: Vec<i64> = own[end.min(own.len())..].iter().copied().take(count).collect();
+    let missing = count - times.len();
+    times.extend(set.future_timestamps(series, missing)?);
+    Some(times)
+}
+
+/// Forecasts as a table in the form of the data they continue: id, time (or row number), channels.
+///
+/// # Errors
+///
+/// `InvalidInput` if two columns have one name.
+pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> {
+    let mut columns = Vec::new();
+    let named = |role: &Option<String>| role.clone().filter(|name| name != NO_COLUMN);
+    let steps = |f: &Forecast| f.prediction_length();
+    if let Some(name) = named(&set.roles.id) {
+        let ids = forecasts.iter().flat_map(|f| vec![f.id.clone(); steps(f)]).collect();
+        columns.push(Column::text(name, ids));
+    }
+    let times: Option<Vec<i64>> = forecasts
+        .iter()
+        .map(|f| f.timestamps.clone())
+        .collect::<Option<Vec<_>>>()
+        .map(|times| times.concat());
+    match (named(&set.roles.timestamp), set.time_style, times) {
+        (Some(name), Some(style), Some(times)) => columns.push(Column::times(name, times, style)),
+        _ => {
+            let rows = forecasts
+                .iter()
+                .flat_map(|f| (0..steps(f)).map(|step| (f.first_row + step) as f64));
+            columns.push(Column::numbers("row", rows.collect()));
+        }
+    }
+    let names = forecasts.first().map(|f| f.channels.clone()).unwrap_or_default();
+    for (c, name) in names.iter().enumerate() {
+        let cells = forecasts
+            .iter()
+            .flat_map(|f| f.values.iter().skip(c).step_by(f.channels.len()).copied());
+        columns.push(Column::numbers(name, cells.collect()));
+    }
+    Table::new(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Grid, ReadOptions, Split, Standardiser};
+    use crate::{Cpu, Init};
+
+    fn table(rows: usize) -> Table {
+        let mut text = "time,load,heat\n".to_owned();
+        for row in 0..rows {
+            text += &format!("2024-01-{:02} {:02}:00:00,{row},7\n", 1 + row / 24, row % 24);
+        }
+        Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap()
+    }
+
+    fn forecaster() -> Forecaster {
+        let config = Config {
+            context_length: 32,
+            prediction_length: 4,
+            num_input_channels: 2,
+            prediction_channel_indices: Some(vec![1]),
+            ..Config::default()
+        };
+        let table = table(60);
+        let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap();
+        let preprocessor = Preprocessor {
+            dataset: "t".into(),
+            channels: set.channels.clone(),
+            roles: set.roles.clone(),
+            frequency: set.frequency,
+            grid: Grid::Regular,
+            seasonal_period: 24,
+            split: Split::default(),
+            standardiser: Standardiser { mean: vec![0.0, 100.0], scale: vec![1.0, 10.0] },
+        };
+        let folder = tempfile::tempdir().unwrap();
+        Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
+        preprocessor.save(folder.path()).unwrap();
+        Forecaster::from_dir(folder.path(), &Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_forecast_continues_the_table_in_its_own_units_and_times() {
+        let mut forecaster = forecaster();
+        let set = forecaster.read(&table(40), &Repair::default()).unwrap();
+        let forecasts = forecaster.predict(&set, 0).unwrap();
+        assert_eq!(forecasts[0].channels, ["heat"]);
+        // A constant channel of 7 is forecast close to 7, whatever the weights: its scale is tiny.
+        assert!(forecasts[0].values.iter().all(|x| (x - 7.0).abs() < 1.0), "{forecasts:?}");
+        let mut csv = Vec::new();
+        forecast_table(&set, &forecasts).unwrap().write_csv(&mut csv).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        assert!(csv.starts_with("time,heat\n2024-01-02 16:00:00,"), "{csv}");
+        assert_eq!(csv.lines().count(), 5);
+    }
+
+    #[test]
+    fn an_earlier_start_sees_only_what_came_before() {
+        let mut forecaster = forecaster();
+        let whole = forecaster.read(&table(40), &Repair::default()).unwrap();
+        let cut = forecaster.read(&table(38), &Repair::default()).unwrap();
+        let (early, late) =
+            (forecaster.predict(&whole, 2).unwrap(), forecaster.predict(&cut, 0).unwrap());
+        assert_eq!(early[0].values, late[0].values);
+        assert_eq!(early[0].timestamps, late[0].timestamps);
+    }
+
+    #[test]
+    fn short_or_foreign_tables_are_refused() {
+        let mut forecaster = forecaster();
+        let set = forecaster.read(&table(20), &Repair::default()).unwrap();
+        let text = forecaster.predict(&set, 0).unwrap_err().to_string();
+        assert!(text.contains("20 rows in front of the forecast, context_length 32"), "{text}");
+        let other = Table::from_csv(b"time,load\n2024-01-01,2\n", "o.csv", &ReadOptions::default()).unwrap();
+        let text = forecaster.read(&other, &Repair::default()).unwrap_err().to_string();
+        assert!(text.contains("heat"), "{text}");
+    }
+}

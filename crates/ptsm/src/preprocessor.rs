@@ -1,0 +1,84 @@
+//! `preprocessor.json`: how a model's data were read, so that later data are read the same way.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Frequency, Grid, Roles, Split, Standardiser};
+use crate::{Config, Error, ErrorKind, Result, write_atomically};
+
+/// Name of the file in a model directory.
+pub const PREPROCESSOR_FILE: &str = "preprocessor.json";
+
+/// What stands between a table and the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preprocessor {
+    /// Name of the training data, for reports.
+    pub dataset: String,
+    /// Channels in the model's order.
+    pub channels: Vec<String>,
+    /// Which columns are read, and what for.
+    pub roles: Roles,
+    /// Distance between rows; `None` if rows are only numbered.
+    pub frequency: Option<Frequency>,
+    /// Whether gaps in the time grid are filled with missing rows.
+    pub grid: Grid,
+    /// Steps of the season, for baselines.
+    pub seasonal_period: usize,
+    /// The split that the model was trained with.
+    pub split: Split,
+    /// Shift and scale of every channel, fitted on the training rows.
+    pub standardiser: Standardiser,
+}
+
+impl Preprocessor {
+    /// Reads the file of a model directory and checks that it fits the model.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if there is none; `InvalidConfig` if it is damaged or has another number of channels
+    /// than `config`.
+    pub fn from_dir(dir: &Path, config: &Config) -> Result<Self> {
+        let path = dir.join(PREPROCESSOR_FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            let text = "cannot be read (train writes it; it says how columns become channels)";
+            Error::io(&path, text, e)
+        })?;
+        let bad = |message: String| {
+            Error::new(ErrorKind::InvalidConfig, message).at(path.display().to_string())
+        };
+        let preprocessor: Self = serde_json::from_str(&text)
+            .map_err(|e| bad("is not a preprocessor file".into()).because(e))?;
+        let counts = [
+            ("channels", preprocessor.channels.len()),
+            ("standardiser.mean", preprocessor.standardiser.mean.len()),
+            ("standardiser.scale", preprocessor.standardiser.scale.len()),
+        ];
+        for (field, got) in counts {
+            let wanted = config.num_input_channels;
+            if got != wanted {
+                return Err(bad(format!("{field} has {got} entries, the model has {wanted}")));
+            }
+        }
+        let Standardiser { mean, scale } = &preprocessor.standardiser;
+        if mean.iter().any(|x| !x.is_finite()) || scale.iter().any(|x| !(x.is_finite() && *x > 0.0))
+        {
+            return Err(bad("standardiser: wanted finite means and scales above 0".into()));
+        }
+        Ok(preprocessor)
+    }
+
+    /// Writes the file into a model directory, atomically.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
+        write_atomically(&dir.join(PREPROCESSOR_FILE), |out| {
+            out.write_all(text.as_bytes())?;
+            out.write_all(b"\n")
+        })
+    }
+}
