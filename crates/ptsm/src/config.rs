@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, ErrorKind, Result};
 
+mod cost;
 mod validate;
 
 /// The value of `model_type` in a `config.json` that is ours.

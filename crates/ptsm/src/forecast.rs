@@ -258,7 +258,8 @@ mod tests {
         let set = forecaster.read(&table(20), &Repair::default()).unwrap();
         let text = forecaster.predict(&set, 0).unwrap_err().to_string();
         assert!(text.contains("20 rows in front of the forecast, context_length 32"), "{text}");
-        let other = Table::from_csv(b"time,load\n2024-01-01,2\n", "o.csv", &ReadOptions::default()).unwrap();
+        let other = Table::from_csv(b"time,load\n2024-01-01,2\n", "o.csv", &ReadOptions::default())
+            .unwrap();
         let text = forecaster.read(&other, &Repair::default()).unwrap_err().to_string();
         assert!(text.contains("heat"), "{text}");
     }

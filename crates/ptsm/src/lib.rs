@@ -11,8 +11,10 @@ mod forecast;
 mod head;
 mod model;
 mod preprocessor;
+mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 pub mod train;
 mod weights;
 
@@ -27,4 +29,6 @@ pub use model::{
     instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use tensor_file::{WideTensor, read_tensors, write_tensors};
+pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use weights::{Init, Layout, Parameters, Store, Tensor};

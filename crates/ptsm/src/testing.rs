@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::data::Batch;
+use crate::tensor_file::{WideTensor, read_tensors};
+use crate::trace::batch_from_tensors;
 use crate::{Config, Error, Layout, Model, Parameters, Real, Result, Store};
 
 /// How far a result may be from the float64 reference, relative to the reference's largest element.
@@ -27,15 +28,6 @@ pub mod tolerance {
     /// Weights and losses after some optimiser steps in f32: AdamW's first steps have the size of
     /// the learning rate whatever the gradient, so the sign of a tiny gradient matters.
     pub const F32_STEPS: f64 = 2e-5;
-}
-
-/// A tensor as read, widened to f64.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Golden {
-    /// Row-major shape.
-    pub shape: Vec<usize>,
-    /// The numbers.
-    pub values: Vec<f64>,
 }
 
 /// How a fixture was made.
@@ -62,7 +54,7 @@ pub struct Fixture {
     /// How it was made.
     pub meta: Meta,
     /// Everything in `io.safetensors`.
-    pub io: BTreeMap<String, Golden>,
+    pub io: BTreeMap<String, WideTensor>,
 }
 
 /// Folders with fixtures: the compact set of the project, and the full one where it is present
@@ -141,7 +133,7 @@ impl Fixture {
     /// # Errors
     ///
     /// `InvalidInput` naming it if it is not.
-    pub fn tensor(&self, name: &str) -> Result<&Golden> {
+    pub fn tensor(&self, name: &str) -> Result<&WideTensor> {
         self.io
             .get(name)
             .ok_or_else(|| Error::input(format!("lacks the tensor {name}")).at(&self.name))
@@ -153,22 +145,12 @@ impl Fixture {
     ///
     /// `InvalidInput` if there is no `in.past_values`.
     pub fn batch<T: Real>(&self) -> Result<Batch<T>> {
-        let past = self.tensor("in.past_values")?;
-        let values = |name: &str| self.io.get(name).map(|t| cast(&t.values));
-        Ok(Batch {
-            size: past.shape[0],
-            context_length: past.shape[1],
-            num_channels: past.shape[2],
-            past_values: cast(&past.values),
-            observed_mask: values("in.observed_mask"),
-            future_values: values("in.future_values"),
-            future_observed_mask: None,
-        })
+        batch_from_tensors(&self.io).map_err(|e| e.at(&self.name))
     }
 
     /// The best reference for a tensor (`out.head`, `trace.0.patch_mixer`, `grad.NAME`, ...), and
     /// whether it is a float64 one.
-    pub fn reference(&self, name: &str) -> Option<(&Golden, bool)> {
+    pub fn reference(&self, name: &str) -> Option<(&WideTensor, bool)> {
         let short = name.strip_prefix("out.").unwrap_or(name);
         match self.io.get(&format!("ref64.{short}")) {
             Some(golden) => Some((golden, true)),
@@ -194,10 +176,6 @@ impl Fixture {
     }
 }
 
-fn cast<T: Real>(values: &[f64]) -> Vec<T> {
-    values.iter().map(|&x| T::from_f64(x)).collect()
-}
-
 /// Largest absolute difference over the largest absolute reference.
 ///
 /// # Panics
@@ -211,38 +189,6 @@ pub fn max_relative<T: Real>(values: &[T], reference: &[f64]) -> f64 {
         if difference.is_nan() { f64::INFINITY } else { max.max(difference) }
     });
     difference / largest.max(f64::MIN_POSITIVE)
-}
-
-/// Reads a safetensors file, widening everything to f64.
-///
-/// # Errors
-///
-/// `Io` or `InvalidInput`.
-pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Golden>> {
-    let bytes = read(path)?;
-    let place = path.display().to_string();
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Error::input("is not a sound safetensors file").at(&place).because(e))?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
-        let data = view.data();
-        let values: Vec<f64> = match view.dtype() {
-            Dtype::F32 => numbers(data, |b| f64::from(f32::from_le_bytes(b))),
-            Dtype::F64 => numbers(data, f64::from_le_bytes),
-            Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
-            Dtype::U8 | Dtype::BOOL => data.iter().map(|&b| f64::from(b)).collect(),
-            other => {
-                let text = format!("tensor {name} has type {other:?}");
-                return Err(Error::input(text).at(&place));
-            }
-        };
-        tensors.insert(name, Golden { shape: view.shape().to_vec(), values });
-    }
-    Ok(tensors)
-}
-
-fn numbers<const N: usize>(data: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    data.as_chunks::<N>().0.iter().map(|&bytes| read(bytes)).collect()
 }
 
 /// Weights by formula: element i of a tensor is `u * amp + offset`, `u` from SplitMix64.

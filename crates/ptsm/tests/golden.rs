@@ -3,7 +3,7 @@
 use ptsm::data::Batch;
 use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use ptsm::train::{AdamW, known_points, mse};
-use ptsm::{Mode, Model, NamedTensor, Real};
+use ptsm::{Mode, Model, NamedTensor, Real, TraceOptions, run_trace};
 
 /// Heads that the definition has.
 const HEADS: [&str; 1] = ["forecast"];
@@ -26,26 +26,9 @@ fn all_fixtures() -> Vec<Fixture> {
 
 /// Everything that a fixture may hold: results, intermediates, gradients, updated buffers.
 fn run<T: Real>(fixture: &Fixture) -> Vec<NamedTensor<T>> {
-    let mut model: Model<T> = fixture.model().unwrap().cast();
-    let batch = fixture.batch::<T>().unwrap();
+    let model: Model<T> = fixture.model().unwrap().cast();
     let train_norm = fixture.meta.mode == "train";
-    let mode = Mode { train_norm, dropout: None, borrow_scale: true };
-    let forward = model.forward(&batch, mode).unwrap();
-    let channels = model.config().prediction_channels();
-    let loss =
-        mse(&forward.prediction, &batch, &channels, known_points(&batch, &channels)).unwrap();
-    let mut grads = vec![T::ZERO; model.layout().num_trained()];
-    let d_past = model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
-    let mut tensors = model.trace(&forward);
-    tensors.push(NamedTensor { name: "out.loss".into(), shape: vec![], values: vec![loss.value] });
-    tensors.extend(model.name_trained("grad.", &grads));
-    let shape = vec![batch.size, batch.context_length, batch.num_channels];
-    tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values: d_past });
-    if train_norm {
-        model.update_running(&forward);
-        tensors.extend(model.name_buffers("after."));
-    }
-    tensors
+    run_trace(&model, &fixture.io, TraceOptions { gradients: true, train_norm }).unwrap()
 }
 
 /// Compares `tensors` with the fixture and returns the complaints and how many were compared.
