@@ -1,7 +1,44 @@
-//! The `ptsm` command.
-#![allow(dead_code, unused_imports)]
+//! The `ptsm` command: reads arguments, calls the library, prints.
+//!
+//! Data go to stdout, talk goes to stderr, and the exit code says what kind of failure it was.
 
+mod args;
+mod commands;
 mod html;
+mod output;
 mod plot;
+mod progress;
+mod source;
+mod story;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use ptsm::ErrorKind;
+
+use args::Args;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are answers, not mistakes; clap prints each to the right place.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    std::panic::set_hook(Box::new(|info| {
+        output::talk(&format!(
+            "error: this is a defect of ptsm, please report it with the command: {info}"
+        ));
+    }));
+    match std::panic::catch_unwind(|| commands::run(args)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            output::talk(&format!("error: {error}"));
+            ExitCode::from(error.kind().exit_code())
+        }
+        Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),
+    }
+}

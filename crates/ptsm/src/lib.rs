@@ -21,7 +21,7 @@ mod weights;
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
 pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
-pub use cpu::Cpu;
+pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, Forecaster, forecast_table};
 pub use model::{

@@ -22,9 +22,9 @@ mod training_curve;
 pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};
-pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, Point};
+pub(crate) use forecast::{ForecastPanel, ForecastPlot, Point};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
-pub(crate) use save::{Picture, Svg, save, to_svg};
+pub(crate) use save::{Svg, save, to_svg};
 pub(crate) use style::dark_rules;
 pub(crate) use time_axis::TimeKind;
 pub(crate) use training_curve::{Epoch, TrainingCurve};

@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use super::forecast::Interval;
+use super::save::Picture;
 use super::*;
 
 /// 1 July 2016, 00:00 UTC, where the ETT data begin.

@@ -44,3 +44,14 @@ impl Session for CpuSession {
         Ok(())
     }
 }
+
+/// Sets the number of threads of the whole process; to be called once, before anything else.
+///
+/// No result depends on it, not in a single bit.
+///
+/// # Errors
+///
+/// If threads were started already, or cannot be.
+pub fn set_threads(threads: usize) -> std::result::Result<(), rayon::ThreadPoolBuildError> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
+}

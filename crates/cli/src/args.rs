@@ -1,0 +1,56 @@
+//! What is typed: global options and one struct for each command, in that command's file.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    compare, completions, data, demo, doctor, evaluate, inspect, predict, trace, train,
+};
+
+/// PatchTSMixer for time series: train, score, forecast.
+#[derive(Debug, Parser)]
+#[command(name = "ptsm", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Print one JSON object on stdout instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress and no remarks on stderr, errors only
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Threads to use; all cores if not given. Results have the same bits for any number
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story on the data inside the binary: train, score, forecast, plot
+    Demo(demo::Args),
+    /// Named data sets: list them, or fetch and verify one
+    Data(data::Args),
+    /// Look into a table (columns, step, gaps) or a model directory (shape, parameters, cost)
+    Inspect(inspect::Args),
+    /// Train a forecaster
+    Train(Box<train::Args>),
+    /// Score a model on every window of a split, beside baselines
+    Evaluate(evaluate::Args),
+    /// Forecast past the end of the data
+    Predict(predict::Args),
+    /// Run one batch and write every intermediate tensor
+    Trace(trace::Args),
+    /// Compare two tensor files
+    Compare(compare::Args),
+    /// Say what this machine offers
+    Doctor(doctor::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+}

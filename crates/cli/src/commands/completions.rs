@@ -1,0 +1,19 @@
+//! `ptsm completions`: shell completions on stdout.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use ptsm::Result;
+
+/// Options of `completions`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The shell
+    shell: Shell,
+}
+
+/// Prints the completions.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut crate::args::Args::command(), "ptsm", &mut text);
+    crate::output::print(&String::from_utf8_lossy(&text))
+}

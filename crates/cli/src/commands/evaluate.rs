@@ -1,0 +1,84 @@
+//! `ptsm evaluate`: every window of a split, beside baselines.
+
+use std::path::PathBuf;
+
+use ptsm::data::Split;
+use ptsm::{Forecaster, Result, open};
+
+use crate::args::Global;
+use crate::output::{answer, remark, write_text};
+use crate::plot;
+use crate::source::{DataArgs, summary};
+use crate::story::{self, Part, Scoring};
+
+/// Options of `evaluate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Model directory
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Which part is scored
+    #[arg(long, default_value = "test")]
+    split: Part,
+    /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
+    #[arg(long, value_name = "SPLIT")]
+    borders: Option<Split>,
+    /// Leave out the baselines
+    #[arg(long)]
+    no_baselines: bool,
+    /// Also the errors of every horizon step
+    #[arg(long)]
+    per_step: bool,
+    /// Also the errors of every channel
+    #[arg(long)]
+    per_channel: bool,
+    /// Windows that are scored at once; does not change a bit
+    #[arg(long, default_value_t = 256)]
+    batch_size: usize,
+    /// One-file HTML report
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Picture of the error by horizon step (.svg or .png)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Backend that computes
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+}
+
+/// Scores and prints.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
+    let source = args.data.read(global)?;
+    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    remark(global, &summary(&source, &set));
+    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
+    let pictures = args.report.is_some() || args.plot.is_some();
+    let scoring = Scoring {
+        part: args.split,
+        baselines: !args.no_baselines,
+        batch_size: args.batch_size,
+        per_step: args.per_step || pictures,
+        per_channel: args.per_channel || args.report.is_some(),
+    };
+    let mut evaluation = story::score(global, &mut forecaster, &prepared, &source.name, &scoring)?;
+    if let Some(path) = &args.plot {
+        plot::save(path, &story::horizon_plot(&evaluation, true))?;
+    }
+    if let Some(path) = &args.report {
+        let page = story::Page {
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            model_dir: &args.model,
+            source: &source,
+            set: &set,
+            evaluation: &evaluation,
+            forecasts: story::last_forecasts(&mut forecaster, &set)?,
+        };
+        write_text(path, &page.render(&forecaster)?)?;
+        remark(global, &format!("report: {}", path.display()));
+    }
+    story::trim(&mut evaluation, args.per_step, args.per_channel);
+    answer(global, &evaluation, &evaluation.table())
+}

@@ -1,0 +1,142 @@
+//! `ptsm inspect`: into a table or a model directory.
+
+use std::path::{Path, PathBuf};
+
+use ptsm::{CONFIG_FILE, Layout, Model, Result};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::output::answer;
+use crate::source::{DataArgs, summary};
+
+/// Options of `inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A table, the name of a data set, or a model directory
+    #[arg(value_name = "FILE|NAME|MODEL")]
+    path: String,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Looks and prints.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let path = PathBuf::from(&args.path);
+    if path.join(CONFIG_FILE).is_file() || path.is_dir() {
+        return inspect_model(global, &path);
+    }
+    let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
+    inspect_data(global, &data)
+}
+
+fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
+    let model = Model::from_dir(dir)?;
+    let config = model.config();
+    let blocks: Vec<(&str, usize)> = [
+        "patcher",
+        "positional_encoder",
+        "channel_feature_mixer",
+        "patch_mixer",
+        "feature_mixer",
+        "head",
+    ]
+    .into_iter()
+    .map(|part| (part, count(model.layout(), part)))
+    .filter(|(_, count)| *count > 0)
+    .collect();
+    let total = model.layout().num_trained();
+    let flops = 2 * config.multiply_adds();
+    let mut text = format!("{} ({})\n", dir.display(), config.task()?.architecture());
+    let mut line = |name: &str, value: String| text += &format!("{name:24} {value}\n");
+    line(
+        "context -> prediction",
+        format!("{} -> {} steps", config.context_length, config.prediction_length),
+    );
+    line("channels", config.num_input_channels.to_string());
+    line(
+        "patches",
+        format!(
+            "{} of {} steps, {} apart",
+            config.num_patches(),
+            config.patch_length,
+            config.patch_stride
+        ),
+    );
+    line("d_model x layers", format!("{} x {}", config.d_model, config.num_layers));
+    line(
+        "mode, norm, scaling",
+        format!("{}, {}, {}", config.mode, config.norm_mlp, config.scaling),
+    );
+    line("parameters", total.to_string());
+    for (part, count) in &blocks {
+        line(&format!("  {part}"), count.to_string());
+    }
+    line("work per sequence", format!("{:.2} MFLOP", flops as f64 / 1e6));
+    let value = json!({
+        "task": config.task()?, "config": serde_json::from_str::<Value>(&config.to_json()?).unwrap_or_default(),
+        "num_parameters": total, "flops": flops,
+        "parameters": blocks.iter().map(|(n, c)| json!({"part": n, "count": c})).collect::<Vec<_>>(),
+    });
+    answer(global, &value, &text)
+}
+
+fn count(layout: &Layout, part: &str) -> usize {
+    let within = |name: &str| name.split('.').any(|piece| piece == part);
+    let trained = layout.tensors().iter().filter(|t| t.store == ptsm::Store::Trained);
+    trained.filter(|t| within(&t.name)).map(|t| t.range.len()).sum()
+}
+
+fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
+    let source = data.read(global)?;
+    let set = data.series(&source)?;
+    let mut text = summary(&source, &set) + "\n";
+    let mut channels = Vec::new();
+    let width = set.channels.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    text += &format!(
+        "{:width$}  {:>8}  {:>12} {:>12} {:>12}\n",
+        "channel", "missing", "min", "mean", "max"
+    );
+    for (c, name) in set.channels.iter().enumerate() {
+        let points =
+            set.series.iter().flat_map(|s| (0..s.num_rows()).map(move |row| s.get(row, c)));
+        let seen: Vec<f64> = points.flatten().collect();
+        let share = set.repairs.missing.get(c).map_or(0.0, |missing| missing.share);
+        let min = seen.iter().copied().reduce(f64::min);
+        let max = seen.iter().copied().reduce(f64::max);
+        let mean = (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / seen.len() as f64);
+        let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
+        text += &format!(
+            "{name:width$}  {:>7.2}%  {:>12} {:>12} {:>12}\n",
+            100.0 * share,
+            cell(min),
+            cell(mean),
+            cell(max)
+        );
+        channels.push(
+            json!({"name": name, "missing_share": share, "min": min, "mean": mean, "max": max}),
+        );
+    }
+    for note in set.repairs.notes() {
+        text += &format!("note: {note}\n");
+    }
+    let span = |s: &ptsm::data::Series| {
+        let times = s.timestamps.as_ref()?;
+        let style = set.time_style?;
+        Some([style.format(*times.first()?), style.format(*times.last()?)])
+    };
+    let series: Vec<Value> = set
+        .series
+        .iter()
+        .map(|s| json!({"id": s.id, "rows": s.num_rows(), "span": span(s)}))
+        .collect();
+    for s in set.series.iter().take(8) {
+        if let Some([from, to]) = span(s) {
+            text += &format!("rows: {} {} from {from} to {to}\n", s.num_rows(), s.id);
+        }
+    }
+    let value = json!({
+        "name": source.name, "frequency": set.frequency, "roles": set.roles, "series": series,
+        "channels": channels, "repairs": set.repairs,
+    });
+    answer(global, &value, &text)
+}

@@ -1,0 +1,47 @@
+//! One file for each command.
+
+pub(crate) mod compare;
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod predict;
+pub(crate) mod trace;
+pub(crate) mod train;
+
+use std::process::ExitCode;
+
+use ptsm::{Error, ErrorKind, Result};
+
+use crate::args::{Args, Command};
+
+/// Runs the command; the exit code is that of its answer.
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
+    let Args { global, command } = args;
+    if let Some(threads) = global.threads {
+        if threads == 0 {
+            return Err(Error::config("--threads", "0 must be at least 1"));
+        }
+        ptsm::set_threads(threads).map_err(|e| {
+            Error::new(ErrorKind::Internal, "no threads could be started").because(e)
+        })?;
+    }
+    if !matches!(command, Command::Doctor(_) | Command::Completions(_)) {
+        ptsm::instruction_set()?;
+    }
+    match command {
+        Command::Demo(args) => demo::run(&global, &args),
+        Command::Data(args) => data::run(&global, &args),
+        Command::Inspect(args) => inspect::run(&global, &args),
+        Command::Train(args) => train::run(&global, &args),
+        Command::Evaluate(args) => evaluate::run(&global, &args),
+        Command::Predict(args) => predict::run(&global, &args),
+        Command::Trace(args) => trace::run(&global, &args),
+        Command::Compare(args) => return compare::run(&global, &args),
+        Command::Doctor(args) => doctor::run(&global, &args),
+        Command::Completions(args) => completions::run(&args),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}

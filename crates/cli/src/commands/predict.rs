@@ -1,0 +1,78 @@
+//! `ptsm predict`: forecasts past the end of the data.
+
+use std::path::PathBuf;
+
+use ptsm::data::{SeriesSet, write_table};
+use ptsm::{Forecast, Forecaster, Result, forecast_table, open};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::output::{answer, print, remark};
+use crate::source::{DataArgs, summary};
+use crate::{plot, story};
+
+/// Options of `predict`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Model directory
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// File for the forecasts: .csv, .parquet or .json; CSV on stdout if not given
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Picture of the forecast with its context, and the truth where it is known (.svg or .png)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Start the forecast so many rows before the end of the data
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    rows_before_end: usize,
+    /// Backend that computes
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+}
+
+/// Forecasts and writes.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
+    let source = args.data.read(global)?;
+    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    remark(global, &summary(&source, &set));
+    let forecasts = forecaster.predict(&set, args.rows_before_end)?;
+    let table = forecast_table(&set, &forecasts)?;
+    if let Some(path) = &args.plot {
+        let title = format!("Forecast of {}", source.name);
+        plot::save(path, &story::forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
+        remark(global, &format!("picture: {}", path.display()));
+    }
+    if let Some(path) = &args.out {
+        write_table(path, &table)?;
+        remark(global, &format!("{} forecasts in {}", forecasts.len(), path.display()));
+        return match global.json {
+            true => answer(global, &json!({"out": path, "forecasts": forecasts.len()}), ""),
+            false => Ok(()),
+        };
+    }
+    if global.json {
+        let all: Vec<Value> = forecasts.iter().map(|forecast| describe(&set, forecast)).collect();
+        return answer(global, &json!({"forecasts": all}), "");
+    }
+    let mut csv = Vec::new();
+    table
+        .write_csv(&mut csv)
+        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
+    print(&String::from_utf8_lossy(&csv))
+}
+
+fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
+    let times: Option<Vec<String>> = match (&forecast.timestamps, set.time_style) {
+        (Some(times), Some(style)) => Some(times.iter().map(|&t| style.format(t)).collect()),
+        _ => None,
+    };
+    let rows: Vec<&[f64]> = forecast.values.chunks_exact(forecast.channels.len()).collect();
+    json!({
+        "id": forecast.id, "channels": forecast.channels, "timestamps": times,
+        "first_row": forecast.first_row, "values": rows,
+    })
+}

@@ -1,0 +1,48 @@
+//! Where words go: data to stdout, talk to stderr.
+
+use std::io::{self, Write};
+
+use ptsm::{Error, ErrorKind, Result};
+use serde::Serialize;
+
+use crate::args::Global;
+
+/// Prints data to stdout.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|e| Error::new(ErrorKind::Io, "stdout cannot be written").because(e))
+}
+
+/// Prints one JSON object with `--json`, or else the text.
+pub(crate) fn answer(global: &Global, value: &impl Serialize, text: &str) -> Result<()> {
+    if !global.json {
+        return print(text);
+    }
+    let json = serde_json::to_string(value)
+        .map_err(|e| Error::internal("the answer cannot be written as JSON").because(e))?;
+    print(&(json + "\n"))
+}
+
+/// Says something on stderr; a closed stderr is nobody listening.
+pub(crate) fn talk(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says something on stderr unless `--quiet`.
+pub(crate) fn remark(global: &Global, text: &str) {
+    if !global.quiet {
+        talk(text);
+    }
+}
+
+/// Whether the reader of stdout has gone away, as `head` does: no failure.
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    cause.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Writes a text file, whole or not at all.
+pub(crate) fn write_text(path: &std::path::Path, text: &str) -> Result<()> {
+    ptsm::write_atomically(path, |out| out.write_all(text.as_bytes()))
+}

@@ -1,0 +1,78 @@
+//! Progress of long jobs: a bar with an ETA on a terminal, plain lines otherwise.
+
+use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::args::Global;
+use crate::output::talk;
+
+/// Time between plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Progress of one job.
+pub(crate) enum Progress {
+    /// `--quiet`.
+    Silent,
+    /// On a terminal.
+    Bar(ProgressBar),
+    /// In a file or a pipe.
+    Lines { name: String, total: u64, done: u64, began: Instant, last: Instant },
+}
+
+impl Progress {
+    /// A job of `total` parts.
+    pub(crate) fn new(global: &Global, name: &str, total: u64) -> Self {
+        if global.quiet {
+            return Progress::Silent;
+        }
+        if !stderr().is_terminal() {
+            let now = Instant::now();
+            return Progress::Lines { name: name.into(), total, done: 0, began: now, last: now };
+        }
+        let bar = ProgressBar::new(total);
+        let style = ProgressStyle::with_template(
+            "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {elapsed} < {eta}  {msg}",
+        );
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(name.to_owned());
+        Progress::Bar(bar)
+    }
+
+    /// `done` parts are done.
+    pub(crate) fn update(&mut self, parts: u64, message: &str) {
+        match self {
+            Progress::Silent => {}
+            Progress::Bar(bar) => {
+                bar.set_position(parts);
+                bar.set_message(message.to_owned());
+            }
+            Progress::Lines { name, total, done, began, last } => {
+                *done = parts;
+                if last.elapsed() >= LINE_INTERVAL {
+                    *last = Instant::now();
+                    let spent = began.elapsed().as_secs_f64();
+                    let left = spent / parts.max(1) as f64 * total.saturating_sub(parts) as f64;
+                    talk(&format!("{name} {parts}/{total}, {left:.0} s left at most  {message}"));
+                }
+            }
+        }
+    }
+
+    /// Says a line that stays.
+    pub(crate) fn line(&self, text: &str) {
+        match self {
+            Progress::Silent => {}
+            Progress::Bar(bar) => bar.suspend(|| talk(text)),
+            Progress::Lines { .. } => talk(text),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Progress::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
