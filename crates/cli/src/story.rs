@@ -308,7 +308,7 @@ impl Page<'_> {
         self.add_training(&mut sections)?;
         sections.push(Section::text("Data", self.data_notes()));
         sections.push(Section::code("Command", &self.command));
-        Ok(Report {
+        Report {
             title: format!("PatchTSMixer on {}", evaluation.dataset),
             subtitle: format!(
                 "{} to {} steps, {} windows of the {} rows, none left out",
@@ -321,7 +321,7 @@ impl Page<'_> {
             sections,
             footer: format!("ptsm {}", env!("CARGO_PKG_VERSION")),
         }
-        .render()?)
+        .render()
     }
 
     fn figures(&self) -> Vec<Figure> {

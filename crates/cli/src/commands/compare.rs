@@ -48,13 +48,13 @@ struct Comparison {
 /// Compares and prints; the exit code is 2 if the tolerance is exceeded.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     if let Some(tolerance) = args.tolerance
-        && !(tolerance >= 0.0)
+        && (tolerance.is_nan() || tolerance < 0.0)
     {
         return Err(Error::config("--tolerance", format!("{tolerance} must be at least 0")));
     }
     let comparison = compare(&read_tensors(&args.a)?, &read_tensors(&args.b)?)?;
     answer(global, &comparison, &table(&comparison))?;
-    let exceeded = args.tolerance.is_some_and(|limit| !(comparison.worst_max_rel <= limit));
+    let exceeded = args.tolerance.is_some_and(|limit| comparison.worst_max_rel > limit);
     Ok(ExitCode::from(if exceeded { 2 } else { 0 }))
 }
 

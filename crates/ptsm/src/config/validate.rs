@@ -66,7 +66,8 @@ impl Config {
                 return Err(Error::config(field, format!("{value} must be above 0")));
             }
         }
-        if self.self_attn && (self.self_attn_heads == 0 || self.d_model % self.self_attn_heads != 0)
+        if self.self_attn
+            && (self.self_attn_heads == 0 || !self.d_model.is_multiple_of(self.self_attn_heads))
         {
             let text = format!("{} must divide d_model {}", self.self_attn_heads, self.d_model);
             return Err(Error::config("self_attn_heads", text));
@@ -74,7 +75,7 @@ impl Config {
         if self.use_positional_encoding {
             match self.positional_encoding_type.as_str() {
                 "random" => {}
-                "sincos" if self.d_model % 2 == 0 => {}
+                "sincos" if self.d_model.is_multiple_of(2) => {}
                 "sincos" => {
                     let text = format!(
                         "\"sincos\" needs an even d_model, got {} (use \"random\")",

@@ -154,7 +154,7 @@ impl Block<'_> {
     }
 
     /// Brings the mixed axis to the end: `[N, D]` to `[D, N]`, or `[C, N D]` to `[N D, C]`.
-    fn to_last<T: Real>(&self, x: &[T]) -> Vec<T> {
+    fn mixed_last<T: Real>(&self, x: &[T]) -> Vec<T> {
         let (n, d) = (self.config.num_patches(), self.config.d_model);
         match self.axis {
             Axis::Channels => transpose_each(self.config.num_input_channels, n * d, x),
@@ -163,8 +163,8 @@ impl Block<'_> {
         }
     }
 
-    /// Undoes [`Block::to_last`].
-    fn from_last<T: Real>(&self, x: Vec<T>) -> Vec<T> {
+    /// Undoes [`Block::mixed_last`].
+    fn unmixed<T: Real>(&self, x: Vec<T>) -> Vec<T> {
         let (n, d) = (self.config.num_patches(), self.config.d_model);
         match self.axis {
             Axis::Channels => transpose_each(n * d, self.config.num_input_channels, &x),
@@ -183,7 +183,7 @@ impl Block<'_> {
         let trained = &parameters.trained;
         let eps = T::from_f64(self.config.norm_eps);
         let (z, norm) = self.slot.norm.forward(parameters, eps, x, pass);
-        let (mut last, mut gate) = (self.to_last(&z), None);
+        let (mut last, mut gate) = (self.mixed_last(&z), None);
         let mut apply_gate = |last: Vec<T>| match &self.slot.gate {
             None => last,
             Some(slot) => {
@@ -202,7 +202,7 @@ impl Block<'_> {
             last = apply_gate(out);
             mlp
         };
-        let mut out = self.from_last(last);
+        let mut out = self.unmixed(last);
         let mut attention = None;
         if let Some(block) = self.attention() {
             let (attended, attention_cache) = block.forward(trained, z, pass);
@@ -229,7 +229,7 @@ impl Block<'_> {
             d = block.slot.norm.backward(trained, norm, &d, grads);
             d_attended = Some(block.backward(trained, attention, &d, (grads, pass)));
         }
-        let mut d = self.to_last(&d);
+        let mut d = self.mixed_last(&d);
         let gate = self.slot.gate.as_ref().zip(cache.gate.as_ref());
         if self.axis != Axis::Channels
             && let Some((slot, gate)) = gate
@@ -242,7 +242,7 @@ impl Block<'_> {
         {
             d = gated_attn::backward(slot, trained, gate, &d, grads);
         }
-        let mut d = self.from_last(d);
+        let mut d = self.unmixed(d);
         if let Some(d_attended) = d_attended {
             add(&mut d, &d_attended);
         }
