@@ -1,5 +1,8 @@
 //! The definition against the Hugging Face implementation, tensor by tensor.
 
+// A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 use ptsm::data::Batch;
 use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use ptsm::train::{AdamW, known_points, mse};

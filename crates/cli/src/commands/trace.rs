@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Model directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Tensors in.past_values [B,L,C], in.observed_mask, in.future_values [B,H,C]
+    /// Tensors `in.past_values` (B,L,C), `in.observed_mask`, `in.future_values` (B,H,C)
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
     /// File for out.*, trace.*, out.hidden.*, grad.*, after.*

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Model directory to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// TOML file with [model], [data] and [training], fields named as these flags
+    /// TOML file with the tables model, data and training, fields named as these flags
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// Go on from the last checkpoint in DIR; without one, start

@@ -1,6 +1,6 @@
 //! Pictures: forecasts, training curves, error by step, and comparisons.
 //!
-//! Each picture is a plain struct that a command fills and that implements [`Picture`]; [`save`]
+//! Each picture is a plain struct that a command fills and that implements [`save::Picture`]; [`save()`]
 //! writes it to a file, [`to_svg`] makes text to embed. No font or program of the machine is
 //! needed.
 
