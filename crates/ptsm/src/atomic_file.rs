@@ -5,6 +5,10 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// How the names of temporary files begin and end.
+const PREFIX: &str = ".ptsm-";
+const SUFFIX: &str = ".tmp";
+
 /// Writes the file `path` through `fill`, so that a reader sees the old file or the whole new one.
 ///
 /// The bytes go to a hidden temporary file in the same folder, which is synced to the disk and
@@ -54,10 +58,22 @@ fn write_and_rename(
     Ok(())
 }
 
+/// Removes the temporary files that killed writers left in `folder`. Only for a folder that nobody
+/// else writes to at this moment; what cannot be listed or removed stays.
+pub(crate) fn sweep_temporaries(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A temporary file with the permissions of an ordinary new file (`tempfile` makes private ones).
 fn new_temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".ptsm-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,59 @@
-//! PatchTSMixer for time series.
+//! PatchTSMixer for time series: train it, score it, check it, forecast with it.
+//!
+//! PatchTSMixer cuts each channel's past into patches, mixes them with small MLPs along time,
+//! features and (if asked) channels, and reads the forecast off with one linear head. This crate
+//! reads and writes the configuration and weights of the Hugging Face implementation, computes the
+//! same numbers to float rounding, masks missing points from the file to the score, and gives the
+//! same bits for any batch size and number of threads.
+//!
+//! # Train and score
+//!
+//! ```
+//! use ptsm::data::{Dataset, Repair, Roles, SeriesSet, Split, WindowShape, prepare};
+//! use ptsm::evaluate::{EvaluateOptions, evaluate};
+//! use ptsm::train::{TrainData, Trainer, Training};
+//! use ptsm::{Config, Init, Mode, Model};
+//!
+//! # fn main() -> ptsm::Result<()> {
+//! let table = Dataset::embedded_table()?;
+//! let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
+//! let shape = WindowShape { context_length: 48, prediction_length: 12, step: 24 };
+//! let data = prepare(&set, &Split::default(), shape, true, None)?;
+//! let config = Config {
+//!     context_length: 48,
+//!     prediction_length: 12,
+//!     num_input_channels: set.channels.len(),
+//!     num_layers: 1,
+//!     ..Config::default()
+//! };
+//! let model = Model::new(config, Init::PyTorch, 0)?;
+//! let training = Training { epochs: 1, ..Training::default() };
+//! let windows = TrainData { train: &data.train, validation: &data.validation };
+//! let trainer = Trainer { training: &training, data: windows, dir: None, resume: false };
+//! let trained = trainer.run(model, &mut |_| std::ops::ControlFlow::Continue(()))?;
+//! let mut forecaster = |batch: &ptsm::data::Batch| {
+//!     Ok(trained.model.forward(batch, Mode::default())?.prediction)
+//! };
+//! let score = evaluate(&mut forecaster, &data.test, &EvaluateOptions::default())?;
+//! assert!(score.mse < 1.2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`] and [`Session`] are the
+//! seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//!
+//! # The path of the data
+//!
+//! | step | type |
+//! |---|---|
+//! | file | [`data::Table`], the only place that sees NaN |
+//! | columns with roles, gaps found | [`data::SeriesSet`]: `[T, C]`, mask, times |
+//! | split, standardised | [`data::Prepared`] |
+//! | windows by number | [`data::WindowSet`] |
+//! | numbers for the model | [`data::Batch`]: `[B, L, C]`, `[B, H, C]` |
+//! | model | [`Model`], [`Forward`] |
+//! | answer | [`Forecast`], [`evaluate::Metrics`] |
 
 mod atomic_file;
 mod backend;

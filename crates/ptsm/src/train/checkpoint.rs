@@ -18,6 +18,9 @@ use crate::{Error, Result};
 /// Name of the state in a model directory.
 pub const CHECKPOINT_FILE: &str = "checkpoints/last.safetensors";
 
+/// The folder of [`CHECKPOINT_FILE`].
+pub(crate) const CHECKPOINT_FOLDER: &str = "checkpoints";
+
 /// Everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {

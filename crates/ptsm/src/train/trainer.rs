@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::adamw::AdamW;
-use super::checkpoint::{CHECKPOINT_FILE, Fingerprint, Progress, State};
+use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
 use super::recipe::Training;
 use super::step::{gradient, score};
+use crate::atomic_file::sweep_temporaries;
 use crate::data::WindowSet;
 use crate::model::{Dropout, Model};
 use crate::{Error, Result};
@@ -130,6 +131,10 @@ impl Trainer<'_> {
         self.check()?;
         let mut state = self.start(&model);
         let total_steps = self.total_steps();
+        if let (Some(dir), true) = (&self.dir, self.resume) {
+            sweep_temporaries(dir);
+            sweep_temporaries(&dir.join(CHECKPOINT_FOLDER));
+        }
         if let Some(path) = self.checkpoint_path()
             && self.resume
             && path.is_file()
