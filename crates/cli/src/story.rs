@@ -192,13 +192,13 @@ pub(crate) fn training_curve(history: &History, titled: bool) -> TrainingCurve {
     let epoch = |e: &ptsm::train::Epoch| Epoch {
         number: e.epoch as usize,
         training_loss: Some(e.train_loss),
-        validation_loss: Some(e.validation_mse),
+        validation_loss: e.validation_loss,
         learning_rate: Some(e.learning_rate),
     };
     TrainingCurve {
         title: title(titled, "Training"),
         subtitle: title(titled, &format!("best epoch {}", history.best_epoch)),
-        loss: "MSE".into(),
+        loss: "loss".into(),
         epochs: history.epochs.iter().map(epoch).collect(),
         best_epoch: (history.best_epoch > 0).then_some(history.best_epoch as usize),
     }

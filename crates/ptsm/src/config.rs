@@ -15,7 +15,10 @@ use serde_json::{Map, Value};
 use crate::{Error, ErrorKind, Result};
 
 mod cost;
+mod extension;
 mod validate;
+
+pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy};
 
 /// The value of `model_type` in a `config.json` that is ours.
 pub const MODEL_TYPE: &str = "patchtsmixer";
@@ -103,6 +106,9 @@ pub struct Config {
     pub output_range: Option<[f64; 2]>,
     /// `max_pool`, `avg_pool`, `use_last` or `null`: how patches are pooled before a linear head.
     pub head_aggregation: Option<String>,
+    /// What we have beyond Hugging Face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ptsm: Option<Extension>,
     /// Fields that this version does not know; kept and written back.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -147,6 +153,7 @@ impl Default for Config {
             num_targets: 3,
             output_range: None,
             head_aggregation: Some("max_pool".into()),
+            ptsm: None,
             extra: Map::new(),
         }
     }

@@ -124,6 +124,8 @@ impl Forecaster {
             observed_mask: prepared.observed_mask.map(|mask| mask[past].to_vec()),
             future_values: None,
             future_observed_mask: None,
+            target_values: None,
+            patch_mask: None,
         };
         let scaled = self.forward(&batch)?;
         let channels = self.config.prediction_channels();

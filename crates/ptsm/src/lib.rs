@@ -32,7 +32,7 @@
 //! let trainer = Trainer { training: &training, data: windows, dir: None, resume: false };
 //! let trained = trainer.run(model, &mut |_| std::ops::ControlFlow::Continue(()))?;
 //! let mut forecaster = |batch: &ptsm::data::Batch| {
-//!     Ok(trained.model.forward(batch, Mode::default())?.prediction)
+//!     Ok(trained.model.forward(batch, Mode::default())?.outputs.prediction)
 //! };
 //! let score = evaluate(&mut forecaster, &data.test, &EvaluateOptions::default())?;
 //! assert!(score.mse < 1.2);
@@ -75,13 +75,16 @@ mod weights;
 
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
-pub use config::{Config, MODEL_TYPE, Norm, Scaler, Task};
+pub use config::{
+    ChannelMode, Config, CrossChannel, Extension, Hierarchy, MODEL_TYPE, Norm, Scaler, Task,
+};
 pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, Forecaster, forecast_table};
+pub use head::{Distribution, OutputGradient, Outputs};
 pub use model::{
-    CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real, WEIGHTS_FILE,
-    instruction_set,
+    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real,
+    WEIGHTS_FILE, draw_masks, instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use tensor_file::{WideTensor, read_tensors, write_tensors};

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::Task;
 use crate::data::Batch;
 use crate::model::{Mode, Model, NamedTensor, Real};
 use crate::tensor_file::WideTensor;
-use crate::train::{known_points, mse};
+use crate::train::{LossOptions, loss, loss_weight};
 use crate::{Error, Result};
 
 /// What a trace computes beside the outputs.
@@ -18,7 +19,8 @@ pub struct TraceOptions {
 }
 
 /// Makes a batch of tensors named as in the fixtures: `in.past_values` `[B, L, C]`, and where they
-/// are given `in.observed_mask`, `in.future_values` `[B, H, C]` and `in.future_observed_mask`.
+/// are given `in.observed_mask`, `in.future_values` `[B, H, C]`, `in.future_observed_mask`,
+/// `in.target_values` `[B]` or `[B, num_targets]`, and `in.mask` `[B, C, N]`.
 ///
 /// # Errors
 ///
@@ -47,6 +49,14 @@ pub fn batch_from_tensors<T: Real>(inputs: &BTreeMap<String, WideTensor>) -> Res
         }
         Ok(Some(tensor.values.iter().map(|&x| T::from_f64(x)).collect()))
     };
+    let for_each_sample = |name: &str| -> Result<Option<Vec<T>>> {
+        let Some(tensor) = inputs.get(name) else { return Ok(None) };
+        if tensor.shape.first() != Some(&size) {
+            let text = format!("has shape {:?}, wanted [{size}, ...]", tensor.shape);
+            return Err(Error::input(text).at(name));
+        }
+        Ok(Some(tensor.values.iter().map(|&x| T::from_f64(x)).collect()))
+    };
     Ok(Batch {
         size,
         context_length,
@@ -55,6 +65,8 @@ pub fn batch_from_tensors<T: Real>(inputs: &BTreeMap<String, WideTensor>) -> Res
         observed_mask: like("in.observed_mask", Some(context_length))?,
         future_values: like("in.future_values", None)?,
         future_observed_mask: like("in.future_observed_mask", None)?,
+        target_values: for_each_sample("in.target_values")?,
+        patch_mask: for_each_sample("in.mask")?,
     })
 }
 
@@ -62,8 +74,7 @@ pub fn batch_from_tensors<T: Real>(inputs: &BTreeMap<String, WideTensor>) -> Res
 /// given; with [`TraceOptions::gradients`] also `grad.*` and `grad_in.past_values`; in train mode
 /// also `after.*`.
 ///
-/// A mean-scaled channel without observations borrows its scale from the batch, as the reference
-/// does.
+/// Everything is as in the reference, also where we differ otherwise ([`Mode::as_reference`]).
 ///
 /// # Errors
 ///
@@ -74,25 +85,33 @@ pub fn run_trace<T: Real>(
     options: TraceOptions,
 ) -> Result<Vec<NamedTensor<T>>> {
     let batch = batch_from_tensors::<T>(inputs)?;
-    let mode = Mode { train_norm: options.train_norm, dropout: None, borrow_scale: true };
+    let mode = Mode { train_norm: options.train_norm, as_reference: true, ..Mode::default() };
     let forward = model.forward(&batch, mode)?;
     let mut tensors = model.trace(&forward);
-    if batch.future_values.is_some() {
-        let channels = model.config().prediction_channels();
-        let count = known_points(&batch, &channels);
-        let loss = mse(&forward.prediction, &batch, &channels, count)?;
+    let aim = match model.config().task()? {
+        Task::Forecasting => ("in.future_values", batch.future_values.is_some()),
+        Task::Classification | Task::Regression => {
+            ("in.target_values", batch.target_values.is_some())
+        }
+        Task::Pretraining => ("in.mask", true),
+    };
+    if aim.1 {
+        let loss_options = LossOptions { as_reference: true, ..LossOptions::default() };
+        let weight = loss_weight(model, &batch, &loss_options)?;
+        let loss = loss(model, (&batch, &forward), weight, &loss_options)?;
         let values = vec![loss.value];
         tensors.push(NamedTensor { name: "out.loss".into(), shape: vec![], values });
         if options.gradients {
             let mut grads = vec![T::ZERO; model.layout().num_trained()];
-            let values = model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
+            let gradient = &loss.gradient;
+            let values = model.backward(&batch, &forward, gradient, (&mut grads, mode));
             tensors.extend(model.name_trained("grad.", &grads));
             let shape = vec![batch.size, batch.context_length, batch.num_channels];
             tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values });
         }
     } else if options.gradients {
         let text = "is missing: gradients are those of the loss, which needs the truth";
-        return Err(Error::input(text).at("in.future_values"));
+        return Err(Error::input(text).at(aim.0));
     }
     if options.train_norm {
         let mut moved = model.clone();

@@ -11,7 +11,10 @@ mod layout;
 
 pub use init::Init;
 pub use layout::Store;
-pub(crate) use layout::{AttentionSlot, BlockSlot, HeadSlot, LayerSlot, LinearSlot, NormSlot};
+pub(crate) use layout::{
+    AttentionSlot, BlockSlot, CrossChannelSlot, ForecastSlot, HeadSlot, HierarchySlot, InjectSlot,
+    LayerSlot, LinearSlot, NormSlot, PooledSlot,
+};
 pub use layout::{Layout, Tensor};
 
 use crate::model::Real;

@@ -5,11 +5,11 @@
 
 use ptsm::data::Batch;
 use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
-use ptsm::train::{AdamW, known_points, mse};
+use ptsm::train::{AdamW, LossOptions, loss, loss_weight};
 use ptsm::{Mode, Model, NamedTensor, Real, TraceOptions, run_trace};
 
-/// Heads that the definition has.
-const HEADS: [&str; 1] = ["forecast"];
+/// Heads, as `meta.json` names them.
+const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
 
 fn all_fixtures() -> Vec<Fixture> {
     let roots = fixture_roots();
@@ -23,7 +23,8 @@ fn all_fixtures() -> Vec<Fixture> {
             found.extend(fixtures(&root, head).unwrap());
         }
     }
-    found.retain(|fixture| fixture.model().is_ok());
+    // Those of TinyTimeMixer, which is another model, have a test of their own.
+    found.retain(|fixture| !fixture.name.starts_with('t'));
     found
 }
 
@@ -110,7 +111,6 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
     let betas = (number(&settings["betas"][0]), number(&settings["betas"][1]));
     let (eps, decay) = (number(&settings["eps"]), number(&settings["weight_decay"]));
     let mut adamw = AdamW::new(model.layout().num_trained(), betas, eps, decay);
-    let channels = model.config().prediction_channels();
     let first = fixture.batch::<T>().unwrap();
     let (past, future) = (
         fixture.tensor("train.past_values").unwrap(),
@@ -129,10 +129,11 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
             Batch { past_values, future_values: Some(cast(future_values)), ..first.clone() };
         let mode = Mode { train_norm: true, ..Mode::default() };
         let forward = model.forward(&batch, mode).unwrap();
-        let count = known_points(&batch, &channels);
-        let loss = mse(&forward.prediction, &batch, &channels, count).unwrap();
+        let options = LossOptions::default();
+        let weight = loss_weight(&model, &batch, &options).unwrap();
+        let loss = loss(&model, (&batch, &forward), weight, &options).unwrap();
         let mut grads = vec![T::ZERO; model.layout().num_trained()];
-        model.backward(&batch, &forward, &loss.d_prediction, &mut grads);
+        model.backward(&batch, &forward, &loss.gradient, (&mut grads, mode));
         adamw.update(number(&settings["lr"]), &mut model.parameters.trained, &grads);
         losses.push(loss.value);
     }

@@ -6,8 +6,8 @@
 
 use proptest::prelude::*;
 use ptsm::data::Batch;
-use ptsm::train::{known_points, mse};
-use ptsm::{Config, Dropout, Init, Mode, Model};
+use ptsm::train::{Loss, LossOptions, loss_weight};
+use ptsm::{Config, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Mode, Model};
 use serde_json::Value;
 
 /// A small configuration from a few choices that cover every branch of the model.
@@ -53,6 +53,8 @@ fn batch(size: usize, seed: u64) -> Batch<f64> {
         observed_mask: Some((0..past).map(mask).collect()),
         future_values: Some((0..future).map(|i| number(i + 7)).collect()),
         future_observed_mask: Some((0..future).map(|i| mask(i + 3)).collect()),
+        target_values: None,
+        patch_mask: None,
     }
 }
 
@@ -61,9 +63,14 @@ fn model(choice: u32) -> Model<f64> {
 }
 
 fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
-    let channels = model.config().prediction_channels();
     let forward = model.forward(batch, mode).unwrap();
-    mse(&forward.prediction, batch, &channels, known_points(batch, &channels)).unwrap().value
+    loss_of(model, batch, &forward).value
+}
+
+fn loss_of(model: &Model<f64>, batch: &Batch<f64>, forward: &Forward<f64>) -> Loss<f64> {
+    let options = LossOptions::default();
+    let weight = loss_weight(model, batch, &options).unwrap();
+    ptsm::train::loss(model, (batch, forward), weight, &options).unwrap()
 }
 
 /// Central difference of `f` at `x`.
@@ -74,15 +81,17 @@ fn slope(x: f64, f: impl Fn(f64) -> f64) -> f64 {
 
 /// Gradients against finite differences at a few weights of every tensor and a few inputs.
 fn check_gradients(choice: u32, dropout: bool) {
-    let (model, batch) = (model(choice), batch(3, u64::from(choice)));
+    check_model(&format!("{choice:#x}"), &model(choice), &batch(3, u64::from(choice)), dropout);
+}
+
+fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool) {
     let dropout = dropout.then_some(Dropout { seed: 5, step: 2, first_sample: 0 });
-    let mode = Mode { train_norm: dropout.is_some(), dropout, borrow_scale: true };
-    let channels = model.config().prediction_channels();
-    let forward = model.forward(&batch, mode).unwrap();
-    let count = known_points(&batch, &channels);
-    let d = mse(&forward.prediction, &batch, &channels, count).unwrap().d_prediction;
+    let train_norm = dropout.is_some();
+    let mode = Mode { train_norm, dropout, as_reference: true, frozen_backbone: false };
+    let forward = model.forward(batch, mode).unwrap();
+    let d = loss_of(model, batch, &forward).gradient;
     let mut grads = vec![0.0; model.layout().num_trained()];
-    let d_past = model.backward(&batch, &forward, &d, &mut grads);
+    let d_past = model.backward(batch, &forward, &d, (&mut grads, mode));
     let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
     for tensor in model.layout().tensors() {
         if tensor.store != ptsm::Store::Trained {
@@ -93,10 +102,10 @@ fn check_gradients(choice: u32, dropout: bool) {
             let numeric = slope(model.parameters.trained[i], |x| {
                 let mut moved = model.clone();
                 moved.parameters.trained[i] = x;
-                loss(&moved, &batch, mode)
+                loss(&moved, batch, mode)
             });
             let error = (grads[i] - numeric).abs();
-            assert!(error < 1e-6 * (1.0 + largest), "{choice:#x} {} {error:.2e}", tensor.name);
+            assert!(error < 1e-6 * (1.0 + largest), "{name} {} {error:.2e}", tensor.name);
         }
     }
     let mask = batch.observed_mask.clone().unwrap();
@@ -104,11 +113,169 @@ fn check_gradients(choice: u32, dropout: bool) {
         let numeric = slope(batch.past_values[i], |x| {
             let mut moved = batch.clone();
             moved.past_values[i] = x;
-            loss(&model, &moved, mode)
+            loss(model, &moved, mode)
         });
         let error = (d_past[i] - numeric).abs();
-        assert!(error < 1e-5 * (1.0 + numeric.abs()), "{choice:#x} past_values[{i}] {error:.2e}");
+        assert!(error < 1e-5 * (1.0 + numeric.abs()), "{name} past_values[{i}] {error:.2e}");
     }
+}
+
+/// Weights of parts that start at 0 are moved, so that their gradients are seen.
+fn random_model(config: Config) -> Model<f64> {
+    let mut model: Model<f64> = Model::new(config, Init::PyTorch, 3).unwrap().cast();
+    for (i, x) in model.parameters.trained.iter_mut().enumerate() {
+        *x += 0.05 * (i as f64 * 0.7).sin();
+    }
+    model
+}
+
+fn forecaster(change: impl Fn(&mut Config)) -> Config {
+    let mut config = Config { prediction_length: 4, ..config(0x400) };
+    change(&mut config);
+    config
+}
+
+/// A batch for the task of `config`: counts for a negative binomial, classes, values, masks.
+fn batch_for(config: &Config) -> Batch<f64> {
+    let mut batch = batch(3, 9);
+    let points = 3 * config.prediction_length * 3;
+    let known = |i: usize| f64::from(u8::from(!(i + 3).is_multiple_of(6)));
+    batch.future_values = Some((0..points).map(|i| (i * 7 % 5) as f64).collect());
+    batch.future_observed_mask = Some((0..points).map(known).collect());
+    match config.task().unwrap() {
+        ptsm::Task::Classification => batch.target_values = Some(vec![2.0, 0.0, 1.0]),
+        ptsm::Task::Regression => {
+            let values = (0..3 * config.num_targets).map(|i| i as f64 * 0.4 - 1.0);
+            batch.target_values = Some(values.collect());
+        }
+        ptsm::Task::Pretraining => {
+            let masks = ptsm::draw_masks(config, 3, 1, 0);
+            batch.patch_mask = Some(masks.into_iter().map(f64::from).collect());
+        }
+        ptsm::Task::Forecasting => {}
+    }
+    batch
+}
+
+fn extended(extension: Extension) -> Config {
+    forecaster(|config| config.ptsm = Some(extension.clone()))
+}
+
+fn task(name: &str, change: impl Fn(&mut Config)) -> Config {
+    forecaster(|config| {
+        config.architectures = Some(vec![name.into()]);
+        change(config);
+    })
+}
+
+/// Every head with every choice that it has.
+fn heads() -> Vec<(String, Config)> {
+    let law = |law: &str| {
+        forecaster(|config| {
+            (config.loss, config.distribution_output) = ("nll".into(), law.into());
+        })
+    };
+    let cross = |context_length, gated, prepend_past| {
+        let cross_channel = Some(CrossChannel { context_length, gated, prepend_past });
+        Extension { cross_channel, ..Extension::default() }
+    };
+    let hierarchy = Some(Hierarchy { segment_length: 2 });
+    let quantiles = Some(vec![0.1, 0.4, 0.5, 0.9]);
+    let mut heads = vec![
+        ("student_t".to_owned(), law("student_t")),
+        ("normal".into(), law("normal")),
+        ("negative_binomial".into(), law("negative_binomial")),
+        ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
+        ("cross".into(), extended(cross(2, true, true))),
+        ("cross without gate".into(), extended(cross(0, false, false))),
+        (
+            "hierarchy".into(),
+            extended(Extension { hierarchy: hierarchy.clone(), ..Extension::default() }),
+        ),
+        ("both".into(), extended(Extension { hierarchy, ..cross(1, true, false) })),
+        (
+            "both mixing".into(),
+            forecaster(|config| {
+                config.mode = "mix_channel".into();
+                let hierarchy = Some(Hierarchy { segment_length: 2 });
+                config.ptsm = Some(Extension { hierarchy, ..cross(1, true, true) });
+            }),
+        ),
+        ("pretraining".into(), task("PatchTSMixerForPretraining", |_| ())),
+        (
+            "pretraining of all patches".into(),
+            task("PatchTSMixerForPretraining", |config| config.masked_loss = false),
+        ),
+    ];
+    for pooling in [None, Some("max_pool"), Some("avg_pool"), Some("use_last")] {
+        let name = format!("{pooling:?}");
+        let pooled = |config: &mut Config| config.head_aggregation = pooling.map(str::to_owned);
+        heads.push((
+            format!("classification {name}"),
+            task("PatchTSMixerForTimeSeriesClassification", pooled),
+        ));
+        heads.push((
+            format!("regression {name}"),
+            task("PatchTSMixerForRegression", |config| {
+                pooled(config);
+                (config.num_targets, config.output_range) = (1, Some([-1.0, 2.0]));
+            }),
+        ));
+        heads.push((
+            format!("law of {name}"),
+            task("PatchTSMixerForRegression", |config| {
+                pooled(config);
+                (config.num_targets, config.loss) = (1, "nll".into());
+            }),
+        ));
+    }
+    heads
+}
+
+#[test]
+fn gradients_of_every_head_are_derivatives() {
+    for (name, config) in heads() {
+        let (model, batch) = (random_model(config.clone()), batch_for(&config));
+        check_model(&name, &model, &batch, false);
+        check_model(&name, &model, &batch, true);
+    }
+}
+
+#[test]
+fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
+    for (name, config) in heads() {
+        let model = Model::new(config.clone(), Init::PyTorch, 1).unwrap();
+        let mut batch = narrow(&batch_for(&config));
+        batch.patch_mask = (config.task().unwrap() == ptsm::Task::Pretraining)
+            .then(|| ptsm::draw_masks(&config, 3, 1, 0));
+        let whole = model.forward(&batch, Mode::default()).unwrap().outputs;
+        let parts: Vec<f32> = (0..3)
+            .flat_map(|i| {
+                let part = batch.slice(i..i + 1);
+                model.forward(&part, Mode::default()).unwrap().outputs.prediction
+            })
+            .collect();
+        assert_eq!(whole.prediction, parts, "{name}");
+        let folder = tempfile::tempdir().unwrap();
+        model.save(folder.path()).unwrap();
+        let loaded = Model::from_dir(folder.path()).unwrap();
+        assert_eq!(loaded.parameters, model.parameters, "{name}");
+        assert_eq!(loaded.config(), model.config(), "{name}");
+    }
+}
+
+#[test]
+fn reconciliation_starts_at_the_base_forecast() {
+    let batch = narrow(&batch_for(&forecaster(|_| ())));
+    let forecast = |extension| {
+        let model = Model::new(extended(extension), Init::PyTorch, 1).unwrap();
+        model.forward(&batch, Mode::default()).unwrap().outputs.prediction
+    };
+    let base = forecast(Extension::default());
+    let cross_channel = Some(CrossChannel::default());
+    assert_eq!(forecast(Extension { cross_channel, ..Extension::default() }), base);
+    let hierarchy = Some(Hierarchy { segment_length: 2 });
+    assert_eq!(forecast(Extension { hierarchy, ..Extension::default() }), base);
 }
 
 #[test]
@@ -130,6 +297,8 @@ fn narrow(batch: &Batch<f64>) -> Batch<f32> {
         observed_mask: batch.observed_mask.as_ref().map(cast),
         future_values: batch.future_values.as_ref().map(cast),
         future_observed_mask: batch.future_observed_mask.as_ref().map(cast),
+        target_values: None,
+        patch_mask: None,
     }
 }
 
@@ -145,9 +314,9 @@ proptest! {
     fn a_batch_of_n_is_n_batches_of_one_bit_for_bit(choice in 0_u32..0x800, size in 1_usize..6) {
         let model = Model::new(config(choice), Init::PyTorch, 1).unwrap();
         let batch = narrow(&batch(size, 3));
-        let whole = model.forward(&batch, Mode::default()).unwrap().prediction;
+        let whole = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
         let alone: Vec<f32> = (0..size)
-            .flat_map(|i| model.forward(&batch.slice(i..i + 1), Mode::default()).unwrap().prediction)
+            .flat_map(|i| model.forward(&batch.slice(i..i + 1), Mode::default()).unwrap().outputs.prediction)
             .collect();
         prop_assert_eq!(whole, alone);
     }
@@ -161,8 +330,8 @@ proptest! {
         let mut mixed = straight.clone();
         mixed.past_values = permute(&straight.past_values, order);
         mixed.observed_mask = straight.observed_mask.as_ref().map(|mask| permute(mask, order));
-        let forecast = model.forward(&straight, Mode::default()).unwrap().prediction;
-        let other = model.forward(&mixed, Mode::default()).unwrap().prediction;
+        let forecast = model.forward(&straight, Mode::default()).unwrap().outputs.prediction;
+        let other = model.forward(&mixed, Mode::default()).unwrap().outputs.prediction;
         prop_assert_eq!(permute(&forecast, order), other);
     }
 

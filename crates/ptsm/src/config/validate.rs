@@ -1,6 +1,6 @@
 //! What a configuration must satisfy before anything is built from it.
 
-use super::Config;
+use super::{Config, Task};
 use crate::{Error, Result};
 
 /// Largest length or width that is accepted, so that no product of a few of them overflows.
@@ -21,6 +21,8 @@ impl Config {
         self.validate_blocks()?;
         self.validate_channels()?;
         self.validate_head()?;
+        self.validate_masks()?;
+        self.validate_extension()?;
         self.validate_size()
     }
 
@@ -134,6 +136,16 @@ impl Config {
         if let Some(name) = &self.head_aggregation {
             one_of("head_aggregation", name, &["max_pool", "avg_pool", "use_last"])?;
         }
+        if let Some([low, high]) = self.output_range
+            && !(low.is_finite() && high.is_finite() && low < high)
+        {
+            let text = format!("[{low}, {high}] must be two rising numbers");
+            return Err(Error::config("output_range", text));
+        }
+        Ok(())
+    }
+
+    fn validate_masks(&self) -> Result<()> {
         if !(0.0..1.0).contains(&self.random_mask_ratio) {
             let text = format!("{} must be at least 0 and below 1", self.random_mask_ratio);
             return Err(Error::config("random_mask_ratio", text));
@@ -142,11 +154,17 @@ impl Config {
             let text = format!("is {}, wanted a number", self.mask_value);
             return Err(Error::config("mask_value", text));
         }
-        if let Some([low, high]) = self.output_range
-            && !(low.is_finite() && high.is_finite() && low < high)
-        {
-            let text = format!("[{low}, {high}] must be two rising numbers");
-            return Err(Error::config("output_range", text));
+        // The reference writes the lengths of forecast masks into every file, used or not.
+        let used = self.task()? == Task::Pretraining && self.mask_type == "forecast";
+        let patches = self.num_patches();
+        let lengths = &self.num_forecast_mask_patches;
+        let wrong = lengths.iter().find(|&&length| length == 0 || length >= patches);
+        if used && (wrong.is_some() || lengths.is_empty()) {
+            let text = format!(
+                "is {lengths:?}, wanted lengths from 1 to {} (there are {patches} patches)",
+                patches.saturating_sub(1)
+            );
+            return Err(Error::config("num_forecast_mask_patches", text));
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Session for CpuSession {
             .into_par_iter()
             .map(|i| {
                 let piece = batch.slice(i * PIECE..batch.size.min((i + 1) * PIECE));
-                Ok(self.model.forward(&piece, Mode::default())?.prediction)
+                Ok(self.model.forward(&piece, Mode::default())?.outputs.prediction)
             })
             .collect();
         out.prediction.clear();

@@ -20,6 +20,10 @@ pub struct Batch<T = f32> {
     pub future_values: Option<Vec<T>>,
     /// `[B, H, C]`, 1 = known, 0 = missing; `None` = everything known.
     pub future_observed_mask: Option<Vec<T>>,
+    /// `[B]` numbers of classes, or `[B, num_targets]` values, for classification and regression.
+    pub target_values: Option<Vec<T>>,
+    /// `[B, C, N]`, 1 = hidden from the model, for pretraining.
+    pub patch_mask: Option<Vec<T>>,
 }
 
 impl<T: Copy> Batch<T> {
@@ -41,6 +45,8 @@ impl<T: Copy> Batch<T> {
             observed_mask: self.observed_mask.as_ref().map(cut),
             future_values: self.future_values.as_ref().map(cut),
             future_observed_mask: self.future_observed_mask.as_ref().map(cut),
+            target_values: self.target_values.as_ref().map(cut),
+            patch_mask: self.patch_mask.as_ref().map(cut),
         }
     }
 }

@@ -144,6 +144,8 @@ impl WindowSet {
             observed_mask: masked.then(Vec::new),
             future_values: (prediction_length > 0).then(Vec::new),
             future_observed_mask: (masked && prediction_length > 0).then(Vec::new),
+            target_values: None,
+            patch_mask: None,
         };
         for &index in indices {
             let (series, start) = self.locate(index);

@@ -169,6 +169,8 @@ mod tests {
             observed_mask: mask.map(<[f32]>::to_vec),
             future_values: None,
             future_observed_mask: None,
+            target_values: None,
+            patch_mask: None,
         }
     }
 

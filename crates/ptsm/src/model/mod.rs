@@ -7,17 +7,20 @@
 //! |---|---|---|
 //! | scale by the window's own statistics | `[B, L, C]`; `loc`, `scale` `[B, C]` | `scaler.rs` |
 //! | cut into patches | `[B, C, N, p]` | `patchify.rs` |
+//! | hide patches (pretraining) | `[B, C, N, p]` | `masking.rs` |
 //! | embed, add positions | `[B, C, N, D]` | `embed.rs` |
 //! | `num_layers` mixer layers | `[B, C, N, D]` | `mixer.rs` with `norm`, `mlp`, `gated_attn`, `self_attn` |
-//! | head and un-scaling | `[B, H, C']` | `head/*.rs` |
+//! | head and un-scaling | see there | `head/mod.rs` |
 //!
 //! Source: `modeling_patchtsmixer.py`, transformers 5.23.0; differences in `docs/parity.md`.
 
+mod check;
 mod directory;
 mod dropout;
 mod embed;
-mod gated_attn;
+pub(crate) mod gated_attn;
 mod linear;
+mod masking;
 mod mixer;
 mod mlp;
 mod norm;
@@ -27,19 +30,22 @@ mod scaler;
 mod self_attn;
 mod trace;
 
-use crate::config::{Config, Scaler};
+use crate::Error;
+use crate::Result;
+use crate::config::{Config, Scaler, Task};
 use crate::data::Batch;
-use crate::head::prediction::{self, PredictionHead, Statistics};
-use crate::weights::{HeadSlot, Init, Layout, Parameters, Store};
-use crate::{Error, Result};
+use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
+use crate::weights::{Init, Layout, Parameters, Store};
 
 pub use directory::{CONFIG_FILE, WEIGHTS_FILE};
 pub use dropout::Dropout;
 pub(crate) use embed::sincos_positions;
+pub use masking::draw_masks;
 use mixer::{Layer, LayerCache};
 use patchify::Cut;
 pub use real::{LinearDims, Real, instruction_set};
-use scaler::{Scaled, Shape};
+pub(crate) use scaler::Scaled;
+use scaler::Shape;
 pub use trace::NamedTensor;
 
 /// A configuration with its weights.
@@ -58,23 +64,63 @@ pub struct Mode {
     pub train_norm: bool,
     /// Draws for dropout; `None` leaves it out.
     pub dropout: Option<Dropout>,
-    /// A mean-scaled channel without observations takes its scale from the rest of the batch, as
-    /// the reference does. Off, so that no sample depends on its neighbours.
-    pub borrow_scale: bool,
+    /// As the reference does it, also where that is no good: a mean-scaled channel without
+    /// observations takes its scale from the rest of the batch, and classification, regression and
+    /// the pretraining loss do not look at the observed mask. Off, so that no sample depends on
+    /// its neighbours and missing points are masked everywhere.
+    pub as_reference: bool,
+    /// Only the head is trained: the backbone runs as in evaluation, without dropout.
+    pub frozen_backbone: bool,
 }
 
-/// Everything that a forward pass computed: results, intermediates, and what the gradient needs.
+/// What the backbone computed: intermediates, and what the gradient needs.
 #[derive(Debug, Clone)]
-pub struct Forward<T> {
-    /// The forecast, `[B, H, C']`, data units.
-    pub prediction: Vec<T>,
+pub struct Backbone<T> {
     pass: Pass,
     scaled: Scaled<T>,
+    /// `[B, C, N, p]`, nothing hidden.
     patches: Vec<T>,
+    /// The same with hidden patches, in pretraining.
+    masked_patches: Option<Vec<T>>,
     embedding: Vec<T>,
     embedding_with_positions: Option<Vec<T>>,
     layers: Vec<LayerCache<T>>,
-    head: prediction::Cache<T>,
+}
+
+impl<T> Backbone<T> {
+    /// Output of the last layer, `[B, C, N, D]`.
+    pub fn last_hidden_state(&self) -> &[T] {
+        &self.layers.last().expect("validation asks for a layer").after_feature
+    }
+
+    /// `loc` of every window and channel, `[B, C]`, data units.
+    pub fn loc(&self) -> &[T] {
+        &self.scaled.loc
+    }
+
+    /// `scale` of every window and channel, `[B, C]`, data units.
+    pub fn scale(&self) -> &[T] {
+        &self.scaled.scale
+    }
+
+    /// Scaled patches, nothing hidden, `[B, C, N, p]`.
+    pub fn patches(&self) -> &[T] {
+        &self.patches
+    }
+
+    fn input(&self) -> HeadInput<'_, T> {
+        HeadInput { hidden: self.last_hidden_state(), scaled: &self.scaled }
+    }
+}
+
+/// Everything that a forward pass computed.
+#[derive(Debug, Clone)]
+pub struct Forward<T> {
+    /// What the head puts out: the forecast `[B, H, C']` in data units, logits, ...
+    pub outputs: Outputs<T>,
+    /// What it was computed from.
+    pub backbone: Backbone<T>,
+    head: head::Cache<T>,
 }
 
 /// One forward pass: the mode and how many samples it holds.
@@ -83,7 +129,7 @@ pub(crate) struct Pass {
     pub(crate) batch: usize,
     train_norm: bool,
     dropout: Option<Dropout>,
-    borrow_scale: bool,
+    as_reference: bool,
 }
 
 /// A place of the model that draws for dropout.
@@ -162,22 +208,46 @@ impl<T: Real> Model<T> {
     /// Runs the model on a batch.
     ///
     /// Every sample gets the same bits in any batch, except in train mode with batch norm and with
-    /// `borrow_scale`.
+    /// `as_reference`.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not have the lengths of the configuration, or holds a
-    /// number that is not finite.
+    /// number that is not finite, or if pretraining has no mask.
     pub fn forward(&self, batch: &Batch<T>, mode: Mode) -> Result<Forward<T>> {
+        Ok(self.forward_head(self.forward_backbone(batch, mode)?, mode))
+    }
+
+    /// Runs everything in front of the head. Several heads that share a backbone share this.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::forward`].
+    pub fn forward_backbone(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
         self.check(batch, mode)?;
-        let Mode { train_norm, dropout, borrow_scale } = mode;
-        let pass = Pass { batch: batch.size, train_norm, dropout, borrow_scale };
-        let mask = batch.observed_mask.as_deref();
+        let frozen = mode.frozen_backbone;
+        let pass = Pass {
+            batch: batch.size,
+            train_norm: mode.train_norm && !frozen,
+            dropout: if frozen { None } else { mode.dropout },
+            as_reference: mode.as_reference,
+        };
         let shape = self.shape(batch.size);
-        let scaled =
-            scaler::forward(self.config.scaler(), shape, &batch.past_values, mask, borrow_scale);
+        let mask = self.scaler_mask(batch, &pass);
+        let scaled = scaler::forward(
+            self.config.scaler(),
+            shape,
+            &batch.past_values,
+            mask,
+            mode.as_reference,
+        );
         let patches = patchify::forward(shape, self.cut(), &scaled.values);
-        let embedding = self.layout.backbone.patcher.forward(&self.parameters.trained, &patches);
+        let masked_patches = batch.patch_mask.as_ref().map(|mask| {
+            let value = T::from_f64(self.config.mask_value.as_f64().unwrap_or(0.0));
+            masking::forward(&patches, mask, self.config.patch_length, value)
+        });
+        let read = masked_patches.as_ref().unwrap_or(&patches);
+        let embedding = self.layout.backbone.patcher.forward(&self.parameters.trained, read);
         let embedding_with_positions = self.add_positions(&embedding);
         let mut layers: Vec<LayerCache<T>> = Vec::with_capacity(self.config.num_layers);
         for layer in self.layers() {
@@ -188,28 +258,31 @@ impl<T: Real> Model<T> {
             let cache = layer.forward(&self.parameters, input, &pass);
             layers.push(cache);
         }
-        let hidden = &layers.last().expect("validation asks for a layer").after_feature;
-        let statistics = Statistics { loc: &scaled.loc, scale: &scaled.scale };
-        let channels = self.config.prediction_channels();
-        let head = self.prediction_head(&channels);
-        let (prediction, head) = head.forward(&self.parameters.trained, hidden, &statistics, &pass);
-        Ok(Forward {
-            prediction,
+        Ok(Backbone {
             pass,
             scaled,
             patches,
+            masked_patches,
             embedding,
             embedding_with_positions,
             layers,
-            head,
         })
     }
 
-    /// Gradients for a forward pass of the same batch.
+    /// Runs the head on what the backbone computed; `mode` is that of the backbone.
+    pub fn forward_head(&self, backbone: Backbone<T>, mode: Mode) -> Forward<T> {
+        let pass = Pass { dropout: mode.dropout, ..backbone.pass };
+        let head = Head::new(&self.layout.head, &self.config);
+        let (outputs, head) = head.forward(&self.parameters.trained, backbone.input(), &pass);
+        Forward { outputs, backbone, head }
+    }
+
+    /// Gradients for a forward pass of the same batch in the same mode.
     ///
-    /// `d_prediction` `[B, H, C']` is the gradient for the forecast. Adds the gradients of the
-    /// weights to `grads` (as long as `parameters.trained`, in the same order) and returns that of
-    /// `past_values` `[B, L, C]`, which flows through the window's statistics too.
+    /// Adds the gradients of the weights to `grads` (as long as `parameters.trained`, in the same
+    /// order) and returns that of `past_values` `[B, L, C]`, which flows through the window's
+    /// statistics too. With a frozen backbone only the head's gradients are computed, and nothing
+    /// is returned.
     ///
     /// # Panics
     ///
@@ -218,26 +291,34 @@ impl<T: Real> Model<T> {
         &self,
         batch: &Batch<T>,
         forward: &Forward<T>,
-        d_prediction: &[T],
+        gradient: &OutputGradient<T>,
+        (grads, mode): (&mut [T], Mode),
+    ) -> Vec<T> {
+        assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
+        assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
+        let backbone = &forward.backbone;
+        let trained = &self.parameters.trained;
+        let pass = Pass { dropout: mode.dropout, ..backbone.pass };
+        let head = Head::new(&self.layout.head, &self.config);
+        let input = (backbone.input(), &forward.head);
+        let d = head.backward(trained, input, gradient, (grads, &pass));
+        if mode.frozen_backbone {
+            return Vec::new();
+        }
+        self.backward_backbone(batch, backbone, (d, &gradient.patches), grads)
+    }
+
+    fn backward_backbone(
+        &self,
+        batch: &Batch<T>,
+        backbone: &Backbone<T>,
+        (from_head, d_patches): (head::HeadGradient<T>, &[T]),
         grads: &mut [T],
     ) -> Vec<T> {
-        assert_eq!(d_prediction.len(), forward.prediction.len(), "gradient of the forecast");
-        assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
-        let pass = &forward.pass;
-        let trained = &self.parameters.trained;
-        let Scaled { loc, scale, .. } = &forward.scaled;
-        let mut d_loc = vec![T::ZERO; loc.len()];
-        let mut d_scale = vec![T::ZERO; scale.len()];
-        let channels = self.config.prediction_channels();
-        let mut d = self.prediction_head(&channels).backward(
-            trained,
-            (&forward.head, &Statistics { loc, scale }),
-            d_prediction,
-            (&mut d_loc, &mut d_scale),
-            (grads, pass),
-        );
+        let (pass, trained) = (&backbone.pass, &self.parameters.trained);
+        let head::HeadGradient { hidden: mut d, loc, scale, values } = from_head;
         let layers: Vec<Layer<'_>> = self.layers().collect();
-        for (layer, cache) in layers.iter().zip(&forward.layers).rev() {
+        for (layer, cache) in layers.iter().zip(&backbone.layers).rev() {
             d = layer.backward(trained, cache, d, (grads, pass));
         }
         if let Some((Store::Trained, range)) = &self.layout.backbone.position {
@@ -245,25 +326,39 @@ impl<T: Real> Model<T> {
                 self_attn::add(&mut grads[range.clone()], d);
             }
         }
-        let d = self.layout.backbone.patcher.backward(trained, &forward.patches, &d, grads);
+        let read = backbone.masked_patches.as_ref().unwrap_or(&backbone.patches);
+        let mut d = self.layout.backbone.patcher.backward(trained, read, &d, grads);
+        if let Some(mask) = &batch.patch_mask {
+            masking::backward(&mut d, mask, self.config.patch_length);
+        }
+        if !d_patches.is_empty() {
+            self_attn::add(&mut d, d_patches);
+        }
         let shape = self.shape(pass.batch);
-        let d_values = patchify::backward(shape, self.cut(), &d);
+        let mut d_values = patchify::backward(shape, self.cut(), &d);
+        if let Some(values) = &values {
+            self_attn::add(&mut d_values, values);
+        }
         scaler::backward(
             self.config.scaler(),
             shape,
-            (&batch.past_values, batch.observed_mask.as_deref()),
-            &forward.scaled,
-            (
-                scaler::Gradients { values: &d_values, loc: d_loc, scale: d_scale },
-                pass.borrow_scale,
-            ),
+            (&batch.past_values, self.scaler_mask(batch, pass)),
+            &backbone.scaled,
+            (scaler::Gradients { values: &d_values, loc, scale }, pass.as_reference),
         )
+    }
+
+    /// The mask that the scaler sees: the reference has none in classification and regression.
+    fn scaler_mask<'b>(&self, batch: &'b Batch<T>, pass: &Pass) -> Option<&'b [T]> {
+        let ignored = matches!(self.config.task(), Ok(Task::Classification | Task::Regression));
+        if pass.as_reference && ignored { None } else { batch.observed_mask.as_deref() }
     }
 
     /// Moves the running statistics of batch norm towards those of a training pass.
     pub fn update_running(&mut self, forward: &Forward<T>) {
         let Self { config, layout, parameters } = self;
-        for ((index, slot), cache) in layout.backbone.layers.iter().enumerate().zip(&forward.layers)
+        for ((index, slot), cache) in
+            layout.backbone.layers.iter().enumerate().zip(&forward.backbone.layers)
         {
             Layer { slot, config, index }.update_running(parameters, cache);
         }
@@ -272,16 +367,6 @@ impl<T: Real> Model<T> {
     fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
         let layers = self.layout.backbone.layers.iter().enumerate();
         layers.map(|(index, slot)| Layer { slot, config: &self.config, index })
-    }
-
-    fn prediction_head<'a>(&'a self, channels: &'a [usize]) -> PredictionHead<'a> {
-        let HeadSlot::Prediction { projection } = &self.layout.head;
-        PredictionHead {
-            projection,
-            head_dropout: self.config.head_dropout,
-            num_channels: self.config.num_input_channels,
-            channels,
-        }
     }
 
     fn add_positions(&self, embedding: &[T]) -> Option<Vec<T>> {
@@ -309,46 +394,6 @@ impl<T: Real> Model<T> {
             stride: self.config.patch_stride,
             count: self.config.num_patches(),
         }
-    }
-
-    fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
-        let Config { context_length, num_input_channels, .. } = self.config;
-        let wanted = [
-            ("time steps", context_length, batch.context_length),
-            ("channels", num_input_channels, batch.num_channels),
-        ];
-        for (what, wanted, got) in wanted {
-            if wanted != got {
-                let text = format!("has {got} {what}, the model wants {wanted}");
-                return Err(Error::input(text).at("past_values"));
-            }
-        }
-        if batch.size == 0 {
-            return Err(Error::input("holds no sample").at("past_values"));
-        }
-        let points = batch.size * context_length * num_input_channels;
-        let mask = batch.observed_mask.as_deref();
-        let tensors =
-            [("past_values", Some(batch.past_values.as_slice())), ("observed_mask", mask)];
-        for (name, values) in tensors {
-            let Some(values) = values else { continue };
-            if values.len() != points {
-                let text = format!("has {} numbers, wanted {points}", values.len());
-                return Err(Error::input(text).at(name));
-            }
-            if let Some(i) = values.iter().position(|x| !x.to_f64().is_finite()) {
-                let text = format!(
-                    "element {i} is {}, wanted a finite number (a missing point holds 0 and the mask 0)",
-                    values[i]
-                );
-                return Err(Error::input(text).at(name));
-            }
-        }
-        let rows = batch.size * num_input_channels * self.config.num_patches();
-        if mode.train_norm && rows < 2 && self.config.norm() == crate::config::Norm::Batch {
-            return Err(Error::input("batch norm cannot train on a single value per feature"));
-        }
-        Ok(())
     }
 
     /// Whether windows are scaled at all.

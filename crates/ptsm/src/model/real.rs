@@ -46,6 +46,8 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// Exponential.
     fn exp(self) -> Self;
+    /// Natural logarithm.
+    fn ln(self) -> Self;
     /// Absolute value.
     fn abs(self) -> Self;
     /// Error function.
@@ -251,6 +253,9 @@ impl Real for f64 {
     fn exp(self) -> Self {
         libm::exp(self)
     }
+    fn ln(self) -> Self {
+        libm::log(self)
+    }
     fn abs(self) -> Self {
         self.abs()
     }
@@ -274,6 +279,9 @@ impl Real for f32 {
     }
     fn exp(self) -> Self {
         libm::expf(self)
+    }
+    fn ln(self) -> Self {
+        libm::logf(self)
     }
     fn abs(self) -> Self {
         self.abs()

@@ -45,6 +45,21 @@ impl<T: Real> AdamW<T> {
     ///
     /// If the lengths differ from the moments': our bug.
     pub fn update(&mut self, learning_rate: f64, weights: &mut [T], gradients: &[T]) {
+        self.update_from(0, learning_rate, weights, gradients);
+    }
+
+    /// As [`AdamW::update`], but leaves the weights before `first` as they are.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ from the moments': our bug.
+    pub fn update_from(
+        &mut self,
+        first: usize,
+        learning_rate: f64,
+        weights: &mut [T],
+        gradients: &[T],
+    ) {
         assert_eq!(weights.len(), self.first_moment.len(), "weights");
         assert_eq!(gradients.len(), self.first_moment.len(), "gradients");
         self.step += 1;
@@ -55,8 +70,9 @@ impl<T: Real> AdamW<T> {
         let eps = T::from_f64(self.eps);
         let (beta1, rest1) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
         let (beta2, rest2) = (T::from_f64(self.beta2), T::from_f64(1.0 - self.beta2));
-        let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
-        for ((weight, &gradient), (m, v)) in weights.iter_mut().zip(gradients).zip(moments) {
+        let moments = self.first_moment[first..].iter_mut().zip(&mut self.second_moment[first..]);
+        let pairs = weights[first..].iter_mut().zip(&gradients[first..]);
+        for ((weight, &gradient), (m, v)) in pairs.zip(moments) {
             *m = beta1 * *m + rest1 * gradient;
             *v = beta2 * *v + rest2 * gradient * gradient;
             *weight = keep * *weight - step_size * *m / (v.sqrt() / root + eps);

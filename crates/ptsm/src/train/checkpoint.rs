@@ -37,9 +37,9 @@ pub(crate) struct Progress {
     pub(crate) epoch: u32,
     /// Next batch of this epoch.
     pub(crate) batch: usize,
-    /// Squared error of this epoch so far, and the points behind it.
+    /// Loss of this epoch so far times its weight, and the weight.
     pub(crate) loss_sum: f64,
-    pub(crate) loss_points: usize,
+    pub(crate) loss_weight: f64,
     /// Finished epochs.
     pub(crate) history: Vec<Epoch>,
     /// Best epoch so far, counted from 1 as in the history; 0 before the first.

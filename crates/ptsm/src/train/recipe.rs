@@ -49,6 +49,10 @@ pub struct Training {
     pub patience: Option<u32>,
     /// Smallest improvement of the validation loss that counts.
     pub min_delta: f64,
+    /// Train the head alone, on what the backbone gives in evaluation (linear probing).
+    pub freeze_backbone: bool,
+    /// Weight of each class in the cross entropy, in the order of the classes.
+    pub class_weights: Option<Vec<f64>>,
     /// Style of the initial weights.
     pub init: Init,
     /// Seed of the initial weights, the order of the windows and dropout.
@@ -72,6 +76,8 @@ impl Default for Training {
             gradient_clip: None,
             patience: Some(4),
             min_delta: 0.0,
+            freeze_backbone: false,
+            class_weights: None,
             init: Init::PyTorch,
             seed: 0,
             checkpoint_steps: 200,

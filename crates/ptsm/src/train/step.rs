@@ -3,62 +3,77 @@
 
 use rayon::prelude::*;
 
-use super::loss::{known_points, mse};
-use crate::config::Norm;
-use crate::data::{Batch, WindowSet};
-use crate::model::{Dropout, Mode, Model};
+use super::loss::{LossOptions, LossWeight, loss, loss_weight};
+use super::samples::Samples;
+use crate::config::{Norm, Task};
+use crate::data::Batch;
+use crate::model::{Dropout, Mode, Model, draw_masks};
 use crate::{Error, Result};
 
-/// Windows whose gradients are summed one after the other; the sums of such groups are then added
+/// Samples whose gradients are summed one after the other; the sums of such groups are then added
 /// in order. A constant, so that the order of the additions never depends on the threads.
 const GROUP: usize = 8;
 
-/// Windows that go through the model at once: few, so that they stay in the cache.
+/// Samples that go through the model at once: few, so that they stay in the cache.
 const CHUNK: usize = 2;
 
-/// Windows per parallel piece of a scoring run.
+/// Samples per parallel piece of a scoring run.
 const SCORE_CHUNK: usize = 16;
+
+/// How one step's gradient is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StepOptions<'a> {
+    pub(crate) dropout: Dropout,
+    pub(crate) loss: &'a LossOptions,
+    /// Only the head learns.
+    pub(crate) frozen_backbone: bool,
+}
 
 /// Loss and gradient of one batch.
 pub(crate) struct StepGradient {
-    /// Mean squared error over the known points.
+    /// The loss, divided by its weight.
     pub(crate) loss: f64,
-    /// Known points.
-    pub(crate) points: usize,
-    /// One number per weight.
+    /// What it was divided by.
+    pub(crate) weight: f64,
+    /// One number per weight of the model.
     pub(crate) gradient: Vec<f32>,
 }
 
-/// Computes the gradient of the mean squared error over the windows `indices`.
+/// Computes the gradient of the loss over the samples `indices`.
 ///
 /// Moves the running statistics where the model has batch norm, which needs the whole batch at
 /// once.
 pub(crate) fn gradient(
     model: &mut Model,
-    windows: &WindowSet,
+    samples: &dyn Samples,
     indices: &[usize],
-    dropout: Dropout,
+    options: StepOptions<'_>,
 ) -> Result<StepGradient> {
-    let channels = model.config().prediction_channels();
-    let batch_norm = model.config().norm() == Norm::Batch;
+    let StepOptions { dropout, frozen_backbone, .. } = options;
+    let batch_norm = model.config().norm() == Norm::Batch && !frozen_backbone;
     let (group, chunk) = if batch_norm { (indices.len(), indices.len()) } else { (GROUP, CHUNK) };
-    let points: usize = {
-        let count = |part: &[usize]| known_points(&windows.batch(part), &channels);
-        indices.par_chunks(GROUP).map(count).sum()
-    };
-    let groups: Vec<(usize, &[usize])> = indices.chunks(group).enumerate().collect();
     let frozen: &Model = model;
+    let masks = Masks::draw(frozen, indices.len(), dropout.seed, dropout.step);
+    let weights: Vec<Result<LossWeight>> = indices
+        .par_chunks(GROUP)
+        .enumerate()
+        .map(|(i, part)| loss_weight(frozen, &masks.batch(samples, part, i * GROUP), options.loss))
+        .collect();
+    let weight =
+        weights.into_iter().try_fold(LossWeight::default(), |sum, part| Ok(sum + part?))?;
+    let groups: Vec<(usize, &[usize])> = indices.chunks(group).enumerate().collect();
     let parts: Vec<Result<Part>> = groups
         .into_par_iter()
         .map(|(number, indices)| {
             let mut part =
                 Part { gradient: vec![0.0; frozen.layout().num_trained()], loss: 0.0, last: None };
             for (i, indices) in indices.chunks(chunk).enumerate() {
-                let first_sample = dropout.first_sample + (number * group + i * chunk) as u64;
+                let first = number * group + i * chunk;
+                let first_sample = dropout.first_sample + first as u64;
                 let dropout = Some(Dropout { first_sample, ..dropout });
-                let mode = Mode { train_norm: true, dropout, borrow_scale: false };
-                let batch = windows.batch(indices);
-                part.add(frozen, &batch, mode, (&channels, points))?;
+                let mode = Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
+                let batch = masks.batch(samples, indices, first);
+                part.add(frozen, &batch, mode, (options.loss, weight))?;
             }
             Ok(part)
         })
@@ -69,10 +84,35 @@ pub(crate) fn gradient(
     }
     let loss = parts.iter().map(|part| part.loss).sum();
     let gradient = add_up(parts.into_iter().map(|part| part.gradient).collect());
-    Ok(StepGradient { loss, points, gradient })
+    Ok(StepGradient { loss, weight: weight.main, gradient })
 }
 
-/// Sum over one group of windows.
+/// The patches that pretraining hides in one batch; nothing for other tasks.
+struct Masks {
+    masks: Option<Vec<f32>>,
+    each: usize,
+}
+
+impl Masks {
+    fn draw(model: &Model, samples: usize, seed: u64, step: u64) -> Self {
+        let config = model.config();
+        let pretrains = matches!(config.task(), Ok(Task::Pretraining));
+        let masks = pretrains.then(|| draw_masks(config, samples, seed, step));
+        Self { masks, each: config.num_input_channels * config.num_patches() }
+    }
+
+    /// The samples `indices`, which start at place `first` of the batch that was drawn for.
+    fn batch(&self, samples: &dyn Samples, indices: &[usize], first: usize) -> Batch {
+        let mut batch = samples.batch(indices);
+        if let Some(masks) = &self.masks {
+            let range = first * self.each..(first + indices.len()) * self.each;
+            batch.patch_mask = Some(masks[range].to_vec());
+        }
+        batch
+    }
+}
+
+/// Sum over one group of samples.
 struct Part {
     gradient: Vec<f32>,
     loss: f64,
@@ -85,12 +125,12 @@ impl Part {
         model: &Model,
         batch: &Batch,
         mode: Mode,
-        (channels, points): (&[usize], usize),
+        (options, weight): (&LossOptions, LossWeight),
     ) -> Result<()> {
         let forward = model.forward(batch, mode)?;
-        let loss = mse(&forward.prediction, batch, channels, points)?;
-        self.loss += f64::from(loss.value);
-        model.backward(batch, &forward, &loss.d_prediction, &mut self.gradient);
+        let found = loss(model, (batch, &forward), weight, options)?;
+        self.loss += f64::from(found.value);
+        model.backward(batch, &forward, &found.gradient, (&mut self.gradient, mode));
         self.last = Some(forward);
         Ok(())
     }
@@ -113,50 +153,131 @@ fn add_up(mut parts: Vec<Vec<f32>>) -> Vec<f32> {
     parts.pop().unwrap_or_default()
 }
 
-/// Mean squared and mean absolute error of the model over every window of a set.
+/// What a model scores on a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Score {
+    /// The loss that training makes small.
+    pub loss: f64,
+    /// Mean absolute error of a point forecast or a plain regression.
+    pub mae: Option<f64>,
+    /// Share of right classes.
+    pub accuracy: Option<f64>,
+}
+
+/// Loss (and what else is known at once) of the model over every sample of a set.
+///
+/// Pretraining hides patches by draws that are the same in every call.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the set has no known point, or does not fit the model.
-pub fn score(model: &Model, windows: &WindowSet) -> Result<(f64, f64)> {
-    let channels = model.config().prediction_channels();
-    let indices: Vec<usize> = (0..windows.len()).collect();
-    let parts: Vec<Result<(f64, f64, usize)>> = indices
+/// `InvalidInput` if nothing in the set counts, or it does not fit the model.
+pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
+    let indices: Vec<usize> = (0..samples.len()).collect();
+    let parts: Vec<Result<Sums>> = indices
         .par_chunks(SCORE_CHUNK)
-        .map(|indices| {
-            let batch = windows.batch(indices);
+        .enumerate()
+        .map(|(number, indices)| {
+            let masks = Masks::draw(model, indices.len(), 0, number as u64);
+            let batch = masks.batch(samples, indices, 0);
             let forward = model.forward(&batch, Mode::default())?;
-            Ok(errors(&forward.prediction, &batch, &channels))
+            let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
+            if sums.weight.main > 0.0 {
+                let found = loss(model, (&batch, &forward), sums.weight, options)?;
+                sums.loss = f64::from(found.value) * sums.weight.main;
+            }
+            sums.count(model, &batch, &forward.outputs.prediction)?;
+            Ok(sums)
         })
         .collect();
-    let (mut squared, mut absolute, mut points) = (0.0, 0.0, 0);
+    let mut total = Sums::default();
     for part in parts {
-        let part = part?;
-        squared += part.0;
-        absolute += part.1;
-        points += part.2;
+        total = total + part?;
     }
-    if points == 0 {
+    if total.weight.main == 0.0 {
         return Err(Error::input("there is no known point to score"));
     }
-    Ok((squared / points as f64, absolute / points as f64))
+    let ratio = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
+    Ok(Score {
+        loss: total.loss / total.weight.main,
+        mae: ratio(total.absolute, total.points),
+        accuracy: ratio(total.right as f64, total.cases),
+    })
 }
 
-/// Sums of squared and absolute errors over known points, and their number.
-fn errors(prediction: &[f32], batch: &Batch, channels: &[usize]) -> (f64, f64, usize) {
-    let truth = batch.future_values.as_deref().unwrap_or_default();
-    let mask = batch.future_observed_mask.as_deref();
-    let (mut squared, mut absolute, mut points) = (0.0, 0.0, 0);
-    for (row, prediction) in prediction.chunks_exact(channels.len()).enumerate() {
-        for (&c, &prediction) in channels.iter().zip(prediction) {
-            let i = row * batch.num_channels + c;
-            if mask.is_none_or(|mask| mask[i] != 0.0) {
-                let error = f64::from(prediction) - f64::from(truth[i]);
-                squared += error * error;
-                absolute += error.abs();
-                points += 1;
+/// Sums over some samples.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    weight: LossWeight,
+    absolute: f64,
+    points: usize,
+    right: usize,
+    cases: usize,
+}
+
+impl std::ops::Add for Sums {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            loss: self.loss + other.loss,
+            weight: self.weight + other.weight,
+            absolute: self.absolute + other.absolute,
+            points: self.points + other.points,
+            right: self.right + other.right,
+            cases: self.cases + other.cases,
+        }
+    }
+}
+
+impl Sums {
+    fn count(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) -> Result<()> {
+        let config = model.config();
+        let plain = config.distribution().is_none() && config.extension().quantiles.is_none();
+        match config.task()? {
+            Task::Forecasting if plain => self.forecast(model, batch, prediction),
+            Task::Regression if plain => {
+                let targets = batch.target_values.as_deref().unwrap_or_default();
+                for (x, y) in prediction.iter().zip(targets) {
+                    self.absolute += (f64::from(*x) - f64::from(*y)).abs();
+                }
+                self.points += targets.len();
+            }
+            Task::Classification => {
+                let targets = batch.target_values.as_deref().unwrap_or_default();
+                for (row, &class) in prediction.chunks_exact(config.num_targets).zip(targets) {
+                    self.right += usize::from(largest(row) == class as usize);
+                }
+                self.cases += targets.len();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn forecast(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) {
+        let channels = model.config().prediction_channels();
+        let truth = batch.future_values.as_deref().unwrap_or_default();
+        let mask = batch.future_observed_mask.as_deref();
+        for (row, prediction) in prediction.chunks_exact(channels.len()).enumerate() {
+            for (&c, &prediction) in channels.iter().zip(prediction) {
+                let i = row * batch.num_channels + c;
+                if mask.is_none_or(|mask| mask[i] != 0.0) {
+                    self.absolute += (f64::from(prediction) - f64::from(truth[i])).abs();
+                    self.points += 1;
+                }
             }
         }
     }
-    (squared, absolute, points)
+}
+
+/// Place of the first largest number.
+fn largest(row: &[f32]) -> usize {
+    let best = row.iter().enumerate().fold(
+        (0, row[0]),
+        |best, (i, &x)| {
+            if x > best.1 { (i, x) } else { best }
+        },
+    );
+    best.0
 }

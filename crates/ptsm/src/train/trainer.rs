@@ -11,24 +11,24 @@ use sha2::{Digest, Sha256};
 
 use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
+use super::loss::LossOptions;
 use super::recipe::Training;
-use super::step::{gradient, score};
+use super::samples::{Samples, numbers_fingerprint};
+use super::step::{StepOptions, gradient, score};
 use crate::atomic_file::sweep_temporaries;
-use crate::data::WindowSet;
 use crate::model::{Dropout, Model};
 use crate::{Error, Result};
 
-/// The windows of a run.
-#[derive(Debug, Clone, Copy)]
+/// The samples of a run.
+#[derive(Clone, Copy)]
 pub struct TrainData<'a> {
-    /// Windows that the gradient is taken from.
-    pub train: &'a WindowSet,
-    /// Windows that pick the epoch.
-    pub validation: &'a WindowSet,
+    /// Samples that the gradient is taken from.
+    pub train: &'a dyn Samples,
+    /// Samples that pick the epoch; without any, the last epoch's weights are kept.
+    pub validation: &'a dyn Samples,
 }
 
 /// One training run.
-#[derive(Debug)]
 pub struct Trainer<'a> {
     /// Settings.
     pub training: &'a Training,
@@ -45,12 +45,17 @@ pub struct Trainer<'a> {
 pub struct Epoch {
     /// Number, from 1.
     pub epoch: u32,
-    /// Mean squared error over the training windows, with dropout, while the weights moved.
+    /// Loss over the training samples, with dropout, while the weights moved.
     pub train_loss: f64,
-    /// Mean squared error over the validation windows after the epoch.
-    pub validation_mse: f64,
-    /// Mean absolute error over the validation windows after the epoch.
-    pub validation_mae: f64,
+    /// Loss over the validation samples after the epoch (for a point forecast the mean squared
+    /// error); `None` without such samples.
+    pub validation_loss: Option<f64>,
+    /// Mean absolute error over the validation samples, for point forecasts and regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_mae: Option<f64>,
+    /// Share of validation samples whose class is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
     /// Learning rate of the last step.
     pub learning_rate: f64,
     /// Seconds of training and validation, as far as this process did them.
@@ -65,7 +70,7 @@ pub struct History {
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: u32,
     /// Its validation loss.
-    pub best_validation_mse: f64,
+    pub best_validation_loss: Option<f64>,
     /// Optimiser steps done.
     pub steps: u64,
     /// `completed`, `early stopping` or `interrupted`.
@@ -157,7 +162,7 @@ impl Trainer<'_> {
         model.parameters = state.best.clone();
         let history = History {
             best_epoch: state.progress.best_epoch,
-            best_validation_mse: state.progress.best_loss.unwrap_or(f64::INFINITY),
+            best_validation_loss: state.progress.best_loss,
             steps: state.adamw.step,
             stopped_by: stopped_by.into(),
             epochs: state.progress.history,
@@ -167,16 +172,11 @@ impl Trainer<'_> {
 
     fn check(&self) -> Result<()> {
         self.training.validate()?;
-        for (name, windows) in [("training", self.data.train), ("validation", self.data.validation)]
-        {
-            if windows.is_empty() {
-                let shape = windows.shape();
-                return Err(Error::input(format!(
-                    "the {name} rows hold no window of context_length {} + prediction_length {} \
-                     (use shorter lengths or another split)",
-                    shape.context_length, shape.prediction_length
-                )));
-            }
+        if self.data.train.is_empty() {
+            return Err(Error::input(format!(
+                "the training part holds no {} (use shorter lengths or another split)",
+                self.data.train.describe()
+            )));
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Trainer<'_> {
         let fingerprint = Fingerprint {
             config: model.config().to_json().unwrap_or_default(),
             training: serde_json::to_string(self.training).unwrap_or_default(),
-            data: data_fingerprint(&self.data),
+            data: data_fingerprint(self.data),
             start: numbers_fingerprint(&[&model.parameters.trained, &model.parameters.buffers]),
         };
         State {
@@ -232,7 +232,7 @@ impl Trainer<'_> {
                 epoch: progress.epoch + 1,
                 step: state.adamw.step,
                 total_steps: self.total_steps(),
-                loss: progress.loss_sum / progress.loss_points.max(1) as f64,
+                loss: progress.loss_sum / progress.loss_weight.max(f64::MIN_POSITIVE),
             };
             let flow = observe(&event);
             let every = self.training.checkpoint_steps;
@@ -255,7 +255,12 @@ impl Trainer<'_> {
     fn step(&self, model: &mut Model, state: &mut State, indices: &[usize]) -> Result<()> {
         let step = state.adamw.step;
         let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
-        let mut found = gradient(model, self.data.train, indices, dropout)?;
+        let options = StepOptions {
+            dropout,
+            loss: &self.loss_options(),
+            frozen_backbone: self.training.freeze_backbone,
+        };
+        let mut found = gradient(model, self.data.train, indices, options)?;
         if !found.loss.is_finite() {
             return Err(Error::input(format!(
                 "the training loss became {} in step {} (lower learning_rate, or set gradient_clip)",
@@ -267,12 +272,17 @@ impl Trainer<'_> {
             clip(&mut found.gradient, limit);
         }
         let rate = self.learning_rate(step);
-        state.adamw.update(rate, &mut model.parameters.trained, &found.gradient);
+        let first = if self.training.freeze_backbone { model.layout().head_start() } else { 0 };
+        state.adamw.update_from(first, rate, &mut model.parameters.trained, &found.gradient);
         state.weights.clone_from(&model.parameters);
         state.progress.batch += 1;
-        state.progress.loss_sum += found.loss * found.points as f64;
-        state.progress.loss_points += found.points;
+        state.progress.loss_sum += found.loss * found.weight;
+        state.progress.loss_weight += found.weight;
         Ok(())
+    }
+
+    fn loss_options(&self) -> LossOptions {
+        LossOptions { class_weights: self.training.class_weights.clone(), as_reference: false }
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
@@ -282,20 +292,27 @@ impl Trainer<'_> {
 
     fn finish_epoch(&self, model: &Model, state: &mut State, seconds: f64) -> Result<Epoch> {
         let began = Instant::now();
-        let (validation_mse, validation_mae) = score(model, self.data.validation)?;
+        let validation = match self.data.validation.is_empty() {
+            true => None,
+            false => Some(score(model, self.data.validation, &self.loss_options())?),
+        };
         let progress = &mut state.progress;
         let epoch = Epoch {
             epoch: progress.epoch + 1,
-            train_loss: progress.loss_sum / progress.loss_points.max(1) as f64,
-            validation_mse,
-            validation_mae,
+            train_loss: progress.loss_sum / progress.loss_weight.max(f64::MIN_POSITIVE),
+            validation_loss: validation.map(|score| score.loss),
+            validation_mae: validation.and_then(|score| score.mae),
+            validation_accuracy: validation.and_then(|score| score.accuracy),
             learning_rate: self.learning_rate(state.adamw.step.saturating_sub(1)),
             seconds: seconds + began.elapsed().as_secs_f64(),
         };
-        let better =
-            progress.best_loss.is_none_or(|best| validation_mse < best - self.training.min_delta);
+        let better = match (epoch.validation_loss, progress.best_loss) {
+            (Some(loss), Some(best)) => loss < best - self.training.min_delta,
+            // The first epoch, and every one where nothing picks.
+            _ => true,
+        };
         if better {
-            progress.best_loss = Some(validation_mse);
+            progress.best_loss = epoch.validation_loss;
             progress.best_epoch = epoch.epoch;
             state.best.clone_from(&state.weights);
         }
@@ -303,7 +320,7 @@ impl Trainer<'_> {
         progress.epoch += 1;
         progress.batch = 0;
         progress.loss_sum = 0.0;
-        progress.loss_points = 0;
+        progress.loss_weight = 0.0;
         Ok(epoch)
     }
 
@@ -336,27 +353,8 @@ fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
     order
 }
 
-fn numbers_fingerprint(parts: &[&[f32]]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        for chunk in part.chunks(1024) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|x| x.to_le_bytes()).collect();
-            hash.update(&bytes);
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn data_fingerprint(data: &TrainData<'_>) -> String {
-    let mut text = String::new();
-    for windows in [data.train, data.validation] {
-        text += &format!("{:?}", windows.shape());
-        for segment in windows.segments() {
-            let mask = segment.series.observed_mask.as_deref().unwrap_or_default();
-            let numbers = numbers_fingerprint(&[&segment.series.values, mask]);
-            text += &format!(" {:?} {numbers}", segment.rows);
-        }
-    }
+fn data_fingerprint(data: TrainData<'_>) -> String {
+    let text = data.train.fingerprint() + &data.validation.fingerprint();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

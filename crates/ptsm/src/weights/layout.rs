@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use crate::config::{Config, Norm, Task};
-use crate::{Error, Result};
+use crate::Result;
+use crate::config::{Config, Extension, Hierarchy, Norm, Scaler, Task};
+use crate::head::Distribution;
 
 /// Where a tensor's numbers are kept in [`Parameters`](super::Parameters).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,47 @@ pub(crate) struct BackboneSlot {
 /// The task layer.
 #[derive(Debug, Clone)]
 pub(crate) enum HeadSlot {
-    Prediction { projection: LinearSlot },
+    Forecast(ForecastSlot),
+    Pretraining { projection: LinearSlot },
+    Pooled(PooledSlot),
+}
+
+/// The forecasting head: one projection, or one for each parameter of a distribution.
+#[derive(Debug, Clone)]
+pub(crate) struct ForecastSlot {
+    pub projections: Vec<LinearSlot>,
+    pub cross_channel: Option<CrossChannelSlot>,
+    pub hierarchy: Option<HierarchySlot>,
+}
+
+/// The cross-channel forecast reconciliation head.
+#[derive(Debug, Clone)]
+pub(crate) struct CrossChannelSlot {
+    pub gate: Option<LinearSlot>,
+    pub mlp: LinearSlot,
+}
+
+/// The online hierarchical patch reconciliation head.
+#[derive(Debug, Clone)]
+pub(crate) struct HierarchySlot {
+    pub aggregate: LinearSlot,
+    pub reconcile: LinearSlot,
+}
+
+/// The head of classification and regression.
+#[derive(Debug, Clone)]
+pub(crate) struct PooledSlot {
+    pub inject: Option<InjectSlot>,
+    pub projections: Vec<LinearSlot>,
+}
+
+/// The layers that give the head the statistics that the scaler took away.
+#[derive(Debug, Clone)]
+pub(crate) struct InjectSlot {
+    pub inverse_expansion: LinearSlot,
+    pub inverse_compression: LinearSlot,
+    pub map_expansion: LinearSlot,
+    pub map_compression: LinearSlot,
 }
 
 /// Every tensor of a model, in the order in which the model uses them.
@@ -112,6 +153,7 @@ pub(crate) enum HeadSlot {
 pub struct Layout {
     tensors: Vec<Tensor>,
     lengths: [usize; 3],
+    head_start: usize,
     pub(crate) backbone: BackboneSlot,
     pub(crate) head: HeadSlot,
 }
@@ -121,15 +163,16 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if the configuration is invalid, or names a task or a loss that has no head
-    /// here; `BackendUnavailable` if `PTSM_ISA` names an instruction set that is not there.
+    /// `InvalidConfig` if the configuration is invalid; `BackendUnavailable` if `PTSM_ISA` names an
+    /// instruction set that is not there.
     pub fn new(config: &Config) -> Result<Self> {
         config.validate()?;
         crate::model::instruction_set()?;
         let mut walk = Walk { tensors: Vec::new(), lengths: [0; 3], norm: config.norm() };
         let backbone = walk.backbone("model.encoder.", config);
+        let head_start = walk.lengths[Store::Trained as usize];
         let head = walk.head(config)?;
-        Ok(Self { tensors: walk.tensors, lengths: walk.lengths, backbone, head })
+        Ok(Self { tensors: walk.tensors, lengths: walk.lengths, head_start, backbone, head })
     }
 
     /// The tensors, in order.
@@ -140,6 +183,11 @@ impl Layout {
     /// Numbers that are trained.
     pub fn num_trained(&self) -> usize {
         self.len(Store::Trained)
+    }
+
+    /// Where the head's numbers begin among the trained ones; the backbone's stand before it.
+    pub fn head_start(&self) -> usize {
+        self.head_start
     }
 
     /// Numbers in one store.
@@ -174,6 +222,14 @@ impl Walk {
         let role = Role::LinearBias { inputs };
         let bias = self.tensor(format!("{name}.bias"), &[outputs], Store::Trained, role);
         LinearSlot { inputs, outputs, weight, bias }
+    }
+
+    /// A layer that starts at 0 in every style.
+    fn zero_linear(&mut self, name: &str, inputs: usize, outputs: usize) -> LinearSlot {
+        let slot = self.linear(name, inputs, outputs);
+        let count = self.tensors.len();
+        self.tensors[count - 2..].iter_mut().for_each(|tensor| tensor.role = Role::Zero);
+        slot
     }
 
     fn norm(&mut self, name: &str, width: usize) -> NormSlot {
@@ -257,17 +313,90 @@ impl Walk {
     }
 
     fn head(&mut self, config: &Config) -> Result<HeadSlot> {
-        let task = config.task()?;
-        if task != Task::Forecasting {
-            let text = format!("{} has no head in this version", task.architecture());
-            return Err(Error::config("architectures", text));
-        }
-        if config.loss != "mse" {
-            let text = format!("\"{}\" has no head in this version, wanted \"mse\"", config.loss);
-            return Err(Error::config("loss", text));
-        }
+        Ok(match config.task()? {
+            Task::Forecasting => HeadSlot::Forecast(self.forecast(config)),
+            Task::Pretraining => {
+                let projection =
+                    self.linear("head.base_pt_block", config.d_model, config.patch_length);
+                HeadSlot::Pretraining { projection }
+            }
+            Task::Classification | Task::Regression => HeadSlot::Pooled(self.pooled(config)?),
+        })
+    }
+
+    fn forecast(&mut self, config: &Config) -> ForecastSlot {
         let inputs = config.num_patches() * config.d_model;
-        let projection = self.linear("head.base_forecast_block", inputs, config.prediction_length);
-        Ok(HeadSlot::Prediction { projection })
+        let steps = config.prediction_length;
+        let Extension { quantiles, cross_channel, hierarchy } = config.extension();
+        let projections = match (config.distribution(), quantiles) {
+            (Some(distribution), _) => {
+                self.parameters("head.base_forecast_block", distribution, inputs, steps)
+            }
+            (None, Some(levels)) => {
+                vec![self.linear("head.quantile_block", inputs, steps * levels.len())]
+            }
+            (None, None) => vec![self.linear("head.base_forecast_block", inputs, steps)],
+        };
+        let channels = config.prediction_channels().len();
+        let cross_channel = cross_channel.map(|cross| {
+            let width = channels * (2 * cross.context_length + 1);
+            let gate = cross
+                .gated
+                .then(|| self.linear("head.cross_channel.gating_block.attn_layer", width, width));
+            // The correction starts at 0, so that training starts from the base forecast.
+            CrossChannelSlot {
+                gate,
+                mlp: self.zero_linear("head.cross_channel.mlp", width, channels),
+            }
+        });
+        let hierarchy = hierarchy.map(|Hierarchy { segment_length }| HierarchySlot {
+            aggregate: self.linear("head.hierarchy.aggregate", steps, steps / segment_length),
+            reconcile: self.zero_linear(
+                "head.hierarchy.reconcile",
+                segment_length + 1,
+                segment_length,
+            ),
+        });
+        ForecastSlot { projections, cross_channel, hierarchy }
+    }
+
+    /// One layer for each parameter of a distribution.
+    fn parameters(
+        &mut self,
+        name: &str,
+        distribution: Distribution,
+        inputs: usize,
+        outputs: usize,
+    ) -> Vec<LinearSlot> {
+        let count = distribution.num_parameters();
+        (0..count).map(|k| self.linear(&format!("{name}.proj.{k}"), inputs, outputs)).collect()
+    }
+
+    fn pooled(&mut self, config: &Config) -> Result<PooledSlot> {
+        let d = config.d_model;
+        let inject = (config.scaler() != Scaler::None).then(|| {
+            let mut linear = |name: &str, inputs, outputs| {
+                self.linear(&format!("inject_scale.{name}"), inputs, outputs)
+            };
+            InjectSlot {
+                inverse_expansion: linear("inverse_trans_expansion", d + 2, 2 * d),
+                inverse_compression: linear("inverse_trans_compression", 2 * d, d),
+                map_expansion: linear("map_scale_expansion", 2, 4),
+                map_compression: linear("map_scale_compression", 4, 2),
+            }
+        });
+        let patches = if config.head_aggregation.is_some() { 1 } else { config.num_patches() };
+        let inputs = config.num_input_channels * d * patches;
+        let distribution = match config.task()? {
+            Task::Regression => config.distribution(),
+            _ => None,
+        };
+        let projections = match distribution {
+            Some(distribution) => {
+                self.parameters("head.projection", distribution, inputs, config.num_targets)
+            }
+            None => vec![self.linear("head.projection", inputs, config.num_targets)],
+        };
+        Ok(PooledSlot { inject, projections })
     }
 }

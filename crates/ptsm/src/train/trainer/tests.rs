@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::Config;
-use crate::data::{PreparedSeries, Segment, WindowShape};
+use crate::data::{PreparedSeries, Segment, WindowSet, WindowShape};
 use crate::weights::Init;
 
 const SHAPE: WindowShape = WindowShape { context_length: 24, prediction_length: 4, step: 1 };
@@ -68,11 +68,11 @@ fn training_lowers_the_loss_and_keeps_the_best_weights() {
     let run = Run { training: Training { epochs: 12, ..training() }, ..Run::new() };
     let outcome = run.train(None, false, None).unwrap();
     let history = &outcome.history;
-    let first = history.epochs[0].validation_mse;
-    assert!(history.best_validation_mse < 0.8 * first, "{history:?}");
+    let first = history.epochs[0].validation_loss.unwrap();
+    assert!(history.best_validation_loss.unwrap() < 0.8 * first, "{history:?}");
     let validation = windows(56..120, false);
-    let (again, _) = score(&outcome.model, &validation).unwrap();
-    assert_eq!(again, history.best_validation_mse);
+    let again = score(&outcome.model, &validation, &LossOptions::default()).unwrap();
+    assert_eq!(Some(again.loss), history.best_validation_loss);
 }
 
 #[test]
@@ -154,5 +154,5 @@ fn no_window_is_an_error_that_names_the_lengths() {
     let training = training();
     let trainer = Trainer { training: &training, data, dir: None, resume: false };
     let error = trainer.run(model(&config()), &mut |_| ControlFlow::Continue(())).unwrap_err();
-    assert!(error.to_string().contains("the training rows hold no window"), "{error}");
+    assert!(error.to_string().contains("the training part holds no windows"), "{error}");
 }

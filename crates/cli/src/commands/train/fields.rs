@@ -1,0 +1,299 @@
+//! The flags of `train` that are fields of `config.json` and of a recipe.
+
+use ptsm::train::{Schedule, Training};
+use ptsm::{Error, Extension, Hierarchy, Init, Result};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Fields of `config.json`.
+#[derive(Debug, Default, clap::Args, Serialize)]
+#[command(next_help_heading = "Model (fields of config.json)")]
+pub(super) struct ModelArgs {
+    /// Past time steps that the model sees [default: 512]
+    #[arg(long)]
+    context_length: Option<usize>,
+    /// Future time steps that are forecast [default: 96]
+    #[arg(long)]
+    prediction_length: Option<usize>,
+    /// Time steps per patch [default: 8]
+    #[arg(long)]
+    patch_length: Option<usize>,
+    /// Time steps between patch starts [default: 8]
+    #[arg(long)]
+    patch_stride: Option<usize>,
+    /// Numbers per patch [default: 16]
+    #[arg(long)]
+    d_model: Option<usize>,
+    /// Mixer layers [default: 4]
+    #[arg(long)]
+    num_layers: Option<usize>,
+    /// Hidden width of the MLPs as a multiple of their input [default: 2]
+    #[arg(long)]
+    expansion_factor: Option<usize>,
+    /// Probability of dropping a value inside the mixers [default: 0.2]
+    #[arg(long)]
+    dropout: Option<f64>,
+    /// Probability of dropping a value in front of the head [default: 0.2]
+    #[arg(long)]
+    head_dropout: Option<f64>,
+    /// common_channel (independent), mix_channel, or hybrid: independent channels with the
+    /// cross-channel head [default: common_channel]
+    #[arg(long, value_parser = ["common_channel", "mix_channel", "hybrid"])]
+    mode: Option<String>,
+    /// Gate every block [default: true]
+    #[arg(long, value_name = "BOOL")]
+    gated_attn: Option<bool>,
+    /// LayerNorm or BatchNorm [default: LayerNorm]
+    #[arg(long, value_parser = ["LayerNorm", "BatchNorm"])]
+    norm_mlp: Option<String>,
+    /// Added to the variance in the norms [default: 1e-5]
+    #[arg(long)]
+    norm_eps: Option<f64>,
+    /// Self-attention beside the patch mixers [default: false]
+    #[arg(long, value_name = "BOOL")]
+    self_attn: Option<bool>,
+    /// Heads of the self-attention [default: 1]
+    #[arg(long)]
+    self_attn_heads: Option<usize>,
+    /// Add a positional encoding [default: false]
+    #[arg(long, value_name = "BOOL")]
+    use_positional_encoding: Option<bool>,
+    /// sincos or random [default: sincos]
+    #[arg(long, value_parser = ["sincos", "random"])]
+    positional_encoding_type: Option<String>,
+    /// Scaler of each window: std, mean or none [default: std]
+    #[arg(long, value_parser = ["std", "mean", "none"])]
+    scaling: Option<String>,
+    /// Channels that are forecast, by number from 0 [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "I,J,...")]
+    prediction_channel_indices: Option<Vec<usize>>,
+    /// Deviation of the normal initialisation [default: 0.02]
+    #[arg(long)]
+    init_std: Option<f64>,
+    /// mse, nll (see --distribution-output) or quantile (see --quantiles) [default: mse]
+    #[arg(long, value_parser = ["mse", "nll", "quantile"])]
+    loss: Option<String>,
+    /// Law of the forecast with --loss nll [default: student_t]
+    #[arg(long, value_parser = ["student_t", "normal", "negative_binomial"])]
+    distribution_output: Option<String>,
+    /// How patches are pooled for classification and regression: max_pool, avg_pool, use_last or
+    /// none [default: max_pool]
+    #[arg(long, value_parser = ["max_pool", "avg_pool", "use_last", "none"])]
+    head_aggregation: Option<String>,
+    /// Range that a regression is squeezed into
+    #[arg(
+        long,
+        value_delimiter = ',',
+        num_args = 1,
+        allow_hyphen_values = true,
+        value_name = "LOW,HIGH"
+    )]
+    output_range: Option<Vec<f64>>,
+    /// How pretraining hides patches: random or forecast [default: random]
+    #[arg(long, value_parser = ["random", "forecast"])]
+    mask_type: Option<String>,
+    /// Share of patches that random masks hide [default: 0.5]
+    #[arg(long)]
+    random_mask_ratio: Option<f64>,
+    /// Patches that forecast masks hide at the end [default: 2]
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    num_forecast_mask_patches: Option<Vec<usize>>,
+    /// Whether all channels share one mask [default: true]
+    #[arg(long, value_name = "BOOL")]
+    channel_consistent_masking: Option<bool>,
+    /// Whether the pretraining loss counts hidden patches only [default: true]
+    #[arg(long, value_name = "BOOL")]
+    masked_loss: Option<bool>,
+    /// Channels that are never hidden, by number from 0
+    #[arg(long, value_delimiter = ',', value_name = "I,J,...")]
+    unmasked_channel_indices: Option<Vec<usize>>,
+    #[command(flatten)]
+    #[serde(skip)]
+    extension: ExtensionArgs,
+}
+
+/// Parts that Hugging Face does not have.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Model (beyond Hugging Face)")]
+struct ExtensionArgs {
+    /// Levels of --loss quantile [default: 0.1,0.2,...,0.9]
+    #[arg(long, value_delimiter = ',', value_name = "Q,...")]
+    quantiles: Option<Vec<f64>>,
+    /// Cross-channel head, with so many steps on either side (--mode hybrid takes 2)
+    #[arg(long, value_name = "STEPS")]
+    cross_channel_context: Option<usize>,
+    /// The cross-channel head sees the last past values in front of the forecast
+    #[arg(long)]
+    cross_channel_past: bool,
+    /// Hierarchical reconciliation head, with segments of so many steps
+    #[arg(long, value_name = "STEPS")]
+    segment_length: Option<usize>,
+}
+
+/// Our defaults, then those of the model that training starts from, then the recipe's `[model]`,
+/// then the flags.
+pub(super) fn model_fields(
+    recipe: &Map<String, Value>,
+    flags: &ModelArgs,
+    start: Option<&Map<String, Value>>,
+) -> Result<Map<String, Value>> {
+    let mut fields = default_model_fields();
+    fields.extend(start.cloned().unwrap_or_default());
+    fields.extend(recipe.clone());
+    let extension = &flags.extension;
+    let flags = serde_json::to_value(flags)
+        .map_err(|e| Error::internal("flags cannot become fields").because(e))?;
+    if let Value::Object(flags) = flags {
+        fields.extend(flags.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    for name in ["scaling", "head_aggregation"] {
+        if fields.get(name).and_then(Value::as_str) == Some("none") {
+            fields.insert(name.into(), Value::Null);
+        }
+    }
+    extend(&mut fields, extension)?;
+    Ok(fields)
+}
+
+/// Turns what Hugging Face has no word for into fields of the extension.
+fn extend(fields: &mut Map<String, Value>, flags: &ExtensionArgs) -> Result<()> {
+    let mut extension: Extension = match fields.remove("ptsm") {
+        Some(value) => serde_json::from_value(value)
+            .map_err(|e| Error::config("recipe [model.ptsm]", "is not understood").because(e))?,
+        None => Extension::default(),
+    };
+    let is = |name: &str, wanted: &str| fields.get(name).and_then(Value::as_str) == Some(wanted);
+    let (hybrid, quantile) = (is("mode", "hybrid"), is("loss", "quantile"));
+    if hybrid {
+        fields.insert("mode".into(), "common_channel".into());
+        extension.cross_channel.get_or_insert_default();
+    }
+    if let Some(context_length) = flags.cross_channel_context {
+        extension.cross_channel.get_or_insert_default().context_length = context_length;
+    }
+    match &mut extension.cross_channel {
+        Some(cross) => cross.prepend_past |= flags.cross_channel_past,
+        None if flags.cross_channel_past => {
+            let text = "needs --mode hybrid or --cross-channel-context";
+            return Err(Error::config("--cross-channel-past", text));
+        }
+        None => {}
+    }
+    if let Some(segment_length) = flags.segment_length {
+        extension.hierarchy = Some(Hierarchy { segment_length });
+    }
+    if quantile {
+        fields.insert("loss".into(), "mse".into());
+        let tenths = || (1..10).map(|i| f64::from(i) / 10.0).collect();
+        extension.quantiles.get_or_insert_with(tenths);
+    }
+    if let Some(levels) = &flags.quantiles {
+        if extension.quantiles.is_none() {
+            return Err(Error::config("--quantiles", "needs --loss quantile"));
+        }
+        extension.quantiles = Some(levels.clone());
+    }
+    if extension != Extension::default() {
+        let value = serde_json::to_value(&extension)
+            .map_err(|e| Error::internal("the extension cannot be written").because(e))?;
+        fields.insert("ptsm".into(), value);
+    }
+    Ok(())
+}
+
+fn default_model_fields() -> Map<String, Value> {
+    let defaults = [
+        ("context_length", json!(512)),
+        ("prediction_length", json!(96)),
+        ("d_model", json!(16)),
+        ("num_layers", json!(4)),
+    ];
+    defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Fields of the recipe's `[training]`.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Training")]
+pub(super) struct TrainingArgs {
+    /// Passes over the training windows [default: 10]
+    #[arg(long)]
+    epochs: Option<u32>,
+    /// Windows per step [default: 64]
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Peak learning rate [default: 0.001]
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// constant, cosine or one-cycle [default: one-cycle]
+    #[arg(long, value_parser = parse_schedule)]
+    schedule: Option<Schedule>,
+    /// Steps of linear warm-up [default: 0]
+    #[arg(long)]
+    warmup_steps: Option<u64>,
+    /// AdamW's weight decay [default: 0.01]
+    #[arg(long)]
+    weight_decay: Option<f64>,
+    /// Largest norm of the gradient [default: none]
+    #[arg(long)]
+    gradient_clip: Option<f64>,
+    /// Epochs without improvement before training stops; 0 = never stop [default: 4]
+    #[arg(long)]
+    patience: Option<u32>,
+    /// Smallest improvement that counts [default: 0]
+    #[arg(long)]
+    min_delta: Option<f64>,
+    /// Style of the initial weights: pytorch or normal [default: pytorch]
+    #[arg(long, value_parser = parse_init)]
+    init_style: Option<Init>,
+    /// Train the head alone (linear probing)
+    #[arg(long, value_name = "PART", value_parser = ["backbone"])]
+    freeze: Option<String>,
+    /// Weight of each class in the loss, in the order of the classes
+    #[arg(long, value_delimiter = ',', value_name = "W,...")]
+    class_weights: Option<Vec<f64>>,
+    /// Seed of weights, order and dropout [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Steps between checkpoints besides the epochs' ends [default: 200]
+    #[arg(long)]
+    checkpoint_steps: Option<u64>,
+}
+
+fn parse_schedule(text: &str) -> std::result::Result<Schedule, String> {
+    serde_json::from_value(Value::from(text))
+        .map_err(|_| "wanted constant, cosine or one-cycle".into())
+}
+
+fn parse_init(text: &str) -> std::result::Result<Init, String> {
+    serde_json::from_value(Value::from(text)).map_err(|_| "wanted pytorch or normal".into())
+}
+
+impl TrainingArgs {
+    pub(super) fn apply(&self, training: &mut Training) {
+        fn set<T: Clone>(to: &mut T, from: &Option<T>) {
+            if let Some(value) = from {
+                *to = value.clone();
+            }
+        }
+        set(&mut training.epochs, &self.epochs);
+        set(&mut training.batch_size, &self.batch_size);
+        set(&mut training.learning_rate, &self.learning_rate);
+        set(&mut training.schedule, &self.schedule);
+        set(&mut training.warmup_steps, &self.warmup_steps);
+        set(&mut training.weight_decay, &self.weight_decay);
+        set(&mut training.min_delta, &self.min_delta);
+        set(&mut training.init, &self.init_style);
+        set(&mut training.seed, &self.seed);
+        set(&mut training.checkpoint_steps, &self.checkpoint_steps);
+        if self.gradient_clip.is_some() {
+            training.gradient_clip = self.gradient_clip;
+        }
+        training.freeze_backbone |= self.freeze.is_some();
+        if self.class_weights.is_some() {
+            training.class_weights.clone_from(&self.class_weights);
+        }
+        if let Some(patience) = self.patience {
+            training.patience = (patience > 0).then_some(patience);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What we have beyond Hugging Face: the fields under the one key `ptsm` of `config.json`.
+//!
+//! A file without the key is a plain Hugging Face configuration. With it, the model has parts that
+//! transformers does not know, so its folder cannot be loaded there.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Task};
+use crate::{Error, Result};
+
+/// Most quantiles that a head may have.
+const MAX_QUANTILES: usize = 999;
+
+/// Parts of a forecaster that are in the paper or are ours, and not in transformers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Extension {
+    /// Levels in (0, 1), ascending, of a quantile head; it replaces the point forecast, and `loss`
+    /// is then the pinball loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantiles: Option<Vec<f64>>,
+    /// Cross-channel forecast reconciliation head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross_channel: Option<CrossChannel>,
+    /// Online hierarchical patch reconciliation head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hierarchy: Option<Hierarchy>,
+}
+
+/// The cross-channel forecast reconciliation head: each step's forecasts of all channels are
+/// corrected by those of the steps around it.
+///
+/// Source: TSMixer (arXiv 2306.09364), section on hybrid channel modelling; the block is that of
+/// granite-tsfm's `ForecastChannelHeadMixer` without its mixer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrossChannel {
+    /// Steps before and after a step that its correction sees; 0 = that step alone.
+    pub context_length: usize,
+    /// Whether the window is gated by `x * softmax(Linear(x))` first.
+    pub gated: bool,
+    /// In front of the first step: the last past values (true) or zeros.
+    pub prepend_past: bool,
+}
+
+impl Default for CrossChannel {
+    fn default() -> Self {
+        Self { context_length: 2, gated: true, prepend_past: false }
+    }
+}
+
+/// The online hierarchical patch reconciliation head: the horizon is cut into segments whose sums
+/// are forecast too, and the steps are reconciled with them.
+///
+/// Source: TSMixer (arXiv 2306.09364), section on online forecast reconciliation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hierarchy {
+    /// Steps per segment, sl; divides `prediction_length`.
+    pub segment_length: usize,
+}
+
+/// How the channels of a model see each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelMode {
+    /// Not at all: `common_channel`.
+    Independent,
+    /// In every layer: `mix_channel`.
+    Mixing,
+    /// In the head only: `common_channel` with the cross-channel head.
+    Hybrid,
+}
+
+impl Config {
+    /// How channels see each other.
+    pub fn channel_mode(&self) -> ChannelMode {
+        let reconciles = self.extension().cross_channel.is_some();
+        match (self.mixes_channels(), reconciles) {
+            (true, _) => ChannelMode::Mixing,
+            (false, true) => ChannelMode::Hybrid,
+            (false, false) => ChannelMode::Independent,
+        }
+    }
+
+    /// The extension; everything off where the file has none.
+    pub fn extension(&self) -> Extension {
+        self.ptsm.clone().unwrap_or_default()
+    }
+
+    pub(super) fn validate_extension(&self) -> Result<()> {
+        let Some(extension) = &self.ptsm else { return Ok(()) };
+        let Extension { quantiles, cross_channel, hierarchy } = extension;
+        let used = quantiles.is_some() || cross_channel.is_some() || hierarchy.is_some();
+        if used && self.task()? != Task::Forecasting {
+            let text = "has parts of a forecaster, but architectures names another task";
+            return Err(Error::config("ptsm", text));
+        }
+        let reconciles = cross_channel.is_some() || hierarchy.is_some();
+        if self.loss == "nll" && used {
+            let text = "cannot be used with loss \"nll\" (use \"mse\")";
+            return Err(Error::config("ptsm", text));
+        }
+        if reconciles && quantiles.is_some() {
+            let text = "reconciliation needs a point forecast (leave out quantiles)";
+            return Err(Error::config("ptsm", text));
+        }
+        if let Some(levels) = quantiles {
+            validate_levels(levels).map_err(|e| e.at("ptsm.quantiles"))?;
+        }
+        if let Some(Hierarchy { segment_length }) = hierarchy {
+            let steps = self.prediction_length;
+            if *segment_length < 2 || !steps.is_multiple_of(*segment_length) {
+                let text = format!(
+                    "{segment_length} must be at least 2 and divide prediction_length {steps}"
+                );
+                return Err(Error::config("ptsm.hierarchy.segment_length", text));
+            }
+        }
+        if let Some(CrossChannel { context_length, prepend_past, .. }) = cross_channel {
+            let limit = self.prediction_length.max(self.context_length);
+            let past = if *prepend_past { self.context_length } else { limit };
+            if *context_length > past {
+                let text = format!("{context_length} must be at most {past}");
+                return Err(Error::config("ptsm.cross_channel.context_length", text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Levels must lie inside (0, 1) and ascend.
+///
+/// # Errors
+///
+/// `InvalidConfig` naming the first that does not.
+fn validate_levels(levels: &[f64]) -> Result<()> {
+    let text = if levels.is_empty() || levels.len() > MAX_QUANTILES {
+        format!("has {} levels, wanted 1 to {MAX_QUANTILES}", levels.len())
+    } else if let Some(level) = levels.iter().find(|&&level| !(level > 0.0 && level < 1.0)) {
+        format!("{level} must be above 0 and below 1")
+    } else if let Some(pair) = levels.windows(2).find(|pair| pair[0] >= pair[1]) {
+        format!("{} comes before {}, wanted ascending levels", pair[0], pair[1])
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(crate::ErrorKind::InvalidConfig, text))
+}

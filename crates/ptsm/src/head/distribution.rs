@@ -1,0 +1,191 @@
+//! The laws that a head with `loss = "nll"` predicts: what their parameters are made of.
+//!
+//! Source: `StudentTOutput`, `NormalOutput`, `NegativeBinomialOutput` of `time_series_utils.py`,
+//! transformers 5.23.0.
+
+use crate::config::Config;
+use crate::model::Real;
+
+/// Smallest scale of a law, the rounding unit of float32: as in the reference.
+const MIN_SCALE: f64 = 1.192_092_9e-7;
+
+/// A family of laws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    /// Parameters `df`, `loc`, `scale`.
+    StudentT,
+    /// Parameters `loc`, `scale`.
+    Normal,
+    /// Parameters `total_count`, `logits`; for counts.
+    NegativeBinomial,
+}
+
+impl Distribution {
+    /// Number of the parameter `logits` of a negative binomial.
+    pub(crate) const LOGITS: usize = 1;
+
+    /// Parameters of one law, K.
+    pub fn num_parameters(self) -> usize {
+        self.parameter_names().len()
+    }
+
+    /// Names of the parameters, in order.
+    pub fn parameter_names(self) -> &'static [&'static str] {
+        match self {
+            Distribution::StudentT => &["df", "loc", "scale"],
+            Distribution::Normal => &["loc", "scale"],
+            Distribution::NegativeBinomial => &["total_count", "logits"],
+        }
+    }
+
+    /// Parameter `k` from what its projection gave.
+    pub(crate) fn map<T: Real>(self, k: usize, x: T) -> T {
+        match self.parameter_names()[k] {
+            "df" => T::from_f64(2.0) + squareplus(x),
+            "scale" => {
+                let (scale, least) = (squareplus(x), T::from_f64(MIN_SCALE));
+                if scale > least { scale } else { least }
+            }
+            "total_count" => squareplus(x),
+            _ => x,
+        }
+    }
+
+    /// The derivative of [`Distribution::map`].
+    pub(crate) fn d_map<T: Real>(self, k: usize, x: T) -> T {
+        let half = T::from_f64(0.5);
+        let slope = half * (T::ONE + x / (x * x + T::from_f64(4.0)).sqrt());
+        match self.parameter_names()[k] {
+            "df" | "total_count" => slope,
+            "scale" if squareplus(x) > T::from_f64(MIN_SCALE) => slope,
+            "scale" => T::ZERO,
+            _ => T::ONE,
+        }
+    }
+}
+
+impl Config {
+    /// The law of a head with `loss = "nll"`; `None` with `loss = "mse"`.
+    pub fn distribution(&self) -> Option<Distribution> {
+        match (self.loss.as_str(), self.distribution_output.as_str()) {
+            ("nll", "student_t") => Some(Distribution::StudentT),
+            ("nll", "normal") => Some(Distribution::Normal),
+            ("nll", "negative_binomial") => Some(Distribution::NegativeBinomial),
+            _ => None,
+        }
+    }
+}
+
+/// `(x + sqrt(x^2 + 4)) / 2`, above 0; for large negative x by the conjugate, which does not cancel.
+fn squareplus<T: Real>(x: T) -> T {
+    let root = (x * x + T::from_f64(4.0)).sqrt();
+    let two = T::from_f64(2.0);
+    if x < T::ZERO { two / (root - x) } else { (x + root) / two }
+}
+
+/// Negative log-likelihood of one value, with its slopes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Likelihood {
+    /// In nats.
+    pub(crate) nll: f64,
+    /// For each parameter of the law, in order.
+    pub(crate) d_parameters: [f64; 3],
+    /// For the window's loc and scale.
+    pub(crate) d_loc: f64,
+    pub(crate) d_scale: f64,
+}
+
+/// Negative log-likelihood of `y` under the law of `loc + scale Z`, Z having these (mapped)
+/// parameters. A negative binomial knows no window: its logits hold the logarithm of the scale.
+pub(crate) fn likelihood(
+    law: Distribution,
+    parameters: &[f64],
+    (loc, scale): (f64, f64),
+    y: f64,
+) -> Likelihood {
+    if law == Distribution::NegativeBinomial {
+        return negative_binomial(parameters[0], parameters[1], y);
+    }
+    let z = (y - loc) / scale;
+    let (centre, width) = match law {
+        Distribution::StudentT => (parameters[1], parameters[2]),
+        _ => (parameters[0], parameters[1]),
+    };
+    let u = (z - centre) / width;
+    // `slope` is the derivative of the standard law's nll at u.
+    let (standard, slope, d_df) = match law {
+        Distribution::StudentT => student_t(parameters[0], u),
+        _ => (0.5 * u * u + 0.5 * std::f64::consts::TAU.ln(), u, 0.0),
+    };
+    let (d_centre, d_width) = (-slope / width, (1.0 - slope * u) / width);
+    Likelihood {
+        nll: standard + width.ln() + scale.ln(),
+        d_parameters: match law {
+            Distribution::StudentT => [d_df, d_centre, d_width],
+            _ => [d_centre, d_width, 0.0],
+        },
+        d_loc: -slope / (width * scale),
+        d_scale: (1.0 - slope * z / width) / scale,
+    }
+}
+
+/// Of Student's standard law at `u`: nll, its derivative in `u`, and in the degrees of freedom.
+fn student_t(df: f64, u: f64) -> (f64, f64, f64) {
+    let half = 0.5 * (df + 1.0);
+    let square = u * u / df;
+    let log = square.ln_1p();
+    let nll = libm::lgamma(0.5 * df) - libm::lgamma(half)
+        + 0.5 * (df * std::f64::consts::PI).ln()
+        + half * log;
+    let slope = (df + 1.0) / df * u / (1.0 + square);
+    let d_df = 0.5
+        * (digamma(0.5 * df) - digamma(half) + 1.0 / df + log
+            - (df + 1.0) / df * square / (1.0 + square));
+    (nll, slope, d_df)
+}
+
+fn negative_binomial(count: f64, logits: f64, y: f64) -> Likelihood {
+    // log sigmoid(x) without overflow.
+    let log_sigmoid = |x: f64| x.min(0.0) - (-x.abs()).exp().ln_1p();
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let combinations = libm::lgamma(count + y) - libm::lgamma(y + 1.0) - libm::lgamma(count);
+    let nll = -(combinations + count * log_sigmoid(-logits) + y * log_sigmoid(logits));
+    let d_count = digamma(count) - digamma(count + y) - log_sigmoid(-logits);
+    let d_logits = count * sigmoid(logits) - y * sigmoid(-logits);
+    Likelihood { nll, d_parameters: [d_count, d_logits, 0.0], d_loc: 0.0, d_scale: 0.0 }
+}
+
+/// Derivative of the logarithm of the gamma function, for x > 0, to about 1e-14.
+fn digamma(mut x: f64) -> f64 {
+    let mut shift = 0.0;
+    while x < 10.0 {
+        shift -= 1.0 / x;
+        x += 1.0;
+    }
+    // Bernoulli numbers over 2k.
+    let terms = [
+        1.0 / 12.0,
+        -1.0 / 120.0,
+        1.0 / 252.0,
+        -1.0 / 240.0,
+        1.0 / 132.0,
+        -691.0 / 32_760.0,
+        1.0 / 12.0,
+    ];
+    let square = 1.0 / (x * x);
+    let tail = terms.iter().rev().fold(0.0, |sum, term| (sum + term) * square);
+    shift + x.ln() - 0.5 / x - tail
+}
+
+impl Distribution {
+    /// Why a value cannot come from the law, if it cannot.
+    pub(crate) fn refuses(self, y: f64) -> Option<String> {
+        let counts = self == Distribution::NegativeBinomial;
+        (counts && (y < 0.0 || y.fract() != 0.0)).then(|| {
+            format!(
+                "is {y}, but a negative binomial gives 0, 1, 2, ... (use data that are counts, \
+                     not standardised, or another distribution_output)"
+            )
+        })
+    }
+}
