@@ -1,12 +1,14 @@
 //! From files to batches: the only place that sees NaN.
 
 mod batch;
+mod cases;
 mod catalog;
 mod csv_file;
 mod csv_sniff;
 mod download;
 mod frequency;
 mod json_file;
+mod labelled;
 mod parquet_file;
 mod prepare;
 mod repair;
@@ -16,11 +18,14 @@ mod split;
 mod standard;
 mod table;
 mod timestamp;
+mod ts_file;
 mod window;
 
 pub use batch::Batch;
+pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use frequency::Frequency;
+pub use labelled::{LabelOptions, LabelledSet, Labels};
 pub use prepare::{Prepared, prepare};
 pub use repair::{Duplicates, Grid, IgnoredColumn, MissingShare, Repair, RepairReport};
 pub use roles::{NO_COLUMN, Roles};

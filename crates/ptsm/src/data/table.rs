@@ -299,14 +299,24 @@ fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize
     Ok(count)
 }
 
-/// All bytes, unpacked if they start as gzip does. The outer error is the reader's, the inner one
-/// says that there is too much.
+/// The whole text of a file, unpacked where it is gzip data.
+pub(super) fn read_text(path: &Path) -> Result<String> {
+    let source = path.display().to_string();
+    let failed = |cause| Error::io(path, "cannot be read", cause);
+    let file = File::open(path).map_err(failed)?;
+    let bytes = read_unpacked(file, &source).map_err(failed)??;
+    String::from_utf8(bytes)
+        .map_err(|e| Error::input("is not text in UTF-8").because(e.utf8_error()).at(source))
+}
+
 /// The bytes of a file in memory, unpacked where they are gzip data.
 pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
     read_unpacked(bytes, source)
         .map_err(|cause| Error::input("the gzip data are damaged").because(cause).at(source))?
 }
 
+/// All bytes, unpacked if they start as gzip does. The outer error is the reader's, the inner one
+/// says that there is too much.
 fn read_unpacked(mut reader: impl Read, source: &str) -> std::io::Result<Result<Vec<u8>>> {
     let mut magic = [0; 2];
     let count = read_up_to(&mut reader, &mut magic)?;

@@ -14,6 +14,7 @@ pub use adamw::AdamW;
 pub use checkpoint::CHECKPOINT_FILE;
 pub use loss::{Loss, LossOptions, LossWeight, loss, loss_weight};
 pub use recipe::{Recipe, Training};
+pub(crate) use samples::numbers_fingerprint;
 pub use samples::{Samples, Subset};
 pub use schedule::Schedule;
 pub use step::{Score, score};
