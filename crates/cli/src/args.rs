@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    compare, completions, data, demo, doctor, evaluate, inspect, predict, trace, train,
+    compare, completions, data, demo, doctor, evaluate, inspect, predict, select, trace, train,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
+    /// Choose settings for labelled cases by cross-validation
+    Select(select::Args),
     /// Run one batch and write every intermediate tensor
     Trace(trace::Args),
     /// Compare two tensor files

@@ -94,7 +94,7 @@ impl DataArgs {
         Ok(Source { name: set.name.to_owned(), table, dataset: Some(set) })
     }
 
-    fn read_options(&self) -> Result<ReadOptions> {
+    pub(crate) fn read_options(&self) -> Result<ReadOptions> {
         let delimiter = match self.delimiter.as_deref() {
             None => None,
             Some("tab") => Some(b'\t'),

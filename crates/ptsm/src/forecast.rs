@@ -221,6 +221,7 @@ mod tests {
             seasonal_period: 24,
             split: Split::default(),
             standardiser: Standardiser { mean: vec![0.0, 100.0], scale: vec![1.0, 10.0] },
+            labels: None,
         };
         let folder = tempfile::tempdir().unwrap();
         Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();

@@ -64,6 +64,7 @@ mod error;
 pub mod evaluate;
 mod forecast;
 mod head;
+mod labeller;
 mod model;
 mod preprocessor;
 mod tensor_file;
@@ -82,6 +83,7 @@ pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
+pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use model::{
     Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real,
     WEIGHTS_FILE, draw_masks, instruction_set,

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Frequency, Grid, Roles, Split, Standardiser};
+use crate::labeller::LabelCoding;
 use crate::{Config, Error, ErrorKind, Result, write_atomically};
 
 /// Name of the file in a model directory.
@@ -29,6 +30,9 @@ pub struct Preprocessor {
     pub split: Split,
     /// Shift and scale of every channel, fitted on the training rows.
     pub standardiser: Standardiser,
+    /// How the outputs of a classifier or a regression become labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<LabelCoding>,
 }
 
 impl Preprocessor {

@@ -6,6 +6,7 @@ use ptsm::data::Split;
 use ptsm::{Forecaster, Result, open};
 
 use crate::args::Global;
+use crate::commands::cases;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::{DataArgs, summary};
@@ -40,9 +41,12 @@ pub(crate) struct Args {
     /// One-file HTML report
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Picture of the error by horizon step (.svg or .png)
+    /// Picture of the error by horizon step, or of the classes (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Columns of the labels, for models that label cases
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
+    label: Option<Vec<String>>,
     /// Backend that computes
     #[arg(long, default_value = "cpu")]
     backend: String,
@@ -50,6 +54,9 @@ pub(crate) struct Args {
 
 /// Scores and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    if cases::labels(&args.model)? {
+        return cases::evaluate(global, &args.request());
+    }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
@@ -81,4 +88,17 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     story::trim(&mut evaluation, args.per_step, args.per_channel);
     answer(global, &evaluation, &evaluation.table())
+}
+
+impl Args {
+    fn request(&self) -> cases::Request<'_> {
+        cases::Request {
+            model: &self.model,
+            data: &self.data,
+            label: self.label.as_ref(),
+            backend: &self.backend,
+            plot: self.plot.as_ref(),
+            out: None,
+        }
+    }
 }

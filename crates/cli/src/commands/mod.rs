@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod cases;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data;
@@ -8,6 +9,7 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod inspect;
 pub(crate) mod predict;
+pub(crate) mod select;
 pub(crate) mod trace;
 pub(crate) mod train;
 
@@ -38,6 +40,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Train(args) => train::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
+        Command::Select(args) => select::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),

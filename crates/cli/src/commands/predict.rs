@@ -7,6 +7,7 @@ use ptsm::{Forecast, Forecaster, Result, forecast_table, open};
 use serde_json::{Value, json};
 
 use crate::args::Global;
+use crate::commands::cases;
 use crate::output::{answer, print, remark};
 use crate::source::{DataArgs, summary};
 use crate::{plot, story};
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Start the forecast so many rows before the end of the data
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows_before_end: usize,
+    /// Columns of the labels, for models that label cases
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
+    label: Option<Vec<String>>,
     /// Backend that computes
     #[arg(long, default_value = "cpu")]
     backend: String,
@@ -35,6 +39,17 @@ pub(crate) struct Args {
 
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    if cases::labels(&args.model)? {
+        let request = cases::Request {
+            model: &args.model,
+            data: &args.data,
+            label: args.label.as_ref(),
+            backend: &args.backend,
+            plot: None,
+            out: args.out.as_ref(),
+        };
+        return cases::predict(global, &request);
+    }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;

@@ -6,6 +6,7 @@
 
 mod axis;
 mod bars;
+mod confusion;
 mod curves;
 mod font;
 mod forecast;
@@ -22,6 +23,7 @@ mod training_curve;
 pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};
+pub(crate) use confusion::ConfusionPlot;
 pub(crate) use forecast::{ForecastPanel, ForecastPlot, Point};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
 pub(crate) use save::{Svg, save, to_svg};

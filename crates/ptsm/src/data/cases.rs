@@ -85,6 +85,7 @@ fn target_values(labels: &Labels, standardiser: Option<&Standardiser>) -> Result
             });
             Ok(scaled.collect())
         }
+        Labels::Unknown(count) => Ok(vec![0.0; *count]),
     }
 }
 

@@ -9,7 +9,7 @@ use super::repair::{Grid, Repair};
 use super::roles::Roles;
 use super::series::{Series, SeriesSet};
 use super::standard::Standardiser;
-use super::table::{ReadOptions, Table, Values};
+use super::table::{Column, ReadOptions, Table, Values};
 use super::{table, ts_file};
 use crate::{Error, Result};
 
@@ -30,6 +30,8 @@ pub enum Labels {
         /// `[cases, values]`, row-major, finite.
         of: Vec<f64>,
     },
+    /// Nothing: so many cases that are to be labelled.
+    Unknown(usize),
 }
 
 impl Labels {
@@ -47,6 +49,7 @@ impl Labels {
         match self {
             Labels::Classes { of, .. } => of.len(),
             Labels::Values { names, of } => of.len() / names.len().max(1),
+            Labels::Unknown(count) => *count,
         }
     }
 
@@ -61,6 +64,7 @@ impl Labels {
                 let of = indices.iter().flat_map(|&i| of[i * width..][..width].to_vec()).collect();
                 Labels::Values { names: names.clone(), of }
             }
+            Labels::Unknown(_) => Labels::Unknown(indices.len()),
         }
     }
 }
@@ -122,6 +126,40 @@ impl LabelledSet {
             return ts_file::read(&text, &path.display().to_string());
         }
         from_long_table(&Table::read(path, read)?, options)
+    }
+
+    /// Reads cases that are to be labelled: as [`LabelledSet::read`], but a table or folder without
+    /// labels is fine, and labels that are there do not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`LabelledSet::read`], but for the labels.
+    pub fn read_unlabelled(
+        path: &Path,
+        read: &ReadOptions,
+        options: &LabelOptions,
+    ) -> Result<Self> {
+        let name = path.to_string_lossy().to_lowercase();
+        let set = if path.is_dir() {
+            let files: Vec<PathBuf> =
+                entries(path)?.into_iter().filter(|file| file.is_file()).collect();
+            match files.is_empty() || path.join("labels.csv").is_file() {
+                true => read_folder(path, read, options)?,
+                false => {
+                    let (channels, cases) = read_cases(&files, read, options)?;
+                    let labels = Labels::Unknown(cases.len());
+                    Self::new(channels, cases, labels)?
+                }
+            }
+        } else if name.ends_with(".ts") || name.ends_with(".ts.gz") {
+            Self::read(path, read, options)?
+        } else {
+            let table = Table::read(path, read)?;
+            let (channels, cases, _) = cases_of_table(&table, options, &[])?;
+            let labels = Labels::Unknown(cases.len());
+            Self::new(channels, cases, labels)?
+        };
+        Ok(Self { labels: Labels::Unknown(set.len()), ..set })
     }
 
     /// The number of cases.
@@ -335,45 +373,61 @@ fn labels_of_rows(table: &Table, options: &LabelOptions, rows: &[usize]) -> Resu
 
 fn from_long_table(table: &Table, options: &LabelOptions) -> Result<LabelledSet> {
     let names = label_columns(table, options)?;
-    let mut roles = options.roles.clone();
-    if roles.targets.is_none() {
-        let numeric = |values: &Values| matches!(values, Values::Numbers(_));
-        let id = roles.id.clone().unwrap_or_default();
-        let free = table.columns().iter().filter(|column| {
-            numeric(&column.values)
-                && !names.contains(&column.name)
-                && column.name != id
-                && roles.timestamp.as_ref() != Some(&column.name)
-                && !["id", "case", "unique_id"].contains(&column.name.to_lowercase().as_str())
-        });
-        roles.targets = Some(free.map(|column| column.name.clone()).collect());
-    }
-    if roles.id.is_none() && table.column("case").is_some() {
-        roles.id = Some("case".into());
-    }
-    let repair = Repair { grid: Grid::Rows, ..Repair::default() };
-    let set = SeriesSet::from_table(table, &roles, &repair)?;
-    let Some(id) = set.roles.id.clone().filter(|id| table.column(id).is_some()) else {
-        let text = "has no column that tells the cases apart (name it with --id)";
-        return Err(Error::input(text).at(table.source()));
-    };
-    let id = table.column(&id).map(|column| &column.values);
-    let text = |row: usize| id.map(|id| id.text(row)).unwrap_or_default();
+    let (channels, cases, rows) = cases_of_table(table, options, &names)?;
     let mut first_rows = Vec::new();
-    for case in &set.series {
-        let rows: Vec<usize> = (0..table.num_rows()).filter(|&row| text(row) == case.id).collect();
+    for (case, rows) in cases.iter().zip(&rows) {
         for name in &names {
             let label = |row: usize| table.column(name).map(|c| c.values.text(row));
             if let Some(&row) = rows.iter().find(|&&row| label(row) != label(rows[0])) {
-                let text =
-                    format!("the label differs from that of the rows before of \"{}\"", case.id);
+                let id = &case.id;
+                let text = format!("the label differs from that of the rows before of \"{id}\"");
                 return Err(Error::input(text).at(table.place(row, name)));
             }
         }
         first_rows.push(rows[0]);
     }
     let labels = labels_of_rows(table, options, &first_rows)?;
-    LabelledSet::new(set.channels, set.series, labels)
+    LabelledSet::new(channels, cases, labels)
+}
+
+/// Channels, cases, and the rows of each case.
+type Cases = (Vec<String>, Vec<Series>, Vec<Vec<usize>>);
+
+fn cases_of_table(table: &Table, options: &LabelOptions, labels: &[String]) -> Result<Cases> {
+    let mut roles = options.roles.clone();
+    if roles.id.is_none() && table.column("case").is_some() {
+        roles.id = Some("case".into());
+    }
+    if roles.targets.is_none() {
+        let used = |name: &String| {
+            let usual = ["id", "unique_id", "label", "class", "target"];
+            labels.contains(name)
+                || options.columns.as_ref().is_some_and(|columns| columns.contains(name))
+                || roles.id.as_ref() == Some(name)
+                || roles.timestamp.as_ref() == Some(name)
+                || usual.contains(&name.to_lowercase().as_str())
+        };
+        let numeric = |column: &&Column| matches!(column.values, Values::Numbers(_));
+        let free = table.columns().iter().filter(numeric).filter(|column| !used(&column.name));
+        roles.targets = Some(free.map(|column| column.name.clone()).collect());
+    }
+    let repair = Repair { grid: Grid::Rows, ..Repair::default() };
+    let set = SeriesSet::from_table(table, &roles, &repair)?;
+    let Some(id) = set.roles.id.as_ref().and_then(|id| table.column(id)) else {
+        let text = "has no column that tells the cases apart (name it with --id)";
+        return Err(Error::input(text).at(table.source()));
+    };
+    let mut by_id: std::collections::BTreeMap<String, Vec<usize>> = Default::default();
+    for row in 0..table.num_rows() {
+        by_id.entry(id.values.text(row)).or_default().push(row);
+    }
+    let rows = set.series.iter().map(|case| by_id.remove(&case.id).unwrap_or_default());
+    let rows: Vec<Vec<usize>> = rows.collect();
+    if let Some(i) = rows.iter().position(Vec::is_empty) {
+        let text = format!("the case \"{}\" lost its rows", set.series[i].id);
+        return Err(Error::internal(text));
+    }
+    Ok((set.channels, set.series, rows))
 }
 
 #[cfg(test)]

@@ -11,12 +11,17 @@
 
 mod backtest;
 mod baselines;
+mod classes;
 mod metrics;
 mod report;
 mod ridge;
+mod values;
 
 pub use backtest::{EvaluateOptions, evaluate, select_channels};
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
+pub use classes::ClassScores;
+pub(crate) use classes::largest;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};
 pub use ridge::{PENALTIES, Ridge};
+pub use values::{TargetScores, ValueScores};

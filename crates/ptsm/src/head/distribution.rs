@@ -188,4 +188,13 @@ impl Distribution {
             )
         })
     }
+
+    /// Mean of the law of `loc + scale Z`, in data units.
+    pub fn mean(self, parameters: &[f64], (loc, scale): (f64, f64)) -> f64 {
+        match self {
+            Distribution::StudentT => loc + scale * parameters[1],
+            Distribution::Normal => loc + scale * parameters[0],
+            Distribution::NegativeBinomial => parameters[0] * parameters[1].exp(),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::config::{Norm, Task};
 use crate::data::Batch;
+use crate::evaluate::largest;
 use crate::model::{Dropout, Mode, Model, draw_masks};
 use crate::{Error, Result};
 
@@ -269,15 +270,4 @@ impl Sums {
             }
         }
     }
-}
-
-/// Place of the first largest number.
-fn largest(row: &[f32]) -> usize {
-    let best = row.iter().enumerate().fold(
-        (0, row[0]),
-        |best, (i, &x)| {
-            if x > best.1 { (i, x) } else { best }
-        },
-    );
-    best.0
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 pub(super) struct ModelArgs {
     /// Past time steps that the model sees [default: 512]
     #[arg(long)]
-    context_length: Option<usize>,
+    pub(super) context_length: Option<usize>,
     /// Future time steps that are forecast [default: 96]
     #[arg(long)]
     prediction_length: Option<usize>,

@@ -1,16 +1,17 @@
 //! `ptsm train`: from a table to a model directory.
 
+mod cases;
 mod fields;
 mod plan;
 mod windows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ptsm::data::Split;
+use ptsm::data::{LabelledSet, Split};
 use ptsm::train::{History, Recipe, Training};
 use ptsm::{Error, Model, Result, Task, WEIGHTS_FILE};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::args::Global;
 use crate::output::answer;
@@ -18,10 +19,12 @@ use crate::plot;
 use crate::source::DataArgs;
 use crate::story;
 
+use cases::train_cases;
+pub(crate) use cases::{CasePlan, read_cases};
 use fields::{ModelArgs, TrainingArgs, model_fields};
 pub(crate) use plan::Plan;
 use plan::{merge_data, start_fields};
-pub(crate) use windows::{Trained, train};
+pub(crate) use windows::train;
 
 /// Name of the record of a training run in a model directory.
 pub(crate) const TRAINING_FILE: &str = "training.json";
@@ -56,6 +59,14 @@ pub(crate) struct Args {
     /// or 7:1:2, if not given
     #[arg(long)]
     split: Option<Split>,
+    /// Columns of the labels, for classification and regression from tables [default: label, class
+    /// or target]
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
+    label: Option<Vec<String>>,
+    /// Share of the labelled cases that picks the epoch; 0 = all are trained on, and the last epoch
+    /// is kept
+    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
+    hold_out: f64,
     /// Picture of the loss by epoch (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -92,43 +103,94 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let recipe_split = merge_data(&mut data, &recipe.data)?;
     args.training.apply(&mut recipe.training);
     let start = args.init.as_deref().map(Model::from_dir).transpose()?;
-    let source = data.read(global)?;
-    let set = data.series(&source)?;
-    let plan = Plan {
-        task: args.task,
-        few_shot: args.few_shot,
-        split: args.split.or(recipe_split).unwrap_or_else(|| source.default_split()),
-        grid: data.repair(&source).grid,
-        model: model_fields(&recipe.model, &args.model, start_fields(start.as_ref())?.as_ref())?,
-        start,
-        training: recipe.training,
-        out: args.out.clone(),
-        resume: args.resume,
-        source,
-        set,
-    };
+    let model = model_fields(&recipe.model, &args.model, start_fields(start.as_ref())?.as_ref())?;
     if !args.resume && !args.overwrite && args.out.join(WEIGHTS_FILE).exists() {
         let text = "holds a model already (use --resume, --overwrite or another folder)";
         return Err(Error::config(args.out.display().to_string(), text));
     }
-    let trained = train(global, &plan)?;
+    let (record, seconds) = match args.task {
+        Task::Classification | Task::Regression => {
+            let (name, set) = read_cases(&data, args.label.as_ref(), args.task)?;
+            let (train, validation) = hold_out(set, args.hold_out, recipe.training.seed)?;
+            let plan = CasePlan {
+                name,
+                task: args.task,
+                train,
+                validation,
+                model: case_fields(model, &recipe.model, args),
+                training: recipe.training,
+                start,
+                few_shot: args.few_shot,
+            };
+            train_cases(global, &plan, (args.out.clone(), args.resume))?
+        }
+        Task::Forecasting | Task::Pretraining => {
+            let source = data.read(global)?;
+            let set = data.series(&source)?;
+            let plan = Plan {
+                task: args.task,
+                few_shot: args.few_shot,
+                split: args.split.or(recipe_split).unwrap_or_else(|| source.default_split()),
+                grid: data.repair(&source).grid,
+                model,
+                start,
+                training: recipe.training,
+                out: args.out.clone(),
+                resume: args.resume,
+                source,
+                set,
+            };
+            let trained = train(global, &plan)?;
+            (trained.record, trained.seconds)
+        }
+    };
     if let Some(path) = &args.plot {
-        plot::save(path, &story::training_curve(&trained.record.history, true))?;
+        plot::save(path, &story::training_curve(&record.history, true))?;
     }
-    report(global, &plan, &trained)
+    report(global, &args.out, &record, seconds)
 }
 
-fn report(global: &Global, plan: &Plan, trained: &Trained) -> Result<()> {
-    let history = &trained.record.history;
+/// The lengths of cases decide the context, unless somebody else does.
+fn case_fields(
+    mut model: Map<String, Value>,
+    recipe: &Map<String, Value>,
+    args: &Args,
+) -> Map<String, Value> {
+    let chosen = args.model.context_length.is_some()
+        || recipe.contains_key("context_length")
+        || args.init.is_some();
+    if !chosen {
+        model.remove("context_length");
+    }
+    model
+}
+
+/// Takes a share of the cases away to pick the epoch, each class evenly.
+fn hold_out(set: LabelledSet, share: f64, seed: u64) -> Result<(LabelledSet, Option<LabelledSet>)> {
+    if share == 0.0 {
+        return Ok((set, None));
+    }
+    if !(share > 0.0 && share < 1.0) {
+        let text = format!("{share} must be at least 0 and below 1");
+        return Err(Error::config("--hold-out", text));
+    }
+    let parts = (1.0 / share.min(0.5)).round().max(2.0) as usize;
+    let folds = set.folds(parts.min(set.len()), seed)?;
+    let rest: Vec<usize> = (0..set.len()).filter(|i| !folds[0].contains(i)).collect();
+    Ok((set.subset(&rest), Some(set.subset(&folds[0]))))
+}
+
+fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<()> {
+    let history = &record.history;
     let value = json!({
-        "out": plan.out, "best_epoch": history.best_epoch, "epochs": history.epochs.len(),
+        "out": out, "best_epoch": history.best_epoch, "epochs": history.epochs.len(),
         "validation_loss": history.best_validation_loss, "stopped_by": history.stopped_by,
-        "steps": history.steps, "seconds": trained.seconds,
-        "num_parameters": trained.record.num_parameters,
+        "steps": history.steps, "seconds": seconds,
+        "num_parameters": record.num_parameters,
     });
     let text = format!(
         "{}: best epoch {} of {}{} ({})\n",
-        plan.out.display(),
+        out.display(),
         history.best_epoch,
         history.epochs.len(),
         history.best_validation_loss.map_or(String::new(), |x| format!(", validation loss {x:.4}")),

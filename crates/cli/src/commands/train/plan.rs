@@ -96,12 +96,7 @@ pub(super) fn start_fields(start: Option<&Model>) -> Result<Option<Map<String, V
 
 /// The configuration of a run: the plan's fields, with what the data decide.
 pub(super) fn config_of(plan: &Plan) -> Result<Config> {
-    let known = serde_json::to_value(Config::default())
-        .map_err(|e| Error::internal("the defaults cannot be listed").because(e))?;
-    let is_known = |name: &str| name == "ptsm" || known.get(name).is_some();
-    if let Some(name) = plan.model.keys().find(|name| !is_known(name)) {
-        return Err(Error::config(format!("recipe [model] {name}"), "is no field of config.json"));
-    }
+    check_fields(&plan.model)?;
     let mut fields = plan.model.clone();
     let channels = plan.set.channels.len();
     let given = fields.insert("num_input_channels".into(), channels.into());
@@ -114,4 +109,15 @@ pub(super) fn config_of(plan: &Plan) -> Result<Config> {
     fields.insert("model_type".into(), ptsm::MODEL_TYPE.into());
     fields.insert("architectures".into(), json!([plan.task.architecture()]));
     Config::from_json(&Value::Object(fields).to_string())
+}
+
+/// Only fields of `config.json` can be set.
+pub(super) fn check_fields(model: &Map<String, Value>) -> Result<()> {
+    let known = serde_json::to_value(Config::default())
+        .map_err(|e| Error::internal("the defaults cannot be listed").because(e))?;
+    let is_known = |name: &str| name == "ptsm" || known.get(name).is_some();
+    if let Some(name) = model.keys().find(|name| !is_known(name)) {
+        return Err(Error::config(format!("recipe [model] {name}"), "is no field of config.json"));
+    }
+    Ok(())
 }

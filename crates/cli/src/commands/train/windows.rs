@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use ptsm::data::{Prepared, WindowShape, prepare};
-use ptsm::train::{Epoch, Event, History, Samples, Subset, TrainData, Trainer, take_backbone};
+use ptsm::train::{
+    Epoch, Event, History, Samples, Subset, TrainData, Trainer, Training, take_backbone,
+};
 use ptsm::{Config, Error, Model, Preprocessor, Result, Task};
 
 use super::plan::config_of;
@@ -56,7 +58,8 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
     check_writable(&plan.out)?;
     let preprocessor = preprocessor_of(plan, &prepared);
     let began = Instant::now();
-    let (model, history) = optimise(global, plan, data, model, &preprocessor)?;
+    let (model, history) =
+        optimise(global, (&plan.training, &plan.out, plan.resume), data, model, &preprocessor)?;
     let record = Record {
         version: env!("CARGO_PKG_VERSION").into(),
         instruction_set: ptsm::instruction_set()?.name().into(),
@@ -86,37 +89,33 @@ fn preprocessor_of(plan: &Plan, prepared: &Prepared) -> Preprocessor {
         seasonal_period: plan.source.seasonal_period(&plan.set),
         split: plan.split,
         standardiser: prepared.standardiser.clone(),
+        labels: None,
     }
 }
 
-fn save(dir: &Path, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
+pub(super) fn save(dir: &Path, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
     preprocessor.save(dir)?;
     model.save(dir)
 }
 
 /// Finds out before hours of work whether the folder can be written.
-fn check_writable(dir: &Path) -> Result<()> {
+pub(super) fn check_writable(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
     let probe = tempfile::NamedTempFile::new_in(dir);
     probe.map(|_| ()).map_err(|e| Error::io(dir, "cannot be written to", e))
 }
 
 /// The loop with its progress; every better epoch is saved as a whole model directory.
-fn optimise(
+pub(super) fn optimise(
     global: &Global,
-    plan: &Plan,
+    (training, out, resume): (&Training, &Path, bool),
     data: TrainData<'_>,
     model: Model,
     preprocessor: &Preprocessor,
 ) -> Result<(Model, History)> {
-    let trainer = Trainer {
-        training: &plan.training,
-        data,
-        dir: Some(plan.out.clone()),
-        resume: plan.resume,
-    };
-    let steps = data.train.len().div_ceil(plan.training.batch_size) as u64;
-    let mut progress = Progress::new(global, "training", steps * u64::from(plan.training.epochs));
+    let trainer = Trainer { training, data, dir: Some(out.to_path_buf()), resume };
+    let steps = data.train.len().div_ceil(training.batch_size) as u64;
+    let mut progress = Progress::new(global, "training", steps * u64::from(training.epochs));
     let mut failure = None;
     let outcome = trainer.run(model, &mut |event| {
         match event {
@@ -128,7 +127,7 @@ fn optimise(
             }
             Event::Epoch { epoch, best, best_model } => {
                 progress.line(&describe(epoch, *best));
-                if *best && let Err(error) = save(&plan.out, best_model, preprocessor) {
+                if *best && let Err(error) = save(out, best_model, preprocessor) {
                     failure = Some(error);
                     return ControlFlow::Break(());
                 }

@@ -1,0 +1,141 @@
+//! `evaluate` and `predict` for models that label cases.
+
+use std::path::{Path, PathBuf};
+
+use ptsm::data::{Column, LabelOptions, LabelledSet, Roles, Table, write_table};
+use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task, open};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::commands::train::read_cases;
+use crate::output::{answer, print, remark};
+use crate::plot;
+use crate::source::DataArgs;
+
+/// Where a labelling command writes to.
+pub(crate) struct Request<'a> {
+    pub(crate) model: &'a Path,
+    pub(crate) data: &'a DataArgs,
+    pub(crate) label: Option<&'a Vec<String>>,
+    pub(crate) backend: &'a str,
+    pub(crate) plot: Option<&'a PathBuf>,
+    pub(crate) out: Option<&'a PathBuf>,
+}
+
+/// Whether the model in `dir` labels cases.
+pub(crate) fn labels(dir: &Path) -> Result<bool> {
+    let config = ptsm::Config::from_file(&dir.join(ptsm::CONFIG_FILE))?;
+    Ok(matches!(config.task()?, Task::Classification | Task::Regression))
+}
+
+/// Scores the model on every case.
+pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
+    let mut labeller = Labeller::from_dir(request.model, open(request.backend)?.as_ref())?;
+    let task = labeller.config().task()?;
+    let (name, set) = read_cases(request.data, request.label, task)?;
+    remark(global, &format!("{name}: {} cases", set.len()));
+    let began = std::time::Instant::now();
+    let (_, scores) = labeller.score(&set)?;
+    let seconds = began.elapsed().as_secs_f64();
+    if let Some(path) = request.plot {
+        draw(path, &name, &scores)?;
+    }
+    let mut value = serde_json::to_value(&scores)
+        .map_err(|e| ptsm::Error::internal("scores cannot be written").because(e))?;
+    value["dataset"] = name.into();
+    value["seconds"] = seconds.into();
+    let text = match &scores {
+        LabelScores::Classes(scores) => scores.table(),
+        LabelScores::Values(scores) => scores.table(),
+    };
+    answer(global, &value, &text)
+}
+
+fn draw(path: &Path, name: &str, scores: &LabelScores) -> Result<()> {
+    let LabelScores::Classes(scores) = scores else {
+        let text = "a picture of a regression is not drawn (leave --plot out)";
+        return Err(ptsm::Error::config("--plot", text));
+    };
+    let picture = plot::ConfusionPlot {
+        title: format!("Classes of {name}"),
+        subtitle: format!("accuracy {:.4} over {} cases", scores.accuracy, scores.cases),
+        classes: scores.classes.clone(),
+        counts: scores.confusion.clone(),
+    };
+    plot::save(path, &picture)
+}
+
+/// Labels every case.
+pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
+    let mut labeller = Labeller::from_dir(request.model, open(request.backend)?.as_ref())?;
+    let task = labeller.config().task()?;
+    let set = read_unlabelled(request, task)?;
+    let predictions = labeller.predict(&set)?;
+    let table = table(&set, &predictions, labeller.coding())?;
+    if let Some(path) = request.out {
+        write_table(path, &table)?;
+        remark(global, &format!("{} cases in {}", set.len(), path.display()));
+        return match global.json {
+            true => answer(global, &json!({"out": path, "cases": set.len()}), ""),
+            false => Ok(()),
+        };
+    }
+    if global.json {
+        let rows: Vec<Value> = (0..table.num_rows())
+            .map(|row| {
+                let cell = |c: &Column| (c.name.clone(), Value::from(c.values.text(row)));
+                Value::Object(table.columns().iter().map(cell).collect())
+            })
+            .collect();
+        return answer(global, &json!({"cases": rows}), "");
+    }
+    let mut csv = Vec::new();
+    table
+        .write_csv(&mut csv)
+        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
+    print(&String::from_utf8_lossy(&csv))
+}
+
+/// Cases whose labels do not matter; a table may have none.
+fn read_unlabelled(request: &Request<'_>, task: Task) -> Result<LabelledSet> {
+    let Some(path) = &request.data.data else {
+        let text = "is missing (give a .ts file, a folder or a table)";
+        return Err(ptsm::Error::config("--data", text));
+    };
+    let options = LabelOptions {
+        columns: request.label.cloned(),
+        values: Some(task == Task::Regression),
+        roles: Roles { targets: request.data.targets.clone(), ..request.data.roles() },
+    };
+    LabelledSet::read_unlabelled(Path::new(path), &request.data.read_options()?, &options)
+}
+
+/// Case, label and probabilities; or case and values.
+fn table(set: &LabelledSet, predictions: &Predictions, coding: &LabelCoding) -> Result<Table> {
+    let ids = set.cases.iter().map(|case| case.id.clone()).collect();
+    let mut columns = vec![Column::text("case", ids)];
+    match (predictions, coding) {
+        (Predictions::Logits(logits), LabelCoding::Classes { names }) => {
+            let probabilities = Predictions::probabilities(logits, names.len());
+            let said = probabilities.chunks_exact(names.len()).map(|row| {
+                let best =
+                    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+                names[best].clone()
+            });
+            columns.push(Column::text("label", said.collect()));
+            for (i, name) in names.iter().enumerate() {
+                let cells: Vec<f64> =
+                    probabilities.iter().skip(i).step_by(names.len()).copied().collect();
+                columns.push(Column::numbers(format!("probability {name}"), cells));
+            }
+        }
+        (Predictions::Values(values), LabelCoding::Values { names, .. }) => {
+            for (i, name) in names.iter().enumerate() {
+                let cells: Vec<f64> = values.iter().skip(i).step_by(names.len()).copied().collect();
+                columns.push(Column::numbers(name, cells));
+            }
+        }
+        _ => return Err(ptsm::Error::internal("predictions of another kind than their coding")),
+    }
+    Table::new(columns)
+}
