@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    compare, completions, data, demo, doctor, evaluate, inspect, predict, select, trace, train,
+    ablate, compare, completions, data, demo, doctor, evaluate, inspect, predict, select, trace,
+    train,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Predict(predict::Args),
     /// Choose settings for labelled cases by cross-validation
     Select(select::Args),
+    /// Compare channel modes and reconciliation heads by one recipe
+    Ablate(ablate::Args),
     /// Run one batch and write every intermediate tensor
     Trace(trace::Args),
     /// Compare two tensor files

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod ablate;
 mod cases;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
+        Command::Ablate(args) => ablate::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),

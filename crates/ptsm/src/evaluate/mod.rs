@@ -12,6 +12,7 @@
 mod backtest;
 mod baselines;
 mod classes;
+mod coherence;
 mod metrics;
 mod report;
 mod ridge;
@@ -21,6 +22,7 @@ pub use backtest::{EvaluateOptions, evaluate, select_channels};
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
 pub use classes::ClassScores;
 pub(crate) use classes::largest;
+pub use coherence::Coherence;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};
 pub use ridge::{PENALTIES, Ridge};
