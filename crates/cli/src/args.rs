@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, compare, completions, data, demo, doctor, evaluate, inspect, predict, select, trace,
-    train,
+    ablate, calibrate, compare, completions, data, demo, doctor, evaluate, inspect, predict,
+    select, trace, train,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     /// Score a model on every window of a split, beside baselines
     Evaluate(evaluate::Args),
+    /// Make a forecaster's intervals hold what they promise
+    Calibrate(calibrate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
     /// Choose settings for labelled cases by cross-validation

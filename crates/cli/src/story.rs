@@ -15,8 +15,8 @@ use crate::args::Global;
 use crate::commands::train::{Record, TRAINING_FILE};
 use crate::html::{Column, Figure, Report, Section, Table};
 use crate::plot::{
-    Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Point, TimeKind,
-    TrainingCurve, to_svg,
+    Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval, Point,
+    TimeKind, TrainingCurve, to_svg,
 };
 use crate::progress::Progress;
 use crate::source::{Source, summary};
@@ -33,7 +33,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
             Part::Validation => "validation",
@@ -41,7 +41,7 @@ impl Part {
         }
     }
 
-    fn windows(self, prepared: &Prepared) -> &WindowSet {
+    pub(crate) fn windows(self, prepared: &Prepared) -> &WindowSet {
         match self {
             Part::Train => &prepared.train,
             Part::Validation => &prepared.validation,
@@ -113,8 +113,11 @@ pub(crate) fn score(
             score_baselines(windows, &plan, &options)?
         }
     };
+    let probabilistic = forecaster.interval_scores(windows)?;
     let names = &forecaster.preprocessor().channels;
     Ok(Evaluation {
+        probabilistic,
+        coherence: None,
         dataset: dataset.to_owned(),
         split: scoring.part.name().to_owned(),
         context_length: config.context_length,
@@ -254,6 +257,18 @@ fn panel(
     let end = series.num_rows().min(first + steps);
     panel.truth = (end > first).then(|| (first..end).map(known).collect());
     let value = |step: usize| forecast.values[step * forecast.channels.len() + k];
+    let column = |ends: &[f64]| -> Vec<f64> {
+        ends.iter().skip(k).step_by(forecast.channels.len()).copied().collect()
+    };
+    panel.bands = forecast
+        .intervals
+        .iter()
+        .map(|band| Interval {
+            level: band.level,
+            lower: column(&band.lower),
+            upper: column(&band.upper),
+        })
+        .collect();
     panel.forecast = (0..steps).map(|step| (time(first + step), Some(value(step)))).collect();
     panel
 }

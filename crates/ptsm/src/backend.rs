@@ -30,8 +30,15 @@ pub trait Session: Send {
 /// What a model's head produces for one batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Output {
-    /// Forecasting: `[B, H, C']`, in the units of `past_values`.
+    /// As the head gives it, see [`Outputs`](crate::Outputs); a point forecast is `[B, H, C']`, in
+    /// the units of `past_values`.
     pub prediction: Vec<f32>,
+    /// Sums of segments, `[B, S, C']`, with the hierarchical head; empty without.
+    pub aggregates: Vec<f32>,
+    /// Shift of every window and channel, `[B, C]`, which a law is relative to.
+    pub loc: Vec<f32>,
+    /// Scale of every window and channel, `[B, C]`.
+    pub scale: Vec<f32>,
 }
 
 /// The backend of this name.

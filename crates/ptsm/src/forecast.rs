@@ -3,13 +3,26 @@
 use std::path::Path;
 
 use crate::backend::{Backend, Output, Session};
-use crate::data::{Batch, Column, NO_COLUMN, Repair, Roles, Series, SeriesSet, Table};
-use crate::{Config, Error, Model, Preprocessor, Result};
+use crate::bands::Reader;
+use crate::calibration::{self, Calibration};
+use crate::data::{Batch, Column, NO_COLUMN, Repair, Roles, Series, SeriesSet, Table, WindowSet};
+use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
+use crate::{Config, Error, Model, Preprocessor, Result, Task};
+
+/// Levels of the intervals of a head that says how sure it is.
+const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
+
+/// Windows that are scored at once.
+const SCORED_AT_ONCE: usize = 64;
 
 /// A trained forecaster, ready to read tables like those it was trained on.
 pub struct Forecaster {
     config: Config,
     preprocessor: Preprocessor,
+    reader: Reader,
+    calibration: Option<Calibration>,
+    /// Levels of the intervals that forecasts come with.
+    levels: Vec<f64>,
     session: Box<dyn Session>,
 }
 
@@ -26,6 +39,19 @@ pub struct Forecast {
     pub first_row: usize,
     /// `[H, C']`, row-major, data units.
     pub values: Vec<f64>,
+    /// Central intervals, narrow ones first; empty where the model cannot say any.
+    pub intervals: Vec<ForecastInterval>,
+}
+
+/// Range that should hold the truth with a given probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastInterval {
+    /// Probability, in (0, 1).
+    pub level: f64,
+    /// `[H, C']`, row-major, data units.
+    pub lower: Vec<f64>,
+    /// `[H, C']`, row-major, data units.
+    pub upper: Vec<f64>,
 }
 
 impl Forecast {
@@ -44,8 +70,41 @@ impl Forecaster {
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
         let model = Model::from_dir(dir)?;
         let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+        let config = model.config().clone();
+        if config.task()? != Task::Forecasting {
+            let text = format!("{} forecasts nothing", config.task()?.architecture());
+            return Err(Error::config("architectures", text).at(dir.display().to_string()));
+        }
+        let calibration = Calibration::from_dir(dir, &config)?;
         let session = backend.load(&model)?;
-        Ok(Self { config: model.config().clone(), preprocessor, session })
+        let reader = Reader::new(&config);
+        let levels = match &calibration {
+            Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),
+            None if reader.is_probabilistic() => DEFAULT_LEVELS.to_vec(),
+            None => Vec::new(),
+        };
+        Ok(Self { config, preprocessor, reader, calibration, levels, session })
+    }
+
+    /// Levels of the intervals that forecasts come with: those of the calibration, or 80 and 95 %
+    /// for a head that says how sure it is.
+    pub fn interval_levels(&self) -> &[f64] {
+        &self.levels
+    }
+
+    /// How the intervals were calibrated, if they were.
+    pub fn calibration(&self) -> Option<&Calibration> {
+        self.calibration.as_ref()
+    }
+
+    /// Reads the outputs of the head.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// The session that runs the model.
+    pub fn session(&mut self) -> &mut dyn Session {
+        self.session.as_mut()
     }
 
     /// The model's configuration.
@@ -58,15 +117,71 @@ impl Forecaster {
         &self.preprocessor
     }
 
-    /// Runs the model on standardised windows: `[B, H, C']`.
+    /// Point forecasts of standardised windows, `[B, H, C']`: the forecast itself, the mean of a
+    /// law, the median of quantiles.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let output = self.output(batch)?;
+        Ok(self.reader.points(&output))
+    }
+
+    /// What the head puts out for standardised windows.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the batch does not fit the model.
+    pub fn output(&mut self, batch: &Batch) -> Result<Output> {
         let mut output = Output::default();
         self.session.forward(batch, &mut output)?;
-        Ok(output.prediction)
+        Ok(output)
+    }
+
+    /// The interval at number `index` of [`Forecaster::interval_levels`], `[B, H, C']` low and
+    /// high, standardised units.
+    pub fn interval(&self, output: &Output, index: usize) -> (Vec<f64>, Vec<f64>) {
+        match &self.calibration {
+            Some(calibration) => calibration.apply(&self.reader, output, index),
+            None => calibration::interval(&self.reader, output, self.levels[index]),
+        }
+    }
+
+    /// Coverage and quantile losses over every window of a set; `None` if the forecasts have no
+    /// intervals or no truth is known.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the windows do not fit the model.
+    pub fn interval_scores(&mut self, windows: &WindowSet) -> Result<Option<ProbabilisticScores>> {
+        if self.levels.is_empty() {
+            return Ok(None);
+        }
+        let channels = self.config.prediction_channels();
+        let mut sums = ProbabilisticSums::new(&self.levels);
+        let indices: Vec<usize> = (0..windows.len()).collect();
+        for part in indices.chunks(SCORED_AT_ONCE) {
+            let batch = windows.batch(part);
+            let output = self.output(&batch)?;
+            let bands: Vec<_> = (0..self.levels.len()).map(|i| self.interval(&output, i)).collect();
+            let quantiles = self
+                .reader
+                .is_probabilistic()
+                .then(|| SCORED_LEVELS.map(|level| self.reader.quantiles(&output, level)));
+            let truth = batch.future_values.as_deref().unwrap_or_default();
+            let mask = batch.future_observed_mask.as_deref();
+            for i in 0..truth.len() / batch.num_channels * channels.len() {
+                let from = i / channels.len() * batch.num_channels + channels[i % channels.len()];
+                if mask.is_none_or(|mask| mask[from] != 0.0) {
+                    let held: Vec<(f64, f64)> =
+                        bands.iter().map(|(low, high)| (low[i], high[i])).collect();
+                    let at = quantiles.as_ref().map(|all| all.each_ref().map(|level| level[i]));
+                    sums.push(f64::from(truth[from]), &held, at.as_ref());
+                }
+            }
+        }
+        Ok(sums.scores())
     }
 
     /// Takes the model's channels out of a table, as in training.
@@ -127,16 +242,26 @@ impl Forecaster {
             target_values: None,
             patch_mask: None,
         };
-        let scaled = self.forward(&batch)?;
+        let output = self.output(&batch)?;
+        let scaled = self.reader.points(&output);
         let channels = self.config.prediction_channels();
         let undo = |(i, &x): (usize, &f32)| {
             self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
         };
+        let undo_all = |values: Vec<f64>| {
+            let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+            values.iter().enumerate().map(undo).collect::<Vec<f64>>()
+        };
+        let intervals = self.levels.iter().enumerate().map(|(i, &level)| {
+            let (lower, upper) = self.interval(&output, i);
+            ForecastInterval { level, lower: undo_all(lower), upper: undo_all(upper) }
+        });
         Ok(Forecast {
             id: series.id.clone(),
             timestamps: times_from(set, series, end, prediction_length),
             first_row: end,
             values: scaled.iter().enumerate().map(undo).collect(),
+            intervals: intervals.collect(),
             channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
         })
     }
@@ -151,7 +276,13 @@ fn times_from(set: &SeriesSet, series: &Series, end: usize, count: usize) -> Opt
     Some(times)
 }
 
-/// Forecasts as a table in the form of the data they continue: id, time (or row number), channels.
+/// A level without the noise of its last bits: 0.975, not 0.975 and a trillionth.
+fn rounded(level: f64) -> f64 {
+    (level * 1e9).round() / 1e9
+}
+
+/// Forecasts as a table in the form of the data they continue: id, time (or row number), channels, and the
+/// ends of intervals as quantiles (`load q0.1`, `load q0.9`, ...).
 ///
 /// # Errors
 ///
@@ -184,6 +315,21 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
             .iter()
             .flat_map(|f| f.values.iter().skip(c).step_by(f.channels.len()).copied());
         columns.push(Column::numbers(name, cells.collect()));
+        let count = forecasts.first().map_or(0, |f| f.intervals.len());
+        for i in 0..count {
+            let level = forecasts[0].intervals[i].level;
+            let tail = 0.5 * (1.0 - level);
+            for upper in [false, true] {
+                let ends = |f: &Forecast| {
+                    let interval = &f.intervals[i];
+                    let ends = if upper { &interval.upper } else { &interval.lower };
+                    ends.iter().skip(c).step_by(f.channels.len()).copied().collect::<Vec<f64>>()
+                };
+                let level = if upper { 1.0 - tail } else { tail };
+                let cells = forecasts.iter().flat_map(ends).collect();
+                columns.push(Column::numbers(format!("{name} q{}", rounded(level)), cells));
+            }
+        }
     }
     Table::new(columns)
 }

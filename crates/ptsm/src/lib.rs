@@ -57,6 +57,8 @@
 
 mod atomic_file;
 mod backend;
+mod bands;
+mod calibration;
 mod config;
 mod cpu;
 pub mod data;
@@ -76,12 +78,14 @@ mod weights;
 
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
+pub use bands::Reader;
+pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, MODEL_TYPE, Norm, Scaler, Task,
 };
 pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
-pub use forecast::{Forecast, Forecaster, forecast_table};
+pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use model::{

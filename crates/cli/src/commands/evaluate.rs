@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::data::Split;
+use ptsm::evaluate::Coherence;
 use ptsm::{Forecaster, Result, open};
 
 use crate::args::Global;
@@ -71,6 +72,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         per_channel: args.per_channel || args.report.is_some(),
     };
     let mut evaluation = story::score(global, &mut forecaster, &prepared, &source.name, &scoring)?;
+    if forecaster.config().extension().hierarchy.is_some() {
+        let model = ptsm::Model::from_dir(&args.model)?;
+        evaluation.coherence = Some(Coherence::new(&model, args.split.windows(&prepared))?);
+    }
     if let Some(path) = &args.plot {
         plot::save(path, &story::horizon_plot(&evaluation, true))?;
     }

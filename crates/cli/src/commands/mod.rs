@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod ablate;
+pub(crate) mod calibrate;
 mod cases;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -43,6 +44,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Predict(args) => predict::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
+        Command::Calibrate(args) => calibrate::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),

@@ -86,7 +86,18 @@ fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
         _ => None,
     };
     let rows: Vec<&[f64]> = forecast.values.chunks_exact(forecast.channels.len()).collect();
+    let intervals: Vec<Value> = forecast
+        .intervals
+        .iter()
+        .map(|i| {
+            let rows = |ends: &[f64]| -> Vec<Vec<f64>> {
+                ends.chunks_exact(forecast.channels.len()).map(<[f64]>::to_vec).collect()
+            };
+            json!({"level": i.level, "lower": rows(&i.lower), "upper": rows(&i.upper)})
+        })
+        .collect();
     json!({
+        "intervals": intervals,
         "id": forecast.id, "channels": forecast.channels, "timestamps": times,
         "first_row": forecast.first_row, "values": rows,
     })

@@ -24,7 +24,7 @@ pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use confusion::ConfusionPlot;
-pub(crate) use forecast::{ForecastPanel, ForecastPlot, Point};
+pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, Point};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
 pub(crate) use save::{Svg, save, to_svg};
 pub(crate) use style::dark_rules;

@@ -30,16 +30,21 @@ impl Backend for Cpu {
 
 impl Session for CpuSession {
     fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
-        let pieces: Vec<Result<Vec<f32>>> = (0..batch.size.div_ceil(PIECE))
+        let pieces: Vec<Result<crate::model::Forward<f32>>> = (0..batch.size.div_ceil(PIECE))
             .into_par_iter()
             .map(|i| {
                 let piece = batch.slice(i * PIECE..batch.size.min((i + 1) * PIECE));
-                Ok(self.model.forward(&piece, Mode::default())?.outputs.prediction)
+                self.model.forward(&piece, Mode::default())
             })
             .collect();
-        out.prediction.clear();
+        let Output { prediction, aggregates, loc, scale } = out;
+        [&mut *prediction, aggregates, loc, scale].into_iter().for_each(Vec::clear);
         for piece in pieces {
-            out.prediction.extend(piece?);
+            let piece = piece?;
+            prediction.extend(&piece.outputs.prediction);
+            aggregates.extend(&piece.outputs.aggregates);
+            loc.extend(piece.backbone.loc());
+            scale.extend(piece.backbone.scale());
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::coherence::Coherence;
 use super::metrics::{Metrics, PartMetrics};
+use super::probabilistic::ProbabilisticScores;
 
 /// A model's scores next to those of the baselines, and on what they were taken.
 ///
@@ -31,6 +33,12 @@ pub struct Evaluation {
     /// The baselines, in the order in which they were scored.
     #[serde(default)]
     pub baselines: Vec<BaselineScore>,
+    /// How honest the forecast's intervals and quantiles are, where it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probabilistic: Option<ProbabilisticScores>,
+    /// How far forecast and segment sums are apart, with the hierarchical head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coherence: Option<Coherence>,
 }
 
 /// One baseline by name.
@@ -85,6 +93,19 @@ impl Evaluation {
         if !notes.is_empty() {
             text.push('\n');
             text.push_str(&notes);
+        }
+        if let Some(scores) = &self.probabilistic {
+            text.push('\n');
+            text.push_str(&scores.table());
+        }
+        if let Some(coherence) = &self.coherence {
+            writeln!(
+                text,
+                "\nsteps and segment sums differ by {:.4} a step (rms), {:.2} % of the sums",
+                coherence.rmse,
+                100.0 * coherence.relative
+            )
+            .expect("writing to a string does not fail");
         }
         if let Some(parts) = &self.model.per_channel {
             let name = |i: usize| self.channel_names.get(i).cloned();
@@ -175,6 +196,8 @@ mod tests {
 
     fn evaluation() -> Evaluation {
         Evaluation {
+            probabilistic: None,
+            coherence: None,
             dataset: "ETTh2".to_owned(),
             split: "test".to_owned(),
             context_length: 512,

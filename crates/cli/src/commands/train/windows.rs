@@ -8,7 +8,7 @@ use ptsm::data::{Prepared, WindowShape, prepare};
 use ptsm::train::{
     Epoch, Event, History, Samples, Subset, TrainData, Trainer, Training, take_backbone,
 };
-use ptsm::{Config, Error, Model, Preprocessor, Result, Task};
+use ptsm::{CALIBRATION_FILE, Config, Error, Model, Preprocessor, Result, Task};
 
 use super::plan::config_of;
 use super::{Plan, Record, TRAINING_FILE};
@@ -94,6 +94,11 @@ fn preprocessor_of(plan: &Plan, prepared: &Prepared) -> Preprocessor {
 }
 
 pub(super) fn save(dir: &Path, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
+    // A calibration belongs to the weights that it was made with.
+    let old = dir.join(CALIBRATION_FILE);
+    if old.is_file() {
+        std::fs::remove_file(&old).map_err(|e| Error::io(&old, "cannot be removed", e))?;
+    }
     preprocessor.save(dir)?;
     model.save(dir)
 }

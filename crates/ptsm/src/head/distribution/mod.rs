@@ -3,6 +3,10 @@
 //! Source: `StudentTOutput`, `NormalOutput`, `NegativeBinomialOutput` of `time_series_utils.py`,
 //! transformers 5.23.0.
 
+mod special;
+
+use special::{digamma, normal_quantile, student_t_quantile};
+
 use crate::config::Config;
 use crate::model::Real;
 
@@ -155,28 +159,6 @@ fn negative_binomial(count: f64, logits: f64, y: f64) -> Likelihood {
     Likelihood { nll, d_parameters: [d_count, d_logits, 0.0], d_loc: 0.0, d_scale: 0.0 }
 }
 
-/// Derivative of the logarithm of the gamma function, for x > 0, to about 1e-14.
-fn digamma(mut x: f64) -> f64 {
-    let mut shift = 0.0;
-    while x < 10.0 {
-        shift -= 1.0 / x;
-        x += 1.0;
-    }
-    // Bernoulli numbers over 2k.
-    let terms = [
-        1.0 / 12.0,
-        -1.0 / 120.0,
-        1.0 / 252.0,
-        -1.0 / 240.0,
-        1.0 / 132.0,
-        -691.0 / 32_760.0,
-        1.0 / 12.0,
-    ];
-    let square = 1.0 / (x * x);
-    let tail = terms.iter().rev().fold(0.0, |sum, term| (sum + term) * square);
-    shift + x.ln() - 0.5 / x - tail
-}
-
 impl Distribution {
     /// Why a value cannot come from the law, if it cannot.
     pub(crate) fn refuses(self, y: f64) -> Option<String> {
@@ -195,6 +177,116 @@ impl Distribution {
             Distribution::StudentT => loc + scale * parameters[1],
             Distribution::Normal => loc + scale * parameters[0],
             Distribution::NegativeBinomial => parameters[0] * parameters[1].exp(),
+        }
+    }
+
+    /// Variance of the law of `loc + scale Z`, in squared data units; infinite for a Student law
+    /// whose degrees of freedom are at most 2.
+    pub fn variance(self, parameters: &[f64], (_, scale): (f64, f64)) -> f64 {
+        let square = |x: f64| x * x;
+        match self {
+            Distribution::StudentT if parameters[0] > 2.0 => {
+                square(scale * parameters[2]) * parameters[0] / (parameters[0] - 2.0)
+            }
+            Distribution::StudentT => f64::INFINITY,
+            Distribution::Normal => square(scale * parameters[1]),
+            Distribution::NegativeBinomial => {
+                let ratio = parameters[1].exp();
+                parameters[0] * ratio * (1.0 + ratio)
+            }
+        }
+    }
+
+    /// The value below which the law of `loc + scale Z` lies with probability `level`, which is in
+    /// (0, 1), in data units; for counts the smallest one that reaches it.
+    pub fn quantile(self, parameters: &[f64], (loc, scale): (f64, f64), level: f64) -> f64 {
+        let u = match self {
+            Distribution::StudentT => {
+                let u = student_t_quantile(parameters[0], level);
+                parameters[1] + parameters[2] * u
+            }
+            Distribution::Normal => parameters[0] + parameters[1] * normal_quantile(level),
+            Distribution::NegativeBinomial => {
+                return count_quantile(parameters[0], parameters[1], level);
+            }
+        };
+        loc + scale * u
+    }
+}
+
+/// Walks up the probabilities of 0, 1, 2, ...; far out, where they are too small to add up, the
+/// normal law with the same moments takes over.
+fn count_quantile(count: f64, logits: f64, level: f64) -> f64 {
+    const STEPS: u32 = 100_000;
+    let mut sum = 0.0;
+    for k in 0..STEPS {
+        sum += (-negative_binomial(count, logits, f64::from(k)).nll).exp();
+        if sum >= level {
+            return f64::from(k);
+        }
+    }
+    let law = Distribution::NegativeBinomial;
+    let (mean, variance) =
+        (law.mean(&[count, logits], (0.0, 1.0)), law.variance(&[count, logits], (0.0, 1.0)));
+    (mean + variance.sqrt() * normal_quantile(level)).round().max(f64::from(STEPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAWS: [(Distribution, &[f64]); 3] = [
+        (Distribution::StudentT, &[4.5, 0.3, 0.8]),
+        (Distribution::Normal, &[0.3, 0.8]),
+        (Distribution::NegativeBinomial, &[3.5, -0.4]),
+    ];
+
+    #[test]
+    fn slopes_of_the_likelihood_are_derivatives() {
+        for (law, parameters) in LAWS {
+            let window =
+                if law == Distribution::NegativeBinomial { (0.0, 1.0) } else { (2.0, 1.7) };
+            let nll = |p: &[f64], w| likelihood(law, p, w, 4.0).nll;
+            let found = likelihood(law, parameters, window, 4.0);
+            let slope = |f: &dyn Fn(f64) -> f64| (f(1e-6) - f(-1e-6)) / 2e-6;
+            for k in 0..parameters.len() {
+                let moved = |x: f64| {
+                    let mut p = parameters.to_vec();
+                    p[k] += x;
+                    nll(&p, window)
+                };
+                assert!((slope(&moved) - found.d_parameters[k]).abs() < 1e-8, "{law:?} {k}");
+            }
+            let (loc, scale) = window;
+            let d_loc = slope(&|x| nll(parameters, (loc + x, scale)));
+            let d_scale = slope(&|x| nll(parameters, (loc, scale + x)));
+            assert!((d_loc - found.d_loc).abs() < 1e-8 && (d_scale - found.d_scale).abs() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_quantiles() {
+        for (law, parameters) in LAWS {
+            let window =
+                if law == Distribution::NegativeBinomial { (0.0, 1.0) } else { (2.0, 1.7) };
+            let count = 20_000;
+            let draws: Vec<f64> = (0..count)
+                .map(|i| law.quantile(parameters, window, (f64::from(i) + 0.5) / f64::from(count)))
+                .collect();
+            let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+            let variance =
+                draws.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / draws.len() as f64;
+            let (wanted, spread) = (law.mean(parameters, window), law.variance(parameters, window));
+            assert!((mean - wanted).abs() < 0.01 * spread.sqrt(), "{law:?} {mean} {wanted}");
+            assert!((variance / spread - 1.0).abs() < 0.06, "{law:?} {variance} {spread}");
+        }
+    }
+
+    #[test]
+    fn a_scale_is_positive_however_negative_its_projection() {
+        for x in [-1e30_f32, -1e4, -3.0, 0.0, 5.0] {
+            assert!(Distribution::Normal.map(1, x) > 0.0);
+            assert!(Distribution::StudentT.map(0, x) >= 2.0);
         }
     }
 }

@@ -1,0 +1,61 @@
+//! `ptsm calibrate`: intervals that hold what they promise, from the validation part.
+
+use std::path::PathBuf;
+
+use ptsm::data::Split;
+use ptsm::{CALIBRATION_FILE, Calibration, Forecaster, Result, open};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::output::{answer, remark};
+use crate::source::{DataArgs, summary};
+use crate::story::{self, Part};
+
+/// Options of `calibrate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Model directory of a forecaster; the calibration is written into it
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Part that is calibrated on: one that training did not see
+    #[arg(long, default_value = "validation")]
+    split: Part,
+    /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
+    #[arg(long, value_name = "SPLIT")]
+    borders: Option<Split>,
+    /// Probabilities of the central intervals, ascending
+    #[arg(long, value_delimiter = ',', default_value = "0.8,0.95", value_name = "P,...")]
+    levels: Vec<f64>,
+}
+
+/// Fits and writes.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
+    let source = args.data.read(global)?;
+    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    remark(global, &summary(&source, &set));
+    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
+    let windows = args.split.windows(&prepared);
+    let config = forecaster.config().clone();
+    let name = format!("{}, {}", source.name, args.split.name());
+    let calibration =
+        Calibration::fit(&config, forecaster.session(), (windows, &name), &args.levels)?;
+    calibration.save(&args.model)?;
+    let mut text = format!(
+        "{}: {} windows of {name}\n",
+        args.model.join(CALIBRATION_FILE).display(),
+        calibration.windows
+    );
+    let mut intervals = Vec::new();
+    for interval in &calibration.intervals {
+        let mean = interval.offsets.iter().sum::<f64>() / interval.offsets.len().max(1) as f64;
+        let percent = 100.0 * interval.level;
+        text +=
+            &format!("{percent:.0} % interval: widened by {mean:.4} on either side on average\n");
+        intervals.push(json!({"level": interval.level, "mean_offset": mean}));
+    }
+    let value = json!({"windows": calibration.windows, "fitted_on": name, "intervals": intervals});
+    answer(global, &value, &text)
+}

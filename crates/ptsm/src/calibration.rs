@@ -1,0 +1,222 @@
+//! Split-conformal calibration: intervals that hold what they promise, for any forecasting head.
+//!
+//! On windows that training did not see, the conformity score of a point is how far the truth lies
+//! outside the head's own interval, `max(low - y, y - high)` (negative inside; a point forecast has
+//! an interval of width 0). The interval is then widened, or narrowed, by the score that
+//! `ceil((n + 1) level) / n` of these points stay below.
+//!
+//! Source: Romano, Patterson, Candes: Conformalized Quantile Regression, 2019 (arXiv 1905.03222).
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Output, Session};
+use crate::bands::Reader;
+use crate::config::Config;
+use crate::data::WindowSet;
+use crate::{Error, ErrorKind, Result, write_atomically};
+
+/// Name of the file in a model directory.
+pub const CALIBRATION_FILE: &str = "calibration.json";
+
+/// Windows that go through the model at once.
+const BATCH: usize = 64;
+
+/// What is added to both sides of an interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The windows that it was fitted on, for reports.
+    pub fitted_on: String,
+    /// How many of them.
+    pub windows: usize,
+    /// One entry per level, ascending.
+    pub intervals: Vec<CalibratedInterval>,
+}
+
+/// The offsets of one central interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalibratedInterval {
+    /// Probability that it holds.
+    pub level: f64,
+    /// `[H, C']`, standardised units: what the interval is widened by.
+    pub offsets: Vec<f64>,
+}
+
+impl Calibration {
+    /// Fits the offsets of central intervals at `levels` (in (0, 1)), for every step and channel.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for an impossible level; `InvalidInput` if a step of a channel has too few
+    /// known points for a level, saying how many are needed, or windows do not fit the model.
+    pub fn fit(
+        config: &Config,
+        session: &mut dyn Session,
+        (windows, name): (&WindowSet, &str),
+        levels: &[f64],
+    ) -> Result<Self> {
+        check_levels(levels)?;
+        let reader = Reader::new(config);
+        let channels = config.prediction_channels();
+        let each = config.prediction_length * channels.len();
+        let mut scores: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); each]; levels.len()];
+        let mut output = Output::default();
+        let indices: Vec<usize> = (0..windows.len()).collect();
+        for part in indices.chunks(BATCH) {
+            let batch = windows.batch(part);
+            session.forward(&batch, &mut output)?;
+            let truth = batch.future_values.as_deref().unwrap_or_default();
+            let mask = batch.future_observed_mask.as_deref();
+            for (level, scores) in levels.iter().zip(&mut scores) {
+                let (low, high) = interval(&reader, &output, *level);
+                for (i, (low, high)) in low.iter().zip(&high).enumerate() {
+                    let (row, k) = (i / channels.len(), i % channels.len());
+                    let from = row * batch.num_channels + channels[k];
+                    if mask.is_none_or(|mask| mask[from] != 0.0) {
+                        let y = f64::from(truth[from]);
+                        scores[i % each].push((low - y).max(y - high));
+                    }
+                }
+            }
+        }
+        let intervals = levels.iter().zip(scores).map(|(&level, scores)| {
+            let offsets = scores.into_iter().enumerate().map(|(place, scores)| {
+                quantile(scores, level).map_err(|e| {
+                    let (step, k) = (place / channels.len(), place % channels.len());
+                    e.at(format!("step {} of channel {}", step + 1, channels[k]))
+                })
+            });
+            Ok(CalibratedInterval { level, offsets: offsets.collect::<Result<_>>()? })
+        });
+        let intervals = intervals.collect::<Result<_>>()?;
+        Ok(Self { fitted_on: name.to_owned(), windows: windows.len(), intervals })
+    }
+
+    /// The calibrated interval at number `index` for what a head put out: low and high,
+    /// `[B, H, C']`, in the units of the batch. A wider level holds every narrower one.
+    pub fn apply(&self, reader: &Reader, output: &Output, index: usize) -> (Vec<f64>, Vec<f64>) {
+        let mut found: Option<(Vec<f64>, Vec<f64>)> = None;
+        for CalibratedInterval { level, offsets } in &self.intervals[..=index] {
+            let (mut low, mut high) = interval(reader, output, *level);
+            for (i, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
+                let offset = offsets[i % offsets.len()];
+                (*low, *high) = (*low - offset, *high + offset);
+                if *low > *high {
+                    // Narrowed to less than nothing.
+                    let middle = 0.5 * (*low + *high);
+                    (*low, *high) = (middle, middle);
+                }
+                if let Some((inner_low, inner_high)) = &found {
+                    (*low, *high) = (low.min(inner_low[i]), high.max(inner_high[i]));
+                }
+            }
+            found = Some((low, high));
+        }
+        found.unwrap_or_default()
+    }
+
+    /// Reads the calibration of a model directory; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be read, `InvalidConfig` if it is damaged or does not fit the model.
+    pub fn from_dir(dir: &Path, config: &Config) -> Result<Option<Self>> {
+        let path = dir.join(CALIBRATION_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+        let bad =
+            |text: &str| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
+        let found: Self =
+            serde_json::from_str(&text).map_err(|e| bad("is no calibration").because(e))?;
+        let wanted = config.prediction_length * config.prediction_channels().len();
+        let fits = |i: &CalibratedInterval| {
+            i.offsets.len() == wanted && i.offsets.iter().all(|offset| offset.is_finite())
+        };
+        if found.intervals.iter().all(fits) {
+            Ok(Some(found))
+        } else {
+            Err(bad("does not fit the model (repeat ptsm calibrate)"))
+        }
+    }
+
+    /// Writes the file into a model directory, atomically.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_string(self)
+            .map_err(|e| Error::internal("the calibration cannot be written").because(e))?;
+        write_atomically(&dir.join(CALIBRATION_FILE), |out| {
+            out.write_all(text.as_bytes())?;
+            out.write_all(b"\n")
+        })
+    }
+}
+
+/// The head's own central interval.
+pub(crate) fn interval(reader: &Reader, output: &Output, level: f64) -> (Vec<f64>, Vec<f64>) {
+    let tail = 0.5 * (1.0 - level);
+    (reader.quantiles(output, tail), reader.quantiles(output, 1.0 - tail))
+}
+
+fn check_levels(levels: &[f64]) -> Result<()> {
+    if let Some(level) = levels.iter().find(|&&level| !(level > 0.0 && level < 1.0)) {
+        return Err(Error::config("levels", format!("{level} must be above 0 and below 1")));
+    }
+    if levels.is_empty() || levels.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err(Error::config("levels", "wanted one or more, ascending"));
+    }
+    Ok(())
+}
+
+/// The smallest score that `ceil((n + 1) level)` of `n` scores do not exceed.
+fn quantile(mut scores: Vec<f64>, level: f64) -> Result<f64> {
+    let count = scores.len();
+    let rank = ((count + 1) as f64 * level).ceil() as usize;
+    if rank == 0 || rank > count {
+        let needed = (level / (1.0 - level)).ceil();
+        let text = format!(
+            "{count} known points are too few for the level {level}, which needs {needed} (use more \
+             validation rows or a lower level)"
+        );
+        return Err(Error::input(text));
+    }
+    scores.sort_unstable_by(f64::total_cmp);
+    Ok(scores[rank - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quantile_is_the_corrected_one_and_needs_enough_points() {
+        let scores: Vec<f64> = (1..=9).map(f64::from).collect();
+        assert_eq!(quantile(scores.clone(), 0.8).unwrap(), 8.0);
+        assert_eq!(quantile(scores.clone(), 0.9).unwrap(), 9.0);
+        let text = quantile(scores, 0.95).unwrap_err().to_string();
+        assert!(text.contains("9 known points") && text.contains("needs 19"), "{text}");
+    }
+
+    #[test]
+    fn a_wider_level_holds_the_narrower_one() {
+        let config = Config { prediction_length: 1, ..Config::default() };
+        let output =
+            Output { prediction: vec![5.0], loc: vec![0.0], scale: vec![1.0], ..Output::default() };
+        let interval = |level, offset| CalibratedInterval { level, offsets: vec![offset] };
+        let calibration = Calibration {
+            fitted_on: String::new(),
+            windows: 1,
+            intervals: vec![interval(0.5, 2.0), interval(0.8, 1.0), interval(0.9, -3.0)],
+        };
+        let reader = Reader::new(&config);
+        for index in 0..3 {
+            assert_eq!(calibration.apply(&reader, &output, index), (vec![3.0], vec![7.0]));
+        }
+    }
+}
