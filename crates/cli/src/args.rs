@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, calibrate, compare, completions, data, demo, doctor, evaluate, inspect, predict,
+    ablate, calibrate, compare, completions, data, demo, doctor, evaluate, heads, inspect, predict,
     select, trace, train,
 };
 
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe
     Ablate(ablate::Args),
+    /// Several tasks on one backbone
+    Heads(heads::Args),
     /// Run one batch and write every intermediate tensor
     Trace(trace::Args),
     /// Compare two tensor files

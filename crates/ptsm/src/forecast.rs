@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::backend::{Backend, Output, Session};
 use crate::bands::Reader;
 use crate::calibration::{self, Calibration};
-use crate::data::{Batch, Column, NO_COLUMN, Repair, Roles, Series, SeriesSet, Table, WindowSet};
+use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::{Config, Error, Model, Preprocessor, Result, Task};
 
@@ -190,17 +190,7 @@ impl Forecaster {
     ///
     /// `InvalidInput` if a column is missing or damaged, naming it.
     pub fn read(&self, table: &Table, repair: &Repair) -> Result<SeriesSet> {
-        let mut roles = Roles { ..self.preprocessor.roles.clone() };
-        // A table of new rows may lack what only told series or times apart.
-        for role in [&mut roles.timestamp, &mut roles.id] {
-            if role.as_deref().is_some_and(|name| table.column(name).is_none()) {
-                *role = Some(NO_COLUMN.to_owned());
-            }
-        }
-        let mut repair = repair.clone();
-        repair.grid = self.preprocessor.grid;
-        repair.frequency = repair.frequency.or(self.preprocessor.frequency);
-        SeriesSet::from_table(table, &roles, &repair)
+        self.preprocessor.read(table, repair)
     }
 
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end).
@@ -213,13 +203,13 @@ impl Forecaster {
         set.series.iter().map(forecast).collect()
     }
 
-    fn predict_series(
-        &mut self,
-        set: &SeriesSet,
-        series: &Series,
-        rows_before_end: usize,
-    ) -> Result<Forecast> {
-        let Config { context_length, prediction_length, num_input_channels, .. } = self.config;
+    /// The last window in front of `rows_before_end` rows before the end of a series, standardised.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming the series, if it is shorter than the context.
+    pub fn window(&self, series: &Series, rows_before_end: usize) -> Result<Batch> {
+        let Config { context_length, num_input_channels, .. } = self.config;
         let end = series.num_rows().saturating_sub(rows_before_end);
         if end < context_length {
             let name = if series.id.is_empty() { "the data" } else { &series.id };
@@ -231,7 +221,7 @@ impl Forecaster {
         }
         let prepared = self.preprocessor.standardiser.apply(series)?;
         let past = (end - context_length) * num_input_channels..end * num_input_channels;
-        let batch = Batch {
+        Ok(Batch {
             size: 1,
             context_length,
             num_channels: num_input_channels,
@@ -241,7 +231,18 @@ impl Forecaster {
             future_observed_mask: None,
             target_values: None,
             patch_mask: None,
-        };
+        })
+    }
+
+    fn predict_series(
+        &mut self,
+        set: &SeriesSet,
+        series: &Series,
+        rows_before_end: usize,
+    ) -> Result<Forecast> {
+        let prediction_length = self.config.prediction_length;
+        let end = series.num_rows().saturating_sub(rows_before_end);
+        let batch = self.window(series, rows_before_end)?;
         let output = self.output(&batch)?;
         let scaled = self.reader.points(&output);
         let channels = self.config.prediction_channels();
@@ -337,7 +338,7 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Grid, ReadOptions, Split, Standardiser};
+    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser};
     use crate::{Cpu, Init};
 
     fn table(rows: usize) -> Table {

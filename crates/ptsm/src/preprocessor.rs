@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Frequency, Grid, Roles, Split, Standardiser};
+use crate::data::{
+    Frequency, Grid, NO_COLUMN, Repair, Roles, SeriesSet, Split, Standardiser, Table,
+};
 use crate::labeller::LabelCoding;
 use crate::{Config, Error, ErrorKind, Result, write_atomically};
 
@@ -70,6 +72,25 @@ impl Preprocessor {
             return Err(bad("standardiser: wanted finite means and scales above 0".into()));
         }
         Ok(preprocessor)
+    }
+
+    /// Takes the model's channels out of a table, as in training.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it.
+    pub fn read(&self, table: &Table, repair: &Repair) -> Result<SeriesSet> {
+        let mut roles = Roles { ..self.roles.clone() };
+        // A table of new rows may lack what only told series or times apart.
+        for role in [&mut roles.timestamp, &mut roles.id] {
+            if role.as_deref().is_some_and(|name| table.column(name).is_none()) {
+                *role = Some(NO_COLUMN.to_owned());
+            }
+        }
+        let mut repair = repair.clone();
+        repair.grid = self.grid;
+        repair.frequency = repair.frequency.or(self.frequency);
+        SeriesSet::from_table(table, &roles, &repair)
     }
 
     /// Writes the file into a model directory, atomically.

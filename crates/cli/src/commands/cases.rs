@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{Column, LabelOptions, LabelledSet, Roles, Table, write_table};
+use ptsm::data::{Column, LabelOptions, LabelledSet, Labels, Roles, Table, write_table};
 use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task, open};
 use serde_json::{Value, json};
 
@@ -35,10 +35,10 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let (name, set) = read_cases(request.data, request.label, task)?;
     remark(global, &format!("{name}: {} cases", set.len()));
     let began = std::time::Instant::now();
-    let (_, scores) = labeller.score(&set)?;
+    let (predictions, scores) = labeller.score(&set)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = request.plot {
-        draw(path, &name, &scores)?;
+        draw(path, &name, (&scores, &predictions), &set)?;
     }
     let mut value = serde_json::to_value(&scores)
         .map_err(|e| ptsm::Error::internal("scores cannot be written").because(e))?;
@@ -51,18 +51,42 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     answer(global, &value, &text)
 }
 
-fn draw(path: &Path, name: &str, scores: &LabelScores) -> Result<()> {
-    let LabelScores::Classes(scores) = scores else {
-        let text = "a picture of a regression is not drawn (leave --plot out)";
-        return Err(ptsm::Error::config("--plot", text));
-    };
-    let picture = plot::ConfusionPlot {
-        title: format!("Classes of {name}"),
-        subtitle: format!("accuracy {:.4} over {} cases", scores.accuracy, scores.cases),
-        classes: scores.classes.clone(),
-        counts: scores.confusion.clone(),
-    };
-    plot::save(path, &picture)
+fn draw(
+    path: &Path,
+    name: &str,
+    (scores, predictions): (&LabelScores, &Predictions),
+    set: &LabelledSet,
+) -> Result<()> {
+    match (scores, predictions, &set.labels) {
+        (LabelScores::Classes(scores), _, _) => {
+            let counts = |row: &Vec<usize>| row.iter().map(|&count| count as u64).collect();
+            let picture = plot::ConfusionPlot {
+                title: format!("Classes of {name}"),
+                subtitle: format!("accuracy {:.4} over {} cases", scores.accuracy, scores.cases),
+                classes: scores.classes.clone(),
+                counts: scores.confusion.iter().map(counts).collect(),
+            };
+            plot::save(path, &picture)
+        }
+        (
+            LabelScores::Values(scores),
+            Predictions::Values(values),
+            Labels::Values { names, of },
+        ) => {
+            let width = names.len();
+            let panel = |(k, target): (usize, &String)| plot::ScatterPanel {
+                target: target.clone(),
+                points: (k..of.len()).step_by(width).map(|i| (of[i], values[i])).collect(),
+            };
+            let picture = plot::ScatterPlot {
+                title: format!("Targets of {name}"),
+                subtitle: format!("RMSE {:.5} over {} cases", scores.rmse, scores.cases),
+                panels: names.iter().enumerate().map(panel).collect(),
+            };
+            plot::save(path, &picture)
+        }
+        _ => Err(ptsm::Error::internal("scores of another kind than their labels")),
+    }
 }
 
 /// Labels every case.

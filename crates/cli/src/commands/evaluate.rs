@@ -7,7 +7,7 @@ use ptsm::evaluate::Coherence;
 use ptsm::{Forecaster, Result, open};
 
 use crate::args::Global;
-use crate::commands::cases;
+use crate::commands::{cases, reconstruct};
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::{DataArgs, summary};
@@ -57,6 +57,16 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if cases::labels(&args.model)? {
         return cases::evaluate(global, &args.request());
+    }
+    if reconstruct::reconstructs(&args.model)? {
+        let request = reconstruct::Request {
+            model: &args.model,
+            data: &args.data,
+            part: args.split,
+            borders: args.borders,
+            plot: args.plot.as_deref(),
+        };
+        return reconstruct::evaluate(global, &request);
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;

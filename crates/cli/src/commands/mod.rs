@@ -9,8 +9,10 @@ pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod evaluate;
+pub(crate) mod heads;
 pub(crate) mod inspect;
 pub(crate) mod predict;
+mod reconstruct;
 pub(crate) mod select;
 pub(crate) mod trace;
 pub(crate) mod train;
@@ -45,6 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
         Command::Calibrate(args) => calibrate::run(&global, &args),
+        Command::Heads(args) => heads::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ptsm::data::{SeriesSet, write_table};
-use ptsm::{Forecast, Forecaster, Result, forecast_table, open};
+use ptsm::data::{Column, SeriesSet, Table, write_table};
+use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table, open};
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::commands::cases;
+use crate::commands::{cases, heads};
 use crate::output::{answer, print, remark};
 use crate::source::{DataArgs, summary};
 use crate::{plot, story};
@@ -32,6 +32,15 @@ pub(crate) struct Args {
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
+    /// Answers of these heads from one pass: main, and those of `ptsm heads`
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    heads: Option<Vec<String>>,
+    /// Draw so many samples of the forecast instead (a column `sample` numbers them)
+    #[arg(long, value_name = "N", conflicts_with = "heads")]
+    samples: Option<usize>,
+    /// Seed of the samples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Backend that computes
     #[arg(long, default_value = "cpu")]
     backend: String,
@@ -54,6 +63,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source, &set));
+    if let Some(names) = &args.heads {
+        let shared = SharedModel::from_dir(&args.model, names)?;
+        let table = heads::table(&forecaster, &shared, &set, args.rows_before_end)?;
+        return write(global, args, &table);
+    }
+    if let Some(count) = args.samples {
+        return write(global, args, &sampled(&mut forecaster, &set, args, count)?);
+    }
     let forecasts = forecaster.predict(&set, args.rows_before_end)?;
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
@@ -78,6 +95,62 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         .write_csv(&mut csv)
         .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
     print(&String::from_utf8_lossy(&csv))
+}
+
+/// Writes a table to the file or prints it.
+fn write(global: &Global, args: &Args, table: &Table) -> Result<()> {
+    if let Some(path) = &args.out {
+        write_table(path, table)?;
+        return match global.json {
+            true => answer(global, &json!({"out": path, "rows": table.num_rows()}), ""),
+            false => Ok(()),
+        };
+    }
+    if global.json {
+        let rows: Vec<Value> = (0..table.num_rows())
+            .map(|row| {
+                let cell = |c: &Column| (c.name.clone(), Value::from(c.values.text(row)));
+                Value::Object(table.columns().iter().map(cell).collect())
+            })
+            .collect();
+        return answer(global, &json!({"rows": rows}), "");
+    }
+    let mut csv = Vec::new();
+    table
+        .write_csv(&mut csv)
+        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
+    print(&String::from_utf8_lossy(&csv))
+}
+
+/// Samples of every series as one table: the forecast's columns, and the number of the sample.
+fn sampled(
+    forecaster: &mut Forecaster,
+    set: &SeriesSet,
+    args: &Args,
+    count: usize,
+) -> Result<Table> {
+    let mut all = Vec::new();
+    let mut numbers = Vec::new();
+    let mut forecasts = forecaster.predict(set, args.rows_before_end)?;
+    for (series, forecast) in set.series.iter().zip(&mut forecasts) {
+        forecast.intervals.clear();
+        let output = forecaster.output(&forecaster.window(series, args.rows_before_end)?)?;
+        let samples = forecaster.reader().sample(&output, count, args.seed)?;
+        let channels = forecaster.config().prediction_channels();
+        let standardiser = &forecaster.preprocessor().standardiser;
+        for (number, sample) in samples.chunks_exact(forecast.values.len()).enumerate() {
+            let undo = |(i, &x): (usize, &f64)| {
+                standardiser.undo_value(channels[i % channels.len()], x as f32)
+            };
+            let values = sample.iter().enumerate().map(undo).collect();
+            numbers.extend(vec![number as f64; forecast.prediction_length()]);
+            all.push(Forecast { values, ..forecast.clone() });
+        }
+    }
+    let table = forecast_table(set, &all)?;
+    let mut columns = vec![Column::numbers("sample", numbers)];
+    columns.extend(table.columns().iter().cloned());
+    Table::new(columns)
 }
 
 fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {

@@ -116,3 +116,83 @@ impl CrossChannelHead<'_> {
         (d_base, d_past)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::max_relative;
+    use crate::weights::LinearSlot;
+    use crate::{WideTensor, read_tensors};
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+
+    const BLOCK: [&str; 4] = [
+        "head.fcm_block.fcm_gating_block.attn_layer.weight",
+        "head.fcm_block.fcm_gating_block.attn_layer.bias",
+        "head.fcm_block.mlp.weight",
+        "head.fcm_block.mlp.bias",
+    ];
+
+    /// The block's fixture, where it is present.
+    fn fixture() -> Option<PathBuf> {
+        let shared = std::env::var_os("PTSM_SHARED").map_or_else(
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+            PathBuf::from,
+        );
+        let dir = shared.join("fixtures/t03_ttm_cross_channel");
+        if !dir.is_dir() {
+            eprintln!("skipped: the cross-channel fixture is not here");
+            return None;
+        }
+        Some(dir)
+    }
+
+    fn values(tensors: &BTreeMap<String, WideTensor>, name: &str) -> Vec<f64> {
+        let double = name.strip_prefix("out.").map(|short| format!("ref64.{short}"));
+        let found = double.and_then(|name| tensors.get(&name)).or_else(|| tensors.get(name));
+        found.unwrap_or_else(|| panic!("the fixture has {name}")).values.clone()
+    }
+
+    #[test]
+    fn output_and_gradients_are_those_of_the_reference_block() {
+        let Some(dir) = fixture() else { return };
+        let io = read_tensors(&dir.join("io.safetensors")).unwrap();
+        let weights = read_tensors(&dir.join("model.safetensors")).unwrap();
+        let (batch, steps, channels, width) = (2, 24, 3, 15);
+        let slot = CrossChannelSlot {
+            gate: Some(LinearSlot { inputs: 15, outputs: 15, weight: 0..225, bias: 225..240 }),
+            mlp: LinearSlot { inputs: width, outputs: 3, weight: 240..285, bias: 285..288 },
+        };
+        let trained: Vec<f64> =
+            BLOCK.iter().flat_map(|name| weights[*name].values.clone()).collect();
+        let head = CrossChannelHead { slot: &slot, context_length: 2, steps, channels };
+        let mut base = vec![0.0; batch * steps * channels];
+        for (from, to) in values(&io, "out.base_forecast_scaled")
+            .chunks_exact(steps * channels)
+            .zip(base.chunks_exact_mut(steps * channels))
+        {
+            f64::transpose(channels, steps, from, to);
+        }
+        let (out, cache) = head.forward(&trained, &base, None);
+        let error = max_relative(&out, &values(&io, "out.head"));
+        assert!(error < 1e-6, "output {error:.1e}");
+
+        let (prediction, scale) = (values(&io, "out.prediction"), values(&io, "out.scale"));
+        let truth = values(&io, "in.future_values");
+        let count = truth.len() as f64;
+        let d_out: Vec<f64> = (0..truth.len())
+            .map(|i| {
+                let channel = i / (steps * channels) * channels + i % channels;
+                2.0 * (prediction[i] - truth[i]) / count * scale[channel]
+            })
+            .collect();
+        let mut grads = vec![0.0; trained.len()];
+        head.backward(&trained, &cache, &d_out, &mut grads);
+        let wanted: Vec<f64> =
+            BLOCK.iter().flat_map(|name| values(&io, &format!("grad.{name}"))).collect();
+        for range in [0..225, 225..240, 240..285, 285..288] {
+            let error = max_relative(&grads[range.clone()], &wanted[range.clone()]);
+            assert!(error < 1e-5, "gradient {range:?} {error:.1e}");
+        }
+    }
+}

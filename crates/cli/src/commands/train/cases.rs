@@ -27,7 +27,9 @@ pub(crate) struct CasePlan {
     /// Fields of `config.json` that are not at their default.
     pub(crate) model: Map<String, Value>,
     pub(crate) training: Training,
-    pub(crate) start: Option<Model>,
+    /// Where the backbone comes from, with what its channels were standardised by: kept, so that
+    /// one pass can serve both heads.
+    pub(crate) start: Option<(Model, Standardiser)>,
     pub(crate) few_shot: Option<f64>,
 }
 
@@ -80,12 +82,15 @@ pub(crate) fn read_cases(
 impl CasePlan {
     /// Makes the model with its first weights, and lays out the cases for it.
     pub(crate) fn lay_out(&self) -> Result<Laid> {
-        let standardiser = self.train.standardiser()?;
+        let standardiser = match &self.start {
+            Some(start) if start.1.num_channels() == self.train.channels.len() => start.1.clone(),
+            _ => self.train.standardiser()?,
+        };
         let (labels, targets) = self.coding()?;
         let config = self.config(&labels)?;
         let length = config.context_length;
         let mut model = Model::new(config, self.training.init, self.training.seed)?;
-        if let Some(start) = &self.start {
+        if let Some((start, _)) = &self.start {
             take_backbone(&mut model, start).map_err(|e| e.at("--init"))?;
         }
         let lay =

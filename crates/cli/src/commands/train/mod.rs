@@ -7,9 +7,9 @@ mod windows;
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{LabelledSet, Split};
+use ptsm::data::{LabelledSet, Split, Standardiser};
 use ptsm::train::{History, Recipe, Training};
-use ptsm::{Error, Model, Result, Task, WEIGHTS_FILE};
+use ptsm::{Error, Model, Preprocessor, Result, Task, WEIGHTS_FILE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -119,7 +119,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
                 validation,
                 model: case_fields(model, &recipe.model, args),
                 training: recipe.training,
-                start,
+                start: start.map(|start| with_standardiser(args, start)).transpose()?,
                 few_shot: args.few_shot,
             };
             train_cases(global, &plan, (args.out.clone(), args.resume))?
@@ -148,6 +148,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         plot::save(path, &story::training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)
+}
+
+/// How the model that training starts from standardised its channels.
+fn with_standardiser(args: &Args, start: Model) -> Result<(Model, Standardiser)> {
+    let dir = args.init.as_deref().unwrap_or(Path::new(""));
+    let preprocessor = Preprocessor::from_dir(dir, start.config())?;
+    Ok((start, preprocessor.standardiser))
 }
 
 /// The lengths of cases decide the context, unless somebody else does.

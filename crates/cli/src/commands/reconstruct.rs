@@ -1,0 +1,110 @@
+//! `evaluate` for pretrained models: how well hidden patches are filled in.
+
+use std::path::Path;
+
+use ptsm::data::{PreparedSeries, Split, WindowSet, WindowShape, prepare};
+use ptsm::train::{LossOptions, score};
+use ptsm::{Config, Mode, Model, Preprocessor, Result, Task, draw_masks};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::output::{answer, remark};
+use crate::plot::{self, ReconstructionPanel, ReconstructionPlot};
+use crate::source::{DataArgs, summary};
+use crate::story::Part;
+
+/// What is evaluated.
+pub(crate) struct Request<'a> {
+    pub(crate) model: &'a Path,
+    pub(crate) data: &'a DataArgs,
+    pub(crate) part: Part,
+    pub(crate) borders: Option<Split>,
+    pub(crate) plot: Option<&'a Path>,
+}
+
+/// Whether the model in `dir` fills in patches.
+pub(crate) fn reconstructs(dir: &Path) -> Result<bool> {
+    Ok(Config::from_file(&dir.join(ptsm::CONFIG_FILE))?.task()? == Task::Pretraining)
+}
+
+/// Scores the reconstruction over every window of a part.
+pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
+    let model = Model::from_dir(request.model)?;
+    let preprocessor = Preprocessor::from_dir(request.model, model.config())?;
+    let source = request.data.read(global)?;
+    let set = preprocessor.read(&source.table, &request.data.repair(&source))?;
+    remark(global, &summary(&source, &set));
+    let context_length = model.config().context_length;
+    let shape = WindowShape { context_length, prediction_length: 0, step: 1 };
+    let split = request.borders.unwrap_or(preprocessor.split);
+    let prepared = prepare(&set, &split, shape, true, Some(&preprocessor.standardiser))?;
+    let windows = request.part.windows(&prepared);
+    let found = score(&model, windows, &LossOptions::default())?;
+    if let Some(path) = request.plot {
+        plot::save(path, &picture(&model, &preprocessor, windows, &source.name)?)?;
+        remark(global, &format!("picture: {}", path.display()));
+    }
+    let name = request.part.name();
+    let text = format!(
+        "{}, {name}: {} windows, mean squared error of hidden patches {:.4} (scaled units, in \
+         which the windows have variance 1)\n",
+        source.name,
+        windows.len(),
+        found.loss
+    );
+    let value = json!({
+        "dataset": source.name, "split": name, "windows": windows.len(), "masked_mse": found.loss,
+    });
+    answer(global, &value, &text)
+}
+
+/// The last window with hidden patches, in data units.
+fn picture(
+    model: &Model,
+    preprocessor: &Preprocessor,
+    windows: &WindowSet,
+    name: &str,
+) -> Result<ReconstructionPlot> {
+    let config = model.config();
+    let last = windows.len() - 1;
+    let mut batch = windows.batch(&[last]);
+    let masks = draw_masks(config, 1, 0, 0);
+    batch.patch_mask = Some(masks.clone());
+    let forward = model.forward(&batch, Mode::default())?;
+    let (series, start): (&PreparedSeries, usize) = windows.locate(last);
+    let (patches, length) = (config.num_patches(), config.patch_length);
+    let channels = config.num_input_channels;
+    let panels = (0..channels).map(|c| {
+        let undo = |x: f32| preprocessor.standardiser.undo_value(c, x);
+        let seen = |t: usize| {
+            let i = (start + t) * channels + c;
+            series.observed_mask.as_ref().is_none_or(|mask| mask[i] != 0.0)
+        };
+        let truth = (0..config.context_length).map(|t| match seen(t) {
+            true => undo(batch.past_values[t * channels + c]),
+            false => f64::NAN,
+        });
+        let mut reconstruction = vec![f64::NAN; config.context_length];
+        let mut masked = Vec::new();
+        let (loc, scale) = (forward.backbone.loc()[c], forward.backbone.scale()[c]);
+        for n in (0..patches).filter(|n| masks[c * patches + n] != 0.0) {
+            let first = config.patch_start() + n * config.patch_stride;
+            masked.push(first..first + length);
+            for k in 0..length {
+                let value = forward.outputs.prediction[(c * patches + n) * length + k];
+                reconstruction[first + k] = undo(value * scale + loc);
+            }
+        }
+        ReconstructionPanel {
+            channel: preprocessor.channels[c].clone(),
+            truth: truth.collect(),
+            masked,
+            reconstruction,
+        }
+    });
+    Ok(ReconstructionPlot {
+        title: format!("Hidden patches of {name}"),
+        subtitle: "the last window of the part; shaded patches were hidden from the model".into(),
+        panels: panels.collect(),
+    })
+}
