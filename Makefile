@@ -1,7 +1,7 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable doc deny lengths
+.PHONY: check fmt clippy test test-portable examples doc deny lengths
 
-check: fmt lengths clippy test test-portable doc deny
+check: fmt lengths clippy test test-portable examples doc deny
 
 fmt:
 	cargo fmt --all -- --check
@@ -15,6 +15,12 @@ test:
 # The same tests without vector instructions: what a machine without AVX2 computes.
 test-portable:
 	PTSM_ISA=portable cargo test --workspace --all-features --locked
+
+# Every head's example, as a reader would run it.
+examples:
+	@for example in crates/ptsm/examples/*.rs; do \
+		cargo run -q -p ptsm --locked --example $$(basename $$example .rs) || exit 1; \
+	done
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --all-features --locked

@@ -97,13 +97,19 @@ impl Reader {
         }
     }
 
-    /// Draws `count` samples of every point, `[count, B, H, C']`, each point by itself. The same
-    /// seed draws the same samples for a window, whatever batch it is in.
+    /// Draws `count` samples of every point, `[count, B, H, C']`, each point by itself.
+    /// `first_window` is the number of the first window of the batch: a window draws the same by
+    /// its number, whatever batch it is in, and no two windows draw alike.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` if the head forecasts points only.
-    pub fn sample(&self, output: &Output, count: usize, seed: u64) -> Result<Vec<f64>> {
+    pub fn sample(
+        &self,
+        output: &Output,
+        count: usize,
+        (seed, first_window): (u64, u64),
+    ) -> Result<Vec<f64>> {
         if !self.is_probabilistic() {
             let text =
                 "is \"mse\": a point forecast has nothing to draw from (use nll or quantile)";
@@ -114,7 +120,7 @@ impl Reader {
         let mut samples = vec![0.0; count * points];
         for place in self.places(output) {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
-            random.set_stream((place.point % each) as u64);
+            random.set_stream(first_window * each as u64 + place.point as u64);
             for k in 0..count {
                 // Strictly inside (0, 1).
                 let level = (random.random::<u32>() as f64 + 0.5) / 4_294_967_296.0;
@@ -180,11 +186,12 @@ mod tests {
         let high = reader.quantiles(&output, 0.975);
         assert!((high[0] - (10.0 + 2.0 * 1.959_963_985)).abs() < 1e-6);
         assert!((high[1] - (12.0 + 1.959_963_985)).abs() < 1e-6);
-        let samples = reader.sample(&output, 4000, 7).unwrap();
+        let samples = reader.sample(&output, 4000, (7, 0)).unwrap();
         let mean = samples.iter().step_by(2).sum::<f64>() / 4000.0;
         assert!((mean - 10.0).abs() < 0.15, "{mean}");
-        assert_eq!(samples, reader.sample(&output, 4000, 7).unwrap());
-        assert_ne!(samples, reader.sample(&output, 4000, 8).unwrap());
+        assert_eq!(samples, reader.sample(&output, 4000, (7, 0)).unwrap());
+        assert_ne!(samples, reader.sample(&output, 4000, (8, 0)).unwrap());
+        assert_ne!(samples, reader.sample(&output, 4000, (7, 1)).unwrap());
     }
 
     #[test]
@@ -199,6 +206,6 @@ mod tests {
         assert_eq!(reader.points(&output), [2.0, 0.0]);
         assert_eq!(reader.quantiles(&output, 0.7), [3.0, 0.0]);
         assert_eq!(reader.quantiles(&output, 0.99), [4.0, 0.0]);
-        assert!(Reader::new(&Config::default()).sample(&output, 1, 0).is_err());
+        assert!(Reader::new(&Config::default()).sample(&output, 1, (0, 0)).is_err());
     }
 }

@@ -177,9 +177,11 @@ fn check_levels(levels: &[f64]) -> Result<()> {
 /// The smallest score that `ceil((n + 1) level)` of `n` scores do not exceed.
 fn quantile(mut scores: Vec<f64>, level: f64) -> Result<f64> {
     let count = scores.len();
-    let rank = ((count + 1) as f64 * level).ceil() as usize;
+    // The products are meant in exact arithmetic: 100 x 0.55 is 55, not a little more.
+    let up = |x: f64| libm::ceil(x - 1e-9);
+    let rank = up((count + 1) as f64 * level) as usize;
     if rank == 0 || rank > count {
-        let needed = (level / (1.0 - level)).ceil();
+        let needed = up(level / (1.0 - level));
         let text = format!(
             "{count} known points are too few for the level {level}, which needs {needed} (use more \
              validation rows or a lower level)"
@@ -199,6 +201,9 @@ mod tests {
         let scores: Vec<f64> = (1..=9).map(f64::from).collect();
         assert_eq!(quantile(scores.clone(), 0.8).unwrap(), 8.0);
         assert_eq!(quantile(scores.clone(), 0.9).unwrap(), 9.0);
+        let hundred: Vec<f64> = (1..=99).map(f64::from).collect();
+        assert_eq!(quantile(hundred, 0.55).unwrap(), 55.0);
+        assert!(quantile(vec![0.0; 4], 0.8).is_ok());
         let text = quantile(scores, 0.95).unwrap_err().to_string();
         assert!(text.contains("9 known points") && text.contains("needs 19"), "{text}");
     }

@@ -132,10 +132,10 @@ fn sampled(
     let mut all = Vec::new();
     let mut numbers = Vec::new();
     let mut forecasts = forecaster.predict(set, args.rows_before_end)?;
-    for (series, forecast) in set.series.iter().zip(&mut forecasts) {
+    for (number, (series, forecast)) in set.series.iter().zip(&mut forecasts).enumerate() {
         forecast.intervals.clear();
         let output = forecaster.output(&forecaster.window(series, args.rows_before_end)?)?;
-        let samples = forecaster.reader().sample(&output, count, args.seed)?;
+        let samples = forecaster.reader().sample(&output, count, (args.seed, number as u64))?;
         let channels = forecaster.config().prediction_channels();
         let standardiser = &forecaster.preprocessor().standardiser;
         for (number, sample) in samples.chunks_exact(forecast.values.len()).enumerate() {

@@ -22,6 +22,8 @@ mod time_axis;
 mod training_curve;
 
 #[cfg(test)]
+mod task_samples;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};

@@ -92,7 +92,8 @@ pub(super) fn odd() -> Vec<Box<dyn Picture>> {
         Box::new(reconstruction(0)),
         Box::new(reconstruction(10)),
     ];
-    for values in [vec![], vec![f64::NAN], vec![3.0; 4], vec![-1e308, 1e308], vec![1e-310, 2e-310]] {
+    for values in [vec![], vec![f64::NAN], vec![3.0; 4], vec![-1e308, 1e308], vec![1e-310, 2e-310]]
+    {
         let points: Vec<(f64, f64)> =
             values.iter().map(|&x| (x, -x)).chain(values.iter().map(|&x| (x, x))).collect();
         let mut odd = scatter(3, 0);

@@ -150,6 +150,12 @@ fn steep_training_curve() -> TrainingCurve {
 }
 
 fn ordinary() -> Vec<(&'static str, Box<dyn Picture>)> {
+    let mut pictures = task_samples::ordinary();
+    pictures.extend(series_pictures());
+    pictures
+}
+
+fn series_pictures() -> Vec<(&'static str, Box<dyn Picture>)> {
     vec![
         ("forecast-1", Box::new(plain(forecast_plot(1)))),
         ("forecast-1-bands", Box::new(forecast_plot(1))),
@@ -178,7 +184,7 @@ fn odd_points() -> Vec<Vec<Point>> {
 }
 
 fn odd() -> Vec<Box<dyn Picture>> {
-    let mut pictures: Vec<Box<dyn Picture>> = Vec::new();
+    let mut pictures = task_samples::odd();
     for points in odd_points() {
         for time in [TimeKind::UnixSeconds, TimeKind::Step] {
             let panel = ForecastPanel {

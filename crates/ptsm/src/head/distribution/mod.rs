@@ -5,7 +5,7 @@
 
 mod special;
 
-use special::{digamma, normal_quantile, student_t_quantile};
+use special::{digamma, incomplete_beta, normal_quantile, student_t_quantile};
 
 use crate::config::Config;
 use crate::model::Real;
@@ -119,11 +119,11 @@ pub(crate) fn likelihood(
     // `slope` is the derivative of the standard law's nll at u.
     let (standard, slope, d_df) = match law {
         Distribution::StudentT => student_t(parameters[0], u),
-        _ => (0.5 * u * u + 0.5 * std::f64::consts::TAU.ln(), u, 0.0),
+        _ => (0.5 * u * u + 0.5 * libm::log(std::f64::consts::TAU), u, 0.0),
     };
     let (d_centre, d_width) = (-slope / width, (1.0 - slope * u) / width);
     Likelihood {
-        nll: standard + width.ln() + scale.ln(),
+        nll: standard + libm::log(width) + libm::log(scale),
         d_parameters: match law {
             Distribution::StudentT => [d_df, d_centre, d_width],
             _ => [d_centre, d_width, 0.0],
@@ -137,9 +137,9 @@ pub(crate) fn likelihood(
 fn student_t(df: f64, u: f64) -> (f64, f64, f64) {
     let half = 0.5 * (df + 1.0);
     let square = u * u / df;
-    let log = square.ln_1p();
+    let log = libm::log1p(square);
     let nll = libm::lgamma(0.5 * df) - libm::lgamma(half)
-        + 0.5 * (df * std::f64::consts::PI).ln()
+        + 0.5 * libm::log(df * std::f64::consts::PI)
         + half * log;
     let slope = (df + 1.0) / df * u / (1.0 + square);
     let d_df = 0.5
@@ -150,8 +150,8 @@ fn student_t(df: f64, u: f64) -> (f64, f64, f64) {
 
 fn negative_binomial(count: f64, logits: f64, y: f64) -> Likelihood {
     // log sigmoid(x) without overflow.
-    let log_sigmoid = |x: f64| x.min(0.0) - (-x.abs()).exp().ln_1p();
-    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let log_sigmoid = |x: f64| x.min(0.0) - libm::log1p(libm::exp(-x.abs()));
+    let sigmoid = |x: f64| 1.0 / (1.0 + libm::exp(-x));
     let combinations = libm::lgamma(count + y) - libm::lgamma(y + 1.0) - libm::lgamma(count);
     let nll = -(combinations + count * log_sigmoid(-logits) + y * log_sigmoid(logits));
     let d_count = digamma(count) - digamma(count + y) - log_sigmoid(-logits);
@@ -176,7 +176,7 @@ impl Distribution {
         match self {
             Distribution::StudentT => loc + scale * parameters[1],
             Distribution::Normal => loc + scale * parameters[0],
-            Distribution::NegativeBinomial => parameters[0] * parameters[1].exp(),
+            Distribution::NegativeBinomial => parameters[0] * libm::exp(parameters[1]),
         }
     }
 
@@ -191,7 +191,7 @@ impl Distribution {
             Distribution::StudentT => f64::INFINITY,
             Distribution::Normal => square(scale * parameters[1]),
             Distribution::NegativeBinomial => {
-                let ratio = parameters[1].exp();
+                let ratio = libm::exp(parameters[1]);
                 parameters[0] * ratio * (1.0 + ratio)
             }
         }
@@ -214,21 +214,23 @@ impl Distribution {
     }
 }
 
-/// Walks up the probabilities of 0, 1, 2, ...; far out, where they are too small to add up, the
-/// normal law with the same moments takes over.
+/// The smallest count up to which the law has a probability of at least `level`.
 fn count_quantile(count: f64, logits: f64, level: f64) -> f64 {
-    const STEPS: u32 = 100_000;
-    let mut sum = 0.0;
-    for k in 0..STEPS {
-        sum += (-negative_binomial(count, logits, f64::from(k)).nll).exp();
-        if sum >= level {
-            return f64::from(k);
-        }
+    let rest = 1.0 / (1.0 + libm::exp(logits));
+    let reached = |k: f64| incomplete_beta(count, k + 1.0, rest) >= level;
+    if reached(0.0) {
+        return 0.0;
     }
-    let law = Distribution::NegativeBinomial;
-    let (mean, variance) =
-        (law.mean(&[count, logits], (0.0, 1.0)), law.variance(&[count, logits], (0.0, 1.0)));
-    (mean + variance.sqrt() * normal_quantile(level)).round().max(f64::from(STEPS))
+    // `below` is not enough, `enough` is.
+    let (mut below, mut enough) = (0.0, 1.0);
+    while !reached(enough) && enough < 1e15 {
+        (below, enough) = (enough, 2.0 * enough);
+    }
+    while enough - below > 1.0 {
+        let middle = libm::floor(0.5 * (below + enough));
+        if reached(middle) { enough = middle } else { below = middle }
+    }
+    enough
 }
 
 #[cfg(test)]
@@ -279,6 +281,19 @@ mod tests {
             let (wanted, spread) = (law.mean(parameters, window), law.variance(parameters, window));
             assert!((mean - wanted).abs() < 0.01 * spread.sqrt(), "{law:?} {mean} {wanted}");
             assert!((variance / spread - 1.0).abs() < 0.06, "{law:?} {variance} {spread}");
+        }
+    }
+
+    #[test]
+    fn large_counts_have_the_right_quantiles() {
+        // Worked out by an independent implementation.
+        for (count, mean, level, wanted) in
+            [(0.5, 1e6, 0.5, 454_936.0), (2.0, 1e6, 0.025, 121_104.0), (2.0, 1e4, 0.975, 27_860.0)]
+        {
+            let logits = libm::log(mean / count);
+            let found =
+                Distribution::NegativeBinomial.quantile(&[count, logits], (0.0, 1.0), level);
+            assert!((found - wanted).abs() <= 1.0, "{count} {mean} {level}: {found}");
         }
     }
 

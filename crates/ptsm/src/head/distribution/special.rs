@@ -19,7 +19,7 @@ pub(super) fn digamma(mut x: f64) -> f64 {
     ];
     let square = 1.0 / (x * x);
     let tail = terms.iter().rev().fold(0.0, |sum, term| (sum + term) * square);
-    shift + x.ln() - 0.5 / x - tail
+    shift + libm::log(x) - 0.5 / x - tail
 }
 
 /// Logarithm of the beta function; without cancellation where one argument is large and the other
@@ -29,7 +29,7 @@ fn ln_beta(a: f64, b: f64) -> f64 {
     let step = if small == 0.5 && large > 100.0 {
         // lgamma(x + 1/2) - lgamma(x), by its asymptotic series.
         let x = 1.0 / large;
-        0.5 * large.ln() - x / 8.0 + x * x * x / 192.0 - x.powi(5) / 640.0
+        0.5 * libm::log(large) - x / 8.0 + x * x * x / 192.0 - x.powi(5) / 640.0
     } else {
         libm::lgamma(large + small) - libm::lgamma(large)
     };
@@ -48,8 +48,9 @@ pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     if x > (a + 1.0) / (a + b + 2.0) {
         return 1.0 - incomplete_beta(b, a, 1.0 - x);
     }
-    let ln_front =
-        a * x.ln() + b * (-x).ln_1p() + libm::lgamma(a + b) - libm::lgamma(a) - libm::lgamma(b);
+    let ln_front = a * libm::log(x) + b * libm::log1p(-x) + libm::lgamma(a + b)
+        - libm::lgamma(a)
+        - libm::lgamma(b);
     let least = 1e-300;
     let away_from_0 = |x: f64| if x.abs() < least { least } else { x };
     let (mut c, mut d) = (1.0, 1.0 / away_from_0(1.0 - (a + b) * x / (a + 1.0)));
@@ -69,7 +70,7 @@ pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
             break;
         }
     }
-    ln_front.exp() * fraction / a
+    libm::exp(ln_front) * fraction / a
 }
 
 /// Distribution function of Student's standard law with `df` degrees of freedom.
@@ -92,8 +93,8 @@ pub(super) fn student_t_quantile(df: f64, level: f64) -> f64 {
     if level == 0.5 {
         return 0.0;
     }
-    let ln_scale = -ln_beta(0.5 * df, 0.5) - 0.5 * df.ln();
-    let density = |u: f64| (ln_scale - 0.5 * (df + 1.0) * (u * u / df).ln_1p()).exp();
+    let ln_scale = -ln_beta(0.5 * df, 0.5) - 0.5 * libm::log(df);
+    let density = |u: f64| libm::exp(ln_scale - 0.5 * (df + 1.0) * libm::log1p(u * u / df));
     // Cornish-Fisher: the first corrections of the normal quantile.
     let z = normal_quantile(level);
     let cube = z * z * z;
@@ -127,12 +128,12 @@ pub(super) fn normal_quantile(level: f64) -> f64 {
         return -normal_quantile(1.0 - level);
     }
     // Hastings' approximation, good to 4.5e-4.
-    let t = (-2.0 * level.ln()).sqrt();
+    let t = libm::sqrt(-2.0 * libm::log(level));
     let top = 2.515_517 + t * (0.802_853 + t * 0.010_328);
     let bottom = 1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308));
     let mut u = top / bottom - t;
     for _ in 0..4 {
-        let density = (-0.5 * u * u).exp() / std::f64::consts::TAU.sqrt();
+        let density = libm::exp(-0.5 * u * u) / std::f64::consts::TAU.sqrt();
         u -= (normal_cdf(u) - level) / density;
     }
     u

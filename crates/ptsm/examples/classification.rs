@@ -1,0 +1,38 @@
+//! A classifier of labelled cases.
+//!
+//! `cargo run --release -p ptsm --example classification`
+
+// An example says what it found.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use ptsm::data::PreparedCases;
+use ptsm::evaluate::ClassScores;
+use ptsm::train::Samples;
+use ptsm::{Backend, Config, Cpu, Output, Result, Task};
+
+fn main() -> Result<()> {
+    let set = common::waves(120, true)?;
+    let standardiser = set.standardiser()?;
+    let lay = |indices: &[usize]| PreparedCases::new(&set.subset(indices), 64, &standardiser, None);
+    let folds = set.folds(4, 0)?;
+    let rest: Vec<usize> = (0..set.len()).filter(|i| !folds[0].contains(i)).collect();
+    let (train, test) = (lay(&rest)?, lay(&folds[0])?);
+    let config = Config {
+        context_length: 64,
+        num_input_channels: 1,
+        num_targets: 2,
+        head_aggregation: Some("avg_pool".into()),
+        ..common::config(Task::Classification, 1)
+    };
+    let trained = common::train(config, 150, &train, &test)?;
+    let all: Vec<usize> = (0..test.len()).collect();
+    let mut output = Output::default();
+    Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;
+    let truth: Vec<usize> = test.targets().iter().map(|&class| class as usize).collect();
+    let scores = ClassScores::new(&output.prediction, &truth, &["slow".into(), "fast".into()])?;
+    print!("{}", scores.table());
+    assert!(scores.accuracy > 0.8);
+    Ok(())
+}

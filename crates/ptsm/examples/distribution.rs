@@ -1,0 +1,40 @@
+//! A forecaster of distributions: Student's law for every step, its quantiles and its samples.
+//!
+//! `cargo run --release -p ptsm --example distribution`
+
+// An example says what it found.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use ptsm::{Backend, Cpu, Output, Reader, Result, Task};
+
+fn main() -> Result<()> {
+    let data = common::weather(12)?;
+    let mut config = common::config(Task::Forecasting, 12);
+    config.loss = "nll".into();
+    config.distribution_output = "student_t".into();
+    let trained = common::train(config, 3, &data.train, &data.validation)?;
+    let reader = Reader::new(trained.model.config());
+    let mut output = Output::default();
+    Cpu.load(&trained.model)?.forward(&data.test.batch(&[0]), &mut output)?;
+    let (mean, low, high) =
+        (reader.points(&output), reader.quantiles(&output, 0.1), reader.quantiles(&output, 0.9));
+    let samples = reader.sample(&output, 5, (0, 0))?;
+    println!("step  mean    80 % interval       five samples (channel 0, standardised)");
+    for step in 0..12 {
+        let i = step * 6;
+        let drawn: Vec<String> =
+            samples.chunks_exact(mean.len()).map(|s| format!("{:6.2}", s[i])).collect();
+        println!(
+            "{:4} {:6.2}  [{:6.2}, {:6.2}]  {}",
+            step + 1,
+            mean[i],
+            low[i],
+            high[i],
+            drawn.join(" ")
+        );
+        assert!(low[i] < high[i]);
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The plain forecaster: mean squared error, scored on every window of the test part.
+//!
+//! `cargo run --release -p ptsm --example point_forecast`
+
+// An example says what it found.
+#![allow(clippy::print_stdout)]
+
+mod common;
+
+use ptsm::evaluate::{EvaluateOptions, evaluate, repeat_last};
+use ptsm::{Backend, Cpu, Output, Result, Task};
+
+fn main() -> Result<()> {
+    let data = common::weather(12)?;
+    let config = common::config(Task::Forecasting, 12);
+    let trained = common::train(config, 3, &data.train, &data.validation)?;
+    let mut session = Cpu.load(&trained.model)?;
+    let mut forecast = |batch: &ptsm::data::Batch| {
+        let mut output = Output::default();
+        session.forward(batch, &mut output)?;
+        Ok(output.prediction)
+    };
+    let options = EvaluateOptions::default();
+    let model = evaluate(&mut forecast, &data.test, &options)?;
+    let naive = evaluate(&mut |batch| Ok(repeat_last(batch, 12)), &data.test, &options)?;
+    println!(
+        "{} windows: MSE {:.4}, repeating the last value {:.4}",
+        model.windows, model.mse, naive.mse
+    );
+    assert!(model.mse < naive.mse);
+    Ok(())
+}
