@@ -8,7 +8,7 @@ use ptsm::data::{Prepared, WindowShape, prepare};
 use ptsm::train::{
     Epoch, Event, History, Samples, Subset, TrainData, Trainer, Training, take_backbone,
 };
-use ptsm::{CALIBRATION_FILE, Config, Error, Model, Preprocessor, Result, Task};
+use ptsm::{CALIBRATION_FILE, Config, Distribution, Error, Model, Preprocessor, Result, Task};
 
 use super::plan::config_of;
 use super::{Plan, Record, TRAINING_FILE};
@@ -32,7 +32,9 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
         prediction_length = 0;
     }
     let shape = WindowShape { context_length, prediction_length, step: 1 };
-    let prepared = prepare(&plan.set, &plan.split, shape, true, None)?;
+    // Counts must stay counts.
+    let standardise = config.distribution() != Some(Distribution::NegativeBinomial);
+    let prepared = prepare(&plan.set, &plan.split, shape, standardise, None)?;
     let mut model = Model::new(config, plan.training.init, plan.training.seed)?;
     if let Some(start) = &plan.start {
         take_backbone(&mut model, start).map_err(|e| e.at("--init"))?;

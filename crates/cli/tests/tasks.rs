@@ -1,0 +1,199 @@
+//! Every task from the command line: training, scoring, predicting, transfer, several heads.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{TINY, csv, json, ok, run, stderr};
+
+const MODEL: &str = "--context-length 24 --patch-length 4 --patch-stride 4 --d-model 4 \
+    --num-layers 1 --epochs 2 --batch-size 32 -q";
+
+fn folder_with_data() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("data.csv"), csv(500)).unwrap();
+    std::fs::write(folder.path().join("cases.ts"), cases(true)).unwrap();
+    std::fs::write(folder.path().join("values.ts"), cases(false)).unwrap();
+    folder
+}
+
+/// Two channels, waves of two speeds; some points are missing.
+fn cases(classes: bool) -> String {
+    let header = if classes { "@classLabel true slow fast" } else { "@targetLabel true" };
+    let mut text = format!("@problemName waves\n{header}\n@data\n");
+    for i in 0..40 {
+        let speed = 0.3 + 0.4 * f64::from(i % 2);
+        let row = |phase: f64| {
+            let point = |t: i32| match (t + i) % 11 {
+                0 => "?".to_owned(),
+                _ => format!("{:.3}", (f64::from(t) * speed + phase + f64::from(i)).sin()),
+            };
+            (0..24 + i % 3).map(point).collect::<Vec<String>>().join(",")
+        };
+        let label =
+            if classes { ["slow", "fast"][i as usize % 2].to_owned() } else { speed.to_string() };
+        text += &format!("{}:{}:{label}\n", row(0.0), row(1.0));
+    }
+    text
+}
+
+fn train(folder: &Path, arguments: &str) {
+    ok(folder, &format!("train --data data.csv --prediction-length 4 {MODEL} {arguments}"));
+}
+
+#[test]
+fn probabilistic_heads_have_intervals_that_calibration_corrects() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    for (name, flags) in [
+        ("law", "--loss nll"),
+        ("normal", "--loss nll --distribution-output normal"),
+        ("quantiles", "--loss quantile --quantiles 0.1,0.5,0.9"),
+        ("points", ""),
+    ] {
+        train(folder, &format!("--out {name} {flags}"));
+        let before =
+            json(folder, &format!("evaluate --model {name} --data data.csv --no-baselines"));
+        assert_eq!(before["probabilistic"].is_object(), name != "points", "{name}: {before}");
+        ok(folder, &format!("calibrate --model {name} --data data.csv --levels 0.5,0.8 -q"));
+        let after =
+            json(folder, &format!("evaluate --model {name} --data data.csv --no-baselines"));
+        let interval = &after["probabilistic"]["intervals"][1];
+        assert_eq!(interval["level"], 0.8, "{name}");
+        assert!(interval["coverage"].as_f64().unwrap() > 0.6, "{name}: {after}");
+        let text = ok(folder, &format!("predict --model {name} --data data.csv -q"));
+        let header = "time,load,load q0.25,load q0.75,load q0.1,load q0.9,wind,";
+        assert!(text.starts_with(header), "{name}: {text}");
+        ok(
+            folder,
+            &format!("predict --model {name} --data data.csv --out f.csv --plot {name}.svg -q"),
+        );
+    }
+    let drawn = ok(folder, "predict --model law --data data.csv --samples 3 -q");
+    assert_eq!(drawn.lines().count(), 1 + 3 * 4, "{drawn}");
+    let output = run(folder, "predict --model points --data data.csv --samples 3 -q");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("nothing to draw from"), "{}", stderr(&output));
+}
+
+#[test]
+fn reconciliation_heads_report_their_coherence() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    train(folder, "--out both --mode hybrid --segment-length 2 --cross-channel-past");
+    let scores = json(folder, "evaluate --model both --data data.csv");
+    assert!(scores["coherence"]["relative"].is_number(), "{scores}");
+    let config = std::fs::read_to_string(folder.join("both/config.json")).unwrap();
+    assert!(config.contains("\"common_channel\"") && config.contains("\"prepend_past\": true"));
+    let recipe = "[model]\ncontext_length = 24\nprediction_length = 4\npatch_length = 4\n\
+                  patch_stride = 4\nd_model = 4\nnum_layers = 1\n[training]\nepochs = 1\n";
+    std::fs::write(folder.join("r.toml"), recipe).unwrap();
+    let table =
+        json(folder, "ablate --data data.csv --recipe r.toml --segment-length 2 --seeds 0,1");
+    let rows = table["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    assert!(rows.iter().all(|row| row["mse"].as_array().unwrap().len() == 2), "{table}");
+}
+
+#[test]
+fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    ok(folder, &format!("train --task pretraining --data data.csv --out pre {MODEL}"));
+    let scores = json(folder, "evaluate --model pre --data data.csv --plot hidden.png");
+    assert!(scores["masked_mse"].as_f64().unwrap() > 0.0, "{scores}");
+    assert!(folder.join("hidden.png").metadata().unwrap().len() > 1000);
+
+    let tune = "--data data.csv --init pre --prediction-length 4 --epochs 1 -q --few-shot 0.5";
+    ok(folder, &format!("train {tune} --freeze backbone --out main"));
+    ok(folder, &format!("train {tune} --out tuned"));
+    let probe = "--init main --freeze backbone --epochs 1 -q";
+    ok(
+        folder,
+        &format!("train {probe} --data data.csv --prediction-length 4 --loss quantile --out q"),
+    );
+    ok(folder, &format!("train {probe} --task classification --data cases.ts --out class"));
+    for name in ["q", "class"] {
+        ok(folder, &format!("heads add --model main --from {name} --name {name}"));
+    }
+    let heads = json(folder, "heads list --model main");
+    assert_eq!(heads["heads"].as_array().unwrap().len(), 3, "{heads}");
+    let text = ok(folder, "predict --model main --data data.csv --heads main,q,class -q");
+    let header = text.lines().next().unwrap();
+    assert_eq!(header, "id,step,main.load,main.wind,q.load,q.wind,class.label,class.probability");
+    let alone = ok(folder, "predict --model main --data data.csv -q");
+    let cell = |text: &str, column: usize| {
+        text.lines().nth(1).unwrap().split(',').nth(column).unwrap().to_owned()
+    };
+    assert_eq!(cell(&text, 2), cell(&alone, 1), "the same bits as alone");
+
+    let output = run(folder, "heads add --model main --from tuned --name tuned");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("another backbone"), "{}", stderr(&output));
+    let output = run(folder, "predict --model main --data data.csv --heads main,none");
+    assert!(stderr(&output).contains("\"none\" is not there"), "{}", stderr(&output));
+}
+
+#[test]
+fn cases_are_learned_scored_and_labelled() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let flags = "--patch-length 4 --patch-stride 4 --d-model 4 --num-layers 1 --epochs 3 -q";
+    ok(folder, &format!("train --task classification --data cases.ts --out class {flags}"));
+    let scores = json(folder, "evaluate --model class --data cases.ts --plot classes.svg");
+    for key in ["accuracy", "balanced_accuracy", "macro_f1"] {
+        assert!(scores[key].is_number(), "{scores}");
+    }
+    let text = ok(folder, "predict --model class --data cases.ts -q");
+    assert!(text.starts_with("case,label,probability slow,probability fast\n"), "{text}");
+    assert_eq!(text.lines().count(), 41);
+
+    ok(folder, &format!("train --task regression --data values.ts --out value {flags} --loss nll"));
+    let scores = json(folder, "evaluate --model value --data values.ts --plot values.png");
+    assert!(scores["rmse"].is_number() && scores["training_mean_rmse"].is_number(), "{scores}");
+    let search = "task = \"classification\"\n[model]\nd_model = 4\nnum_layers = 1\npatch_length = 4\n\
+                  patch_stride = 4\n[training]\nepochs = 1\n[grid]\nscaling = [\"std\", \"none\"]\n";
+    std::fs::write(folder.join("s.toml"), search).unwrap();
+    let found = json(
+        folder,
+        "select --data cases.ts --test cases.ts --recipe s.toml --folds 2 --seeds 0,1",
+    );
+    assert_eq!(found["cells"].as_array().unwrap().len(), 2, "{found}");
+    assert_eq!(found["test"]["scores"].as_array().unwrap().len(), 2, "{found}");
+}
+
+#[test]
+fn mistakes_with_labels_and_levels_are_explained() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let flags = "--patch-length 4 --patch-stride 4 --d-model 4 --num-layers 1 --epochs 1 -q";
+    ok(folder, &format!("train --task classification --data cases.ts --out class {flags}"));
+    ok(folder, &format!("train --data data.csv --out model -q {TINY}"));
+    let text = cases(true).replace("slow", "idle");
+    std::fs::write(folder.join("other.ts"), text).unwrap();
+    let one = "@classLabel true slow fast\n@data\n1,2,3,4:slow\n";
+    std::fs::write(folder.join("one.ts"), one).unwrap();
+    std::fs::write(folder.join("gaps.csv"), "case,x,label\na,1,\nb,2,up\n").unwrap();
+    for (arguments, says) in [
+        ("evaluate --model class --data other.ts", "\"idle\" was not there in training"),
+        ("evaluate --model class --data one.ts", "the cases have 1 channels, the model wants 2"),
+        ("train --task regression --data cases.ts --out x", "use --task classification"),
+        ("train --task classification --data gaps.csv --out x", "1 labels are missing"),
+        ("train --data data.csv --out x --loss quantile --quantiles 0.5,1.0", "1 must be above 0"),
+        ("train --data data.csv --out x --quantiles 0.5", "needs --loss quantile"),
+        ("calibrate --model model --data data.csv --levels 1.5", "1.5 must be above 0"),
+        ("calibrate --model model --data data.csv --levels 0.999", "too few for the level"),
+        ("train --data data.csv --out x --segment-length 5", "divide prediction_length"),
+        (
+            "train --data data.csv --out x --loss nll --distribution-output negative_binomial",
+            "counts",
+        ),
+    ] {
+        let output = run(folder, &arguments.replace("TINY", TINY));
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments}: {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments}");
+    }
+}
