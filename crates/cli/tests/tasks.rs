@@ -187,7 +187,7 @@ fn mistakes_with_labels_and_levels_are_explained() {
         ("calibrate --model model --data data.csv --levels 0.999", "too few for the level"),
         ("train --data data.csv --out x --segment-length 5", "divide prediction_length"),
         (
-            "train --data data.csv --out x --loss nll --distribution-output negative_binomial",
+            "train --data data.csv --out x --loss nll --distribution-output negative_binomial TINY",
             "counts",
         ),
     ] {
