@@ -84,7 +84,9 @@ impl Normalise<'_> {
                 *mean = v.add(*mean, v.load(x));
             }
         }
-        mean.iter_mut().for_each(|mean| *mean = v.mul(*mean, share));
+        for mean in &mut mean {
+            *mean = v.mul(*mean, share);
+        }
         let mut inverse = [v.splat(0.0); WIDTH];
         for d in 0..self.shape.rows {
             for ((squares, &mean), x) in inverse.iter_mut().zip(&mean).zip(rows(d)) {
@@ -143,7 +145,7 @@ impl Op for Affine<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let [mean, weight, bias] = [self.mean, self.weight, self.bias].map(|x| v.splat(x));
+        let (mean, weight, bias) = (v.splat(self.mean), v.splat(self.weight), v.splat(self.bias));
         let x = self.x.chunks_exact(V::LANES);
         for (x, out) in x.zip(self.out.chunks_exact_mut(V::LANES)) {
             v.store(v.mul_add(v.sub(v.load(x), mean), weight, bias), out);

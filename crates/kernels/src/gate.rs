@@ -95,8 +95,7 @@ impl Op for GateRows<'_> {
 
 /// Gates columns: `out += value * softmax(logits)` down each column, or `=` unless `add`.
 ///
-/// `logits` and `value` have rows that start `pitch` apart, those of `out` start `out_pitch` apart.
-/// `logits` is used up.
+/// Each of the three comes with what its rows start apart. `logits` is used up.
 ///
 /// # Panics
 ///
@@ -104,20 +103,22 @@ impl Op for GateRows<'_> {
 pub fn gate_columns(
     isa: Isa,
     shape: Columns,
-    (logits, value, pitch): (&mut [f32], &[f32], usize),
+    (logits, pitch): (&mut [f32], usize),
+    (value, value_pitch): (&[f32], usize),
     (out, out_pitch): (&mut [f32], usize),
     add: bool,
 ) {
-    let lengths = [(logits.len(), pitch), (value.len(), pitch), (out.len(), out_pitch)];
+    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
     shape.check(isa.lanes(), &lengths);
-    isa.run(GateColumns { shape, logits, value, pitch, out, out_pitch, add });
+    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add });
 }
 
 struct GateColumns<'a> {
     shape: Columns,
     logits: &'a mut [f32],
-    value: &'a [f32],
     pitch: usize,
+    value: &'a [f32],
+    value_pitch: usize,
     out: &'a mut [f32],
     out_pitch: usize,
     add: bool,
@@ -147,9 +148,8 @@ impl GateColumns<'_> {
         let shares =
             softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
         for d in 0..self.shape.rows {
-            let at = d * self.pitch + column;
-            let e = self.logits[at..].chunks_exact(V::LANES);
-            let value = self.value[at..].chunks_exact(V::LANES);
+            let e = self.logits[d * self.pitch + column..].chunks_exact(V::LANES);
+            let value = self.value[d * self.value_pitch + column..].chunks_exact(V::LANES);
             let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
             for (((&share, e), value), out) in shares.iter().zip(e).zip(value).zip(out) {
                 let weight = v.mul(v.load(e), share);
@@ -183,7 +183,10 @@ fn softmax_strip<V: Vector, const WIDTH: usize>(
             v.store(e, x);
         }
     }
-    sums.map(|sum| v.div(v.splat(1.0), sum))
+    for sum in &mut sums {
+        *sum = v.div(v.splat(1.0), *sum);
+    }
+    sums
 }
 
 /// Softmax down each column, in place; rows start `pitch` apart.
@@ -265,13 +268,15 @@ mod tests {
             for rows in 1..=67 {
                 for (registers, add) in [(1, true), (3, false), (5, true)] {
                     let columns = registers * isa.lanes();
-                    let (pitch, out_pitch) = (columns + 2, columns + 1);
-                    let (logits, value) = (numbers(1, rows * pitch), numbers(2, rows * pitch));
+                    let (pitch, value_pitch, out_pitch) = (columns + 2, columns, columns + 1);
+                    let (logits, value) =
+                        (numbers(1, rows * pitch), numbers(2, rows * value_pitch));
                     let out = numbers(3, (rows - 1) * out_pitch + columns);
                     let got = with_canaries(&out, |out| {
                         let mut logits = logits.clone();
-                        let parts = (&mut logits[..], &value[..], pitch);
-                        gate_columns(isa, Columns { rows, columns }, parts, (out, out_pitch), add);
+                        let shape = Columns { rows, columns };
+                        let (logits, value) = ((&mut logits[..], pitch), (&value[..], value_pitch));
+                        gate_columns(isa, shape, logits, value, (out, out_pitch), add);
                     });
                     let wanted: Vec<f64> = (0..out.len())
                         .map(|at| {
@@ -282,7 +287,7 @@ mod tests {
                             }
                             let onto = if add { before } else { 0.0 };
                             let logit = |i: usize| logits[i * pitch + j];
-                            onto + f64::from(value[d * pitch + j]) * share(rows, d, logit)
+                            onto + f64::from(value[d * value_pitch + j]) * share(rows, d, logit)
                         })
                         .collect();
                     assert_close(&got, &wanted, 1e-6, &format!("{} {rows}", isa.name()));

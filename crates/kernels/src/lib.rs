@@ -47,4 +47,4 @@ pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};
-pub use window::{Moments, gather, mean_magnitude, moments, standardise};
+pub use window::{Moments, all_finite, gather, mean_magnitude, moments, standardise};

@@ -114,6 +114,28 @@ fn sum(x: &[f32], mask: Option<&[f32]>, f: impl Fn(f64) -> f64) -> f64 {
     sums.iter().sum()
 }
 
+/// Whether every number is finite.
+pub fn all_finite(isa: Isa, x: &[f32]) -> bool {
+    isa.run(AllFinite(x))
+}
+
+struct AllFinite<'a>(&'a [f32]);
+
+impl Op for AllFinite<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) -> bool {
+        /// All ones for infinities and NaN, and for nothing else.
+        const EXPONENT: u32 = 0x7f80_0000;
+        let mut bad = 0_u32;
+        for x in self.0 {
+            bad |= u32::from(x.to_bits() & EXPONENT == EXPONENT);
+        }
+        bad == 0
+    }
+}
+
 /// `x = (x - loc) / scale`, in place.
 pub fn standardise(isa: Isa, x: &mut [f32], loc: f32, scale: f32) {
     isa.run(Standardise { x, loc, scale });
@@ -171,6 +193,23 @@ mod tests {
                     match mean_magnitude(isa, &x, mask) {
                         Some(mean) => assert!((mean - magnitude).abs() < 1e-10),
                         None => assert!(points.is_empty()),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_number_that_is_not_finite_is_found_anywhere() {
+        for isa in Isa::available() {
+            for len in 0..=67 {
+                let mut x = numbers(1, len);
+                assert!(all_finite(isa, &x), "{} {len}", isa.name());
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    for i in 0..len {
+                        let good = std::mem::replace(&mut x[i], bad);
+                        assert!(!all_finite(isa, &x), "{} {len} {i}", isa.name());
+                        x[i] = good;
                     }
                 }
             }

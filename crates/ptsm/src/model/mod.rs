@@ -169,7 +169,7 @@ impl<T: Real> Model<T> {
     /// `InvalidInput` if the batch does not have the lengths of the configuration, or holds a
     /// number that is not finite.
     pub fn forward(&self, batch: &Batch<T>, mode: Mode) -> Result<Forward<T>> {
-        self.check(batch, mode)?;
+        Self::check(&self.config, batch, mode)?;
         let Mode { train_norm, dropout, borrow_scale } = mode;
         let pass = Pass { batch: batch.size, train_norm, dropout, borrow_scale };
         let mask = batch.observed_mask.as_deref();
@@ -311,8 +311,9 @@ impl<T: Real> Model<T> {
         }
     }
 
-    fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
-        let Config { context_length, num_input_channels, .. } = self.config;
+    /// Refuses a batch that does not fit `config`, or that holds a number that is not finite.
+    pub(crate) fn check(config: &Config, batch: &Batch<T>, mode: Mode) -> Result<()> {
+        let Config { context_length, num_input_channels, .. } = *config;
         let wanted = [
             ("time steps", context_length, batch.context_length),
             ("channels", num_input_channels, batch.num_channels),
@@ -344,8 +345,8 @@ impl<T: Real> Model<T> {
                 return Err(Error::input(text).at(name));
             }
         }
-        let rows = batch.size * num_input_channels * self.config.num_patches();
-        if mode.train_norm && rows < 2 && self.config.norm() == crate::config::Norm::Batch {
+        let rows = batch.size * num_input_channels * config.num_patches();
+        if mode.train_norm && rows < 2 && config.norm() == crate::config::Norm::Batch {
             return Err(Error::input("batch norm cannot train on a single value per feature"));
         }
         Ok(())

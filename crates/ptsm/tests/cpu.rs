@@ -1,0 +1,44 @@
+//! The CPU backend against the Hugging Face implementation.
+
+// A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use ptsm::testing::{fixture_roots, fixtures, max_relative, tolerance};
+use ptsm::{Backend, Cpu, Output};
+
+#[test]
+fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
+    let roots = fixture_roots();
+    assert!(!roots.is_empty(), "tests/golden is part of the project");
+    if roots.len() == 1 {
+        eprintln!("skipped: the full fixtures are not here, the compact ones are checked");
+    }
+    let (mut complaints, mut compared) = (Vec::new(), 0);
+    for fixture in roots.iter().flat_map(|root| fixtures(root, "forecast").unwrap()) {
+        // Sessions run in evaluation; a mean scale that is borrowed from the batch is refused by
+        // design.
+        let Ok(model) = fixture.model() else { continue };
+        let Some((golden, _)) = fixture.reference("out.prediction") else { continue };
+        if fixture.meta.mode != "eval" || model.config().loss != "mse" {
+            continue;
+        }
+        let batch = fixture.batch::<f32>().unwrap();
+        let mut out = Output::default();
+        Cpu.load(&model).unwrap().forward(&batch, &mut out).unwrap();
+        let error = max_relative(&out.prediction, &golden.values);
+        let name = "out.prediction";
+        let allowed = tolerance::F32_TIMES * fixture.f32_error(name) + tolerance::F32_FLOOR;
+        compared += 1;
+        if error.is_nan() || error > allowed {
+            complaints.push(format!("{}: {error:.2e}, allowed {allowed:.2e}", fixture.name));
+        }
+    }
+    assert!(
+        complaints.is_empty(),
+        "{} of {compared}:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+    assert!(compared >= 10, "only {compared} fixtures were compared");
+    eprintln!("{compared} fixtures compared");
+}
