@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    compare, completions, data, demo, doctor, evaluate, inspect, predict, trace, train,
+    bench, compare, completions, data, demo, doctor, evaluate, inspect, predict, trace, train,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Trace(trace::Args),
     /// Compare two tensor files
     Compare(compare::Args),
+    /// Time a model's forecasts, beside the machine's multiply-add peak
+    Bench(bench::Args),
     /// Say what this machine offers
     Doctor(doctor::Args),
     /// Print shell completions

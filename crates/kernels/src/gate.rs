@@ -62,33 +62,69 @@ impl Op for GateRows<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self, v: V) {
-        let rows = self.logits.chunks_exact_mut(self.pitch);
-        let values = self.value.chunks_exact(self.pitch);
-        for ((logits, value), out) in rows.zip(values).zip(self.out.chunks_exact_mut(self.pitch)) {
-            // Behind the width nothing may count: no maximum, no share, and 0 to add.
-            logits[self.width..].fill(f32::MIN);
-            let mut largest = v.splat(f32::MIN);
-            for logits in logits.chunks_exact(V::LANES) {
-                largest = v.max(largest, v.load(logits));
+    fn run<V: Vector>(mut self, v: V) {
+        let rows = self.logits.len() / self.pitch;
+        let mut row = 0;
+        while row + SIDE_BY_SIDE <= rows {
+            self.rows::<V, SIDE_BY_SIDE>(v, row);
+            row += SIDE_BY_SIDE;
+        }
+        while row < rows {
+            self.rows::<V, 1>(v, row);
+            row += 1;
+        }
+    }
+}
+
+impl GateRows<'_> {
+    /// `ROWS` rows side by side: each waits for its own sums only.
+    #[inline(always)]
+    fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
+        let (width, pitch, start) = (self.width, self.pitch, row * self.pitch);
+        let logits = &mut self.logits[start..start + ROWS * pitch];
+        let value = &self.value[start..start + ROWS * pitch];
+        let out = &mut self.out[start..start + ROWS * pitch];
+        // Behind the width nothing may count: no maximum, no share, and 0 to add.
+        fill_behind::<ROWS>(logits, width, pitch, f32::MIN);
+        let mut largest = [v.splat(f32::MIN); ROWS];
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, largest) in largest.iter_mut().enumerate() {
+                *largest = v.max(*largest, v.load(&logits[i * pitch + j..]));
             }
-            let largest = v.splat(v.largest(largest));
-            let mut sum = v.splat(0.0);
-            for logits in logits.chunks_exact_mut(V::LANES) {
-                let distance = v.sub(v.load(logits), largest);
+        }
+        for largest in &mut largest {
+            *largest = v.splat(v.largest(*largest));
+        }
+        let mut sums = [v.splat(0.0); ROWS];
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let logits = &mut logits[i * pitch + j..];
+                let distance = v.sub(v.load(logits), largest[i]);
                 let e = exp2(v, v.mul(distance, v.splat(LOG2_E)));
-                sum = v.add(sum, e);
+                *sum = v.add(*sum, e);
                 v.store(e, logits);
             }
-            // Each of them added 2^-126, which no sum of 1 or more can hold.
-            logits[self.width..].fill(0.0);
-            let share = v.splat(1.0 / v.sum(sum));
-            let parts = logits.chunks_exact(V::LANES).zip(value.chunks_exact(V::LANES));
-            for ((e, value), out) in parts.zip(out.chunks_exact_mut(V::LANES)) {
-                let weight = v.mul(v.load(e), share);
-                let onto = if self.add { v.load(out) } else { v.splat(0.0) };
-                v.store(v.mul_add(v.load(value), weight, onto), out);
+        }
+        // Each of them added 2^-126, which no sum of 1 or more can hold.
+        fill_behind::<ROWS>(logits, width, pitch, 0.0);
+        for sum in &mut sums {
+            *sum = v.splat(1.0 / v.sum(*sum));
+        }
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, &share) in sums.iter().enumerate() {
+                let at = i * pitch + j;
+                let weight = v.mul(v.load(&logits[at..]), share);
+                let onto = if self.add { v.load(&out[at..]) } else { v.splat(0.0) };
+                v.store(v.mul_add(v.load(&value[at..]), weight, onto), &mut out[at..]);
             }
+        }
+    }
+}
+
+fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
+    if width < pitch {
+        for row in x.chunks_exact_mut(pitch).take(ROWS) {
+            row[width..].fill(fill);
         }
     }
 }

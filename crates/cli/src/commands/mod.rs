@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Predict(args) => predict::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
+        Command::Bench(args) => bench::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }
