@@ -5,6 +5,7 @@
 //! the same order and in the same blocks whatever the tile that it falls into: its bits depend
 //! neither on the number of rows or columns in the call nor on its place among them.
 
+use crate::activation::gelu_of;
 use crate::isa::Op;
 use crate::vector::Vector;
 
@@ -181,10 +182,11 @@ impl Product<'_> {
         if last {
             add_bias::<V, ROWS, REGISTERS>(v, self.bias, place, &mut sums);
             if self.finish == Finish::Gelu {
-                for sums in &mut sums {
-                    for sum in sums {
-                        *sum = crate::activation::gelu_of(v, *sum);
-                    }
+                // One at a time: more side by side have no registers left to stand in.
+                for sum in sums.iter_mut().flatten() {
+                    let mut value = [*sum];
+                    gelu_of(v, &mut value);
+                    *sum = value[0];
                 }
             }
         }
