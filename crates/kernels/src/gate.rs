@@ -12,7 +12,7 @@ const SIDE_BY_SIDE: usize = 4;
 fn exp2<V: Vector>(v: V, x: V::F) -> V::F {
     /// `2^f` on half an octave to either side, by minimax of the relative error.
     const TERMS: [f32; 6] =
-        [1.327_638_1e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
+        [1.327_638e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
     // The larger of two is the second if one is NaN: NaN goes through.
     let x = v.max(v.splat(-126.0), x);
     let n = v.round(x);
