@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, calibrate, compare, completions, data, demo, doctor, evaluate, heads, inspect, predict,
-    select, trace, train,
+    ablate, bench, calibrate, compare, completions, data, demo, doctor, evaluate, heads, inspect,
+    predict, select, trace, train,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Trace(trace::Args),
     /// Compare two tensor files
     Compare(compare::Args),
+    /// Time a model's forecasts, beside the machine's multiply-add peak
+    Bench(bench::Args),
     /// Say what this machine offers
     Doctor(doctor::Args),
     /// Print shell completions

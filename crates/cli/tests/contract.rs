@@ -21,6 +21,23 @@ fn evaluate_prints_one_object_with_the_promised_keys() {
 }
 
 #[test]
+fn bench_checks_times_and_prints_the_promised_keys() {
+    let folder = trained();
+    let got = json(folder.path(), "bench --model model --batch 1,3 --threads 1,2 --seconds 0.01");
+    assert!(got["peak_gflops"].as_f64().unwrap() > 0.0, "{got}");
+    assert!(got["max_rel_error"].as_f64().unwrap() < 1e-4, "{got}");
+    let lines = got["results"].as_array().unwrap();
+    let keys = ["p50_ms", "p99_ms", "sequences_per_s", "gflops", "share_of_peak"];
+    for line in lines {
+        assert!(keys.iter().all(|&key| line[key].as_f64().unwrap() > 0.0), "{line}");
+    }
+    let cases: Vec<_> =
+        lines.iter().map(|l| (l["threads"].as_u64(), l["batch"].as_u64())).collect();
+    assert_eq!(cases.len(), 4);
+    assert_eq!((cases[1], cases[2]), ((Some(1), Some(3)), (Some(2), Some(1))));
+}
+
+#[test]
 fn forecasts_go_to_files_of_every_kind_and_follow_the_data() {
     let folder = trained();
     let printed = ok(folder.path(), "predict --model model --data data.csv");

@@ -1,10 +1,14 @@
 //! Exponential and exact GELU with its gradient.
 //!
-//! GELU is `x Phi(x)`. Phi comes from Chebyshev's fit of erfc (Press et al., Numerical Recipes,
-//! section 6.2: relative error below 1.2e-7 everywhere), so the tails keep their relative accuracy.
+//! GELU is `x Phi(x) = max(x, 0) - |x| Phi(-|x|)`. The value takes the last term from one
+//! polynomial. The gradient takes Phi from Chebyshev's fit of erfc (Press et al., Numerical
+//! Recipes, section 6.2: relative error below 1.2e-7 everywhere).
 
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
+
+/// Registers that are worked on side by side, so that none waits for its own last step.
+const SIDE_BY_SIDE: usize = 4;
 
 /// `e^x`: `2^n` times a polynomial on half an octave to either side; relative error below 2e-7.
 /// Below -87 the result is held at the smallest normal number's size, above 88 at the largest's.
@@ -59,6 +63,48 @@ fn magnitude<V: Vector>(v: V, x: V::F) -> V::F {
     v.max(x, v.sub(v.splat(0.0), x))
 }
 
+/// `x Phi(x)` of some registers side by side, absolute error below 1e-6: `t Phi(-t)` for `t = |x|` up to [`END`] is
+/// `t (END - t) R(t)`, by minimax of the absolute error (5.8e-7); behind it, 0.
+#[inline(always)]
+pub(crate) fn gelu_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
+    const END: f32 = 5.25;
+    /// `-R` in powers of `2 t / END - 1`.
+    const TERMS: [f32; 13] = [
+        2.547_149_5e-3,
+        -4.992_064e-3,
+        -7.206_192_8e-3,
+        2.231_023_2e-2,
+        -3.576_793_6e-3,
+        -3.535_435_4e-2,
+        3.983_117_4e-2,
+        1.247_925_7e-3,
+        -4.480_903_4e-2,
+        5.332_784e-2,
+        -3.275_54e-2,
+        1.107_335_7e-2,
+        -1.650_537_3e-3,
+    ];
+    let end = v.splat(END);
+    let mut t = *x;
+    let mut u = *x;
+    let mut p = [v.splat(TERMS[0]); N];
+    for i in 0..N {
+        t[i] = v.min(magnitude(v, x[i]), end);
+        u[i] = v.mul_add(t[i], v.splat(2.0 / END), v.splat(-1.0));
+    }
+    for term in &TERMS[1..] {
+        let term = v.splat(*term);
+        for i in 0..N {
+            p[i] = v.mul_add(p[i], u[i], term);
+        }
+    }
+    for i in 0..N {
+        // The larger of two is the second if one is NaN: NaN goes through.
+        let positive = v.max(v.splat(0.0), x[i]);
+        x[i] = v.mul_add(v.mul(t[i], v.sub(end, t[i])), p[i], positive);
+    }
+}
+
 /// `x Phi(x)` into `out`; absolute error below 1e-6, and a finite result for every finite `x`.
 ///
 /// # Panics
@@ -81,12 +127,23 @@ impl Op for Gelu<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        for (x, out) in self.x.chunks(V::LANES).zip(self.out.chunks_mut(V::LANES)) {
-            let x = v.load_part(x, 0.0);
-            // max(x, 0) - |x| Phi(-|x|): for positive x this is x - x Phi(-x), exact far out.
-            let size = magnitude(v, x);
-            let loss = v.mul(size, lower_tail(v, size));
-            v.store_part(v.sub(v.max(x, v.splat(0.0)), loss), out);
+        let wide = SIDE_BY_SIDE * V::LANES;
+        let (mut x, mut out) = (self.x.chunks_exact(wide), self.out.chunks_exact_mut(wide));
+        for (x, out) in x.by_ref().zip(&mut out) {
+            let mut values = [v.splat(0.0); SIDE_BY_SIDE];
+            for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
+                *value = v.load(x);
+            }
+            gelu_of(v, &mut values);
+            for (&value, out) in values.iter().zip(out.chunks_exact_mut(V::LANES)) {
+                v.store(value, out);
+            }
+        }
+        let rest = x.remainder().chunks(V::LANES);
+        for (x, out) in rest.zip(out.into_remainder().chunks_mut(V::LANES)) {
+            let mut value = [v.load_part(x, 0.0)];
+            gelu_of(v, &mut value);
+            v.store_part(value[0], out);
         }
     }
 }

@@ -15,24 +15,36 @@
 //! ```
 
 mod activation;
+mod aligned;
+mod columns;
 mod dropout;
+mod gate;
 mod gemm;
 mod isa;
 mod norm;
+mod packed;
 mod peak;
 mod softmax;
 #[cfg(test)]
 mod testing;
+mod tile;
 mod transpose;
 mod vector;
+mod window;
 
 pub use activation::{gelu, gelu_backward};
+pub use aligned::Aligned;
+pub use columns::{Columns, add_columns, affine_columns, normalise_columns};
 pub use dropout::{dropout, keeps};
+pub use gate::{gate_columns, gate_rows, softmax_columns};
 pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
 pub use isa::Isa;
 pub use norm::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
+pub use packed::{ColumnLinear, RowLinear, Strided, product};
 pub use peak::measure_fma_peak;
 pub use softmax::{softmax_rows, softmax_rows_backward};
+pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};
+pub use window::{Moments, all_finite, gather, mean_magnitude, moments, standardise};

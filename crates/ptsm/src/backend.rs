@@ -35,10 +35,19 @@ pub struct Output {
     pub prediction: Vec<f32>,
     /// Sums of segments, `[B, S, C']`, with the hierarchical head; empty without.
     pub aggregates: Vec<f32>,
-    /// Shift of every window and channel, `[B, C]`, which a law is relative to.
+    /// Shift of every window and channel, `[B, C]`, which a law is relative to; empty for a plain
+    /// point forecast, which is un-scaled already.
     pub loc: Vec<f32>,
-    /// Scale of every window and channel, `[B, C]`.
+    /// Scale of every window and channel, `[B, C]`; as `loc`.
     pub scale: Vec<f32>,
+}
+
+impl Output {
+    /// Empties every field and keeps its memory.
+    pub fn clear(&mut self) {
+        let Self { prediction, aggregates, loc, scale } = self;
+        [prediction, aggregates, loc, scale].into_iter().for_each(Vec::clear);
+    }
 }
 
 /// The backend of this name.

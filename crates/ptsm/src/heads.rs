@@ -7,11 +7,14 @@
 use std::path::Path;
 
 use crate::backend::Output;
+use crate::cpu::SharedSession;
 use crate::data::Batch;
-use crate::model::{Mode, Model, NamedTensor};
+use crate::model::{Model, NamedTensor};
 use crate::train::take_backbone;
 use crate::weights::Init;
-use crate::{Config, Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use crate::{
+    Config, Error, Preprocessor, Result, Task, read_tensors, write_atomically, write_tensors,
+};
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
@@ -30,10 +33,16 @@ pub struct SharedHead {
     pub preprocessor: Preprocessor,
 }
 
-/// A backbone with all its heads.
-#[derive(Debug, Clone)]
+impl SharedHead {
+    fn pretrains(&self) -> bool {
+        matches!(self.model.config().task(), Ok(Task::Pretraining))
+    }
+}
+
+/// A backbone with some of its heads, on the CPU.
 pub struct SharedModel {
     heads: Vec<SharedHead>,
+    session: SharedSession,
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -143,7 +152,13 @@ impl SharedModel {
         if heads.is_empty() {
             return Err(Error::config("heads", "wanted one or more names"));
         }
-        Ok(Self { heads })
+        if let Some(head) = heads.iter().find(|head| head.pretrains()) {
+            let text =
+                format!("\"{}\" fills in hidden patches, which others cannot share", head.name);
+            return Err(Error::config("heads", text));
+        }
+        let session = SharedSession::new(heads.iter().map(|head| head.model.clone()))?;
+        Ok(Self { heads, session })
     }
 
     /// The heads, in the order in which they were asked for.
@@ -157,19 +172,8 @@ impl SharedModel {
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
-    pub fn forward(&self, batch: &Batch) -> Result<Vec<Output>> {
-        let mode = Mode::default();
-        let backbone = self.heads[0].model.forward_backbone(batch, mode)?;
-        let outputs = self.heads.iter().map(|head| {
-            let forward = head.model.forward_head(backbone.clone(), mode);
-            Output {
-                prediction: forward.outputs.prediction,
-                aggregates: forward.outputs.aggregates,
-                loc: forward.backbone.loc().to_vec(),
-                scale: forward.backbone.scale().to_vec(),
-            }
-        });
-        Ok(outputs.collect())
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Output>> {
+        self.session.forward(batch)
     }
 }
 
@@ -205,7 +209,8 @@ fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
 mod tests {
     use super::*;
     use crate::data::{Grid, Roles, Split, Standardiser};
-    use crate::{Task, labeller::LabelCoding};
+    use crate::labeller::LabelCoding;
+    use crate::{Backend, Cpu};
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {
@@ -269,13 +274,14 @@ mod tests {
         assert_eq!(list_heads(&main_dir).unwrap(), ["class"]);
 
         let names = ["class".to_owned(), MAIN_HEAD.to_owned()];
-        let shared = SharedModel::from_dir(&main_dir, &names).unwrap();
+        let mut shared = SharedModel::from_dir(&main_dir, &names).unwrap();
         let outputs = shared.forward(&batch()).unwrap();
         for (output, alone) in outputs.iter().zip([&extra, &main]) {
-            let alone = alone.forward(&batch(), Mode::default()).unwrap();
-            assert_eq!(output.prediction, alone.outputs.prediction);
+            let mut wanted = Output::default();
+            Cpu.load(alone).unwrap().forward(&batch(), &mut wanted).unwrap();
+            assert_eq!(output.prediction, wanted.prediction);
         }
-        let text = SharedModel::from_dir(&main_dir, &["quant".into()]).unwrap_err().to_string();
+        let text = SharedModel::from_dir(&main_dir, &["quant".into()]).err().unwrap().to_string();
         assert!(text.contains("\"quant\"") && text.contains("main, class"), "{text}");
     }
 }

@@ -265,6 +265,43 @@ fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
 }
 
 #[test]
+fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
+    for (name, config) in heads() {
+        let model = random_model(config.clone()).cast::<f32>();
+        let mut batch = narrow(&batch_for(&config));
+        batch.patch_mask = (config.task().unwrap() == ptsm::Task::Pretraining)
+            .then(|| ptsm::draw_masks(&config, 3, 1, 0));
+        let mut session = Cpu.load(&model).unwrap();
+        let mut run = |batch: &Batch<f32>| {
+            let mut output = Output::default();
+            session.forward(batch, &mut output).unwrap();
+            output
+        };
+        let whole = run(&batch);
+        let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).prediction).collect();
+        assert_eq!(whole.prediction, parts, "{name}");
+        let wide = Batch {
+            size: batch.size,
+            context_length: batch.context_length,
+            num_channels: batch.num_channels,
+            past_values: widen(&batch.past_values),
+            observed_mask: batch.observed_mask.as_deref().map(widen),
+            future_values: None,
+            future_observed_mask: None,
+            target_values: None,
+            patch_mask: batch.patch_mask.as_deref().map(widen),
+        };
+        let definition = model.cast::<f64>().forward(&wide, Mode::default()).unwrap().outputs;
+        let error = max_relative(&whole.prediction, &definition.prediction);
+        assert!(error < 2e-5, "{name}: {error:.1e}");
+    }
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+#[test]
 fn reconciliation_starts_at_the_base_forecast() {
     let batch = narrow(&batch_for(&forecaster(|_| ())));
     let forecast = |extension| {

@@ -67,7 +67,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 /// `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class.
 pub(crate) fn table(
     forecaster: &Forecaster,
-    shared: &SharedModel,
+    shared: &mut SharedModel,
     set: &SeriesSet,
     rows_before_end: usize,
 ) -> Result<Table> {
@@ -82,7 +82,8 @@ pub(crate) fn table(
         None => columns.push((name, cells)),
     };
     for series in &set.series {
-        let outputs = shared.forward(&forecaster.window(series, rows_before_end)?)?;
+        let window = forecaster.window(series, rows_before_end)?;
+        let outputs = shared.forward(&window)?;
         push("id".into(), vec![series.id.clone(); steps]);
         push("step".into(), (1..=steps).map(|step| step.to_string()).collect());
         for (head, output) in shared.heads().iter().zip(&outputs) {

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod ablate;
+pub(crate) mod bench;
 pub(crate) mod calibrate;
 mod cases;
 pub(crate) mod compare;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Heads(args) => heads::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
+        Command::Bench(args) => bench::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }

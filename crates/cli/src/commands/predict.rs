@@ -64,8 +64,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source, &set));
     if let Some(names) = &args.heads {
-        let shared = SharedModel::from_dir(&args.model, names)?;
-        let table = heads::table(&forecaster, &shared, &set, args.rows_before_end)?;
+        let mut shared = SharedModel::from_dir(&args.model, names)?;
+        let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);
     }
     if let Some(count) = args.samples {

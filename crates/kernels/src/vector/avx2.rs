@@ -21,6 +21,7 @@ impl Avx2 {
 impl Vector for Avx2 {
     type F = __m256;
     const LANES: usize = 8;
+    const TILE_ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -78,6 +79,11 @@ impl Vector for Avx2 {
     fn round(self, x: __m256) -> __m256 {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
+    }
+    #[inline(always)]
+    fn sqrt(self, x: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_sqrt_ps(x) }
     }
     #[inline(always)]
     fn pow2(self, x: __m256) -> __m256 {

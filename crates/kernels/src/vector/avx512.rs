@@ -26,6 +26,7 @@ impl Avx512 {
 impl Vector for Avx512 {
     type F = __m512;
     const LANES: usize = 16;
+    const TILE_ROWS: usize = 8;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -85,11 +86,31 @@ impl Vector for Avx512 {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
     #[inline(always)]
+    fn sqrt(self, x: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_sqrt_ps(x) }
+    }
+    #[inline(always)]
     fn pow2(self, x: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512.
         unsafe {
             let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(127));
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
         }
+    }
+    #[inline(always)]
+    fn times_pow2(self, x: __m512, n: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_scalef_ps(x, n) }
+    }
+    #[inline(always)]
+    fn sum(self, x: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_reduce_add_ps(x) }
+    }
+    #[inline(always)]
+    fn largest(self, x: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_reduce_max_ps(x) }
     }
 }

@@ -12,6 +12,9 @@ pub(crate) trait Vector: Copy {
     type F: Copy;
     /// Numbers in it.
     const LANES: usize;
+    /// Rows of the tallest register tile of two registers' width: 32 registers hold a taller one
+    /// than 16 do.
+    const TILE_ROWS: usize;
 
     /// All lanes equal.
     fn splat(self, x: f32) -> Self::F;
@@ -35,8 +38,28 @@ pub(crate) trait Vector: Copy {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// Nearest whole number, ties to even.
     fn round(self, x: Self::F) -> Self::F;
+    /// Square root.
+    fn sqrt(self, x: Self::F) -> Self::F;
     /// `2^x` for whole numbers from -126 to 127.
     fn pow2(self, x: Self::F) -> Self::F;
+
+    /// `x 2^n` for whole `n` from -126 to 127.
+    #[inline(always)]
+    fn times_pow2(self, x: Self::F, n: Self::F) -> Self::F {
+        self.mul(x, self.pow2(n))
+    }
+
+    /// Sum of the lanes, the upper half added onto the lower.
+    #[inline(always)]
+    fn sum(self, x: Self::F) -> f32 {
+        self.fold(x, |a, b| a + b)
+    }
+
+    /// The largest lane.
+    #[inline(always)]
+    fn largest(self, x: Self::F) -> f32 {
+        self.fold(x, f32::max)
+    }
 
     /// The numbers of a slice that may be shorter than a register, with `fill` behind them.
     #[inline(always)]

@@ -9,6 +9,7 @@ pub(crate) struct Portable;
 impl Vector for Portable {
     type F = f32;
     const LANES: usize = 1;
+    const TILE_ROWS: usize = 4;
 
     #[inline(always)]
     fn splat(self, x: f32) -> f32 {
@@ -56,6 +57,10 @@ impl Vector for Portable {
         // Adding 1.5 * 2^23 pushes the fraction out of the mantissa; exact for |x| < 2^22.
         const SHIFT: f32 = 12_582_912.0;
         (x + SHIFT) - SHIFT
+    }
+    #[inline(always)]
+    fn sqrt(self, x: f32) -> f32 {
+        x.sqrt()
     }
     #[inline(always)]
     fn pow2(self, x: f32) -> f32 {

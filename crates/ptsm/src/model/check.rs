@@ -6,7 +6,8 @@ use crate::data::Batch;
 use crate::{Error, Result};
 
 impl<T: Real> Model<T> {
-    pub(super) fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
+    /// Refuses a batch that does not fit the model, or holds a number that is not finite.
+    pub(crate) fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
         let Config { context_length, num_input_channels, .. } = self.config;
         let wanted = [
             ("time steps", context_length, batch.context_length),

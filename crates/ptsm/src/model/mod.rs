@@ -277,6 +277,20 @@ impl<T: Real> Model<T> {
         Forward { outputs, backbone, head }
     }
 
+    /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
+    pub(crate) fn outputs_of(&self, batch: &Batch<T>, hidden: &[T]) -> (Outputs<T>, Scaled<T>) {
+        let mask = batch.observed_mask.as_deref();
+        let shape = self.shape(batch.size);
+        let scaler = self.config.scaler();
+        let scaled = scaler::forward(scaler, shape, &batch.past_values, mask, false);
+        let pass =
+            Pass { batch: batch.size, train_norm: false, dropout: None, as_reference: false };
+        let head = Head::new(&self.layout.head, &self.config);
+        let input = HeadInput { hidden, scaled: &scaled };
+        let (outputs, _) = head.forward(&self.parameters.trained, input, &pass);
+        (outputs, scaled)
+    }
+
     /// Gradients for a forward pass of the same batch in the same mode.
     ///
     /// Adds the gradients of the weights to `grads` (as long as `parameters.trained`, in the same

@@ -1,0 +1,317 @@
+//! `ptsm bench`: how fast a model forecasts here, beside what the machine can do.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ptsm::data::Batch;
+use ptsm::{Backend, Config, Cpu, Error, ErrorKind, Init, Mode, Model, Output, Result, Session};
+use ptsm_kernels::measure_fma_peak;
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::output::{answer, remark};
+
+/// Largest difference from the definition in f64 that is timed, relative to the largest number.
+const TOLERANCE: f64 = 1e-4;
+/// Fewest calls that a percentile is taken from.
+const MIN_CALLS: usize = 5;
+
+/// Options of `bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Model directory
+    #[arg(long, value_name = "DIR", conflicts_with = "shape", required_unless_present = "shape")]
+    model: Option<PathBuf>,
+    /// A named shape with random weights
+    #[arg(long)]
+    shape: Option<Shape>,
+    /// Batch sizes
+    #[arg(long, value_name = "B,...", value_delimiter = ',', default_values_t = [1, 8, 32, 128])]
+    batch: Vec<usize>,
+    /// Numbers of threads; 1 and all cores if not given
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    threads: Vec<usize>,
+    /// Seconds for each line
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+}
+
+/// Shapes with a reason each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    /// 512 -> 96, 64 patches of 8, d_model 16, 4 layers, 7 channels: the reference shape
+    Seed,
+    /// 32 patches of 16, d_model 48, 3 layers, expansion 3: as IBM trains ETTh
+    Notebook,
+    /// 63 overlapping patches of 16, d_model 48, 8 layers, expansion 5
+    Large,
+    /// 2,048 patches: weights beyond every cache
+    Long,
+    /// 130 channels that are mixed
+    Wide,
+}
+
+impl Shape {
+    fn config(self) -> Config {
+        let seed = Config {
+            context_length: 512,
+            prediction_length: 96,
+            num_input_channels: 7,
+            d_model: 16,
+            num_layers: 4,
+            ..Config::default()
+        };
+        let wider = |patch_stride, num_layers, expansion_factor| Config {
+            patch_length: 16,
+            patch_stride,
+            d_model: 48,
+            num_layers,
+            expansion_factor,
+            ..seed.clone()
+        };
+        match self {
+            Shape::Notebook => wider(16, 3, 3),
+            Shape::Large => wider(8, 8, 5),
+            Shape::Long => Config { context_length: 16_384, num_layers: 2, ..seed },
+            Shape::Wide => Config { num_input_channels: 130, mode: "mix_channel".into(), ..seed },
+            Shape::Seed => seed,
+        }
+    }
+}
+
+/// One line: a batch size on a number of threads.
+#[derive(Debug, Serialize)]
+struct Line {
+    batch: usize,
+    threads: usize,
+    /// Latency of one call.
+    p50_ms: f64,
+    p99_ms: f64,
+    best_ms: f64,
+    /// At the median latency.
+    sequences_per_s: f64,
+    gflops: f64,
+    share_of_peak: f64,
+    /// The multiply-add peak of so many threads, measured around this line.
+    peak_gflops: f64,
+    calls: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Of one core.
+    peak_gflops: f64,
+    instruction_set: &'static str,
+    flops_per_sequence: u64,
+    num_parameters: usize,
+    load_ms: f64,
+    /// Against the definition in f64, relative to the largest number.
+    max_rel_error: f64,
+    results: Vec<Line>,
+}
+
+/// Checks, times, prints.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let positive = |name: &str, values: &[usize]| match values.contains(&0) {
+        true => Err(Error::config(name, "0 must be at least 1")),
+        false => Ok(()),
+    };
+    positive("--batch", &args.batch)?;
+    positive("--threads", &args.threads)?;
+    if !(args.seconds > 0.0 && args.seconds.is_finite()) {
+        return Err(Error::config("--seconds", format!("{} must be above 0", args.seconds)));
+    }
+    let model = match (&args.model, args.shape) {
+        (Some(dir), _) => Model::from_dir(dir)?,
+        (None, shape) => Model::new(shape.unwrap_or(Shape::Seed).config(), Init::PyTorch, 1)?,
+    };
+    let report = measure(global, args, &model)?;
+    answer(global, &report, &table(&report))
+}
+
+fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
+    let isa = ptsm::instruction_set()?;
+    let began = Instant::now();
+    let mut session = Cpu.load(model)?;
+    let load_ms = milliseconds(began.elapsed());
+    let flops = 2 * model.config().multiply_adds();
+    let max_rel_error = check(model, session.as_mut())?;
+    let mut results: Vec<Line> = Vec::new();
+    for threads in threads(args) {
+        let pool = rayon_pool(threads)?;
+        let peak = || pool.broadcast(|_| measure_fma_peak(isa)).iter().sum::<f64>();
+        for &size in &args.batch {
+            remark(global, &format!("batch {size} on {threads} threads"));
+            let batch = windows(model.config(), size);
+            let before = peak();
+            let times = pool.install(|| time(session.as_mut(), &batch, args.seconds))?;
+            let peak_gflops = before.max(peak());
+            let p50 = quantile(&times, 0.5);
+            let gflops = flops as f64 * size as f64 / p50 / 1e9;
+            results.push(Line {
+                batch: size,
+                threads,
+                p50_ms: 1e3 * p50,
+                p99_ms: 1e3 * quantile(&times, 0.99),
+                best_ms: 1e3 * times[0],
+                sequences_per_s: size as f64 / p50,
+                gflops,
+                share_of_peak: gflops / peak_gflops,
+                peak_gflops,
+                calls: times.len(),
+            });
+        }
+    }
+    let per_core = results.iter().map(|line| line.peak_gflops / line.threads as f64);
+    Ok(Report {
+        peak_gflops: per_core.fold(0.0, f64::max),
+        instruction_set: isa.name(),
+        flops_per_sequence: flops,
+        num_parameters: model.layout().num_trained(),
+        load_ms,
+        max_rel_error,
+        results,
+    })
+}
+
+fn threads(args: &Args) -> Vec<usize> {
+    if !args.threads.is_empty() {
+        return args.threads.clone();
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores > 1 { vec![1, cores] } else { vec![1] }
+}
+
+fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| Error::new(ErrorKind::Internal, "no threads could be started").because(e))
+}
+
+/// Windows of a slow wave with some noise on it.
+fn windows(config: &Config, size: usize) -> Batch {
+    let points = size * config.context_length * config.num_input_channels;
+    let number = |i: usize| {
+        let i = i as f32;
+        (i * 0.003).sin() + 0.3 * (i * 12.9898).sin()
+    };
+    Batch {
+        size,
+        context_length: config.context_length,
+        num_channels: config.num_input_channels,
+        past_values: (0..points).map(number).collect(),
+        observed_mask: None,
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: None,
+    }
+}
+
+/// Largest difference of one window from the definition in f64, relative to the largest number.
+fn check(model: &Model, session: &mut dyn Session) -> Result<f64> {
+    let batch = windows(model.config(), 1);
+    let mut out = Output::default();
+    session.forward(&batch, &mut out)?;
+    let wide = Batch {
+        size: 1,
+        context_length: batch.context_length,
+        num_channels: batch.num_channels,
+        past_values: batch.past_values.iter().map(|&x| f64::from(x)).collect(),
+        observed_mask: None,
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: None,
+    };
+    let wanted = model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction;
+    let largest = wanted.iter().fold(f64::MIN_POSITIVE, |max, x| max.max(x.abs()));
+    let difference = |(&x, y): (&f32, &f64)| (f64::from(x) - y).abs() / largest;
+    let differences = out.prediction.iter().zip(&wanted).map(difference);
+    // The maximum of a float leaves NaN out.
+    let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
+    if worst > TOLERANCE || out.prediction.len() != wanted.len() {
+        let text = format!("the forecast is {worst:.1e} off the definition, not worth timing");
+        return Err(Error::internal(text));
+    }
+    Ok(worst)
+}
+
+/// Seconds of each call, ascending, after a few calls that warm up.
+fn time(session: &mut dyn Session, batch: &Batch, seconds: f64) -> Result<Vec<f64>> {
+    let mut out = Output::default();
+    let warm_up = Instant::now();
+    session.forward(batch, &mut out)?;
+    while warm_up.elapsed().as_secs_f64() < 0.1 * seconds {
+        session.forward(batch, &mut out)?;
+    }
+    let mut times = Vec::new();
+    let began = Instant::now();
+    while times.len() < MIN_CALLS || began.elapsed().as_secs_f64() < seconds {
+        let call = Instant::now();
+        session.forward(batch, &mut out)?;
+        times.push(call.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// The quantile of ascending numbers, by nearest rank.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    1e3 * time.as_secs_f64()
+}
+
+fn table(report: &Report) -> String {
+    let mut text = format!(
+        "{:.2} MFLOP a sequence; one core of {} does {:.1} GFLOP/s at most; loaded in {:.1} ms; {:.1e} off f64\n",
+        report.flops_per_sequence as f64 / 1e6,
+        report.instruction_set,
+        report.peak_gflops,
+        report.load_ms,
+        report.max_rel_error,
+    );
+    text += "batch threads     p50 ms     p99 ms    best ms  sequences/s  GFLOP/s  of peak\n";
+    for line in &report.results {
+        text += &format!(
+            "{:>5} {:>7} {:>10.3} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>7.1}%\n",
+            line.batch,
+            line.threads,
+            line.p50_ms,
+            line.p99_ms,
+            line.best_ms,
+            line.sequences_per_s,
+            line.gflops,
+            100.0 * line.share_of_peak,
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_by_nearest_rank() {
+        let sorted: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(quantile(&sorted, 0.5), 50.0);
+        assert_eq!(quantile(&sorted, 0.99), 99.0);
+        assert_eq!(quantile(&[7.0], 0.99), 7.0);
+    }
+
+    #[test]
+    fn the_named_shapes_cost_what_they_are_known_for() {
+        let mflop = |shape: Shape| 2.0 * shape.config().multiply_adds() as f64 / 1e6;
+        assert_eq!(format!("{:.2}", mflop(Shape::Seed)), "24.43");
+        assert_eq!(format!("{:.1}", mflop(Shape::Notebook)), "38.5");
+        assert_eq!(format!("{:.0}", mflop(Shape::Large)), "418");
+        assert_eq!(Shape::Long.config().num_patches(), 2048);
+        assert!(Shape::Wide.config().mixes_channels());
+    }
+}

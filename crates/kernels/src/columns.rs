@@ -1,0 +1,257 @@
+//! Norms down columns: of activations `[features][positions]`, each position by itself.
+
+use crate::isa::{Isa, Op};
+use crate::vector::Vector;
+
+/// Registers that are worked on side by side, so that their sums do not wait for each other.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Rows and columns of a matrix; the columns are a multiple of [`Isa::lanes`], and every slice that
+/// goes with it says how far apart its own rows stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// Rows: the axis that is worked along.
+    pub rows: usize,
+    /// Columns, each worked on by itself.
+    pub columns: usize,
+}
+
+impl Columns {
+    pub(crate) fn check(self, lanes: usize, slices: &[(usize, usize)]) {
+        assert!(self.rows > 0 && self.columns.is_multiple_of(lanes), "columns: shape");
+        for &(len, pitch) in slices {
+            assert!(len >= (self.rows - 1) * pitch + self.columns, "columns: length");
+        }
+    }
+}
+
+/// Normalises every column and maps it: `out = (x - mean) / sqrt(variance + eps) * weight + bias`,
+/// population variance in two passes, weight and bias per row.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn normalise_columns(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (weight, bias, eps): (&[f32], &[f32], f32),
+    (out, out_pitch): (&mut [f32], usize),
+) {
+    shape.check(isa.lanes(), &[(x.len(), x_pitch), (out.len(), out_pitch)]);
+    assert!(weight.len() == shape.rows && bias.len() == shape.rows, "normalise_columns");
+    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch });
+}
+
+struct Normalise<'a> {
+    shape: Columns,
+    x: &'a [f32],
+    x_pitch: usize,
+    weight: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+    out_pitch: usize,
+}
+
+impl Op for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self, v: V) {
+        let wide = SIDE_BY_SIDE * V::LANES;
+        let mut column = 0;
+        while column + wide <= self.shape.columns {
+            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            column += wide;
+        }
+        while column < self.shape.columns {
+            self.strip::<V, 1>(v, column);
+            column += V::LANES;
+        }
+    }
+}
+
+impl Normalise<'_> {
+    /// `WIDTH` registers' columns.
+    #[inline(always)]
+    fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
+        let share = v.splat(1.0 / self.shape.rows as f32);
+        let rows = |at: usize| self.x[at * self.x_pitch + column..].chunks_exact(V::LANES);
+        let mut mean = [v.splat(0.0); WIDTH];
+        for d in 0..self.shape.rows {
+            for (mean, x) in mean.iter_mut().zip(rows(d)) {
+                *mean = v.add(*mean, v.load(x));
+            }
+        }
+        for mean in &mut mean {
+            *mean = v.mul(*mean, share);
+        }
+        let mut inverse = [v.splat(0.0); WIDTH];
+        for d in 0..self.shape.rows {
+            for ((squares, &mean), x) in inverse.iter_mut().zip(&mean).zip(rows(d)) {
+                let centred = v.sub(v.load(x), mean);
+                *squares = v.mul_add(centred, centred, *squares);
+            }
+        }
+        for inverse in &mut inverse {
+            let variance = v.mul_add(*inverse, share, v.splat(self.eps));
+            *inverse = v.div(v.splat(1.0), v.sqrt(variance));
+        }
+        for d in 0..self.shape.rows {
+            let (weight, bias) = (v.splat(self.weight[d]), v.splat(self.bias[d]));
+            let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
+            for (((out, x), &mean), &inverse) in out.zip(rows(d)).zip(&mean).zip(&inverse) {
+                let z = v.mul(v.sub(v.load(x), mean), inverse);
+                v.store(v.mul_add(z, weight, bias), out);
+            }
+        }
+    }
+}
+
+/// Maps every row: `out = (x - mean) * weight + bias`, all three per row; batch norm in evaluation,
+/// with the deviation in the weight.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn affine_columns(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (mean, weight, bias): (&[f32], &[f32], &[f32]),
+    (out, out_pitch): (&mut [f32], usize),
+) {
+    shape.check(isa.lanes(), &[(x.len(), x_pitch), (out.len(), out_pitch)]);
+    let lengths = [mean.len(), weight.len(), bias.len()];
+    assert_eq!(lengths, [shape.rows; 3], "affine_columns");
+    for d in 0..shape.rows {
+        let x = &x[d * x_pitch..][..shape.columns];
+        let out = &mut out[d * out_pitch..][..shape.columns];
+        isa.run(Affine { x, mean: mean[d], weight: weight[d], bias: bias[d], out });
+    }
+}
+
+struct Affine<'a> {
+    x: &'a [f32],
+    mean: f32,
+    weight: f32,
+    bias: f32,
+    out: &'a mut [f32],
+}
+
+impl Op for Affine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let (mean, weight, bias) = (v.splat(self.mean), v.splat(self.weight), v.splat(self.bias));
+        let x = self.x.chunks_exact(V::LANES);
+        for (x, out) in x.zip(self.out.chunks_exact_mut(V::LANES)) {
+            v.store(v.mul_add(v.sub(v.load(x), mean), weight, bias), out);
+        }
+    }
+}
+
+/// `y += x`, row by row.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn add_columns(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (y, y_pitch): (&mut [f32], usize),
+) {
+    shape.check(isa.lanes(), &[(x.len(), x_pitch), (y.len(), y_pitch)]);
+    for d in 0..shape.rows {
+        let x = &x[d * x_pitch..][..shape.columns];
+        isa.run(AddTo { x, y: &mut y[d * y_pitch..][..shape.columns] });
+    }
+}
+
+struct AddTo<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Op for AddTo<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let x = self.x.chunks_exact(V::LANES);
+        for (x, y) in x.zip(self.y.chunks_exact_mut(V::LANES)) {
+            v.store(v.add(v.load(x), v.load(y)), y);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers, with_canaries};
+
+    fn widths(isa: Isa) -> impl Iterator<Item = usize> {
+        (0..=9).map(move |registers| registers * isa.lanes())
+    }
+
+    /// `f(row, column)` for every element that is written, NaN elsewhere left out by pitch = width.
+    fn wanted(rows: usize, width: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        (0..rows * width).map(|at| f(at / width, at % width)).collect()
+    }
+
+    #[test]
+    fn columns_are_normalised_and_mapped() {
+        for isa in Isa::available() {
+            for (rows, width) in
+                (1..=67).map(|d| (d, isa.lanes())).chain(widths(isa).map(|w| (5, w)))
+            {
+                let pitch = width + 3;
+                let x = numbers(1, rows * pitch);
+                let (weight, bias) = (numbers(2, rows), numbers(3, rows));
+                let shape = Columns { rows, columns: width };
+                let got = with_canaries(&vec![0.0; rows * width], |out| {
+                    let affine = (&weight[..], &bias[..], 1e-3);
+                    normalise_columns(isa, shape, (&x, pitch), affine, (out, width));
+                });
+                let value = |d: usize, j: usize| f64::from(x[d * pitch + j]);
+                let wanted = wanted(rows, width, |d, j| {
+                    let mean = (0..rows).map(|d| value(d, j)).sum::<f64>() / rows as f64;
+                    let square = |d| (value(d, j) - mean) * (value(d, j) - mean);
+                    let variance = (0..rows).map(square).sum::<f64>() / rows as f64;
+                    (value(d, j) - mean) / (variance + 1e-3).sqrt() * f64::from(weight[d])
+                        + f64::from(bias[d])
+                });
+                assert_close(&got, &wanted, 3e-6, &format!("{} {rows} {width}", isa.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_mapped_and_added() {
+        for isa in Isa::available() {
+            for width in widths(isa) {
+                let (rows, pitch) = (6, width + 1);
+                let x = numbers(1, rows * pitch);
+                let (mean, weight, bias) = (numbers(2, rows), numbers(3, rows), numbers(4, rows));
+                let shape = Columns { rows, columns: width };
+                let mapped = with_canaries(&vec![0.0; rows * width], |out| {
+                    let map = (&mean[..], &weight[..], &bias[..]);
+                    affine_columns(isa, shape, (&x, pitch), map, (out, width));
+                });
+                let value = |d: usize, j: usize| f64::from(x[d * pitch + j]);
+                let name = format!("{} {width}", isa.name());
+                let affine = wanted(rows, width, |d, j| {
+                    (value(d, j) - f64::from(mean[d])) * f64::from(weight[d]) + f64::from(bias[d])
+                });
+                assert_close(&mapped, &affine, 1e-6, &name);
+                let y = numbers(5, rows * width);
+                let sum = with_canaries(&y, |y| add_columns(isa, shape, (&x, pitch), (y, width)));
+                let added = wanted(rows, width, |d, j| value(d, j) + f64::from(y[d * width + j]));
+                assert_close(&sum, &added, 1e-6, &name);
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Gates: `value * softmax(logits)`, along rows and down columns, onto what is there or over it.
+
+use crate::columns::Columns;
+use crate::isa::{Isa, Op};
+use crate::vector::Vector;
+
+/// Registers that are worked on side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// `2^x` for `x` at most 0, held at `2^-126` below that; relative error below 2e-7.
+#[inline(always)]
+fn exp2<V: Vector>(v: V, x: V::F) -> V::F {
+    /// `2^f` on half an octave to either side, by minimax of the relative error.
+    const TERMS: [f32; 6] =
+        [1.327_638e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
+    // The larger of two is the second if one is NaN: NaN goes through.
+    let x = v.max(v.splat(-126.0), x);
+    let n = v.round(x);
+    let f = v.sub(x, n);
+    let mut p = v.splat(TERMS[0]);
+    for term in &TERMS[1..] {
+        p = v.mul_add(p, f, v.splat(*term));
+    }
+    v.times_pow2(p, n)
+}
+
+/// `log2(e)`: softmax is computed in powers of 2.
+const LOG2_E: f32 = std::f32::consts::LOG2_E;
+
+/// Gates rows: `out += value * softmax(logits)` along each row of `width`, or `=` unless `add`.
+///
+/// All three have `rows` rows that start `pitch` apart; `pitch` is a multiple of [`Isa::lanes`] and
+/// at least `width`. `logits` is used up. With `add` the numbers of `out` behind `width` stay;
+/// without it they become 0.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_rows(
+    isa: Isa,
+    (width, pitch): (usize, usize),
+    logits: &mut [f32],
+    value: &[f32],
+    (out, add): (&mut [f32], bool),
+) {
+    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
+    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
+    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
+    isa.run(GateRows { width, pitch, logits, value, out, add });
+}
+
+struct GateRows<'a> {
+    width: usize,
+    pitch: usize,
+    logits: &'a mut [f32],
+    value: &'a [f32],
+    out: &'a mut [f32],
+    add: bool,
+}
+
+impl Op for GateRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self, v: V) {
+        let rows = self.logits.len() / self.pitch;
+        let mut row = 0;
+        while row + SIDE_BY_SIDE <= rows {
+            self.rows::<V, SIDE_BY_SIDE>(v, row);
+            row += SIDE_BY_SIDE;
+        }
+        while row < rows {
+            self.rows::<V, 1>(v, row);
+            row += 1;
+        }
+    }
+}
+
+impl GateRows<'_> {
+    /// `ROWS` rows side by side: each waits for its own sums only.
+    #[inline(always)]
+    fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
+        let (width, pitch, start) = (self.width, self.pitch, row * self.pitch);
+        let logits = &mut self.logits[start..start + ROWS * pitch];
+        let value = &self.value[start..start + ROWS * pitch];
+        let out = &mut self.out[start..start + ROWS * pitch];
+        // Behind the width nothing may count: no maximum, no share, and 0 to add.
+        fill_behind::<ROWS>(logits, width, pitch, f32::MIN);
+        let mut largest = [v.splat(f32::MIN); ROWS];
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, largest) in largest.iter_mut().enumerate() {
+                *largest = v.max(*largest, v.load(&logits[i * pitch + j..]));
+            }
+        }
+        for largest in &mut largest {
+            *largest = v.splat(v.largest(*largest));
+        }
+        let mut sums = [v.splat(0.0); ROWS];
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let logits = &mut logits[i * pitch + j..];
+                let distance = v.sub(v.load(logits), largest[i]);
+                let e = exp2(v, v.mul(distance, v.splat(LOG2_E)));
+                *sum = v.add(*sum, e);
+                v.store(e, logits);
+            }
+        }
+        // Each of them added 2^-126, which no sum of 1 or more can hold.
+        fill_behind::<ROWS>(logits, width, pitch, 0.0);
+        for sum in &mut sums {
+            *sum = v.splat(1.0 / v.sum(*sum));
+        }
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, &share) in sums.iter().enumerate() {
+                let at = i * pitch + j;
+                let weight = v.mul(v.load(&logits[at..]), share);
+                let onto = if self.add { v.load(&out[at..]) } else { v.splat(0.0) };
+                v.store(v.mul_add(v.load(&value[at..]), weight, onto), &mut out[at..]);
+            }
+        }
+    }
+}
+
+fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
+    if width < pitch {
+        for row in x.chunks_exact_mut(pitch).take(ROWS) {
+            row[width..].fill(fill);
+        }
+    }
+}
+
+/// Gates columns: `out += value * softmax(logits)` down each column, or `=` unless `add`.
+///
+/// Each of the three comes with what its rows start apart. `logits` is used up.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_columns(
+    isa: Isa,
+    shape: Columns,
+    (logits, pitch): (&mut [f32], usize),
+    (value, value_pitch): (&[f32], usize),
+    (out, out_pitch): (&mut [f32], usize),
+    add: bool,
+) {
+    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
+    shape.check(isa.lanes(), &lengths);
+    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add });
+}
+
+struct GateColumns<'a> {
+    shape: Columns,
+    logits: &'a mut [f32],
+    pitch: usize,
+    value: &'a [f32],
+    value_pitch: usize,
+    out: &'a mut [f32],
+    out_pitch: usize,
+    add: bool,
+}
+
+impl Op for GateColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self, v: V) {
+        let wide = SIDE_BY_SIDE * V::LANES;
+        let mut column = 0;
+        while column + wide <= self.shape.columns {
+            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            column += wide;
+        }
+        while column < self.shape.columns {
+            self.strip::<V, 1>(v, column);
+            column += V::LANES;
+        }
+    }
+}
+
+impl GateColumns<'_> {
+    #[inline(always)]
+    fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
+        let shares =
+            softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
+        for d in 0..self.shape.rows {
+            let e = self.logits[d * self.pitch + column..].chunks_exact(V::LANES);
+            let value = self.value[d * self.value_pitch + column..].chunks_exact(V::LANES);
+            let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
+            for (((&share, e), value), out) in shares.iter().zip(e).zip(value).zip(out) {
+                let weight = v.mul(v.load(e), share);
+                let onto = if self.add { v.load(out) } else { v.splat(0.0) };
+                v.store(v.mul_add(v.load(value), weight, onto), out);
+            }
+        }
+    }
+}
+
+/// Replaces the logits by powers and returns one over their sums.
+#[inline(always)]
+fn softmax_strip<V: Vector, const WIDTH: usize>(
+    v: V,
+    (rows, pitch): (usize, usize),
+    logits: &mut [f32],
+) -> [V::F; WIDTH] {
+    let mut largest = [v.splat(f32::MIN); WIDTH];
+    for d in 0..rows {
+        for (largest, x) in largest.iter_mut().zip(logits[d * pitch..].chunks_exact(V::LANES)) {
+            *largest = v.max(*largest, v.load(x));
+        }
+    }
+    let mut sums = [v.splat(0.0); WIDTH];
+    for d in 0..rows {
+        let logits = logits[d * pitch..].chunks_exact_mut(V::LANES);
+        for ((sum, &largest), x) in sums.iter_mut().zip(&largest).zip(logits) {
+            let distance = v.sub(v.load(x), largest);
+            let e = exp2(v, v.mul(distance, v.splat(LOG2_E)));
+            *sum = v.add(*sum, e);
+            v.store(e, x);
+        }
+    }
+    for sum in &mut sums {
+        *sum = v.div(v.splat(1.0), *sum);
+    }
+    sums
+}
+
+/// Softmax down each column, in place; rows start `pitch` apart.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn softmax_columns(isa: Isa, shape: Columns, (x, pitch): (&mut [f32], usize)) {
+    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+    isa.run(SoftmaxColumns { shape, x, pitch });
+}
+
+struct SoftmaxColumns<'a> {
+    shape: Columns,
+    x: &'a mut [f32],
+    pitch: usize,
+}
+
+impl Op for SoftmaxColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        for column in (0..self.shape.columns).step_by(V::LANES) {
+            let x = &mut self.x[column..];
+            let [share] = softmax_strip::<V, 1>(v, (self.shape.rows, self.pitch), x);
+            for d in 0..self.shape.rows {
+                let x = &mut x[d * self.pitch..][..V::LANES];
+                v.store(v.mul(v.load(x), share), x);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers, with_canaries};
+
+    /// Softmax of `count` logits, `logit(i)` the i-th, at place `at`.
+    fn share(count: usize, at: usize, logit: impl Fn(usize) -> f32) -> f64 {
+        let max = (0..count).map(&logit).fold(f32::MIN, f32::max);
+        let e = |i: usize| libm::exp(f64::from(logit(i)) - f64::from(max));
+        e(at) / (0..count).map(e).sum::<f64>()
+    }
+
+    #[test]
+    fn rows_of_every_width_are_gated() {
+        for isa in Isa::available() {
+            for width in 1..=67 {
+                for add in [false, true] {
+                    let pitch = isa.pad(width) + isa.lanes();
+                    let len = 3 * pitch;
+                    let (logits, value, out) = (numbers(1, len), numbers(2, len), numbers(3, len));
+                    let got = with_canaries(&out, |out| {
+                        let mut logits = logits.clone();
+                        gate_rows(isa, (width, pitch), &mut logits, &value, (out, add));
+                    });
+                    let wanted: Vec<f64> = (0..len)
+                        .map(|at| {
+                            let (row, j) = (at / pitch * pitch, at % pitch);
+                            let onto = if add { f64::from(out[at]) } else { 0.0 };
+                            if j >= width {
+                                return onto;
+                            }
+                            let logit = |i: usize| logits[row + i];
+                            onto + f64::from(value[at]) * share(width, j, logit)
+                        })
+                        .collect();
+                    assert_close(&got, &wanted, 1e-6, &format!("{} {width}", isa.name()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_of_every_height_are_gated() {
+        for isa in Isa::available() {
+            for rows in 1..=67 {
+                for (registers, add) in [(1, true), (3, false), (5, true)] {
+                    let columns = registers * isa.lanes();
+                    let (pitch, value_pitch, out_pitch) = (columns + 2, columns, columns + 1);
+                    let (logits, value) =
+                        (numbers(1, rows * pitch), numbers(2, rows * value_pitch));
+                    let out = numbers(3, (rows - 1) * out_pitch + columns);
+                    let got = with_canaries(&out, |out| {
+                        let mut logits = logits.clone();
+                        let shape = Columns { rows, columns };
+                        let (logits, value) = ((&mut logits[..], pitch), (&value[..], value_pitch));
+                        gate_columns(isa, shape, logits, value, (out, out_pitch), add);
+                    });
+                    let wanted: Vec<f64> = (0..out.len())
+                        .map(|at| {
+                            let (d, j) = (at / out_pitch, at % out_pitch);
+                            let before = f64::from(out[at]);
+                            if j >= columns {
+                                return before;
+                            }
+                            let onto = if add { before } else { 0.0 };
+                            let logit = |i: usize| logits[i * pitch + j];
+                            onto + f64::from(value[d * value_pitch + j]) * share(rows, d, logit)
+                        })
+                        .collect();
+                    assert_close(&got, &wanted, 1e-6, &format!("{} {rows}", isa.name()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_sum_to_one_and_huge_logits_do_not_overflow() {
+        for isa in Isa::available() {
+            let columns = 2 * isa.lanes();
+            let mut x = numbers(1, 7 * columns);
+            x[..columns].fill(1e30);
+            x[columns..2 * columns].fill(1e30);
+            x[2 * columns..3 * columns].fill(-1e30);
+            softmax_columns(isa, Columns { rows: 7, columns }, (&mut x, columns));
+            assert!(x[..2 * columns].iter().all(|&x| x == 0.5), "{}", isa.name());
+            assert!(x[2 * columns..].iter().all(|&x| (0.0..1e-30).contains(&x)));
+            let mut logits = vec![1e30; isa.lanes()];
+            logits[1..].fill(-1e30);
+            let (value, mut out) = (vec![2.0; isa.lanes()], vec![0.0; isa.lanes()]);
+            let lanes = isa.lanes();
+            gate_rows(isa, (lanes, lanes), &mut logits, &value, (&mut out, true));
+            assert_eq!(out[0], 2.0);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Linear layers with packed weights, along rows and down columns.
+//!
+//! Activations stand as `[features][positions]`, positions contiguous. A layer over positions
+//! ([`RowLinear`]) has the activations on the left and its weights in panels on the right; a layer
+//! over features ([`ColumnLinear`]) has its weights in tiles on the left and the activations on the
+//! right. Both read the activations where they stand.
+
+use crate::aligned::Aligned;
+use crate::isa::{Isa, Op};
+use crate::tile::{Bias, Finish, Left, Product, Right, TILE_REGISTERS, next_height};
+use crate::vector::Vector;
+
+impl Isa {
+    /// Numbers in one register.
+    pub fn lanes(self) -> usize {
+        self.run(Lanes).0
+    }
+
+    /// `n` rounded up to whole registers: what a row of `n` numbers takes.
+    pub fn pad(self, n: usize) -> usize {
+        n.next_multiple_of(self.lanes())
+    }
+
+    fn tile_rows(self) -> usize {
+        self.run(Lanes).1
+    }
+}
+
+/// Asks a vector for its lanes and its tallest tile.
+struct Lanes;
+
+impl Op for Lanes {
+    type Output = (usize, usize);
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) -> (usize, usize) {
+        (V::LANES, V::TILE_ROWS)
+    }
+}
+
+/// A linear layer along contiguous rows: `out[r, o] = sum_i x[r, i] W[o, i] + b[o]`.
+#[derive(Debug, Clone)]
+pub struct RowLinear {
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    /// `[panel][input][column of the panel]`, zero in the columns past the outputs.
+    panels: Aligned,
+    /// As long as a padded row, zero past the outputs.
+    bias: Aligned,
+}
+
+impl RowLinear {
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn new(isa: Isa, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) -> Self {
+        assert!(inputs > 0 && weight.len() == inputs * outputs, "row linear: weight");
+        assert_eq!(bias.len(), outputs, "row linear: bias");
+        let columns = isa.pad(outputs);
+        let full = TILE_REGISTERS * isa.lanes();
+        let mut panels = Aligned::zeros(columns * inputs);
+        for first in (0..columns).step_by(full) {
+            let width = full.min(columns - first);
+            let panel = &mut panels[first * inputs..][..width * inputs];
+            for column in 0..width.min(outputs - first) {
+                let weight = &weight[(first + column) * inputs..][..inputs];
+                for (i, &w) in weight.iter().enumerate() {
+                    panel[i * width + column] = w;
+                }
+            }
+        }
+        let mut padded = Aligned::zeros(columns);
+        padded[..outputs].copy_from_slice(bias);
+        Self { isa, inputs, outputs, panels, bias: padded }
+    }
+
+    /// Numbers in an output row.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Applies the layer to `rows` rows.
+    ///
+    /// Row `r` of `x` starts at `r * x_pitch` and has `inputs` numbers; row `r` of `out` starts at
+    /// `r * out_pitch` and takes the outputs padded to whole registers ([`Isa::pad`]). The padding
+    /// gets 0 (`Store`, `Gelu`) or stays (`Add`).
+    ///
+    /// # Panics
+    ///
+    /// If a slice is too short, or `out_pitch` less than a padded row.
+    pub fn apply(
+        &self,
+        rows: usize,
+        (x, x_pitch): (&[f32], usize),
+        finish: Finish,
+        (out, out_pitch): (&mut [f32], usize),
+    ) {
+        assert!(rows <= 1 || out_pitch >= self.bias.len(), "row linear: pitch");
+        if rows == 0 {
+            return;
+        }
+        self.isa.run(Product {
+            rows,
+            columns: self.bias.len(),
+            steps: self.inputs,
+            left: Left::Strided { values: x, row: x_pitch, step: 1 },
+            right: Right::Panels(&self.panels),
+            bias: Bias::Columns(&self.bias),
+            finish,
+            out,
+            pitch: out_pitch,
+        });
+    }
+}
+
+/// A linear layer down columns: `out[o, j] = sum_i W[o, i] x[i, j] + b[o]`.
+#[derive(Debug, Clone)]
+pub struct ColumnLinear {
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    /// `[tile][input][row of the tile]`.
+    tiles: Aligned,
+    bias: Vec<f32>,
+}
+
+impl ColumnLinear {
+    /// Packs `weight` `[outputs, inputs]` and `bias` `[outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn new(isa: Isa, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) -> Self {
+        assert!(inputs > 0 && weight.len() == inputs * outputs, "column linear: weight");
+        assert_eq!(bias.len(), outputs, "column linear: bias");
+        let mut tiles = Aligned::zeros(weight.len());
+        let mut first = 0;
+        while first < outputs {
+            let height = next_height(outputs - first, isa.tile_rows());
+            let tile = &mut tiles[first * inputs..][..height * inputs];
+            for (row, weight) in weight[first * inputs..].chunks(inputs).take(height).enumerate() {
+                for (i, &w) in weight.iter().enumerate() {
+                    tile[i * height + row] = w;
+                }
+            }
+            first += height;
+        }
+        Self { isa, inputs, outputs, tiles, bias: bias.into() }
+    }
+
+    /// Rows of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Applies the layer to `columns` columns, a multiple of [`Isa::lanes`].
+    ///
+    /// Row `i` of `x` starts at `i * x_pitch`, row `o` of `out` at `o * out_pitch`.
+    ///
+    /// # Panics
+    ///
+    /// If a slice is too short or `columns` no whole number of registers.
+    pub fn apply(
+        &self,
+        columns: usize,
+        (x, x_pitch): (&[f32], usize),
+        finish: Finish,
+        (out, out_pitch): (&mut [f32], usize),
+    ) {
+        assert!(out_pitch >= columns, "column linear: pitch");
+        self.isa.run(Product {
+            rows: self.outputs,
+            columns,
+            steps: self.inputs,
+            left: Left::Tiles(&self.tiles),
+            right: Right::Rows { values: x, pitch: x_pitch },
+            bias: Bias::Rows(&self.bias),
+            finish,
+            out,
+            pitch: out_pitch,
+        });
+    }
+}
+
+/// The left operand of [`product`]: element `[m, k]` stands at `m * row + k * step`.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided<'a> {
+    /// The numbers.
+    pub values: &'a [f32],
+    /// From one row to the next.
+    pub row: usize,
+    /// From one step of the sum to the next.
+    pub step: usize,
+}
+
+/// `out[m, n] = sum_k a[m, k] b[k, n]` for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
+///
+/// Row `k` of `b` starts at `k * b_pitch`, row `m` of `out` at `m * out_pitch`.
+///
+/// # Panics
+///
+/// If a slice is too short or n no whole number of registers.
+pub fn product(
+    isa: Isa,
+    [rows, columns, steps]: [usize; 3],
+    a: Strided<'_>,
+    (b, b_pitch): (&[f32], usize),
+    (out, out_pitch): (&mut [f32], usize),
+) {
+    assert!(out_pitch >= columns, "product: pitch");
+    isa.run(Product {
+        rows,
+        columns,
+        steps,
+        left: Left::Strided { values: a.values, row: a.row, step: a.step },
+        right: Right::Rows { values: b, pitch: b_pitch },
+        bias: Bias::None,
+        finish: Finish::Store,
+        out,
+        pitch: out_pitch,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers};
+
+    const CANARY: f32 = 1234.5;
+
+    /// A slice off any alignment with canaries behind it.
+    struct Guarded {
+        buffer: Vec<f32>,
+        len: usize,
+    }
+
+    impl Guarded {
+        fn new(start: &[f32]) -> Self {
+            let mut buffer = vec![CANARY; start.len() + 40];
+            buffer[1..=start.len()].copy_from_slice(start);
+            Self { buffer, len: start.len() }
+        }
+        fn slice(&mut self) -> &mut [f32] {
+            &mut self.buffer[1..=self.len]
+        }
+        fn done(self) -> Vec<f32> {
+            let behind = &self.buffer[self.len + 1..];
+            assert!(self.buffer[0] == CANARY && behind.iter().all(|&c| c == CANARY), "canary");
+            self.buffer[1..=self.len].to_vec()
+        }
+    }
+
+    fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
+        match finish {
+            Finish::Store => sum,
+            Finish::Add => f64::from(before) + sum,
+            Finish::Gelu => sum * 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2),
+        }
+    }
+
+    fn shapes() -> Vec<[usize; 3]> {
+        let mut shapes: Vec<[usize; 3]> = (1..=67).map(|n| [3, 5, n]).collect();
+        shapes.extend((1..=67).map(|n| [3, n, 7]));
+        shapes.extend((1..=67).map(|n| [n, 5, 17]));
+        shapes.extend([[16, 64, 128], [16, 128, 64], [9, 300, 33], [2, 129, 257], [8, 513, 1]]);
+        shapes
+    }
+
+    const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
+
+    #[test]
+    fn along_rows_it_is_the_plain_product_on_every_set_and_shape() {
+        for isa in Isa::available() {
+            for [rows, inputs, outputs] in shapes() {
+                let (x_pitch, pitch) = (inputs + 3, isa.pad(outputs) + isa.lanes());
+                let x = numbers(1, rows * x_pitch);
+                let (w, bias) = (numbers(2, outputs * inputs), numbers(3, outputs));
+                let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
+                for finish in FINISHES {
+                    let before = numbers(4, (rows - 1) * pitch + isa.pad(outputs));
+                    let mut out = Guarded::new(&before);
+                    layer.apply(rows, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
+                    for r in 0..rows {
+                        for o in 0..isa.pad(outputs) {
+                            let product = |i: usize| {
+                                f64::from(x[r * x_pitch + i]) * f64::from(w[o * inputs + i])
+                            };
+                            let at = r * pitch + o;
+                            wanted[at] = if o < outputs {
+                                let sum = (0..inputs).map(product).sum::<f64>();
+                                finished(finish, before[at], sum + f64::from(bias[o]))
+                            } else {
+                                finished(finish, before[at], 0.0)
+                            };
+                        }
+                    }
+                    let name = format!("{} {rows} {inputs} {outputs} {finish:?}", isa.name());
+                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn down_columns_it_is_the_plain_product_on_every_set_and_shape() {
+        for isa in Isa::available() {
+            for [columns, inputs, outputs] in shapes() {
+                let columns = isa.pad(columns);
+                let (x_pitch, pitch) = (columns + 5, columns + 2);
+                let x = numbers(1, (inputs - 1) * x_pitch + columns);
+                let (w, bias) = (numbers(2, outputs * inputs), numbers(3, outputs));
+                let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
+                for finish in FINISHES {
+                    let before = numbers(4, (outputs - 1) * pitch + columns);
+                    let mut out = Guarded::new(&before);
+                    layer.apply(columns, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
+                    for o in 0..outputs {
+                        for j in 0..columns {
+                            let product = |i: usize| {
+                                f64::from(x[i * x_pitch + j]) * f64::from(w[o * inputs + i])
+                            };
+                            let at = o * pitch + j;
+                            let sum = (0..inputs).map(product).sum::<f64>() + f64::from(bias[o]);
+                            wanted[at] = finished(finish, before[at], sum);
+                        }
+                    }
+                    let name = format!("{} {columns} {inputs} {outputs} {finish:?}", isa.name());
+                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_takes_its_left_side_by_strides() {
+        for isa in Isa::available() {
+            for [m, n, k] in [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8]] {
+                let n = isa.pad(n);
+                let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
+                let transposed = Strided { values: &a, row: 1, step: m + 1 };
+                let mut out = Guarded::new(&vec![f32::NAN; m * n]);
+                product(isa, [m, n, k], transposed, (&b, n), (out.slice(), n));
+                let element = |i: usize, j: usize| {
+                    let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
+                    (0..k).map(term).sum::<f64>()
+                };
+                let wanted: Vec<f64> = (0..m * n).map(|at| element(at / n, at % n)).collect();
+                assert_close(&out.done(), &wanted, 3e-6, &format!("{} {m} {n} {k}", isa.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_and_a_column_have_the_same_bits_alone_and_in_company() {
+        for isa in Isa::available() {
+            let (rows, inputs, outputs) = (23, 300, 41);
+            let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
+            let bias = numbers(3, outputs);
+            let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
+            let pitch = isa.pad(outputs);
+            let mut whole = vec![0.0; rows * pitch];
+            layer.apply(rows, (&x, inputs), Finish::Gelu, (&mut whole, pitch));
+            for row in 0..rows {
+                let mut alone = vec![0.0; pitch];
+                let x = (&x[row * inputs..][..inputs], inputs);
+                layer.apply(1, x, Finish::Gelu, (&mut alone, pitch));
+                assert_eq!(alone, whole[row * pitch..][..pitch], "{} row {row}", isa.name());
+            }
+            let columns = isa.lanes() * 5;
+            let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
+            let x = numbers(5, inputs * columns);
+            let mut whole = vec![0.0; outputs * columns];
+            layer.apply(columns, (&x, columns), Finish::Store, (&mut whole, columns));
+            for first in (0..columns).step_by(isa.lanes()) {
+                let mut alone = vec![0.0; outputs * columns];
+                let out = (&mut alone[first..], columns);
+                layer.apply(isa.lanes(), (&x[first..], columns), Finish::Store, out);
+                for o in 0..outputs {
+                    let place = o * columns + first..o * columns + first + isa.lanes();
+                    assert_eq!(alone[place.clone()], whole[place], "{}", isa.name());
+                }
+            }
+        }
+    }
+}

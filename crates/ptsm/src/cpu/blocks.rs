@@ -1,0 +1,191 @@
+//! The mixers of one layer, on rows whose hidden state stands as `[D][pitch]`.
+
+use ptsm_kernels::softmax_columns;
+use ptsm_kernels::{Columns, Finish, Strided, add_columns, gate_columns, gate_rows, product};
+
+use super::arena::{AttentionScratch, ColumnScratch, PatchScratch, Worker};
+use super::pack::{ColumnBlock, PackedAttention, PackedLayer, RowBlock};
+use super::plan::Plan;
+
+impl Plan {
+    /// Patch mixer, then feature mixer, on `x` `[rows][D][pitch]`, at most a stack of rows.
+    pub(super) fn mix_patches_and_features(
+        &self,
+        layer: &PackedLayer,
+        x: &mut [f32],
+        worker: &mut Worker,
+    ) {
+        let Worker { patch, attention, column_block, .. } = worker;
+        match &layer.attention {
+            None => self.patch_mixer(&layer.patch, x, patch),
+            Some(part) => {
+                self.patch_mixer_with_attention((&layer.patch, part), x, patch, attention)
+            }
+        }
+        for x in x.chunks_exact_mut(self.sizes.row()) {
+            self.feature_mixer(&layer.feature, x, column_block);
+        }
+    }
+
+    /// `x += gate(mlp(norm(x)))` along the patches.
+    fn patch_mixer(&self, block: &RowBlock, x: &mut [f32], scratch: &mut PatchScratch) {
+        let pitch = self.sizes.pitch;
+        self.norm_rows(block, x, scratch);
+        let rows = x.len() / pitch;
+        match &block.gate {
+            None => self.patch_mlp(block, rows, scratch, (x, Finish::Add)),
+            Some(gate) => {
+                let mut value = std::mem::take(&mut scratch.value);
+                self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
+                let logits = &mut scratch.logits[..x.len()];
+                gate.apply(rows, (&value, pitch), Finish::Store, (logits, pitch));
+                let width = (self.sizes.num_patches, pitch);
+                gate_rows(self.isa, width, logits, &value[..x.len()], (x, true));
+                scratch.value = value;
+            }
+        }
+    }
+
+    fn norm_rows(&self, block: &RowBlock, x: &[f32], scratch: &mut PatchScratch) {
+        let (row, pitch) = (self.sizes.row(), self.sizes.pitch);
+        for (x, normed) in x.chunks_exact(row).zip(scratch.normed.chunks_exact_mut(row)) {
+            block.norm.apply(pitch, (x, pitch), (normed, pitch));
+        }
+    }
+
+    /// The MLP on the normed rows, into `out`.
+    fn patch_mlp(
+        &self,
+        block: &RowBlock,
+        rows: usize,
+        scratch: &mut PatchScratch,
+        (out, finish): (&mut [f32], Finish),
+    ) {
+        let (pitch, hidden_pitch) = (self.sizes.pitch, self.sizes.hidden_pitch);
+        let hidden = (&mut scratch.hidden[..], hidden_pitch);
+        block.fc1.apply(rows, (&scratch.normed, pitch), Finish::Gelu, hidden);
+        block.fc2.apply(rows, (&scratch.hidden, hidden_pitch), finish, (out, pitch));
+    }
+
+    /// `z = norm(x)`, `x += norm_attn(gate(mlp(z)) + attention(z))`.
+    fn patch_mixer_with_attention(
+        &self,
+        (block, attention): (&RowBlock, &PackedAttention),
+        x: &mut [f32],
+        scratch: &mut PatchScratch,
+        attention_scratch: &mut AttentionScratch,
+    ) {
+        let (row, pitch, len) = (self.sizes.row(), self.sizes.pitch, x.len());
+        self.norm_rows(block, x, scratch);
+        let mut sum = std::mem::take(&mut attention_scratch.attended);
+        for (normed, sum) in scratch.normed[..len].chunks_exact(row).zip(sum.chunks_exact_mut(row))
+        {
+            self.attend(attention, normed, attention_scratch, sum);
+        }
+        let rows = len / pitch;
+        match &block.gate {
+            None => self.patch_mlp(block, rows, scratch, (&mut sum, Finish::Add)),
+            Some(gate) => {
+                let mut value = std::mem::take(&mut scratch.value);
+                self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
+                let logits = &mut scratch.logits[..len];
+                gate.apply(rows, (&value, pitch), Finish::Store, (logits, pitch));
+                let width = (self.sizes.num_patches, pitch);
+                gate_rows(self.isa, width, logits, &value[..len], (&mut sum[..len], true));
+                scratch.value = value;
+            }
+        }
+        let shape = Columns { rows: self.sizes.d_model, columns: pitch };
+        for (x, sum) in x.chunks_exact_mut(row).zip(sum.chunks_exact(row)) {
+            let normed = &mut scratch.normed[..row];
+            attention.norm.apply(pitch, (sum, pitch), (normed, pitch));
+            add_columns(self.isa, shape, (normed, pitch), (x, pitch));
+        }
+        attention_scratch.attended = sum;
+    }
+
+    /// Self-attention of one row `z` `[D][pitch]` into `out`, strip by strip of its queries.
+    fn attend(
+        &self,
+        attention: &PackedAttention,
+        z: &[f32],
+        scratch: &mut AttentionScratch,
+        out: &mut [f32],
+    ) {
+        let (n, pitch, isa) = (self.sizes.num_patches, self.sizes.pitch, self.isa);
+        let AttentionScratch { query, key, value, mixed, weights, .. } = scratch;
+        let projections = [
+            (&attention.query, &mut *query),
+            (&attention.key, &mut *key),
+            (&attention.value, &mut *value),
+        ];
+        for (layer, projected) in projections {
+            layer.apply(pitch, (z, pitch), Finish::Store, (projected, pitch));
+        }
+        let dim = self.sizes.d_model / attention.heads;
+        for head in 0..attention.heads {
+            let start = head * dim * pitch;
+            for (first, columns) in strips(pitch, self.sizes.feature_columns) {
+                // Transposed, so that the softmax runs down the columns: weights[j][i] of key j
+                // for query i.
+                let keys = Strided { values: &key[start..], row: 1, step: pitch };
+                let queries = (&query[start + first..], pitch);
+                product(isa, [n, columns, dim], keys, queries, (weights, columns));
+                softmax_columns(isa, Columns { rows: n, columns }, (weights, columns));
+                let values = Strided { values: &value[start..], row: pitch, step: 1 };
+                let mixed = (&mut mixed[start + first..], pitch);
+                product(isa, [dim, columns, n], values, (weights, columns), mixed);
+            }
+        }
+        attention.out.apply(pitch, (mixed, pitch), Finish::Store, (out, pitch));
+    }
+
+    /// `x += gate(mlp(norm(x)))` down the features of one row `[D][pitch]`, strip by strip.
+    fn feature_mixer(&self, block: &ColumnBlock, x: &mut [f32], scratch: &mut ColumnScratch) {
+        let (pitch, rows) = (self.sizes.pitch, self.sizes.d_model);
+        let ColumnScratch { normed, hidden, value, logits } = scratch;
+        for (first, columns) in strips(pitch, self.sizes.feature_columns) {
+            let x = &mut x[first..];
+            block.norm.apply(columns, (x, pitch), (normed, columns));
+            block.fc1.apply(columns, (normed, columns), Finish::Gelu, (hidden, columns));
+            let Some(gate) = &block.gate else {
+                block.fc2.apply(columns, (hidden, columns), Finish::Add, (x, pitch));
+                continue;
+            };
+            block.fc2.apply(columns, (hidden, columns), Finish::Store, (value, columns));
+            gate.apply(columns, (value, columns), Finish::Store, (logits, columns));
+            let shape = Columns { rows, columns };
+            let value = (&value[..], columns);
+            gate_columns(self.isa, shape, (logits, columns), value, (x, pitch), true);
+        }
+    }
+
+    /// What the channel mixer adds to `columns` columns: `mlp(gate(z))` down the channels. `z` is
+    /// `[C][D pitch]` from the first of the columns on, `out` `[C][columns]`.
+    pub(super) fn channel_mixer(
+        &self,
+        block: &ColumnBlock,
+        (z, columns): (&[f32], usize),
+        scratch: &mut ColumnScratch,
+        out: &mut [f32],
+    ) {
+        let z = (z, self.sizes.row());
+        let ColumnScratch { hidden, value, logits, .. } = scratch;
+        let gated = match &block.gate {
+            None => z,
+            Some(gate) => {
+                gate.apply(columns, z, Finish::Store, (logits, columns));
+                let shape = Columns { rows: self.sizes.num_channels, columns };
+                gate_columns(self.isa, shape, (logits, columns), z, (value, columns), false);
+                (&value[..], columns)
+            }
+        };
+        block.fc1.apply(columns, gated, Finish::Gelu, (hidden, columns));
+        block.fc2.apply(columns, (hidden, columns), Finish::Store, (out, columns));
+    }
+}
+
+/// Cuts `total` columns into strips of `most`: (first, count) of each.
+pub(super) fn strips(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..total).step_by(most).map(move |first| (first, most.min(total - first)))
+}
