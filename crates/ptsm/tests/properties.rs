@@ -6,8 +6,12 @@
 
 use proptest::prelude::*;
 use ptsm::data::Batch;
+use ptsm::testing::max_relative;
 use ptsm::train::{Loss, LossOptions, loss_weight};
-use ptsm::{Config, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Mode, Model};
+use ptsm::{
+    Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Mode, Model,
+    Output,
+};
 use serde_json::Value;
 
 /// A small configuration from a few choices that cover every branch of the model.

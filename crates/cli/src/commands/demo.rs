@@ -98,6 +98,7 @@ fn plan(global: &Global, args: &Args, model_dir: PathBuf) -> Result<Plan> {
         task: ptsm::Task::Forecasting,
         start: None,
         few_shot: None,
+        keep_head: false,
         out: model_dir,
         resume: false,
         source,

@@ -210,6 +210,7 @@ impl Search {
             training,
             start: None,
             few_shot: None,
+            keep_head: false,
         })
     }
 

@@ -6,12 +6,12 @@ use std::time::Instant;
 use ptsm::data::{
     Grid, LabelOptions, LabelledSet, Labels, PreparedCases, Roles, Split, Standardiser,
 };
-use ptsm::train::{History, Samples, Subset, TrainData, Trainer, Training, take_backbone};
+use ptsm::train::{History, Samples, Subset, TrainData, Trainer, Training};
 use ptsm::{Config, Error, LabelCoding, Model, Preprocessor, Result, Task};
 use serde_json::{Map, Value, json};
 
 use super::plan::check_fields;
-use super::windows::{check_writable, optimise, save};
+use super::windows::{check_writable, optimise, save, take};
 use super::{Record, TRAINING_FILE};
 use crate::args::Global;
 use crate::output::{remark, write_text};
@@ -31,6 +31,8 @@ pub(crate) struct CasePlan {
     /// one pass can serve both heads.
     pub(crate) start: Option<(Model, Standardiser)>,
     pub(crate) few_shot: Option<f64>,
+    /// Whether the head of `start` is taken too.
+    pub(crate) keep_head: bool,
 }
 
 /// Cases laid out for one configuration.
@@ -91,7 +93,7 @@ impl CasePlan {
         let length = config.context_length;
         let mut model = Model::new(config, self.training.init, self.training.seed)?;
         if let Some((start, _)) = &self.start {
-            take_backbone(&mut model, start).map_err(|e| e.at("--init"))?;
+            take(&mut model, start, self.keep_head)?;
         }
         let lay =
             |set: &LabelledSet| PreparedCases::new(set, length, &standardiser, targets.as_ref());

@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Start from the backbone of this model directory, with a new head
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
+    /// Take the head of --init too: go on with the same model, for instance after probing
+    #[arg(long, requires = "init")]
+    keep_head: bool,
     /// Train on the last share of the training windows only, such as 0.05
     #[arg(long, value_name = "SHARE")]
     few_shot: Option<f64>,
@@ -121,6 +124,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
                 training: recipe.training,
                 start: start.map(|start| with_standardiser(args, start)).transpose()?,
                 few_shot: args.few_shot,
+                keep_head: args.keep_head,
             };
             train_cases(global, &plan, (args.out.clone(), args.resume))?
         }
@@ -130,6 +134,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             let plan = Plan {
                 task: args.task,
                 few_shot: args.few_shot,
+                keep_head: args.keep_head,
                 split: args.split.or(recipe_split).unwrap_or_else(|| source.default_split()),
                 grid: data.repair(&source).grid,
                 model,

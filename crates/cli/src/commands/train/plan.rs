@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) task: Task,
     /// Where the backbone comes from.
     pub(crate) start: Option<Model>,
+    /// Whether its head is taken too.
+    pub(crate) keep_head: bool,
     /// Share of the training windows that is used.
     pub(crate) few_shot: Option<f64>,
     /// Fields of `config.json` that are not at their default.

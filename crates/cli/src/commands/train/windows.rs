@@ -37,7 +37,7 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
     let prepared = prepare(&plan.set, &plan.split, shape, standardise, None)?;
     let mut model = Model::new(config, plan.training.init, plan.training.seed)?;
     if let Some(start) = &plan.start {
-        take_backbone(&mut model, start).map_err(|e| e.at("--init"))?;
+        take(&mut model, start, plan.keep_head)?;
     }
     let num_parameters = model.layout().num_trained();
     let few = plan.few_shot.map(|share| Subset::last(&prepared.train, share)).transpose()?;
@@ -79,6 +79,24 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
         .map_err(|e| Error::internal("training.json cannot be written").because(e))?;
     write_text(&plan.out.join(TRAINING_FILE), &(text + "\n"))?;
     Ok(Trained { record, prepared, seconds: began.elapsed().as_secs_f64() })
+}
+
+/// Takes the backbone of the model that training starts from, and its head where that is asked for.
+pub(super) fn take(model: &mut Model, start: &Model, keep_head: bool) -> Result<()> {
+    take_backbone(model, start).map_err(|e| e.at("--init"))?;
+    if !keep_head {
+        return Ok(());
+    }
+    let tensors = |model: &Model| -> Vec<(String, Vec<usize>)> {
+        let all = model.layout().tensors().iter();
+        all.map(|tensor| (tensor.name.clone(), tensor.shape.clone())).collect()
+    };
+    if tensors(model) != tensors(start) {
+        let text = "needs the same head in both models: the same task, lengths and loss";
+        return Err(Error::config("--keep-head", text));
+    }
+    model.parameters.clone_from(&start.parameters);
+    Ok(())
 }
 
 fn preprocessor_of(plan: &Plan, prepared: &Prepared) -> Preprocessor {
