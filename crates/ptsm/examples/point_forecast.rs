@@ -11,9 +11,9 @@ use ptsm::evaluate::{EvaluateOptions, evaluate, repeat_last};
 use ptsm::{Backend, Cpu, Output, Result, Task};
 
 fn main() -> Result<()> {
-    let data = common::weather(12)?;
-    let config = common::config(Task::Forecasting, 12);
-    let trained = common::train(config, 3, &data.train, &data.validation)?;
+    let data = common::weather(24)?;
+    let config = common::config(Task::Forecasting, 24);
+    let trained = common::train(config, 8, &data.train, &data.validation)?;
     let mut session = Cpu.load(&trained.model)?;
     let mut forecast = |batch: &ptsm::data::Batch| {
         let mut output = Output::default();
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     };
     let options = EvaluateOptions::default();
     let model = evaluate(&mut forecast, &data.test, &options)?;
-    let naive = evaluate(&mut |batch| Ok(repeat_last(batch, 12)), &data.test, &options)?;
+    let naive = evaluate(&mut |batch| Ok(repeat_last(batch, 24)), &data.test, &options)?;
     println!(
         "{} windows: MSE {:.4}, repeating the last value {:.4}",
         model.windows, model.mse, naive.mse

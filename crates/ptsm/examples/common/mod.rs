@@ -12,11 +12,11 @@ use ptsm::data::{
 use ptsm::train::{Outcome, Samples, TrainData, Trainer, Training};
 use ptsm::{Config, Init, Model, Result, Task};
 
-/// Two days of hourly weather in, half a day out; a window every six hours.
+/// Two days of hourly weather in, half a day out; a window every other hour.
 pub(crate) fn weather(prediction_length: usize) -> Result<Prepared> {
     let table = Dataset::embedded_table()?;
     let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
-    let shape = WindowShape { context_length: 48, prediction_length, step: 6 };
+    let shape = WindowShape { context_length: 48, prediction_length, step: 2 };
     prepare(&set, &Split::default(), shape, true, None)
 }
 
