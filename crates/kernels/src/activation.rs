@@ -63,8 +63,8 @@ fn magnitude<V: Vector>(v: V, x: V::F) -> V::F {
     v.max(x, v.sub(v.splat(0.0), x))
 }
 
-/// `x Phi(x)` of some registers side by side, absolute error below 1e-6: `t Phi(-t)` for `t = |x|` up to [`END`] is
-/// `t (END - t) R(t)`, by minimax of the absolute error (5.8e-7); behind it, 0.
+/// `x Phi(x)` of some registers side by side, absolute error below 1e-6: `t Phi(-t)` for `t = |x|`
+/// up to `END` is `t (END - t) R(t)`, by minimax of the absolute error (5.8e-7); behind it, 0.
 #[inline(always)]
 pub(crate) fn gelu_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     const END: f32 = 5.25;

@@ -17,8 +17,9 @@ fn main() -> Result<()> {
     let standardiser = set.standardiser()?;
     let lay = |indices: &[usize]| PreparedCases::new(&set.subset(indices), 64, &standardiser, None);
     let folds = set.folds(4, 0)?;
-    let rest: Vec<usize> = (0..set.len()).filter(|i| !folds[0].contains(i)).collect();
-    let (train, test) = (lay(&rest)?, lay(&folds[0])?);
+    let rest: Vec<usize> =
+        (0..set.len()).filter(|i| !folds[0].contains(i) && !folds[1].contains(i)).collect();
+    let (train, validation, test) = (lay(&rest)?, lay(&folds[1])?, lay(&folds[0])?);
     let config = Config {
         context_length: 64,
         num_input_channels: 1,
@@ -26,7 +27,7 @@ fn main() -> Result<()> {
         head_aggregation: Some("avg_pool".into()),
         ..common::config(Task::Classification, 1)
     };
-    let trained = common::train(config, 150, &train, &test)?;
+    let trained = common::train(config, 150, &train, &validation)?;
     let all: Vec<usize> = (0..test.len()).collect();
     let mut output = Output::default();
     Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;

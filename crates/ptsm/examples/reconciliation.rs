@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     });
     assert_eq!(config.channel_mode(), ChannelMode::Hybrid);
     let untrained = Model::new(config.clone(), Init::PyTorch, 0)?;
-    let trained = common::train(config, 4, &data.train, &data.validation)?;
+    let trained = common::train(config, 12, &data.train, &data.validation)?;
     let before = Coherence::new(&untrained, &data.test)?;
     let after = Coherence::new(&trained.model, &data.test)?;
     println!(

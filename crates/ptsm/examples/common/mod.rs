@@ -33,7 +33,7 @@ pub(crate) fn config(task: Task, prediction_length: usize) -> Config {
     }
 }
 
-/// Trains for some epochs.
+/// Trains for some epochs; the best of them by the validation set stays.
 pub(crate) fn train(
     config: Config,
     epochs: u32,
@@ -41,7 +41,7 @@ pub(crate) fn train(
     validation: &dyn Samples,
 ) -> Result<Outcome> {
     let model = Model::new(config, Init::PyTorch, 0)?;
-    let training = Training { epochs, ..Training::default() };
+    let training = Training { epochs, patience: None, ..Training::default() };
     let data = TrainData { train, validation };
     let trainer = Trainer { training: &training, data, dir: None, resume: false };
     trainer.run(model, &mut |_| ControlFlow::Continue(()))
