@@ -70,7 +70,7 @@ pub(crate) fn prepare_for(
     let shape = WindowShape { context_length, prediction_length, step: 1 };
     let preprocessor = forecaster.preprocessor();
     let split = borders.unwrap_or(preprocessor.split);
-    prepare(set, &split, shape, true, Some(&preprocessor.standardiser))
+    prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
 }
 
 /// Scores the model and the baselines on every window of one part.

@@ -137,6 +137,29 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
 }
 
 #[test]
+fn logarithms_are_undone_in_the_forecast() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut table = "time,sales\n".to_owned();
+    for row in 0..400 {
+        let sales = (6.0 + 3.0 * (f64::from(row) * 0.5).sin()).exp();
+        table += &format!("2024-01-{:02} {:02}:00,{sales:.2}\n", row / 24 + 1, row % 24);
+    }
+    std::fs::write(folder.join("data.csv"), table).unwrap();
+    train(folder, "--out model --transform log1p --window-step 2");
+    let saved = std::fs::read_to_string(folder.join("model/preprocessor.json")).unwrap();
+    assert!(saved.contains("\"transform\": \"log1p\""), "{saved}");
+    ok(folder, "predict --model model --data data.csv --out forecast.csv -q");
+    let forecast = std::fs::read_to_string(folder.join("forecast.csv")).unwrap();
+    let values = forecast.lines().skip(1).map(|line| line.rsplit(',').next().unwrap());
+    let values: Vec<f64> = values.map(|value| value.parse().unwrap()).collect();
+    assert_eq!(values.len(), 4);
+    // The mean of the logarithms is 6: without undoing them no value would pass 20.
+    assert!(values.iter().all(|&x| (0.0..20_000.0).contains(&x)), "{forecast}");
+    assert!(values.iter().any(|&x| x > 20.0), "{forecast}");
+}
+
+#[test]
 fn cases_are_learned_scored_and_labelled() {
     let folder = folder_with_data();
     let folder = folder.path();
@@ -158,8 +181,9 @@ fn cases_are_learned_scored_and_labelled() {
     std::fs::write(folder.join("s.toml"), search).unwrap();
     let found = json(
         folder,
-        "select --data cases.ts --test cases.ts --recipe s.toml --folds 2 --seeds 0,1",
+        "select --data cases.ts --test cases.ts --recipe s.toml --folds 2 --repeats 2 --seeds 0,1",
     );
+    assert_eq!(found["repeats"], 2, "{found}");
     assert_eq!(found["cells"].as_array().unwrap().len(), 2, "{found}");
     assert_eq!(found["test"]["scores"].as_array().unwrap().len(), 2, "{found}");
 }

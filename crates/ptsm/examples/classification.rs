@@ -7,14 +7,14 @@
 
 mod common;
 
-use ptsm::data::PreparedCases;
+use ptsm::data::{PreparedCases, Transform};
 use ptsm::evaluate::ClassScores;
 use ptsm::train::Samples;
 use ptsm::{Backend, Config, Cpu, Output, Result, Task};
 
 fn main() -> Result<()> {
     let set = common::waves(120, true)?;
-    let standardiser = set.standardiser()?;
+    let standardiser = set.standardiser(Transform::None)?;
     let lay = |indices: &[usize]| PreparedCases::new(&set.subset(indices), 64, &standardiser, None);
     let folds = set.folds(4, 0)?;
     let rest: Vec<usize> =

@@ -7,7 +7,7 @@
 
 mod common;
 
-use ptsm::data::{Labels, PreparedCases, Series, Standardiser};
+use ptsm::data::{Labels, PreparedCases, Series, Standardiser, Transform};
 use ptsm::evaluate::ValueScores;
 use ptsm::train::Samples;
 use ptsm::{Backend, Config, Cpu, Output, Result, Task};
@@ -16,8 +16,8 @@ fn main() -> Result<()> {
     let set = common::waves(700, false)?;
     let Labels::Values { names, of } = &set.labels else { unreachable!("waves have heights") };
     let heights = Series::new("", 1, of.clone())?;
-    let targets = Standardiser::fit(names, &[(&heights, 0..500)])?;
-    let channels = set.standardiser()?;
+    let targets = Standardiser::fit(names, &[(&heights, 0..500)], Transform::None)?;
+    let channels = set.standardiser(Transform::None)?;
     let lay = |range: std::ops::Range<usize>| {
         let indices: Vec<usize> = range.collect();
         PreparedCases::new(&set.subset(&indices), 64, &channels, Some(&targets))

@@ -338,7 +338,7 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser};
+    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser, Transform};
     use crate::{Cpu, Init};
 
     fn table(rows: usize) -> Table {
@@ -367,7 +367,11 @@ mod tests {
             grid: Grid::Regular,
             seasonal_period: 24,
             split: Split::default(),
-            standardiser: Standardiser { mean: vec![0.0, 100.0], scale: vec![1.0, 10.0] },
+            standardiser: Standardiser {
+                mean: vec![0.0, 100.0],
+                scale: vec![1.0, 10.0],
+                transform: Transform::None,
+            },
             labels: None,
         };
         let folder = tempfile::tempdir().unwrap();

@@ -208,7 +208,7 @@ fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Grid, Roles, Split, Standardiser};
+    use crate::data::{Grid, Roles, Split, Standardiser, Transform};
     use crate::labeller::LabelCoding;
     use crate::{Backend, Cpu};
 
@@ -234,7 +234,11 @@ mod tests {
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),
-            standardiser: Standardiser { mean: vec![0.0; 2], scale: vec![scale; 2] },
+            standardiser: Standardiser {
+                mean: vec![0.0; 2],
+                scale: vec![scale; 2],
+                transform: Transform::None,
+            },
             labels: Some(LabelCoding::Classes { names }),
         };
         preprocessor.save(dir).unwrap();

@@ -9,7 +9,7 @@
 //! # Train and score
 //!
 //! ```
-//! use ptsm::data::{Dataset, Repair, Roles, SeriesSet, Split, WindowShape, prepare};
+//! use ptsm::data::{Dataset, Repair, Roles, SeriesSet, Split, Transform, WindowShape, prepare};
 //! use ptsm::evaluate::{EvaluateOptions, evaluate};
 //! use ptsm::train::{TrainData, Trainer, Training};
 //! use ptsm::{Config, Init, Mode, Model};
@@ -18,7 +18,7 @@
 //! let table = Dataset::embedded_table()?;
 //! let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
 //! let shape = WindowShape { context_length: 48, prediction_length: 12, step: 24 };
-//! let data = prepare(&set, &Split::default(), shape, true, None)?;
+//! let data = prepare(&set, &Split::default(), shape, Some(Transform::None), None)?;
 //! let config = Config {
 //!     context_length: 48,
 //!     prediction_length: 12,

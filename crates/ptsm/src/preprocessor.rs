@@ -66,7 +66,7 @@ impl Preprocessor {
                 return Err(bad(format!("{field} has {got} entries, the model has {wanted}")));
             }
         }
-        let Standardiser { mean, scale } = &preprocessor.standardiser;
+        let Standardiser { mean, scale, .. } = &preprocessor.standardiser;
         if mean.iter().any(|x| !x.is_finite()) || scale.iter().any(|x| !(x.is_finite() && *x > 0.0))
         {
             return Err(bad("standardiser: wanted finite means and scales above 0".into()));

@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use ptsm::data::{
-    Dataset, Grid, Prepared, ReadOptions, Repair, Roles, SeriesSet, Table, WindowShape, prepare,
+    Dataset, Grid, Prepared, ReadOptions, Repair, Roles, SeriesSet, Table, Transform, WindowShape,
+    prepare,
 };
 use ptsm::evaluate::{EvaluateOptions, Metrics, Ridge, evaluate, repeat_last};
 
@@ -38,7 +39,7 @@ fn series(dir: &std::path::Path, name: &str) -> (&'static Dataset, SeriesSet) {
 
 fn windows(name: &(&'static Dataset, SeriesSet), context: usize, horizon: usize) -> Prepared {
     let shape = WindowShape { context_length: context, prediction_length: horizon, step: 1 };
-    prepare(&name.1, &name.0.split, shape, true, None).unwrap()
+    prepare(&name.1, &name.0.split, shape, Some(Transform::None), None).unwrap()
 }
 
 /// Windows, MSE and MAE of repeating the last value, at each horizon, with a context of 96.

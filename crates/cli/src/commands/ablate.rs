@@ -101,10 +101,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let shape = WindowShape {
         context_length: base.context_length,
         prediction_length: base.prediction_length,
-        step: 1,
+        step: recipe.training.window_step,
     };
     let split = args.split.unwrap_or_else(|| source.default_split());
-    let prepared = prepare(&set, &split, shape, true, None)?;
+    let prepared = prepare(&set, &split, shape, Some(recipe.training.transform), None)?;
     let variants = Variant::all();
     let runs = (variants.len() * args.seeds.len()) as u64;
     let mut progress = Progress::new(global, "runs", runs);

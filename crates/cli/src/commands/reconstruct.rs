@@ -37,7 +37,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let context_length = model.config().context_length;
     let shape = WindowShape { context_length, prediction_length: 0, step: 1 };
     let split = request.borders.unwrap_or(preprocessor.split);
-    let prepared = prepare(&set, &split, shape, true, Some(&preprocessor.standardiser))?;
+    let prepared = prepare(&set, &split, shape, None, Some(&preprocessor.standardiser))?;
     let windows = request.part.windows(&prepared);
     let found = score(&model, windows, &LossOptions::default())?;
     if let Some(path) = request.plot {

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Parts of the cross-validation
     #[arg(long, default_value_t = 5)]
     folds: usize,
+    /// Cross-validations, each with cuts and a seed of its own; their scores are averaged
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
+    repeats: u64,
     /// Labelled cases that the chosen settings are scored on, once
     #[arg(long, value_name = "FILE")]
     test: Option<String>,
@@ -80,17 +83,19 @@ struct Final {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let search = read_search(args)?;
     let (name, set) = read_cases(&args.data, args.label.as_ref(), search.task)?;
-    let folds = set.folds(args.folds, 0)?;
+    let cuts: Vec<Vec<Vec<usize>>> =
+        (0..args.repeats).map(|seed| set.folds(args.folds, seed)).collect::<Result<_>>()?;
+    let fits = cuts.iter().map(Vec::len).sum::<usize>();
     let settings = search.all_settings()?;
     remark(global, &format!("{name}: {} cases, {} settings", set.len(), settings.len()));
-    let total = (settings.len() * folds.len()) as u64;
+    let total = (settings.len() * fits) as u64;
     let mut progress = Progress::new(global, "searching", total);
     let mut cells = Vec::new();
     for setting in settings {
-        let mut tick = |fold: usize| {
-            progress.update((cells.len() * folds.len() + fold) as u64, "");
+        let mut tick = |fit: usize| {
+            progress.update((cells.len() * fits + fit) as u64, "");
         };
-        let cell = search.cross_validate(&set, &folds, setting, &mut tick)?;
+        let cell = search.cross_validate(&set, &cuts, setting, &mut tick)?;
         progress.line(&format!("{:.4}  {}", cell.score, describe(&cell.setting)));
         cells.push(cell);
     }
@@ -131,7 +136,7 @@ fn report(
 ) -> Result<()> {
     let metric = if search.task == Task::Regression { "rmse" } else { "accuracy" };
     let value = json!({
-        "metric": metric, "folds": args.folds, "best": cells[0], "cells": cells, "test": test,
+        "metric": metric, "folds": args.folds, "repeats": args.repeats, "best": cells[0], "cells": cells, "test": test,
     });
     if let Some(path) = &args.out {
         let text = serde_json::to_string_pretty(&value)
@@ -226,18 +231,21 @@ impl Search {
     fn cross_validate(
         &self,
         set: &LabelledSet,
-        folds: &[Vec<usize>],
+        cuts: &[Vec<Vec<usize>>],
         setting: Map<String, Value>,
         tick: &mut dyn FnMut(usize),
     ) -> Result<Cell> {
         let (mut score, mut loss) = (0.0, 0.0);
         let squared = self.task == Task::Regression;
-        for (number, fold) in folds.iter().enumerate() {
+        let fits =
+            cuts.iter().zip(0..).flat_map(|(folds, seed)| folds.iter().map(move |f| (f, seed)));
+        for (number, (fold, seed)) in fits.enumerate() {
             tick(number);
             let rest: Vec<usize> = (0..set.len()).filter(|i| !fold.contains(i)).collect();
-            let plan = self.plan(set.subset(&rest), &setting)?;
+            let mut plan = self.plan(set.subset(&rest), &setting)?;
+            plan.training.seed += seed;
             let (found, entropy) = self.score(&plan, &set.subset(fold))?;
-            let share = fold.len() as f64 / set.len() as f64;
+            let share = fold.len() as f64 / (set.len() * cuts.len()) as f64;
             score += share * if squared { found * found } else { found };
             loss += share * entropy;
         }

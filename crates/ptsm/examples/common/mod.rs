@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use ptsm::data::{
-    Dataset, LabelledSet, Labels, Prepared, Repair, Roles, Series, SeriesSet, Split, WindowShape,
-    prepare,
+    Dataset, LabelledSet, Labels, Prepared, Repair, Roles, Series, SeriesSet, Split, Transform,
+    WindowShape, prepare,
 };
 use ptsm::train::{Outcome, Samples, TrainData, Trainer, Training};
 use ptsm::{Config, Init, Model, Result, Task};
@@ -17,7 +17,7 @@ pub(crate) fn weather(prediction_length: usize) -> Result<Prepared> {
     let table = Dataset::embedded_table()?;
     let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
     let shape = WindowShape { context_length: 48, prediction_length, step: 2 };
-    prepare(&set, &Split::default(), shape, true, None)
+    prepare(&set, &Split::default(), shape, Some(Transform::None), None)
 }
 
 /// A small model for that weather.

@@ -81,7 +81,7 @@ fn target_values(labels: &Labels, standardiser: Option<&Standardiser>) -> Result
             }
             let scaled = of.iter().enumerate().map(|(i, value)| {
                 let k = i % names.len();
-                ((value - standardiser.mean[k]) / standardiser.scale[k]) as f32
+                standardiser.apply_value(k, *value)
             });
             Ok(scaled.collect())
         }

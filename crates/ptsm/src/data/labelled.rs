@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::repair::{Grid, Repair};
 use super::roles::Roles;
 use super::series::{Series, SeriesSet};
-use super::standard::Standardiser;
+use super::standard::{Standardiser, Transform};
 use super::table::{Column, ReadOptions, Table, Values};
 use super::{table, ts_file};
 use crate::{Error, Result};
@@ -236,14 +236,14 @@ impl LabelledSet {
         Ok(folds)
     }
 
-    /// Shift and scale of the channels over all points that were seen.
+    /// Shift and scale of the channels over all points that were seen, after this transform.
     ///
     /// # Errors
     ///
     /// `InvalidInput`, naming the channel, if none of its points was seen.
-    pub fn standardiser(&self) -> Result<Standardiser> {
+    pub fn standardiser(&self, transform: Transform) -> Result<Standardiser> {
         let parts: Vec<_> = self.cases.iter().map(|case| (case, 0..case.num_rows())).collect();
-        Standardiser::fit(&self.channels, &parts)
+        Standardiser::fit(&self.channels, &parts, transform)
     }
 }
 

@@ -31,7 +31,7 @@ pub use repair::{Duplicates, Grid, IgnoredColumn, MissingShare, Repair, RepairRe
 pub use roles::{NO_COLUMN, Roles};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
-pub use standard::Standardiser;
+pub use standard::{Standardiser, Transform};
 pub use table::{Column, ReadOptions, Table, Values, write_table};
 pub use timestamp::{
     CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,

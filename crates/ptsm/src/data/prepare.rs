@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::series::SeriesSet;
 use super::split::{Borders, Split};
-use super::standard::Standardiser;
+use super::standard::{Standardiser, Transform};
 use super::window::{PreparedSeries, Segment, WindowSet, WindowShape};
 use crate::{Error, ErrorKind, Result};
 
@@ -29,7 +29,7 @@ pub struct Prepared {
 /// Splits and standardises every series of `set` and lays windows of `shape` over the parts.
 ///
 /// The values are shifted and scaled by `fitted` where it is given (a saved model's), otherwise by
-/// what the training rows say, or not at all if `standardise` is false. Validation and test use
+/// what the training rows say after this transform, or not at all if `standardise` is `None`. Validation and test use
 /// every window, whatever `shape.step` is.
 ///
 /// # Errors
@@ -42,20 +42,20 @@ pub fn prepare(
     set: &SeriesSet,
     split: &Split,
     shape: WindowShape,
-    standardise: bool,
+    standardise: Option<Transform>,
     fitted: Option<&Standardiser>,
 ) -> Result<Prepared> {
     let (used, unused_series) = split_all(set, split, shape.context_length)?;
-    let standardiser = match fitted {
-        Some(fitted) => fitted.clone(),
-        None if standardise => {
+    let standardiser = match (fitted, standardise) {
+        (Some(fitted), _) => fitted.clone(),
+        (None, Some(transform)) => {
             let parts: Vec<_> = used
                 .iter()
                 .map(|(index, borders)| (&set.series[*index], borders.train.clone()))
                 .collect();
-            Standardiser::fit(&set.channels, &parts)?
+            Standardiser::fit(&set.channels, &parts, transform)?
         }
-        None => Standardiser::identity(set.channels.len()),
+        (None, None) => Standardiser::identity(set.channels.len()),
     };
     let mut prepared = Vec::with_capacity(used.len());
     for (index, _) in &used {
@@ -151,25 +151,28 @@ mod tests {
     #[test]
     fn parts_are_standardised_by_the_training_rows() {
         let split = Split::default();
-        let got = prepare(&set(&[100]), &split, SHAPE, true, None).unwrap();
+        let got = prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), None).unwrap();
         assert_eq!(got.standardiser.mean, [34.5]);
         // 70, 10 and 20 rows; only training windows are three apart.
         assert_eq!((got.train.len(), got.validation.len(), got.test.len()), (22, 9, 19));
         let first = got.test.batch(&[0]).future_values.unwrap()[0];
         assert!((got.standardiser.undo_value(0, first) - 80.0).abs() < 1e-4);
-        let plain = prepare(&set(&[100]), &split, SHAPE, false, None).unwrap();
+        let plain = prepare(&set(&[100]), &split, SHAPE, None, None).unwrap();
         assert_eq!(plain.test.batch(&[0]).future_values.unwrap()[0], 80.0);
-        let other = Standardiser { mean: vec![80.0], scale: vec![2.0] };
-        let fitted = prepare(&set(&[100]), &split, SHAPE, true, Some(&other)).unwrap();
+        let other = Standardiser { mean: vec![80.0], scale: vec![2.0], transform: Transform::None };
+        let fitted =
+            prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), Some(&other)).unwrap();
         assert_eq!(fitted.test.batch(&[0]).future_values.unwrap(), [0.0, 0.5]);
     }
 
     #[test]
     fn series_that_are_too_short_are_left_out_and_named() {
-        let got = prepare(&set(&[3, 100]), &Split::default(), SHAPE, true, None).unwrap();
+        let got = prepare(&set(&[3, 100]), &Split::default(), SHAPE, Some(Transform::None), None)
+            .unwrap();
         assert_eq!(got.unused_series, ["s0"]);
         assert_eq!(got.borders.len(), 1);
-        let error = prepare(&set(&[3, 2]), &Split::default(), SHAPE, true, None).unwrap_err();
+        let error = prepare(&set(&[3, 2]), &Split::default(), SHAPE, Some(Transform::None), None)
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("all of the 2 series are too short"), "{text}");
     }
@@ -177,12 +180,13 @@ mod tests {
     #[test]
     fn a_part_without_a_window_is_refused_with_numbers() {
         let long = WindowShape { prediction_length: 5, ..SHAPE };
-        let error = prepare(&set(&[12]), &Split::default(), long, true, None).unwrap_err();
+        let error =
+            prepare(&set(&[12]), &Split::default(), long, Some(Transform::None), None).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("training part has 8 rows"), "{text}");
         assert!(text.contains("prediction_length 5"), "{text}");
         let none: Split = "1:0:0".parse().unwrap();
-        let got = prepare(&set(&[12]), &none, SHAPE, true, None).unwrap();
+        let got = prepare(&set(&[12]), &none, SHAPE, Some(Transform::None), None).unwrap();
         assert!(got.test.is_empty());
     }
 }

@@ -8,17 +8,53 @@ use super::series::Series;
 use super::window::PreparedSeries;
 use crate::{Error, Result};
 
-/// Shift and scale of every channel: `(value - mean) / scale`.
+/// What is done to every value before it is shifted and scaled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Nothing.
+    #[default]
+    None,
+    /// `sign(x) ln(1 + |x|)`: brings counts and amounts of very different sizes together.
+    Log1p,
+}
+
+impl Transform {
+    /// The transformed value.
+    pub fn apply(self, value: f64) -> f64 {
+        match self {
+            Self::None => value,
+            Self::Log1p => value.abs().ln_1p().copysign(value),
+        }
+    }
+
+    /// The value that `apply` makes into this one; infinite where that is beyond the range of f64.
+    pub fn undo(self, value: f64) -> f64 {
+        match self {
+            Self::None => value,
+            Self::Log1p => value.abs().exp_m1().copysign(value),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// Shift and scale of every channel: `(transform(value) - mean) / scale`.
 ///
 /// The same for all series of a long table. Errors of the benchmark papers are taken on values that
 /// were standardised so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standardiser {
-    /// `[C]`, in data units.
+    /// `[C]`, in (transformed) data units.
     pub mean: Vec<f64>,
-    /// `[C]`, in data units, above zero: the population deviation (division by the count), or 1
+    /// `[C]`, in (transformed) data units, above zero: the population deviation (division by the count), or 1
     /// for a channel that is constant.
     pub scale: Vec<f64>,
+    /// What comes first.
+    #[serde(default, skip_serializing_if = "Transform::is_none")]
+    pub transform: Transform,
 }
 
 impl Standardiser {
@@ -33,9 +69,13 @@ impl Standardiser {
     /// # Panics
     ///
     /// If a series has other channels than `channels`, or lacks some of the rows.
-    pub fn fit(channels: &[String], parts: &[(&Series, Range<usize>)]) -> Result<Self> {
+    pub fn fit(
+        channels: &[String],
+        parts: &[(&Series, Range<usize>)],
+        transform: Transform,
+    ) -> Result<Self> {
         let fitted = channels.iter().enumerate().map(|(channel, name)| {
-            fit_channel(channel, parts).ok_or_else(|| {
+            fit_channel(channel, parts, transform).ok_or_else(|| {
                 let message = format!(
                     "channel \"{name}\" has no seen value in the training rows (leave it out with \
                      --targets, or train on other rows)"
@@ -44,12 +84,16 @@ impl Standardiser {
             })
         });
         let (mean, scale) = fitted.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(Self { mean, scale })
+        Ok(Self { mean, scale, transform })
     }
 
     /// Leaves every value as it is.
     pub fn identity(num_channels: usize) -> Self {
-        Self { mean: vec![0.0; num_channels], scale: vec![1.0; num_channels] }
+        Self {
+            mean: vec![0.0; num_channels],
+            scale: vec![1.0; num_channels],
+            transform: Transform::None,
+        }
     }
 
     /// Channels, C.
@@ -74,7 +118,7 @@ impl Standardiser {
         for row in 0..series.num_rows() {
             for channel in 0..width {
                 let scaled = match series.get(row, channel) {
-                    Some(value) => ((value - self.mean[channel]) / self.scale[channel]) as f32,
+                    Some(value) => self.apply_value(channel, value),
                     None => 0.0,
                 };
                 if !scaled.is_finite() {
@@ -94,23 +138,35 @@ impl Standardiser {
         })
     }
 
+    /// One standardised value.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such channel.
+    pub fn apply_value(&self, channel: usize, value: f64) -> f32 {
+        ((self.transform.apply(value) - self.mean[channel]) / self.scale[channel]) as f32
+    }
+
     /// A standardised value back in data units.
     ///
     /// # Panics
     ///
     /// If there is no such channel.
     pub fn undo_value(&self, channel: usize, value: f32) -> f64 {
-        f64::from(value) * self.scale[channel] + self.mean[channel]
+        self.transform.undo(f64::from(value) * self.scale[channel] + self.mean[channel])
     }
 }
 
 /// Mean and scale of one channel; `None` without a seen point. Always summed in row order.
-fn fit_channel(channel: usize, parts: &[(&Series, Range<usize>)]) -> Option<(f64, f64)> {
+fn fit_channel(
+    channel: usize,
+    parts: &[(&Series, Range<usize>)],
+    transform: Transform,
+) -> Option<(f64, f64)> {
     let points = || {
         let part = |(series, rows): &(&Series, Range<usize>)| {
-            let series: Vec<f64> =
-                rows.clone().filter_map(|row| series.get(row, channel)).collect();
-            series
+            let seen = rows.clone().filter_map(|row| series.get(row, channel));
+            seen.map(|value| transform.apply(value)).collect::<Vec<f64>>()
         };
         parts.iter().flat_map(part)
     };
@@ -139,7 +195,7 @@ mod tests {
     fn only_seen_points_of_the_training_rows_count() {
         let values = vec![1.0, 5.0, 3.0, f64::NAN, 900.0, 900.0];
         let series = Series::new("", 2, values).unwrap();
-        let fitted = Standardiser::fit(&names(2), &[(&series, 0..2)]).unwrap();
+        let fitted = Standardiser::fit(&names(2), &[(&series, 0..2)], Transform::None).unwrap();
         assert_eq!(fitted.mean, [2.0, 5.0]);
         assert_eq!(fitted.scale, [1.0, 1.0]);
         let prepared = fitted.apply(&series).unwrap();
@@ -152,14 +208,34 @@ mod tests {
     fn the_deviation_is_that_of_the_population() {
         let first = Series::new("a", 1, vec![2.0, 4.0, 4.0, 4.0]).unwrap();
         let second = Series::new("b", 1, vec![5.0, 5.0, 7.0, 9.0]).unwrap();
-        let fitted = Standardiser::fit(&names(1), &[(&first, 0..4), (&second, 0..4)]).unwrap();
+        let fitted =
+            Standardiser::fit(&names(1), &[(&first, 0..4), (&second, 0..4)], Transform::None)
+                .unwrap();
         assert_eq!((fitted.mean[0], fitted.scale[0]), (5.0, 2.0));
+    }
+
+    #[test]
+    fn logarithms_come_before_shift_and_scale_and_go_last() {
+        let e = std::f64::consts::E;
+        let series = Series::new("", 1, vec![e - 1.0, 1.0 - e, 0.0]).unwrap();
+        let fitted = Standardiser::fit(&names(1), &[(&series, 0..3)], Transform::Log1p).unwrap();
+        assert!(fitted.mean[0].abs() < 1e-15);
+        assert!((fitted.scale[0] - (2.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+        for x in [0.0, -3.5, 1e6] {
+            assert!(
+                (fitted.undo_value(0, fitted.apply_value(0, x)) / x - 1.0).abs() < 1e-5 || x == 0.0
+            );
+        }
+        assert_eq!(fitted.undo_value(0, fitted.apply_value(0, 0.0)), 0.0);
+        let text = serde_json::to_string(&fitted).unwrap();
+        assert!(text.contains("\"transform\":\"log1p\""), "{text}");
+        assert_eq!(serde_json::from_str::<Standardiser>(&text).unwrap(), fitted);
     }
 
     #[test]
     fn a_constant_channel_is_only_shifted() {
         let series = Series::new("", 1, vec![0.1; 1000]).unwrap();
-        let fitted = Standardiser::fit(&names(1), &[(&series, 0..1000)]).unwrap();
+        let fitted = Standardiser::fit(&names(1), &[(&series, 0..1000)], Transform::None).unwrap();
         assert_eq!(fitted.scale, [1.0]);
         assert!(fitted.apply(&series).unwrap().values[0].abs() < 1e-12);
     }
@@ -167,7 +243,7 @@ mod tests {
     #[test]
     fn a_channel_without_a_seen_training_value_is_named() {
         let series = Series::new("", 2, vec![1.0, f64::NAN, 2.0, 3.0]).unwrap();
-        let error = Standardiser::fit(&names(2), &[(&series, 0..1)]).unwrap_err();
+        let error = Standardiser::fit(&names(2), &[(&series, 0..1)], Transform::None).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("\"c1\"") && text.contains("--targets"), "{text}");
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Schedule;
+use crate::data::Transform;
 use crate::weights::Init;
 use crate::{Error, ErrorKind, Result};
 
@@ -53,6 +54,10 @@ pub struct Training {
     pub freeze_backbone: bool,
     /// Weight of each class in the cross entropy, in the order of the classes.
     pub class_weights: Option<Vec<f64>>,
+    /// Steps from one training window to the next; 1 = every window.
+    pub window_step: usize,
+    /// What is done to the values of the channels before they are standardised.
+    pub transform: Transform,
     /// Style of the initial weights.
     pub init: Init,
     /// Seed of the initial weights, the order of the windows and dropout.
@@ -78,6 +83,8 @@ impl Default for Training {
             min_delta: 0.0,
             freeze_backbone: false,
             class_weights: None,
+            window_step: 1,
+            transform: Transform::None,
             init: Init::PyTorch,
             seed: 0,
             checkpoint_steps: 200,
@@ -128,7 +135,11 @@ impl Training {
     ///
     /// `InvalidConfig`, naming the field.
     pub fn validate(&self) -> Result<()> {
-        let counts = [("epochs", u64::from(self.epochs)), ("batch_size", self.batch_size as u64)];
+        let counts = [
+            ("epochs", u64::from(self.epochs)),
+            ("batch_size", self.batch_size as u64),
+            ("window_step", self.window_step as u64),
+        ];
         for (field, value) in counts {
             if value == 0 {
                 return Err(Error::config(field, "0 must be at least 1"));
@@ -180,6 +191,7 @@ mod tests {
         let table = [
             ("[training]\nlerning_rate = 1", "unknown field `lerning_rate`"),
             ("[training]\nlearning_rate = 0", "learning_rate: 0 must be above 0"),
+            ("[training]\nwindow_step = 0", "window_step: 0 must be at least 1"),
             ("[training]\nbatch_size = 0", "batch_size: 0 must be at least 1"),
             ("[training]\nbeta2 = 1.0", "beta2: 1 must be at least 0 and below 1"),
             ("[training]\nschedule = \"step\"", "unknown variant `step`"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ptsm::data::{
-    Grid, LabelOptions, LabelledSet, Labels, PreparedCases, Roles, Split, Standardiser,
+    Grid, LabelOptions, LabelledSet, Labels, PreparedCases, Roles, Split, Standardiser, Transform,
 };
 use ptsm::train::{History, Samples, Subset, TrainData, Trainer, Training};
 use ptsm::{Config, Error, LabelCoding, Model, Preprocessor, Result, Task};
@@ -86,7 +86,7 @@ impl CasePlan {
     pub(crate) fn lay_out(&self) -> Result<Laid> {
         let standardiser = match &self.start {
             Some(start) if start.1.num_channels() == self.train.channels.len() => start.1.clone(),
-            _ => self.train.standardiser()?,
+            _ => self.train.standardiser(self.training.transform)?,
         };
         let (labels, targets) = self.coding()?;
         let config = self.config(&labels)?;
@@ -132,7 +132,11 @@ impl CasePlan {
                     true => Standardiser::identity(names.len()),
                     false => {
                         let series = ptsm::data::Series::new("", names.len(), of.clone())?;
-                        Standardiser::fit(names, &[(&series, 0..series.num_rows())])?
+                        Standardiser::fit(
+                            names,
+                            &[(&series, 0..series.num_rows())],
+                            Transform::None,
+                        )?
                     }
                 };
                 let coding = LabelCoding::Values {

@@ -1,5 +1,6 @@
 //! The flags of `train` that are fields of `config.json` and of a recipe.
 
+use ptsm::data::Transform;
 use ptsm::train::{Schedule, Training};
 use ptsm::{Error, Extension, Hierarchy, Init, Result};
 use serde::Serialize;
@@ -242,6 +243,13 @@ pub(super) struct TrainingArgs {
     /// Smallest improvement that counts [default: 0]
     #[arg(long)]
     min_delta: Option<f64>,
+    /// Steps from one training window to the next; scores always take every window [default: 1]
+    #[arg(long)]
+    window_step: Option<usize>,
+    /// What is done to the values before they are standardised: none or log1p, sign(x) ln(1 + |x|),
+    /// for counts and amounts of very different sizes [default: none]
+    #[arg(long, value_parser = parse_transform)]
+    transform: Option<Transform>,
     /// Style of the initial weights: pytorch or normal [default: pytorch]
     #[arg(long, value_parser = parse_init)]
     init_style: Option<Init>,
@@ -264,6 +272,10 @@ fn parse_schedule(text: &str) -> std::result::Result<Schedule, String> {
         .map_err(|_| "wanted constant, cosine or one-cycle".into())
 }
 
+fn parse_transform(text: &str) -> std::result::Result<Transform, String> {
+    serde_json::from_value(text.into()).map_err(|_| "wanted none or log1p".into())
+}
+
 fn parse_init(text: &str) -> std::result::Result<Init, String> {
     serde_json::from_value(Value::from(text)).map_err(|_| "wanted pytorch or normal".into())
 }
@@ -282,6 +294,8 @@ impl TrainingArgs {
         set(&mut training.warmup_steps, &self.warmup_steps);
         set(&mut training.weight_decay, &self.weight_decay);
         set(&mut training.min_delta, &self.min_delta);
+        set(&mut training.window_step, &self.window_step);
+        set(&mut training.transform, &self.transform);
         set(&mut training.init, &self.init_style);
         set(&mut training.seed, &self.seed);
         set(&mut training.checkpoint_steps, &self.checkpoint_steps);

@@ -31,9 +31,10 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
     if plan.task == Task::Pretraining {
         prediction_length = 0;
     }
-    let shape = WindowShape { context_length, prediction_length, step: 1 };
+    let shape = WindowShape { context_length, prediction_length, step: plan.training.window_step };
     // Counts must stay counts.
-    let standardise = config.distribution() != Some(Distribution::NegativeBinomial);
+    let counts = config.distribution() == Some(Distribution::NegativeBinomial);
+    let standardise = (!counts).then_some(plan.training.transform);
     let prepared = prepare(&plan.set, &plan.split, shape, standardise, None)?;
     let mut model = Model::new(config, plan.training.init, plan.training.seed)?;
     if let Some(start) = &plan.start {
