@@ -88,7 +88,7 @@ pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
-pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads};
+pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use model::{
     Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real,

@@ -12,6 +12,7 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod heads;
 pub(crate) mod inspect;
+mod joint;
 pub(crate) mod predict;
 mod reconstruct;
 pub(crate) mod select;

@@ -2,6 +2,7 @@
 
 mod adamw;
 mod checkpoint;
+mod joint;
 mod loss;
 mod recipe;
 mod samples;
@@ -12,6 +13,7 @@ mod transfer;
 
 pub use adamw::AdamW;
 pub use checkpoint::CHECKPOINT_FILE;
+pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
 pub use loss::{Loss, LossOptions, LossWeight, loss, loss_weight};
 pub use recipe::{Recipe, Training};
 pub(crate) use samples::numbers_fingerprint;

@@ -333,7 +333,7 @@ impl Trainer<'_> {
 }
 
 /// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in order.
-fn clip(gradient: &mut [f32], limit: f64) {
+pub(super) fn clip(gradient: &mut [f32], limit: f64) {
     let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
     if norm > limit {
         let share = (limit / norm) as f32;
@@ -342,7 +342,7 @@ fn clip(gradient: &mut [f32], limit: f64) {
 }
 
 /// The numbers below `len` in the order of one epoch (Fisher-Yates).
-fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
+pub(super) fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // Stream 0 draws the initial weights of the same seed.
     random.set_stream(u64::from(epoch) + 1);
