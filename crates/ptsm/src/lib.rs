@@ -70,6 +70,7 @@ mod heads;
 mod labeller;
 mod model;
 mod preprocessor;
+mod stream;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -95,6 +96,9 @@ pub use model::{
     WEIGHTS_FILE, draw_masks, instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use stream::{
+    Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
+};
 pub use tensor_file::{WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use weights::{Init, Layout, Parameters, Store, Tensor};

@@ -16,6 +16,7 @@ mod joint;
 pub(crate) mod predict;
 mod reconstruct;
 pub(crate) mod select;
+pub(crate) mod stream;
 pub(crate) mod trace;
 pub(crate) mod train;
 
@@ -46,6 +47,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Train(args) => train::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
+        Command::Stream(args) => stream::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
         Command::Calibrate(args) => calibrate::run(&global, &args),
