@@ -8,6 +8,7 @@ use ptsm::{Backend, Config, Cpu, Error, ErrorKind, Init, Mode, Model, Output, Re
 use ptsm_kernels::measure_fma_peak;
 use serde::Serialize;
 
+use super::bench_train;
 use crate::args::Global;
 use crate::output::{answer, remark};
 
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Numbers of threads; 1 and all cores if not given
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     threads: Vec<usize>,
+    /// Time training steps with dropout (forward, backward, AdamW) in place of forecasts
+    #[arg(long)]
+    train: bool,
     /// Seconds for each line
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -125,6 +129,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         (Some(dir), _) => Model::from_dir(dir)?,
         (None, shape) => Model::new(shape.unwrap_or(Shape::Seed).config(), Init::PyTorch, 1)?,
     };
+    if args.train {
+        let setting = bench_train::Setting {
+            batches: &args.batch,
+            threads: &threads(args),
+            seconds: args.seconds,
+        };
+        return bench_train::run(global, &setting, &model);
+    }
     let report = measure(global, args, &model)?;
     answer(global, &report, &table(&report))
 }
@@ -182,7 +194,7 @@ fn threads(args: &Args) -> Vec<usize> {
     if cores > 1 { vec![1, cores] } else { vec![1] }
 }
 
-fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
+pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -190,7 +202,7 @@ fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
 }
 
 /// Windows of a slow wave with some noise on it.
-fn windows(config: &Config, size: usize) -> Batch {
+pub(super) fn windows(config: &Config, size: usize) -> Batch {
     let points = size * config.context_length * config.num_input_channels;
     let number = |i: usize| {
         let i = i as f32;
@@ -258,7 +270,7 @@ fn time(session: &mut dyn Session, batch: &Batch, seconds: f64) -> Result<Vec<f6
 }
 
 /// The quantile of ascending numbers, by nearest rank.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 pub(crate) mod bench;
+mod bench_train;
 pub(crate) mod calibrate;
 mod cases;
 pub(crate) mod compare;

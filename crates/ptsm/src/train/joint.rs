@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::adamw::AdamW;
 use super::loss::LossOptions;
 use super::recipe::Training;
-use super::step::{StepOptions, gradient, score};
+use super::step::{StepOptions, Workspace, gradient, score};
 use super::trainer::{TrainData, clip, shuffled};
 use crate::config::Norm;
 use crate::model::{Dropout, Model};
@@ -110,6 +110,7 @@ struct Run<'a> {
     training: &'a Training,
     /// Over the backbone, then the heads one after the other.
     adamw: AdamW<f32>,
+    workspace: Workspace,
     /// Weights of the backbone.
     shared: usize,
     steps_per_epoch: usize,
@@ -147,6 +148,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             cursors: tasks.iter().map(cursor).collect(),
             adamw: AdamW::new(all, (beta1, beta2), eps, weight_decay),
+            workspace: Workspace::default(),
             steps_per_epoch: longest.div_ceil(batch_size),
             tasks,
             training,
@@ -174,6 +176,7 @@ impl<'a> Run<'a> {
                 dropout: Dropout { seed, step, first_sample: 0 },
                 loss: &LossOptions::default(),
                 frozen_backbone: false,
+                workspace: &self.workspace,
             };
             let found = gradient(&mut task.model, task.data.train, &indices, options)?;
             if !found.loss.is_finite() {

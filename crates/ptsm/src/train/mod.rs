@@ -8,6 +8,7 @@ mod recipe;
 mod samples;
 mod schedule;
 mod step;
+mod stepper;
 mod trainer;
 mod transfer;
 
@@ -20,5 +21,6 @@ pub(crate) use samples::numbers_fingerprint;
 pub use samples::{Samples, Subset};
 pub use schedule::Schedule;
 pub use step::{Score, score};
+pub use stepper::Stepper;
 pub use trainer::{Epoch, Event, History, Observer, Outcome, TrainData, Trainer};
 pub use transfer::take_backbone;
