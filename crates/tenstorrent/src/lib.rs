@@ -26,6 +26,7 @@ mod plan;
 mod program;
 mod report;
 mod session;
+mod worker;
 
 pub use chip::{Arch, Chip, CoreGrid};
 pub use cost::StepCost;
@@ -37,4 +38,5 @@ pub use program::{
     ShardSpec, Spread, Step, TILE, TensorId, TensorSpec, padded,
 };
 pub use report::{PUBLISHED_DEVICE_OPS, PUBLISHED_SEQUENCES_PER_S, Report};
-pub use session::TenstorrentEmulator;
+pub use session::{Tenstorrent, TenstorrentEmulator};
+pub use worker::{PYTHON_VARIABLE, TIMEOUT_VARIABLE, WorkerSettings};

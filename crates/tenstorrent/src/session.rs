@@ -10,6 +10,7 @@ use crate::lower::Reading;
 use crate::options::Options;
 use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
+use crate::worker::{Devices, WorkerSettings};
 
 /// Runs programs; what a device and the emulator have in common.
 pub(crate) trait Executor: Send {
@@ -35,6 +36,30 @@ impl Backend for TenstorrentEmulator {
     fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
         let executor = Box::new(EmulatedDevice::default());
         Ok(Box::new(ProgramSession::new(model, &self.options, executor)))
+    }
+}
+
+/// Chips that are run through `ttnn`, one worker process each.
+#[derive(Debug, Clone, Default)]
+pub struct Tenstorrent {
+    /// What to plan for.
+    pub options: Options,
+    /// How workers are started; `None` asks the environment.
+    pub worker: Option<WorkerSettings>,
+}
+
+impl Backend for Tenstorrent {
+    fn name(&self) -> &str {
+        "tenstorrent"
+    }
+
+    fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
+        let settings = match &self.worker {
+            Some(settings) => settings.clone(),
+            None => WorkerSettings::from_environment()?,
+        };
+        let devices = Devices::open(&settings, self.options.arch.chips())?;
+        Ok(Box::new(ProgramSession::new(model, &self.options, Box::new(devices))))
     }
 }
 
