@@ -19,6 +19,7 @@
 
 mod chip;
 mod cost;
+mod doctor;
 mod emulator;
 mod lower;
 mod options;
@@ -30,6 +31,7 @@ mod worker;
 
 pub use chip::{Arch, Chip, CoreGrid};
 pub use cost::StepCost;
+pub use doctor::{Finding, doctor};
 pub use emulator::{Emulator, GARBAGE};
 pub use options::{Optimisation, Options};
 pub use plan::{Plan, Variant, compare, plan, report};

@@ -13,8 +13,8 @@ pub enum Optimisation {
     /// One program for all samples of a request, batch and channels folded into rows; without it
     /// one sample after the other.
     Fold,
-    /// Transposes taken into the products: operands are read transposed, the patch mixer's second
-    /// half has its weights on the left. Without it activations are moved before and behind.
+    /// Transposes taken into the products: operands are read transposed. Without it activations are
+    /// moved before and behind.
     Layout,
     /// Bias, GELU, gate and residual computed inside other operations.
     Fusion,

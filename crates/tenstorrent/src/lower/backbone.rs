@@ -1,10 +1,11 @@
 //! Embedding and mixer layers as steps. The hidden state is `[B, C, N, D]` between blocks.
 //!
 //! The patch mixer mixes N, which stands in rows. Its first layer reads the normalised state
-//! transposed (`transpose_a`), which costs nothing, so its bias and GELU are fused. Its second layer
-//! and its gate have their weights on the left of the transposed hidden layer and so give `[N, D]`
-//! again; their biases multiply a row of the hidden layer that is constant. Softmax runs down the
-//! rows, and gate and residual are one `addcmul`: seven steps, one of them a transpose.
+//! transposed (`transpose_a`), which costs no step, so its bias and GELU are fused and the rest runs
+//! along N; one transpose brings the result back. Where D is whole tiles, the second layer, gate and
+//! residual are one step on the transposed state. Weights on the left of the state (`W x`) would
+//! need no transpose at all, but `ttnn` spreads one left operand for many right ones over the
+//! operand's rows only, two cores for 64 patches, and has no bias down rows.
 
 use ptsm::{Config, Norm, Result};
 
@@ -13,9 +14,8 @@ use super::weights::Weights;
 use crate::options::Optimisation;
 use crate::program::{DataType, MathFidelity, Op, TILE, TensorId};
 
-/// Most patches with which the weights stand on the left: a longer hidden layer and its weights
-/// would not fit beside each other in a core.
-const MAX_LEFT_PATCHES: usize = 512;
+/// Most patches for which gate and second layer are multiplied into one on the host.
+const MAX_FOLDED: usize = 1024;
 
 const SOFTMAX: Op = Op::Softmax { dim: -1 };
 const MATMUL: Op = Op::Matmul { math_fidelity: MathFidelity::HiFi4 };
@@ -116,56 +116,33 @@ impl Backbone<'_> {
     fn patch_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
         let block = self.block(name)?;
         let z = self.norm(b, &format!("{name}.norm"), h)?;
-        let left = b.has(Optimisation::Layout)
-            && b.has(Optimisation::Fusion)
-            && self.config.num_patches() <= MAX_LEFT_PATCHES;
-        let attention = self.config.self_attn;
-        if left {
-            let (mixed, gate) = self.mix_from_left(b, &block, z)?;
-            return match (attention, gate) {
-                (false, Some(gate)) => b.step(name, Op::Addcmul, &[h, mixed, gate]),
-                (false, None) => b.step(name, Op::Add, &[h, mixed]),
-                (true, gate) => {
-                    let gated = match gate {
-                        Some(gate) => {
-                            b.step(&format!("{name}.gated"), Op::Multiply, &[mixed, gate])?
-                        }
-                        None => mixed,
-                    };
-                    self.attend(b, name, (h, z, gated))
-                }
-            };
+        let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
+        let fuses = b.has(Optimisation::Layout) && b.has(Optimisation::Fusion) && whole;
+        if let Some(gate) = block.gate.as_ref().filter(|_| fuses && !self.config.self_attn) {
+            return self.mix_fused(b, (&block, gate), (h, z));
         }
         let mixed = self.mix_transposed(b, &block, z)?;
-        match attention {
+        match self.config.self_attn {
             true => self.attend(b, name, (h, z, mixed)),
             false => b.step(name, Op::Add, &[h, mixed]),
         }
     }
 
-    /// The MLP over patches and the gate's weights, both `[B, C, N, D]`, weights on the left.
-    fn mix_from_left(
+    /// The whole mixer behind its norm on the transposed state.
+    fn mix_fused(
         &self,
         b: &mut Builder<'_>,
-        block: &Block,
-        z: TensorId,
-    ) -> Result<(TensorId, Option<TensorId>)> {
+        (block, gate): (&Block, &LinearWeights),
+        (h, z): (TensorId, TensorId),
+    ) -> Result<TensorId> {
         let name = &block.name;
-        let fc1 = self.weights.with_constant(&block.fc1);
-        let hidden = b.linear(z, &fc1, Apply { transpose_a: true, gelu: true })?;
-        let hidden = b.step(&format!("{name}.transposed"), Op::Transpose, &[hidden])?;
-        let mut from_left = |layer: &LinearWeights| -> Result<TensorId> {
-            let shape = [1, 1, layer.outputs, layer.inputs + 1];
-            let name = format!("{}.left", layer.name);
-            let values = || self.weights.with_bias_inside(layer);
-            let weight = b.constant(&name, (shape, DataType::Bfloat16), values);
-            b.step(&layer.name, MATMUL, &[weight, hidden])
-        };
-        let mixed = from_left(&block.fc2)?;
-        let Some(gate) = &block.gate else { return Ok((mixed, None)) };
-        let logits = from_left(&self.weights.composed(&block.fc2, gate)?)?;
-        let gate = b.step(&format!("{name}.gate"), Op::Softmax { dim: -2 }, &[logits])?;
-        Ok((mixed, Some(gate)))
+        let hidden = b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?;
+        let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
+        let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
+        let residual = b.step(&format!("{name}.residual"), Op::Transpose, &[h])?;
+        let sum = format!("{name}.transposed");
+        let sum = b.linear_gated(&sum, hidden, &block.fc2, (residual, gate))?;
+        b.step(name, Op::Transpose, &[sum])
     }
 
     /// MLP and gate with the patches brought to the end and back.

@@ -8,10 +8,6 @@ use ptsm_kernels::LinearDims;
 
 use super::builder::LinearWeights;
 
-/// What the constant row of a hidden layer holds: GELU leaves it as it is, and dividing by it is
-/// exact in every binary format.
-const ONES: f32 = 8.0;
-
 /// A model's weights by name.
 pub(super) struct Weights<'a> {
     model: &'a Model,
@@ -84,24 +80,5 @@ impl<'a> Weights<'a> {
         let second = (&second.weight[..], &second.bias[..]);
         ptsm_kernels::linear(isa, dims, &first.bias, second, &mut folded.bias);
         Ok(folded)
-    }
-
-    /// `first` with one more output that is constant behind a GELU; [`Weights::with_bias_inside`]
-    /// reads it.
-    pub(super) fn with_constant(&self, first: &LinearWeights) -> LinearWeights {
-        let mut wider = first.clone();
-        wider.name = format!("{} and 1", first.name);
-        wider.outputs += 1;
-        if self.with_values {
-            wider.weight.resize(wider.weight.len() + wider.inputs, 0.0);
-            wider.bias.push(ONES);
-        }
-        wider
-    }
-
-    /// The weight `[outputs, inputs + 1]` of a layer whose bias multiplies the constant input.
-    pub(super) fn with_bias_inside(&self, second: &LinearWeights) -> Vec<f32> {
-        let rows = second.weight.chunks_exact(second.inputs).zip(&second.bias);
-        rows.flat_map(|(row, &bias)| row.iter().copied().chain([bias / ONES])).collect()
     }
 }

@@ -268,6 +268,11 @@ def addcmul(a, b, c):
     return [x + y * z for x, y, z in zip(a.values, b.values, c.values)], a.shape
 
 
+@operation("multiply")
+def multiply(a, b):
+    return [x * y for x, y in zip(a.values, b.values)], a.shape
+
+
 @operation("add")
 def add(a, b):
     repeats = len(a.values) // len(b.values)
