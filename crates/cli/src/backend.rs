@@ -26,6 +26,21 @@ pub(crate) fn open(name: &str) -> Result<Box<dyn Backend>> {
     }
 }
 
+/// Refuses another backend for work that only the CPU does, so that none falls back in silence.
+///
+/// # Errors
+///
+/// `InvalidConfig` if `name` is not the CPU.
+pub(crate) fn only_cpu(name: &str, work: &str) -> Result<()> {
+    match name {
+        "cpu" => Ok(()),
+        other => {
+            let text = format!("{other} does not do this: {work} run on the CPU");
+            Err(Error::config("--backend", text))
+        }
+    }
+}
+
 fn options() -> Result<Options> {
     let arch = match std::env::var(ARCH_VARIABLE) {
         Ok(name) => name.parse::<Arch>().map_err(|e| e.at(ARCH_VARIABLE))?,

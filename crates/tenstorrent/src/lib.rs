@@ -32,7 +32,7 @@ mod worker;
 pub use chip::{Arch, Chip, CoreGrid};
 pub use cost::StepCost;
 pub use doctor::{Finding, doctor};
-pub use emulator::{Emulator, GARBAGE};
+pub use emulator::{Emulator, GARBAGE, Watch};
 pub use options::{Optimisation, Options};
 pub use plan::{Plan, Variant, compare, plan, report};
 pub use program::{

@@ -84,7 +84,7 @@ fn the_worker_computes_what_the_emulator_computes() {
         return;
     }
     let folder = python();
-    for name in ["g01_common", "g15_odd_sizes"] {
+    for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
         let (model, batch) = fixture(name);
         for off in [None, Some(Optimisation::Trace), Some(Optimisation::TwoQueues)] {
             let mut options = Options::default();

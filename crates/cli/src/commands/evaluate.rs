@@ -7,7 +7,7 @@ use ptsm::evaluate::Coherence;
 use ptsm::{Forecaster, Result};
 
 use crate::args::Global;
-use crate::backend::open;
+use crate::backend::{only_cpu, open};
 use crate::commands::{cases, reconstruct};
 use crate::output::{answer, remark, write_text};
 use crate::plot;
@@ -60,6 +60,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return cases::evaluate(global, &args.request());
     }
     if reconstruct::reconstructs(&args.model)? {
+        only_cpu(&args.backend, "scores of pretraining")?;
         let request = reconstruct::Request {
             model: &args.model,
             data: &args.data,

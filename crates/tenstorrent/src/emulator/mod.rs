@@ -19,6 +19,9 @@ use crate::program::{Program, Role, Step, TensorId};
 pub use tensor::GARBAGE;
 pub(crate) use tensor::TileTensor;
 
+/// Sees a step, and can ask for what it made, without padding.
+pub type Watch<'a> = dyn FnMut(&Step, &dyn Fn() -> Vec<f32>) + 'a;
+
 /// A program with its constants in place, ready to run.
 #[derive(Debug)]
 pub struct Emulator {
@@ -76,11 +79,7 @@ impl Emulator {
     /// # Errors
     ///
     /// As [`Emulator::run`].
-    pub fn run_watched(
-        &self,
-        inputs: &[&[f32]],
-        watch: &mut dyn FnMut(&Step, &dyn Fn() -> Vec<f32>),
-    ) -> Result<Vec<Vec<f32>>> {
+    pub fn run_watched(&self, inputs: &[&[f32]], watch: &mut Watch<'_>) -> Result<Vec<Vec<f32>>> {
         let program = &self.program;
         let ids: Vec<TensorId> = program.with_role(Role::Input).collect();
         if ids.len() != inputs.len() {

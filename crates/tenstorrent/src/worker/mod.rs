@@ -40,10 +40,8 @@ impl WorkerSettings {
     /// `BackendUnavailable` if no Python is named; `InvalidConfig` if the time-out is no number.
     pub fn from_environment() -> Result<Self> {
         let python = std::env::var_os(PYTHON_VARIABLE).ok_or_else(|| {
-            let text = format!(
-                "is not set; it names a Python 3.10 or 3.12 with ttnn (pip install ttnn), \
-                 and `ptsm doctor` looks for the rest"
-            );
+            let text = "is not set; it names a Python 3.10 or 3.12 with ttnn (pip install ttnn), \
+                        and `ptsm doctor` looks for the rest";
             Error::new(ErrorKind::BackendUnavailable, text).at(PYTHON_VARIABLE)
         })?;
         let timeout = match std::env::var(TIMEOUT_VARIABLE) {

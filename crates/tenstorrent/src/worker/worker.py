@@ -189,7 +189,10 @@ class Program:
             made = run_op(self.device, step, inputs, self.tensors[step["output"]])
             self.values[step["output"]] = made
             for index in step["frees"]:
-                self.device.ttnn.deallocate(self.values.pop(index))
+                freed = self.values.pop(index)
+                # Some operations give their input's memory back as their output.
+                if freed.buffer_address() != made.buffer_address():
+                    self.device.ttnn.deallocate(freed)
 
     def compute(self):
         if self.trace is not None:
