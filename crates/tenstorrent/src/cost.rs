@@ -13,7 +13,9 @@
 //! | one transfer to or from the host | 15 us and the bytes | a round trip over PCI Express |
 
 use crate::chip::Chip;
-use crate::program::{Buffer, DataType, MathFidelity, Op, Program, Role, Step, TILE, TensorSpec};
+use crate::program::{
+    Blocks, Buffer, DataType, MathFidelity, Op, Program, Role, Step, TILE, TensorSpec,
+};
 
 /// Seconds to start a step that is part of a trace.
 const TRACED_START: f64 = 2.5e-6;
@@ -73,7 +75,7 @@ fn product(op: &Op, inputs: &[&TensorSpec]) -> Option<(usize, MathFidelity)> {
         Op::Linear { transpose_a: true, math_fidelity, .. } => Some((rows / TILE, *math_fidelity)),
         Op::Linear { math_fidelity, .. }
         | Op::Matmul { math_fidelity }
-        | Op::MatmulAddcmul { math_fidelity } => Some((columns / TILE, *math_fidelity)),
+        | Op::MatmulAddcmul { math_fidelity, .. } => Some((columns / TILE, *math_fidelity)),
         _ => None,
     }
 }
@@ -129,6 +131,10 @@ pub(crate) fn circular_buffer_bytes(
 ) -> usize {
     let tile = DataType::Bfloat16.tile_bytes();
     let width = inputs[0].padded()[3] / TILE;
+    if let Op::MatmulAddcmul { config: Blocks { rows, inner, columns, .. }, .. } = step.op {
+        // Operands, residual and gate twice, sums in f32, the output.
+        return (2 * inner * (rows + columns) + 7 * rows * columns) * tile;
+    }
     match product(&step.op, inputs) {
         Some((inner, _)) => {
             let inner = inner.min(INNER_BLOCK);

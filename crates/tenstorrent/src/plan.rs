@@ -155,7 +155,7 @@ fn choose_fidelity(program: &mut Program) {
         match &mut program.steps[i].op {
             Op::Linear { math_fidelity, .. }
             | Op::Matmul { math_fidelity }
-            | Op::MatmulAddcmul { math_fidelity } => *math_fidelity = chosen,
+            | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
             _ => {}
         }
     }

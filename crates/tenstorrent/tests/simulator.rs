@@ -60,9 +60,15 @@ fn the_reference_shape_and_longer_ones() {
     };
     let long =
         Config { context_length: 4096, num_layers: 1, num_input_channels: 2, ..seed.clone() };
-    for (name, config, size) in
-        [("seed, batch 1", seed.clone(), 1), ("seed, batch 8", seed, 8), ("512 patches", long, 1)]
-    {
+    let aligned = Config { d_model: 32, ..seed.clone() };
+    let shapes = [
+        ("seed, batch 1", seed.clone(), 1),
+        ("seed, batch 8", seed.clone(), 8),
+        ("512 patches", long, 1),
+        ("d_model 32", aligned, 2),
+        ("seed, batch 128", seed, 128),
+    ];
+    for (name, config, size) in shapes {
         let points = size * config.context_length * config.num_input_channels;
         let wave = |i: usize| (i as f32 * 0.003).sin() + 0.3 * (i as f32 * 12.9898).sin();
         let batch = Batch {

@@ -29,7 +29,7 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
             out
         }
         Op::Matmul { math_fidelity } => matmul(x[0], x[1], *math_fidelity, (shape, isa)),
-        Op::MatmulAddcmul { math_fidelity } => {
+        Op::MatmulAddcmul { math_fidelity, .. } => {
             let bias = &x[4].values[..x[4].width()];
             let mut out = rows_product(x[0], (x[1], Some(bias)), *math_fidelity, (shape, isa));
             let others = x[2].values.iter().zip(&x[3].values);

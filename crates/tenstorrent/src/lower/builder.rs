@@ -6,8 +6,8 @@ use ptsm::Result;
 
 use crate::options::{Optimisation, Options};
 use crate::program::{
-    Activation, DataType, Execution, Layout, MathFidelity, MemoryConfig, Op, Program, Role, Step,
-    TensorId, TensorSpec,
+    Activation, Blocks, DataType, Execution, Layout, MathFidelity, MemoryConfig, Op, Program, Role,
+    Step, TILE, TensorId, TensorSpec,
 };
 
 /// A linear layer's numbers.
@@ -157,7 +157,10 @@ impl<'a> Builder<'a> {
     ) -> Result<TensorId> {
         let weight = self.transposed(weights, DataType::Bfloat16);
         let bias = self.row(&format!("{}.bias", weights.name), &weights.bias, weights.outputs);
-        let op = Op::MatmulAddcmul { math_fidelity: MathFidelity::HiFi4 };
+        let tiles = |side: usize| side.div_ceil(TILE);
+        let grid = self.options.arch.chip().grid;
+        let config = Blocks::for_tiles(tiles(weights.inputs), tiles(weights.outputs), grid);
+        let op = Op::MatmulAddcmul { config, math_fidelity: MathFidelity::HiFi4 };
         self.step(name, op, &[x, weight, residual, gate, bias])
     }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;
-pub use op::{Activation, MathFidelity, Op};
+pub use op::{Activation, Blocks, MathFidelity, Op};
 pub use tensor::{
     Buffer, DataType, Layout, MemoryConfig, Role, ShardSpec, Spread, TILE, TensorId, TensorSpec,
     padded,
@@ -139,8 +139,9 @@ impl fmt::Display for Arguments<'_> {
                 }
                 write!(f, ", {math_fidelity:?}")
             }
-            Op::Matmul { math_fidelity } | Op::MatmulAddcmul { math_fidelity } => {
-                write!(f, ", {math_fidelity:?}")
+            Op::Matmul { math_fidelity } => write!(f, ", {math_fidelity:?}"),
+            Op::MatmulAddcmul { config: Blocks { rows, inner, columns, .. }, math_fidelity } => {
+                write!(f, ", blocks={rows}x{inner}x{columns}, {math_fidelity:?}")
             }
             Op::LayerNorm { epsilon } => write!(f, ", epsilon={epsilon:e}"),
             Op::Softmax { dim } => write!(f, ", dim={dim}"),

@@ -25,6 +25,27 @@ pub enum Activation {
     Gelu,
 }
 
+/// `ttnn.MinimalMatmulConfig`: sides of the blocks of a product, in tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// Rows.
+    pub rows: usize,
+    /// Of the axis that is summed.
+    pub inner: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Cores that take part.
+    pub core_grid: CoreGrid,
+}
+
+impl Blocks {
+    /// Blocks of at most four tiles a side for a product of `[.., inner]` by `[inner, columns]`.
+    pub fn for_tiles(inner: usize, columns: usize, core_grid: CoreGrid) -> Self {
+        let side = |tiles: usize| tiles.clamp(1, 4);
+        Self { rows: 4, inner: side(inner), columns: side(columns), core_grid }
+    }
+}
+
 /// One operation; its tensors are in the [`Step`](super::Step), in the order given here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -50,6 +71,8 @@ pub enum Op {
     /// `ttnn.experimental.dit_minimal_matmul_addcmul_fused(x, weight, 1.0, residual, gate, bias)`:
     /// `residual + (x weight + bias) * gate`. Rows must be whole tiles.
     MatmulAddcmul {
+        /// Tiles that a core works on at a time; what `ttnn` takes by itself fills most of L1.
+        config: Blocks,
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },

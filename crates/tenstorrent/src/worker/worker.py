@@ -259,6 +259,18 @@ def kernel_config(ttnn, step):
     )
 
 
+def block_config(ttnn, blocks):
+    grid, rows, columns = blocks["core_grid"], blocks["rows"], blocks["columns"]
+    return ttnn.MinimalMatmulConfig(
+        M_block_size=rows,
+        K_block_size=blocks["inner"],
+        N_block_size=columns,
+        subblock_h=2 if rows % 2 == 0 else 1,
+        subblock_w=2 if columns % 2 == 0 else 1,
+        compute_with_storage_grid_size=ttnn.CoreCoord(grid["x"], grid["y"]),
+    )
+
+
 def run_op(device, step, x, spec):
     """One step; the arguments are those of ttnn 0.81."""
     ttnn, op = device.ttnn, step["op"]
@@ -276,8 +288,9 @@ def run_op(device, step, x, spec):
         return ttnn.matmul(x[0], x[1], compute_kernel_config=kernel_config(ttnn, step), **memory)
     if op == "matmul_addcmul":
         fused = ttnn.experimental.dit_minimal_matmul_addcmul_fused
+        options = {"config": block_config(ttnn, step["config"]), **memory}
         config = kernel_config(ttnn, step)
-        return fused(x[0], x[1], 1.0, x[2], x[3], x[4], compute_kernel_config=config, **memory)
+        return fused(x[0], x[1], 1.0, x[2], x[3], x[4], compute_kernel_config=config, **options)
     if op == "layer_norm":
         residual = {"residual_input_tensor": x[3]} if len(x) > 3 else {}
         config = kernel_config(ttnn, step)

@@ -30,6 +30,15 @@ class CoreGrid:
         self.y, self.x = y, x
 
 
+def CoreCoord(x, y):
+    return x, y
+
+
+def MinimalMatmulConfig(**blocks):
+    assert blocks["M_block_size"] % blocks["subblock_h"] == 0
+    return blocks
+
+
 def WormholeComputeKernelConfig(math_fidelity, math_approx_mode, fp32_dest_acc_en, packer_l1_acc):
     return math_fidelity
 
@@ -292,7 +301,7 @@ def add(a, b):
 class experimental:
     @staticmethod
     @operation("dit_minimal_matmul_addcmul_fused")
-    def dit_minimal_matmul_addcmul_fused(x, w, scalar, r, gate, bias, compute_kernel_config=None):
+    def dit_minimal_matmul_addcmul_fused(x, w, scalar, r, gate, bias, config=None, **_):
         weight = turned(next(matrices(w)))
         rows = [r for matrix in matrices(x) for r in product(matrix, weight)]
         made = [v + b for row in rows for v, b in zip(row, bias.values)]
