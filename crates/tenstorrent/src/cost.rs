@@ -26,7 +26,7 @@ const TRANSFER_START: f64 = 15e-6;
 /// Share of the peak that the network and the DRAM reach.
 const REACHED: f64 = 0.5;
 /// Most tiles of a product that a core keeps while it sums.
-const MAX_OUTPUT_BLOCK: usize = 64;
+const MAX_OUTPUT_BLOCK: usize = 128;
 /// Tiles of the inner axis in one block.
 const INNER_BLOCK: usize = 8;
 

@@ -135,7 +135,7 @@ fn programs_survive_their_json() {
 fn the_published_depth_takes_fewer_operations_than_published() {
     let three =
         report(&model(Config { num_layers: 3, ..seed() }), &Options::default(), 32).unwrap();
-    assert!(three.device_ops <= 42 && three.device_ops < PUBLISHED_DEVICE_OPS);
+    assert!(three.device_ops < PUBLISHED_DEVICE_OPS, "{}", three.device_ops);
     let aligned = Config { num_layers: 3, d_model: 32, ..seed() };
     let aligned = report(&model(aligned), &Options::default(), 32).unwrap();
     assert!(aligned.device_ops < 40, "{}", aligned.device_ops);
