@@ -28,7 +28,7 @@ const REACHED: f64 = 0.5;
 /// Most tiles of a product that a core keeps while it sums.
 const MAX_OUTPUT_BLOCK: usize = 128;
 /// Tiles of the inner axis in one block.
-const INNER_BLOCK: usize = 8;
+const INNER_BLOCK: usize = 2;
 
 /// What one step takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,12 +40,15 @@ impl Process {
     ///
     /// `BackendUnavailable` if it cannot be started.
     pub(super) fn start(python: &OsString) -> Result<Self> {
-        let mut child = Command::new(python)
-            .args(["-u", "-c", WORKER])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+        // The device stack leaves logs in the folder that it is started in. A bare name is looked
+        // for on the path; a relative one is meant from here.
+        let named = Path::new(python);
+        let program = match named.components().count() {
+            1 => Ok(named.to_owned()),
+            _ => std::path::absolute(named),
+        };
+        let mut child = program
+            .and_then(|program| Self::spawn(&program))
             .map_err(|e| {
                 let text = "cannot be started; it names a Python with ttnn (see ptsm doctor)";
                 let place = format!("PTSM_TTNN_PYTHON={}", python.display());
@@ -78,6 +82,16 @@ impl Process {
         let listener = std::thread::spawn(move || listen(stderr, &kept));
         let threads = vec![writer, reader, listener];
         Ok(Self { child, requests: Some(requests), answers, talk, threads })
+    }
+
+    fn spawn(program: &Path) -> std::io::Result<Child> {
+        Command::new(program)
+            .args(["-u", "-c", WORKER])
+            .current_dir(std::env::temp_dir())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
     }
 
     /// Sends a request and waits for its answer's data.
