@@ -47,13 +47,11 @@ impl Process {
             1 => Ok(named.to_owned()),
             _ => std::path::absolute(named),
         };
-        let mut child = program
-            .and_then(|program| Self::spawn(&program))
-            .map_err(|e| {
-                let text = "cannot be started; it names a Python with ttnn (see ptsm doctor)";
-                let place = format!("PTSM_TTNN_PYTHON={}", python.display());
-                Error::new(ErrorKind::BackendUnavailable, text).at(place).because(e)
-            })?;
+        let mut child = program.and_then(|program| Self::spawn(&program)).map_err(|e| {
+            let text = "cannot be started; it names a Python with ttnn (see ptsm doctor)";
+            let place = format!("PTSM_TTNN_PYTHON={}", python.display());
+            Error::new(ErrorKind::BackendUnavailable, text).at(place).because(e)
+        })?;
         let lost = || Error::internal("a pipe of the worker is missing");
         let mut stdin = child.stdin.take().ok_or_else(lost)?;
         let mut stdout = child.stdout.take().ok_or_else(lost)?;
