@@ -92,7 +92,7 @@ pub use head::{Distribution, OutputGradient, Outputs};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use model::{
-    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real,
+    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Prepared, Real,
     WEIGHTS_FILE, draw_masks, instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};

@@ -20,6 +20,7 @@ pub(crate) mod select;
 pub(crate) mod stream;
 pub(crate) mod trace;
 pub(crate) mod train;
+pub(crate) mod tt_plan;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),
+        Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }

@@ -8,11 +8,11 @@ use std::time::Instant;
 use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowReader, TimeStyle};
 use ptsm::{
     DriftOptions, Error, ErrorKind, Forecast, OnlineForecaster, Result, StreamOptions, StreamRow,
-    open,
 };
 use serde_json::{Map, Value, json};
 
 use crate::args::Global;
+use crate::backend::open;
 use crate::output::{remark, talk};
 
 /// Options of `stream`.
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     /// Drift alarm: sum of further deviations that raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
-    /// Backend that computes
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
