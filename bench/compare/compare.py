@@ -116,9 +116,9 @@ def measure(row: Row, task: str, folder: pathlib.Path, ptsm: Ptsm, seconds: floa
             row.add(batch, row.remote.ask(PATIENCE + seconds, time=batch, seconds=seconds))
         return {}
     found = ptsm.bench(folder, row.threads, list(row.batches), seconds, task == "train")
-    for line in found["results"]:
-        row.add(line["batch"], line)
-    return found
+    for line in found["train" if task == "train" else "results"]:
+        row.add(line["batch"], {"calls": line.get("steps"), **line})
+    return {} if task == "train" else found
 
 
 def compare(task: str, shape: Shape, folder: pathlib.Path, options: argparse.Namespace) -> Any:

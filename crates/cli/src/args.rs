@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, calibrate, compare, completions, data, demo, doctor, evaluate, heads, inspect,
-    predict, select, trace, train,
+    predict, select, stream, trace, train, tt_plan,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Calibrate(calibrate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
+    /// Forecast while rows come in on stdin
+    Stream(stream::Args),
     /// Choose settings for labelled cases by cross-validation
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Time a model's forecasts, beside the machine's multiply-add peak
     Bench(bench::Args),
+    /// The Tenstorrent program of a model, and what it promises
+    TtPlan(tt_plan::Args),
     /// Say what this machine offers
     Doctor(doctor::Args),
     /// Print shell completions

@@ -3,6 +3,7 @@
 //! Data go to stdout, talk goes to stderr, and the exit code says what kind of failure it was.
 
 mod args;
+mod backend;
 mod commands;
 mod html;
 mod output;

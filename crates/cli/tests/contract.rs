@@ -21,6 +21,17 @@ fn evaluate_prints_one_object_with_the_promised_keys() {
 }
 
 #[test]
+fn training_is_checked_and_timed() {
+    let folder = trained();
+    let got =
+        json(folder.path(), "bench --train --model model --batch 3 --threads 2 --seconds 0.01");
+    let line = &got["train"][0];
+    assert!(line["samples_per_s"].as_f64().unwrap() > 0.0, "{got}");
+    assert!(line["steps"].as_u64().unwrap() >= 5, "{got}");
+    assert!(got["max_rel_error"].as_f64().unwrap() < 1e-3, "{got}");
+}
+
+#[test]
 fn bench_checks_times_and_prints_the_promised_keys() {
     let folder = trained();
     let got = json(folder.path(), "bench --model model --batch 1,3 --threads 1,2 --seconds 0.01");

@@ -129,6 +129,17 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
     };
     assert_eq!(cell(&text, 2), cell(&alone, 1), "the same bits as alone");
 
+    let data = "--data main=data.csv --data q=data.csv --data class=cases.ts";
+    let together =
+        format!("heads joint --model main --out joint {data} --weight class=0.1 --epochs 2");
+    let found = json(folder, &together);
+    assert_eq!(found["validation_losses"].as_array().unwrap().len(), 3, "{found}");
+    let text = ok(folder, "predict --model joint --data data.csv --heads main,q,class -q");
+    let alone = ok(folder, "predict --model joint --data data.csv -q");
+    assert_eq!(cell(&text, 2), cell(&alone, 1), "one backbone for all");
+    let output = run(folder, "heads joint --model main --out again --data main=data.csv");
+    assert!(stderr(&output).contains("missing for head \"class\""), "{}", stderr(&output));
+
     let output = run(folder, "heads add --model main --from tuned --name tuned");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("another backbone"), "{}", stderr(&output));

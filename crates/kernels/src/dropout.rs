@@ -9,7 +9,19 @@ use crate::vector::Vector;
 /// The draw for element i depends on `(key, counter + i)` alone. Applied to a gradient with the
 /// same key and counter it is the backward of itself.
 pub fn dropout(isa: Isa, key: u64, counter: u64, probability: f32, x: &mut [f32]) {
-    isa.run(Dropout { key, counter, probability, x });
+    isa.run(Dropout { key, counter, stride: 1, probability, x });
+}
+
+/// As [`dropout`], with the draw `(key, counter + i * stride)` for element i: for elements that
+/// stand in another order than their draws.
+pub fn dropout_strided(
+    isa: Isa,
+    key: u64,
+    (counter, stride): (u64, u64),
+    probability: f32,
+    x: &mut [f32],
+) {
+    isa.run(Dropout { key, counter, stride, probability, x });
 }
 
 /// Whether the draw `(key, counter)` keeps its element.
@@ -20,6 +32,7 @@ pub fn keeps(key: u64, counter: u64, probability: f32) -> bool {
 struct Dropout<'a> {
     key: u64,
     counter: u64,
+    stride: u64,
     probability: f32,
     x: &'a mut [f32],
 }
@@ -66,15 +79,17 @@ impl Op for Dropout<'_> {
         let mut counter = self.counter;
         let mut rest = self.x;
         while !rest.is_empty() {
-            let until_wrap = (1_u64 << 32) - (counter & 0xffff_ffff);
+            let until_wrap = ((1_u64 << 32) - (counter & 0xffff_ffff)).div_ceil(self.stride.max(1));
             let len = (rest.len() as u64).min(until_wrap) as usize;
             let (part, behind) = rest.split_at_mut(len);
             let (stream, first) = (stream(self.key, counter), counter as u32);
+            let stride = self.stride as u32;
             for (i, x) in part.iter_mut().enumerate() {
-                let kept = draw(stream, first.wrapping_add(i as u32)) >= threshold;
+                let kept =
+                    draw(stream, first.wrapping_add((i as u32).wrapping_mul(stride))) >= threshold;
                 *x *= if kept { scale } else { 0.0 };
             }
-            counter += len as u64;
+            counter += len as u64 * self.stride;
             rest = behind;
         }
     }
@@ -96,6 +111,21 @@ mod tests {
                     let kept = keeps(0x1234_5678_9abc_def0, counter + i as u64, 0.3);
                     assert_eq!(x != 0.0, kept, "{} {len} {i}", isa.name());
                     assert!(!kept || (x - 1.0 / 0.7).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn draws_may_stand_apart() {
+        for isa in Isa::available() {
+            for (len, stride) in [(67, 7), (67, 1), (5, 1 << 31), (33, 0)] {
+                let counter = (1 << 32) - 100;
+                let mut x = vec![1.0; len];
+                dropout_strided(isa, 77, (counter, stride), 0.4, &mut x);
+                for (i, &x) in x.iter().enumerate() {
+                    let kept = keeps(77, counter + i as u64 * stride, 0.4);
+                    assert_eq!(x != 0.0, kept, "{} {stride} {i}", isa.name());
                 }
             }
         }

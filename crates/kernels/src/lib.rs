@@ -16,6 +16,7 @@
 
 mod activation;
 mod aligned;
+mod backward;
 mod columns;
 mod dropout;
 mod gate;
@@ -34,8 +35,11 @@ mod window;
 
 pub use activation::{gelu, gelu_backward};
 pub use aligned::Aligned;
+pub use backward::{
+    add_column_sums, add_row_sums, multiply, normalise_columns_backward, softmax_columns_backward,
+};
 pub use columns::{Columns, add_columns, affine_columns, normalise_columns};
-pub use dropout::{dropout, keeps};
+pub use dropout::{dropout, dropout_strided, keeps};
 pub use gate::{gate_columns, gate_rows, softmax_columns};
 pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
 pub use isa::Isa;

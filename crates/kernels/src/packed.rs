@@ -195,7 +195,7 @@ pub struct Strided<'a> {
     pub step: usize,
 }
 
-/// `out[m, n] = sum_k a[m, k] b[k, n]` for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
+/// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
 ///
 /// Row `k` of `b` starts at `k * b_pitch`, row `m` of `out` at `m * out_pitch`.
 ///
@@ -207,6 +207,7 @@ pub fn product(
     [rows, columns, steps]: [usize; 3],
     a: Strided<'_>,
     (b, b_pitch): (&[f32], usize),
+    finish: Finish,
     (out, out_pitch): (&mut [f32], usize),
 ) {
     assert!(out_pitch >= columns, "product: pitch");
@@ -217,7 +218,7 @@ pub fn product(
         left: Left::Strided { values: a.values, row: a.row, step: a.step },
         right: Right::Rows { values: b, pitch: b_pitch },
         bias: Bias::None,
-        finish: Finish::Store,
+        finish,
         out,
         pitch: out_pitch,
     });
@@ -342,14 +343,20 @@ mod tests {
                 let n = isa.pad(n);
                 let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
                 let transposed = Strided { values: &a, row: 1, step: m + 1 };
-                let mut out = Guarded::new(&vec![f32::NAN; m * n]);
-                product(isa, [m, n, k], transposed, (&b, n), (out.slice(), n));
                 let element = |i: usize, j: usize| {
                     let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
                     (0..k).map(term).sum::<f64>()
                 };
-                let wanted: Vec<f64> = (0..m * n).map(|at| element(at / n, at % n)).collect();
-                assert_close(&out.done(), &wanted, 3e-6, &format!("{} {m} {n} {k}", isa.name()));
+                for finish in [Finish::Store, Finish::Add] {
+                    let before = numbers(3, m * n);
+                    let mut out = Guarded::new(&before);
+                    product(isa, [m, n, k], transposed, (&b, n), finish, (out.slice(), n));
+                    let wanted: Vec<f64> = (0..m * n)
+                        .map(|at| finished(finish, before[at], element(at / n, at % n)))
+                        .collect();
+                    let name = format!("{} {m} {n} {k} {finish:?}", isa.name());
+                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                }
             }
         }
     }

@@ -27,6 +27,11 @@ impl Reader {
         Self { config: config.clone(), channels: config.prediction_channels() }
     }
 
+    /// The channels that are forecast, C'.
+    pub(crate) fn channels(&self) -> &[usize] {
+        &self.channels
+    }
+
     /// Whether the head itself says how sure it is.
     pub fn is_probabilistic(&self) -> bool {
         self.config.distribution().is_some() || self.config.extension().quantiles.is_some()
@@ -53,23 +58,28 @@ impl Reader {
     /// The point forecast `[B, H, C']`, in the units of the batch: the forecast itself, the mean of
     /// a law, the median of quantiles.
     pub fn points(&self, output: &Output) -> Vec<f32> {
+        let mut points = Vec::new();
+        self.points_into(output, &mut points);
+        points
+    }
+
+    /// As [`Reader::points`], into memory that is there already.
+    pub(crate) fn points_into(&self, output: &Output, points: &mut Vec<f32>) {
+        points.clear();
         if let Some(law) = self.config.distribution() {
             let count = law.num_parameters();
-            return self
-                .places(output)
-                .map(|place| {
-                    let parameters = self.parameters(output, place.point, count);
-                    law.mean(&parameters, window(output, place.channel)) as f32
-                })
-                .collect();
+            points.extend(self.places(output).map(|place| {
+                let parameters = self.parameters(output, place.point, count);
+                law.mean(&parameters, window(output, place.channel)) as f32
+            }));
+            return;
         }
         match self.config.extension() {
-            Extension { quantiles: Some(levels), .. } => output
-                .prediction
-                .chunks_exact(levels.len())
-                .map(|row| interpolate(&levels, row, 0.5) as f32)
-                .collect(),
-            _ => output.prediction.clone(),
+            Extension { quantiles: Some(levels), .. } => {
+                let rows = output.prediction.chunks_exact(levels.len());
+                points.extend(rows.map(|row| interpolate(&levels, row, 0.5) as f32));
+            }
+            _ => points.extend_from_slice(&output.prediction),
         }
     }
 

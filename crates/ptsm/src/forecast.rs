@@ -7,6 +7,7 @@ use crate::bands::Reader;
 use crate::calibration::{self, Calibration};
 use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
+use crate::train::numbers_fingerprint;
 use crate::{Config, Error, Model, Preprocessor, Result, Task};
 
 /// Levels of the intervals of a head that says how sure it is.
@@ -24,6 +25,14 @@ pub struct Forecaster {
     /// Levels of the intervals that forecasts come with.
     levels: Vec<f64>,
     session: Box<dyn Session>,
+    fingerprint: String,
+}
+
+/// What a forecast is made with: the head's output, and its points in standardised units.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    output: Output,
+    pub(crate) points: Vec<f32>,
 }
 
 /// The forecast of one series.
@@ -83,7 +92,9 @@ impl Forecaster {
             None if reader.is_probabilistic() => DEFAULT_LEVELS.to_vec(),
             None => Vec::new(),
         };
-        Ok(Self { config, preprocessor, reader, calibration, levels, session })
+        let numbers = [&model.parameters.trained[..], &model.parameters.buffers];
+        let fingerprint = numbers_fingerprint(&numbers);
+        Ok(Self { config, preprocessor, reader, calibration, levels, session, fingerprint })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or 80 and 95 %
@@ -95,6 +106,11 @@ impl Forecaster {
     /// How the intervals were calibrated, if they were.
     pub fn calibration(&self) -> Option<&Calibration> {
         self.calibration.as_ref()
+    }
+
+    /// SHA-256 over the weights.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Reads the outputs of the head.
@@ -243,9 +259,37 @@ impl Forecaster {
         let prediction_length = self.config.prediction_length;
         let end = series.num_rows().saturating_sub(rows_before_end);
         let batch = self.window(series, rows_before_end)?;
-        let output = self.output(&batch)?;
-        let scaled = self.reader.points(&output);
+        let mut forecast = self.empty_forecast();
+        self.forecast_into(&batch, &mut Scratch::default(), &mut forecast)?;
+        forecast.id.clone_from(&series.id);
+        forecast.timestamps = times_from(set, series, end, prediction_length);
+        forecast.first_row = end;
+        Ok(forecast)
+    }
+
+    /// A forecast with the model's channels and no values.
+    pub(crate) fn empty_forecast(&self) -> Forecast {
         let channels = self.config.prediction_channels();
+        Forecast {
+            id: String::new(),
+            timestamps: None,
+            first_row: 0,
+            values: Vec::new(),
+            intervals: Vec::new(),
+            channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
+        }
+    }
+
+    /// Forecasts one standardised window into `values` and `intervals` of `forecast`.
+    pub(crate) fn forecast_into(
+        &mut self,
+        batch: &Batch,
+        scratch: &mut Scratch,
+        forecast: &mut Forecast,
+    ) -> Result<()> {
+        self.session.forward(batch, &mut scratch.output)?;
+        self.reader.points_into(&scratch.output, &mut scratch.points);
+        let channels = self.reader.channels();
         let undo = |(i, &x): (usize, &f32)| {
             self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
         };
@@ -253,18 +297,14 @@ impl Forecaster {
             let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
             values.iter().enumerate().map(undo).collect::<Vec<f64>>()
         };
-        let intervals = self.levels.iter().enumerate().map(|(i, &level)| {
-            let (lower, upper) = self.interval(&output, i);
+        forecast.values.clear();
+        forecast.values.extend(scratch.points.iter().enumerate().map(undo));
+        forecast.intervals.clear();
+        forecast.intervals.extend(self.levels.iter().enumerate().map(|(i, &level)| {
+            let (lower, upper) = self.interval(&scratch.output, i);
             ForecastInterval { level, lower: undo_all(lower), upper: undo_all(upper) }
-        });
-        Ok(Forecast {
-            id: series.id.clone(),
-            timestamps: times_from(set, series, end, prediction_length),
-            first_row: end,
-            values: scaled.iter().enumerate().map(undo).collect(),
-            intervals: intervals.collect(),
-            channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
-        })
+        }));
+        Ok(())
     }
 }
 

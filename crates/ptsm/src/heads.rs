@@ -104,20 +104,44 @@ pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
         let text = "standardises its channels otherwise: one pass cannot serve both";
         return Err(Error::config(from.display().to_string(), text));
     }
+    write_head(dir, &SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs })
+}
+
+/// Writes heads that were trained together into the model directory `dir`, that of `main` last: the
+/// directory is a model once everything is there.
+///
+/// # Errors
+///
+/// `InvalidConfig` if no head is `main`; `Io` if something cannot be written.
+pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
+    let Some(main) = heads.iter().find(|head| head.name == MAIN_HEAD) else {
+        return Err(Error::config("heads", format!("wanted one of the name {MAIN_HEAD}")));
+    };
+    for head in heads.iter().filter(|head| head.name != MAIN_HEAD) {
+        check_name(&head.name)?;
+        write_head(dir, head)?;
+    }
+    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
+    main.preprocessor.save(dir)?;
+    main.model.save(dir)
+}
+
+fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
+    let SharedHead { name, model, preprocessor } = head;
     let folder = dir.join(FOLDER);
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
-    let tensors: Vec<NamedTensor<f32>> = extra
-        .name_trained("", &extra.parameters.trained)
+    let tensors: Vec<NamedTensor<f32>> = model
+        .name_trained("", &model.parameters.trained)
         .into_iter()
         .filter(|tensor| !is_backbone(&tensor.name))
         .collect();
-    let text = serde_json::to_string_pretty(&theirs)
+    let text = serde_json::to_string_pretty(preprocessor)
         .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
     let write = |suffix: &str, text: &str| {
         let path = folder.join(format!("{name}.{suffix}"));
         write_atomically(&path, |out| out.write_all(text.as_bytes()))
     };
-    write("json", &extra.config().to_json()?)?;
+    write("json", &model.config().to_json()?)?;
     write("preprocessor.json", &text)?;
     // Last: a head is there once its weights are.
     write_tensors(&folder.join(format!("{name}.safetensors")), &tensors)

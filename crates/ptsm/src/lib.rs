@@ -70,6 +70,7 @@ mod heads;
 mod labeller;
 mod model;
 mod preprocessor;
+mod stream;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -88,13 +89,16 @@ pub use cpu::{Cpu, set_threads};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
-pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads};
+pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use model::{
-    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Real,
+    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Prepared, Real,
     WEIGHTS_FILE, draw_masks, instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use stream::{
+    Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
+};
 pub use tensor_file::{WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use weights::{Init, Layout, Parameters, Store, Tensor};

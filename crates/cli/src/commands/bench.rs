@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ptsm::data::Batch;
-use ptsm::{Backend, Config, Cpu, Error, ErrorKind, Init, Mode, Model, Output, Result, Session};
+use ptsm::{Config, Error, ErrorKind, Init, Mode, Model, Output, Result, Session};
 use ptsm_kernels::measure_fma_peak;
 use serde::Serialize;
 
+use super::bench_train;
 use crate::args::Global;
+use crate::backend::open;
 use crate::output::{answer, remark};
 
 /// Largest difference from the definition in f64 that is timed, relative to the largest number.
 const TOLERANCE: f64 = 1e-4;
+/// The same for backends whose numbers have eight bits.
+const BFLOAT16_TOLERANCE: f64 = 3e-2;
 /// Fewest calls that a percentile is taken from.
 const MIN_CALLS: usize = 5;
 
@@ -31,14 +35,21 @@ pub(crate) struct Args {
     /// Numbers of threads; 1 and all cores if not given
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     threads: Vec<usize>,
+    /// Time training steps with dropout (forward, backward, AdamW) in place of forecasts
+    #[arg(long)]
+    train: bool,
     /// Seconds for each line
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of a
+    /// device's)
+    #[arg(long, default_value = "cpu")]
+    backend: String,
 }
 
 /// Shapes with a reason each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
+pub(crate) enum Shape {
     /// 512 -> 96, 64 patches of 8, d_model 16, 4 layers, 7 channels: the reference shape
     Seed,
     /// 32 patches of 16, d_model 48, 3 layers, expansion 3: as IBM trains ETTh
@@ -52,7 +63,8 @@ enum Shape {
 }
 
 impl Shape {
-    fn config(self) -> Config {
+    /// Its configuration.
+    pub(crate) fn config(self) -> Config {
         let seed = Config {
             context_length: 512,
             prediction_length: 96,
@@ -91,7 +103,8 @@ struct Line {
     /// At the median latency.
     sequences_per_s: f64,
     gflops: f64,
-    share_of_peak: f64,
+    /// Of this machine's peak; not for work that is done elsewhere.
+    share_of_peak: Option<f64>,
     /// The multiply-add peak of so many threads, measured around this line.
     peak_gflops: f64,
     calls: usize,
@@ -102,6 +115,7 @@ struct Report {
     /// Of one core.
     peak_gflops: f64,
     instruction_set: &'static str,
+    backend: String,
     flops_per_sequence: u64,
     num_parameters: usize,
     load_ms: f64,
@@ -125,6 +139,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         (Some(dir), _) => Model::from_dir(dir)?,
         (None, shape) => Model::new(shape.unwrap_or(Shape::Seed).config(), Init::PyTorch, 1)?,
     };
+    if args.train {
+        let setting = bench_train::Setting {
+            batches: &args.batch,
+            threads: &threads(args),
+            seconds: args.seconds,
+        };
+        return bench_train::run(global, &setting, &model);
+    }
     let report = measure(global, args, &model)?;
     answer(global, &report, &table(&report))
 }
@@ -132,12 +154,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let isa = ptsm::instruction_set()?;
     let began = Instant::now();
-    let mut session = Cpu.load(model)?;
+    let on_cpu = args.backend == "cpu";
+    let mut session = open(&args.backend)?.load(model)?;
     let load_ms = milliseconds(began.elapsed());
     let flops = 2 * model.config().multiply_adds();
-    let max_rel_error = check(model, session.as_mut())?;
+    let tolerance = if on_cpu { TOLERANCE } else { BFLOAT16_TOLERANCE };
+    let max_rel_error = check(model, session.as_mut(), tolerance)?;
     let mut results: Vec<Line> = Vec::new();
-    for threads in threads(args) {
+    // Another backend has no threads of ours.
+    let counts = if on_cpu { threads(args) } else { vec![1] };
+    for threads in counts {
         let pool = rayon_pool(threads)?;
         let peak = || pool.broadcast(|_| measure_fma_peak(isa)).iter().sum::<f64>();
         for &size in &args.batch {
@@ -156,7 +182,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
                 best_ms: 1e3 * times[0],
                 sequences_per_s: size as f64 / p50,
                 gflops,
-                share_of_peak: gflops / peak_gflops,
+                share_of_peak: on_cpu.then_some(gflops / peak_gflops),
                 peak_gflops,
                 calls: times.len(),
             });
@@ -166,6 +192,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     Ok(Report {
         peak_gflops: per_core.fold(0.0, f64::max),
         instruction_set: isa.name(),
+        backend: args.backend.clone(),
         flops_per_sequence: flops,
         num_parameters: model.layout().num_trained(),
         load_ms,
@@ -182,7 +209,7 @@ fn threads(args: &Args) -> Vec<usize> {
     if cores > 1 { vec![1, cores] } else { vec![1] }
 }
 
-fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
+pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
@@ -190,7 +217,7 @@ fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
 }
 
 /// Windows of a slow wave with some noise on it.
-fn windows(config: &Config, size: usize) -> Batch {
+pub(super) fn windows(config: &Config, size: usize) -> Batch {
     let points = size * config.context_length * config.num_input_channels;
     let number = |i: usize| {
         let i = i as f32;
@@ -210,7 +237,7 @@ fn windows(config: &Config, size: usize) -> Batch {
 }
 
 /// Largest difference of one window from the definition in f64, relative to the largest number.
-fn check(model: &Model, session: &mut dyn Session) -> Result<f64> {
+fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64> {
     let batch = windows(model.config(), 1);
     let mut out = Output::default();
     session.forward(&batch, &mut out)?;
@@ -231,7 +258,7 @@ fn check(model: &Model, session: &mut dyn Session) -> Result<f64> {
     let differences = out.prediction.iter().zip(&wanted).map(difference);
     // The maximum of a float leaves NaN out.
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
-    if worst > TOLERANCE || out.prediction.len() != wanted.len() {
+    if worst > tolerance || out.prediction.len() != wanted.len() {
         let text = format!("the forecast is {worst:.1e} off the definition, not worth timing");
         return Err(Error::internal(text));
     }
@@ -258,7 +285,7 @@ fn time(session: &mut dyn Session, batch: &Batch, seconds: f64) -> Result<Vec<f6
 }
 
 /// The quantile of ascending numbers, by nearest rank.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
@@ -279,7 +306,7 @@ fn table(report: &Report) -> String {
     text += "batch threads     p50 ms     p99 ms    best ms  sequences/s  GFLOP/s  of peak\n";
     for line in &report.results {
         text += &format!(
-            "{:>5} {:>7} {:>10.3} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>7.1}%\n",
+            "{:>5} {:>7} {:>10.3} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>8}\n",
             line.batch,
             line.threads,
             line.p50_ms,
@@ -287,7 +314,7 @@ fn table(report: &Report) -> String {
             line.best_ms,
             line.sequences_per_s,
             line.gflops,
-            100.0 * line.share_of_peak,
+            line.share_of_peak.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share)),
         );
     }
     text

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use ptsm::data::{Column, LabelOptions, LabelledSet, Labels, Roles, Table, write_table};
-use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task, open};
+use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
 use serde_json::{Value, json};
 
 use crate::args::Global;
+use crate::backend::open;
 use crate::commands::train::read_cases;
 use crate::output::{answer, print, remark};
 use crate::plot;

@@ -5,6 +5,7 @@ use ptsm_kernels::{Isa, measure_fma_peak};
 use serde_json::json;
 
 use crate::args::Global;
+use crate::backend::NAMES;
 use crate::output::answer;
 use crate::source::data_dir;
 
@@ -27,11 +28,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let isa = chosen.as_ref().map_or("none", |isa| isa.name());
     let problem = chosen.as_ref().err().map(ToString::to_string);
+    let tenstorrent = ptsm_tenstorrent::doctor();
     let dir = data_dir().display().to_string();
     let value = json!({
         "version": env!("CARGO_PKG_VERSION"), "cpu": cpu_name(), "cores": cores,
         "instruction_sets": available, "instruction_set": isa, "peak_gflops_per_core": peak,
-        "memory_bytes": memory_bytes(), "data_dir": dir, "backends": ["cpu"], "problem": problem,
+        "memory_bytes": memory_bytes(), "data_dir": dir, "backends": NAMES,
+        "tenstorrent": tenstorrent, "problem": problem,
     });
     let mut text = format!("ptsm {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: String| text += &format!("{name:18} {value}\n");
@@ -43,7 +46,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(peak) = peak {
         line("peak of one core", format!("{peak:.1} GFLOP/s in f32"));
     }
-    line("backends", "cpu".into());
+    line("backends", NAMES.join(", "));
+    for finding in &tenstorrent {
+        let mark = if finding.ready { "" } else { "missing: " };
+        line(finding.name, format!("{mark}{}", finding.text));
+    }
     line("data sets", format!("{dir} (PTSM_DATA_DIR moves it)"));
     if let Some(problem) = &problem {
         line("problem", problem.clone());

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use ptsm::data::Split;
 use ptsm::evaluate::Coherence;
-use ptsm::{Forecaster, Result, open};
+use ptsm::{Forecaster, Result};
 
 use crate::args::Global;
+use crate::backend::{only_cpu, open};
 use crate::commands::{cases, reconstruct};
 use crate::output::{answer, remark, write_text};
 use crate::plot;
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Backend that computes
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
@@ -59,6 +60,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return cases::evaluate(global, &args.request());
     }
     if reconstruct::reconstructs(&args.model)? {
+        only_cpu(&args.backend, "scores of pretraining")?;
         let request = reconstruct::Request {
             model: &args.model,
             data: &args.data,

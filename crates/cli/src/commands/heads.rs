@@ -9,6 +9,7 @@ use ptsm::{
 };
 use serde_json::json;
 
+use super::joint::{JointArgs, train_together};
 use crate::args::Global;
 use crate::output::answer;
 
@@ -40,11 +41,14 @@ enum Action {
         #[arg(long)]
         name: String,
     },
+    /// Train the heads of a model directory and their backbone together
+    Joint(Box<JointArgs>),
 }
 
 /// Lists or adds.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = match &args.action {
+        Action::Joint(joint) => return train_together(global, joint),
         Action::List { model } => model,
         Action::Add { model, from, name } => {
             add_head(model, name, from)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod ablate;
 pub(crate) mod bench;
+mod bench_train;
 pub(crate) mod calibrate;
 mod cases;
 pub(crate) mod compare;
@@ -12,11 +13,14 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod heads;
 pub(crate) mod inspect;
+mod joint;
 pub(crate) mod predict;
 mod reconstruct;
 pub(crate) mod select;
+pub(crate) mod stream;
 pub(crate) mod trace;
 pub(crate) mod train;
+pub(crate) mod tt_plan;
 
 use std::process::ExitCode;
 
@@ -45,6 +49,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Train(args) => train::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
+        Command::Stream(args) => stream::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
         Command::Calibrate(args) => calibrate::run(&global, &args),
@@ -52,6 +57,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),
+        Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args),
     }

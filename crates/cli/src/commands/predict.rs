@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table, open};
+use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
 use crate::args::Global;
+use crate::backend::{only_cpu, open};
 use crate::commands::{cases, heads};
 use crate::output::{answer, print, remark};
 use crate::source::{DataArgs, summary};
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     /// Seed of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Backend that computes
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
@@ -64,6 +65,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source, &set));
     if let Some(names) = &args.heads {
+        only_cpu(&args.backend, "several heads on one backbone")?;
         let mut shared = SharedModel::from_dir(&args.model, names)?;
         let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);

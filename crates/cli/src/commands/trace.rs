@@ -2,10 +2,14 @@
 
 use std::path::PathBuf;
 
-use ptsm::{Model, Real, Result, TraceOptions, open, read_tensors, run_trace, write_tensors};
+use ptsm::{
+    Backend, Error, Model, NamedTensor, Output, Real, Result, Task, TraceOptions,
+    batch_from_tensors, read_tensors, run_trace, write_tensors,
+};
 use serde_json::json;
 
 use crate::args::Global;
+use crate::backend::open;
 use crate::output::answer;
 
 /// Options of `trace`.
@@ -29,7 +33,8 @@ pub(crate) struct Args {
     /// Precision of the computation; f64 is the plain definition
     #[arg(long, default_value = "f32")]
     precision: Precision,
-    /// Backend that computes
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator; those that are not the CPU
+    /// give the outputs (out.prediction, out.loc, out.scale, ...) and no intermediates
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
@@ -48,9 +53,10 @@ enum Precision {
 
 /// Runs the batch and writes the tensors.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    open(&args.backend)?;
+    let backend = open(&args.backend)?;
     let model = Model::from_dir(&args.model)?;
     let count = match args.precision {
+        _ if args.backend != "cpu" => write_outputs(args, &model, backend.as_ref()),
         Precision::F32 => write(args, &model),
         Precision::F64 => write(args, &model.cast::<f64>()),
     }?;
@@ -67,4 +73,64 @@ fn write<T: Real>(args: &Args, model: &Model<T>) -> Result<usize> {
     let tensors = run_trace(model, &inputs, options).map_err(|e| e.at(place))?;
     write_tensors(&args.outputs, &tensors)?;
     Ok(tensors.len())
+}
+
+/// What another backend gives: outputs alone, as it has no intermediates to show.
+fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<usize> {
+    let plain = args.precision == Precision::F32 && args.mode == NormMode::Eval;
+    if args.gradients || !plain {
+        let text = "gives outputs in evaluation only; gradients, f64 and the norms' train mode are the CPU's";
+        return Err(Error::config("--backend", format!("{} {text}", backend.name())));
+    }
+    let place = args.inputs.display().to_string();
+    let batch =
+        batch_from_tensors::<f32>(&read_tensors(&args.inputs)?).map_err(|e| e.at(&place))?;
+    let mut out = Output::default();
+    backend.load(model)?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
+    let tensors = outputs(model, batch.size, out)?;
+    write_tensors(&args.outputs, &tensors)?;
+    Ok(tensors.len())
+}
+
+/// The outputs under the names of a trace.
+fn outputs(model: &Model, batch: usize, out: Output) -> Result<Vec<NamedTensor<f32>>> {
+    let config = model.config();
+    let (task, channels) = (config.task()?, config.num_input_channels);
+    let mut shape = match task {
+        Task::Pretraining => vec![batch, channels, config.num_patches(), config.patch_length],
+        Task::Classification | Task::Regression => vec![batch, config.num_targets],
+        Task::Forecasting => {
+            vec![batch, config.prediction_length, config.prediction_channels().len()]
+        }
+    };
+    let law = match task {
+        Task::Forecasting | Task::Regression => config.distribution(),
+        _ => None,
+    };
+    let named = |name: String, shape: &[usize], values: Vec<f32>| NamedTensor {
+        name,
+        shape: shape.to_vec(),
+        values,
+    };
+    let mut tensors = Vec::new();
+    if let Some(law) = law {
+        let each: usize = shape[1..].iter().product();
+        for (k, name) in law.parameter_names().iter().enumerate() {
+            let rows = out.prediction.chunks_exact(each).skip(k).step_by(law.num_parameters());
+            let values = rows.flatten().copied().collect();
+            tensors.push(named(format!("out.prediction.{name}"), &shape, values));
+        }
+    } else {
+        let extension = config.extension();
+        shape.extend(extension.quantiles.map(|levels| levels.len()));
+        tensors.push(named("out.prediction".into(), &shape, out.prediction));
+        if let Some(hierarchy) = extension.hierarchy {
+            shape[1] /= hierarchy.segment_length;
+            tensors.push(named("out.aggregates".into(), &shape, out.aggregates));
+        }
+    }
+    let statistics = [batch, 1, channels];
+    tensors.push(named("out.loc".into(), &statistics, out.loc));
+    tensors.push(named("out.scale".into(), &statistics, out.scale));
+    Ok(tensors)
 }

@@ -130,11 +130,11 @@ impl Plan {
                 // for query i.
                 let keys = Strided { values: &key[start..], row: 1, step: pitch };
                 let queries = (&query[start + first..], pitch);
-                product(isa, [n, columns, dim], keys, queries, (weights, columns));
+                product(isa, [n, columns, dim], keys, queries, Finish::Store, (weights, columns));
                 softmax_columns(isa, Columns { rows: n, columns }, (weights, columns));
                 let values = Strided { values: &value[start..], row: pitch, step: 1 };
                 let mixed = (&mut mixed[start + first..], pitch);
-                product(isa, [dim, columns, n], values, (weights, columns), mixed);
+                product(isa, [dim, columns, n], values, (weights, columns), Finish::Store, mixed);
             }
         }
         attention.out.apply(pitch, (mixed, pitch), Finish::Store, (out, pitch));

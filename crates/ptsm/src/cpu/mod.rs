@@ -13,6 +13,7 @@
 //! | `forward.rs` | the backbone: rows spread over threads, up to the hidden state |
 //! | `blocks.rs` | the mixers on one row, or on some |
 //! | `head.rs` | what reads the hidden state |
+//! | `training/` | the mixer layers forward and backward |
 //!
 //! A plain point forecast is computed here to the end. The other heads, which are a small part of
 //! the work, read the hidden state through their definition. Pretraining, which hides patches and
@@ -26,6 +27,7 @@ mod pack;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod training;
 
 use ptsm_kernels::{Isa, all_finite};
 
@@ -34,6 +36,8 @@ use crate::config::Task;
 use crate::data::Batch;
 use crate::model::{Mode, Model, instruction_set};
 use crate::{Config, Result};
+
+pub(crate) use training::{TrainArena, TrainPlan};
 
 use arena::Arena;
 use head::{HiddenRows, PackedHead};

@@ -56,7 +56,7 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    fn new(isa: Isa, config: &Config) -> Self {
+    pub(super) fn new(isa: Isa, config: &Config) -> Self {
         let (n, d, e) = (config.num_patches(), config.d_model, config.expansion_factor);
         let pitch = spread(isa, n);
         let weights = n * n * (2 * e + usize::from(config.gated_attn)) * size_of::<f32>();

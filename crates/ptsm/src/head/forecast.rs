@@ -94,10 +94,24 @@ impl<'a> ForecastHead<'a> {
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut x);
         let projections = self.slot.projections.iter();
         let projected: Vec<Vec<T>> = projections.map(|p| p.forward(trained, &x)).collect();
-        let mut raw = vec![T::ZERO; self.len(pass.batch)];
-        self.for_each(pass.batch, |entry| raw[entry.out] = projected[entry.projection][entry.from]);
+        let (outputs, mut cache) = self.read(trained, input, &projected);
+        cache.x = x;
+        (outputs, cache)
+    }
+
+    /// Everything behind the projections, which gave `[B, C, outputs]` each; does not look at the
+    /// hidden state.
+    pub(crate) fn read<T: Real>(
+        &self,
+        trained: &[T],
+        input: HeadInput<'_, T>,
+        projected: &[Vec<T>],
+    ) -> (Outputs<T>, Cache<T>) {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
+        let mut raw = vec![T::ZERO; self.len(batch)];
+        self.for_each(batch, |entry| raw[entry.out] = projected[entry.projection][entry.from]);
         let mut cache = Cache {
-            x,
+            x: Vec::new(),
             raw,
             scaled: Vec::new(),
             sums: Vec::new(),
@@ -105,7 +119,7 @@ impl<'a> ForecastHead<'a> {
             hierarchy: None,
         };
         cache.scaled = self.finish(trained, input, &mut cache);
-        let outputs = self.unscale(input, &cache, pass.batch);
+        let outputs = self.unscale(input, &cache, batch);
         (outputs, cache)
     }
 

@@ -88,7 +88,7 @@ impl PooledHead<'_> {
     }
 
     /// The range of a regression, or the parameters of a law.
-    fn finish<T: Real>(&self, raw: &[T]) -> Vec<T> {
+    pub(crate) fn finish<T: Real>(&self, raw: &[T]) -> Vec<T> {
         let targets = self.config.num_targets;
         if let Some(law) = self.distribution() {
             let count = law.num_parameters();

@@ -24,9 +24,13 @@ impl Dropout {
         if probability <= 0.0 {
             return;
         }
-        let key = mix(mix(self.seed).wrapping_add(mix(self.step ^ (place << 40))));
         let counter = self.first_sample * (x.len() / batch.max(1)) as u64;
-        T::dropout(key, counter, probability, x);
+        T::dropout(self.key(place), counter, probability, x);
+    }
+
+    /// Key of the draws of one place in this step.
+    pub(crate) fn key(self, place: u64) -> u64 {
+        mix(mix(self.seed).wrapping_add(mix(self.step ^ (place << 40))))
     }
 }
 

@@ -26,8 +26,13 @@ impl LinearSlot {
         grads: &mut [T],
     ) -> Vec<T> {
         self.backward_weight(x, d_out, grads);
-        let rows = x.len() / self.inputs;
-        let mut d_x = vec![T::ZERO; x.len()];
+        self.backward_input(trained, d_out)
+    }
+
+    /// The gradient of the input.
+    pub(crate) fn backward_input<T: Real>(&self, trained: &[T], d_out: &[T]) -> Vec<T> {
+        let rows = d_out.len() / self.outputs;
+        let mut d_x = vec![T::ZERO; rows * self.inputs];
         T::linear_d_input(self.dims(rows), d_out, &trained[self.weight.clone()], &mut d_x);
         d_x
     }

@@ -24,6 +24,7 @@ mod masking;
 mod mixer;
 mod mlp;
 mod norm;
+mod offload;
 mod patchify;
 mod real;
 mod scaler;
@@ -42,6 +43,7 @@ pub use dropout::Dropout;
 pub(crate) use embed::sincos_positions;
 pub use masking::draw_masks;
 use mixer::{Layer, LayerCache};
+pub use offload::Prepared;
 use patchify::Cut;
 pub use real::{LinearDims, Real, instruction_set};
 pub(crate) use scaler::Scaled;
@@ -84,13 +86,16 @@ pub struct Backbone<T> {
     masked_patches: Option<Vec<T>>,
     embedding: Vec<T>,
     embedding_with_positions: Option<Vec<T>>,
+    /// By layer; empty where the layers were computed elsewhere.
     layers: Vec<LayerCache<T>>,
+    /// What was computed elsewhere, `[B, C, N, D]`.
+    mixed: Vec<T>,
 }
 
 impl<T> Backbone<T> {
     /// Output of the last layer, `[B, C, N, D]`.
     pub fn last_hidden_state(&self) -> &[T] {
-        &self.layers.last().expect("validation asks for a layer").after_feature
+        self.layers.last().map_or(&self.mixed, |layer| &layer.after_feature)
     }
 
     /// `loc` of every window and channel, `[B, C]`, data units.
@@ -106,6 +111,16 @@ impl<T> Backbone<T> {
     /// Scaled patches, nothing hidden, `[B, C, N, p]`.
     pub fn patches(&self) -> &[T] {
         &self.patches
+    }
+
+    /// What the first layer reads, `[B, C, N, D]`.
+    pub(crate) fn embedded(&self) -> &[T] {
+        self.embedding_with_positions.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// The same backbone with layers that were computed elsewhere: `mixed` `[B, C, N, D]`.
+    pub(crate) fn with_mixed(self, mixed: Vec<T>) -> Self {
+        Self { mixed, ..self }
     }
 
     fn input(&self) -> HeadInput<'_, T> {
@@ -143,6 +158,11 @@ impl Place {
     fn block(layer: usize, block: u64) -> Self {
         Place(1 + 3 * layer as u64 + block)
     }
+}
+
+/// Number of the first draw site of a block: channel (0), patch (1) or feature mixer (2).
+pub(crate) fn draw_site(layer: usize, block: u64) -> u64 {
+    4 * Place::block(layer, block).0
 }
 
 impl Pass {
@@ -224,6 +244,20 @@ impl<T: Real> Model<T> {
     ///
     /// As [`Model::forward`].
     pub fn forward_backbone(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+        let mut backbone = self.embed(batch, mode)?;
+        for layer in self.layers() {
+            let input = match backbone.layers.last() {
+                Some(last) => &last.after_feature,
+                None => backbone.embedded(),
+            };
+            let cache = layer.forward(&self.parameters, input, &backbone.pass);
+            backbone.layers.push(cache);
+        }
+        Ok(backbone)
+    }
+
+    /// The backbone up to its first layer.
+    pub(crate) fn embed(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
         self.check(batch, mode)?;
         let frozen = mode.frozen_backbone;
         let pass = Pass {
@@ -249,15 +283,6 @@ impl<T: Real> Model<T> {
         let read = masked_patches.as_ref().unwrap_or(&patches);
         let embedding = self.layout.backbone.patcher.forward(&self.parameters.trained, read);
         let embedding_with_positions = self.add_positions(&embedding);
-        let mut layers: Vec<LayerCache<T>> = Vec::with_capacity(self.config.num_layers);
-        for layer in self.layers() {
-            let input = match layers.last() {
-                Some(last) => &last.after_feature,
-                None => embedding_with_positions.as_ref().unwrap_or(&embedding),
-            };
-            let cache = layer.forward(&self.parameters, input, &pass);
-            layers.push(cache);
-        }
         Ok(Backbone {
             pass,
             scaled,
@@ -265,7 +290,8 @@ impl<T: Real> Model<T> {
             masked_patches,
             embedding,
             embedding_with_positions,
-            layers,
+            layers: Vec::new(),
+            mixed: Vec::new(),
         })
     }
 
@@ -310,16 +336,37 @@ impl<T: Real> Model<T> {
     ) -> Vec<T> {
         assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
         assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
-        let backbone = &forward.backbone;
-        let trained = &self.parameters.trained;
-        let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, &self.config);
-        let input = (backbone.input(), &forward.head);
-        let d = head.backward(trained, input, gradient, (grads, &pass));
+        let d = self.backward_head(forward, gradient, (grads, mode));
         if mode.frozen_backbone {
             return Vec::new();
         }
-        self.backward_backbone(batch, backbone, (d, &gradient.patches), grads)
+        self.backward_backbone(batch, &forward.backbone, (d, &gradient.patches), grads)
+    }
+
+    /// Adds the gradients of the head's weights to `grads` and returns those of what it reads.
+    pub(crate) fn backward_head(
+        &self,
+        forward: &Forward<T>,
+        gradient: &OutputGradient<T>,
+        (grads, mode): (&mut [T], Mode),
+    ) -> head::HeadGradient<T> {
+        let backbone = &forward.backbone;
+        let pass = Pass { dropout: mode.dropout, ..backbone.pass };
+        let head = Head::new(&self.layout.head, &self.config);
+        let input = (backbone.input(), &forward.head);
+        head.backward(&self.parameters.trained, input, gradient, (grads, &pass))
+    }
+
+    /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
+    /// of what the first layer reads.
+    pub(crate) fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
+        if let Some((Store::Trained, range)) = &self.layout.backbone.position {
+            for d in d.chunks_exact(range.len()) {
+                self_attn::add(&mut grads[range.clone()], d);
+            }
+        }
+        let read = backbone.masked_patches.as_ref().unwrap_or(&backbone.patches);
+        self.layout.backbone.patcher.backward_weight(read, d, grads);
     }
 
     fn backward_backbone(
@@ -335,13 +382,8 @@ impl<T: Real> Model<T> {
         for (layer, cache) in layers.iter().zip(&backbone.layers).rev() {
             d = layer.backward(trained, cache, d, (grads, pass));
         }
-        if let Some((Store::Trained, range)) = &self.layout.backbone.position {
-            for d in d.chunks_exact(range.len()) {
-                self_attn::add(&mut grads[range.clone()], d);
-            }
-        }
-        let read = backbone.masked_patches.as_ref().unwrap_or(&backbone.patches);
-        let mut d = self.layout.backbone.patcher.backward(trained, read, &d, grads);
+        self.backward_embedding(backbone, &d, grads);
+        let mut d = self.layout.backbone.patcher.backward_input(trained, &d);
         if let Some(mask) = &batch.patch_mask {
             masking::backward(&mut d, mask, self.config.patch_length);
         }

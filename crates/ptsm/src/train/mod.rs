@@ -2,21 +2,25 @@
 
 mod adamw;
 mod checkpoint;
+mod joint;
 mod loss;
 mod recipe;
 mod samples;
 mod schedule;
 mod step;
+mod stepper;
 mod trainer;
 mod transfer;
 
 pub use adamw::AdamW;
 pub use checkpoint::CHECKPOINT_FILE;
+pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
 pub use loss::{Loss, LossOptions, LossWeight, loss, loss_weight};
 pub use recipe::{Recipe, Training};
 pub(crate) use samples::numbers_fingerprint;
 pub use samples::{Samples, Subset};
 pub use schedule::Schedule;
 pub use step::{Score, score};
+pub use stepper::Stepper;
 pub use trainer::{Epoch, Event, History, Observer, Outcome, TrainData, Trainer};
 pub use transfer::take_backbone;

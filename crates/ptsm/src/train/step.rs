@@ -1,14 +1,17 @@
 //! One optimiser step's gradient, and the score of a whole set, with the same bits for any number
 //! of threads.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::config::{Norm, Task};
+use crate::cpu::{TrainArena, TrainPlan};
 use crate::data::Batch;
 use crate::evaluate::largest;
-use crate::model::{Dropout, Mode, Model, draw_masks};
+use crate::model::{Dropout, Forward, Mode, Model, draw_masks, instruction_set};
 use crate::{Error, Result};
 
 /// Samples whose gradients are summed one after the other; the sums of such groups are then added
@@ -21,6 +24,22 @@ const CHUNK: usize = 2;
 /// Samples per parallel piece of a scoring run.
 const SCORE_CHUNK: usize = 16;
 
+/// Buffers that are kept from step to step, one set for each thread that needed one.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    arenas: Mutex<Vec<TrainArena>>,
+}
+
+impl Workspace {
+    fn with<R>(&self, work: impl FnOnce(&mut TrainArena) -> R) -> R {
+        let lock = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arena = lock().pop().unwrap_or_default();
+        let result = work(&mut arena);
+        lock().push(arena);
+        result
+    }
+}
+
 /// How one step's gradient is taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepOptions<'a> {
@@ -28,6 +47,7 @@ pub(crate) struct StepOptions<'a> {
     pub(crate) loss: &'a LossOptions,
     /// Only the head learns.
     pub(crate) frozen_backbone: bool,
+    pub(crate) workspace: &'a Workspace,
 }
 
 /// Loss and gradient of one batch.
@@ -54,6 +74,7 @@ pub(crate) fn gradient(
     let batch_norm = model.config().norm() == Norm::Batch && !frozen_backbone;
     let (group, chunk) = if batch_norm { (indices.len(), indices.len()) } else { (GROUP, CHUNK) };
     let frozen: &Model = model;
+    let pass = Pass::new(frozen, frozen_backbone)?;
     let masks = Masks::draw(frozen, indices.len(), dropout.seed, dropout.step);
     let weights: Vec<Result<LossWeight>> = indices
         .par_chunks(GROUP)
@@ -68,15 +89,18 @@ pub(crate) fn gradient(
         .map(|(number, indices)| {
             let mut part =
                 Part { gradient: vec![0.0; frozen.layout().num_trained()], loss: 0.0, last: None };
-            for (i, indices) in indices.chunks(chunk).enumerate() {
-                let first = number * group + i * chunk;
-                let first_sample = dropout.first_sample + first as u64;
-                let dropout = Some(Dropout { first_sample, ..dropout });
-                let mode = Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
-                let batch = masks.batch(samples, indices, first);
-                part.add(frozen, &batch, mode, (options.loss, weight))?;
-            }
-            Ok(part)
+            options.workspace.with(|arena| {
+                for (i, indices) in indices.chunks(chunk).enumerate() {
+                    let first = number * group + i * chunk;
+                    let first_sample = dropout.first_sample + first as u64;
+                    let dropout = Some(Dropout { first_sample, ..dropout });
+                    let mode =
+                        Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
+                    let batch = masks.batch(samples, indices, first);
+                    part.add(&pass, (&batch, mode), arena, (options.loss, weight))?;
+                }
+                Ok(part)
+            })
         })
         .collect();
     let mut parts: Vec<Part> = parts.into_iter().collect::<Result<_>>()?;
@@ -123,17 +147,52 @@ struct Part {
 impl Part {
     fn add(
         &mut self,
-        model: &Model,
-        batch: &Batch,
-        mode: Mode,
+        pass: &Pass<'_>,
+        (batch, mode): (&Batch, Mode),
+        arena: &mut TrainArena,
         (options, weight): (&LossOptions, LossWeight),
     ) -> Result<()> {
-        let forward = model.forward(batch, mode)?;
+        let model = pass.model;
+        let forward = pass.forward(batch, mode, arena)?;
         let found = loss(model, (batch, &forward), weight, options)?;
         self.loss += f64::from(found.value);
-        model.backward(batch, &forward, &found.gradient, (&mut self.gradient, mode));
+        let grads = &mut self.gradient;
+        match &pass.plan {
+            Some(plan) => {
+                let mut d = model.backward_head(&forward, &found.gradient, (grads, mode)).hidden;
+                plan.backward(&mut d, arena, (grads, mode.dropout));
+                model.backward_embedding(&forward.backbone, &d, grads);
+            }
+            None => {
+                model.backward(batch, &forward, &found.gradient, (grads, mode));
+            }
+        }
         self.last = Some(forward);
         Ok(())
+    }
+}
+
+/// A model with the plan of its mixer layers, where they have one; the definition otherwise.
+struct Pass<'a> {
+    model: &'a Model,
+    plan: Option<TrainPlan>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(model: &'a Model, frozen_backbone: bool) -> Result<Self> {
+        let plan = match frozen_backbone {
+            true => None,
+            false => TrainPlan::new(model, instruction_set()?),
+        };
+        Ok(Self { model, plan })
+    }
+
+    fn forward(&self, batch: &Batch, mode: Mode, arena: &mut TrainArena) -> Result<Forward<f32>> {
+        let Some(plan) = &self.plan else { return self.model.forward(batch, mode) };
+        let backbone = self.model.embed(batch, mode)?;
+        let mut mixed = backbone.embedded().to_vec();
+        plan.forward(&mut mixed, arena, mode.dropout);
+        Ok(self.model.forward_head(backbone.with_mixed(mixed), mode))
     }
 }
 
@@ -174,13 +233,14 @@ pub struct Score {
 /// `InvalidInput` if nothing in the set counts, or it does not fit the model.
 pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
     let indices: Vec<usize> = (0..samples.len()).collect();
+    let (pass, workspace) = (Pass::new(model, false)?, Workspace::default());
     let parts: Vec<Result<Sums>> = indices
         .par_chunks(SCORE_CHUNK)
         .enumerate()
         .map(|(number, indices)| {
             let masks = Masks::draw(model, indices.len(), 0, number as u64);
             let batch = masks.batch(samples, indices, 0);
-            let forward = model.forward(&batch, Mode::default())?;
+            let forward = workspace.with(|arena| pass.forward(&batch, Mode::default(), arena))?;
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
                 let found = loss(model, (&batch, &forward), sums.weight, options)?;

@@ -14,7 +14,7 @@ use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progres
 use super::loss::LossOptions;
 use super::recipe::Training;
 use super::samples::{Samples, numbers_fingerprint};
-use super::step::{StepOptions, gradient, score};
+use super::step::{StepOptions, Workspace, gradient, score};
 use crate::atomic_file::sweep_temporaries;
 use crate::model::{Dropout, Model};
 use crate::{Error, Result};
@@ -148,13 +148,14 @@ impl Trainer<'_> {
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
+        let workspace = Workspace::default();
         let mut stopped_by = "completed";
         while state.progress.epoch < self.training.epochs {
             if self.patience_is_over(&state.progress) {
                 stopped_by = "early stopping";
                 break;
             }
-            if self.epoch(&mut model, &mut state, observe)?.is_break() {
+            if self.epoch((&mut model, &workspace), &mut state, observe)?.is_break() {
                 stopped_by = "interrupted";
                 break;
             }
@@ -218,7 +219,7 @@ impl Trainer<'_> {
     /// The rest of the epoch in progress, its validation and its checkpoint.
     fn epoch(
         &self,
-        model: &mut Model,
+        (model, workspace): (&mut Model, &Workspace),
         state: &mut State,
         observe: &mut Observer<'_>,
     ) -> Result<ControlFlow<()>> {
@@ -226,7 +227,7 @@ impl Trainer<'_> {
         let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
         let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
         while state.progress.batch < batches.len() {
-            self.step(model, state, batches[state.progress.batch])?;
+            self.step((model, workspace), state, batches[state.progress.batch])?;
             let progress = &state.progress;
             let event = Event::Step {
                 epoch: progress.epoch + 1,
@@ -252,13 +253,19 @@ impl Trainer<'_> {
         Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
     }
 
-    fn step(&self, model: &mut Model, state: &mut State, indices: &[usize]) -> Result<()> {
+    fn step(
+        &self,
+        (model, workspace): (&mut Model, &Workspace),
+        state: &mut State,
+        indices: &[usize],
+    ) -> Result<()> {
         let step = state.adamw.step;
         let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
         let options = StepOptions {
             dropout,
             loss: &self.loss_options(),
             frozen_backbone: self.training.freeze_backbone,
+            workspace,
         };
         let mut found = gradient(model, self.data.train, indices, options)?;
         if !found.loss.is_finite() {
@@ -333,7 +340,7 @@ impl Trainer<'_> {
 }
 
 /// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in order.
-fn clip(gradient: &mut [f32], limit: f64) {
+pub(super) fn clip(gradient: &mut [f32], limit: f64) {
     let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
     if norm > limit {
         let share = (limit / norm) as f32;
@@ -342,7 +349,7 @@ fn clip(gradient: &mut [f32], limit: f64) {
 }
 
 /// The numbers below `len` in the order of one epoch (Fisher-Yates).
-fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
+pub(super) fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // Stream 0 draws the initial weights of the same seed.
     random.set_stream(u64::from(epoch) + 1);

@@ -215,7 +215,7 @@ fn default_model_fields() -> Map<String, Value> {
 /// Fields of the recipe's `[training]`.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Training")]
-pub(super) struct TrainingArgs {
+pub(crate) struct TrainingArgs {
     /// Passes over the training windows [default: 10]
     #[arg(long)]
     epochs: Option<u32>,
@@ -281,7 +281,7 @@ fn parse_init(text: &str) -> std::result::Result<Init, String> {
 }
 
 impl TrainingArgs {
-    pub(super) fn apply(&self, training: &mut Training) {
+    pub(crate) fn apply(&self, training: &mut Training) {
         fn set<T: Clone>(to: &mut T, from: &Option<T>) {
             if let Some(value) = from {
                 *to = value.clone();

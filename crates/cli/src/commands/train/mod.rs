@@ -21,7 +21,8 @@ use crate::story;
 
 use cases::train_cases;
 pub(crate) use cases::{CasePlan, read_cases};
-use fields::{ModelArgs, TrainingArgs, model_fields};
+pub(crate) use fields::TrainingArgs;
+use fields::{ModelArgs, model_fields};
 pub(crate) use plan::Plan;
 use plan::{merge_data, start_fields};
 pub(crate) use windows::train;
@@ -178,7 +179,11 @@ fn case_fields(
 }
 
 /// Takes a share of the cases away to pick the epoch, each class evenly.
-fn hold_out(set: LabelledSet, share: f64, seed: u64) -> Result<(LabelledSet, Option<LabelledSet>)> {
+pub(crate) fn hold_out(
+    set: LabelledSet,
+    share: f64,
+    seed: u64,
+) -> Result<(LabelledSet, Option<LabelledSet>)> {
     if share == 0.0 {
         return Ok((set, None));
     }

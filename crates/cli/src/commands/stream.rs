@@ -1,0 +1,364 @@
+//! `ptsm stream`: rows in, forecasts out, while they come.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowReader, TimeStyle};
+use ptsm::{
+    DriftOptions, Error, ErrorKind, Forecast, OnlineForecaster, Result, StreamOptions, StreamRow,
+};
+use serde_json::{Map, Value, json};
+
+use crate::args::Global;
+use crate::backend::open;
+use crate::output::{remark, talk};
+
+/// Options of `stream`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Model directory
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Rows: CSV with a header, or a JSON object a line; "-" = stdin
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    input: String,
+    /// Rows from one forecast to the next
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    every: u64,
+    /// Rows before the first forecast [default: the whole context]
+    #[arg(long, value_name = "N")]
+    min_rows: Option<u64>,
+    /// A second row of the newest time: error, first (keep it) or last (take the new one)
+    #[arg(long, default_value = "last", value_name = "RULE")]
+    duplicates: Duplicates,
+    /// A row that cannot be used: stop, or say so and skip it
+    #[arg(long, default_value = "stop", value_enum)]
+    on_error: OnError,
+    /// How forecasts are written: jsonl (an object for each) or csv (a line for each step)
+    #[arg(long, default_value = "jsonl", value_enum)]
+    output: Form,
+    /// File that keeps the state: read at the start if it is there, written at the end and every
+    /// --save-every rows
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Rows from one save of the state to the next
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    save_every: u64,
+    /// Order of dates such as 7/1/2016
+    #[arg(long, default_value = "year-month-day", value_enum)]
+    dates: Dates,
+    /// Character between cells; found out if not given ("tab" for a tabulator)
+    #[arg(long, value_name = "CHAR")]
+    delimiter: Option<String>,
+    /// Further texts that mean "missing"
+    #[arg(long, value_delimiter = ',', value_name = "TEXT,...")]
+    missing: Vec<String>,
+    /// 1,5 is one and a half
+    #[arg(long)]
+    decimal_comma: bool,
+    /// Drift alarm: rows that say what errors are normal
+    #[arg(long, default_value_t = DriftOptions::default().baseline, value_name = "N")]
+    drift_baseline: u64,
+    /// Drift alarm: deviations above normal that are still normal
+    #[arg(long, default_value_t = DriftOptions::default().slack, value_name = "X")]
+    drift_slack: f64,
+    /// Drift alarm: sum of further deviations that raises it
+    #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
+    drift_threshold: f64,
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
+    #[arg(long, default_value = "cpu")]
+    backend: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum OnError {
+    Stop,
+    Skip,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Dates {
+    YearMonthDay,
+    DayMonthYear,
+    MonthDayYear,
+}
+
+/// Reads, forecasts, writes, until the input ends.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let mut stream =
+        OnlineForecaster::from_dir(&args.model, open(&args.backend)?.as_ref(), args.options())?;
+    if let Some(path) = args.state.as_deref().filter(|path| path.is_file()) {
+        stream.restore_state(path)?;
+        let rows = stream.counters().rows;
+        remark(global, &format!("{}: going on after {rows} rows", path.display()));
+    }
+    let input: Box<dyn BufRead> = match args.input.as_str() {
+        "-" => Box::new(std::io::stdin().lock()),
+        path => {
+            let path = Path::new(path);
+            let file = File::open(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+            Box::new(BufReader::new(file))
+        }
+    };
+    let order = match args.dates {
+        Dates::YearMonthDay => DateOrder::YearMonthDay,
+        Dates::DayMonthYear => DateOrder::DayMonthYear,
+        Dates::MonthDayYear => DateOrder::MonthDayYear,
+    };
+    let mut out =
+        Writer { out: BufWriter::new(std::io::stdout().lock()), form: args.output, header: false };
+    let began = Instant::now();
+    let mut timing = Timing::default();
+    let preprocessor = stream.preprocessor().clone();
+    let done = match RowReader::new(input, &preprocessor, &args.read_options()?, order)? {
+        Some(rows) => read_all(args, &mut stream, rows, (&mut out, &mut timing)),
+        None => Ok(()),
+    };
+    // What was learnt up to a mistake, or until nobody listens any more, is kept.
+    if let Some(path) = &args.state {
+        stream.save_state(path)?;
+    }
+    done?;
+    remark(global, &summary(&stream, &timing, began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+fn read_all(
+    args: &Args,
+    stream: &mut OnlineForecaster,
+    mut rows: RowReader<impl BufRead>,
+    (out, timing): (&mut Writer<impl Write>, &mut Timing),
+) -> Result<()> {
+    let mut values = Vec::new();
+    let mut alarms = stream.drift().alarms;
+    loop {
+        let time = match rows.next_row(&mut values) {
+            Ok(Some(time)) => time,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                args.skip(error)?;
+                continue;
+            }
+        };
+        let began = Instant::now();
+        match stream.push(StreamRow { time, values: &values }) {
+            Ok(None) => {}
+            Ok(Some(forecast)) => {
+                timing.push(began.elapsed().as_secs_f64());
+                out.forecast(forecast, rows.time_style())?;
+            }
+            Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
+        }
+        let drift = stream.drift();
+        if drift.alarms > alarms {
+            alarms = drift.alarms;
+            out.alarm(drift.last_alarm.unwrap_or_default(), time, rows.time_style())?;
+        }
+        if let Some(path) = &args.state
+            && args.save_every > 0
+            && stream.counters().rows.is_multiple_of(args.save_every)
+        {
+            stream.save_state(path)?;
+        }
+    }
+}
+
+impl Args {
+    fn options(&self) -> StreamOptions {
+        StreamOptions {
+            every: self.every,
+            min_rows: self.min_rows,
+            duplicates: self.duplicates,
+            drift: DriftOptions {
+                baseline: self.drift_baseline,
+                slack: self.drift_slack,
+                threshold: self.drift_threshold,
+            },
+        }
+    }
+
+    fn read_options(&self) -> Result<ReadOptions> {
+        let data = crate::source::DataArgs {
+            delimiter: self.delimiter.clone(),
+            missing: self.missing.clone(),
+            decimal_comma: self.decimal_comma,
+            ..Default::default()
+        };
+        data.read_options()
+    }
+
+    /// What a row that cannot be used means.
+    fn skip(&self, error: Error) -> Result<()> {
+        // An input that breaks off would break off for ever.
+        if self.on_error == OnError::Stop || error.kind() == ErrorKind::Io {
+            return Err(error);
+        }
+        talk(&format!("skipped: {error}"));
+        Ok(())
+    }
+}
+
+/// Where forecasts go.
+struct Writer<W: Write> {
+    out: BufWriter<W>,
+    form: Form,
+    /// Whether the header of a CSV is out.
+    header: bool,
+}
+
+impl<W: Write> Writer<W> {
+    fn forecast(&mut self, forecast: &Forecast, style: Option<TimeStyle>) -> Result<()> {
+        let text = match self.form {
+            Form::Jsonl => as_json(forecast, style).to_string() + "\n",
+            Form::Csv => {
+                let header = !std::mem::replace(&mut self.header, true);
+                as_csv(forecast, style, header)
+            }
+        };
+        self.write(&text)
+    }
+
+    /// A line of its own in JSON; a remark otherwise.
+    fn alarm(&mut self, row: u64, time: Option<i64>, style: Option<TimeStyle>) -> Result<()> {
+        let time = time.zip(style).map(|(time, style)| style.format(time));
+        if self.form == Form::Jsonl {
+            let line = json!({"alarm": "drift", "row": row, "time": time});
+            return self.write(&format!("{line}\n"));
+        }
+        talk(&format!("drift alarm in row {row} {}", time.unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Each forecast leaves at once: somebody waits for it.
+    fn write(&mut self, text: &str) -> Result<()> {
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        written.map_err(|e| Error::new(ErrorKind::Io, "stdout cannot be written").because(e))
+    }
+}
+
+fn times(forecast: &Forecast, style: Option<TimeStyle>) -> Option<Vec<String>> {
+    let style = style.unwrap_or(TimeStyle::PLAIN);
+    forecast.timestamps.as_ref().map(|all| all.iter().map(|&time| style.format(time)).collect())
+}
+
+fn as_json(forecast: &Forecast, style: Option<TimeStyle>) -> Value {
+    let width = forecast.channels.len();
+    let by_channel = |values: &[f64]| -> Map<String, Value> {
+        let column = |c: usize| values.iter().skip(c).step_by(width).copied().collect::<Vec<f64>>();
+        let names = forecast.channels.iter().enumerate();
+        names.map(|(c, name)| (name.clone(), json!(column(c)))).collect()
+    };
+    let mut line = Map::new();
+    line.insert("row".into(), forecast.first_row.into());
+    if let Some(times) = times(forecast, style) {
+        line.insert("times".into(), json!(times));
+    }
+    line.insert("forecast".into(), by_channel(&forecast.values).into());
+    if !forecast.intervals.is_empty() {
+        let ends = forecast.intervals.iter().map(|interval| {
+            json!({
+                "level": interval.level,
+                "lower": by_channel(&interval.lower), "upper": by_channel(&interval.upper),
+            })
+        });
+        line.insert("intervals".into(), ends.collect::<Vec<_>>().into());
+    }
+    line.into()
+}
+
+fn as_csv(forecast: &Forecast, style: Option<TimeStyle>, header: bool) -> String {
+    let width = forecast.channels.len();
+    let times = times(forecast, style);
+    let mut text = String::new();
+    if header {
+        text += "origin,step";
+        text += if times.is_some() { ",time" } else { "" };
+        forecast.channels.iter().for_each(|name| text += &format!(",{}", quoted(name)));
+        text.push('\n');
+    }
+    for (step, row) in forecast.values.chunks_exact(width).enumerate() {
+        text += &format!("{},{}", forecast.first_row, step + 1);
+        if let Some(times) = &times {
+            text += &format!(",{}", quoted(&times[step]));
+        }
+        row.iter().for_each(|value| text += &format!(",{value}"));
+        text.push('\n');
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    match text.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
+/// Latencies of forecasts, counted in steps of a twentieth, so that memory stays as it is.
+#[derive(Default)]
+struct Timing {
+    /// From 100 ns on.
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl Timing {
+    const SMALLEST: f64 = 1e-7;
+    const RATIO: f64 = 1.05;
+
+    fn push(&mut self, seconds: f64) {
+        let place = (seconds.max(Self::SMALLEST) / Self::SMALLEST).ln() / Self::RATIO.ln();
+        let place = place as usize;
+        if place >= self.counts.len() {
+            self.counts.resize(place + 1, 0);
+        }
+        self.counts[place] += 1;
+        self.total += 1;
+    }
+
+    /// In milliseconds, 5 % wide.
+    fn quantile(&self, share: f64) -> f64 {
+        let (wanted, mut sum) = ((self.total as f64 * share).ceil() as u64, 0);
+        let place = self.counts.iter().position(|count| {
+            sum += count;
+            sum >= wanted
+        });
+        place.map_or(0.0, |place| Self::SMALLEST * Self::RATIO.powi(place as i32 + 1) * 1e3)
+    }
+}
+
+fn summary(stream: &OnlineForecaster, timing: &Timing, seconds: f64) -> String {
+    let (counters, score) = (stream.counters(), stream.score());
+    let mut text = format!(
+        "{} rows, {} forecasts in {seconds:.1} s ({:.0} rows/s)",
+        counters.rows,
+        counters.forecasts,
+        counters.rows as f64 / seconds.max(1e-9)
+    );
+    if timing.total > 0 {
+        let (p50, p99) = (timing.quantile(0.5), timing.quantile(0.99));
+        text += &format!("; a forecast takes {p50:.3} ms (p50), {p99:.3} ms (p99)");
+    }
+    if let (Some(mse), Some(mae)) = (score.mse(), score.mae()) {
+        text += &format!("\nMSE {mse:.4}, MAE {mae:.4} over {} points", score.points);
+    }
+    text += &format!(
+        "\ngap rows {}, duplicates {}, late rows {} used and {} dropped, missing points {}, drift \
+         alarms {}",
+        counters.gap_rows,
+        counters.duplicates,
+        counters.late_used,
+        counters.late_dropped,
+        counters.missing_points,
+        stream.drift().alarms
+    );
+    text
+}

@@ -1,0 +1,154 @@
+//! The cost model: what the planner believes a step takes. A model, not a measurement.
+//!
+//! A step takes the longest of three: its arithmetic, its bytes over the network on the chip, its
+//! bytes over the DRAM's wires; and in front of that the time to start a program on all cores.
+//! Assumptions, all of them here:
+//!
+//! | what | value | from |
+//! |---|---|---|
+//! | product of two tiles | 32, 64, 114 cycles for LoFi, HiFi2, HiFi4 | 131 and 74 TFLOP/s of the data sheet over 64 cores |
+//! | other work on a tile | cycles in [`tile_cycles`] | passes through unpacker, maths and packer, 64 cycles each |
+//! | network and DRAM | half of their peaks | interleaved tiles are read one by one |
+//! | start of a step | 2.5 us in a trace, 20 us from Python | what traced and untraced models of many small steps are published to take |
+//! | one transfer to or from the host | 15 us and the bytes | a round trip over PCI Express |
+
+use crate::chip::Chip;
+use crate::program::{
+    Blocks, Buffer, DataType, MathFidelity, Op, Program, Role, Step, TILE, TensorSpec,
+};
+
+/// Seconds to start a step that is part of a trace.
+const TRACED_START: f64 = 2.5e-6;
+/// Seconds to start a step from Python.
+const UNTRACED_START: f64 = 20e-6;
+/// Seconds of a transfer beyond its bytes.
+const TRANSFER_START: f64 = 15e-6;
+/// Share of the peak that the network and the DRAM reach.
+const REACHED: f64 = 0.5;
+/// Most tiles of a product that a core keeps while it sums.
+const MAX_OUTPUT_BLOCK: usize = 128;
+/// Tiles of the inner axis in one block.
+const INNER_BLOCK: usize = 2;
+
+/// What one step takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StepCost {
+    /// Products of two tiles, or tiles worked on.
+    pub tile_operations: usize,
+    /// Bytes between cores' memories.
+    pub noc_bytes: usize,
+    /// Bytes to and from DRAM.
+    pub dram_bytes: usize,
+    /// Seconds of work.
+    pub work: f64,
+    /// Seconds to start.
+    pub start: f64,
+}
+
+/// Cycles that a tile takes in an operation that is no product.
+fn tile_cycles(op: &Op) -> f64 {
+    let passes = match op {
+        Op::LayerNorm { .. } => 6.0,
+        Op::Softmax { .. } => 5.0,
+        Op::Gelu => 4.0,
+        Op::Addcmul => 2.0,
+        Op::Max => 2.0,
+        // Rows of a tile are copied one by one.
+        Op::Permute { .. } | Op::Reshape { .. } => 8.0,
+        _ => 1.0,
+    };
+    64.0 * passes
+}
+
+fn product_cycles(fidelity: MathFidelity) -> f64 {
+    match fidelity {
+        MathFidelity::LoFi => 32.0,
+        MathFidelity::HiFi2 => 64.0,
+        MathFidelity::HiFi4 => 114.0,
+    }
+}
+
+/// Tiles of the inner axis and the bits of a product, for a product.
+fn product(op: &Op, inputs: &[&TensorSpec]) -> Option<(usize, MathFidelity)> {
+    let [.., rows, columns] = inputs[0].padded();
+    match op {
+        Op::Linear { transpose_a: true, math_fidelity, .. } => Some((rows / TILE, *math_fidelity)),
+        Op::Linear { math_fidelity, .. }
+        | Op::Matmul { math_fidelity }
+        | Op::MatmulAddcmul { math_fidelity, .. } => Some((columns / TILE, *math_fidelity)),
+        _ => None,
+    }
+}
+
+/// What a step of `program` takes on `chip`.
+pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost {
+    let inputs = program.inputs(step);
+    let output = &program.tensors[step.output];
+    let dispatches = step.op.dispatches(&inputs);
+    let start = if program.execution.trace { TRACED_START } else { UNTRACED_START };
+    if dispatches == 0 {
+        return StepCost::default();
+    }
+    let tiles = output.tiles().max(inputs[0].tiles());
+    let (operations, cycles) = match product(&step.op, &inputs) {
+        Some((inner, fidelity)) => (output.tiles() * inner, product_cycles(fidelity)),
+        None => (tiles, tile_cycles(&step.op)),
+    };
+    let cores = chip.grid.cores().min(tiles);
+    let compute = operations.div_ceil(cores) as f64 * cycles / chip.clock_hz;
+    let bytes = |wanted: Buffer| -> usize {
+        let all = inputs.iter().copied().chain([output]);
+        all.filter(|tensor| tensor.memory.buffer == wanted).map(TensorSpec::bytes).sum()
+    };
+    let (noc_bytes, dram_bytes) = (bytes(Buffer::L1), bytes(Buffer::Dram));
+    let noc_rate = REACHED * chip.noc_bytes_per_cycle * cores as f64 * chip.clock_hz;
+    let network = (noc_bytes + dram_bytes) as f64 / noc_rate;
+    let dram = dram_bytes as f64 / (REACHED * chip.dram_bytes_per_s);
+    StepCost {
+        tile_operations: operations,
+        noc_bytes,
+        dram_bytes,
+        work: compute.max(network).max(dram),
+        start: dispatches as f64 * start,
+    }
+}
+
+/// Seconds and bytes to bring the inputs to the chip, and the outputs back.
+pub(crate) fn transfers(program: &Program, chip: &Chip) -> [(f64, usize); 2] {
+    [Role::Input, Role::Output].map(|role| {
+        let ids: Vec<usize> = program.with_role(role).collect();
+        let bytes: usize = ids.iter().map(|&id| program.tensors[id].bytes()).sum();
+        (ids.len() as f64 * TRANSFER_START + bytes as f64 / chip.host_bytes_per_s, bytes)
+    })
+}
+
+/// Bytes of circular buffers on one core: an estimate of what `ttnn` chooses.
+pub(crate) fn circular_buffer_bytes(
+    step: &Step,
+    inputs: &[&TensorSpec],
+    output: &TensorSpec,
+    chip: &Chip,
+) -> usize {
+    let tile = DataType::Bfloat16.tile_bytes();
+    let width = inputs[0].padded()[3] / TILE;
+    if let Op::MatmulAddcmul { config: Blocks { rows, inner, columns, .. }, .. } = step.op {
+        // Operands, residual and gate twice, sums in f32, the output.
+        return (2 * inner * (rows + columns) + 7 * rows * columns) * tile;
+    }
+    match product(&step.op, inputs) {
+        Some((inner, _)) => {
+            let inner = inner.min(INNER_BLOCK);
+            let columns = output.padded()[3] / TILE;
+            let rows = (output.tiles() / columns).div_ceil(chip.grid.cores());
+            let block = (rows * columns).min(MAX_OUTPUT_BLOCK);
+            // Both operands twice, so that one is read while the other is used; sums in f32.
+            2 * inner * (rows.min(8) + columns.min(16)) * tile + 3 * block * tile
+        }
+        None => match step.op {
+            // A row of tiles several times over, or a bounded piece of it where it is long.
+            Op::LayerNorm { .. } => 8 * width.min(32) * tile,
+            Op::Softmax { .. } => 6 * width.min(32) * tile,
+            _ => 8 * tile,
+        },
+    }
+}

@@ -1,0 +1,273 @@
+//! Heads as steps: the projection of the hidden state, and what is folded into it.
+//!
+//! Un-scaling, the parameters of a law, quantiles, ranges and reconciliation read the projections'
+//! few numbers in f32 on the host, through the definition ([`ptsm::Model::finish`]). A pooled
+//! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
+//! the projection, and one for loc and scale, which the host adds: they may have any size, and
+//! bfloat16 has eight bits.
+
+use ptsm::{Config, Model, Result, Task};
+
+use super::builder::{Apply, Builder, LinearWeights};
+use super::weights::Weights;
+use crate::program::{Op, TensorId};
+
+/// How the session reads the program's output.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reading {
+    /// Columns of each projection, side by side in a row of the output.
+    pub(crate) widths: Vec<usize>,
+    /// What the statistics add to a pooled head, if it has the injection.
+    pub(crate) injection: Option<Injection>,
+}
+
+/// A pooled head's dependence on loc and scale.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Injection {
+    channels: usize,
+    /// `[row of the output][channel]`: per unit of loc, of scale, and constant.
+    slopes: Vec<[f64; 3]>,
+}
+
+impl Injection {
+    /// Adds its share to `projected` `[B, rows]`, given `loc` and `scale` `[B, C]`.
+    pub(crate) fn add(&self, projected: &mut [f32], loc: &[f32], scale: &[f32]) {
+        let rows = self.slopes.len() / self.channels;
+        let statistics = loc.chunks_exact(self.channels).zip(scale.chunks_exact(self.channels));
+        for (out, (loc, scale)) in projected.chunks_exact_mut(rows).zip(statistics) {
+            for (out, slopes) in out.iter_mut().zip(self.slopes.chunks_exact(self.channels)) {
+                let terms = slopes.iter().zip(loc.iter().zip(scale));
+                let share: f64 = terms
+                    .map(|(s, (&loc, &scale))| {
+                        s[0] * f64::from(loc) + s[1] * f64::from(scale) + s[2]
+                    })
+                    .sum();
+                *out = (f64::from(*out) + share) as f32;
+            }
+        }
+    }
+}
+
+/// The four layers of the scale injection as two affine maps.
+struct Maps {
+    /// `[D, D]`, of the hidden state.
+    hidden: Vec<f64>,
+    /// `[D]`: per unit of loc, of scale, and constant.
+    statistics: Vec<[f64; 3]>,
+}
+
+/// Lowers the head of one model.
+pub(super) struct HeadLowering<'a> {
+    pub(super) model: &'a Model,
+    pub(super) weights: &'a Weights<'a>,
+}
+
+impl HeadLowering<'_> {
+    fn config(&self) -> &Config {
+        self.model.config()
+    }
+
+    /// Reads the hidden state `[B, C, N, D]`.
+    pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
+        match self.config().task()? {
+            Task::Forecasting => {
+                let names = self.projections("head.base_forecast_block", "head.quantile_block");
+                let (layer, widths) = self.side_by_side(&names)?;
+                let [batch, channels, n, d] = b.shape(h);
+                let shape = [1, 1, batch * channels, n * d];
+                let flat = b.step("head.flat", Op::Reshape { shape }, &[h])?;
+                let out = b.linear(flat, &layer, Apply::default())?;
+                Ok((out, Reading { widths, injection: None }))
+            }
+            Task::Pretraining => {
+                let layer = self.weights.linear("head.base_pt_block")?;
+                let widths = vec![layer.outputs];
+                let out = b.linear(h, &layer, Apply::default())?;
+                Ok((out, Reading { widths, injection: None }))
+            }
+            Task::Classification | Task::Regression => self.pooled(b, h),
+        }
+    }
+
+    /// Names of the projections: one, or one for each parameter of a law.
+    fn projections(&self, base: &str, other: &str) -> Vec<String> {
+        let one =
+            [base, other].into_iter().find(|name| self.weights.has(&format!("{name}.weight")));
+        match one {
+            Some(name) => vec![name.to_owned()],
+            None => (0..)
+                .map(|k| format!("{base}.proj.{k}"))
+                .take_while(|name| self.weights.has(&format!("{name}.weight")))
+                .collect(),
+        }
+    }
+
+    /// Several layers on one input as one.
+    fn side_by_side(&self, names: &[String]) -> Result<(LinearWeights, Vec<usize>)> {
+        let mut all = self.weights.linear(&names[0])?;
+        let mut widths = vec![all.outputs];
+        for name in &names[1..] {
+            let next = self.weights.linear(name)?;
+            all.outputs += next.outputs;
+            all.weight.extend(next.weight);
+            all.bias.extend(next.bias);
+            widths.push(next.outputs);
+        }
+        Ok((all, widths))
+    }
+
+    /// Pooling, where it is linear, and the injection are part of the projection.
+    fn pooled(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
+        let (layer, widths) = self.side_by_side(&self.projections("head.projection", ""))?;
+        let maps = match self.weights.has("inject_scale.map_scale_expansion.weight") {
+            true => Some(self.maps()?),
+            false => None,
+        };
+        let [batch, channels, n, d] = b.shape(h);
+        let maximum = self.config().head_aggregation.as_deref() == Some("max_pool");
+        let injection = match &maps {
+            Some(maps) if b.with_values() => Some(self.injection(&layer, maps)),
+            _ => None,
+        };
+        let (state, inputs, weight) = if maximum {
+            let mut state = h;
+            if let Some(maps) = &maps {
+                state = b.linear(h, &injected(maps, d), Apply::default())?;
+            }
+            let pooled = b.step("head.pooled", Op::Max, &[state])?;
+            (pooled, channels * d, layer.weight)
+        } else {
+            let hidden = maps.as_ref().map(|maps| &maps.hidden[..]);
+            let weight = match b.with_values() {
+                true => self.over_patches(&layer, hidden),
+                false => Vec::new(),
+            };
+            (h, channels * n * d, weight)
+        };
+        let flat = b.step("head.flat", Op::Reshape { shape: [1, 1, batch, inputs] }, &[state])?;
+        let name = "head.projection".to_owned();
+        let layer = LinearWeights { name, inputs, weight, ..layer };
+        let out = b.linear(flat, &layer, Apply::default())?;
+        Ok((out, Reading { widths, injection }))
+    }
+
+    /// The projection `[T, inputs]` of a linear pooling as `[T, C N D]` of the hidden state itself.
+    fn over_patches(&self, layer: &LinearWeights, hidden: Option<&[f64]>) -> Vec<f32> {
+        let config = self.config();
+        let (n, d) = (config.num_patches(), config.d_model);
+        let channels = config.num_input_channels;
+        let mut out = Vec::with_capacity(layer.outputs * channels * n * d);
+        let mut pooled = vec![0.0; d];
+        for row in 0..layer.outputs {
+            for channel in 0..channels {
+                for patch in 0..n {
+                    for (feature, to) in pooled.iter_mut().enumerate() {
+                        *to = self.share(layer, row, (channel, patch, feature));
+                    }
+                    match hidden {
+                        None => out.extend(pooled.iter().map(|&x| x as f32)),
+                        Some(map) => out.extend((0..d).map(|i| {
+                            (0..d).map(|o| pooled[o] * map[o * d + i]).sum::<f64>() as f32
+                        })),
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// How much a number of the (injected) hidden state counts in a row of the projection.
+    fn share(
+        &self,
+        layer: &LinearWeights,
+        row: usize,
+        (channel, patch, feature): (usize, usize, usize),
+    ) -> f64 {
+        let config = self.config();
+        let n = config.num_patches();
+        let place = channel * config.d_model + feature;
+        let weight = |place: usize| f64::from(layer.weight[row * layer.inputs + place]);
+        match config.head_aggregation.as_deref() {
+            Some("avg_pool") => weight(place) / n as f64,
+            Some("use_last") => {
+                if patch + 1 == n {
+                    weight(place)
+                } else {
+                    0.0
+                }
+            }
+            Some(_) => weight(place),
+            None => weight(place * n + patch),
+        }
+    }
+
+    /// What loc and scale add to the projection.
+    fn injection(&self, layer: &LinearWeights, maps: &Maps) -> Injection {
+        let config = self.config();
+        let (n, d) = (config.num_patches(), config.d_model);
+        let channels = config.num_input_channels;
+        let patches = if config.head_aggregation.as_deref() == Some("max_pool") { 1 } else { n };
+        let mut slopes = Vec::with_capacity(layer.outputs * channels);
+        for row in 0..layer.outputs {
+            for channel in 0..channels {
+                let mut slope = [0.0; 3];
+                for feature in 0..d {
+                    let shares =
+                        (0..patches).map(|n| self.share(layer, row, (channel, n, feature)));
+                    let share: f64 = shares.sum();
+                    (0..3).for_each(|i| slope[i] += share * maps.statistics[feature][i]);
+                }
+                slopes.push(slope);
+            }
+        }
+        Injection { channels, slopes }
+    }
+
+    fn maps(&self) -> Result<Maps> {
+        let layer = |name: &str| -> Result<(Vec<f64>, Vec<f64>)> {
+            let values = |part: &str| -> Result<Vec<f64>> {
+                let values = self.weights.values(&format!("inject_scale.{name}.{part}"))?;
+                Ok(values.iter().map(|&x| f64::from(x)).collect())
+            };
+            Ok((values("weight")?, values("bias")?))
+        };
+        let (widen, widen_bias) = layer("map_scale_expansion")?;
+        let (narrow, narrow_bias) = layer("map_scale_compression")?;
+        let (expand, expand_bias) = layer("inverse_trans_expansion")?;
+        let (compress, compress_bias) = layer("inverse_trans_compression")?;
+        let d = self.config().d_model;
+        let mapped: Vec<[f64; 3]> = (0..2)
+            .map(|o| {
+                let sum = |f: &dyn Fn(usize) -> f64| {
+                    (0..4).map(|k| narrow[o * 4 + k] * f(k)).sum::<f64>()
+                };
+                let constant = narrow_bias[o] + sum(&|k| widen_bias[k]);
+                [sum(&|k| widen[k * 2]), sum(&|k| widen[k * 2 + 1]), constant]
+            })
+            .collect();
+        let mut hidden = Vec::with_capacity(d * d);
+        let mut statistics = Vec::with_capacity(d);
+        for o in 0..d {
+            let sum = |f: &dyn Fn(usize) -> f64| {
+                (0..2 * d).map(|k| compress[o * 2 * d + k] * f(k)).sum::<f64>()
+            };
+            hidden.extend((0..d).map(|i| sum(&|k| expand[k * (d + 2) + i])));
+            let [of_first, of_second] = [0, 1].map(|j| sum(&|k| expand[k * (d + 2) + d + j]));
+            let mut slope = [0, 1, 2].map(|i| of_first * mapped[0][i] + of_second * mapped[1][i]);
+            slope[2] += compress_bias[o] + sum(&|k| expand_bias[k]);
+            statistics.push(slope);
+        }
+        Ok(Maps { hidden, statistics })
+    }
+}
+
+/// The injection's map of the hidden state as a layer.
+fn injected(maps: &Maps, width: usize) -> LinearWeights {
+    LinearWeights {
+        name: "inject_scale".into(),
+        inputs: width,
+        outputs: width,
+        weight: maps.hidden.iter().map(|&x| x as f32).collect(),
+        bias: vec![0.0; width],
+    }
+}

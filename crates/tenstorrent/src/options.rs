@@ -1,0 +1,100 @@
+//! What the planner may do to make a program faster; each thing can be left out, which is how the
+//! report shows what it is worth.
+
+use ptsm::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::chip::Arch;
+
+/// One thing that the planner may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimisation {
+    /// One program for all samples of a request, batch and channels folded into rows; without it
+    /// one sample after the other.
+    Fold,
+    /// Transposes taken into the products: operands are read transposed. Without it activations are
+    /// moved before and behind.
+    Layout,
+    /// Bias, GELU, gate and residual computed inside other operations.
+    Fusion,
+    /// Activations and small weights in the cores' memory.
+    L1,
+    /// Weights of plain linear layers in bfloat8_b.
+    Bfloat8Weights,
+    /// The steps captured once and replayed.
+    Trace,
+    /// Uploads overlap with steps.
+    TwoQueues,
+}
+
+impl Optimisation {
+    /// All, in the order in which the report switches them on.
+    pub const ALL: [Optimisation; 7] = [
+        Optimisation::Fold,
+        Optimisation::Layout,
+        Optimisation::Fusion,
+        Optimisation::L1,
+        Optimisation::Bfloat8Weights,
+        Optimisation::Trace,
+        Optimisation::TwoQueues,
+    ];
+
+    /// Those that are on unless the user says otherwise: bfloat8_b weights cost digits, and the
+    /// model is not bound by its weights.
+    pub const DEFAULT: [Optimisation; 6] = [
+        Optimisation::Fold,
+        Optimisation::Layout,
+        Optimisation::Fusion,
+        Optimisation::L1,
+        Optimisation::Trace,
+        Optimisation::TwoQueues,
+    ];
+
+    /// Name as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Optimisation::Fold => "fold",
+            Optimisation::Layout => "layout",
+            Optimisation::Fusion => "fusion",
+            Optimisation::L1 => "l1",
+            Optimisation::Bfloat8Weights => "bfloat8-weights",
+            Optimisation::Trace => "trace",
+            Optimisation::TwoQueues => "two-queues",
+        }
+    }
+}
+
+impl std::str::FromStr for Optimisation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Optimisation::ALL.into_iter().find(|o| o.name() == name);
+        found.ok_or_else(|| {
+            let names = Optimisation::ALL.map(Optimisation::name).join(", ");
+            Error::config("--optimisations", format!("\"{name}\" is none of {names}"))
+        })
+    }
+}
+
+/// What to plan for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The product.
+    pub arch: Arch,
+    /// What the planner may do.
+    pub optimisations: Vec<Optimisation>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { arch: Arch::WormholeN150, optimisations: Optimisation::DEFAULT.to_vec() }
+    }
+}
+
+impl Options {
+    /// Whether the planner may do this.
+    pub fn has(&self, optimisation: Optimisation) -> bool {
+        self.optimisations.contains(&optimisation)
+    }
+}

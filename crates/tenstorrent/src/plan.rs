@@ -1,0 +1,162 @@
+//! The planner: how many samples a program takes, where each tensor lives, how exact each product
+//! is. Everything is decided by the cost model in `cost.rs`.
+
+use ptsm::{Model, Result};
+
+use crate::cost;
+use crate::lower::{Reading, lower};
+use crate::options::{Optimisation, Options};
+use crate::program::{Buffer, MathFidelity, MemoryConfig, Op, Program, Role};
+use crate::report::Report;
+
+/// Most samples in one program; requests beyond it run it several times.
+pub(crate) const MAX_PROGRAM_BATCH: usize = 128;
+/// Share of a core's memory that weights may take.
+const WEIGHTS_SHARE: usize = 4;
+
+/// A program that is ready to run, and what it promises.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The program, checked.
+    pub program: Program,
+    /// Its figures.
+    pub report: Report,
+    pub(crate) reading: Reading,
+}
+
+/// One line of [`compare`].
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Variant {
+    /// What was switched on last; `none` for the first line.
+    pub with: &'static str,
+    /// The figures.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// Plans requests of `batch` samples.
+///
+/// # Errors
+///
+/// `InvalidConfig` if the model has no program; `Internal` if a program breaks a rule.
+pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
+    build(model, options, (batch, best_batch(model, options, batch)?), true)
+}
+
+/// The figures of a plan, without its numbers.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub fn report(model: &Model, options: &Options, batch: usize) -> Result<Report> {
+    let size = best_batch(model, options, batch)?;
+    Ok(build(model, options, (batch, size), false)?.report)
+}
+
+/// The figures with nothing switched on, and then with one thing more in every line.
+///
+/// # Errors
+///
+/// As [`plan`].
+pub fn compare(model: &Model, options: &Options, batch: usize) -> Result<Vec<Variant>> {
+    let mut step = Options { optimisations: Vec::new(), ..options.clone() };
+    let mut lines = vec![Variant { with: "none", report: report(model, &step, batch)? }];
+    for optimisation in Optimisation::ALL {
+        step.optimisations.push(optimisation);
+        let report = report(model, &step, batch)?;
+        lines.push(Variant { with: optimisation.name(), report });
+    }
+    Ok(lines)
+}
+
+/// Samples of one run: all, or fewer where that keeps activations on the chip and is faster.
+fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
+    if !options.has(Optimisation::Fold) {
+        return Ok(1);
+    }
+    let mut size = batch.min(MAX_PROGRAM_BATCH);
+    let mut best: Option<(f64, usize)> = None;
+    loop {
+        let plan = build(model, options, (batch, size), false)?;
+        let latency = plan.report.predicted_latency_ms;
+        if best.is_none_or(|(least, _)| latency < least) {
+            best = Some((latency, size));
+        }
+        if size == 1 || !spills(&plan.program) {
+            break;
+        }
+        size = size.div_ceil(2);
+    }
+    Ok(best.map_or(1, |(_, size)| size))
+}
+
+/// Whether an activation is in DRAM for want of room.
+fn spills(program: &Program) -> bool {
+    let mut temporaries = program.with_role(Role::Temporary);
+    temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
+}
+
+fn build(
+    model: &Model,
+    options: &Options,
+    (batch, size): (usize, usize),
+    with_values: bool,
+) -> Result<Plan> {
+    let lowered = lower(model, options, size, with_values)?;
+    let mut program = lowered.program;
+    if options.has(Optimisation::L1) {
+        place(&mut program);
+    }
+    choose_fidelity(&mut program);
+    program.check()?;
+    let report = Report::new(&program, batch);
+    Ok(Plan { program, report, reading: lowered.reading })
+}
+
+/// Moves activations into L1 in the order of the steps, and then weights, each as long as every
+/// step fits.
+///
+/// Interleaved, not sharded: a sharded layer norm wants blocks, products and softmax want heights,
+/// and a change costs a step, which costs more than reading neighbours' tiles.
+fn place(program: &mut Program) {
+    let chip = program.arch.chip();
+    let made: Vec<usize> = program.steps.iter().map(|step| step.output).collect();
+    for id in made {
+        program.tensors[id].memory = MemoryConfig::L1;
+        let fullest = program.l1_bytes_per_core(&chip).into_iter().max();
+        if fullest > Some(chip.l1_bytes) {
+            program.tensors[id].memory = MemoryConfig::DRAM;
+        }
+    }
+    let constants: Vec<usize> = program.with_role(Role::Constant).collect();
+    let mut weights = 0;
+    let mut fullest = program.l1_bytes_per_core(&chip).into_iter().max().unwrap_or(0);
+    for id in constants {
+        program.tensors[id].memory = MemoryConfig::L1;
+        let bytes = program.tensors[id].l1_bytes_per_core(&chip);
+        if weights + bytes > chip.l1_bytes / WEIGHTS_SHARE || fullest + bytes > chip.l1_bytes {
+            program.tensors[id].memory = MemoryConfig::DRAM;
+            continue;
+        }
+        (weights, fullest) = (weights + bytes, fullest + bytes);
+    }
+}
+
+/// Full products where starting the step takes longer than computing it anyway; two passes in four
+/// where the product is what takes the time.
+fn choose_fidelity(program: &mut Program) {
+    let chip = program.arch.chip();
+    for i in 0..program.steps.len() {
+        let taken = cost::step_cost(program, &program.steps[i], &chip);
+        let chosen = match taken.work > taken.start {
+            true => MathFidelity::HiFi2,
+            false => MathFidelity::HiFi4,
+        };
+        match &mut program.steps[i].op {
+            Op::Linear { math_fidelity, .. }
+            | Op::Matmul { math_fidelity }
+            | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
+            _ => {}
+        }
+    }
+}

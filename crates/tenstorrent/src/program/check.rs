@@ -1,0 +1,147 @@
+//! What a program must satisfy before it is sent to a device.
+
+use ptsm::{Error, Result};
+
+use super::{Buffer, DataType, Layout, Op, Program, Role, Spread, Step, TILE};
+use crate::chip::Chip;
+use crate::cost::circular_buffer_bytes;
+
+impl Program {
+    /// Checks shapes, tiles, legal pairs of operation and layout, lifetimes, and that every step
+    /// fits into the cores' memory.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` naming the step and the rule; a program that we planned breaks none.
+    pub fn check(&self) -> Result<()> {
+        let chip = self.arch.chip();
+        for tensor in &self.tensors {
+            let fits = tensor.memory.shard.is_none_or(|shard| {
+                shard.shape.iter().all(|side| side.is_multiple_of(TILE) && *side > 0)
+                    && shard.grid.x <= chip.grid.x
+                    && shard.grid.y <= chip.grid.y
+            });
+            let says =
+                (tensor.memory.spread == Spread::Interleaved) == tensor.memory.shard.is_none();
+            if !fits || !says || tensor.volume() == 0 {
+                let text =
+                    "has no such place in memory: shards are whole tiles on cores that exist";
+                return Err(Error::internal(text).at(&tensor.name));
+            }
+        }
+        for (id, values) in &self.constants {
+            let tensor = &self.tensors[*id];
+            if values.len() != tensor.volume() || tensor.role != Role::Constant {
+                return Err(Error::internal("is a constant of another size").at(&tensor.name));
+            }
+        }
+        let place = |i: usize, step: &Step| format!("step {i} ({})", step.op.name());
+        for (i, step) in self.steps.iter().enumerate() {
+            self.check_step(step).map_err(|e| e.at(place(i, step)))?;
+        }
+        self.check_lifetimes()?;
+        for (i, bytes) in self.l1_bytes_per_core(&chip).into_iter().enumerate() {
+            if bytes > chip.l1_bytes {
+                let text = format!("takes {bytes} bytes of a core's {} in L1", chip.l1_bytes);
+                return Err(Error::internal(text).at(place(i, &self.steps[i])));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_step(&self, step: &Step) -> Result<()> {
+        let refuse = |text: &str| Err(Error::internal(text.to_owned()));
+        if step.inputs.iter().chain([&step.output]).any(|&id| id >= self.tensors.len()) {
+            return refuse("names a tensor that is not there");
+        }
+        let inputs = self.inputs(step);
+        let output = &self.tensors[step.output];
+        if step.op.output_shape(&inputs)? != output.shape {
+            return refuse("gives another shape than its output has");
+        }
+        if inputs.iter().any(|input| input.layout != Layout::Tile) || output.layout != Layout::Tile
+        {
+            return refuse("works on tiles");
+        }
+        let spread = inputs[0].memory.spread;
+        match &step.op {
+            Op::LayerNorm { .. } if spread == Spread::HeightSharded => {
+                refuse("layer_norm refuses height-sharded inputs")
+            }
+            Op::Softmax { .. }
+                if !matches!(spread, Spread::Interleaved | Spread::HeightSharded) =>
+            {
+                refuse("softmax takes interleaved or height-sharded inputs")
+            }
+            Op::MatmulAddcmul { .. } if !inputs[0].shape[2].is_multiple_of(TILE) => {
+                refuse("the gate of the fused matmul and addcmul is read in whole tiles of rows")
+            }
+            Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
+                refuse("the fused matmul and addcmul wants one data type")
+            }
+            Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
+                if inputs[0].dtype == DataType::Bfloat8B =>
+            {
+                refuse("numbers that share an exponent cannot be moved apart")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every tensor is made before it is read, freed once or kept, and not read afterwards.
+    fn check_lifetimes(&self) -> Result<()> {
+        let mut alive: Vec<bool> = self
+            .tensors
+            .iter()
+            .map(|tensor| matches!(tensor.role, Role::Constant | Role::Input))
+            .collect();
+        let refuse = |i: usize, id: usize, text: &str| {
+            let name = &self.tensors[id].name;
+            Err(Error::internal(text.to_owned()).at(name).at(format!("step {i}")))
+        };
+        for (i, step) in self.steps.iter().enumerate() {
+            if let Some(&id) = step.inputs.iter().find(|&&id| !alive[id]) {
+                return refuse(i, id, "is read where it does not exist");
+            }
+            if std::mem::replace(&mut alive[step.output], true) {
+                return refuse(i, step.output, "is made twice");
+            }
+            for &id in &step.frees {
+                if self.tensors[id].role != Role::Temporary {
+                    return refuse(i, id, "is no temporary, and cannot be freed");
+                }
+                if !std::mem::replace(&mut alive[id], false) {
+                    return refuse(i, id, "is freed twice");
+                }
+            }
+        }
+        let end = self.steps.len();
+        for (id, tensor) in self.tensors.iter().enumerate() {
+            match tensor.role {
+                Role::Temporary if alive[id] => return refuse(end, id, "is never freed"),
+                Role::Output if !alive[id] => return refuse(end, id, "is never made"),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that the fullest core holds while each step runs: tensors that are alive, and the
+    /// step's circular buffers.
+    pub fn l1_bytes_per_core(&self, chip: &Chip) -> Vec<usize> {
+        let bytes = |id: usize| self.tensors[id].l1_bytes_per_core(chip);
+        let fixed = self.tensors.iter().enumerate().filter(|(_, tensor)| {
+            matches!(tensor.role, Role::Constant | Role::Input)
+                && tensor.memory.buffer == Buffer::L1
+        });
+        let mut held: usize = fixed.map(|(id, _)| bytes(id)).sum();
+        let mut all = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            held += bytes(step.output);
+            let inputs = self.inputs(step);
+            all.push(held + circular_buffer_bytes(step, &inputs, &self.tensors[step.output], chip));
+            held -= step.frees.iter().map(|&id| bytes(id)).sum::<usize>();
+        }
+        all
+    }
+}

@@ -1,0 +1,244 @@
+//! Operations: the names and arguments of `ttnn` 0.81, and the shapes that they give.
+
+use ptsm::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::tensor::{DataType, TensorSpec};
+use crate::chip::CoreGrid;
+
+/// How many of a product's bits are computed: each step up takes another pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MathFidelity {
+    /// Upper bits only.
+    LoFi,
+    /// All bits of the weights, all but the last of the activations.
+    HiFi2,
+    /// All bits.
+    HiFi4,
+}
+
+/// A function that a linear layer applies to what it computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `x Phi(x)`.
+    Gelu,
+}
+
+/// `ttnn.MinimalMatmulConfig`: sides of the blocks of a product, in tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// Rows.
+    pub rows: usize,
+    /// Of the axis that is summed.
+    pub inner: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Cores that take part.
+    pub core_grid: CoreGrid,
+}
+
+impl Blocks {
+    /// Blocks of at most four tiles a side for a product of `[.., inner]` by `[inner, columns]`.
+    pub fn for_tiles(inner: usize, columns: usize, core_grid: CoreGrid) -> Self {
+        let side = |tiles: usize| tiles.clamp(1, 4);
+        Self { rows: 4, inner: side(inner), columns: side(columns), core_grid }
+    }
+}
+
+/// One operation; its tensors are in the [`Step`](super::Step), in the order given here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// `ttnn.linear(a, weight[, bias])`: `[.., M, K]` by `[1, 1, K, N]`.
+    Linear {
+        /// `a` is read as `[.., K, M]`; costs no operation of its own.
+        transpose_a: bool,
+        /// Fused behind the bias.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        activation: Option<Activation>,
+        /// Cores; without it `ttnn` adds bias and activation as operations of their own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        core_grid: Option<CoreGrid>,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// `ttnn.matmul(a, b)`: `[.., M, K]` by `[.., K, N]`; an `a` with one matrix serves every `b`.
+    Matmul {
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// `ttnn.experimental.dit_minimal_matmul_addcmul_fused(x, weight, 1.0, residual, gate, bias)`:
+    /// `residual + (x weight + bias) * gate`. Rows must be whole tiles.
+    MatmulAddcmul {
+        /// Tiles that a core works on at a time; what `ttnn` takes by itself fills most of L1.
+        config: Blocks,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// `ttnn.layer_norm(x, weight, bias[, residual_input_tensor])` over the last axis.
+    LayerNorm {
+        /// Added to the variance.
+        epsilon: f64,
+    },
+    /// `ttnn.softmax(x, dim)`.
+    Softmax {
+        /// -1 or -2.
+        dim: i32,
+    },
+    /// `ttnn.gelu(x)`.
+    Gelu,
+    /// `ttnn.transpose(x, -2, -1)`.
+    Transpose,
+    /// `ttnn.permute(x, dims)`.
+    Permute {
+        /// Which axis of the input each axis of the output is.
+        dims: [usize; 4],
+    },
+    /// `ttnn.reshape(x, shape)`.
+    Reshape {
+        /// The new shape.
+        shape: [usize; 4],
+    },
+    /// `ttnn.add(a, b)`; axes of length 1 of `b` are repeated.
+    Add,
+    /// `ttnn.multiply(a, b)`.
+    Multiply,
+    /// `ttnn.addcmul(a, b, c)`: `a + b * c`.
+    Addcmul,
+    /// `ttnn.max(x, dim=-2, keepdim=True)`.
+    Max,
+    /// `ttnn.fill_implicit_tile_padding(x, value)`.
+    FillImplicitTilePadding {
+        /// What the padding becomes.
+        value: f32,
+    },
+    /// `ttnn.to_memory_config(x, memory_config)`.
+    ToMemoryConfig,
+}
+
+impl Op {
+    /// The name in `ttnn`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Linear { .. } => "linear",
+            Op::Matmul { .. } => "matmul",
+            Op::MatmulAddcmul { .. } => "dit_minimal_matmul_addcmul_fused",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::Softmax { .. } => "softmax",
+            Op::Gelu => "gelu",
+            Op::Transpose => "transpose",
+            Op::Permute { .. } => "permute",
+            Op::Reshape { .. } => "reshape",
+            Op::Add => "add",
+            Op::Multiply => "multiply",
+            Op::Addcmul => "addcmul",
+            Op::Max => "max",
+            Op::FillImplicitTilePadding { .. } => "fill_implicit_tile_padding",
+            Op::ToMemoryConfig => "to_memory_config",
+        }
+    }
+
+    /// Whether this is a product of matrices.
+    pub fn is_product(&self) -> bool {
+        matches!(self, Op::Linear { .. } | Op::Matmul { .. } | Op::MatmulAddcmul { .. })
+    }
+
+    /// Fewest and most tensors that it reads.
+    fn arity(&self) -> (usize, usize) {
+        match self {
+            Op::Linear { .. } => (2, 3),
+            Op::Matmul { .. } | Op::Add | Op::Multiply => (2, 2),
+            Op::MatmulAddcmul { .. } => (5, 5),
+            Op::LayerNorm { .. } => (3, 4),
+            Op::Addcmul => (3, 3),
+            _ => (1, 1),
+        }
+    }
+
+    /// Programs that the device is sent for it, as counted with `ttnn` 0.81.
+    pub fn dispatches(&self, inputs: &[&TensorSpec]) -> usize {
+        match self {
+            // Another view of the same tiles.
+            Op::Reshape { shape } if shape[2..] == inputs[0].shape[2..] => 0,
+            // The reduction over rows is followed by one over tiles.
+            Op::Max => 2,
+            Op::Linear { core_grid: None, activation, .. } => {
+                inputs.len() - 1 + usize::from(activation.is_some())
+            }
+            _ => 1,
+        }
+    }
+
+    /// Shape of the output.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the operation does not take such inputs.
+    pub fn output_shape(&self, inputs: &[&TensorSpec]) -> Result<[usize; 4]> {
+        let (fewest, most) = self.arity();
+        let shapes: Vec<[usize; 4]> = inputs.iter().map(|input| input.shape).collect();
+        let refuse = || Error::internal(format!("does not take {shapes:?}")).at(self.name());
+        if !(fewest..=most).contains(&inputs.len()) {
+            return Err(refuse());
+        }
+        let found = match self {
+            Op::Linear { transpose_a, .. } => linear(&shapes, *transpose_a),
+            Op::Matmul { .. } => matmul(&shapes),
+            Op::MatmulAddcmul { .. } => {
+                let product = [shapes[0], shapes[1], shapes[4]];
+                linear(&product, false).filter(|&out| out == shapes[2] && out == shapes[3])
+            }
+            Op::LayerNorm { .. } => {
+                let row = [1, 1, 1, shapes[0][3]];
+                let residual = shapes.get(3).is_none_or(|&r| r == shapes[0]);
+                (shapes[1] == row && shapes[2] == row && residual).then_some(shapes[0])
+            }
+            Op::Softmax { dim } => matches!(dim, -1 | -2).then_some(shapes[0]),
+            Op::Gelu | Op::FillImplicitTilePadding { .. } | Op::ToMemoryConfig => Some(shapes[0]),
+            Op::Transpose => {
+                let [a, b, c, d] = shapes[0];
+                Some([a, b, d, c])
+            }
+            Op::Permute { dims } => {
+                let mut sorted = *dims;
+                sorted.sort_unstable();
+                (sorted == [0, 1, 2, 3]).then(|| dims.map(|axis| shapes[0][axis]))
+            }
+            Op::Reshape { shape } => {
+                let volume = |shape: &[usize; 4]| shape.iter().product::<usize>();
+                (volume(shape) == volume(&shapes[0])).then_some(*shape)
+            }
+            Op::Add | Op::Multiply => broadcasts(shapes[1], shapes[0]).then_some(shapes[0]),
+            Op::Addcmul => (shapes[1] == shapes[0] && shapes[2] == shapes[0]).then_some(shapes[0]),
+            Op::Max => {
+                let [a, b, _, d] = shapes[0];
+                Some([a, b, 1, d])
+            }
+        };
+        found.ok_or_else(refuse)
+    }
+
+    /// The data type of the output, where the operation does not choose.
+    pub fn output_dtype(&self, inputs: &[&TensorSpec]) -> DataType {
+        inputs[0].dtype
+    }
+}
+
+fn linear(shapes: &[[usize; 4]], transpose_a: bool) -> Option<[usize; 4]> {
+    let [a, b, c, d] = shapes[0];
+    let (rows, steps) = if transpose_a { (d, c) } else { (c, d) };
+    let [one, also_one, inputs, outputs] = shapes[1];
+    let bias = shapes.get(2).is_none_or(|&bias| bias == [1, 1, 1, outputs]);
+    (one == 1 && also_one == 1 && inputs == steps && bias).then_some([a, b, rows, outputs])
+}
+
+fn matmul(shapes: &[[usize; 4]]) -> Option<[usize; 4]> {
+    let ([a, b, rows, steps], [c, d, inputs, outputs]) = (shapes[0], shapes[1]);
+    let batches = [a, b] == [1, 1] || [a, b] == [c, d];
+    (batches && steps == inputs).then_some([c, d, rows, outputs])
+}
+
+fn broadcasts(small: [usize; 4], large: [usize; 4]) -> bool {
+    small.iter().zip(large).all(|(&small, large)| small == large || small == 1)
+}

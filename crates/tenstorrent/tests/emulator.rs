@@ -1,0 +1,143 @@
+//! The emulator against the Hugging Face implementation, on every fixture that is here.
+
+// A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+
+use ptsm::data::Batch;
+use ptsm::testing::{Fixture, fixture_roots, fixtures};
+use ptsm::{Backend, Mode, Model, Output, Scaler, Task};
+use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
+
+const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
+/// Least correlation of an output with the float64 reference.
+const LEAST: f64 = 0.999;
+
+/// Pearson's correlation; 1 for two equal constants.
+fn pcc(x: &[f32], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "tensors of different sizes");
+    let n = x.len() as f64;
+    let (mx, my) = (x.iter().map(|&x| f64::from(x)).sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for (&x, y) in x.iter().zip(y) {
+        let (x, y) = (f64::from(x) - mx, y - my);
+        (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
+    }
+    if xx == 0.0 && yy == 0.0 { 1.0 } else { xy / (xx * yy).sqrt() }
+}
+
+fn all_fixtures() -> Vec<Fixture> {
+    let roots = fixture_roots();
+    assert!(!roots.is_empty(), "tests/golden is part of the project");
+    if roots.len() == 1 {
+        eprintln!("skipped: the full fixtures are not here, the compact ones are checked");
+    }
+    let heads = |root| HEADS.map(|head| fixtures(root, head).unwrap()).into_iter().flatten();
+    roots.iter().flat_map(|root| heads(root)).filter(|f| f.meta.mode == "eval").collect()
+}
+
+/// Whether the reference takes a scale from the rest of the batch, which no session does.
+fn borrows(model: &Model, batch: &Batch) -> bool {
+    let Some(mask) = &batch.observed_mask else { return false };
+    let channels = batch.num_channels;
+    let unseen = |sample: &[f32]| {
+        (0..channels).any(|c| sample[c..].iter().step_by(channels).all(|&seen| seen == 0.0))
+    };
+    matches!(model.config().scaler(), Scaler::Mean { default_scale: None, .. })
+        && mask.chunks_exact(batch.context_length * channels).any(unseen)
+}
+
+/// The outputs of a fixture by name, in float64.
+fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
+    let batch = fixture.batch::<f64>().unwrap();
+    let wide = model.cast::<f64>();
+    let forward = wide.forward(&batch, Mode::default()).unwrap();
+    let borrows = borrows(model, &fixture.batch().unwrap());
+    let mut all = BTreeMap::new();
+    for tensor in wide.trace(&forward) {
+        let golden = fixture.reference(&tensor.name).map(|(golden, _)| golden.values.clone());
+        let values = if borrows { tensor.values } else { golden.unwrap_or(tensor.values) };
+        all.insert(tensor.name, values);
+    }
+    all
+}
+
+/// Every output of the session, as the fixtures name them.
+fn named_outputs(model: &Model, out: &Output) -> Vec<(String, Vec<f32>)> {
+    let config = model.config();
+    let law = match config.task().unwrap() {
+        Task::Forecasting | Task::Regression => config.distribution(),
+        _ => None,
+    };
+    let Some(law) = law else { return vec![("out.prediction".into(), out.prediction.clone())] };
+    let (names, count) = (law.parameter_names(), law.num_parameters());
+    let batch = out.loc.len() / config.num_input_channels;
+    let each = out.prediction.len() / batch / count;
+    let part = |k: usize| {
+        out.prediction.chunks_exact(each).skip(k).step_by(count).flatten().copied().collect()
+    };
+    (0..count).map(|k| (format!("out.prediction.{}", names[k]), part(k))).collect()
+}
+
+/// Correlation of every block's output, worst first.
+fn blocks(
+    fixture: &Fixture,
+    model: &Model,
+    wanted: &BTreeMap<String, Vec<f64>>,
+) -> Vec<(f64, String)> {
+    let batch = fixture.batch::<f32>().unwrap();
+    let program = plan(model, &Options::default(), batch.size).unwrap().program;
+    if program.batch != batch.size {
+        return Vec::new();
+    }
+    let prepared = model.prepare(&batch).unwrap();
+    let names: Vec<String> = program.tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    let emulator = Emulator::new(program).unwrap();
+    let mut found = Vec::new();
+    let mut watch = |step: &ptsm_tenstorrent::Step, read: &dyn Fn() -> Vec<f32>| {
+        let Some(block) =
+            names[step.output].strip_prefix("model.encoder.mlp_mixer_encoder.mixers.")
+        else {
+            return;
+        };
+        if let Some(golden) = wanted.get(&format!("trace.{block}")) {
+            found.push((pcc(&read(), golden), block.to_owned()));
+        }
+    };
+    emulator.run_watched(&[&prepared.patches], &mut watch).unwrap();
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found
+}
+
+#[test]
+fn every_output_correlates_with_the_reference() {
+    let (mut complaints, mut compared) = (Vec::new(), 0);
+    for fixture in all_fixtures() {
+        let Ok(model) = fixture.model() else { continue };
+        let batch = fixture.batch::<f32>().unwrap();
+        let mut out = Output::default();
+        TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+        let wanted = wanted(&fixture, &model);
+        let mut line = String::new();
+        for (name, values) in named_outputs(&model, &out) {
+            let found = pcc(&values, &wanted[&name]);
+            line += &format!(" {} {found:.6}", name.trim_start_matches("out."));
+            compared += 1;
+            if found.is_nan() || found < LEAST {
+                complaints.push(format!("{} {name}: {found:.6}", fixture.name));
+            }
+        }
+        let worst = blocks(&fixture, &model, &wanted).into_iter().next();
+        let worst =
+            worst.map_or(String::new(), |(pcc, name)| format!("; worst block {name} {pcc:.6}"));
+        eprintln!("{}:{line}{worst}", fixture.name);
+    }
+    assert!(
+        complaints.is_empty(),
+        "{} of {compared}:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+    assert!(compared >= 10, "only {compared} outputs were compared");
+}

@@ -1,0 +1,264 @@
+//! The planner and the rules of programs.
+
+// A failed `unwrap` in a test helper is a failed test.
+#![allow(clippy::unwrap_used)]
+
+use ptsm::{Backend, CrossChannel, Extension, Hierarchy, draw_masks};
+use ptsm::{Config, Init, Mode, Model, Output, Task};
+use ptsm_tenstorrent::{
+    Arch, Buffer, CoreGrid, DataType, Emulator, GARBAGE, MemoryConfig, Op, Optimisation, Options,
+    PUBLISHED_DEVICE_OPS, Program, Role, Spread, TenstorrentEmulator, compare, plan, report,
+};
+
+fn seed() -> Config {
+    Config {
+        context_length: 512,
+        prediction_length: 96,
+        num_input_channels: 7,
+        d_model: 16,
+        num_layers: 4,
+        ..Config::default()
+    }
+}
+
+fn small() -> Config {
+    Config { context_length: 40, num_input_channels: 3, num_layers: 2, ..Config::default() }
+}
+
+fn model(config: Config) -> Model {
+    Model::new(config, Init::PyTorch, 3).unwrap()
+}
+
+fn batch(config: &Config, size: usize) -> ptsm::data::Batch {
+    let points = size * config.context_length * config.num_input_channels;
+    let wave = |i: usize| (i as f32 * 0.03).sin() + 0.3 * (i as f32 * 12.9898).sin();
+    let pretrains = config.task().unwrap() == Task::Pretraining;
+    ptsm::data::Batch {
+        size,
+        context_length: config.context_length,
+        num_channels: config.num_input_channels,
+        past_values: (0..points).map(wave).collect(),
+        observed_mask: None,
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: pretrains.then(|| draw_masks(config, size, 1, 0)),
+    }
+}
+
+fn program(config: Config) -> Program {
+    plan(&model(config), &Options::default(), 2).unwrap().program
+}
+
+/// The first step of an operation.
+fn find(program: &Program, name: &str) -> usize {
+    program.steps.iter().position(|step| step.op.name() == name).unwrap()
+}
+
+fn refused(program: &Program) -> String {
+    program.check().unwrap_err().to_string()
+}
+
+#[test]
+fn broken_programs_are_refused_by_the_rule_they_break() {
+    let good = program(small());
+    good.check().unwrap();
+    let norm = find(&good, "layer_norm");
+
+    let mut sharded = good.clone();
+    let grid = CoreGrid { x: 6, y: 1 };
+    let read = sharded.steps[norm].inputs[0];
+    sharded.tensors[read].memory = MemoryConfig::sharded(Spread::HeightSharded, grid, [32, 32]);
+    assert!(refused(&sharded).contains("layer_norm refuses height-sharded"));
+
+    let mut odd = good.clone();
+    odd.tensors[read].memory = MemoryConfig::sharded(Spread::BlockSharded, grid, [20, 32]);
+    assert!(refused(&odd).contains("whole tiles"));
+
+    let mut twice = good.clone();
+    let freed = twice.steps.iter().flat_map(|step| step.frees.clone()).next().unwrap();
+    twice.steps.last_mut().unwrap().frees.push(freed);
+    assert!(refused(&twice).contains("is freed twice"));
+
+    let mut early = good.clone();
+    let made = early.steps[norm].output;
+    early.steps[norm].frees.push(made);
+    assert!(refused(&early).contains("is read where it does not exist"));
+
+    let mut leak = good.clone();
+    leak.steps.iter_mut().for_each(|step| step.frees.retain(|&id| id != freed));
+    assert!(refused(&leak).contains("is never freed"));
+
+    let mut wrong = good.clone();
+    let made = wrong.steps[norm].output;
+    wrong.tensors[made].shape[3] += 1;
+    assert!(refused(&wrong).contains("another shape"));
+
+    let mut unaligned = good;
+    let patch = find(&unaligned, "addcmul");
+    let step = &mut unaligned.steps[patch];
+    step.op = Op::Add;
+    assert!(refused(&unaligned).contains("add: does not take"));
+}
+
+#[test]
+fn a_program_that_does_not_fit_into_l1_is_refused() {
+    let mut large = plan(&model(seed()), &Options::default(), 128).unwrap().program;
+    for tensor in &mut large.tensors {
+        tensor.memory = MemoryConfig::L1;
+        tensor.shape[0] *= if tensor.role == Role::Constant { 1 } else { 40 };
+    }
+    for step in &mut large.steps {
+        if let Op::Reshape { shape } = &mut step.op {
+            shape[2] *= 40;
+        }
+    }
+    let last = large.with_role(Role::Output).next().unwrap();
+    for id in [last, large.steps[large.steps.len() - 2].output] {
+        large.tensors[id].shape[0] = 1;
+        large.tensors[id].shape[2] *= 40;
+    }
+    assert!(refused(&large).contains("bytes of a core's"), "{}", refused(&large));
+}
+
+#[test]
+fn programs_survive_their_json() {
+    let program = program(small());
+    let text = serde_json::to_string(&program).unwrap();
+    let back: Program = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.steps, program.steps);
+    assert_eq!(back.tensors, program.tensors);
+    assert!(program.to_string().contains("layer_norm(%"));
+}
+
+#[test]
+fn the_published_depth_takes_fewer_operations_than_published() {
+    let three =
+        report(&model(Config { num_layers: 3, ..seed() }), &Options::default(), 32).unwrap();
+    assert!(three.device_ops < PUBLISHED_DEVICE_OPS, "{}", three.device_ops);
+    let aligned = Config { num_layers: 3, d_model: 32, ..seed() };
+    let aligned = report(&model(aligned), &Options::default(), 32).unwrap();
+    assert!(aligned.device_ops < 40, "{}", aligned.device_ops);
+}
+
+#[test]
+fn each_optimisation_is_no_step_back_in_the_model_of_cost() {
+    for (config, batch) in [(seed(), 1), (seed(), 32), (Config { d_model: 32, ..seed() }, 8)] {
+        let lines = compare(&model(config), &Options::default(), batch).unwrap();
+        assert_eq!(lines.len(), Optimisation::ALL.len() + 1);
+        for pair in lines.windows(2) {
+            let [before, after] = [&pair[0].report, &pair[1].report];
+            let (x, y) = (before.predicted_sequences_per_s, after.predicted_sequences_per_s);
+            assert!(y >= 0.999 * x, "{}: {x} to {y}", pair[1].with);
+        }
+    }
+}
+
+#[test]
+fn long_and_wide_models_are_split_until_they_fit() {
+    let long = Config { context_length: 16_384, num_layers: 2, ..seed() };
+    let wide = Config { num_input_channels: 128, mode: "mix_channel".into(), ..seed() };
+    for config in [long, wide] {
+        let model = model(config);
+        for arch in Arch::ALL {
+            let options = Options { arch, ..Options::default() };
+            let report = report(&model, &options, 128).unwrap();
+            assert!(report.l1_peak_bytes <= report.l1_budget_bytes);
+            assert!(report.program_batch < 128, "{}", report.program_batch);
+        }
+    }
+}
+
+/// Every kind of head and block, on few numbers.
+fn kinds() -> Vec<Config> {
+    let forecast = small();
+    let extended = |extension| Config { ptsm: Some(extension), ..small() };
+    let of = |task: Task, config: Config| Config {
+        architectures: Some(vec![task.architecture().into()]),
+        ..config
+    };
+    let pooled = |how: Option<&str>| Config { head_aggregation: how.map(str::to_owned), ..small() };
+    vec![
+        Config { d_model: 32, num_layers: 3, ..small() },
+        Config { self_attn: true, self_attn_heads: 2, use_positional_encoding: true, ..small() },
+        Config { gated_attn: false, norm_mlp: "BatchNorm".into(), ..small() },
+        Config { patch_stride: 3, mode: "mix_channel".into(), ..small() },
+        Config { prediction_channel_indices: Some(vec![0, 2]), scaling: false.into(), ..small() },
+        extended(Extension { quantiles: Some(vec![0.1, 0.5, 0.9]), ..Extension::default() }),
+        extended(Extension {
+            cross_channel: Some(CrossChannel { prepend_past: true, ..CrossChannel::default() }),
+            hierarchy: Some(Hierarchy { segment_length: 4 }),
+            ..Extension::default()
+        }),
+        of(Task::Pretraining, forecast.clone()),
+        of(Task::Regression, Config { loss: "nll".into(), ..forecast }),
+        of(Task::Classification, pooled(Some("max_pool"))),
+        of(Task::Classification, pooled(Some("avg_pool"))),
+        of(Task::Classification, pooled(Some("use_last"))),
+        of(Task::Regression, pooled(None)),
+    ]
+}
+
+#[test]
+fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
+    for config in kinds() {
+        let model = model(config);
+        let batch = batch(model.config(), 5);
+        let wanted = model.forward(&batch, Mode::default()).unwrap().outputs;
+        for off in [None].into_iter().chain(Optimisation::ALL.map(Some)) {
+            let mut options = Options::default();
+            options.optimisations.retain(|o| Some(*o) != off);
+            let backend = TenstorrentEmulator { options };
+            let mut out = Output::default();
+            backend.load(&model).unwrap().forward(&batch, &mut out).unwrap();
+            for (got, wanted) in
+                [(&out.prediction, &wanted.prediction), (&out.aggregates, &wanted.aggregates)]
+            {
+                assert_eq!(got.len(), wanted.len());
+                let largest = wanted.iter().fold(1e-3_f32, |max, x| max.max(x.abs()));
+                let worst = got.iter().zip(wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
+                let config = model.config();
+                assert!(worst < 0.03 * largest, "{off:?} {worst} of {largest}: {config:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_answer_depends_on_what_stands_in_padding() {
+    for config in kinds() {
+        let model = model(config);
+        let batch = batch(model.config(), 2);
+        let patches = model.prepare(&batch).unwrap().patches;
+        let program = plan(&model, &Options::default(), 2).unwrap().program;
+        let run = |garbage: f32| {
+            let emulator = Emulator::with_garbage(program.clone(), garbage).unwrap();
+            emulator.run(&[&patches]).unwrap()
+        };
+        assert_eq!(run(GARBAGE), run(17.0), "{:?}", model.config());
+    }
+}
+
+#[test]
+fn bfloat8_weights_are_smaller_and_less_exact() {
+    let model = model(seed());
+    let narrow = Options { optimisations: Optimisation::ALL.to_vec(), ..Options::default() };
+    let plain = plan(&model, &Options::default(), 1).unwrap();
+    let narrowed = plan(&model, &narrow, 1).unwrap();
+    assert!(narrowed.report.weight_bytes < plain.report.weight_bytes * 2 / 3);
+    let of_type = |dtype| narrowed.program.tensors.iter().filter(|t| t.dtype == dtype).count();
+    assert!(of_type(DataType::Bfloat8B) > 8);
+    let patches = model.prepare(&batch(model.config(), 1)).unwrap().patches;
+    let run = |program| Emulator::new(program).unwrap().run(&[&patches]).unwrap().remove(0);
+    let (a, b) = (run(plain.program), run(narrowed.program));
+    let worst = a.iter().zip(&b).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
+    assert!(worst > 0.0 && worst < 0.05, "{worst}");
+}
+
+#[test]
+fn without_l1_everything_is_in_dram() {
+    let mut options = Options::default();
+    options.optimisations.retain(|o| *o != Optimisation::L1);
+    let program = plan(&model(small()), &options, 2).unwrap().program;
+    assert!(program.tensors.iter().all(|tensor| tensor.memory.buffer == Buffer::Dram));
+}

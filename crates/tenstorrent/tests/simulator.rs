@@ -1,0 +1,114 @@
+//! The backend on a device or its simulator: set `PTSM_TTNN_PYTHON` and `TT_METAL_SIMULATOR`.
+
+// A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use ptsm::data::Batch;
+use ptsm::testing::{fixture_roots, fixtures};
+use ptsm::{Backend, Config, Cpu, Init, Model, Output};
+use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
+
+const LEAST: f64 = 0.999;
+
+fn there() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some();
+    let there = set("PTSM_TTNN_PYTHON") && set("TT_METAL_SIMULATOR");
+    if !there {
+        eprintln!("skipped: PTSM_TTNN_PYTHON and TT_METAL_SIMULATOR are not both set");
+    }
+    there
+}
+
+fn pcc(x: &[f32], y: &[f32]) -> f64 {
+    assert_eq!(x.len(), y.len());
+    let mean = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
+    let (mx, my) = (mean(x), mean(y));
+    let pairs = || x.iter().zip(y).map(|(&x, &y)| (f64::from(x) - mx, f64::from(y) - my));
+    let xy: f64 = pairs().map(|(x, y)| x * y).sum();
+    let (xx, yy) = pairs().fold((0.0, 0.0), |(a, b), (x, y)| (a + x * x, b + y * y));
+    xy / (xx * yy).sqrt()
+}
+
+/// One batch on the device, on the emulator, and in f32.
+fn compare(name: &str, model: &Model, batch: &Batch) {
+    let run = |backend: &dyn Backend| {
+        let mut out = Output::default();
+        backend.load(model).unwrap().forward(batch, &mut out).unwrap();
+        out.prediction
+    };
+    let options = Options::default();
+    let device = run(&Tenstorrent { options: options.clone(), worker: None });
+    let emulator = run(&TenstorrentEmulator { options });
+    let exact = run(&Cpu);
+    let (to_exact, to_emulator) = (pcc(&device, &exact), pcc(&device, &emulator));
+    eprintln!("{name}: PCC {to_exact:.6} to f32, {to_emulator:.6} to the emulator");
+    assert!(to_exact >= LEAST, "{name}: {to_exact}");
+}
+
+#[test]
+fn the_reference_shape_and_longer_ones() {
+    if !there() {
+        return;
+    }
+    let seed = Config {
+        context_length: 512,
+        prediction_length: 96,
+        num_input_channels: 7,
+        d_model: 16,
+        num_layers: 4,
+        ..Config::default()
+    };
+    let long =
+        Config { context_length: 4096, num_layers: 1, num_input_channels: 2, ..seed.clone() };
+    let aligned = Config { d_model: 32, ..seed.clone() };
+    let shapes = [
+        ("seed, batch 1", seed.clone(), 1),
+        ("seed, batch 8", seed.clone(), 8),
+        ("512 patches", long, 1),
+        ("d_model 32", aligned, 2),
+        ("seed, batch 128", seed, 128),
+    ];
+    for (name, config, size) in shapes {
+        let points = size * config.context_length * config.num_input_channels;
+        let wave = |i: usize| (i as f32 * 0.003).sin() + 0.3 * (i as f32 * 12.9898).sin();
+        let batch = Batch {
+            size,
+            context_length: config.context_length,
+            num_channels: config.num_input_channels,
+            past_values: (0..points).map(wave).collect(),
+            observed_mask: None,
+            future_values: None,
+            future_observed_mask: None,
+            target_values: None,
+            patch_mask: None,
+        };
+        let model = Model::new(config, Init::PyTorch, 1).unwrap();
+        compare(name, &model, &batch);
+    }
+}
+
+/// `PTSM_TT_FIXTURES` names some; all of them take an hour, most of it compilation.
+#[test]
+fn the_fixtures() {
+    if !there() {
+        return;
+    }
+    let chosen = std::env::var("PTSM_TT_FIXTURES")
+        .unwrap_or("s02_mix_channel,s13_classification_avg,s17_pretrain_random".into());
+    let mut compared = 0;
+    for root in fixture_roots() {
+        for head in ["forecast", "classification", "regression", "pretrain"] {
+            for fixture in fixtures(&root, head).unwrap() {
+                if chosen.split(',').any(|name| name == fixture.name) {
+                    let batch = fixture.batch().unwrap();
+                    // Without the statistics of a law's other parameters, all of them together.
+                    compare(&fixture.name, &fixture.model().unwrap(), &batch);
+                    compared += 1;
+                }
+            }
+        }
+    }
+    if compared == 0 {
+        eprintln!("skipped: none of {chosen} is here");
+    }
+}

@@ -1,0 +1,308 @@
+"""Stands in for ttnn where there is none: the calls that the worker makes, on plain lists.
+
+It is strict about what ttnn is strict about: tensors are on the device, alive, and captured steps
+are replayed, not run again. `TTNN_STUB_FAULT` names a file with "ACTION OPERATION"; the operation
+then aborts, hangs or raises once, and the file is gone.
+"""
+
+import math
+import os
+import struct
+import time
+
+__version__ = "stub"
+bfloat16, bfloat8_b, float32 = "bfloat16", "bfloat8_b", "float32"
+TILE_LAYOUT, ROW_MAJOR_LAYOUT = "tile", "row_major"
+L1_MEMORY_CONFIG, DRAM_MEMORY_CONFIG = "l1", "dram"
+print("ttnn talks to stdout when it is imported")
+
+
+class MathFidelity:
+    LoFi, HiFi2, HiFi4 = "LoFi", "HiFi2", "HiFi4"
+
+
+class StorageType:
+    HOST, DEVICE = "host", "device"
+
+
+class CoreGrid:
+    def __init__(self, y, x):
+        self.y, self.x = y, x
+
+
+def CoreCoord(x, y):
+    return x, y
+
+
+def MinimalMatmulConfig(**blocks):
+    assert blocks["M_block_size"] % blocks["subblock_h"] == 0
+    return blocks
+
+
+def WormholeComputeKernelConfig(math_fidelity, math_approx_mode, fp32_dest_acc_en, packer_l1_acc):
+    return math_fidelity
+
+
+class Device:
+    def __init__(self):
+        self.recording, self.traces, self.events = None, {}, 0
+
+
+class Tensor:
+    def __init__(self, values, dtype, device=None, layout=ROW_MAJOR_LAYOUT):
+        self.shape, self.dtype, self.device, self.layout = tuple(values.shape), dtype, device, layout
+        self.values, self.alive = [rounded(x, dtype) for x in values.values], True
+
+    def storage_type(self):
+        return StorageType.HOST if self.device is None else StorageType.DEVICE
+
+    def buffer_address(self):
+        return id(self.values)
+
+    def to(self, layout):
+        self.layout = layout
+        return self
+
+    def to_numpy(self):
+        import numpy
+
+        assert self.layout == ROW_MAJOR_LAYOUT and self.device is None and self.dtype == float32
+        return numpy.ndarray(self.values, self.shape)
+
+
+def rounded(x, dtype):
+    if dtype == float32 or not math.isfinite(x):
+        return x
+    bits = struct.unpack("<I", struct.pack("<f", x))[0]
+    bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    return struct.unpack("<f", struct.pack("<I", bits))[0]
+
+
+def make(values, shape, dtype, device, layout=TILE_LAYOUT):
+    tensor = Tensor.__new__(Tensor)
+    tensor.shape, tensor.dtype, tensor.device, tensor.layout = tuple(shape), dtype, device, layout
+    tensor.values, tensor.alive = [rounded(x, dtype) for x in values], True
+    return tensor
+
+
+def open_device(device_id, trace_region_size, num_command_queues):
+    assert device_id == 0 and num_command_queues == 2 and trace_region_size > 0
+    return Device()
+
+
+def close_device(device):
+    assert not device.traces, "a trace was not released"
+
+
+def to_device(host, device, memory_config):
+    assert host.device is None and memory_config in ("l1", "dram")
+    assert not device.traces, "an allocation that stays, beside a captured trace"
+    return make(host.values, host.shape, host.dtype, device)
+
+
+def from_device(tensor):
+    assert tensor.alive, "a tensor is read that was freed"
+    return make(tensor.values, tensor.shape, tensor.dtype, None)
+
+
+def to_dtype(tensor, dtype):
+    return make(tensor.values, tensor.shape, dtype, tensor.device)
+
+
+def deallocate(tensor):
+    assert tensor.alive, "a tensor is freed twice"
+    tensor.alive = False
+
+
+def copy_host_to_device_tensor(host, tensor, cq_id=0):
+    assert host.device is None and host.shape == tensor.shape and cq_id in (0, 1)
+    tensor.values = list(host.values)
+
+
+def copy(source, target):
+    target.values = list(source.values)
+
+
+def record_event(device, cq_id):
+    device.events += 1
+    return device.events
+
+
+def wait_for_event(cq_id, event):
+    assert event > 0
+
+
+def synchronize_device(device):
+    pass
+
+
+def begin_trace_capture(device, cq_id):
+    device.recording = []
+    return len(device.traces)
+
+
+def end_trace_capture(device, trace, cq_id):
+    device.traces[trace], device.recording = device.recording, None
+
+
+def execute_trace(device, trace, cq_id, blocking):
+    for step in device.traces[trace]:
+        step()
+
+
+def release_trace(device, trace):
+    del device.traces[trace]
+
+
+def fault(name):
+    path = os.environ.get("TTNN_STUB_FAULT", "")
+    if not os.path.exists(path):
+        return
+    with open(path) as file:
+        action, operation = file.read().split()
+    if operation != name:
+        return
+    os.remove(path)
+    if action == "abort":
+        os.write(2, b"TT_FATAL: the device gave up\n")
+        os.abort()
+    if action == "hang":
+        time.sleep(3600)
+    raise RuntimeError("TT_THROW: out of memory")
+
+
+def operation(name):
+    """Runs a function of lists on tensors, and again whenever its trace is replayed."""
+
+    def wrap(function):
+        def run(*inputs, memory_config=None, dtype=None, **options):
+            fault(name)
+            tensors = [x for x in inputs if isinstance(x, Tensor)]
+            tensors += [x for x in options.values() if isinstance(x, Tensor)]
+            assert all(t.alive and t.device is not None and t.layout == TILE_LAYOUT for t in tensors)
+            device = tensors[0].device
+            values, shape = function(*inputs, **options)
+            out = make(values, shape, dtype or bfloat16, device)
+
+            def again():
+                out.values = [rounded(x, out.dtype) for x in function(*inputs, **options)[0]]
+
+            if device.recording is not None:
+                device.recording.append(again)
+            return out
+
+        return run
+
+    return wrap
+
+
+def matrices(tensor):
+    rows, columns = tensor.shape[2:]
+    size, v = rows * columns, tensor.values
+    for start in range(0, len(v), size):
+        yield [v[start + r * columns : start + (r + 1) * columns] for r in range(rows)]
+
+
+def turned(matrix):
+    return [list(column) for column in zip(*matrix)]
+
+
+def flat(all_matrices):
+    return [x for matrix in all_matrices for row in matrix for x in row]
+
+
+def dot(x, y):
+    return sum(a * b for a, b in zip(x, y))
+
+
+def product(a, b_turned):
+    return [[dot(row, column) for column in b_turned] for row in a]
+
+
+def gelu_of(x):
+    return 0.5 * x * (1.0 + math.erf(x / math.sqrt(2.0)))
+
+
+@operation("linear")
+def linear(a, w, bias, transpose_a, activation=None, core_grid=None, compute_kernel_config=None):
+    weight = turned(next(matrices(w)))
+    row = bias.values if bias is not None else [0.0] * len(weight)
+    read = [turned(m) if transpose_a else m for m in matrices(a)]
+    out = [[[x + b for x, b in zip(r, row)] for r in product(m, weight)] for m in read]
+    shape = a.shape[:2] + (len(read[0]), len(weight))
+    values = flat(out)
+    return ([gelu_of(x) for x in values] if activation == "gelu" else values), shape
+
+
+@operation("matmul")
+def matmul(a, b, compute_kernel_config=None):
+    left, right = list(matrices(a)), list(matrices(b))
+    left = left * len(right) if len(left) == 1 else left
+    out = [product(x, turned(y)) for x, y in zip(left, right)]
+    return flat(out), b.shape[:2] + (a.shape[2], b.shape[3])
+
+
+@operation("layer_norm")
+def layer_norm(x, weight, bias, epsilon, compute_kernel_config=None):
+    out = []
+    for row in (row for matrix in matrices(x) for row in matrix):
+        mean = sum(row) / len(row)
+        scale = 1.0 / math.sqrt(sum((v - mean) ** 2 for v in row) / len(row) + epsilon)
+        out += [(v - mean) * scale * w + b for v, w, b in zip(row, weight.values, bias.values)]
+    return out, x.shape
+
+
+@operation("softmax")
+def softmax(x, dim, compute_kernel_config=None):
+    out = []
+    for matrix in matrices(x):
+        rows = matrix if dim == -1 else turned(matrix)
+        powers = [[math.exp(v - max(row)) for v in row] for row in rows]
+        rows = [[p / sum(row) for p in row] for row in powers]
+        out.append(rows if dim == -1 else turned(rows))
+    return flat(out), x.shape
+
+
+@operation("transpose")
+def transpose(x, first, second):
+    assert (first, second) == (-2, -1)
+    a, b, c, d = x.shape
+    return flat([turned(matrix) for matrix in matrices(x)]), (a, b, d, c)
+
+
+def fill_implicit_tile_padding(x, value, memory_config):
+    """Gives its input back, as ttnn does where it can."""
+    assert x.alive and value == 0.0
+    return x
+
+
+@operation("reshape")
+def reshape(x, shape):
+    return list(x.values), shape
+
+
+@operation("addcmul")
+def addcmul(a, b, c):
+    return [x + y * z for x, y, z in zip(a.values, b.values, c.values)], a.shape
+
+
+@operation("multiply")
+def multiply(a, b):
+    return [x * y for x, y in zip(a.values, b.values)], a.shape
+
+
+@operation("add")
+def add(a, b):
+    repeats = len(a.values) // len(b.values)
+    assert b.shape == a.shape or b.shape[:2] == (1, 1) and b.shape[3] == a.shape[3]
+    return [x + y for x, y in zip(a.values, b.values * repeats)], a.shape
+
+
+class experimental:
+    @staticmethod
+    @operation("dit_minimal_matmul_addcmul_fused")
+    def dit_minimal_matmul_addcmul_fused(x, w, scalar, r, gate, bias, config=None, **_):
+        weight = turned(next(matrices(w)))
+        rows = [r for matrix in matrices(x) for r in product(matrix, weight)]
+        made = [v + b for row in rows for v, b in zip(row, bias.values)]
+        return [a + scalar * m * g for a, m, g in zip(r.values, made, gate.values)], r.shape

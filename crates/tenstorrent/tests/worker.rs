@@ -1,0 +1,191 @@
+//! The worker driven end to end, with a module in the place of `ttnn`: answers, and every way in
+//! which a worker can fail.
+
+// A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use ptsm::data::Batch;
+use ptsm::testing::Fixture;
+use ptsm::{Backend, ErrorKind, Model, Output, Session};
+use ptsm_tenstorrent::{
+    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings,
+};
+
+fn stub() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stub")
+}
+
+fn fixture(name: &str) -> (Model, Batch) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name);
+    let fixture = Fixture::load(&dir).unwrap();
+    (fixture.model().unwrap(), fixture.batch().unwrap())
+}
+
+fn has_python() -> bool {
+    let found = Command::new("python3").arg("--version").output();
+    let there = found.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("skipped: python3 is not here");
+    }
+    there
+}
+
+/// A folder with an executable `python` that is this script.
+fn script(text: &str) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("python");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A Python that finds the stub, and takes its next fault from the file `fault` beside it.
+fn python() -> tempfile::TempDir {
+    let stub = stub();
+    let text = format!(
+        "PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={} TTNN_STUB_FAULT=$(dirname \"$0\")/fault exec python3 \"$@\"",
+        stub.display()
+    );
+    script(&text)
+}
+
+fn backend(folder: &Path, timeout: f64, options: Options) -> Tenstorrent {
+    let python = folder.join("python").into_os_string();
+    let timeout = Duration::from_secs_f64(timeout);
+    Tenstorrent { options, worker: Some(WorkerSettings { python, timeout }) }
+}
+
+fn forward(session: &mut dyn Session, batch: &Batch) -> ptsm::Result<Vec<f32>> {
+    let mut out = Output::default();
+    session.forward(batch, &mut out)?;
+    Ok(out.prediction)
+}
+
+fn emulated(model: &Model, batch: &Batch, options: &Options) -> Vec<f32> {
+    let backend = TenstorrentEmulator { options: options.clone() };
+    forward(backend.load(model).unwrap().as_mut(), batch).unwrap()
+}
+
+fn assert_close(x: &[f32], y: &[f32]) {
+    assert_eq!(x.len(), y.len());
+    let largest = y.iter().fold(0.0_f32, |max, y| max.max(y.abs()));
+    let worst = x.iter().zip(y).fold(0.0_f32, |max, (x, y)| max.max((x - y).abs()));
+    assert!(worst <= 0.02 * largest, "{worst} of {largest}");
+}
+
+#[test]
+fn the_worker_computes_what_the_emulator_computes() {
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
+        let (model, batch) = fixture(name);
+        for off in [None, Some(Optimisation::Trace), Some(Optimisation::TwoQueues)] {
+            let mut options = Options::default();
+            options.optimisations.retain(|o| Some(*o) != off);
+            let wanted = emulated(&model, &batch, &options);
+            let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+            assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+            let alone = forward(session.as_mut(), &batch.slice(0..1)).unwrap();
+            assert_close(&alone, &wanted[..alone.len()]);
+            assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+        }
+    }
+}
+
+#[test]
+fn a_request_of_several_runs_keeps_their_order() {
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    let (model, batch) = fixture("g01_common");
+    // Without folding a run takes one sample.
+    let mut options = Options::default();
+    options.optimisations.retain(|o| *o != Optimisation::Fold);
+    let wanted = emulated(&model, &batch, &options);
+    let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+    assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+}
+
+#[test]
+fn a_failing_worker_is_an_error_that_names_the_step_and_the_next_call_works() {
+    if !has_python() {
+        return;
+    }
+    let (model, batch) = fixture("g01_common");
+    let wanted = emulated(&model, &batch, &Options::default());
+    let cases = [
+        ("abort softmax", "(softmax)", "TT_FATAL: the device gave up"),
+        ("raise layer_norm", "(layer_norm)", "TT_THROW: out of memory"),
+        ("hang transpose", "(transpose)", "gave no answer in"),
+    ];
+    for (fault, step, text) in cases {
+        let folder = python();
+        let mut session = backend(folder.path(), 2.0, Options::default()).load(&model).unwrap();
+        std::fs::write(folder.path().join("fault"), fault).unwrap();
+        let error = forward(session.as_mut(), &batch).unwrap_err();
+        let said = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::BackendUnavailable, "{said}");
+        assert!(said.contains(step) && said.contains(text), "{fault}: {said}");
+        assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+    }
+}
+
+/// Processes that ended and were not collected, with this one as their parent.
+fn zombies() -> usize {
+    let own = format!(" {} ", std::process::id());
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats = entries.filter_map(|e| std::fs::read_to_string(e.path().join("stat")).ok());
+    stats
+        .filter(|stat| {
+            let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            rest.starts_with(" Z") && rest[2..].starts_with(&own)
+        })
+        .count()
+}
+
+#[test]
+fn what_is_no_worker_is_told_from_one() {
+    let (model, _) = fixture("g01_common");
+    let cases = [
+        ("cat > /dev/null & echo 'Illegal instruction'; wait", "begins with \"Ille\""),
+        (r"printf 'PTTW\011\0\0\0\020\0\0\0\004\0\0\0\0\0\0\0\0\0\0\0'", "has version 9, wanted 1"),
+        (r"printf 'PTTW\001\0\0\0\020\0\0\0\377\377\377\377\377\0\0\0'", "wanted 4 to"),
+        (r"printf 'PTTW\001\0\0\0\003\0\0\0\006\0\0\0\0\0\0\0\002\0\0\0{}'", "a frame of kind 3"),
+        ("echo \"No module named 'ttnn'\" >&2; exit 1", "No module named 'ttnn'"),
+        ("kill -9 $$", "signal: 9"),
+    ];
+    for (text, wanted) in cases {
+        let folder = script(text);
+        let began = Instant::now();
+        let backend = backend(folder.path(), 1.0, Options::default());
+        let error = backend.load(&model).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::BackendUnavailable);
+        assert!(error.to_string().contains(wanted), "{text}: {error}");
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+    let nowhere = backend(Path::new("/nowhere"), 1.0, Options::default());
+    let error = nowhere.load(&model).err().unwrap();
+    assert!(error.to_string().contains("cannot be started"), "{error}");
+    assert_eq!(zombies(), 0);
+}
+
+#[test]
+fn two_chips_share_a_request() {
+    if !has_python() {
+        return;
+    }
+    // The stub has one device: the second chip's worker must say so.
+    let folder = python();
+    let (model, _) = fixture("g01_common");
+    let options = Options { arch: Arch::WormholeN300, ..Options::default() };
+    let error = backend(folder.path(), 60.0, options).load(&model).err().unwrap();
+    assert!(error.to_string().contains("AssertionError"), "{error}");
+}
