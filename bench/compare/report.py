@@ -49,7 +49,7 @@ def spread(values: list[float]) -> str:
 
 def ratio(ours: list[float], theirs: list[float]) -> str:
     """How many times as fast we are: the median of the ratios of the rounds."""
-    return f"{statistics.median(a / b for a, b in zip(ours, theirs)):.2f}"
+    return number(statistics.median(a / b for a, b in zip(ours, theirs)))
 
 
 def one_row(row: Row, ours: Row | None) -> str:
@@ -69,7 +69,7 @@ def one_row(row: Row, ours: Row | None) -> str:
     else:
         cells.append(ratio(rates(ours, "1"), rates(row, "1")) if has_single else "")
         cells.append(ratio(rates(ours, best_batch(ours)), rates(row, batch)))
-        cells.append(f"{quickest(ours) / quickest(row):.2f}")
+        cells.append(number(quickest(ours) / quickest(row)))
     return "| " + " | ".join(cells) + " |"
 
 
@@ -112,6 +112,19 @@ def about_shape(name: str, shape: dict[str, Any]) -> list[str]:
     return lines
 
 
+def warning(found: dict[str, Any]) -> list[str]:
+    """What to make of the figures of a machine that had other work."""
+    load = max(found["load_at_start"][1], found["load_at_end"][1])
+    if load < 0.3 * found["machine"]["cores"]:
+        return []
+    return [
+        "**The machine had other work.** The rows of one thread hold. On two, the engines whose"
+        " threads wait for each other at every layer lose far more than their share: look at the"
+        " quickest calls, and where an engine is slower on two threads than on one, at neither.",
+        "",
+    ]
+
+
 def about_run(found: dict[str, Any]) -> list[str]:
     """Machine, versions and load, above the tables."""
     machine = found["machine"]
@@ -132,6 +145,7 @@ def about_run(found: dict[str, Any]) -> list[str]:
         " are medians of the ratios within rounds; `quickest calls` compares the quickest single"
         " call of each, which other work on the machine disturbs least.",
         "",
+        *warning(found),
     ]
 
 
