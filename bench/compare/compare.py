@@ -219,6 +219,7 @@ def main() -> None:
         "checked_windows": CHECKED_WINDOWS,
         "machine": machine.describe(),
         "versions": {"ptsm": Ptsm(options.ptsm).version(), **machine.versions()},
+        "shapes_asked": options.shapes,
         "load_at_start": machine.load(),
         "shapes": {},
     }

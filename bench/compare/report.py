@@ -112,6 +112,14 @@ def about_shape(name: str, shape: dict[str, Any]) -> list[str]:
     return lines
 
 
+def unfinished(found: dict[str, Any]) -> list[str]:
+    """The shapes that a stopped run did not come to."""
+    missing = [name for name in found["shapes_asked"] if name not in found["shapes"]]
+    if not missing:
+        return []
+    return [f"**Not run:** {', '.join(missing)}; the run was stopped before them.", ""]
+
+
 def warning(found: dict[str, Any]) -> list[str]:
     """What to make of the figures of a machine that had other work."""
     load = max(found["load_at_start"][1], found["load_at_end"][1])
@@ -145,6 +153,7 @@ def about_run(found: dict[str, Any]) -> list[str]:
         " are medians of the ratios within rounds; `quickest calls` compares the quickest single"
         " call of each, which other work on the machine disturbs least.",
         "",
+        *unfinished(found),
         *warning(found),
     ]
 

@@ -104,7 +104,8 @@ def main() -> None:
             worker = worker or Worker(task, engine, pathlib.Path(folder), int(threads))
             answer = worker.answer(json.loads(line))
         except Exception as error:  # every failure is a result: the row says why it is missing
-            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+            text = " ".join(str(error).replace(f"{folder}/", "").split())
+            answer = {"error": f"{type(error).__name__}: {text[:300]}"}
         print(json.dumps(answer), file=answers)
 
 
