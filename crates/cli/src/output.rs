@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use ptsm::data::{Column, Table};
 use ptsm::{Error, ErrorKind, Result};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::args::Global;
 
@@ -22,6 +24,24 @@ pub(crate) fn answer(global: &Global, value: &impl Serialize, text: &str) -> Res
     let json = serde_json::to_string(value)
         .map_err(|e| Error::internal("the answer cannot be written as JSON").because(e))?;
     print(&(json + "\n"))
+}
+
+/// Prints a table: CSV, or with `--json` one object that holds its rows under `key`.
+pub(crate) fn answer_table(global: &Global, key: &str, table: &Table) -> Result<()> {
+    if global.json {
+        let rows: Vec<Value> = (0..table.num_rows())
+            .map(|row| {
+                let cell = |c: &Column| (c.name.clone(), Value::from(c.values.text(row)));
+                Value::Object(table.columns().iter().map(cell).collect())
+            })
+            .collect();
+        return answer(global, &json!({ key: rows }), "");
+    }
+    let mut csv = Vec::new();
+    table
+        .write_csv(&mut csv)
+        .map_err(|e| Error::internal("a table cannot be written to memory").because(e))?;
+    print(&String::from_utf8_lossy(&csv))
 }
 
 /// Says something on stderr; a closed stderr is nobody listening.

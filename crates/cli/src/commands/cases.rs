@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::{Column, LabelOptions, LabelledSet, Labels, Roles, Table, write_table};
 use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::Global;
 use crate::backend::open;
 use crate::commands::train::read_cases;
-use crate::output::{answer, print, remark};
+use crate::output::{answer, answer_table, remark};
 use crate::plot;
 use crate::source::DataArgs;
 
@@ -105,20 +105,7 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
             false => Ok(()),
         };
     }
-    if global.json {
-        let rows: Vec<Value> = (0..table.num_rows())
-            .map(|row| {
-                let cell = |c: &Column| (c.name.clone(), Value::from(c.values.text(row)));
-                Value::Object(table.columns().iter().map(cell).collect())
-            })
-            .collect();
-        return answer(global, &json!({"cases": rows}), "");
-    }
-    let mut csv = Vec::new();
-    table
-        .write_csv(&mut csv)
-        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
-    print(&String::from_utf8_lossy(&csv))
+    answer_table(global, "cases", &table)
 }
 
 /// Cases whose labels do not matter; a table may have none.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::args::Global;
 use crate::backend::{only_cpu, open};
 use crate::commands::{cases, heads};
-use crate::output::{answer, print, remark};
+use crate::output::{answer, answer_table, print, remark};
 use crate::source::{DataArgs, summary};
 use crate::{plot, story};
 
@@ -108,20 +108,7 @@ fn write(global: &Global, args: &Args, table: &Table) -> Result<()> {
             false => Ok(()),
         };
     }
-    if global.json {
-        let rows: Vec<Value> = (0..table.num_rows())
-            .map(|row| {
-                let cell = |c: &Column| (c.name.clone(), Value::from(c.values.text(row)));
-                Value::Object(table.columns().iter().map(cell).collect())
-            })
-            .collect();
-        return answer(global, &json!({"rows": rows}), "");
-    }
-    let mut csv = Vec::new();
-    table
-        .write_csv(&mut csv)
-        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
-    print(&String::from_utf8_lossy(&csv))
+    answer_table(global, "rows", table)
 }
 
 /// Samples of every series as one table: the forecast's columns, and the number of the sample.
