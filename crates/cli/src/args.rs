@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, bench, calibrate, compare, completions, data, demo, doctor, evaluate, heads, inspect,
-    predict, select, stream, trace, train, tt_plan,
+    ablate, bench, calibrate, compare, completions, data, demo, doctor, ensemble, evaluate, heads,
+    inspect, predict, select, stream, trace, train, tt_plan,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe
     Ablate(ablate::Args),
+    /// Average several forecasters, as one model directory
+    Ensemble(ensemble::Args),
     /// Several tasks on one backbone
     Heads(heads::Args),
     /// Run one batch and write every intermediate tensor

@@ -44,6 +44,53 @@ fn train(folder: &Path, arguments: &str) {
 }
 
 #[test]
+fn a_linear_skip_is_trained_saved_and_goes_on_a_transfer() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    train(folder, "--out skip --linear-skip --ema-decay 0.9 --huber-delta 1");
+    let scored = json(folder, "evaluate --model skip --data data.csv");
+    let ridge = scored["baselines"].as_array().unwrap().iter().find(|b| b["name"] == "ridge");
+    let (ours, floor) = (scored["mse"].as_f64().unwrap(), ridge.unwrap()["mse"].as_f64().unwrap());
+    assert!(ours < 1.2 * floor, "{ours} {floor}");
+    let shown = json(folder, "inspect skip");
+    assert_eq!(shown["config"]["ptsm"]["linear_skip"], true);
+    train(folder, "--out last --linear-skip --location last");
+    train(folder, "--out tuned --init last");
+    assert_eq!(json(folder, "inspect tuned")["config"]["ptsm"]["location"], "last");
+    let few = format!("--prediction-length 4 {MODEL} --out few --linear-skip --few-shot 0.5");
+    let error = stderr(&run(folder, &format!("train --data data.csv {few}")));
+    assert!(error.contains("--skip-start zero"), "{error}");
+}
+
+#[test]
+fn an_ensemble_is_trained_joined_and_used_like_a_model() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let recipe = "[[members]]\nmodel = { patch_length = 4, patch_stride = 4 }\n\
+                  [[members]]\ntraining = { seed = 1 }\n";
+    std::fs::write(folder.join("both.toml"), recipe).unwrap();
+    // The flags would win over the members' patches.
+    let lengths = "--context-length 24 --prediction-length 4 --d-model 4 --num-layers 1";
+    let flags = format!("{lengths} --epochs 2 --batch-size 32 -q");
+    ok(folder, &format!("train --data data.csv --recipe both.toml --out both {flags}"));
+    let score = |model: &str| {
+        let arguments = format!("evaluate --model {model} --data data.csv --no-baselines");
+        json(folder, &arguments)["mse"].as_f64().unwrap()
+    };
+    let parts = (score("both/members/0"), score("both/members/1"));
+    assert!(
+        score("both") < 0.5 * (parts.0 + parts.1),
+        "the error of a mean is below the mean error"
+    );
+    ok(folder, "ensemble both/members/0 both/members/1 --out again");
+    assert_eq!(score("again"), score("both"));
+    assert_eq!(json(folder, "inspect both")["members"].as_array().unwrap().len(), 2);
+    ok(folder, "predict --model both --data data.csv --out forecast.csv -q");
+    let error = stderr(&run(folder, "trace --model both --inputs x --outputs y"));
+    assert!(error.contains("is an ensemble"), "{error}");
+}
+
+#[test]
 fn probabilistic_heads_have_intervals_that_calibration_corrects() {
     let folder = folder_with_data();
     let folder = folder.path();

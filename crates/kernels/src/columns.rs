@@ -40,7 +40,38 @@ pub fn normalise_columns(
 ) {
     shape.check(isa.lanes(), &[(x.len(), x_pitch), (out.len(), out_pitch)]);
     assert!(weight.len() == shape.rows && bias.len() == shape.rows, "normalise_columns");
-    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch });
+    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch, kept: None });
+}
+
+/// What a norm leaves for its gradient.
+#[derive(Debug)]
+pub struct KeptNorm<'a> {
+    /// Normalised numbers in front of weight and bias, with what their rows start apart.
+    pub z: (&'a mut [f32], usize),
+    /// `1 / sqrt(variance + eps)`, one for each column.
+    pub inverse_deviation: &'a mut [f32],
+}
+
+/// As [`normalise_columns`], with the same bits, and keeps what
+/// [`normalise_columns_backward`](crate::normalise_columns_backward) needs.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn normalise_columns_keeping(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (weight, bias, eps): (&[f32], &[f32], f32),
+    (out, out_pitch): (&mut [f32], usize),
+    kept: KeptNorm<'_>,
+) {
+    let (z, z_pitch) = (&*kept.z.0, kept.z.1);
+    let slices = [(x.len(), x_pitch), (out.len(), out_pitch), (z.len(), z_pitch)];
+    shape.check(isa.lanes(), &slices);
+    assert!(weight.len() == shape.rows && bias.len() == shape.rows, "normalise_columns_keeping");
+    assert_eq!(kept.inverse_deviation.len(), shape.columns, "normalise_columns_keeping");
+    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch, kept: Some(kept) });
 }
 
 struct Normalise<'a> {
@@ -52,6 +83,7 @@ struct Normalise<'a> {
     eps: f32,
     out: &'a mut [f32],
     out_pitch: usize,
+    kept: Option<KeptNorm<'a>>,
 }
 
 impl Op for Normalise<'_> {
@@ -97,6 +129,16 @@ impl Normalise<'_> {
         for inverse in &mut inverse {
             let variance = v.mul_add(*inverse, share, v.splat(self.eps));
             *inverse = v.div(v.splat(1.0), v.sqrt(variance));
+        }
+        if let Some(KeptNorm { z: (z, pitch), inverse_deviation }) = &mut self.kept {
+            let kept = inverse_deviation[column..].chunks_exact_mut(V::LANES);
+            inverse.iter().zip(kept).for_each(|(&inverse, kept)| v.store(inverse, kept));
+            for d in 0..self.shape.rows {
+                let z = z[d * *pitch + column..].chunks_exact_mut(V::LANES);
+                for (((z, x), &mean), &inverse) in z.zip(rows(d)).zip(&mean).zip(&inverse) {
+                    v.store(v.mul(v.sub(v.load(x), mean), inverse), z);
+                }
+            }
         }
         for d in 0..self.shape.rows {
             let (weight, bias) = (v.splat(self.weight[d]), v.splat(self.bias[d]));

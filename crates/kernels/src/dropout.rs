@@ -1,7 +1,11 @@
 //! Dropout by a counter-based generator: 32 bits a draw, the same on every instruction set.
 
+use crate::columns::Columns;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
+
+/// Factors that are made at once: a multiple of every register.
+pub(crate) const FACTORS: usize = 64;
 
 /// Drops elements of `x` with `probability` (0 to 1) and multiplies the others by
 /// `1 / (1 - probability)`.
@@ -9,19 +13,7 @@ use crate::vector::Vector;
 /// The draw for element i depends on `(key, counter + i)` alone. Applied to a gradient with the
 /// same key and counter it is the backward of itself.
 pub fn dropout(isa: Isa, key: u64, counter: u64, probability: f32, x: &mut [f32]) {
-    isa.run(Dropout { key, counter, stride: 1, probability, x });
-}
-
-/// As [`dropout`], with the draw `(key, counter + i * stride)` for element i: for elements that
-/// stand in another order than their draws.
-pub fn dropout_strided(
-    isa: Isa,
-    key: u64,
-    (counter, stride): (u64, u64),
-    probability: f32,
-    x: &mut [f32],
-) {
-    isa.run(Dropout { key, counter, stride, probability, x });
+    isa.run(Dropout { key, counter, probability, x });
 }
 
 /// Whether the draw `(key, counter)` keeps its element.
@@ -29,10 +21,87 @@ pub fn keeps(key: u64, counter: u64, probability: f32) -> bool {
     draw(stream(key, counter), counter as u32) >= threshold(probability)
 }
 
+/// Where the elements of a matrix take their draws: element `[r, j]` takes
+/// `counter + r * row + j * column` of the stream `key`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Draws {
+    /// Names the stream.
+    pub key: u64,
+    /// Draw of the first element.
+    pub counter: u64,
+    /// From one row to the next.
+    pub row: u64,
+    /// From one column to the next.
+    pub column: u64,
+    /// Share of elements that are dropped, 0 to 1.
+    pub probability: f32,
+}
+
+impl Draws {
+    /// What the elements of row `r` from column `first` on are multiplied by.
+    #[inline(always)]
+    pub(crate) fn factors(&self, r: usize, first: usize, out: &mut [f32]) {
+        let scale = if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 };
+        let threshold = threshold(self.probability);
+        let start = self.counter + r as u64 * self.row + first as u64 * self.column;
+        let last = start + out.len() as u64 * self.column;
+        if start >> 32 == last >> 32 {
+            let (stream, start, step) = (stream(self.key, start), start as u32, self.column as u32);
+            for (i, out) in out.iter_mut().enumerate() {
+                let counter = start.wrapping_add((i as u32).wrapping_mul(step));
+                *out = if draw(stream, counter) >= threshold { scale } else { 0.0 };
+            }
+            return;
+        }
+        for (i, out) in out.iter_mut().enumerate() {
+            let counter = start + i as u64 * self.column;
+            let kept = draw(stream(self.key, counter), counter as u32) >= threshold;
+            *out = if kept { scale } else { 0.0 };
+        }
+    }
+}
+
+/// Drops elements of `x` by [`Draws`] and scales the others; rows start `pitch` apart.
+///
+/// Applied to a gradient it is the backward of itself.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn dropout_columns(isa: Isa, shape: Columns, draws: Draws, (x, pitch): (&mut [f32], usize)) {
+    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+    if draws.probability > 0.0 {
+        isa.run(DropoutColumns { shape, draws, x, pitch });
+    }
+}
+
+struct DropoutColumns<'a> {
+    shape: Columns,
+    draws: Draws,
+    x: &'a mut [f32],
+    pitch: usize,
+}
+
+impl Op for DropoutColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) {
+        let mut factors = [0.0; FACTORS];
+        for r in 0..self.shape.rows {
+            let row = &mut self.x[r * self.pitch..][..self.shape.columns];
+            for (i, x) in row.chunks_mut(FACTORS).enumerate() {
+                let factors = &mut factors[..x.len()];
+                self.draws.factors(r, i * FACTORS, factors);
+                x.iter_mut().zip(factors).for_each(|(x, factor)| *x *= *factor);
+            }
+        }
+    }
+}
+
 struct Dropout<'a> {
     key: u64,
     counter: u64,
-    stride: u64,
     probability: f32,
     x: &'a mut [f32],
 }
@@ -79,17 +148,15 @@ impl Op for Dropout<'_> {
         let mut counter = self.counter;
         let mut rest = self.x;
         while !rest.is_empty() {
-            let until_wrap = ((1_u64 << 32) - (counter & 0xffff_ffff)).div_ceil(self.stride.max(1));
+            let until_wrap = (1_u64 << 32) - (counter & 0xffff_ffff);
             let len = (rest.len() as u64).min(until_wrap) as usize;
             let (part, behind) = rest.split_at_mut(len);
             let (stream, first) = (stream(self.key, counter), counter as u32);
-            let stride = self.stride as u32;
             for (i, x) in part.iter_mut().enumerate() {
-                let kept =
-                    draw(stream, first.wrapping_add((i as u32).wrapping_mul(stride))) >= threshold;
+                let kept = draw(stream, first.wrapping_add(i as u32)) >= threshold;
                 *x *= if kept { scale } else { 0.0 };
             }
-            counter += len as u64 * self.stride;
+            counter += len as u64;
             rest = behind;
         }
     }
@@ -98,6 +165,7 @@ impl Op for Dropout<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{numbers, with_canaries};
 
     #[test]
     fn every_set_keeps_the_same_elements() {
@@ -117,21 +185,6 @@ mod tests {
     }
 
     #[test]
-    fn draws_may_stand_apart() {
-        for isa in Isa::available() {
-            for (len, stride) in [(67, 7), (67, 1), (5, 1 << 31), (33, 0)] {
-                let counter = (1 << 32) - 100;
-                let mut x = vec![1.0; len];
-                dropout_strided(isa, 77, (counter, stride), 0.4, &mut x);
-                for (i, &x) in x.iter().enumerate() {
-                    let kept = keeps(77, counter + i as u64 * stride, 0.4);
-                    assert_eq!(x != 0.0, kept, "{} {stride} {i}", isa.name());
-                }
-            }
-        }
-    }
-
-    #[test]
     fn shares_are_right_and_streams_differ() {
         for probability in [0.1_f32, 0.5, 0.7, 0.9] {
             let dropped = (0..200_000).filter(|&i| !keeps(7, i, probability)).count();
@@ -144,6 +197,33 @@ mod tests {
         assert_ne!(pattern(1, 0), pattern(1, 1 << 32));
         assert_ne!(pattern(1, 0), pattern(1 << 32, 0));
         assert_eq!(pattern(1, 5)[..100], pattern(1, 0)[5..105]);
+    }
+
+    #[test]
+    fn a_matrix_takes_its_draws_by_rows_and_columns() {
+        for isa in Isa::available() {
+            for registers in 1..=9 {
+                let (rows, columns) = (5, registers * isa.lanes());
+                // The lower half of the counter wraps within the matrix.
+                let draws =
+                    Draws { key: 77, counter: (1 << 32) - 40, row: 3, column: 7, probability: 0.4 };
+                let pitch = columns + 3;
+                let x = numbers(1, (rows - 1) * pitch + columns);
+                let got = with_canaries(&x, |x| {
+                    dropout_columns(isa, Columns { rows, columns }, draws, (x, pitch));
+                });
+                for (at, (&got, &x)) in got.iter().zip(&x).enumerate() {
+                    let (r, j) = (at / pitch, at % pitch);
+                    let counter = draws.counter + 3 * r as u64 + 7 * j as u64;
+                    let wanted = match j < columns {
+                        true if keeps(77, counter, 0.4) => x * (1.0 / 0.6),
+                        true => x * 0.0,
+                        false => x,
+                    };
+                    assert!((got - wanted).abs() < 1e-6, "{} {columns} {at}", isa.name());
+                }
+            }
+        }
     }
 
     #[test]

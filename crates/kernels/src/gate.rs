@@ -46,7 +46,26 @@ pub fn gate_rows(
     assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
     assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
     assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
-    isa.run(GateRows { width, pitch, logits, value, out, add });
+    isa.run(GateRows { width, pitch, logits, value, out, add, keep: false });
+}
+
+/// As [`gate_rows`] with `add`, and leaves the softmax in `logits`, for
+/// [`gate_rows_backward`](crate::gate_rows_backward); it is 0 behind `width`.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_rows_keeping(
+    isa: Isa,
+    (width, pitch): (usize, usize),
+    logits: &mut [f32],
+    value: &[f32],
+    out: &mut [f32],
+) {
+    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
+    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
+    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
+    isa.run(GateRows { width, pitch, logits, value, out, add: true, keep: true });
 }
 
 struct GateRows<'a> {
@@ -56,6 +75,7 @@ struct GateRows<'a> {
     value: &'a [f32],
     out: &'a mut [f32],
     add: bool,
+    keep: bool,
 }
 
 impl Op for GateRows<'_> {
@@ -114,6 +134,9 @@ impl GateRows<'_> {
             for (i, &share) in sums.iter().enumerate() {
                 let at = i * pitch + j;
                 let weight = v.mul(v.load(&logits[at..]), share);
+                if self.keep {
+                    v.store(weight, &mut logits[at..]);
+                }
                 let onto = if self.add { v.load(&out[at..]) } else { v.splat(0.0) };
                 v.store(v.mul_add(v.load(&value[at..]), weight, onto), &mut out[at..]);
             }
@@ -146,7 +169,28 @@ pub fn gate_columns(
 ) {
     let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
     shape.check(isa.lanes(), &lengths);
-    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add });
+    let keep = false;
+    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
+}
+
+/// As [`gate_columns`], and leaves the softmax in `logits`, for
+/// [`gate_columns_backward`](crate::gate_columns_backward).
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_columns_keeping(
+    isa: Isa,
+    shape: Columns,
+    (logits, pitch): (&mut [f32], usize),
+    (value, value_pitch): (&[f32], usize),
+    (out, out_pitch): (&mut [f32], usize),
+    add: bool,
+) {
+    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
+    shape.check(isa.lanes(), &lengths);
+    let keep = true;
+    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
 }
 
 struct GateColumns<'a> {
@@ -158,6 +202,7 @@ struct GateColumns<'a> {
     out: &'a mut [f32],
     out_pitch: usize,
     add: bool,
+    keep: bool,
 }
 
 impl Op for GateColumns<'_> {
@@ -184,11 +229,14 @@ impl GateColumns<'_> {
         let shares =
             softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
         for d in 0..self.shape.rows {
-            let e = self.logits[d * self.pitch + column..].chunks_exact(V::LANES);
+            let e = self.logits[d * self.pitch + column..].chunks_exact_mut(V::LANES);
             let value = self.value[d * self.value_pitch + column..].chunks_exact(V::LANES);
             let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
             for (((&share, e), value), out) in shares.iter().zip(e).zip(value).zip(out) {
                 let weight = v.mul(v.load(e), share);
+                if self.keep {
+                    v.store(weight, e);
+                }
                 let onto = if self.add { v.load(out) } else { v.splat(0.0) };
                 v.store(v.mul_add(v.load(value), weight, onto), out);
             }

@@ -15,17 +15,21 @@
 //! ```
 
 mod activation;
+mod active;
+mod adamw;
 mod aligned;
-mod backward;
 mod columns;
 mod dropout;
 mod gate;
+mod gate_backward;
 mod gemm;
 mod isa;
 mod norm;
+mod norm_columns;
 mod packed;
 mod peak;
 mod softmax;
+mod sums;
 #[cfg(test)]
 mod testing;
 mod tile;
@@ -34,21 +38,27 @@ mod vector;
 mod window;
 
 pub use activation::{gelu, gelu_backward};
+pub use active::gelu_dropout;
+pub use adamw::{AdamWStep, adamw};
 pub use aligned::Aligned;
-pub use backward::{
-    add_column_sums, add_row_sums, multiply, normalise_columns_backward, softmax_columns_backward,
+pub use columns::{
+    Columns, KeptNorm, add_columns, affine_columns, normalise_columns, normalise_columns_keeping,
 };
-pub use columns::{Columns, add_columns, affine_columns, normalise_columns};
-pub use dropout::{dropout, dropout_strided, keeps};
-pub use gate::{gate_columns, gate_rows, softmax_columns};
+pub use dropout::{Draws, dropout, dropout_columns, keeps};
+pub use gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping, softmax_columns};
+pub use gate_backward::{Gated, gate_columns_backward, gate_rows_backward};
 pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
 pub use isa::Isa;
 pub use norm::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
+pub use norm_columns::{Normed, normalise_columns_backward};
 pub use packed::{ColumnLinear, RowLinear, Strided, product};
 pub use peak::measure_fma_peak;
 pub use softmax::{softmax_rows, softmax_rows_backward};
+pub use sums::{add, add_lanes, add_rows, multiply, sum_lanes};
 pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};
-pub use window::{Moments, all_finite, gather, mean_magnitude, moments, standardise};
+pub use window::{
+    Moments, all_finite, gather, mean_magnitude, moments, standardise, sum_of_squares,
+};

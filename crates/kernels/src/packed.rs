@@ -8,6 +8,7 @@
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Op};
 use crate::tile::{Bias, Finish, Left, Product, Right, TILE_REGISTERS, next_height};
+use crate::transpose::transpose;
 use crate::vector::Vector;
 
 impl Isa {
@@ -56,24 +57,63 @@ impl RowLinear {
     ///
     /// If a length does not fit.
     pub fn new(isa: Isa, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) -> Self {
-        assert!(inputs > 0 && weight.len() == inputs * outputs, "row linear: weight");
-        assert_eq!(bias.len(), outputs, "row linear: bias");
+        let mut layer = Self::zeros(isa, inputs, outputs);
+        layer.pack(weight, bias);
+        layer
+    }
+
+    /// A layer whose weights are 0, with room for others.
+    ///
+    /// # Panics
+    ///
+    /// If there are no inputs.
+    pub fn zeros(isa: Isa, inputs: usize, outputs: usize) -> Self {
+        assert!(inputs > 0, "row linear: inputs");
         let columns = isa.pad(outputs);
-        let full = TILE_REGISTERS * isa.lanes();
-        let mut panels = Aligned::zeros(columns * inputs);
+        let (panels, bias) = (Aligned::zeros(columns * inputs), Aligned::zeros(columns));
+        Self { isa, inputs, outputs, panels, bias }
+    }
+
+    /// Takes other weights, as [`RowLinear::new`].
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn pack(&mut self, weight: &[f32], bias: &[f32]) {
+        let Self { isa, inputs, outputs, .. } = *self;
+        assert!(weight.len() == inputs * outputs, "row linear: weight");
+        self.bias[..outputs].copy_from_slice(bias);
+        self.each_panel(|(first, filled), (panel, width)| {
+            let weight = &weight[first * inputs..];
+            transpose(isa, (filled, inputs), (weight, inputs), (panel, width));
+        });
+    }
+
+    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// `out[r, o] = sum_i x[r, i] W[i, o]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn pack_transposed(&mut self, weight: &[f32]) {
+        let Self { inputs, outputs, .. } = *self;
+        assert!(weight.len() == inputs * outputs, "row linear: weight");
+        self.bias.fill(0.0);
+        self.each_panel(|(first, filled), (panel, width)| {
+            for (to, from) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
+                to[..filled].copy_from_slice(&from[first..first + filled]);
+            }
+        });
+    }
+
+    /// Calls `fill` with the first output of each panel, their number, and the panel and its width.
+    fn each_panel(&mut self, fill: impl Fn((usize, usize), (&mut [f32], usize))) {
+        let (columns, full) = (self.bias.len(), TILE_REGISTERS * self.isa.lanes());
         for first in (0..columns).step_by(full) {
             let width = full.min(columns - first);
-            let panel = &mut panels[first * inputs..][..width * inputs];
-            for column in 0..width.min(outputs - first) {
-                let weight = &weight[(first + column) * inputs..][..inputs];
-                for (i, &w) in weight.iter().enumerate() {
-                    panel[i * width + column] = w;
-                }
-            }
+            let panel = &mut self.panels[first * self.inputs..][..width * self.inputs];
+            fill((first, width.min(self.outputs - first)), (panel, width));
         }
-        let mut padded = Aligned::zeros(columns);
-        padded[..outputs].copy_from_slice(bias);
-        Self { isa, inputs, outputs, panels, bias: padded }
     }
 
     /// Numbers in an output row.
@@ -133,21 +173,62 @@ impl ColumnLinear {
     ///
     /// If a length does not fit.
     pub fn new(isa: Isa, inputs: usize, outputs: usize, weight: &[f32], bias: &[f32]) -> Self {
-        assert!(inputs > 0 && weight.len() == inputs * outputs, "column linear: weight");
-        assert_eq!(bias.len(), outputs, "column linear: bias");
-        let mut tiles = Aligned::zeros(weight.len());
-        let mut first = 0;
-        while first < outputs {
-            let height = next_height(outputs - first, isa.tile_rows());
-            let tile = &mut tiles[first * inputs..][..height * inputs];
-            for (row, weight) in weight[first * inputs..].chunks(inputs).take(height).enumerate() {
-                for (i, &w) in weight.iter().enumerate() {
-                    tile[i * height + row] = w;
-                }
+        let mut layer = Self::zeros(isa, inputs, outputs);
+        layer.pack(weight, bias);
+        layer
+    }
+
+    /// A layer whose weights are 0, with room for others.
+    ///
+    /// # Panics
+    ///
+    /// If there are no inputs.
+    pub fn zeros(isa: Isa, inputs: usize, outputs: usize) -> Self {
+        assert!(inputs > 0, "column linear: inputs");
+        let tiles = Aligned::zeros(inputs * outputs);
+        Self { isa, inputs, outputs, tiles, bias: vec![0.0; outputs] }
+    }
+
+    /// Takes other weights, as [`ColumnLinear::new`].
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn pack(&mut self, weight: &[f32], bias: &[f32]) {
+        let Self { isa, inputs, outputs, .. } = *self;
+        assert!(weight.len() == inputs * outputs, "column linear: weight");
+        self.bias.copy_from_slice(bias);
+        self.each_tile(|first, (tile, height)| {
+            let weight = &weight[first * inputs..];
+            transpose(isa, (height, inputs), (weight, inputs), (tile, height));
+        });
+    }
+
+    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// `out[o, j] = sum_i W[i, o] x[i, j]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length does not fit.
+    pub fn pack_transposed(&mut self, weight: &[f32]) {
+        let Self { inputs, outputs, .. } = *self;
+        assert!(weight.len() == inputs * outputs, "column linear: weight");
+        self.bias.fill(0.0);
+        self.each_tile(|first, (tile, height)| {
+            for (to, from) in tile.chunks_exact_mut(height).zip(weight.chunks_exact(outputs)) {
+                to.copy_from_slice(&from[first..first + height]);
             }
+        });
+    }
+
+    /// Calls `fill` with the first output of each tile, and the tile and its height.
+    fn each_tile(&mut self, fill: impl Fn(usize, (&mut [f32], usize))) {
+        let mut first = 0;
+        while first < self.outputs {
+            let height = next_height(self.outputs - first, self.isa.tile_rows());
+            fill(first, (&mut self.tiles[first * self.inputs..][..height * self.inputs], height));
             first += height;
         }
-        Self { isa, inputs, outputs, tiles, bias: bias.into() }
     }
 
     /// Rows of the output.

@@ -55,6 +55,11 @@ pub fn mean_magnitude(isa: Isa, x: &[f32], mask: Option<&[f32]>) -> Option<f64> 
     (count > 0.0).then(|| isa.run(Sum { x, mask, term: Term::Magnitude }) / count)
 }
 
+/// Sum of the squares in f64.
+pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
+    isa.run(Sum { x, mask: None, term: Term::SquareAround(0.0) })
+}
+
 /// What is summed.
 #[derive(Clone, Copy)]
 enum Term {
@@ -184,7 +189,9 @@ mod tests {
                 let square = |x: &f64| (x - mean) * (x - mean);
                 let variance = points.iter().map(square).sum::<f64>() / count;
                 let magnitude = points.iter().map(|x| x.abs()).sum::<f64>() / count;
+                let squares: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
                 for isa in Isa::available() {
+                    assert!((sum_of_squares(isa, &x) - squares).abs() <= 1e-12 * squares);
                     let got = moments(isa, &x, mask);
                     assert_eq!(got, moments(Isa::Portable, &x, mask), "{}", isa.name());
                     assert!(

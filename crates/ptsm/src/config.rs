@@ -18,7 +18,7 @@ mod cost;
 mod extension;
 mod validate;
 
-pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy};
+pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy, Location};
 
 /// The value of `model_type` in a `config.json` that is ours.
 pub const MODEL_TYPE: &str = "patchtsmixer";
@@ -162,10 +162,13 @@ impl Default for Config {
 /// Which statistics a window is scaled by, with the constants that the configuration may change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scaler {
-    /// Mean and population deviation of the observed points; the minimum is added to the variance.
+    /// Mean (or the last) and population deviation of the observed points; the minimum is added to
+    /// the variance.
     Std {
         /// Added to the variance, in squared data units.
         minimum_scale: f64,
+        /// What is subtracted.
+        location: Location,
     },
     /// Mean absolute value of the observed points; `loc` is 0.
     Mean {
@@ -331,13 +334,13 @@ impl Config {
     /// documentation says.
     pub fn scaler(&self) -> Scaler {
         let number = |key: &str| self.extra.get(key).and_then(Value::as_f64);
+        let std = || Scaler::Std {
+            minimum_scale: number("minimum_scale").unwrap_or(1e-5),
+            location: self.ptsm.as_ref().map_or(Location::Mean, |extension| extension.location),
+        };
         match &self.scaling {
-            Value::Bool(true) => {
-                Scaler::Std { minimum_scale: number("minimum_scale").unwrap_or(1e-5) }
-            }
-            Value::String(name) if name == "std" => {
-                Scaler::Std { minimum_scale: number("minimum_scale").unwrap_or(1e-5) }
-            }
+            Value::Bool(true) => std(),
+            Value::String(name) if name == "std" => std(),
             Value::String(name) if name == "mean" => Scaler::Mean {
                 minimum_scale: number("minimum_scale").unwrap_or(1e-10),
                 default_scale: number("default_scale"),

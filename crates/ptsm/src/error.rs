@@ -38,6 +38,8 @@ pub enum ErrorKind {
     InvalidWeights,
     /// A device, instruction set or backend is not there.
     BackendUnavailable,
+    /// Work would take more memory than there is.
+    OutOfMemory,
     /// The user asked to stop; what was finished is kept.
     Interrupted,
     /// A defect of ours.
@@ -46,12 +48,13 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables and tests.
-    pub const ALL: [ErrorKind; 7] = [
+    pub const ALL: [ErrorKind; 8] = [
         ErrorKind::InvalidConfig,
         ErrorKind::InvalidInput,
         ErrorKind::Io,
         ErrorKind::InvalidWeights,
         ErrorKind::BackendUnavailable,
+        ErrorKind::OutOfMemory,
         ErrorKind::Interrupted,
         ErrorKind::Internal,
     ];
@@ -63,6 +66,7 @@ impl ErrorKind {
             ErrorKind::Io => 3,
             ErrorKind::InvalidWeights => 4,
             ErrorKind::BackendUnavailable => 5,
+            ErrorKind::OutOfMemory => 6,
             ErrorKind::Interrupted => 130,
             ErrorKind::Internal => 70,
         }

@@ -6,9 +6,10 @@ use crate::backend::{Backend, Output, Session};
 use crate::bands::Reader;
 use crate::calibration::{self, Calibration};
 use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
+use crate::ensemble::{load_members, load_session};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
-use crate::{Config, Error, Model, Preprocessor, Result, Task};
+use crate::{Config, Error, Preprocessor, Result, Task};
 
 /// Levels of the intervals of a head that says how sure it is.
 const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
@@ -71,28 +72,32 @@ impl Forecast {
 }
 
 impl Forecaster {
-    /// Loads a model directory onto a backend.
+    /// Loads a model directory, or an ensemble of them, onto a backend.
     ///
     /// # Errors
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
-        let model = Model::from_dir(dir)?;
-        let preprocessor = Preprocessor::from_dir(dir, model.config())?;
-        let config = model.config().clone();
+        let members = load_members(dir)?;
+        // The members agree in everything that is read from it here.
+        let config = members[0].0.config().clone();
+        let preprocessor = Preprocessor::from_dir(dir, &config)?;
         if config.task()? != Task::Forecasting {
             let text = format!("{} forecasts nothing", config.task()?.architecture());
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
         let calibration = Calibration::from_dir(dir, &config)?;
-        let session = backend.load(&model)?;
+        let session = load_session(&members, backend)?;
         let reader = Reader::new(&config);
         let levels = match &calibration {
             Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),
             None if reader.is_probabilistic() => DEFAULT_LEVELS.to_vec(),
             None => Vec::new(),
         };
-        let numbers = [&model.parameters.trained[..], &model.parameters.buffers];
+        let numbers: Vec<&[f32]> = members
+            .iter()
+            .flat_map(|(model, _)| [&model.parameters.trained[..], &model.parameters.buffers])
+            .collect();
         let fingerprint = numbers_fingerprint(&numbers);
         Ok(Self { config, preprocessor, reader, calibration, levels, session, fingerprint })
     }
@@ -378,6 +383,7 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Model;
     use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser, Transform};
     use crate::{Cpu, Init};
 

@@ -62,12 +62,14 @@ mod calibration;
 mod config;
 mod cpu;
 pub mod data;
+mod ensemble;
 mod error;
 pub mod evaluate;
 mod forecast;
 mod head;
 mod heads;
 mod labeller;
+mod memory;
 mod model;
 mod preprocessor;
 mod stream;
@@ -83,17 +85,20 @@ pub use backend::{Backend, Output, Session, open};
 pub use bands::Reader;
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use config::{
-    ChannelMode, Config, CrossChannel, Extension, Hierarchy, MODEL_TYPE, Norm, Scaler, Task,
+    ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
+    Task,
 };
 pub use cpu::{Cpu, set_threads};
+pub use ensemble::{ENSEMBLE_FILE, MEMBERS_FOLDER, load_members, save_ensemble, task_of};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
+pub use memory::{available_memory, in_words, peak_memory};
 pub use model::{
-    Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor, Prepared, Real,
-    WEIGHTS_FILE, draw_masks, instruction_set,
+    AdamWStep, Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor,
+    Prepared, Real, WEIGHTS_FILE, draw_masks, instruction_set,
 };
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use stream::{

@@ -7,10 +7,10 @@
 use proptest::prelude::*;
 use ptsm::data::Batch;
 use ptsm::testing::max_relative;
-use ptsm::train::{Loss, LossOptions, loss_weight};
+use ptsm::train::{Loss, LossOptions, PointLoss, loss_weight};
 use ptsm::{
-    Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Mode, Model,
-    Output,
+    Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Location,
+    Mode, Model, Output,
 };
 use serde_json::Value;
 
@@ -190,6 +190,15 @@ fn heads() -> Vec<(String, Config)> {
         ("normal".into(), law("normal")),
         ("negative_binomial".into(), law("negative_binomial")),
         ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
+        ("skip".into(), extended(Extension { linear_skip: true, ..Extension::default() })),
+        (
+            "skip from the last value, cross".into(),
+            extended(Extension {
+                linear_skip: true,
+                location: Location::Last,
+                ..cross(1, true, true)
+            }),
+        ),
         ("cross".into(), extended(cross(2, true, true))),
         ("cross without gate".into(), extended(cross(0, false, false))),
         (
@@ -301,6 +310,32 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
     }
 }
 
+#[test]
+fn what_an_error_costs_has_its_derivative() {
+    let config = forecaster(|_| ());
+    let (model, batch) = (random_model(config.clone()), batch_for(&config));
+    let mut forward = model.forward(&batch, Mode::default()).unwrap();
+    let of = |mae_share, huber_delta| LossOptions {
+        point: PointLoss { mae_share, huber_delta },
+        ..LossOptions::default()
+    };
+    for options in [of(0.0, None), of(1.0, None), of(0.3, Some(0.4)), of(0.0, Some(0.1))] {
+        let weight = loss_weight(&model, &batch, &options).unwrap();
+        let mut cost = |place: usize, x: f64| {
+            let kept = std::mem::replace(&mut forward.outputs.prediction[place], x);
+            let found = ptsm::train::loss(&model, (&batch, &forward), weight, &options).unwrap();
+            forward.outputs.prediction[place] = kept;
+            (found.value, found.gradient.prediction[place])
+        };
+        for place in 0..12 {
+            let x = 0.37 * place as f64 - 2.0;
+            let (up, down) = (cost(place, x + 1e-6).0, cost(place, x - 1e-6).0);
+            let (_, slope) = cost(place, x);
+            assert!(((up - down) / 2e-6 - slope).abs() < 1e-6, "{options:?}: {slope}");
+        }
+    }
+}
+
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
@@ -317,6 +352,7 @@ fn reconciliation_starts_at_the_base_forecast() {
     assert_eq!(forecast(Extension { cross_channel, ..Extension::default() }), base);
     let hierarchy = Some(Hierarchy { segment_length: 2 });
     assert_eq!(forecast(Extension { hierarchy, ..Extension::default() }), base);
+    assert_eq!(forecast(Extension { linear_skip: true, ..Extension::default() }), base);
 }
 
 #[test]

@@ -25,8 +25,7 @@ pub(crate) struct Request<'a> {
 
 /// Whether the model in `dir` labels cases.
 pub(crate) fn labels(dir: &Path) -> Result<bool> {
-    let config = ptsm::Config::from_file(&dir.join(ptsm::CONFIG_FILE))?;
-    Ok(matches!(config.task()?, Task::Classification | Task::Regression))
+    Ok(matches!(ptsm::task_of(dir)?, Task::Classification | Task::Regression))
 }
 
 /// Scores the model on every case.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::{CONFIG_FILE, Layout, Model, Result};
+use ptsm::{CONFIG_FILE, ENSEMBLE_FILE, Layout, Model, Result, load_members};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -22,11 +22,39 @@ pub(crate) struct Args {
 /// Looks and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let path = PathBuf::from(&args.path);
+    if path.join(ENSEMBLE_FILE).is_file() {
+        return inspect_ensemble(global, &path);
+    }
     if path.join(CONFIG_FILE).is_file() || path.is_dir() {
         return inspect_model(global, &path);
     }
     let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
     inspect_data(global, &data)
+}
+
+/// One line for each member; the members themselves are model directories.
+fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
+    let members = load_members(dir)?;
+    let mut text = format!("{} (ensemble of {})\n", dir.display(), members.len());
+    let mut values = Vec::new();
+    for (i, (model, weight)) in members.iter().enumerate() {
+        let (config, parameters) = (model.config(), model.layout().num_trained());
+        let flops = 2 * config.multiply_adds();
+        text += &format!(
+            "member {i}: weight {weight:.3}, patches {}/{}, d_model x layers {} x {}, {parameters} \
+             parameters, {:.2} MFLOP\n",
+            config.patch_length,
+            config.patch_stride,
+            config.d_model,
+            config.num_layers,
+            flops as f64 / 1e6
+        );
+        let config: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
+        values.push(json!({
+            "weight": weight, "config": config, "num_parameters": parameters, "flops": flops,
+        }));
+    }
+    answer(global, &json!({"members": values}), &text)
 }
 
 fn inspect_model(global: &Global, dir: &Path) -> Result<()> {

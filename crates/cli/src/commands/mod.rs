@@ -10,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod ensemble;
 pub(crate) mod evaluate;
 pub(crate) mod heads;
 pub(crate) mod inspect;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
         Command::Calibrate(args) => calibrate::run(&global, &args),
+        Command::Ensemble(args) => ensemble::run(&global, &args),
         Command::Heads(args) => heads::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),

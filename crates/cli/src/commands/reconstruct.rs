@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ptsm::data::{PreparedSeries, Split, WindowSet, WindowShape, prepare};
 use ptsm::train::{LossOptions, score};
-use ptsm::{Config, Mode, Model, Preprocessor, Result, Task, draw_masks};
+use ptsm::{Mode, Model, Preprocessor, Result, Task, draw_masks};
 use serde_json::json;
 
 use crate::args::Global;
@@ -24,7 +24,7 @@ pub(crate) struct Request<'a> {
 
 /// Whether the model in `dir` fills in patches.
 pub(crate) fn reconstructs(dir: &Path) -> Result<bool> {
-    Ok(Config::from_file(&dir.join(ptsm::CONFIG_FILE))?.task()? == Task::Pretraining)
+    Ok(ptsm::task_of(dir)? == Task::Pretraining)
 }
 
 /// Scores the reconstruction over every window of a part.

@@ -93,4 +93,42 @@ impl Vector for Avx2 {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
         }
     }
+    #[inline(always)]
+    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
+        let mut x: [__m256; 8] = std::array::from_fn(|i| self.load(&from[i * pitch..]));
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            for i in (0..8).step_by(2) {
+                let (a, b) = (x[i], x[i + 1]);
+                (x[i], x[i + 1]) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            }
+            for i in (0..8).step_by(4) {
+                let of = |i: usize| _mm256_castps_pd(x[i]);
+                let (a, b, c, d) = (of(i), of(i + 1), of(i + 2), of(i + 3));
+                x[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+                x[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+                x[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+                x[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+            }
+            // Half h of x[4 g + j] now holds column 4 h + j of the rows 4 g to 4 g + 3.
+            for j in 0..4 {
+                let (a, b) = (x[j], x[4 + j]);
+                x[j] = _mm256_permute2f128_ps::<0x20>(a, b);
+                x[4 + j] = _mm256_permute2f128_ps::<0x31>(a, b);
+            }
+        }
+        for (i, &x) in x.iter().enumerate() {
+            self.store(x, &mut to[i * to_pitch..]);
+        }
+    }
+    // As the default: the upper half onto the lower, three times.
+    #[inline(always)]
+    fn sum(self, x: __m256) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
 }

@@ -104,6 +104,38 @@ impl Vector for Avx512 {
         unsafe { _mm512_scalef_ps(x, n) }
     }
     #[inline(always)]
+    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
+        let mut x: [__m512; 16] = std::array::from_fn(|i| self.load(&from[i * pitch..]));
+        // SAFETY: `self` proves AVX-512.
+        unsafe {
+            for i in (0..16).step_by(2) {
+                let (a, b) = (x[i], x[i + 1]);
+                (x[i], x[i + 1]) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            for i in (0..16).step_by(4) {
+                let of = |i: usize| _mm512_castps_pd(x[i]);
+                let (a, b, c, d) = (of(i), of(i + 1), of(i + 2), of(i + 3));
+                x[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                x[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                x[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                x[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+            }
+            // Quarter q of x[4 g + j] now holds column 4 q + j of the rows 4 g to 4 g + 3.
+            for j in 0..4 {
+                let (a, b, c, d) = (x[j], x[4 + j], x[8 + j], x[12 + j]);
+                let even = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d)];
+                let odd = [_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d)];
+                x[j] = _mm512_shuffle_f32x4::<0x88>(even[0], even[1]);
+                x[8 + j] = _mm512_shuffle_f32x4::<0xdd>(even[0], even[1]);
+                x[4 + j] = _mm512_shuffle_f32x4::<0x88>(odd[0], odd[1]);
+                x[12 + j] = _mm512_shuffle_f32x4::<0xdd>(odd[0], odd[1]);
+            }
+        }
+        for (i, &x) in x.iter().enumerate() {
+            self.store(x, &mut to[i * to_pitch..]);
+        }
+    }
+    #[inline(always)]
     fn sum(self, x: __m512) -> f32 {
         // SAFETY: `self` proves AVX-512.
         unsafe { _mm512_reduce_add_ps(x) }

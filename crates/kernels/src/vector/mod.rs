@@ -49,6 +49,17 @@ pub(crate) trait Vector: Copy {
         self.mul(x, self.pow2(n))
     }
 
+    /// Transposes a square of `LANES` by `LANES` numbers: column j of `from` becomes row j of `to`;
+    /// each comes with what its rows start apart.
+    #[inline(always)]
+    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
+        for c in 0..Self::LANES {
+            for r in 0..Self::LANES {
+                to[c * to_pitch + r] = from[r * pitch + c];
+            }
+        }
+    }
+
     /// Sum of the lanes, the upper half added onto the lower.
     #[inline(always)]
     fn sum(self, x: Self::F) -> f32 {

@@ -5,13 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Task};
+use super::{Config, Scaler, Task};
 use crate::{Error, Result};
 
 /// Most quantiles that a head may have.
 const MAX_QUANTILES: usize = 999;
 
-/// Parts of a forecaster that are in the paper or are ours, and not in transformers.
+/// Parts of a model that are in the paper or are ours, and not in transformers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Extension {
@@ -25,6 +25,34 @@ pub struct Extension {
     /// Online hierarchical patch reconciliation head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hierarchy: Option<Hierarchy>,
+    /// A linear layer from the scaled window straight to the scaled forecast, the same for every
+    /// channel, whose outcome is added to that of the mixers; a missing point counts as `loc`.
+    #[serde(skip_serializing_if = "is_off")]
+    pub linear_skip: bool,
+    /// What the `std` scaler takes away from a window.
+    #[serde(skip_serializing_if = "Location::is_mean")]
+    pub location: Location,
+}
+
+/// What the `std` scaler subtracts from a window; the deviation is always that around the mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Location {
+    /// The mean of the observed points, as Hugging Face does.
+    #[default]
+    Mean,
+    /// The last observed point: for series that wander, whose level now says more than their mean.
+    Last,
+}
+
+impl Location {
+    fn is_mean(&self) -> bool {
+        *self == Location::Mean
+    }
+}
+
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 /// The cross-channel forecast reconciliation head: each step's forecasts of all channels are
@@ -89,8 +117,13 @@ impl Config {
 
     pub(super) fn validate_extension(&self) -> Result<()> {
         let Some(extension) = &self.ptsm else { return Ok(()) };
-        let Extension { quantiles, cross_channel, hierarchy } = extension;
-        let used = quantiles.is_some() || cross_channel.is_some() || hierarchy.is_some();
+        let Extension { quantiles, cross_channel, hierarchy, linear_skip, location } = extension;
+        if *location == Location::Last && !matches!(self.scaler(), Scaler::Std { .. }) {
+            let text = "\"last\" needs scaling \"std\"";
+            return Err(Error::config("ptsm.location", text));
+        }
+        let used =
+            quantiles.is_some() || cross_channel.is_some() || hierarchy.is_some() || *linear_skip;
         if used && self.task()? != Task::Forecasting {
             let text = "has parts of a forecaster, but architectures names another task";
             return Err(Error::config("ptsm", text));
@@ -103,6 +136,10 @@ impl Config {
         if reconciles && quantiles.is_some() {
             let text = "reconciliation needs a point forecast (leave out quantiles)";
             return Err(Error::config("ptsm", text));
+        }
+        if *linear_skip && quantiles.is_some() {
+            let text = "needs a point forecast (leave out quantiles)";
+            return Err(Error::config("ptsm.linear_skip", text));
         }
         if let Some(levels) = quantiles {
             validate_levels(levels).map_err(|e| e.at("ptsm.quantiles"))?;

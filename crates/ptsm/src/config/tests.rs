@@ -15,7 +15,8 @@ fn an_empty_file_holds_the_defaults() {
 fn aliases_and_old_spellings_are_read() {
     let config = parse("\"hidden_size\": 12, \"num_hidden_layers\": 5, \"scaling\": true").unwrap();
     assert_eq!((config.d_model, config.num_layers), (12, 5));
-    assert_eq!(config.scaler(), Scaler::Std { minimum_scale: 1e-5 });
+    let location = Location::Mean;
+    assert_eq!(config.scaler(), Scaler::Std { minimum_scale: 1e-5, location });
     let both = parse("\"hidden_size\": 12, \"d_model\": 6, \"post_init\": false").unwrap();
     assert_eq!(both.d_model, 6);
     assert!(both.extra.contains_key("post_init"));

@@ -3,7 +3,8 @@
 
 use ptsm_kernels::Aligned;
 
-use super::plan::{GROUP, Plan};
+use super::plan::{GROUP, Plan, Sizes};
+use crate::{Result, memory};
 
 /// The buffers of one session.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(super) struct Arena {
     pub(super) out: Aligned,
     /// One for each row.
     pub(super) statistics: Vec<Statistics>,
+    /// Scaled windows of all rows, for the linear skip.
+    pub(super) windows: Aligned,
 }
 
 /// What undoes the scaling of one channel of one sample, in data units.
@@ -89,13 +92,9 @@ impl Worker {
     fn new(plan: &Plan, head: usize) -> Self {
         let sizes = &plan.sizes;
         let stacked = sizes.stack * sizes.row();
-        let attention = plan.layers.iter().any(|layer| layer.attention.is_some());
+        let shape = WorkerShape::of(plan, head);
+        let (attention, block) = (shape.attends, shape.block());
         let only = |wanted: bool, len: usize| Aligned::zeros(if wanted { len } else { 0 });
-        let strip = |width: usize, columns: usize| width * columns;
-        let mut block = strip(sizes.d_model, sizes.feature_columns);
-        if plan.mixes_channels {
-            block = block.max(strip(sizes.num_channels, sizes.channel_columns));
-        }
         Self {
             column: Aligned::zeros(sizes.context_length),
             mask: Aligned::zeros(sizes.context_length),
@@ -148,13 +147,124 @@ impl Arena {
         (rows, width): (usize, usize),
         head: usize,
         threads: usize,
-    ) {
+    ) -> Result<()> {
+        let workers = threads.saturating_sub(self.workers.len());
+        if self.out.len() < rows * width || workers > 0 {
+            let shape = WorkerShape::of(plan, head);
+            let new_rows = if self.out.len() < rows * width { rows * width } else { 0 };
+            let bytes =
+                memory::bytes_of(&[workers, shape.numbers()]) + memory::bytes_of(&[new_rows]);
+            let task = format!("a forecast of {rows} rows on {threads} threads");
+            memory::require(&task, bytes, "a smaller batch, or fewer threads")?;
+        }
         while self.workers.len() < threads {
             self.workers.push(Worker::new(plan, head));
         }
         self.out.reserve(rows * width);
         if self.statistics.len() < rows {
             self.statistics.resize(rows, Statistics::default());
+        }
+        Ok(())
+    }
+}
+
+/// What the buffers of one thread depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WorkerShape<'a> {
+    pub(super) sizes: &'a Sizes,
+    pub(super) mixes_channels: bool,
+    pub(super) attends: bool,
+    /// Numbers of scratch for the head.
+    pub(super) head: usize,
+}
+
+impl<'a> WorkerShape<'a> {
+    fn of(plan: &'a Plan, head: usize) -> Self {
+        let attends = plan.layers.iter().any(|layer| layer.attention.is_some());
+        Self { sizes: &plan.sizes, mixes_channels: plan.mixes_channels, attends, head }
+    }
+
+    /// Numbers of a block that mixes down columns.
+    fn block(&self) -> usize {
+        let sizes = self.sizes;
+        let features = sizes.d_model * sizes.feature_columns;
+        let channels = sizes.num_channels * sizes.channel_columns;
+        if self.mixes_channels { features.max(channels) } else { features }
+    }
+
+    /// Numbers of all buffers together, those of a sample whose channels are mixed among them.
+    pub(super) fn numbers(&self) -> usize {
+        let Sizes { num_channels, num_patches, d_model, pitch, expansion_factor, .. } = *self.sizes;
+        let (row, stacked) = (self.sizes.row(), self.sizes.stack * self.sizes.row());
+        let window = 2 * self.sizes.context_length + self.sizes.patch_length * pitch;
+        let patch = 3 * stacked + self.sizes.stack * d_model * self.sizes.hidden_pitch;
+        let attention = 4 * row + num_patches * self.sizes.feature_columns + stacked;
+        let columns = self.block() * (3 + expansion_factor);
+        let strips = row.next_multiple_of(self.sizes.channel_columns);
+        let sample = num_channels * (2 * row + strips);
+        let group = if self.mixes_channels { sample } else { GROUP * row };
+        let attention = if self.attends { attention } else { 0 };
+        window + patch + attention + columns + group + self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ptsm_kernels::Isa;
+
+    use super::*;
+    use crate::{Config, Init, Model};
+
+    #[test]
+    fn the_numbers_of_a_worker_are_those_of_its_buffers() {
+        for (mode, self_attn) in [("common_channel", false), ("mix_channel", true)] {
+            let config = Config {
+                context_length: 68,
+                prediction_length: 5,
+                num_input_channels: 3,
+                patch_length: 4,
+                patch_stride: 4,
+                mode: mode.into(),
+                self_attn,
+                self_attn_heads: 2,
+                ..Config::default()
+            };
+            let plan = Plan::new(&Model::new(config, Init::PyTorch, 1).unwrap(), Isa::Portable);
+            let mut worker = Worker::new(&plan, 11);
+            if plan.mixes_channels {
+                worker.sample.reserve(&plan);
+            }
+            let Worker { column, mask, patches, group, patch, attention, .. } = &worker;
+            let (block, sample) = (&worker.column_block, &worker.sample);
+            let all = [
+                [column, mask, patches, group, &worker.head, &sample.hidden],
+                [
+                    &patch.normed,
+                    &patch.hidden,
+                    &patch.value,
+                    &patch.logits,
+                    &block.normed,
+                    &block.hidden,
+                ],
+                [
+                    &attention.query,
+                    &attention.key,
+                    &attention.value,
+                    &attention.mixed,
+                    &block.value,
+                    &block.logits,
+                ],
+                [
+                    &attention.weights,
+                    &attention.attended,
+                    &sample.normed,
+                    &sample.mixed,
+                    &Aligned::zeros(0),
+                    &Aligned::zeros(0),
+                ],
+            ];
+            let numbers: usize = all.iter().flatten().map(|buffer| buffer.len()).sum();
+            assert_eq!(WorkerShape::of(&plan, 11).numbers(), numbers, "{mode}");
         }
     }
 }

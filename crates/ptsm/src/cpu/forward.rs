@@ -10,7 +10,8 @@ use super::arena::{Arena, Sample, Statistics, Worker};
 use super::blocks::strips;
 use super::head::RowHead;
 use super::plan::{GROUP, Plan};
-use crate::config::Scaler;
+use crate::Result;
+use crate::config::{Location, Scaler};
 use crate::data::Batch;
 
 /// The rows that one thread works on: the number of the first, and what they leave behind.
@@ -27,14 +28,28 @@ impl Plan {
         if self.mixes_channels { self.sizes.num_channels } else { channels.len() }
     }
 
-    /// Runs the backbone and the head's part for each row; what they leave behind is in the arena,
-    /// by sample and row.
-    pub(super) fn run(&self, batch: &Batch, head: &impl RowHead, arena: &mut Arena) {
-        let threads = rayon::current_num_threads();
+    /// Runs the backbone and the head's part for each row on all threads; what they leave behind is
+    /// in the arena, by sample and row.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfMemory` if the arena would have to grow beyond what is there.
+    pub(super) fn run(&self, batch: &Batch, head: &impl RowHead, arena: &mut Arena) -> Result<()> {
+        self.run_on(rayon::current_num_threads(), batch, head, arena)
+    }
+
+    /// As [`Self::run`], on so many threads.
+    pub(super) fn run_on(
+        &self,
+        threads: usize,
+        batch: &Batch,
+        head: &impl RowHead,
+        arena: &mut Arena,
+    ) -> Result<()> {
         let per_sample = self.rows_per_sample(head.channels());
         let rows = batch.size * per_sample;
-        arena.reserve(self, (rows, head.width()), head.scratch(&self.sizes), threads);
-        let Arena { workers, out, statistics } = arena;
+        arena.reserve(self, (rows, head.width()), head.scratch(&self.sizes), threads)?;
+        let Arena { workers, out, statistics, .. } = arena;
         let workers = &mut workers[..threads];
         let whole = Share {
             first: 0,
@@ -44,13 +59,15 @@ impl Plan {
         if !self.mixes_channels {
             let work =
                 |worker: &mut Worker, share: Share<'_>| self.rows(batch, head, worker, share);
-            return spread(workers, (head.width(), 1), whole, work);
+            spread(workers, (head.width(), 1), whole, work);
+            return Ok(());
         }
         // With fewer samples than threads, the threads share each sample.
         if batch.size >= threads {
             let work =
                 |worker: &mut Worker, share: Share<'_>| self.samples(batch, head, worker, share);
-            return spread(workers, (head.width(), per_sample), whole, work);
+            spread(workers, (head.width(), per_sample), whole, work);
+            return Ok(());
         }
         let outs = whole.out.chunks_exact_mut(per_sample * head.width());
         for ((b, out), statistics) in
@@ -58,6 +75,7 @@ impl Plan {
         {
             self.sample(batch, head, workers, Share { first: b, out, statistics });
         }
+        Ok(())
     }
 
     /// Rows whose channels do not see each other, group by group.
@@ -209,16 +227,27 @@ impl Plan {
     fn fit(&self, x: &[f32], mask: Option<&[f32]>) -> Statistics {
         match self.scaler {
             Scaler::None => Statistics { loc: 0.0, scale: 1.0 },
-            Scaler::Std { minimum_scale } => {
+            Scaler::Std { minimum_scale, location } => {
                 let moments = moments(self.isa, x, mask);
                 let scale = (moments.variance + minimum_scale).sqrt() as f32;
-                Statistics { loc: moments.mean as f32, scale }
+                let loc = match (location, last_observed(x, mask)) {
+                    (Location::Last, Some(x)) => x,
+                    _ => moments.mean as f32,
+                };
+                Statistics { loc, scale }
             }
             Scaler::Mean { minimum_scale, default_scale } => {
                 let fitted = mean_magnitude(self.isa, x, mask).or(default_scale).unwrap_or(0.0);
                 Statistics { loc: 0.0, scale: fitted.max(minimum_scale) as f32 }
             }
         }
+    }
+}
+
+fn last_observed(x: &[f32], mask: Option<&[f32]>) -> Option<f32> {
+    match mask {
+        None => x.last().copied(),
+        Some(mask) => x.iter().zip(mask).rfind(|(_, seen)| **seen != 0.0).map(|(&x, _)| x),
     }
 }
 

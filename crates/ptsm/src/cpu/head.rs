@@ -5,7 +5,9 @@ use ptsm_kernels::{Aligned, Finish, RowLinear};
 
 use super::arena::Statistics;
 use super::plan::{GROUP, Plan, Sizes};
+use super::skip::Skip;
 use crate::config::Extension;
+use crate::data::Batch;
 use crate::model::Model;
 use crate::weights::{HeadSlot, LinearSlot};
 
@@ -29,7 +31,7 @@ pub(super) trait RowHead: Sync {
 #[derive(Debug)]
 pub(super) enum PackedHead {
     /// A plain point forecast, packed.
-    Point(PredictionHead),
+    Point(Box<PredictionHead>),
     /// By its definition, from the hidden state.
     Defined,
 }
@@ -38,10 +40,19 @@ impl PackedHead {
     /// Packs the head of `model`.
     pub(super) fn new(model: &Model, plan: &Plan) -> Self {
         let config = model.config();
-        let plain = config.distribution().is_none() && config.extension() == Extension::default();
+        // Both are the business of what stands around the head.
+        let Extension { linear_skip, location, .. } = config.extension();
+        let only_point = Extension { linear_skip, location, ..Extension::default() };
+        let plain = config.distribution().is_none() && config.extension() == only_point;
         match &model.layout().head {
             HeadSlot::Forecast(slot) if plain => {
-                PackedHead::Point(PredictionHead::new(model, &slot.projections[0], plan))
+                let skip = slot.skip.as_ref().map(|slot| Skip::new(model, slot, plan));
+                PackedHead::Point(Box::new(PredictionHead::new(
+                    model,
+                    &slot.projections[0],
+                    skip,
+                    plan,
+                )))
             }
             _ => PackedHead::Defined,
         }
@@ -101,13 +112,14 @@ pub(super) struct PredictionHead {
     /// Its inputs in the order of the hidden state, features first.
     projection: RowLinear,
     width: usize,
+    skip: Option<Skip>,
     /// Channels that are forecast, ascending.
     channels: Vec<usize>,
 }
 
 impl PredictionHead {
     /// Packs the projection of a point forecast.
-    fn new(model: &Model, projection: &LinearSlot, plan: &Plan) -> Self {
+    fn new(model: &Model, projection: &LinearSlot, skip: Option<Skip>, plan: &Plan) -> Self {
         let Sizes { num_patches, d_model, .. } = plan.sizes;
         let trained = &model.parameters.trained;
         let mut weight = vec![0.0; projection.weight.len()];
@@ -124,6 +136,7 @@ impl PredictionHead {
         Self {
             projection: RowLinear::new(plan.isa, inputs, outputs, &weight, bias),
             width: plan.isa.pad(outputs),
+            skip,
             channels: model.config().prediction_channels(),
         }
     }
@@ -131,6 +144,23 @@ impl PredictionHead {
     /// Channels that are forecast, ascending.
     pub(super) fn kept(&self) -> &[usize] {
         &self.channels
+    }
+
+    /// Steps of a forecast.
+    pub(super) fn steps(&self) -> usize {
+        self.projection.outputs()
+    }
+
+    /// Number of the row of a sample, a place among the kept channels and its channel, among those
+    /// that the plan leaves.
+    pub(super) fn row(&self, plan: &Plan, b: usize, place: usize, channel: usize) -> usize {
+        let within = if plan.mixes_channels { channel } else { place };
+        b * plan.rows_per_sample(&self.channels) + within
+    }
+
+    /// The scaled forecast that a row left.
+    pub(super) fn scaled<'o>(&self, out: &'o [f32], row: usize) -> &'o [f32] {
+        &out[row * self.width..][..self.steps()]
     }
 
     /// Reads stored hidden states `[B, C][row]`; the outcome is `[B, C'][width]`.
@@ -151,6 +181,21 @@ impl PredictionHead {
         out.to_vec()
     }
 
+    /// Adds the linear skip, if there is one, to `out` `[rows][width]`; there is one of `statistics`
+    /// for each row, and `channel` says whose window a row reads.
+    pub(super) fn add_skip(
+        &self,
+        plan: &Plan,
+        (batch, statistics): (&Batch, &[Statistics]),
+        channel: impl Fn(usize) -> usize + Sync,
+        (windows, out): (&mut Aligned, &mut [f32]),
+    ) {
+        if let Some(skip) = &self.skip {
+            let out = &mut out[..statistics.len() * self.width];
+            skip.add(plan, (batch, statistics), channel, (windows, out));
+        }
+    }
+
     /// Un-scales what the rows' heads wrote, into `[B, H, C']`. `row` says where the row of a
     /// sample, a place among the kept channels and its channel stands in `out` and `statistics`.
     pub(super) fn finish(
@@ -160,13 +205,13 @@ impl PredictionHead {
         row: impl Fn(usize, usize, usize) -> usize,
         prediction: &mut Vec<f32>,
     ) {
-        let (steps, count) = (self.projection.outputs(), self.channels.len());
+        let (steps, count) = (self.steps(), self.channels.len());
         prediction.resize(batch * steps * count, 0.0);
         for (b, out) in prediction.chunks_exact_mut(steps * count).enumerate() {
             for (place, &channel) in self.channels.iter().enumerate() {
                 let row = row(b, place, channel);
                 let statistics = statistics[row];
-                let scaled = &scaled[row * self.width..][..steps];
+                let scaled = self.scaled(scaled, row);
                 for (out, y) in out[place..].iter_mut().step_by(count).zip(scaled) {
                     *out = y * statistics.scale + statistics.loc;
                 }

@@ -13,7 +13,9 @@
 //! | `forward.rs` | the backbone: rows spread over threads, up to the hidden state |
 //! | `blocks.rs` | the mixers on one row, or on some |
 //! | `head.rs` | what reads the hidden state |
-//! | `training/` | the mixer layers forward and backward |
+//! | `scoring.rs` | the backbone in front of a loss that is only measured |
+//! | `skip.rs` | the linear path beside the mixers |
+//! | `training/` | the model forward and backward |
 //!
 //! A plain point forecast is computed here to the end. The other heads, which are a small part of
 //! the work, read the hidden state through their definition. Pretraining, which hides patches and
@@ -25,6 +27,8 @@ mod forward;
 mod head;
 mod pack;
 mod plan;
+mod scoring;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod training;
@@ -37,7 +41,8 @@ use crate::data::Batch;
 use crate::model::{Mode, Model, instruction_set};
 use crate::{Config, Result};
 
-pub(crate) use training::{TrainArena, TrainPlan};
+pub(crate) use scoring::Scorer;
+pub(crate) use training::{Given, TrainArena, TrainPlan};
 
 use arena::Arena;
 use head::{HiddenRows, PackedHead};
@@ -101,17 +106,22 @@ impl Session for CpuSession {
         }
         match head {
             PackedHead::Point(head) => {
-                plan.run(batch, head, arena);
-                let row = |b: usize, place: usize, channel: usize| {
-                    let per_sample = plan.rows_per_sample(head.kept());
-                    b * per_sample + if plan.mixes_channels { channel } else { place }
+                plan.run(batch, &**head, arena)?;
+                let per_sample = plan.rows_per_sample(head.kept());
+                let Arena { out: rows, statistics, windows, .. } = &mut *arena;
+                let statistics = &statistics[..batch.size * per_sample];
+                let channel = |row: usize| match plan.mixes_channels {
+                    true => row % per_sample,
+                    false => head.kept()[row % per_sample],
                 };
+                head.add_skip(plan, (batch, statistics), channel, (windows, rows));
+                let row = |b, place, channel| head.row(plan, b, place, channel);
                 let rows = (&arena.out[..], &arena.statistics[..]);
                 head.finish(batch.size, rows, row, &mut out.prediction);
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(plan);
-                plan.run(batch, &rows, arena);
+                plan.run(batch, &rows, arena)?;
                 define(model, batch, &rows.unpack(plan, batch.size, &arena.out), out);
             }
         }
@@ -155,13 +165,13 @@ impl SharedSession {
         let Self { plan, heads, arena } = self;
         check(&heads[0].0, plan, batch)?;
         let rows = HiddenRows::new(plan);
-        plan.run(batch, &rows, arena);
+        plan.run(batch, &rows, arena)?;
         let mut unpacked: Option<Vec<f32>> = None;
         let outputs = heads.iter().map(|(model, head)| {
             let mut out = Output::default();
             match head {
                 PackedHead::Point(head) => {
-                    let scaled = head.apply_to_all(plan, &arena.out[..], batch.size);
+                    let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size);
                     let kept = head.kept().len();
                     // Its rows are those of its channels; the statistics are those of all.
                     let statistics: Vec<_> = (0..batch.size * kept)
@@ -170,6 +180,9 @@ impl SharedSession {
                             arena.statistics[row / kept * plan.sizes.num_channels + channel]
                         })
                         .collect();
+                    let channel = |row: usize| head.kept()[row % kept];
+                    let windows = &mut arena.windows;
+                    head.add_skip(plan, (batch, &statistics), channel, (windows, &mut scaled));
                     let row = |b: usize, place: usize, _: usize| b * kept + place;
                     head.finish(batch.size, (&scaled, &statistics), row, &mut out.prediction);
                 }

@@ -9,7 +9,7 @@ use super::CpuSession;
 use crate::backend::{Output, Session};
 use crate::data::Batch;
 use crate::model::{Mode, Model};
-use crate::{Config, Init};
+use crate::{Config, Extension, Init, Location};
 
 /// How far f32 may be from f64, as a multiple of what the definition in f32 misses by, and the
 /// least that it is allowed, relative to the largest number.
@@ -52,6 +52,8 @@ fn draws() -> impl Strategy<Value = Draw> {
 fn config(draw: Draw) -> Config {
     let pick = |bit: u32| draw.choices >> bit & 1 == 1;
     let odd = draw.d_model % 2 == 1;
+    // Scaling is "std", or true, for every other draw.
+    let last = pick(10) && [0, 3].contains(&(draw.choices >> 6 & 3));
     Config {
         context_length: draw.context_length,
         patch_length: draw.patch_length,
@@ -73,6 +75,11 @@ fn config(draw: Draw) -> Config {
             .clone(),
         prediction_channel_indices: pick(8)
             .then(|| (0..draw.channels).filter(|c| c % 2 == 0).collect()),
+        ptsm: (pick(9) || last).then(|| Extension {
+            linear_skip: pick(9),
+            location: if last { Location::Last } else { Location::Mean },
+            ..Extension::default()
+        }),
         ..Config::default()
     }
 }
@@ -82,7 +89,10 @@ fn model(config: Config, seed: u64) -> Model {
     let mut model = Model::new(config, Init::PyTorch, seed).unwrap();
     for tensor in model.layout().tensors().to_vec() {
         let values = match tensor.store {
-            crate::Store::Trained if tensor.name.contains("norm") => {
+            // A fresh skip is 0, which would show nothing.
+            crate::Store::Trained
+                if tensor.name.contains("norm") || tensor.name.contains("skip") =>
+            {
                 &mut model.parameters.trained[tensor.range]
             }
             crate::Store::Buffer if tensor.name.contains("running") => {

@@ -27,5 +27,5 @@ pub use coherence::Coherence;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
 pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};
-pub use ridge::{PENALTIES, Ridge};
+pub use ridge::{PENALTIES, Ridge, RidgeOptions};
 pub use values::{TargetScores, ValueScores};

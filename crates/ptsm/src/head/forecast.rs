@@ -1,12 +1,13 @@
-//! Forecasting head: flatten, dropout, projection, and what turns it into a forecast: un-scaling,
-//! reconciliation, the parameters of a distribution, or quantiles.
+//! Forecasting head: flatten, dropout, projection, and what turns it into a forecast: the linear
+//! skip, reconciliation, un-scaling, the parameters of a distribution, or quantiles.
 //!
-//! Source: `PatchTSMixerForPredictionHead`, transformers 5.23.0; quantiles and reconciliation are
-//! extensions.
+//! Source: `PatchTSMixerForPredictionHead`, transformers 5.23.0; quantiles, the skip and
+//! reconciliation are extensions.
 
 use super::cross_channel::{self, CrossChannelHead};
 use super::distribution::Distribution;
 use super::hierarchy::{self, HierarchyHead};
+use super::skip::{self, SkipHead};
 use super::{HeadGradient, HeadInput, OutputGradient, Outputs, quantile};
 use crate::config::{Config, Extension};
 use crate::model::{Pass, Place, Real};
@@ -23,6 +24,7 @@ pub(crate) struct Cache<T> {
     pub(crate) scaled: Vec<T>,
     /// The sums in the scaled space, `[B, S, C']`.
     sums: Vec<T>,
+    skip: Option<skip::Cache<T>>,
     cross_channel: Option<cross_channel::Cache<T>>,
     hierarchy: Option<hierarchy::Cache<T>>,
 }
@@ -67,6 +69,12 @@ impl<'a> ForecastHead<'a> {
             (None, None) => Kind::Point,
         };
         Self { slot, config, kind, channels: config.prediction_channels() }
+    }
+
+    fn skip(&self) -> Option<SkipHead<'_>> {
+        let linear = self.slot.skip.as_ref()?;
+        let Config { context_length, num_input_channels, .. } = *self.config;
+        Some(SkipHead { linear, context_length, num_input_channels, channels: &self.channels })
     }
 
     fn cross_channel(&self) -> Option<CrossChannelHead<'_>> {
@@ -115,6 +123,7 @@ impl<'a> ForecastHead<'a> {
             raw,
             scaled: Vec::new(),
             sums: Vec::new(),
+            skip: None,
             cross_channel: None,
             hierarchy: None,
         };
@@ -140,6 +149,9 @@ impl<'a> ForecastHead<'a> {
             }
             Kind::Quantiles(count) => quantile::map(*count, &mut scaled),
             Kind::Point => {
+                if let Some(head) = self.skip() {
+                    cache.skip = Some(head.forward(trained, input.scaled, &mut scaled));
+                }
                 if let Some(head) = self.cross_channel() {
                     let past = self.past(input, head.context_length);
                     let (out, found) = head.forward(trained, &scaled, past.as_deref());
@@ -192,9 +204,30 @@ impl<'a> ForecastHead<'a> {
         (grads, pass): (&mut [T], &Pass),
         result: &mut HeadGradient<T>,
     ) {
-        let mut d = self.unscale_backward((input, cache), gradient, pass.batch, result);
+        let d_projected = self.read_backward(trained, (input, cache), gradient, grads, result);
+        let mut d_x = vec![T::ZERO; cache.x.len()];
+        for (projection, d) in self.slot.projections.iter().zip(&d_projected) {
+            let part = projection.backward(trained, &cache.x, d, grads);
+            d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
+        }
+        pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
+        result.hidden = d_x;
+    }
+
+    /// The gradients of what the projections gave, `[B, C, outputs]` each; adds those of the layers
+    /// behind them to `grads` and fills the statistics' part of `result`.
+    pub(crate) fn read_backward<T: Real>(
+        &self,
+        trained: &[T],
+        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        gradient: &OutputGradient<T>,
+        grads: &mut [T],
+        result: &mut HeadGradient<T>,
+    ) -> Vec<Vec<T>> {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
+        let mut d = self.unscale_backward((input, cache), gradient, batch, result);
         match &self.kind {
-            Kind::Law(law) => self.for_each(pass.batch, |entry| {
+            Kind::Law(law) => self.for_each(batch, |entry| {
                 d[entry.out] *= law.d_map(entry.parameter, cache.raw[entry.out]);
             }),
             Kind::Quantiles(count) => quantile::map_backward(*count, &cache.raw, &mut d),
@@ -206,16 +239,10 @@ impl<'a> ForecastHead<'a> {
             .slot
             .projections
             .iter()
-            .map(|p| vec![T::ZERO; pass.batch * self.config.num_input_channels * p.outputs])
+            .map(|p| vec![T::ZERO; batch * self.config.num_input_channels * p.outputs])
             .collect();
-        self.for_each(pass.batch, |entry| d_projected[entry.projection][entry.from] = d[entry.out]);
-        let mut d_x = vec![T::ZERO; cache.x.len()];
-        for (projection, d) in self.slot.projections.iter().zip(&d_projected) {
-            let part = projection.backward(trained, &cache.x, d, grads);
-            d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
-        }
-        pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
-        result.hidden = d_x;
+        self.for_each(batch, |entry| d_projected[entry.projection][entry.from] = d[entry.out]);
+        d_projected
     }
 
     /// Gradient of the scaled forecast; adds those of the statistics to `result`.
@@ -280,6 +307,11 @@ impl<'a> ForecastHead<'a> {
                 });
                 result.values = Some(values);
             }
+        }
+        if let (Some(head), Some(cache)) = (self.skip(), &cache.skip) {
+            let values =
+                result.values.get_or_insert_with(|| vec![T::ZERO; input.scaled.values.len()]);
+            head.backward(trained, (input.scaled, cache), &d, (grads, values));
         }
         d
     }

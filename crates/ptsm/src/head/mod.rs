@@ -9,7 +9,8 @@
 //! | classification | `pooled.rs` | `[B, num_targets]`, logits |
 //! | regression | `pooled.rs` | `[B, num_targets]`, or `[B, K, num_targets]` parameters |
 //!
-//! `cross_channel.rs` and `hierarchy.rs` reconcile a point forecast.
+//! `skip.rs` adds a linear path to a point forecast; `cross_channel.rs` and `hierarchy.rs` reconcile
+//! it.
 
 pub(crate) mod cross_channel;
 pub(crate) mod distribution;
@@ -19,6 +20,7 @@ pub(crate) mod inject;
 pub(crate) mod pooled;
 pub(crate) mod pretraining;
 mod quantile;
+pub(crate) mod skip;
 
 use crate::config::Config;
 use crate::model::{Pass, Real, Scaled};
@@ -72,6 +74,22 @@ pub(crate) struct HeadGradient<T> {
     pub(crate) scale: Vec<T>,
     /// For the scaled window, `[B, L, C]`; `None` is zero.
     pub(crate) values: Option<Vec<T>>,
+}
+
+impl<T: Real> HeadGradient<T> {
+    /// What the loss itself says of the statistics; nothing else yet.
+    pub(crate) fn new(input: HeadInput<'_, T>, gradient: &OutputGradient<T>) -> Self {
+        let or_zero = |values: &Vec<T>| match values.is_empty() {
+            true => vec![T::ZERO; input.scaled.loc.len()],
+            false => values.clone(),
+        };
+        Self {
+            hidden: Vec::new(),
+            loc: or_zero(&gradient.loc),
+            scale: or_zero(&gradient.scale),
+            values: None,
+        }
+    }
 }
 
 /// What the gradient of a head needs, and what a trace shows of it.
@@ -150,16 +168,7 @@ impl<'a> Head<'a> {
         gradient: &OutputGradient<T>,
         (grads, pass): (&mut [T], &Pass),
     ) -> HeadGradient<T> {
-        let or_zero = |values: &Vec<T>| match values.is_empty() {
-            true => vec![T::ZERO; input.scaled.loc.len()],
-            false => values.clone(),
-        };
-        let mut result = HeadGradient {
-            hidden: Vec::new(),
-            loc: or_zero(&gradient.loc),
-            scale: or_zero(&gradient.scale),
-            values: None,
-        };
+        let mut result = HeadGradient::new(input, gradient);
         match (self, cache) {
             (Head::Forecast(head), Cache::Forecast(cache)) => {
                 head.backward(trained, (input, cache), gradient, (grads, pass), &mut result);

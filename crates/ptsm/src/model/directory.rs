@@ -5,8 +5,9 @@ use std::path::Path;
 use super::Model;
 use crate::atomic_file::write_atomically;
 use crate::config::Config;
+use crate::ensemble::ENSEMBLE_FILE;
 use crate::weights::{Layout, Parameters};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Name of the configuration in a model directory.
 pub const CONFIG_FILE: &str = "config.json";
@@ -14,12 +15,18 @@ pub const CONFIG_FILE: &str = "config.json";
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 impl Model<f32> {
-    /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote.
+    /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote; an ensemble is
+    /// refused.
     ///
     /// # Errors
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
     pub fn from_dir(dir: &Path) -> Result<Self> {
+        if dir.join(ENSEMBLE_FILE).is_file() {
+            let text = "is an ensemble, which can predict, evaluate and stream; for anything else \
+                        name one of its members/NAME";
+            return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
+        }
         let config = Config::from_file(&dir.join(CONFIG_FILE))?;
         let layout =
             Layout::new(&config).map_err(|e| e.at(dir.join(CONFIG_FILE).display().to_string()))?;

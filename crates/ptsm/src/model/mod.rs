@@ -45,7 +45,7 @@ pub use masking::draw_masks;
 use mixer::{Layer, LayerCache};
 pub use offload::Prepared;
 use patchify::Cut;
-pub use real::{LinearDims, Real, instruction_set};
+pub use real::{AdamWStep, LinearDims, Real, instruction_set};
 pub(crate) use scaler::Scaled;
 use scaler::Shape;
 pub use trace::NamedTensor;
@@ -113,8 +113,13 @@ impl<T> Backbone<T> {
         &self.patches
     }
 
+    /// What the embedding reads, `[B, C, N, p]`.
+    pub(crate) fn read_patches(&self) -> &[T] {
+        self.masked_patches.as_ref().unwrap_or(&self.patches)
+    }
+
     /// What the first layer reads, `[B, C, N, D]`.
-    pub(crate) fn embedded(&self) -> &[T] {
+    fn embedded(&self) -> &[T] {
         self.embedding_with_positions.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -159,6 +164,9 @@ impl Place {
         Place(1 + 3 * layer as u64 + block)
     }
 }
+
+/// Number of the draw site in front of the head's projections.
+pub(crate) const HEAD_SITE: u64 = 4 * Place::HEAD.0;
 
 /// Number of the first draw site of a block: channel (0), patch (1) or feature mixer (2).
 pub(crate) fn draw_site(layer: usize, block: u64) -> u64 {
@@ -257,7 +265,16 @@ impl<T: Real> Model<T> {
     }
 
     /// The backbone up to its first layer.
-    pub(crate) fn embed(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+    fn embed(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+        let mut backbone = self.cut_patches(batch, mode)?;
+        let patcher = &self.layout.backbone.patcher;
+        backbone.embedding = patcher.forward(&self.parameters.trained, backbone.read_patches());
+        backbone.embedding_with_positions = self.add_positions(&backbone.embedding);
+        Ok(backbone)
+    }
+
+    /// The backbone up to its patches, those of pretraining hidden; the rest is computed elsewhere.
+    pub(crate) fn cut_patches(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
         self.check(batch, mode)?;
         let frozen = mode.frozen_backbone;
         let pass = Pass {
@@ -280,16 +297,13 @@ impl<T: Real> Model<T> {
             let value = T::from_f64(self.config.mask_value.as_f64().unwrap_or(0.0));
             masking::forward(&patches, mask, self.config.patch_length, value)
         });
-        let read = masked_patches.as_ref().unwrap_or(&patches);
-        let embedding = self.layout.backbone.patcher.forward(&self.parameters.trained, read);
-        let embedding_with_positions = self.add_positions(&embedding);
         Ok(Backbone {
             pass,
             scaled,
             patches,
             masked_patches,
-            embedding,
-            embedding_with_positions,
+            embedding: Vec::new(),
+            embedding_with_positions: None,
             layers: Vec::new(),
             mixed: Vec::new(),
         })
@@ -301,6 +315,42 @@ impl<T: Real> Model<T> {
         let head = Head::new(&self.layout.head, &self.config);
         let (outputs, head) = head.forward(&self.parameters.trained, backbone.input(), &pass);
         Forward { outputs, backbone, head }
+    }
+
+    /// A forecast whose projections were computed elsewhere, `[B, C, outputs]` each.
+    ///
+    /// # Panics
+    ///
+    /// If the head is no forecast: our bug.
+    pub(crate) fn forward_projected(
+        &self,
+        backbone: Backbone<T>,
+        projected: &[Vec<T>],
+    ) -> Forward<T> {
+        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+            unreachable!("only forecasts are projected elsewhere")
+        };
+        let (outputs, head) = head.read(&self.parameters.trained, backbone.input(), projected);
+        Forward { outputs, backbone, head: head::Cache::Forecast(head) }
+    }
+
+    /// The gradients of what the projections gave; adds those of the weights behind them to
+    /// `grads`.
+    pub(crate) fn backward_projected(
+        &self,
+        forward: &Forward<T>,
+        gradient: &OutputGradient<T>,
+        grads: &mut [T],
+    ) -> Vec<Vec<T>> {
+        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+            unreachable!("only forecasts are projected elsewhere")
+        };
+        let head::Cache::Forecast(cache) = &forward.head else {
+            unreachable!("a cache is that of its own head")
+        };
+        let input = forward.backbone.input();
+        let mut result = head::HeadGradient::new(input, gradient);
+        head.read_backward(&self.parameters.trained, (input, cache), gradient, grads, &mut result)
     }
 
     /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
@@ -359,14 +409,13 @@ impl<T: Real> Model<T> {
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
     /// of what the first layer reads.
-    pub(crate) fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
+    fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
         if let Some((Store::Trained, range)) = &self.layout.backbone.position {
             for d in d.chunks_exact(range.len()) {
                 self_attn::add(&mut grads[range.clone()], d);
             }
         }
-        let read = backbone.masked_patches.as_ref().unwrap_or(&backbone.patches);
-        self.layout.backbone.patcher.backward_weight(read, d, grads);
+        self.layout.backbone.patcher.backward_weight(backbone.read_patches(), d, grads);
     }
 
     fn backward_backbone(

@@ -10,7 +10,7 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-pub use ptsm_kernels::LinearDims;
+pub use ptsm_kernels::{AdamWStep, LinearDims};
 
 /// `f32` or `f64`.
 pub trait Real:
@@ -121,6 +121,26 @@ pub trait Real:
         for ((d_x, &d_out), &x) in d_x.iter_mut().zip(d_out).zip(x) {
             let density = density_at_0 * (-(half * x * x)).exp();
             *d_x = d_out * (normal_cdf(x) + x * density);
+        }
+    }
+
+    /// One step of AdamW: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g g`,
+    /// `w = keep w - step_size m / (sqrt(v) / root + eps)`.
+    fn adamw(
+        step: AdamWStep,
+        (weights, gradients): (&mut [Self], &[Self]),
+        (first, second): (&mut [Self], &mut [Self]),
+    ) {
+        let AdamWStep { betas: (beta1, beta2), .. } = step;
+        let (rest1, rest2) = (Self::from_f64(1.0 - beta1), Self::from_f64(1.0 - beta2));
+        let (beta1, beta2) = (Self::from_f64(beta1), Self::from_f64(beta2));
+        let (keep, step_size) = (Self::from_f64(step.keep), Self::from_f64(step.step_size));
+        let (root, eps) = (Self::from_f64(step.root), Self::from_f64(step.eps));
+        let moments = first.iter_mut().zip(second);
+        for ((weight, &g), (m, v)) in weights.iter_mut().zip(gradients).zip(moments) {
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * g * g;
+            *weight = keep * *weight - step_size * *m / (v.sqrt() / root + eps);
         }
     }
 
@@ -311,8 +331,16 @@ impl Real for f32 {
     fn gelu_backward(x: &[Self], d_out: &[Self], d_x: &mut [Self]) {
         ptsm_kernels::gelu_backward(isa(), x, d_out, d_x);
     }
+    fn adamw(
+        step: AdamWStep,
+        weights: (&mut [Self], &[Self]),
+        moments: (&mut [Self], &mut [Self]),
+    ) {
+        ptsm_kernels::adamw(isa(), step, weights, moments);
+    }
+
     fn transpose(rows: usize, columns: usize, x: &[Self], out: &mut [Self]) {
-        ptsm_kernels::transpose(rows, columns, x, out);
+        ptsm_kernels::transpose(isa(), (rows, columns), (x, columns), (out, rows));
     }
     fn softmax_rows(width: usize, x: &mut [Self]) {
         ptsm_kernels::softmax_rows(isa(), width, x);

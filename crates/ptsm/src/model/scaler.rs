@@ -4,7 +4,7 @@
 //! transformers 5.23.0.
 
 use super::real::Real;
-use crate::config::Scaler;
+use crate::config::{Location, Scaler};
 
 /// Shape of the windows.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub(crate) struct Scaled<T> {
     pub(crate) loc: Vec<T>,
     /// `[B, C]`, data units, above 0.
     pub(crate) scale: Vec<T>,
+    /// 1 where a point was observed, `[B, L, C]`; `None` = everywhere.
+    pub(crate) observed: Option<Vec<T>>,
 }
 
 /// Observed points and the sum of their magnitudes, per sample and channel.
@@ -33,7 +35,11 @@ struct Magnitude<T> {
 
 impl Shape {
     /// `(index of the value)` for every step of one channel of one sample.
-    fn column(self, b: usize, c: usize) -> impl Iterator<Item = usize> + Clone {
+    fn column(
+        self,
+        b: usize,
+        c: usize,
+    ) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator + Clone {
         let Shape { length, channels, .. } = self;
         (0..length).map(move |t| (b * length + t) * channels + c)
     }
@@ -77,9 +83,12 @@ pub(crate) fn forward<T: Real>(
             let place = b * shape.channels + c;
             match scaler {
                 Scaler::None => {}
-                Scaler::Std { minimum_scale } => {
+                Scaler::Std { minimum_scale, location } => {
                     let (mean, variance) = moments(shape, x, mask, b, c);
-                    loc[place] = mean;
+                    loc[place] = match (location, last(shape, mask, b, c)) {
+                        (Location::Last, Some(i)) => x[i],
+                        _ => mean,
+                    };
                     scale[place] = T::from_f64((variance + minimum_scale).sqrt());
                 }
                 Scaler::Mean { minimum_scale, default_scale } => {
@@ -102,7 +111,7 @@ pub(crate) fn forward<T: Real>(
     }
     let mut values = x.to_vec();
     for_each_point(shape, |i, place| values[i] = (x[i] - loc[place]) / scale[place]);
-    Scaled { values, loc, scale }
+    Scaled { values, loc, scale, observed: mask.map(<[T]>::to_vec) }
 }
 
 /// Gradients for what [`forward`] returned.
@@ -133,13 +142,19 @@ pub(crate) fn backward<T: Real>(
             let place = b * shape.channels + c;
             match scaler {
                 Scaler::None => {}
-                Scaler::Std { .. } => {
+                Scaler::Std { location, .. } => {
                     let scale = scaled.scale[place];
                     let count =
                         at_least_one(shape.column(b, c).map(|i| observed(mask, i)).sum::<T>());
-                    // d variance = d scale / (2 scale), and the variance holds 2 (x - loc) / n.
+                    let mut mean = scaled.loc[place];
+                    if let (Location::Last, Some(i)) = (location, last(shape, mask, b, c)) {
+                        d_x[i] += d_loc[place];
+                        d_loc[place] = T::ZERO;
+                        mean = moments(shape, x, mask, b, c).0;
+                    }
+                    // d variance = d scale / (2 scale), and the variance holds 2 (x - mean) / n.
                     let slope = d_scale[place] / (scale * count);
-                    let centred = |i: usize| (x[i] - scaled.loc[place]) * observed(mask, i);
+                    let centred = |i: usize| (x[i] - mean) * observed(mask, i);
                     let rest: T = shape.column(b, c).map(centred).sum();
                     let d_mean = (d_loc[place] - slope * rest) / count;
                     for i in shape.column(b, c) {
@@ -182,6 +197,11 @@ fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usiz
         deviation * deviation
     };
     (T::from_f64(mean), shape.column(b, c).map(square).sum::<f64>() / count)
+}
+
+/// Index of the last observed point of one channel of one sample.
+fn last<T: Real>(shape: Shape, mask: Option<&[T]>, b: usize, c: usize) -> Option<usize> {
+    shape.column(b, c).rev().find(|&i| observed(mask, i) != T::ZERO)
 }
 
 fn whole_batch<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, c: usize) -> Magnitude<T> {
@@ -231,7 +251,7 @@ fn at_least_one<T: Real>(count: T) -> T {
 mod tests {
     use super::*;
 
-    const STD: Scaler = Scaler::Std { minimum_scale: 1e-5 };
+    const STD: Scaler = Scaler::Std { minimum_scale: 1e-5, location: Location::Mean };
     const MEAN: Scaler = Scaler::Mean { minimum_scale: 1e-10, default_scale: None };
     const SHAPE: Shape = Shape { batch: 1, length: 4, channels: 1 };
 
@@ -248,6 +268,18 @@ mod tests {
         let scaled = forward::<f64>(STD, SHAPE, &[3.0; 4], None, false);
         assert!((scaled.scale[0] - 1e-5_f64.sqrt()).abs() < 1e-15);
         assert_eq!(scaled.values, [0.0; 4]);
+    }
+
+    #[test]
+    fn the_last_observed_point_may_be_the_location() {
+        let scaler = Scaler::Std { minimum_scale: 1e-5, location: Location::Last };
+        let mask = [1.0, 1.0, 1.0, 0.0];
+        let scaled = forward::<f64>(scaler, SHAPE, &[1.0, 2.0, 6.0, 0.0], Some(&mask), false);
+        assert_eq!(scaled.loc, [6.0]);
+        // The deviation is that around the mean, 3.
+        assert!((scaled.scale[0] - (14.0 / 3.0 + 1e-5_f64).sqrt()).abs() < 1e-15);
+        let unseen = forward::<f64>(scaler, SHAPE, &[0.0; 4], Some(&[0.0; 4]), false);
+        assert_eq!(unseen.loc, [0.0]);
     }
 
     #[test]

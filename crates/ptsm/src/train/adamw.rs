@@ -1,6 +1,6 @@
 //! AdamW with decoupled weight decay, as PyTorch's.
 
-use crate::model::Real;
+use crate::model::{AdamWStep, Real};
 
 /// The optimiser and its moments.
 ///
@@ -64,19 +64,15 @@ impl<T: Real> AdamW<T> {
         assert_eq!(gradients.len(), self.first_moment.len(), "gradients");
         self.step += 1;
         let correction = |beta: f64| 1.0 - libm::pow(beta, self.step as f64);
-        let keep = T::from_f64(1.0 - learning_rate * self.weight_decay);
-        let step_size = T::from_f64(learning_rate / correction(self.beta1));
-        let root = T::from_f64(correction(self.beta2).sqrt());
-        let eps = T::from_f64(self.eps);
-        let (beta1, rest1) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
-        let (beta2, rest2) = (T::from_f64(self.beta2), T::from_f64(1.0 - self.beta2));
-        let moments = self.first_moment[first..].iter_mut().zip(&mut self.second_moment[first..]);
-        let pairs = weights[first..].iter_mut().zip(&gradients[first..]);
-        for ((weight, &gradient), (m, v)) in pairs.zip(moments) {
-            *m = beta1 * *m + rest1 * gradient;
-            *v = beta2 * *v + rest2 * gradient * gradient;
-            *weight = keep * *weight - step_size * *m / (v.sqrt() / root + eps);
-        }
+        let step = AdamWStep {
+            betas: (self.beta1, self.beta2),
+            keep: 1.0 - learning_rate * self.weight_decay,
+            step_size: learning_rate / correction(self.beta1),
+            root: correction(self.beta2).sqrt(),
+            eps: self.eps,
+        };
+        let moments = (&mut self.first_moment[first..], &mut self.second_moment[first..]);
+        T::adamw(step, (&mut weights[first..], &gradients[first..]), moments);
     }
 }
 

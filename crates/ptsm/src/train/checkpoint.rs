@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) weights: Parameters<f32>,
     pub(crate) adamw: AdamW<f32>,
     pub(crate) best: Parameters<f32>,
+    /// Moving average of the trained weights, where one is kept.
+    pub(crate) average: Option<Vec<f32>>,
     pub(crate) progress: Progress,
 }
 
@@ -84,12 +86,23 @@ impl Fingerprint {
 }
 
 impl State {
+    /// Moves the average of the weights towards them; its memory is short at first, so that it does
+    /// not hold on to the start.
+    pub(crate) fn follow(&mut self, decay: Option<f64>) {
+        let (Some(average), Some(decay)) = (&mut self.average, decay) else { return };
+        let step = self.adamw.step as f64;
+        let rest = (1.0 - decay.min((1.0 + step) / (10.0 + step))) as f32;
+        for (average, &weight) in average.iter_mut().zip(&self.weights.trained) {
+            *average += rest * (weight - *average);
+        }
+    }
+
     /// Writes the state, atomically.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         let internal = |e| Error::internal("a checkpoint cannot be written").because(e);
         let progress = serde_json::to_string(&(&self.progress, self.adamw.step))
             .map_err(|e| Error::internal("a checkpoint cannot be written").because(e))?;
-        let floats = [
+        let mut floats = vec![
             ("weights.trained", &self.weights.trained),
             ("weights.buffers", &self.weights.buffers),
             ("adamw.first_moment", &self.adamw.first_moment),
@@ -97,6 +110,7 @@ impl State {
             ("best.trained", &self.best.trained),
             ("best.buffers", &self.best.buffers),
         ];
+        floats.extend(self.average.as_ref().map(|average| ("average.trained", average)));
         let counters =
             [("weights.counters", &self.weights.counters), ("best.counters", &self.best.counters)];
         let mut raw: Vec<(&str, Dtype, usize, Vec<u8>)> = Vec::new();
@@ -139,7 +153,7 @@ impl State {
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut state = State { progress, ..self.clone() };
         state.adamw.step = step;
-        let floats = [
+        let mut floats = vec![
             ("weights.trained", &mut state.weights.trained),
             ("weights.buffers", &mut state.weights.buffers),
             ("adamw.first_moment", &mut state.adamw.first_moment),
@@ -147,6 +161,7 @@ impl State {
             ("best.trained", &mut state.best.trained),
             ("best.buffers", &mut state.best.buffers),
         ];
+        floats.extend(state.average.as_mut().map(|average| ("average.trained", average)));
         for (name, values) in floats {
             let data = data_of::<4>(&file, name, Dtype::F32, values.len())?;
             values.iter_mut().zip(data).for_each(|(x, &b)| *x = f32::from_le_bytes(b));

@@ -194,9 +194,10 @@ impl<'a> Run<'a> {
                 *sum += share * g;
             }
             whole.extend(found.gradient[self.shared..].iter().map(|g| share * g));
+            self.workspace.keep(found.gradient);
         }
         if let Some(limit) = self.training.gradient_clip {
-            clip(&mut whole, limit);
+            clip(&mut whole, limit)?;
         }
         self.update(&whole);
         Ok(())

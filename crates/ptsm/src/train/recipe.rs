@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Schedule;
+use super::loss::{LossOptions, PointLoss};
+use super::{Schedule, SkipStart};
 use crate::data::Transform;
 use crate::weights::Init;
 use crate::{Error, ErrorKind, Result};
@@ -20,6 +21,19 @@ pub struct Recipe {
     pub data: Map<String, Value>,
     /// How the model is trained.
     pub training: Training,
+    /// Members of an ensemble, each by what it has other than the tables above; none = one model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
+}
+
+/// One member of an ensemble.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Member {
+    /// Fields of `config.json`.
+    pub model: Map<String, Value>,
+    /// Fields of [`Training`].
+    pub training: Map<String, Value>,
 }
 
 /// How a model is trained.
@@ -54,6 +68,18 @@ pub struct Training {
     pub freeze_backbone: bool,
     /// Weight of each class in the cross entropy, in the order of the classes.
     pub class_weights: Option<Vec<f64>>,
+    /// Share of the absolute error in the loss of a point forecast, 0 to 1; the rest is squared.
+    pub mae_share: f64,
+    /// Errors of a point forecast beyond this, in standardised units, cost as their size, not as
+    /// its square (Huber's loss); `None` = all are squared.
+    pub huber_delta: Option<f64>,
+    /// Decay per step of a moving average of the weights, which is what is scored and kept; `None`
+    /// keeps the weights themselves.
+    pub ema_decay: Option<f64>,
+    /// Where a linear skip starts.
+    pub skip_start: SkipStart,
+    /// Learning rate of the linear skip as a share of the others'; 0 leaves it where it starts.
+    pub skip_rate: f64,
     /// Steps from one training window to the next; 1 = every window.
     pub window_step: usize,
     /// What is done to the values of the channels before they are standardised.
@@ -83,6 +109,11 @@ impl Default for Training {
             min_delta: 0.0,
             freeze_backbone: false,
             class_weights: None,
+            mae_share: 0.0,
+            huber_delta: None,
+            ema_decay: None,
+            skip_start: SkipStart::Ridge,
+            skip_rate: 0.0,
             window_step: 1,
             transform: Transform::None,
             init: Init::PyTorch,
@@ -113,7 +144,30 @@ impl Recipe {
         let recipe: Recipe = toml::from_str(text)
             .map_err(|e| Error::new(ErrorKind::InvalidConfig, "is no recipe").because(e))?;
         recipe.training.validate()?;
+        recipe.resolve_members()?;
         Ok(recipe)
+    }
+
+    /// The whole recipe of every member; empty for one model.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the member.
+    pub fn resolve_members(&self) -> Result<Vec<Recipe>> {
+        let resolve = |(number, member): (usize, &Member)| {
+            let place = format!("members[{number}].training");
+            let failed = |e| Error::config(place.clone(), "is not understood").because(e);
+            let mut recipe = Recipe { members: Vec::new(), ..self.clone() };
+            recipe.model.extend(member.model.clone());
+            let mut training = serde_json::to_value(&self.training).map_err(failed)?;
+            if let Value::Object(fields) = &mut training {
+                fields.extend(member.training.clone());
+            }
+            recipe.training = serde_json::from_value(training).map_err(failed)?;
+            recipe.training.validate().map_err(|e| e.at(place.clone()))?;
+            Ok(recipe)
+        };
+        self.members.iter().enumerate().map(resolve).collect()
     }
 
     /// The text of a recipe file.
@@ -129,6 +183,22 @@ impl Recipe {
 }
 
 impl Training {
+    /// The choices of the loss that training makes small.
+    pub fn loss_options(&self) -> LossOptions {
+        let Training { mae_share, huber_delta, .. } = *self;
+        LossOptions {
+            class_weights: self.class_weights.clone(),
+            as_reference: false,
+            point: PointLoss { mae_share, huber_delta },
+        }
+    }
+
+    /// The choices of the loss that picks the epoch: point forecasts are always judged by their
+    /// squared error.
+    pub fn score_options(&self) -> LossOptions {
+        LossOptions { point: PointLoss::default(), ..self.loss_options() }
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -149,6 +219,7 @@ impl Training {
             ("learning_rate", Some(self.learning_rate)),
             ("eps", Some(self.eps)),
             ("gradient_clip", self.gradient_clip),
+            ("huber_delta", self.huber_delta),
         ];
         for (field, value) in positive {
             if let Some(value) = value
@@ -162,7 +233,14 @@ impl Training {
                 return Err(Error::config(field, format!("{value} must be at least 0")));
             }
         }
-        for (field, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+        for (field, value) in [("mae_share", self.mae_share), ("skip_rate", self.skip_rate)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::config(field, format!("{value} must be 0 to 1")));
+            }
+        }
+        let ema_decay = self.ema_decay.unwrap_or_default();
+        let decays = [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", ema_decay)];
+        for (field, value) in decays {
             if !(0.0..1.0).contains(&value) {
                 let text = format!("{value} must be at least 0 and below 1");
                 return Err(Error::config(field, text));
@@ -187,11 +265,37 @@ mod tests {
     }
 
     #[test]
+    fn members_of_an_ensemble_take_the_rest_from_the_recipe() {
+        let text = "[model]\nd_model = 16\npatch_length = 8\n[training]\nepochs = 3\n\
+                    [[members]]\nmodel = { patch_length = 16 }\n\
+                    [[members]]\ntraining = { seed = 7 }\n";
+        let recipe = Recipe::from_toml(text).unwrap();
+        let members = recipe.resolve_members().unwrap();
+        let read = |i: usize| {
+            let Recipe { model, training, .. } = &members[i];
+            (
+                model["d_model"].clone(),
+                model["patch_length"].clone(),
+                training.epochs,
+                training.seed,
+            )
+        };
+        assert_eq!(read(0), (16.into(), 16.into(), 3, 0));
+        assert_eq!(read(1), (16.into(), 8.into(), 3, 7));
+        let error = Recipe::from_toml("[[members]]\ntraining = { sed = 7 }").unwrap_err();
+        assert!(error.to_string().contains("members[0].training"), "{error}");
+        assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(), recipe);
+    }
+
+    #[test]
     fn bad_recipes_say_where() {
         let table = [
             ("[training]\nlerning_rate = 1", "unknown field `lerning_rate`"),
             ("[training]\nlearning_rate = 0", "learning_rate: 0 must be above 0"),
             ("[training]\nwindow_step = 0", "window_step: 0 must be at least 1"),
+            ("[training]\nmae_share = 2", "mae_share: 2 must be 0 to 1"),
+            ("[training]\nhuber_delta = 0", "huber_delta: 0 must be above 0"),
+            ("[training]\nema_decay = 1", "ema_decay: 1 must be at least 0 and below 1"),
             ("[training]\nbatch_size = 0", "batch_size: 0 must be at least 1"),
             ("[training]\nbeta2 = 1.0", "beta2: 1 must be at least 0 and below 1"),
             ("[training]\nschedule = \"step\"", "unknown variant `step`"),

@@ -1,14 +1,14 @@
 //! One optimiser step's gradient, and the score of a whole set, with the same bits for any number
 //! of threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::config::{Norm, Task};
-use crate::cpu::{TrainArena, TrainPlan};
+use crate::cpu::{Given, Scorer, TrainArena, TrainPlan};
 use crate::data::Batch;
 use crate::evaluate::largest;
 use crate::model::{Dropout, Forward, Mode, Model, draw_masks, instruction_set};
@@ -18,25 +18,63 @@ use crate::{Error, Result};
 /// in order. A constant, so that the order of the additions never depends on the threads.
 const GROUP: usize = 8;
 
-/// Samples that go through the model at once: few, so that they stay in the cache.
-const CHUNK: usize = 2;
+/// Samples that go through the model at once: few, so that they stay in the cache. Divides a group.
+const CHUNK: usize = 1;
 
 /// Samples per parallel piece of a scoring run.
 const SCORE_CHUNK: usize = 16;
 
-/// Buffers that are kept from step to step, one set for each thread that needed one.
+/// Buffers that are kept from step to step.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
+    /// One for each thread that needed one.
     arenas: Mutex<Vec<TrainArena>>,
+    /// One for each model that took a step.
+    plans: Mutex<Vec<TrainPlan>>,
+    /// Numbers for gradients.
+    gradients: Mutex<Vec<Vec<f32>>>,
+}
+
+fn lock<T>(values: &Mutex<T>) -> MutexGuard<'_, T> {
+    values.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Workspace {
     fn with<R>(&self, work: impl FnOnce(&mut TrainArena) -> R) -> R {
-        let lock = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut arena = lock().pop().unwrap_or_default();
+        let mut arena = lock(&self.arenas).pop().unwrap_or_default();
         let result = work(&mut arena);
-        lock().push(arena);
+        lock(&self.arenas).push(arena);
         result
+    }
+
+    /// A plan with the weights of `model` as they are now, where it can have one.
+    fn plan(&self, model: &Model) -> Result<Option<TrainPlan>> {
+        let found = {
+            let mut plans = lock(&self.plans);
+            let place = plans.iter().position(|plan| plan.fits(model));
+            place.map(|i| plans.swap_remove(i))
+        };
+        let mut plan = match found {
+            Some(plan) => Some(plan),
+            None => TrainPlan::new(model, instruction_set()?),
+        };
+        if let Some(plan) = &mut plan {
+            plan.load(model);
+        }
+        Ok(plan)
+    }
+
+    /// `len` zeros.
+    fn zeros(&self, len: usize) -> Vec<f32> {
+        let mut gradient = lock(&self.gradients).pop().unwrap_or_default();
+        gradient.clear();
+        gradient.resize(len, 0.0);
+        gradient
+    }
+
+    /// Takes a gradient back whose numbers nobody needs any more.
+    pub(crate) fn keep(&self, gradient: Vec<f32>) {
+        lock(&self.gradients).push(gradient);
     }
 }
 
@@ -70,45 +108,53 @@ pub(crate) fn gradient(
     indices: &[usize],
     options: StepOptions<'_>,
 ) -> Result<StepGradient> {
-    let StepOptions { dropout, frozen_backbone, .. } = options;
+    let StepOptions { dropout, frozen_backbone, workspace, .. } = options;
     let batch_norm = model.config().norm() == Norm::Batch && !frozen_backbone;
     let (group, chunk) = if batch_norm { (indices.len(), indices.len()) } else { (GROUP, CHUNK) };
     let frozen: &Model = model;
-    let pass = Pass::new(frozen, frozen_backbone)?;
+    let pass = Pass::new(frozen, (!frozen_backbone).then_some(workspace))?;
     let masks = Masks::draw(frozen, indices.len(), dropout.seed, dropout.step);
-    let weights: Vec<Result<LossWeight>> = indices
-        .par_chunks(GROUP)
+    let chunks: Vec<Result<(Batch, LossWeight)>> = indices
+        .par_chunks(chunk)
         .enumerate()
-        .map(|(i, part)| loss_weight(frozen, &masks.batch(samples, part, i * GROUP), options.loss))
+        .map(|(i, part)| {
+            let batch = masks.batch(samples, part, i * chunk);
+            let weight = loss_weight(frozen, &batch, options.loss)?;
+            Ok((batch, weight))
+        })
         .collect();
-    let weight =
-        weights.into_iter().try_fold(LossWeight::default(), |sum, part| Ok(sum + part?))?;
-    let groups: Vec<(usize, &[usize])> = indices.chunks(group).enumerate().collect();
-    let parts: Vec<Result<Part>> = groups
-        .into_par_iter()
-        .map(|(number, indices)| {
-            let mut part =
-                Part { gradient: vec![0.0; frozen.layout().num_trained()], loss: 0.0, last: None };
-            options.workspace.with(|arena| {
-                for (i, indices) in indices.chunks(chunk).enumerate() {
-                    let first = number * group + i * chunk;
-                    let first_sample = dropout.first_sample + first as u64;
+    let chunks: Vec<(Batch, LossWeight)> = chunks.into_iter().collect::<Result<_>>()?;
+    let weight = chunks.iter().fold(LossWeight::default(), |sum, (_, part)| sum + *part);
+    let parts: Vec<Result<Part>> = chunks
+        .par_chunks(group / chunk)
+        .enumerate()
+        .map(|(number, batches)| {
+            let zeros = workspace.zeros(frozen.layout().num_trained());
+            let mut part = Part { gradient: zeros, loss: 0.0, last: None };
+            workspace.with(|arena| {
+                pass.start(arena);
+                for (i, (batch, _)) in batches.iter().enumerate() {
+                    let first = (number * group + i * chunk) as u64;
+                    let first_sample = dropout.first_sample + first;
                     let dropout = Some(Dropout { first_sample, ..dropout });
                     let mode =
                         Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
-                    let batch = masks.batch(samples, indices, first);
-                    part.add(&pass, (&batch, mode), arena, (options.loss, weight))?;
+                    part.add(&pass, (batch, mode), arena, (options.loss, weight))?;
                 }
+                pass.finish(arena, &mut part.gradient);
                 Ok(part)
             })
         })
         .collect();
     let mut parts: Vec<Part> = parts.into_iter().collect::<Result<_>>()?;
+    if let Some(plan) = pass.plan {
+        lock(&workspace.plans).push(plan);
+    }
     if batch_norm && let Some(forward) = parts[0].last.take() {
         model.update_running(&forward);
     }
     let loss = parts.iter().map(|part| part.loss).sum();
-    let gradient = add_up(parts.into_iter().map(|part| part.gradient).collect());
+    let gradient = add_up(parts.into_iter().map(|part| part.gradient).collect(), workspace)?;
     Ok(StepGradient { loss, weight: weight.main, gradient })
 }
 
@@ -158,10 +204,13 @@ impl Part {
         self.loss += f64::from(found.value);
         let grads = &mut self.gradient;
         match &pass.plan {
+            Some(plan) if plan.projects() => {
+                let d = model.backward_projected(&forward, &found.gradient, grads);
+                plan.backward(Given::Projected(&d), batch.size, arena, mode.dropout);
+            }
             Some(plan) => {
-                let mut d = model.backward_head(&forward, &found.gradient, (grads, mode)).hidden;
-                plan.backward(&mut d, arena, (grads, mode.dropout));
-                model.backward_embedding(&forward.backbone, &d, grads);
+                let d = model.backward_head(&forward, &found.gradient, (grads, mode)).hidden;
+                plan.backward(Given::Hidden(&d), batch.size, arena, mode.dropout);
             }
             None => {
                 model.backward(batch, &forward, &found.gradient, (grads, mode));
@@ -172,45 +221,63 @@ impl Part {
     }
 }
 
-/// A model with the plan of its mixer layers, where they have one; the definition otherwise.
+/// A model with its plan, where it has one; the definition otherwise.
 struct Pass<'a> {
     model: &'a Model,
     plan: Option<TrainPlan>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(model: &'a Model, frozen_backbone: bool) -> Result<Self> {
-        let plan = match frozen_backbone {
-            true => None,
-            false => TrainPlan::new(model, instruction_set()?),
+    /// A plan out of `workspace`, or the definition without one.
+    fn new(model: &'a Model, workspace: Option<&Workspace>) -> Result<Self> {
+        let plan = match workspace {
+            Some(workspace) => workspace.plan(model)?,
+            None => None,
         };
         Ok(Self { model, plan })
     }
 
+    fn start(&self, arena: &mut TrainArena) {
+        if let Some(plan) = &self.plan {
+            plan.start(arena);
+        }
+    }
+
     fn forward(&self, batch: &Batch, mode: Mode, arena: &mut TrainArena) -> Result<Forward<f32>> {
         let Some(plan) = &self.plan else { return self.model.forward(batch, mode) };
-        let backbone = self.model.embed(batch, mode)?;
-        let mut mixed = backbone.embedded().to_vec();
-        plan.forward(&mut mixed, arena, mode.dropout);
+        let backbone = self.model.cut_patches(batch, mode)?;
+        plan.forward(backbone.read_patches(), arena, mode.dropout);
+        if plan.projects() {
+            let projected = plan.project(batch.size, arena);
+            return Ok(self.model.forward_projected(backbone, &projected));
+        }
+        let mixed = plan.hidden(batch.size, arena);
         Ok(self.model.forward_head(backbone.with_mixed(mixed), mode))
+    }
+
+    fn finish(&self, arena: &mut TrainArena, grads: &mut [f32]) {
+        if let Some(plan) = &self.plan {
+            plan.finish(arena, grads);
+        }
     }
 }
 
 /// Adds the parts pairwise, neighbours first, in an order that depends on their number alone.
-fn add_up(mut parts: Vec<Vec<f32>>) -> Vec<f32> {
+fn add_up(mut parts: Vec<Vec<f32>>, workspace: &Workspace) -> Result<Vec<f32>> {
+    let isa = instruction_set()?;
     while parts.len() > 1 {
-        parts = parts
-            .chunks_mut(2)
-            .map(|pair| {
-                let mut sum = std::mem::take(&mut pair[0]);
-                if let Some(other) = pair.get(1) {
-                    sum.iter_mut().zip(other).for_each(|(sum, x)| *sum += x);
-                }
-                sum
-            })
-            .collect();
+        let mut sums = Vec::with_capacity(parts.len().div_ceil(2));
+        let mut rest = parts.into_iter();
+        while let Some(mut sum) = rest.next() {
+            if let Some(other) = rest.next() {
+                ptsm_kernels::add(isa, &mut sum, &other);
+                workspace.keep(other);
+            }
+            sums.push(sum);
+        }
+        parts = sums;
     }
-    parts.pop().unwrap_or_default()
+    Ok(parts.pop().unwrap_or_default())
 }
 
 /// What a model scores on a set.
@@ -233,14 +300,23 @@ pub struct Score {
 /// `InvalidInput` if nothing in the set counts, or it does not fit the model.
 pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
     let indices: Vec<usize> = (0..samples.len()).collect();
-    let (pass, workspace) = (Pass::new(model, false)?, Workspace::default());
+    let scorer = match model.config().task()? {
+        // Hides patches, which forecasts do not.
+        Task::Pretraining => None,
+        _ => Some(Scorer::new(model)?),
+    };
+    let workspace = Workspace::default();
+    let pass = Pass::new(model, scorer.is_none().then_some(&workspace))?;
     let parts: Vec<Result<Sums>> = indices
         .par_chunks(SCORE_CHUNK)
         .enumerate()
         .map(|(number, indices)| {
             let masks = Masks::draw(model, indices.len(), 0, number as u64);
             let batch = masks.batch(samples, indices, 0);
-            let forward = workspace.with(|arena| pass.forward(&batch, Mode::default(), arena))?;
+            let forward = match &scorer {
+                Some(scorer) => scorer.forward(&batch)?,
+                None => workspace.with(|arena| pass.forward(&batch, Mode::default(), arena))?,
+            };
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
                 let found = loss(model, (&batch, &forward), sums.weight, options)?;

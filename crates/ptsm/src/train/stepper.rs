@@ -1,7 +1,6 @@
 //! One optimiser step at a time, for those who bring their own loop or measure.
 
 use super::adamw::AdamW;
-use super::loss::LossOptions;
 use super::recipe::Training;
 use super::samples::Samples;
 use super::step::{StepGradient, StepOptions, Workspace, gradient};
@@ -70,20 +69,20 @@ impl Stepper {
     pub fn step(&mut self, samples: &dyn Samples, indices: &[usize]) -> Result<f64> {
         let StepGradient { loss, mut gradient, .. } = self.found(samples, indices)?;
         if let Some(limit) = self.training.gradient_clip {
-            clip(&mut gradient, limit);
+            clip(&mut gradient, limit)?;
         }
         let frozen = self.training.freeze_backbone;
         let first = if frozen { self.model.layout().head_start() } else { 0 };
         let rate = self.training.learning_rate;
         self.adamw.update_from(first, rate, &mut self.model.parameters.trained, &gradient);
+        self.workspace.keep(gradient);
         Ok(loss)
     }
 
     fn found(&mut self, samples: &dyn Samples, indices: &[usize]) -> Result<StepGradient> {
-        let class_weights = self.training.class_weights.clone();
         let options = StepOptions {
             dropout: self.dropout(),
-            loss: &LossOptions { class_weights, as_reference: false },
+            loss: &self.training.loss_options(),
             frozen_backbone: self.training.freeze_backbone,
             workspace: &self.workspace,
         };

@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
-use super::loss::LossOptions;
 use super::recipe::Training;
 use super::samples::{Samples, numbers_fingerprint};
+use super::skip::{Held, SkipStart, has_skip};
 use super::step::{StepOptions, Workspace, gradient, score};
 use crate::atomic_file::sweep_temporaries;
-use crate::model::{Dropout, Model};
+use crate::model::{Dropout, Model, instruction_set};
 use crate::{Error, Result};
 
 /// The samples of a run.
@@ -67,7 +67,7 @@ pub struct Epoch {
 pub struct History {
     /// Every finished epoch.
     pub epochs: Vec<Epoch>,
-    /// The epoch whose weights were kept, counted from 1.
+    /// The epoch whose weights were kept, counted from 1; 0 = those that training started from.
     pub best_epoch: u32,
     /// Its validation loss.
     pub best_validation_loss: Option<f64>,
@@ -148,6 +148,7 @@ impl Trainer<'_> {
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
+        self.score_start(&model, &mut state)?;
         let workspace = Workspace::default();
         let mut stopped_by = "completed";
         while state.progress.epoch < self.training.epochs {
@@ -194,6 +195,7 @@ impl Trainer<'_> {
         State {
             weights: model.parameters.clone(),
             best: model.parameters.clone(),
+            average: self.training.ema_decay.map(|_| model.parameters.trained.clone()),
             adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
             progress: Progress { fingerprint, ..Progress::default() },
         }
@@ -263,7 +265,7 @@ impl Trainer<'_> {
         let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
         let options = StepOptions {
             dropout,
-            loss: &self.loss_options(),
+            loss: &self.training.loss_options(),
             frozen_backbone: self.training.freeze_backbone,
             workspace,
         };
@@ -276,20 +278,22 @@ impl Trainer<'_> {
             )));
         }
         if let Some(limit) = self.training.gradient_clip {
-            clip(&mut found.gradient, limit);
+            clip(&mut found.gradient, limit)?;
         }
         let rate = self.learning_rate(step);
         let first = if self.training.freeze_backbone { model.layout().head_start() } else { 0 };
+        let held = Held::new(model, self.training.skip_rate);
         state.adamw.update_from(first, rate, &mut model.parameters.trained, &found.gradient);
+        if let Some(held) = held {
+            held.release(model);
+        }
+        workspace.keep(found.gradient);
         state.weights.clone_from(&model.parameters);
+        state.follow(self.training.ema_decay);
         state.progress.batch += 1;
         state.progress.loss_sum += found.loss * found.weight;
         state.progress.loss_weight += found.weight;
         Ok(())
-    }
-
-    fn loss_options(&self) -> LossOptions {
-        LossOptions { class_weights: self.training.class_weights.clone(), as_reference: false }
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
@@ -297,11 +301,26 @@ impl Trainer<'_> {
         learning_rate * schedule.factor(step, self.total_steps(), warmup_steps)
     }
 
+    /// Scores the model that training starts from where that is a forecaster already.
+    fn score_start(&self, model: &Model, state: &mut State) -> Result<()> {
+        let fresh = state.adamw.step == 0;
+        let ridge = self.training.skip_start == SkipStart::Ridge && has_skip(model);
+        if fresh && ridge && !self.data.validation.is_empty() {
+            let found = score(model, self.data.validation, &self.training.score_options())?;
+            state.progress.best_loss = Some(found.loss);
+        }
+        Ok(())
+    }
+
     fn finish_epoch(&self, model: &Model, state: &mut State, seconds: f64) -> Result<Epoch> {
         let began = Instant::now();
+        let mut kept = model.clone();
+        if let Some(average) = &state.average {
+            kept.parameters.trained.clone_from(average);
+        }
         let validation = match self.data.validation.is_empty() {
             true => None,
-            false => Some(score(model, self.data.validation, &self.loss_options())?),
+            false => Some(score(&kept, self.data.validation, &self.training.score_options())?),
         };
         let progress = &mut state.progress;
         let epoch = Epoch {
@@ -321,7 +340,7 @@ impl Trainer<'_> {
         if better {
             progress.best_loss = epoch.validation_loss;
             progress.best_epoch = epoch.epoch;
-            state.best.clone_from(&state.weights);
+            state.best = kept.parameters;
         }
         progress.history.push(epoch.clone());
         progress.epoch += 1;
@@ -339,13 +358,15 @@ impl Trainer<'_> {
     }
 }
 
-/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in order.
-pub(super) fn clip(gradient: &mut [f32], limit: f64) {
-    let norm = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>().sqrt();
+/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in an order
+/// that depends on the length alone.
+pub(super) fn clip(gradient: &mut [f32], limit: f64) -> Result<()> {
+    let norm = ptsm_kernels::sum_of_squares(instruction_set()?, gradient).sqrt();
     if norm > limit {
         let share = (limit / norm) as f32;
         gradient.iter_mut().for_each(|g| *g *= share);
     }
+    Ok(())
 }
 
 /// The numbers below `len` in the order of one epoch (Fisher-Yates).

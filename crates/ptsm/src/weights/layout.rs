@@ -114,6 +114,8 @@ pub(crate) enum HeadSlot {
 #[derive(Debug, Clone)]
 pub(crate) struct ForecastSlot {
     pub projections: Vec<LinearSlot>,
+    /// From the scaled window, `[L]`, to the scaled forecast.
+    pub skip: Option<LinearSlot>,
     pub cross_channel: Option<CrossChannelSlot>,
     pub hierarchy: Option<HierarchySlot>,
 }
@@ -327,7 +329,7 @@ impl Walk {
     fn forecast(&mut self, config: &Config) -> ForecastSlot {
         let inputs = config.num_patches() * config.d_model;
         let steps = config.prediction_length;
-        let Extension { quantiles, cross_channel, hierarchy } = config.extension();
+        let Extension { quantiles, cross_channel, hierarchy, linear_skip, .. } = config.extension();
         let projections = match (config.distribution(), quantiles) {
             (Some(distribution), _) => {
                 self.parameters("head.base_forecast_block", distribution, inputs, steps)
@@ -337,6 +339,8 @@ impl Walk {
             }
             (None, None) => vec![self.linear("head.base_forecast_block", inputs, steps)],
         };
+        let skip =
+            linear_skip.then(|| self.zero_linear("head.linear_skip", config.context_length, steps));
         let channels = config.prediction_channels().len();
         let cross_channel = cross_channel.map(|cross| {
             let width = channels * (2 * cross.context_length + 1);
@@ -357,7 +361,7 @@ impl Walk {
                 segment_length,
             ),
         });
-        ForecastSlot { projections, cross_channel, hierarchy }
+        ForecastSlot { projections, skip, cross_channel, hierarchy }
     }
 
     /// One layer for each parameter of a distribution.

@@ -102,7 +102,7 @@ fn reduced(values: &[f32], fidelity: MathFidelity) -> Cow<'_, [f32]> {
 /// The right operand `[inputs, outputs]` as `[outputs, inputs]`, with the bits that count.
 fn for_product(values: &[f32], (inputs, outputs): (usize, usize), f: MathFidelity) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
-    transpose(inputs, outputs, values, &mut out);
+    transpose(Isa::best(), (inputs, outputs), (values, outputs), (&mut out, inputs));
     if f == MathFidelity::LoFi {
         out.iter_mut().for_each(|x| *x = multiplied_weight(f, *x));
     }
@@ -179,7 +179,8 @@ fn transposed(x: &TileTensor) -> TileTensor {
     let mut out = TileTensor::filled([a, b, columns, rows], 0.0);
     let size = x.matrix_len();
     for (from, to) in x.matrices().zip(out.values.chunks_exact_mut(size)) {
-        transpose(x.height(), x.width(), from, to);
+        let (height, width) = (x.height(), x.width());
+        transpose(Isa::best(), (height, width), (from, width), (to, height));
     }
     out
 }

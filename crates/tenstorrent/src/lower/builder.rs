@@ -142,7 +142,8 @@ impl<'a> Builder<'a> {
         let name = format!("{name}.weight{suffix}");
         self.constant(&name, ([1, 1, *inputs, *outputs], dtype), || {
             let mut out = vec![0.0; weight.len()];
-            ptsm_kernels::transpose(*outputs, *inputs, weight, &mut out);
+            let (from, to) = ((&weight[..], *inputs), (&mut out[..], *outputs));
+            ptsm_kernels::transpose(ptsm_kernels::Isa::best(), (*outputs, *inputs), from, to);
             out
         })
     }

@@ -1,8 +1,8 @@
 //! The flags of `train` that are fields of `config.json` and of a recipe.
 
 use ptsm::data::Transform;
-use ptsm::train::{Schedule, Training};
-use ptsm::{Error, Extension, Hierarchy, Init, Result};
+use ptsm::train::{Schedule, SkipStart, Training};
+use ptsm::{Error, Extension, Hierarchy, Init, Location, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -129,6 +129,13 @@ struct ExtensionArgs {
     /// Hierarchical reconciliation head, with segments of so many steps
     #[arg(long, value_name = "STEPS")]
     segment_length: Option<usize>,
+    /// A linear layer from the window straight to the forecast, beside the mixers (see
+    /// --skip-start)
+    #[arg(long)]
+    linear_skip: bool,
+    /// What the std scaler takes away from a window: its mean or its last value [default: mean]
+    #[arg(long, value_parser = parse_location)]
+    location: Option<Location>,
 }
 
 /// Our defaults, then those of the model that training starts from, then the recipe's `[model]`,
@@ -183,6 +190,8 @@ fn extend(fields: &mut Map<String, Value>, flags: &ExtensionArgs) -> Result<()> 
     if let Some(segment_length) = flags.segment_length {
         extension.hierarchy = Some(Hierarchy { segment_length });
     }
+    extension.linear_skip |= flags.linear_skip;
+    extension.location = flags.location.unwrap_or(extension.location);
     if quantile {
         fields.insert("loss".into(), "mse".into());
         let tenths = || (1..10).map(|i| f64::from(i) / 10.0).collect();
@@ -243,6 +252,23 @@ pub(crate) struct TrainingArgs {
     /// Smallest improvement that counts [default: 0]
     #[arg(long)]
     min_delta: Option<f64>,
+    /// Share of the absolute error in the loss of a point forecast, 0 to 1 [default: 0]
+    #[arg(long)]
+    mae_share: Option<f64>,
+    /// Size beyond which an error of a point forecast costs as its size, not as its square
+    /// [default: none]
+    #[arg(long)]
+    huber_delta: Option<f64>,
+    /// Keep a moving average of the weights with this decay per step [default: none]
+    #[arg(long)]
+    ema_decay: Option<f64>,
+    /// Where a linear skip starts: at the ridge regression of the training windows, or at zero
+    /// [default: ridge]
+    #[arg(long, value_parser = parse_skip_start)]
+    skip_start: Option<SkipStart>,
+    /// Learning rate of the linear skip as a share of the others' [default: 0]
+    #[arg(long)]
+    skip_rate: Option<f64>,
     /// Steps from one training window to the next; scores always take every window [default: 1]
     #[arg(long)]
     window_step: Option<usize>,
@@ -276,6 +302,14 @@ fn parse_transform(text: &str) -> std::result::Result<Transform, String> {
     serde_json::from_value(text.into()).map_err(|_| "wanted none or log1p".into())
 }
 
+fn parse_location(text: &str) -> std::result::Result<Location, String> {
+    serde_json::from_value(text.into()).map_err(|_| "wanted mean or last".into())
+}
+
+fn parse_skip_start(text: &str) -> std::result::Result<SkipStart, String> {
+    serde_json::from_value(text.into()).map_err(|_| "wanted ridge or zero".into())
+}
+
 fn parse_init(text: &str) -> std::result::Result<Init, String> {
     serde_json::from_value(Value::from(text)).map_err(|_| "wanted pytorch or normal".into())
 }
@@ -294,6 +328,9 @@ impl TrainingArgs {
         set(&mut training.warmup_steps, &self.warmup_steps);
         set(&mut training.weight_decay, &self.weight_decay);
         set(&mut training.min_delta, &self.min_delta);
+        set(&mut training.mae_share, &self.mae_share);
+        set(&mut training.skip_start, &self.skip_start);
+        set(&mut training.skip_rate, &self.skip_rate);
         set(&mut training.window_step, &self.window_step);
         set(&mut training.transform, &self.transform);
         set(&mut training.init, &self.init_style);
@@ -302,6 +339,8 @@ impl TrainingArgs {
         if self.gradient_clip.is_some() {
             training.gradient_clip = self.gradient_clip;
         }
+        training.huber_delta = self.huber_delta.or(training.huber_delta);
+        training.ema_decay = self.ema_decay.or(training.ema_decay);
         training.freeze_backbone |= self.freeze.is_some();
         if self.class_weights.is_some() {
             training.class_weights.clone_from(&self.class_weights);

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::{LabelledSet, Split, Standardiser};
 use ptsm::train::{History, Recipe, Training};
-use ptsm::{Error, Model, Preprocessor, Result, Task, WEIGHTS_FILE};
+use ptsm::{
+    ENSEMBLE_FILE, Error, MEMBERS_FOLDER, Model, Preprocessor, Result, Task, WEIGHTS_FILE,
+    save_ensemble,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -108,9 +111,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     args.training.apply(&mut recipe.training);
     let start = args.init.as_deref().map(Model::from_dir).transpose()?;
     let model = model_fields(&recipe.model, &args.model, start_fields(start.as_ref())?.as_ref())?;
-    if !args.resume && !args.overwrite && args.out.join(WEIGHTS_FILE).exists() {
+    let taken = [WEIGHTS_FILE, ENSEMBLE_FILE].iter().any(|name| args.out.join(name).exists());
+    if !args.resume && !args.overwrite && taken {
         let text = "holds a model already (use --resume, --overwrite or another folder)";
         return Err(Error::config(args.out.display().to_string(), text));
+    }
+    if !recipe.members.is_empty() {
+        let split = args.split.or(recipe_split);
+        return train_members(global, args, (&recipe, &data, split));
     }
     let (record, seconds) = match args.task {
         Task::Classification | Task::Regression => {
@@ -154,6 +162,56 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         plot::save(path, &story::training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)
+}
+
+/// Trains every member of an ensemble, one after the other.
+fn train_members(
+    global: &Global,
+    args: &Args,
+    (recipe, data, split): (&Recipe, &DataArgs, Option<Split>),
+) -> Result<()> {
+    if args.task != Task::Forecasting || args.init.is_some() || args.plot.is_some() {
+        let text = "makes an ensemble of forecasters: no other --task, no --init, no --plot";
+        return Err(Error::config("recipe [[members]]", text));
+    }
+    let source = data.read(global)?;
+    let set = data.series(&source)?;
+    let mut plan = Plan {
+        task: args.task,
+        few_shot: args.few_shot,
+        keep_head: false,
+        split: split.unwrap_or_else(|| source.default_split()),
+        grid: data.repair(&source).grid,
+        model: Map::new(),
+        start: None,
+        training: Training::default(),
+        out: args.out.clone(),
+        resume: args.resume,
+        source,
+        set,
+    };
+    let (mut names, mut last) = (Vec::new(), None);
+    let mut records = Vec::new();
+    for (i, mut member) in recipe.resolve_members()?.into_iter().enumerate() {
+        let name = i.to_string();
+        args.training.apply(&mut member.training);
+        plan.model = model_fields(&member.model, &args.model, None)?;
+        plan.training = member.training;
+        plan.out = args.out.join(MEMBERS_FOLDER).join(&name);
+        let trained = train(global, &plan)?;
+        let model = Model::from_dir(&plan.out)?;
+        last = Some(Preprocessor::from_dir(&plan.out, model.config())?);
+        records.push(json!({
+            "out": plan.out, "validation_loss": trained.record.history.best_validation_loss,
+            "best_epoch": trained.record.history.best_epoch, "seconds": trained.seconds,
+            "num_parameters": trained.record.num_parameters,
+        }));
+        names.push(name);
+    }
+    let preprocessor = last.ok_or_else(|| Error::internal("an ensemble without members"))?;
+    save_ensemble(&args.out, &names, &preprocessor)?;
+    let text = format!("{}: ensemble of {} members\n", args.out.display(), names.len());
+    answer(global, &json!({"out": args.out, "members": records}), &text)
 }
 
 /// How the model that training starts from standardised its channels.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ptsm::data::{SeriesSet, Split};
 use ptsm::train::Training;
-use ptsm::{Config, Error, Model, Result, Task};
+use ptsm::{Config, Error, Location, Model, Result, Task};
 use serde_json::{Map, Value, json};
 
 use crate::source::{DataArgs, Source};
@@ -93,7 +93,13 @@ pub(super) fn start_fields(start: Option<&Model>) -> Result<Option<Map<String, V
     let fields: Value = serde_json::from_str(&start.config().to_json()?)
         .map_err(|e| Error::internal("a configuration cannot be read back").because(e))?;
     let taken = backbone.iter().map(|name| ((*name).to_owned(), fields[*name].clone()));
-    Ok(Some(taken.collect()))
+    let mut taken: Map<String, Value> = taken.collect();
+    // The backbone learnt from windows that were scaled around this.
+    let location = start.config().extension().location;
+    if location != Location::Mean {
+        taken.insert("ptsm".into(), json!({"location": location}));
+    }
+    Ok(Some(taken))
 }
 
 /// The configuration of a run: the plan's fields, with what the data decide.

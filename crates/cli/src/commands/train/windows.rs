@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use ptsm::data::{Prepared, WindowShape, prepare};
 use ptsm::train::{
-    Epoch, Event, History, Samples, Subset, TrainData, Trainer, Training, take_backbone,
+    Epoch, Event, History, Samples, SkipStart, Subset, TrainData, Trainer, Training, start_skip,
+    take_backbone,
 };
 use ptsm::{CALIBRATION_FILE, Config, Distribution, Error, Model, Preprocessor, Result, Task};
 
@@ -39,6 +40,15 @@ pub(crate) fn train(global: &Global, plan: &Plan) -> Result<Trained> {
     let mut model = Model::new(config, plan.training.init, plan.training.seed)?;
     if let Some(start) = &plan.start {
         take(&mut model, start, plan.keep_head)?;
+    }
+    let skips = model.config().extension().linear_skip && !plan.keep_head;
+    if skips && plan.training.skip_start == SkipStart::Ridge {
+        if plan.few_shot.is_some() {
+            let text = "would see every training window in the ridge regression of the linear skip \
+                        (use --skip-start zero)";
+            return Err(Error::config("--few-shot", text));
+        }
+        start_skip(&mut model, &prepared.train, &prepared.validation)?;
     }
     let num_parameters = model.layout().num_trained();
     let few = plan.few_shot.map(|share| Subset::last(&prepared.train, share)).transpose()?;

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use ptsm_kernels::{
-    Aligned, ColumnLinear, Columns, Finish, Isa, RowLinear, Strided, add_column_sums, add_row_sums,
-    product, transpose,
+    Aligned, ColumnLinear, Columns, Draws, Finish, Isa, RowLinear, Strided, add_lanes, add_rows,
+    dropout_columns, product, sum_lanes, transpose,
 };
 
 use super::super::plan::Sizes;
+use crate::model::Dropout;
 use crate::weights::LinearSlot;
 
 /// What a block mixes, and so how its activations stand.
@@ -76,27 +77,90 @@ impl Shape {
         Columns { rows: self.rows(), columns: self.pitch() }
     }
 
-    /// Each contiguous run of the elements that are draws of dropout in the definition's layout:
-    /// its place here, its first draw, and the distance between draws.
-    pub(super) fn runs(self) -> impl Iterator<Item = (Range<usize>, u64, u64)> {
+    /// Blocks of rows whose elements take draws of dropout at fixed distances in the definition's
+    /// layout; what stands behind a width takes draws too, which nothing reads.
+    pub(super) fn draw_blocks(self) -> impl Iterator<Item = DrawBlock> {
         let Sizes { num_patches: n, d_model: d, pitch, .. } = self.sizes;
-        let (width, own) = (self.width, self.pitch());
-        let inner = if self.axis == Axis::Channels { d } else { 1 };
-        (0..self.groups() * self.rows() * inner).map(move |run| match self.axis {
-            // Rows as the definition has them, `[C, D, N]`.
-            Axis::Patches => (run * own..run * own + width, (run * width) as u64, 1),
+        let (width, own, matrix) = (self.width, self.pitch(), self.matrix());
+        let blocks = match self.axis {
+            Axis::Patches => 1,
+            Axis::Features => self.groups(),
+            Axis::Channels => width,
+        };
+        (0..blocks).map(move |i| match self.axis {
+            // `[C, D, N]`.
+            Axis::Patches => DrawBlock {
+                place: 0..matrix,
+                shape: self.columns(),
+                first: 0,
+                steps: (width as u64, 1),
+            },
             // `[C, N, D]`.
-            Axis::Features => {
-                let (group, k) = (run / width, run % width);
-                (run * pitch..run * pitch + n, (group * n * width + k) as u64, width as u64)
-            }
+            Axis::Features => DrawBlock {
+                place: i * matrix..(i + 1) * matrix,
+                shape: self.columns(),
+                first: (i * n * width) as u64,
+                steps: (1, width as u64),
+            },
             // `[N, D, C]`.
-            Axis::Channels => {
-                let (k, feature) = (run / d, run % d);
-                let place = run * pitch..run * pitch + n;
-                (place, (feature * width + k) as u64, (d * width) as u64)
-            }
+            Axis::Channels => DrawBlock {
+                place: i * own..(i + 1) * own,
+                shape: Columns { rows: d, columns: pitch },
+                first: i as u64,
+                steps: (width as u64, (d * width) as u64),
+            },
         })
+    }
+}
+
+impl Shape {
+    /// The draws of some rows of the sample that `dropout` names.
+    pub(super) fn draws(
+        self,
+        site: u64,
+        (dropout, probability): (Dropout, f64),
+        block: &DrawBlock,
+    ) -> Draws {
+        let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
+        // Elements of a sample in the definition, which has no padding.
+        let others = match self.axis {
+            Axis::Channels => num_patches * d_model,
+            Axis::Patches => num_channels * d_model,
+            Axis::Features => num_channels * num_patches,
+        };
+        Draws {
+            key: dropout.key(site),
+            counter: dropout.first_sample * (others * self.width) as u64 + block.first,
+            row: block.steps.0,
+            column: block.steps.1,
+            probability: probability as f32,
+        }
+    }
+}
+
+/// Some rows of a sample with the draws of dropout that they take.
+pub(super) struct DrawBlock {
+    /// Where they stand, one behind the other.
+    pub(super) place: Range<usize>,
+    pub(super) shape: Columns,
+    /// Draw of the first element, counted from the sample's first.
+    pub(super) first: u64,
+    /// From one row's draw to the next one's, and from one column's.
+    pub(super) steps: (u64, u64),
+}
+
+/// Dropout of one sample's activations, or its backward; `site` is that of the definition.
+pub(super) fn drop(
+    isa: Isa,
+    (site, shape): (u64, Shape),
+    (draws, probability): (Option<Dropout>, f64),
+    x: &mut [f32],
+) {
+    let Some(draws) = draws.filter(|_| probability > 0.0) else { return };
+    for block in shape.draw_blocks() {
+        let draws = shape.draws(site, (draws, probability), &block);
+        let DrawBlock { place, shape, .. } = block;
+        dropout_columns(isa, shape, draws, (&mut x[place], shape.columns));
     }
 }
 
@@ -108,10 +172,25 @@ enum Packed {
 }
 
 impl Packed {
-    fn new(isa: Isa, axis: Axis, [inputs, outputs]: [usize; 2], w: &[f32], b: &[f32]) -> Self {
+    fn zeros(isa: Isa, axis: Axis, [inputs, outputs]: [usize; 2]) -> Self {
         match axis {
-            Axis::Patches => Packed::Row(RowLinear::new(isa, inputs, outputs, w, b)),
-            _ => Packed::Column(ColumnLinear::new(isa, inputs, outputs, w, b)),
+            Axis::Patches => Packed::Row(RowLinear::zeros(isa, inputs, outputs)),
+            _ => Packed::Column(ColumnLinear::zeros(isa, inputs, outputs)),
+        }
+    }
+
+    fn pack(&mut self, weight: &[f32], bias: &[f32]) {
+        match self {
+            Packed::Row(linear) => linear.pack(weight, bias),
+            Packed::Column(linear) => linear.pack(weight, bias),
+        }
+    }
+
+    /// Packs the way back through `weight`.
+    fn pack_transposed(&mut self, weight: &[f32]) {
+        match self {
+            Packed::Row(linear) => linear.pack_transposed(weight),
+            Packed::Column(linear) => linear.pack_transposed(weight),
         }
     }
 
@@ -146,30 +225,38 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// Packs the weights for both directions; `sums` says where its sums start, and moves on.
+    /// Makes room for the weights; `sums` says where its sums start, and moves on.
     pub(super) fn new(
         isa: Isa,
         (axis, sizes): (Axis, &Sizes),
-        (slot, trained): (&LinearSlot, &[f32]),
+        slot: &LinearSlot,
         sums: &mut usize,
     ) -> Self {
         let LinearSlot { inputs, outputs, .. } = *slot;
-        let (weight, bias) = (&trained[slot.weight.clone()], &trained[slot.bias.clone()]);
-        let mut turned = vec![0.0; weight.len()];
-        transpose(outputs, inputs, weight, &mut turned);
         let start = *sums;
-        // The bias of rows is summed in whole registers.
-        *sums += outputs * isa.pad(inputs) + isa.pad(outputs);
+        // The bias is summed in whole registers: one for some outputs, or one for each.
+        let bias_sums = match axis {
+            Axis::Patches => isa.pad(outputs),
+            _ => outputs * isa.lanes(),
+        };
+        *sums += outputs * isa.pad(inputs) + bias_sums;
         Self {
             isa,
             from: Shape::new(axis, inputs, sizes),
             to: Shape::new(axis, inputs, sizes).wide(outputs),
-            forward: Packed::new(isa, axis, [inputs, outputs], weight, bias),
-            backward: Packed::new(isa, axis, [outputs, inputs], &turned, &vec![0.0; inputs]),
+            forward: Packed::zeros(isa, axis, [inputs, outputs]),
+            backward: Packed::zeros(isa, axis, [outputs, inputs]),
             weight: slot.weight.clone(),
             bias: slot.bias.clone(),
             sums: start..*sums,
         }
+    }
+
+    /// Packs the weights for both directions.
+    pub(super) fn load(&mut self, trained: &[f32]) {
+        let weight = &trained[self.weight.clone()];
+        self.forward.pack(weight, &trained[self.bias.clone()]);
+        self.backward.pack_transposed(weight);
     }
 
     /// The layer of one sample.
@@ -198,17 +285,17 @@ impl Linear {
             let size = [outputs, padded, from.rows()];
             product(isa, size, d, (x, from.pitch()), Finish::Add, (weight, padded));
             let columns = Columns { rows: to.rows(), columns: bias.len() };
-            return add_column_sums(isa, columns, (d_out, to.pitch()), bias);
+            return add_rows(isa, columns, (d_out, to.pitch()), bias);
         }
         let columns = from.pitch();
         turned.reserve(columns * inputs + padded);
         let matrices = x.chunks_exact(from.matrix()).zip(d_out.chunks_exact(to.matrix()));
         for (x, d_out) in matrices {
-            transpose(inputs, columns, x, &mut turned[..columns * inputs]);
+            transpose(isa, (inputs, columns), (x, columns), (turned, inputs));
             let d = Strided { values: d_out, row: columns, step: 1 };
             let size = [outputs, padded, columns];
             product(isa, size, d, (&turned[..], inputs), Finish::Add, (weight, padded));
-            add_row_sums(isa, to.columns(), (d_out, columns), &mut bias[..outputs]);
+            add_lanes(isa, to.columns(), (d_out, columns), bias);
         }
     }
 
@@ -220,6 +307,10 @@ impl Linear {
         for (row, grads) in rows.zip(grads[self.weight.clone()].chunks_exact_mut(inputs)) {
             grads.iter_mut().zip(row).for_each(|(g, sum)| *g += sum);
         }
-        grads[self.bias.clone()].iter_mut().zip(bias).for_each(|(g, sum)| *g += sum);
+        let grads = &mut grads[self.bias.clone()];
+        match self.from.axis {
+            Axis::Patches => grads.iter_mut().zip(bias).for_each(|(g, sum)| *g += sum),
+            _ => sum_lanes(self.isa, bias, grads),
+        }
     }
 }

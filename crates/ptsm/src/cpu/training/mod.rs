@@ -1,66 +1,117 @@
-//! Training on the CPU: the mixer layers forward and backward, laid out as for inference.
+//! Training on the CPU: the model from its patches to its projections, forward and backward, laid
+//! out as for inference.
 //!
 //! Activations stand as `[C][D][N]` with the patches contiguous, so the time mixer, most of the
 //! work, needs no transposition. One sample at a time passes all layers and leaves what its
-//! gradient needs in buffers that are kept between steps. The embedding in front of the layers and
-//! the head behind them are a small part of the work and stay with their definition, so every task
-//! trains here.
+//! gradient needs in buffers that are kept between steps. Scaler, patches and what stands behind a
+//! head's projections stay with their definition, and so do the heads that are no forecast.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `linear.rs` | linear layers that learn, where activations stand, and where dropout draws |
+//! | `block.rs` | a mixer block |
+//! | `head.rs` | the projections of a forecasting head |
 //!
 //! Batch norm, whose gradient needs the whole batch, and self-attention are the definition's.
 
 mod block;
+mod head;
 mod linear;
 #[cfg(test)]
 mod tests;
 
-use ptsm_kernels::{Aligned, Isa};
+use std::ops::Range;
+
+use ptsm_kernels::{Aligned, Isa, add, transpose};
 
 use super::plan::Sizes;
-use crate::config::Norm;
+use crate::config::{Config, Norm};
 use crate::model::{Dropout, Model, draw_site};
-use crate::weights::LayerSlot;
+use crate::weights::{HeadSlot, LayerSlot, Store};
 
 use block::{Block, Cache, Common, Scratch, Sums};
-use linear::Axis;
+use head::{HeadCache, HeadPlan};
+use linear::{Axis, Linear};
 
-/// The mixer layers of a model with their weights packed for both directions; made anew for every
-/// step.
+/// A model with its weights packed for both directions.
 #[derive(Debug)]
 pub(crate) struct TrainPlan {
+    config: Config,
+    isa: Isa,
     sizes: Sizes,
+    patcher: Linear,
+    position: Option<Positions>,
     /// In the order in which they are computed.
     blocks: Vec<Block>,
-    /// Numbers of the padded sums of all linear layers.
+    /// Missing where the definition computes the head.
+    head: Option<HeadPlan>,
+    /// Numbers of the sums of all layers.
     sums: usize,
+}
+
+/// Positions that are added to the embedding.
+#[derive(Debug)]
+struct Positions {
+    store: Store,
+    range: Range<usize>,
+    /// `[D][pitch]`.
+    table: Aligned,
+    /// Place of the sums of their gradients, `[D][pitch]`; empty if they do not learn.
+    sums: Range<usize>,
 }
 
 /// Buffers of one thread, kept between steps.
 #[derive(Debug, Default)]
 pub(crate) struct TrainArena {
-    /// By sample, then by block.
-    caches: Vec<Vec<Cache>>,
+    /// By sample of a chunk.
+    caches: Vec<SampleCache>,
     x: Aligned,
     scratch: Scratch,
+    head: HeadCache,
+    /// Sums of the gradients of a group of samples.
     sums: Aligned,
+    turned: Aligned,
+}
+
+/// What one sample leaves for the gradient.
+#[derive(Debug, Default)]
+struct SampleCache {
+    /// `[C][p][pitch]`.
+    patches: Aligned,
+    blocks: Vec<Cache>,
+    /// The hidden state, `[C][D][pitch]`, where the definition computes the head.
+    hidden: Aligned,
+}
+
+/// The gradient that comes back from what stands behind the plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Given<'a> {
+    /// Of the hidden state, `[B, C, N, D]`.
+    Hidden(&'a [f32]),
+    /// Of what the projections gave, `[B, C, outputs]` each.
+    Projected(&'a [Vec<f32>]),
 }
 
 impl TrainPlan {
-    /// Packs the mixer layers; `None` if the model has something that only its definition knows.
+    /// Makes room for the layers of `model`, whose weights [`Self::load`] packs; `None` if the
+    /// model has something that only its definition knows.
     pub(crate) fn new(model: &Model, isa: Isa) -> Option<Self> {
         let config = model.config();
         if config.norm() == Norm::Batch || config.self_attn {
             return None;
         }
-        let sizes = Sizes::new(isa, config);
-        let common = Common {
-            isa,
-            sizes: &sizes,
-            eps: config.norm_eps as f32,
-            probability: config.dropout,
-            trained: &model.parameters.trained,
-        };
+        let (sizes, backbone) = (Sizes::new(isa, config), &model.layout().backbone);
+        let common =
+            Common { isa, sizes: &sizes, eps: config.norm_eps as f32, probability: config.dropout };
         let (mut blocks, mut sums) = (Vec::new(), 0);
-        for (layer, slot) in model.layout().backbone.layers.iter().enumerate() {
+        let patcher = Linear::new(isa, (Axis::Features, &sizes), &backbone.patcher, &mut sums);
+        let position = backbone.position.as_ref().map(|(store, range)| {
+            let start = sums;
+            sums += if *store == Store::Trained { sizes.row() } else { 0 };
+            let table = Aligned::zeros(sizes.row());
+            Positions { store: *store, range: range.clone(), table, sums: start..sums }
+        });
+        for (layer, slot) in backbone.layers.iter().enumerate() {
             let LayerSlot { channel, patch, feature, .. } = slot;
             let all = [
                 (Axis::Channels, channel.as_ref()),
@@ -74,58 +125,169 @@ impl TrainPlan {
                 }
             }
         }
-        Some(Self { sizes, blocks, sums })
+        let head = match &model.layout().head {
+            HeadSlot::Forecast(slot) => Some(HeadPlan::new(isa, config, &sizes, slot)),
+            _ => None,
+        };
+        Some(Self { config: config.clone(), isa, sizes, patcher, position, blocks, head, sums })
+    }
+
+    /// Whether the plan was made for a model like this one.
+    pub(crate) fn fits(&self, model: &Model) -> bool {
+        self.config == *model.config()
+    }
+
+    /// Packs the weights of `model` as they are now.
+    pub(crate) fn load(&mut self, model: &Model) {
+        let trained = &model.parameters.trained;
+        self.patcher.load(trained);
+        if let Some(Positions { store, range, table, .. }) = &mut self.position {
+            let values = match store {
+                Store::Trained => &trained[range.clone()],
+                _ => &model.parameters.buffers[range.clone()],
+            };
+            let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
+            transpose(self.isa, (num_patches, d_model), (values, d_model), (table, pitch));
+        }
+        self.blocks.iter_mut().for_each(|block| block.load(trained));
+        if let Some(head) = &mut self.head {
+            head.load(trained);
+        }
+    }
+
+    /// Whether the plan computes the projections of the head.
+    pub(crate) fn projects(&self) -> bool {
+        self.head.is_some()
     }
 
     fn sample(&self) -> usize {
         self.sizes.num_channels * self.sizes.row()
     }
 
-    /// Mixes `x` `[B, C, N, D]` in place and keeps in the arena what the gradient needs.
-    pub(crate) fn forward(&self, x: &mut [f32], arena: &mut TrainArena, draws: Option<Dropout>) {
-        let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
-        let samples = x.chunks_exact_mut(num_channels * num_patches * d_model);
-        arena.x.reserve(self.sample());
-        if arena.caches.len() < samples.len() {
-            arena.caches.resize_with(samples.len(), Vec::new);
-        }
-        for (i, x) in samples.enumerate() {
-            let caches = &mut arena.caches[i];
-            caches.resize_with(self.blocks.len(), Cache::default);
-            let own = &mut arena.x[..self.sample()];
-            self.turn_in(x, own);
-            let draws = of_sample(draws, i);
-            for (block, cache) in self.blocks.iter().zip(caches) {
-                block.forward(own, cache, draws);
-            }
-            self.turn_out(own, x);
+    /// Forgets what the arena has summed up: a new group of samples begins.
+    pub(crate) fn start(&self, arena: &mut TrainArena) {
+        arena.sums.reserve(self.sums);
+        arena.sums[..self.sums].fill(0.0);
+        if let Some(head) = &self.head {
+            head.start(&mut arena.head);
         }
     }
 
-    /// Turns the gradient `d` `[B, C, N, D]` of the mixed `x` into that of `x`, and adds the
-    /// gradients of the weights to `grads`.
+    /// Embeds and mixes a chunk of samples, `patches` `[B, C, N, p]`, and keeps what the gradient
+    /// needs.
+    pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, draws: Option<Dropout>) {
+        let Sizes { num_channels, num_patches, patch_length, .. } = self.sizes;
+        let samples = patches.chunks_exact(num_channels * num_patches * patch_length);
+        arena.x.reserve(self.sample());
+        if arena.caches.len() < samples.len() {
+            arena.caches.resize_with(samples.len(), SampleCache::default);
+        }
+        let TrainArena { caches, x, head, .. } = arena;
+        let own = &mut x[..self.sample()];
+        for (i, (patches, cache)) in samples.zip(caches).enumerate() {
+            let draws = of_sample(draws, i);
+            self.embed(patches, cache, own);
+            cache.blocks.resize_with(self.blocks.len(), Cache::default);
+            for (block, cache) in self.blocks.iter().zip(&mut cache.blocks) {
+                block.forward(own, cache, draws);
+            }
+            match &self.head {
+                Some(plan) => plan.take(own, i, head, draws),
+                None => {
+                    cache.hidden.reserve(own.len());
+                    cache.hidden[..own.len()].copy_from_slice(own);
+                }
+            }
+        }
+    }
+
+    /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, without a head here.
+    pub(crate) fn hidden(&self, samples: usize, arena: &TrainArena) -> Vec<f32> {
+        let Sizes { num_channels, num_patches, d_model, pitch, .. } = self.sizes;
+        let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
+        let rows = arena.caches[..samples]
+            .iter()
+            .flat_map(|cache| cache.hidden[..self.sample()].chunks_exact(self.sizes.row()));
+        for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
+            transpose(self.isa, (d_model, num_patches), (own, pitch), (x, d_model));
+        }
+        all
+    }
+
+    /// What each projection of the head gives for the chunk's `samples`, `[B, C, outputs]`.
+    pub(crate) fn project(&self, samples: usize, arena: &mut TrainArena) -> Vec<Vec<f32>> {
+        let head = self.head.as_ref();
+        head.map_or_else(Vec::new, |head| head.project(samples, &mut arena.head))
+    }
+
+    /// Takes a gradient back through the chunk that went forward last, `samples` of them; those of
+    /// the weights are summed up in the arena.
     pub(crate) fn backward(
         &self,
-        d: &mut [f32],
+        given: Given<'_>,
+        samples: usize,
         arena: &mut TrainArena,
-        (grads, draws): (&mut [f32], Option<Dropout>),
+        draws: Option<Dropout>,
     ) {
-        let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
-        arena.sums.reserve(self.sums);
-        arena.sums[..self.sums].fill(0.0);
-        let TrainArena { caches, x, scratch, sums } = arena;
-        let mut sums = Sums { linear: &mut sums[..self.sums], grads };
-        let samples = d.chunks_exact_mut(num_channels * num_patches * d_model);
-        for (i, (d, caches)) in samples.zip(caches).enumerate() {
-            let own = &mut x[..self.sample()];
-            self.turn_in(d, own);
-            let draws = of_sample(draws, i);
-            for (block, cache) in self.blocks.iter().zip(caches).rev() {
-                block.backward(cache, own, (scratch, draws), &mut sums);
+        let TrainArena { caches, x, scratch, head, sums, turned } = arena;
+        let sums = &mut sums[..self.sums];
+        if let (Some(plan), Given::Projected(d)) = (&self.head, given) {
+            plan.backward(d, head);
+        }
+        for (i, cache) in caches[..samples].iter().enumerate() {
+            let (own, draws) = (&mut x[..self.sample()], of_sample(draws, i));
+            match (&self.head, given) {
+                (Some(plan), Given::Projected(_)) => plan.give(own, i, head, draws),
+                (_, Given::Hidden(d)) => {
+                    let each = d.len() / samples;
+                    self.turn_in(&d[i * each..][..each], own);
+                }
+                _ => unreachable!("a projected gradient is that of the plan's head"),
             }
-            self.turn_out(own, d);
+            for (block, cache) in self.blocks.iter().zip(&cache.blocks).rev() {
+                block.backward(cache, own, (scratch, draws), sums);
+            }
+            if let Some(Positions { sums: place, .. }) = &self.position
+                && !place.is_empty()
+            {
+                own.chunks_exact(self.sizes.row())
+                    .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
+            }
+            self.patcher.learn(&cache.patches, own, (sums, turned));
+        }
+    }
+
+    /// Adds the gradients of the weights, summed since [`Self::start`], to `grads`.
+    pub(crate) fn finish(&self, arena: &mut TrainArena, grads: &mut [f32]) {
+        let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
+        let mut sums = Sums { layers: &mut arena.sums[..self.sums], grads };
+        self.patcher.flush(sums.layers, sums.grads);
+        if let Some(Positions { range, sums: place, .. }) = &self.position
+            && !place.is_empty()
+        {
+            let (from, turned) = (&sums.layers[place.clone()], &mut arena.turned);
+            turned.reserve(range.len());
+            transpose(self.isa, (d_model, num_patches), (from, pitch), (turned, d_model));
+            add(self.isa, &mut sums.grads[range.clone()], &turned[..range.len()]);
         }
         self.blocks.iter().for_each(|block| block.flush(&mut sums));
+        if let Some(head) = &self.head {
+            head.finish(&mut arena.head, grads);
+        }
+    }
+
+    /// `patches` `[C, N, p]` of one sample into the embedding `[C][D][pitch]`.
+    fn embed(&self, patches: &[f32], cache: &mut SampleCache, own: &mut [f32]) {
+        let Sizes { num_patches, patch_length, pitch, .. } = self.sizes;
+        cache.patches.reserve(self.patcher.from.len());
+        let channels = patches.chunks_exact(num_patches * patch_length);
+        for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
+            transpose(self.isa, (num_patches, patch_length), (from, patch_length), (to, pitch));
+        }
+        self.patcher.apply(&cache.patches[..self.patcher.from.len()], own);
+        if let Some(Positions { table, .. }) = &self.position {
+            own.chunks_exact_mut(self.sizes.row()).for_each(|x| add(self.isa, x, table));
+        }
     }
 
     /// `[C, N, D]` to `[C][D][pitch]`, zeros behind the patches.
@@ -133,27 +295,8 @@ impl TrainPlan {
         let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
         let channels = x.chunks_exact(num_patches * d_model);
         for (x, own) in channels.zip(own.chunks_exact_mut(self.sizes.row())) {
-            for (d, row) in own.chunks_exact_mut(pitch).enumerate() {
-                let (patches, padding) = row.split_at_mut(num_patches);
-                patches
-                    .iter_mut()
-                    .zip(x[d..].iter().step_by(d_model))
-                    .for_each(|(to, &from)| *to = from);
-                padding.fill(0.0);
-            }
-        }
-    }
-
-    /// The way back.
-    fn turn_out(&self, own: &[f32], x: &mut [f32]) {
-        let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
-        let channels = x.chunks_exact_mut(num_patches * d_model);
-        for (x, own) in channels.zip(own.chunks_exact(self.sizes.row())) {
-            for (n, row) in x.chunks_exact_mut(d_model).enumerate() {
-                row.iter_mut()
-                    .zip(own[n..].iter().step_by(pitch))
-                    .for_each(|(to, &from)| *to = from);
-            }
+            transpose(self.isa, (num_patches, d_model), (x, d_model), (own, pitch));
+            own.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));
         }
     }
 }

@@ -61,11 +61,26 @@ fn model(config: Config) -> Model {
     model
 }
 
-fn given(outputs: usize) -> OutputGradient<f32> {
-    OutputGradient { prediction: numbers(8, outputs), ..OutputGradient::default() }
+/// The samples `indices` of a batch, one behind the other.
+fn part_of(batch: &Batch, indices: &[usize]) -> Batch {
+    let part = |values: &[f32]| {
+        let each = values.len() / batch.size;
+        values[indices[0] * each..][..indices.len() * each].to_vec()
+    };
+    Batch {
+        size: indices.len(),
+        context_length: batch.context_length,
+        num_channels: batch.num_channels,
+        past_values: part(&batch.past_values),
+        observed_mask: batch.observed_mask.as_deref().map(part),
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: batch.patch_mask.as_deref().map(part),
+    }
 }
 
-/// Hidden state and gradients by the definition in f64, with the draws of f32.
+/// Outputs and gradients by the definition in f64, with the draws of f32.
 fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     let wide = |x: &Vec<f32>| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let model = model.cast::<f64>();
@@ -78,7 +93,7 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
         future_values: None,
         future_observed_mask: None,
         target_values: None,
-        patch_mask: None,
+        patch_mask: batch.patch_mask.as_ref().map(wide),
     };
     let forward = model.forward(&batch, mode).unwrap();
     let mut grads = vec![0.0; model.parameters.trained.len()];
@@ -86,26 +101,54 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     let prediction = given.iter().map(|&x| f64::from(x)).collect();
     let given = OutputGradient { prediction, ..OutputGradient::default() };
     model.backward(&batch, &forward, &given, (&mut grads, mode));
-    (forward.backbone.last_hidden_state().to_vec(), grads)
+    (forward.outputs.prediction, grads)
 }
 
 fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
-    let plan = TrainPlan::new(model, isa).unwrap();
+    let mut plan = TrainPlan::new(model, isa).unwrap();
+    plan.load(model);
     let mut arena = TrainArena::default();
     let mut grads = vec![0.0; model.parameters.trained.len()];
     let mut found = Vec::new();
     // Twice, so that what a first step left behind would show.
     for _ in 0..2 {
         grads.fill(0.0);
-        let backbone = model.embed(batch, mode).unwrap();
-        let mut mixed = backbone.embedded().to_vec();
-        plan.forward(&mut mixed, &mut arena, mode.dropout);
-        found.clone_from(&mixed);
-        let forward = model.forward_head(backbone.with_mixed(mixed), mode);
-        let given = given(forward.outputs.prediction.len());
-        let mut d = model.backward_head(&forward, &given, (&mut grads, mode)).hidden;
-        plan.backward(&mut d, &mut arena, (&mut grads, mode.dropout));
-        model.backward_embedding(&forward.backbone, &d, &mut grads);
+        plan.start(&mut arena);
+        found.clear();
+        // Two chunks and what is left, which add up.
+        let all: Vec<usize> = (0..batch.size).collect();
+        for part in all.chunks(2) {
+            let batch = part_of(batch, part);
+            let first_sample = part[0] as u64;
+            let draws = mode
+                .dropout
+                .map(|draws| Dropout { first_sample: draws.first_sample + first_sample, ..draws });
+            let mode = Mode { dropout: draws, ..mode };
+            let backbone = model.cut_patches(&batch, mode).unwrap();
+            plan.forward(backbone.read_patches(), &mut arena, draws);
+            let d = |outputs: &[f32]| {
+                let each = outputs.len() / part.len();
+                let all = numbers(8, each * all.len());
+                let prediction = all[part[0] * each..][..outputs.len()].to_vec();
+                OutputGradient { prediction, ..OutputGradient::default() }
+            };
+            if plan.projects() {
+                let projected = plan.project(part.len(), &mut arena);
+                let forward = model.forward_projected(backbone, &projected);
+                found.extend_from_slice(&forward.outputs.prediction);
+                let given = d(&forward.outputs.prediction);
+                let given = model.backward_projected(&forward, &given, &mut grads);
+                plan.backward(Given::Projected(&given), part.len(), &mut arena, draws);
+            } else {
+                let mixed = plan.hidden(part.len(), &arena);
+                let forward = model.forward_head(backbone.with_mixed(mixed), mode);
+                found.extend_from_slice(&forward.outputs.prediction);
+                let given = d(&forward.outputs.prediction);
+                let given = model.backward_head(&forward, &given, (&mut grads, mode)).hidden;
+                plan.backward(Given::Hidden(&given), part.len(), &mut arena, draws);
+            }
+        }
+        plan.finish(&mut arena, &mut grads);
     }
     (found, grads)
 }
@@ -124,12 +167,12 @@ fn check(name: &str, config: Config, size: usize) {
     let dropout = Some(Dropout { seed: 3, step: 7, first_sample: 5 });
     for draws in [None, dropout] {
         let mode = Mode { train_norm: true, dropout: draws, ..Mode::default() };
-        let (hidden, grads) = defined(&model, &batch, mode);
+        let (outputs, grads) = defined(&model, &batch, mode);
         for isa in Isa::available() {
             let (got, got_grads) = fused(&model, &batch, mode, isa);
             let place = format!("{name}, {}, dropout {}", isa.name(), draws.is_some());
-            let error = difference(&got, &hidden);
-            assert!(error < 2e-5, "{place}: hidden state is off by {error:e}");
+            let error = difference(&got, &outputs);
+            assert!(error < 2e-5, "{place}: outputs are off by {error:e}");
             for tensor in model.layout().tensors() {
                 if tensor.store == crate::Store::Trained {
                     let (got, wanted) =
@@ -143,7 +186,7 @@ fn check(name: &str, config: Config, size: usize) {
 }
 
 #[test]
-fn hidden_states_and_gradients_are_those_of_the_definition() {
+fn outputs_and_gradients_are_those_of_the_definition() {
     check("plain", config(|_| {}), 2);
     check("seed shape", config(|c| (c.context_length, c.d_model) = (512, 16)), 1);
     check("no gate", config(|c| c.gated_attn = false), 2);

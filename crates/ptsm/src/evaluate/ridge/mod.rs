@@ -1,6 +1,6 @@
 //! The closed-form linear floor: one ridge regression shared by all channels.
 //!
-//! The mean of each context is subtracted and added back, the constant is not penalised, and the
+//! The mean (or the last value) of each context is subtracted and added back, the constant is not penalised, and the
 //! penalty is picked on validation windows. There is no training loop and no randomness, which
 //! makes it the number that a trained model has to beat, or to say why not.
 
@@ -10,6 +10,7 @@ mod moments;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Location;
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 use cholesky::{Cholesky, add_scaled};
@@ -17,6 +18,23 @@ use moments::Moments;
 
 /// Penalties that are tried, in units of the number of training rows.
 pub const PENALTIES: [f64; 4] = [1e-4, 1e-3, 1e-2, 1e-1];
+
+/// Choices of a fit; the default is the baseline that everybody reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RidgeOptions<'a> {
+    /// What is subtracted from each context and added back.
+    pub location: Location,
+    /// Whether there is a constant; without one, no drift of the training rows is carried on.
+    pub constant: bool,
+    /// Penalties that are tried, in units of the number of training rows.
+    pub penalties: &'a [f64],
+}
+
+impl Default for RidgeOptions<'_> {
+    fn default() -> Self {
+        Self { location: Location::Mean, constant: true, penalties: &PENALTIES }
+    }
+}
 
 /// The penalty is judged on every so many validation windows; neighbours tell nearly the same.
 const VALIDATION_STRIDE: usize = 8;
@@ -40,6 +58,9 @@ pub struct Ridge {
     penalty: f64,
     validation_mse: f64,
     training_rows: usize,
+    /// What is subtracted from a context and added back.
+    #[serde(default)]
+    location: Location,
     /// `[L, H]`, row-major.
     weights: Vec<f32>,
     /// `[H]`.
@@ -55,6 +76,8 @@ struct Unchecked {
     penalty: f64,
     validation_mse: f64,
     training_rows: usize,
+    #[serde(default)]
+    location: Location,
     weights: Vec<f32>,
     bias: Vec<f32>,
 }
@@ -82,6 +105,7 @@ impl TryFrom<Unchecked> for Ridge {
             penalty: read.penalty,
             validation_mse: read.validation_mse,
             training_rows: read.training_rows,
+            location: read.location,
             weights: read.weights,
             bias: read.bias,
         })
@@ -107,9 +131,23 @@ impl Ridge {
     /// rows than weights for one step, if no validation window is complete, or if the values are so
     /// large that the equations cannot be solved.
     pub fn fit(train: &WindowSet, validation: &WindowSet) -> Result<Self> {
+        Self::fit_with(train, validation, RidgeOptions::default())
+    }
+
+    /// As [`Ridge::fit`], with other choices.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ridge::fit`].
+    pub fn fit_with(
+        train: &WindowSet,
+        validation: &WindowSet,
+        options: RidgeOptions<'_>,
+    ) -> Result<Self> {
+        let RidgeOptions { location, constant, penalties } = options;
         let (context_length, prediction_length) = lengths(train, validation)?;
-        let fitted = Moments::of(train, 1);
-        let judged = Moments::of(validation, VALIDATION_STRIDE);
+        let fitted = Moments::of(train, 1, location);
+        let judged = Moments::of(validation, VALIDATION_STRIDE, location);
         let inputs = context_length + 1;
         if fitted.rows < inputs {
             return Err(Error::input(format!(
@@ -125,8 +163,8 @@ impl Ridge {
             ));
         }
         let mut best: Option<Candidate> = None;
-        for penalty in PENALTIES {
-            let Some(candidate) = solve(&fitted, &judged, penalty) else {
+        for &penalty in penalties {
+            let Some(candidate) = solve(&fitted, &judged, (penalty, constant)) else {
                 continue;
             };
             let better = |best: &Candidate| candidate.validation_mse < best.validation_mse;
@@ -145,6 +183,7 @@ impl Ridge {
             penalty: best.penalty,
             validation_mse: best.validation_mse,
             training_rows: fitted.rows,
+            location,
             weights: weights.to_vec(),
             bias: bias.to_vec(),
         })
@@ -175,10 +214,15 @@ impl Ridge {
         self.training_rows
     }
 
+    /// Weights `[L, H]`, row-major, and constants `[H]`.
+    pub fn weights(&self) -> (&[f32], &[f32]) {
+        (&self.weights, &self.bias)
+    }
+
     /// Forecasts all channels of a batch.
     ///
-    /// Returns `[B, H, C]`, row-major, in the units of the batch. A missing point counts as the
-    /// mean of the observed ones; a channel without any is forecast as the constant around 0.
+    /// Returns `[B, H, C]`, row-major, in the units of the batch. A missing point counts as
+    /// what is subtracted; a channel without any is forecast as the constant around 0.
     /// The forecast of a window has the same bits in any batch.
     ///
     /// # Errors
@@ -207,7 +251,7 @@ impl Ridge {
         let mut means = vec![0.0; rows];
         for (row, past) in centred.chunks_exact_mut(inputs).enumerate() {
             let (window, channel) = (first + row / channels, row % channels);
-            means[row] = centre(batch, window, channel, past);
+            means[row] = centre(batch, (window, channel), self.location, past);
         }
         // [rows, H], a tile of steps at a time
         let mut sums = vec![0.0; rows * outputs];
@@ -249,10 +293,21 @@ fn lengths(train: &WindowSet, validation: &WindowSet) -> Result<(usize, usize)> 
 
 /// Solves the normal equations for one penalty and judges the solution; `None` if they are not
 /// positive definite in double precision.
-fn solve(fitted: &Moments, judged: &Moments, penalty: f64) -> Option<Candidate> {
+fn solve(
+    fitted: &Moments,
+    judged: &Moments,
+    (penalty, constant): (f64, bool),
+) -> Option<Candidate> {
     let outputs = fitted.target_squares.len();
     let inputs = fitted.cross.len() / outputs;
     let mut matrix = fitted.gram.clone();
+    if !constant {
+        // A constant that nothing depends on, and that depends on nothing, is 0.
+        let last = inputs - 1;
+        (0..inputs)
+            .for_each(|i| (matrix[i * inputs + last], matrix[last * inputs + i]) = (0.0, 0.0));
+        matrix[last * inputs + last] = 1.0;
+    }
     // All but the last, which is the constant.
     for i in 0..inputs - 1 {
         matrix[i * inputs + i] += penalty * fitted.rows as f64;
@@ -267,6 +322,9 @@ fn solve(fitted: &Moments, judged: &Moments, penalty: f64) -> Option<Candidate> 
             let columns = steps.len();
             let rows = fitted.cross.chunks_exact(outputs);
             let mut weights: Vec<f64> = rows.flat_map(|row| &row[steps.clone()]).copied().collect();
+            if !constant {
+                weights[(inputs - 1) * columns..].fill(0.0);
+            }
             cholesky.solve(&mut weights, columns);
             let error = squared_error(judged, &weights, first, columns);
             (weights, error)
@@ -311,8 +369,14 @@ fn squared_error(judged: &Moments, weights: &[f64], first: usize, columns: usize
     sum
 }
 
-/// Copies one channel of a context, less the mean of its observed points, which is returned.
-fn centre(batch: &Batch, window: usize, channel: usize, into: &mut [f32]) -> f32 {
+/// Copies one channel of a context, less the mean (or the last) of its observed points, which is
+/// returned.
+fn centre(
+    batch: &Batch,
+    (window, channel): (usize, usize),
+    location: Location,
+    into: &mut [f32],
+) -> f32 {
     let at = |step: usize| (window * batch.context_length + step) * batch.num_channels + channel;
     let mask = batch.observed_mask.as_deref();
     let observed = |step: usize| mask.is_none_or(|mask| mask[at(step)] != 0.0);
@@ -323,15 +387,19 @@ fn centre(batch: &Batch, window: usize, channel: usize, into: &mut [f32]) -> f32
             count += 1;
         }
     }
-    let mean = sum / f64::from(count.max(1));
+    let mut level = sum / f64::from(count.max(1));
+    let last = (0..into.len()).rev().find(|&step| observed(step));
+    if let (Location::Last, Some(last)) = (location, last) {
+        level = batch.past_values[at(last)].into();
+    }
     for (step, value) in into.iter_mut().enumerate() {
         *value = if observed(step) {
-            (f64::from(batch.past_values[at(step)]) - mean) as f32
+            (f64::from(batch.past_values[at(step)]) - level) as f32
         } else {
             0.0
         };
     }
-    mean as f32
+    level as f32
 }
 
 /// `sums += sum over i of past[i] * weights[i]`, in the order of i; four rows at a time, so that

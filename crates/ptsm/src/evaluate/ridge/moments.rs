@@ -4,19 +4,21 @@
 //! of one channel. For raw windows the sum `G[i][j] = sum_t z[t k + i] z[t k + j]` obeys
 //! `G[i + k][j + k] = G[i][j] + (entry at the end of the record) - (entry at its start)`, so only
 //! the first k rows are summed over the record and each further row costs one entry per record.
-//! Removing the mean of each window's context is a correction on the sums:
+//! Removing the level m of each window's context is a correction on the sums: where m is the mean,
 //! with `p[i] = mean over j < L of G[i][j]` and `q = mean over i < L of p[i]`, the sum of
-//! `(z_i - m)(z_j - m)` is `G[i][j] - p[i] - p[j] + q`.
+//! `(z_i - m)(z_j - m)` is `G[i][j] - p[i] - p[j] + q`. Where m is the last value, `p[i] = G[i][L - 1]`
+//! and `q = p[L - 1]`.
 
 use rayon::prelude::*;
 
 use super::cholesky::add_scaled;
+use crate::config::Location;
 use crate::data::{Segment, WindowSet};
 
 /// Columns of a directly summed row that one task takes.
 const COLUMNS: usize = 96;
 
-/// Sums over windows (one per channel) from which the mean of the context was subtracted; the
+/// Sums over windows (one per channel) from which the level of the context was subtracted; the
 /// inputs are the L context values and a constant 1, the targets the H future values.
 pub(super) struct Moments {
     /// Complete windows, one for each channel.
@@ -39,7 +41,7 @@ struct Stretch {
 impl Moments {
     /// Sums over every `every`-th window of each segment. Windows with a missing point in context
     /// or future are left out, channel by channel.
-    pub(super) fn of(windows: &WindowSet, every: usize) -> Self {
+    pub(super) fn of(windows: &WindowSet, every: usize, location: Location) -> Self {
         let shape = windows.shape();
         let (inputs, outputs) = (shape.context_length, shape.prediction_length);
         let width = inputs + outputs;
@@ -51,7 +53,7 @@ impl Moments {
             }
         }
         let raw = RawSums::of(&stretches, inputs, width, spacing);
-        raw.without_window_means(stretches.iter().map(|s| s.windows).sum())
+        raw.without_levels(location, stretches.iter().map(|s| s.windows).sum())
     }
 }
 
@@ -129,29 +131,38 @@ impl RawSums {
         }
     }
 
-    fn without_window_means(self, rows: usize) -> Moments {
+    fn without_levels(self, location: Location, rows: usize) -> Moments {
         let (inputs, width) = (self.inputs, self.width);
-        let mut with_mean = vec![0.0; width];
-        for row in self.products.chunks_exact(width) {
-            add_scaled(&mut with_mean, 1.0 / inputs as f64, row);
+        let last = inputs - 1;
+        let mut with_level = vec![0.0; width];
+        match location {
+            Location::Mean => {
+                for row in self.products.chunks_exact(width) {
+                    add_scaled(&mut with_level, 1.0 / inputs as f64, row);
+                }
+            }
+            Location::Last => with_level.copy_from_slice(&self.products[last * width..]),
         }
-        let mean_of_inputs = |values: &[f64]| values[..inputs].iter().sum::<f64>() / inputs as f64;
-        let mean_square = mean_of_inputs(&with_mean);
-        let mean_sum = mean_of_inputs(&self.sums);
+        let level_of = |values: &[f64]| match location {
+            Location::Mean => values[..inputs].iter().sum::<f64>() / inputs as f64,
+            Location::Last => values[last],
+        };
+        let level_square = level_of(&with_level);
+        let level_sum = level_of(&self.sums);
 
         let outputs = width - inputs;
         let mut gram = Vec::with_capacity((inputs + 1) * (inputs + 1));
         let mut cross = Vec::with_capacity((inputs + 1) * outputs);
         for (i, row) in self.products.chunks_exact(width).enumerate() {
-            let centred = |j: usize| row[j] - with_mean[i] - with_mean[j] + mean_square;
+            let centred = |j: usize| row[j] - with_level[i] - with_level[j] + level_square;
             gram.extend((0..inputs).map(centred));
-            gram.push(self.sums[i] - mean_sum);
+            gram.push(self.sums[i] - level_sum);
             cross.extend((inputs..width).map(centred));
         }
-        gram.extend(self.sums[..inputs].iter().map(|sum| sum - mean_sum));
+        gram.extend(self.sums[..inputs].iter().map(|sum| sum - level_sum));
         gram.push(rows as f64);
-        cross.extend(self.sums[inputs..].iter().map(|sum| sum - mean_sum));
-        let target = |j: usize| self.squares[j] - 2.0 * with_mean[j] + mean_square;
+        cross.extend(self.sums[inputs..].iter().map(|sum| sum - level_sum));
+        let target = |j: usize| self.squares[j] - 2.0 * with_level[j] + level_square;
         Moments { rows, gram, cross, target_squares: (inputs..width).map(target).collect() }
     }
 }
@@ -202,7 +213,7 @@ mod tests {
     use crate::data::{PreparedSeries, WindowShape};
 
     /// The same sums, window by window.
-    fn by_hand(windows: &WindowSet, every: usize) -> Moments {
+    fn by_hand(windows: &WindowSet, every: usize, location: Location) -> Moments {
         let shape = windows.shape();
         let (inputs, outputs) = (shape.context_length, shape.prediction_length);
         let channels = windows.num_channels();
@@ -223,8 +234,11 @@ mod tests {
                     }
                     let mut row: Vec<f64> =
                         past.iter().skip(c).step_by(channels).map(|&v| v.into()).collect();
-                    let mean = row[..inputs].iter().sum::<f64>() / inputs as f64;
-                    row.iter_mut().for_each(|value| *value -= mean);
+                    let level = match location {
+                        Location::Mean => row[..inputs].iter().sum::<f64>() / inputs as f64,
+                        Location::Last => row[inputs - 1],
+                    };
+                    row.iter_mut().for_each(|value| *value -= level);
                     row.insert(inputs, 1.0);
                     for (i, a) in row.iter().enumerate() {
                         add_scaled(&mut all[i * row.len()..(i + 1) * row.len()], *a, &row);
@@ -283,12 +297,14 @@ mod tests {
     proptest! {
         #[test]
         fn running_sums_equal_the_sums_over_windows((windows, every) in sets()) {
-            let got = Moments::of(&windows, every);
-            let want = by_hand(&windows, every);
-            prop_assert_eq!(got.rows, want.rows);
-            prop_assert!(close(&got.gram, &want.gram), "{:?} {:?}", got.gram, want.gram);
-            prop_assert!(close(&got.cross, &want.cross));
-            prop_assert!(close(&got.target_squares, &want.target_squares));
+            for location in [Location::Mean, Location::Last] {
+                let got = Moments::of(&windows, every, location);
+                let want = by_hand(&windows, every, location);
+                prop_assert_eq!(got.rows, want.rows);
+                prop_assert!(close(&got.gram, &want.gram), "{:?} {:?}", got.gram, want.gram);
+                prop_assert!(close(&got.cross, &want.cross));
+                prop_assert!(close(&got.target_squares, &want.target_squares));
+            }
         }
     }
 }

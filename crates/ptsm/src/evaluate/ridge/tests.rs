@@ -79,6 +79,26 @@ fn waves_are_learnt_and_levels_are_carried_over() {
 }
 
 #[test]
+fn without_a_constant_the_level_is_forecast_from_the_level_alone() {
+    // A ramp: the constant alone would forecast its rise.
+    let ramp: Vec<f32> = (0..40).map(|i| i as f32).collect();
+    let windows = set(&ramp, None, 1, (4, 2));
+    let fit = |constant, location| {
+        let options = RidgeOptions { constant, location, ..RidgeOptions::default() };
+        Ridge::fit_with(&windows, &windows, options).unwrap()
+    };
+    for location in [Location::Mean, Location::Last] {
+        assert!(fit(true, location).bias.iter().any(|bias| *bias != 0.0));
+        let free = fit(false, location);
+        assert_eq!(free.bias, [0.0; 2]);
+        let batch = windows.batch(&[7]);
+        let future = batch.future_values.clone().unwrap();
+        let got = free.predict(&batch).unwrap();
+        assert!(got.iter().zip(future).all(|(x, y)| (x - y).abs() < 0.1), "{location:?} {got:?}");
+    }
+}
+
+#[test]
 fn validation_error_is_that_of_the_forecasts_on_every_eighth_window() {
     let values = waves(300);
     let (train, rest) = values.split_at(400);

@@ -1,6 +1,6 @@
 //! Losses of forecasts: only known points of the truth count.
 
-use super::{Loss, LossWeight, missing, share, wrong_length};
+use super::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::config::{Config, Hierarchy};
 use crate::data::Batch;
 use crate::head::{Distribution, OutputGradient, likelihood as law_of};
@@ -101,21 +101,39 @@ pub(super) fn weight<T: Real>(config: &Config, batch: &Batch<T>) -> Result<LossW
     Ok(weight)
 }
 
-/// Squared error over known points, divided by `count`; `prediction` is `[B, H, C']`.
-pub(super) fn mse<T: Real>(
+impl PointLoss {
+    /// The cost of an error and its derivative.
+    fn of<T: Real>(self, error: T) -> (T, T) {
+        let two = T::from_f64(2.0);
+        let size = error.abs();
+        let sign = T::from_f64(if error < T::ZERO { -1.0 } else { 1.0 });
+        let (cost, slope) = match self.huber_delta.map(T::from_f64) {
+            Some(delta) if size > delta => (delta * (two * size - delta), two * delta * sign),
+            _ => (error * error, two * error),
+        };
+        if self.mae_share == 0.0 {
+            return (cost, slope);
+        }
+        let (share, rest) = (T::from_f64(self.mae_share), T::from_f64(1.0 - self.mae_share));
+        (rest * cost + share * size, rest * slope + share * sign)
+    }
+}
+
+/// Cost of the errors at known points, divided by `count`; `prediction` is `[B, H, C']`.
+pub(super) fn point<T: Real>(
     config: &Config,
     (batch, prediction): (&Batch<T>, &[T]),
     count: f64,
+    cost: PointLoss,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
     let share: T = share(count);
-    let two = T::from_f64(2.0);
     let mut value = T::ZERO;
     let mut d = vec![T::ZERO; prediction.len()];
     for point in truth.points().filter(|point| point.known) {
-        let error = prediction[point.place] - point.value;
-        value += error * error;
-        d[point.place] = two * error * share;
+        let (cost, slope) = cost.of(prediction[point.place] - point.value);
+        value += cost;
+        d[point.place] = slope * share;
     }
     let gradient = OutputGradient { prediction: d, ..OutputGradient::default() };
     Ok(Loss { value: value * share, gradient })
@@ -154,7 +172,8 @@ pub(super) fn hierarchical<T: Real>(
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
-    let mut total = mse(config, (batch, &forward.outputs.prediction), weight.main)?;
+    let given = (batch, &forward.outputs.prediction[..]);
+    let mut total = point(config, given, weight.main, PointLoss::default())?;
     let Forward { outputs, .. } = forward;
     let (segments, channels) = (truth.steps / length, truth.channels.len());
     let damp = 1.0 / (length * length) as f64;

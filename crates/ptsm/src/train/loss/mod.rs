@@ -2,7 +2,7 @@
 //!
 //! | head | loss | divided by |
 //! |---|---|---|
-//! | point forecast | squared error | known points |
+//! | point forecast | squared error, or what [`PointLoss`] says | known points |
 //! | distribution | negative log-likelihood, summed over channels | known points / channels |
 //! | quantiles | pinball loss | known points x levels |
 //! | hierarchy | squared errors of steps, sums, and their difference | each its own count |
@@ -63,6 +63,18 @@ pub struct LossOptions {
     pub class_weights: Option<Vec<f64>>,
     /// The pretraining loss counts unobserved points too, as the reference's does.
     pub as_reference: bool,
+    /// What an error of a point forecast costs.
+    pub point: PointLoss,
+}
+
+/// What an error e of a point forecast costs: `(1 - mae_share) q(e) + mae_share |e|`, q(e) being the
+/// square, or beyond `huber_delta` its tangent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PointLoss {
+    /// Share of the absolute error, 0 to 1.
+    pub mae_share: f64,
+    /// Errors beyond this cost `delta (2 |e| - delta)` in place of their square; `None` = never.
+    pub huber_delta: Option<f64>,
 }
 
 /// The weight of `batch` in the loss of `model`.
@@ -104,7 +116,10 @@ pub fn loss<T: Real>(
             (None, Extension { hierarchy: Some(hierarchy), .. }) => {
                 forecast::hierarchical(config, &hierarchy, (batch, forward), weight)
             }
-            _ => forecast::mse(config, (batch, &forward.outputs.prediction), weight.main),
+            _ => {
+                let given = (batch, &forward.outputs.prediction[..]);
+                forecast::point(config, given, weight.main, options.point)
+            }
         },
         Task::Pretraining => pretraining::loss(config, (batch, forward), weight, options),
         Task::Classification => target::cross_entropy(config, (batch, forward), weight, options),

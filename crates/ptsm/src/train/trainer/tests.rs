@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Extension, Location};
 use crate::data::{PreparedSeries, Segment, WindowSet, WindowShape};
+use crate::evaluate::{EvaluateOptions, Ridge, evaluate};
+use crate::train::{LossOptions, start_skip};
 use crate::weights::Init;
 
 const SHAPE: WindowShape = WindowShape { context_length: 24, prediction_length: 4, step: 1 };
@@ -101,6 +103,73 @@ fn a_stopped_and_resumed_run_ends_with_the_same_bits() {
             assert_eq!(resumed.history.best_epoch, whole.history.best_epoch);
         }
     }
+}
+
+/// A model with a linear skip, started at the ridge regression of the training windows.
+fn with_skip(location: Location) -> (Model, Ridge) {
+    let ptsm = Some(Extension { linear_skip: true, location, ..Extension::default() });
+    let mut model = model(&Config { ptsm, ..config() });
+    let ridge = start_skip(&mut model, &windows(0..80, false), &windows(56..120, false)).unwrap();
+    (model, ridge)
+}
+
+fn train_from(model: Model, training: &Training) -> Outcome {
+    let (train, validation) = (windows(0..80, false), windows(56..120, false));
+    let data = TrainData { train: &train, validation: &validation };
+    let trainer = Trainer { training, data, dir: None, resume: false };
+    trainer.run(model, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+#[test]
+fn a_model_with_a_skip_starts_as_the_ridge_regression() {
+    for location in [Location::Mean, Location::Last] {
+        let (model, ridge) = with_skip(location);
+        let validation = windows(56..120, false);
+        let options = EvaluateOptions::default();
+        let wanted = evaluate(&mut |batch| ridge.predict(batch), &validation, &options).unwrap();
+        let got = score(&model, &validation, &LossOptions::default()).unwrap();
+        assert!((got.loss - wanted.mse).abs() < 1e-5, "{location:?}: {} {}", got.loss, wanted.mse);
+    }
+}
+
+#[test]
+fn a_skip_that_is_held_back_stays_and_the_start_may_be_the_best() {
+    let (start, _) = with_skip(Location::Mean);
+    let tensor = |model: &Model, name: &str| {
+        let found = model.layout().tensors().iter().find(|t| t.name == name).unwrap();
+        model.parameters.trained[found.range.clone()].to_vec()
+    };
+    let name = "head.linear_skip.weight";
+    // Harmful steps: nothing beats the start.
+    let training = Training { learning_rate: 1.0, ..training() };
+    let outcome = train_from(start.clone(), &training);
+    assert_eq!((outcome.history.best_epoch, &outcome.model.parameters), (0, &start.parameters));
+    let ptsm = Some(Extension { linear_skip: true, ..Extension::default() });
+    let start = model(&Config { ptsm, ..config() });
+    for (skip_rate, moves) in [(0.0, false), (0.5, true), (1.0, true)] {
+        let skip_start = SkipStart::Zero;
+        let outcome =
+            train_from(start.clone(), &Training { skip_rate, skip_start, ..self::training() });
+        assert!(outcome.history.best_epoch > 0, "{:?}", outcome.history);
+        let moved = tensor(&outcome.model, name) != tensor(&start, name);
+        assert_eq!(moved, moves, "skip_rate {skip_rate}");
+    }
+}
+
+#[test]
+fn an_average_of_the_weights_is_what_is_scored_and_resumed() {
+    let averaged = Training { ema_decay: Some(0.9), ..training() };
+    let run = Run { training: averaged, ..Run::new() };
+    let whole = run.train(None, false, None).unwrap();
+    let plain = Run::new().train(None, false, None).unwrap();
+    assert_ne!(bits(&whole.model), bits(&plain.model));
+    let validation = windows(56..120, false);
+    let again = score(&whole.model, &validation, &LossOptions::default()).unwrap();
+    assert_eq!(Some(again.loss), whole.history.best_validation_loss);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = Some(folder.path().to_owned());
+    run.train(dir.clone(), false, Some(7)).unwrap();
+    assert_eq!(bits(&run.train(dir, true, None).unwrap().model), bits(&whole.model));
 }
 
 #[test]

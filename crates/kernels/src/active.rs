@@ -1,0 +1,133 @@
+//! GELU and dropout in one pass, with what the gradient needs of both.
+
+use crate::activation::{gelu_of, slope_of};
+use crate::columns::Columns;
+use crate::dropout::{Draws, FACTORS};
+use crate::isa::{Isa, Op};
+use crate::vector::Vector;
+
+/// Registers that are worked on side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Fuses GELU, its slope and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, with the factor f
+/// of dropout, 1 without. The gradient then is a product with `slope`.
+///
+/// Rows of both start `pitch` apart.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gelu_dropout(
+    isa: Isa,
+    shape: Columns,
+    draws: Option<Draws>,
+    (x, slope): (&mut [f32], &mut [f32]),
+    pitch: usize,
+) {
+    shape.check(isa.lanes(), &[(x.len(), pitch), (slope.len(), pitch)]);
+    let draws = draws.filter(|draws| draws.probability > 0.0);
+    isa.run(GeluDropout { shape, draws, x, slope, pitch });
+}
+
+struct GeluDropout<'a> {
+    shape: Columns,
+    draws: Option<Draws>,
+    x: &'a mut [f32],
+    slope: &'a mut [f32],
+    pitch: usize,
+}
+
+impl Op for GeluDropout<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let mut factors = [1.0; FACTORS];
+        for r in 0..self.shape.rows {
+            let x = &mut self.x[r * self.pitch..][..self.shape.columns];
+            let slope = &mut self.slope[r * self.pitch..][..self.shape.columns];
+            for (i, (x, slope)) in x.chunks_mut(FACTORS).zip(slope.chunks_mut(FACTORS)).enumerate()
+            {
+                let factors = &mut factors[..x.len()];
+                if let Some(draws) = &self.draws {
+                    draws.factors(r, i * FACTORS, factors);
+                }
+                let wide = SIDE_BY_SIDE * V::LANES;
+                let whole = x.len() / wide * wide;
+                for at in (0..whole).step_by(wide) {
+                    step::<V, SIDE_BY_SIDE>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
+                }
+                for at in (whole..x.len()).step_by(V::LANES) {
+                    step::<V, 1>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
+                }
+            }
+        }
+    }
+}
+
+/// `N` registers.
+#[inline(always)]
+fn step<V: Vector, const N: usize>(v: V, factors: &[f32], x: &mut [f32], slope: &mut [f32]) {
+    let mut values = [v.splat(0.0); N];
+    for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
+        *value = v.load(x);
+    }
+    slope_of(v, &mut values);
+    let places = factors.chunks_exact(V::LANES).zip(slope.chunks_exact_mut(V::LANES));
+    for (&value, (factor, to)) in values.iter().zip(places) {
+        v.store(v.mul(value, v.load(factor)), to);
+    }
+    for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
+        *value = v.load(x);
+    }
+    gelu_of(v, &mut values);
+    let places = factors.chunks_exact(V::LANES).zip(x.chunks_exact_mut(V::LANES));
+    for (&value, (factor, to)) in values.iter().zip(places) {
+        v.store(v.mul(value, v.load(factor)), to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dropout::dropout_columns;
+    use crate::testing::{numbers, with_canaries};
+    use crate::{gelu, gelu_backward};
+
+    #[test]
+    fn it_is_its_steps_one_by_one() {
+        for isa in Isa::available() {
+            for registers in 1..=19 {
+                let (rows, columns) = (3, registers * isa.lanes());
+                let (shape, pitch) = (Columns { rows, columns }, columns + 2);
+                let draws = Draws { key: 5, counter: 9, row: 1, column: 11, probability: 0.3 };
+                let x = numbers(1, (rows - 1) * pitch + columns);
+                let (mut value, mut slope) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+                gelu(isa, &x, &mut value);
+                gelu_backward(isa, &x, &vec![1.0; x.len()], &mut slope);
+                for draws in [None, Some(Draws { probability: 0.0, ..draws }), Some(draws)] {
+                    let mut steps = [value.clone(), slope.clone()];
+                    if let Some(draws) = draws {
+                        for step in &mut steps {
+                            dropout_columns(isa, shape, draws, (step, pitch));
+                        }
+                    }
+                    let inside = |at: usize| at % pitch < columns;
+                    let got = with_canaries(&x, |x| {
+                        let mut slope = slope.clone();
+                        gelu_dropout(isa, shape, draws, (x, &mut slope), pitch);
+                    });
+                    let slopes = with_canaries(&slope, |slope| {
+                        gelu_dropout(isa, shape, draws, (&mut x.clone(), slope), pitch);
+                    });
+                    for at in 0..x.len() {
+                        let wanted = if inside(at) { steps[0][at] } else { x[at] };
+                        assert_eq!(got[at], wanted, "{} {columns} {at}", isa.name());
+                        let wanted = if inside(at) { steps[1][at] } else { slope[at] };
+                        assert_eq!(slopes[at], wanted, "{} {columns} {at}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Gradients of gates: of `value * softmax(logits)`, along rows and down columns.
+
+use crate::columns::Columns;
+use crate::isa::{Isa, Op};
+use crate::vector::Vector;
+
+/// Registers that are worked on side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What a gate kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Gated<'a> {
+    /// What was gated.
+    pub value: &'a [f32],
+    /// The softmax, as [`gate_rows_keeping`](crate::gate_rows_keeping) or
+    /// [`gate_columns_keeping`](crate::gate_columns_keeping) leaves it.
+    pub share: &'a [f32],
+}
+
+/// Gradient of a gate along rows of `pitch` numbers: `d_value = d share`, and
+/// `d_logits = share (d value - sum(d value share))`; both are overwritten.
+///
+/// All have the same length. Where the share is 0, as behind the width, so are both.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_rows_backward(
+    isa: Isa,
+    pitch: usize,
+    d: &[f32],
+    gated: Gated<'_>,
+    (d_value, d_logits): (&mut [f32], &mut [f32]),
+) {
+    let len = d.len();
+    assert!(pitch.is_multiple_of(isa.lanes()) && pitch > 0 && len.is_multiple_of(pitch), "rows");
+    let lengths = [gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
+    assert_eq!(lengths, [len; 4], "gate_rows_backward");
+    isa.run(Rows { pitch, d, gated, d_value, d_logits });
+}
+
+struct Rows<'a> {
+    pitch: usize,
+    d: &'a [f32],
+    gated: Gated<'a>,
+    d_value: &'a mut [f32],
+    d_logits: &'a mut [f32],
+}
+
+impl Op for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self, v: V) {
+        let rows = self.d.len() / self.pitch;
+        let mut row = 0;
+        while row + SIDE_BY_SIDE <= rows {
+            self.rows::<V, SIDE_BY_SIDE>(v, row);
+            row += SIDE_BY_SIDE;
+        }
+        while row < rows {
+            self.rows::<V, 1>(v, row);
+            row += 1;
+        }
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
+        let (pitch, place) = (self.pitch, row * self.pitch..(row + ROWS) * self.pitch);
+        let (d, value) = (&self.d[place.clone()], &self.gated.value[place.clone()]);
+        let share = &self.gated.share[place.clone()];
+        let (d_value, d_logits) = (&mut self.d_value[place.clone()], &mut self.d_logits[place]);
+        let mut sums = [v.splat(0.0); ROWS];
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let at = i * pitch + j;
+                let part = v.mul(v.load(&d[at..]), v.load(&share[at..]));
+                v.store(part, &mut d_value[at..]);
+                *sum = v.mul_add(part, v.load(&value[at..]), *sum);
+            }
+        }
+        for sum in &mut sums {
+            *sum = v.splat(v.sum(*sum));
+        }
+        for j in (0..pitch).step_by(V::LANES) {
+            for (i, &sum) in sums.iter().enumerate() {
+                let at = i * pitch + j;
+                // In this order one logit alone, whose share is 1, gets exactly 0.
+                let slope = v.sub(v.mul(v.load(&d[at..]), v.load(&value[at..])), sum);
+                v.store(v.mul(v.load(&share[at..]), slope), &mut d_logits[at..]);
+            }
+        }
+    }
+}
+
+/// As [`gate_rows_backward`], down columns; rows of all of them start `pitch` apart.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn gate_columns_backward(
+    isa: Isa,
+    (shape, pitch): (Columns, usize),
+    d: &[f32],
+    gated: Gated<'_>,
+    (d_value, d_logits): (&mut [f32], &mut [f32]),
+) {
+    let lengths = [d.len(), gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
+    shape.check(isa.lanes(), &lengths.map(|len| (len, pitch)));
+    isa.run(Down { shape, pitch, d, gated, d_value, d_logits });
+}
+
+struct Down<'a> {
+    shape: Columns,
+    pitch: usize,
+    d: &'a [f32],
+    gated: Gated<'a>,
+    d_value: &'a mut [f32],
+    d_logits: &'a mut [f32],
+}
+
+impl Op for Down<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self, v: V) {
+        let wide = SIDE_BY_SIDE * V::LANES;
+        let mut column = 0;
+        while column + wide <= self.shape.columns {
+            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            column += wide;
+        }
+        while column < self.shape.columns {
+            self.strip::<V, 1>(v, column);
+            column += V::LANES;
+        }
+    }
+}
+
+impl Down<'_> {
+    #[inline(always)]
+    fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
+        let mut sums = [v.splat(0.0); WIDTH];
+        for r in 0..self.shape.rows {
+            for (j, sum) in sums.iter_mut().enumerate() {
+                let at = r * self.pitch + column + j * V::LANES;
+                let part = v.mul(v.load(&self.d[at..]), v.load(&self.gated.share[at..]));
+                v.store(part, &mut self.d_value[at..]);
+                *sum = v.mul_add(part, v.load(&self.gated.value[at..]), *sum);
+            }
+        }
+        for r in 0..self.shape.rows {
+            for (j, &sum) in sums.iter().enumerate() {
+                let at = r * self.pitch + column + j * V::LANES;
+                let given = v.mul(v.load(&self.d[at..]), v.load(&self.gated.value[at..]));
+                let share = v.load(&self.gated.share[at..]);
+                v.store(v.mul(share, v.sub(given, sum)), &mut self.d_logits[at..]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, numbers, with_canaries};
+    use crate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
+
+    /// `(d_value, d_logits)` of the gated numbers `at(0)`, `at(1)`, ...
+    fn reference(
+        count: usize,
+        at: impl Fn(usize) -> usize,
+        d: &[f32],
+        gated: Gated<'_>,
+    ) -> Vec<(f64, f64)> {
+        let wide = |x: &[f32], i: usize| f64::from(x[at(i)]);
+        let sum: f64 =
+            (0..count).map(|i| wide(d, i) * wide(gated.value, i) * wide(gated.share, i)).sum();
+        let one = |i: usize| {
+            let share = wide(gated.share, i);
+            (wide(d, i) * share, share * (wide(d, i) * wide(gated.value, i) - sum))
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn along_rows_it_is_the_plain_gradient() {
+        for isa in Isa::available() {
+            for (rows, registers) in (1..=9).map(|r| (r, 2)).chain((1..=9).map(|c| (6, c))) {
+                let pitch = registers * isa.lanes();
+                let len = rows * pitch;
+                let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
+                let gated = Gated { value: &value, share: &share };
+                let zeros = vec![0.0; len];
+                let d_value = with_canaries(&zeros, |out| {
+                    gate_rows_backward(isa, pitch, &d, gated, (out, &mut zeros.clone()));
+                });
+                let d_logits = with_canaries(&zeros, |out| {
+                    gate_rows_backward(isa, pitch, &d, gated, (&mut zeros.clone(), out));
+                });
+                let wanted: Vec<(f64, f64)> = (0..rows)
+                    .flat_map(|r| reference(pitch, |i| r * pitch + i, &d, gated))
+                    .collect();
+                let name = format!("{} {rows} {pitch}", isa.name());
+                let (values, logits): (Vec<f64>, Vec<f64>) = wanted.into_iter().unzip();
+                assert_close(&d_value, &values, 1e-6, &name);
+                assert_close(&d_logits, &logits, 2e-6, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn down_columns_it_is_the_plain_gradient() {
+        for isa in Isa::available() {
+            for (rows, registers) in (1..=67).map(|r| (r, 1)).chain((0..=9).map(|c| (5, c))) {
+                let columns = registers * isa.lanes();
+                let (shape, pitch) = (Columns { rows, columns }, columns + 3);
+                let len = (rows - 1) * pitch + columns;
+                let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
+                let gated = Gated { value: &value, share: &share };
+                let zeros = vec![0.0; len];
+                let d_value = with_canaries(&zeros, |out| {
+                    let outs = (out, &mut zeros.clone()[..]);
+                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
+                });
+                let d_logits = with_canaries(&zeros, |out| {
+                    let outs = (&mut zeros.clone()[..], out);
+                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
+                });
+                let (mut values, mut logits) = (vec![0.0; len], vec![0.0; len]);
+                for j in 0..columns {
+                    let at = |i: usize| i * pitch + j;
+                    for (i, (value, logit)) in
+                        reference(rows, at, &d, gated).into_iter().enumerate()
+                    {
+                        (values[at(i)], logits[at(i)]) = (value, logit);
+                    }
+                }
+                let name = format!("{} {rows} {columns}", isa.name());
+                assert_close(&d_value, &values, 1e-6, &name);
+                assert_close(&d_logits, &logits, 3e-6, &name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_gate_that_keeps_its_shares_puts_out_the_same() {
+        for isa in Isa::available() {
+            for width in 1..=67 {
+                let pitch = isa.pad(width);
+                let (start, value) = (numbers(1, 3 * pitch), numbers(2, 3 * pitch));
+                let mut plain = numbers(3, 3 * pitch);
+                gate_rows(isa, (width, pitch), &mut start.clone(), &value, (&mut plain, true));
+                let share = with_canaries(&start, |logits| {
+                    let mut out = numbers(3, 3 * pitch);
+                    gate_rows_keeping(isa, (width, pitch), logits, &value, &mut out);
+                    assert_eq!(out, plain, "{} {width}", isa.name());
+                });
+                for row in share.chunks_exact(pitch) {
+                    assert!((row[..width].iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                    assert!(row[width..].iter().all(|&share| share == 0.0));
+                }
+                let shape = Columns { rows: width, columns: 3 * isa.lanes() };
+                let (pitch, len) = (shape.columns, width * shape.columns);
+                let (start, value) = (numbers(1, len), numbers(2, len));
+                let (mut plain, mut kept) = (numbers(3, len), numbers(3, len));
+                let (mut logits, mut share) = (start.clone(), start);
+                let out = (&mut plain[..], pitch);
+                gate_columns(isa, shape, (&mut logits, pitch), (&value, pitch), out, true);
+                let out = (&mut kept[..], pitch);
+                gate_columns_keeping(isa, shape, (&mut share, pitch), (&value, pitch), out, true);
+                assert_eq!(kept, plain, "{} {width}", isa.name());
+                for j in 0..pitch {
+                    let sum: f32 = (0..width).map(|r| share[r * pitch + j]).sum();
+                    assert!((sum - 1.0).abs() < 1e-5);
+                }
+            }
+        }
+    }
+}

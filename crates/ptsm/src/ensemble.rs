@@ -1,0 +1,269 @@
+//! Several forecasters that are served as one: the weighted mean of their forecasts.
+//!
+//! `ensemble.json` in a model directory names the members, each a folder with a `config.json` and
+//! a `model.safetensors` of its own; `preprocessor.json` stands in the directory once. Members may
+//! differ in everything but what they read and what they forecast.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{Backend, Output, Session};
+use crate::calibration::CALIBRATION_FILE;
+use crate::data::Batch;
+use crate::model::{CONFIG_FILE, Model, WEIGHTS_FILE};
+use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
+
+/// Name of the file that makes a model directory an ensemble.
+pub const ENSEMBLE_FILE: &str = "ensemble.json";
+
+/// The folder of the members.
+pub const MEMBERS_FOLDER: &str = "members";
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Member {
+    /// Name of its folder below [`MEMBERS_FOLDER`].
+    name: String,
+    /// Share of its forecast; all of them add up to 1.
+    weight: f64,
+}
+
+/// What `ensemble.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    members: Vec<Member>,
+}
+
+/// The members of a model directory with their shares; a plain model is its only member.
+///
+/// # Errors
+///
+/// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
+pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
+    let path = dir.join(ENSEMBLE_FILE);
+    if !path.is_file() {
+        return Ok(vec![(Model::from_dir(dir)?, 1.0)]);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+    let bad =
+        |text: String| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
+    let Description { members } = serde_json::from_str(&text)
+        .map_err(|e| bad("does not describe an ensemble".into()).because(e))?;
+    for Member { name, .. } in &members {
+        check_name(name).map_err(|e| e.at(path.display().to_string()))?;
+    }
+    let sum: f64 = members.iter().map(|member| member.weight).sum();
+    let sound = members.iter().all(|member| member.weight.is_finite() && member.weight >= 0.0);
+    if !sound || (sum - 1.0).abs() > 1e-6 {
+        return Err(bad(format!("the weights add up to {sum}, wanted 1, none below 0")));
+    }
+    let loaded: Vec<(Model, f64)> = members
+        .iter()
+        .map(|member| {
+            let dir = dir.join(MEMBERS_FOLDER).join(&member.name);
+            Ok((Model::from_dir(&dir)?, member.weight))
+        })
+        .collect::<Result<_>>()?;
+    let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
+    check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
+    Ok(loaded)
+}
+
+/// What a model directory does; an ensemble forecasts.
+///
+/// # Errors
+///
+/// `Io` or `InvalidConfig`, naming the file.
+pub fn task_of(dir: &Path) -> Result<Task> {
+    match dir.join(ENSEMBLE_FILE).is_file() {
+        true => Ok(Task::Forecasting),
+        false => Config::from_file(&dir.join(CONFIG_FILE))?.task(),
+    }
+}
+
+/// Makes the model directory `out` an ensemble of those in `members/NAME` below it, which share
+/// `preprocessor`; every member has the same weight.
+///
+/// # Errors
+///
+/// `InvalidConfig` if they cannot be averaged; `Io` if a file cannot be read or written.
+pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) -> Result<()> {
+    let folder = out.join(MEMBERS_FOLDER);
+    let mut configs = Vec::new();
+    for name in names {
+        check_name(name)?;
+        configs.push(Config::from_file(&folder.join(name).join(CONFIG_FILE))?);
+    }
+    check_members(&configs.iter().collect::<Vec<_>>())?;
+    preprocessor.save(out)?;
+    let weight = 1.0 / names.len() as f64;
+    let members = names.iter().map(|name| Member { name: name.clone(), weight }).collect();
+    let text = serde_json::to_string_pretty(&Description { members })
+        .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
+    write_atomically(&out.join(ENSEMBLE_FILE), |file| file.write_all(text.as_bytes()))?;
+    // A plain model that stood here would be a second answer to the same question, and a calibration
+    // belongs to the forecasts that it was made with.
+    for name in [CONFIG_FILE, WEIGHTS_FILE, CALIBRATION_FILE] {
+        let path = out.join(name);
+        if path.is_file() {
+            std::fs::remove_file(&path).map_err(|e| Error::io(&path, "cannot be removed", e))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(plain) {
+        let text = format!("\"{name}\" must consist of letters, digits, - and _");
+        return Err(Error::config("members", text));
+    }
+    Ok(())
+}
+
+/// Whether forecasts of these models can be averaged.
+fn check_members(configs: &[&Config]) -> Result<()> {
+    let Some(first) = configs.first() else {
+        return Err(Error::config("members", "there is none, wanted at least one"));
+    };
+    for (i, config) in configs.iter().enumerate() {
+        let fields = [
+            ("context_length", config.context_length, first.context_length),
+            ("prediction_length", config.prediction_length, first.prediction_length),
+            ("num_input_channels", config.num_input_channels, first.num_input_channels),
+        ];
+        for (field, got, wanted) in fields {
+            if got != wanted {
+                let text = format!("member {i} has {got}, the first one {wanted}");
+                return Err(Error::config(field, text));
+            }
+        }
+        if config.prediction_channel_indices != first.prediction_channel_indices
+            || config.extension().quantiles != first.extension().quantiles
+        {
+            let text = format!("member {i} forecasts other channels or quantiles than the first");
+            return Err(Error::config("members", text));
+        }
+        if config.task()? != Task::Forecasting || config.distribution().is_some() {
+            let text = format!(
+                "member {i} is no point or quantile forecaster: its output has no useful mean"
+            );
+            return Err(Error::config("members", text));
+        }
+    }
+    Ok(())
+}
+
+/// Loads members onto a backend as one session.
+///
+/// # Errors
+///
+/// As [`Backend::load`].
+pub(crate) fn load_session(
+    members: &[(Model, f64)],
+    backend: &dyn Backend,
+) -> Result<Box<dyn Session>> {
+    if let [(model, _)] = members {
+        return backend.load(model);
+    }
+    let load = |(model, weight): &(Model, f64)| Ok((backend.load(model)?, *weight as f32));
+    let members = members.iter().map(load).collect::<Result<_>>()?;
+    Ok(Box::new(EnsembleSession { members, output: Output::default() }))
+}
+
+/// Runs one member after the other.
+struct EnsembleSession {
+    members: Vec<(Box<dyn Session>, f32)>,
+    /// What the last member put out.
+    output: Output,
+}
+
+impl Session for EnsembleSession {
+    fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+        out.clear();
+        for (session, weight) in &mut self.members {
+            session.forward(batch, &mut self.output)?;
+            let forecast = &self.output.prediction;
+            out.prediction.resize(forecast.len(), 0.0);
+            // A fixed order of members: the same bits in every batch.
+            for (sum, x) in out.prediction.iter_mut().zip(forecast) {
+                *sum += *weight * x;
+            }
+        }
+        out.loc.clone_from(&self.output.loc);
+        out.scale.clone_from(&self.output.scale);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cpu, Init, Mode};
+
+    fn model(patch_length: usize, seed: u64) -> Model {
+        let config = Config { patch_length, patch_stride: patch_length, ..Config::default() };
+        Model::new(config, Init::PyTorch, seed).unwrap()
+    }
+
+    fn batch() -> Batch {
+        Batch {
+            size: 3,
+            context_length: 32,
+            num_channels: 1,
+            past_values: (0..96).map(|i| (i as f32 * 0.3).sin()).collect(),
+            observed_mask: None,
+            future_values: None,
+            future_observed_mask: None,
+            target_values: None,
+            patch_mask: None,
+        }
+    }
+
+    #[test]
+    fn an_ensemble_forecasts_the_mean_of_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let models = [model(4, 1), model(8, 2), model(16, 3)];
+        let names = ["a", "b", "c"].map(str::to_owned);
+        for (model, name) in models.iter().zip(&names) {
+            model.save(&folder.path().join(MEMBERS_FOLDER).join(name)).unwrap();
+        }
+        let members = names.iter().map(|name| Member { name: name.clone(), weight: 0.0 });
+        let text = |weights: [f64; 3]| {
+            let members =
+                members.clone().zip(weights).map(|(member, weight)| Member { weight, ..member });
+            serde_json::to_string(&Description { members: members.collect() }).unwrap()
+        };
+        let path = folder.path().join(ENSEMBLE_FILE);
+        std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
+        let loaded = load_members(folder.path()).unwrap();
+        let mut out = Output::default();
+        load_session(&loaded, &Cpu).unwrap().forward(&batch(), &mut out).unwrap();
+        let each = models
+            .each_ref()
+            .map(|model| model.forward(&batch(), Mode::default()).unwrap().outputs.prediction);
+        assert_eq!(out.prediction.len(), each[0].len());
+        for (i, x) in out.prediction.iter().enumerate() {
+            let wanted = 0.5 * each[0][i] + 0.25 * each[1][i] + 0.25 * each[2][i];
+            assert!((x - wanted).abs() < 1e-5, "{x} {wanted}");
+        }
+        std::fs::write(&path, text([0.5, 0.5, 0.5])).unwrap();
+        let error = load_members(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("add up to 1.5"), "{error}");
+        let error = Model::from_dir(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is an ensemble"), "{error}");
+    }
+
+    #[test]
+    fn members_that_cannot_be_averaged_are_refused_by_field() {
+        let plain = Config::default();
+        let refused = |other: Config| check_members(&[&plain, &other]).unwrap_err().to_string();
+        assert!(refused(Config { prediction_length: 7, ..plain.clone() }).contains("has 7"));
+        assert!(refused(Config { loss: "nll".into(), ..plain.clone() }).contains("no useful mean"));
+        assert!(check_members(&[]).is_err());
+        assert!(check_name("../x").is_err());
+    }
+}
