@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, bench, calibrate, compare, completions, data, demo, doctor, ensemble, evaluate, heads,
-    inspect, predict, select, stream, trace, train, tt_plan,
+    ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
+    evaluate, heads, inspect, predict, select, stream, trace, train, tt_plan, tune,
 };
 
 /// PatchTSMixer for time series: train, score, forecast.
@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe
     Ablate(ablate::Args),
+    /// Train and score a table of data sets and horizons
+    Benchmark(benchmark::Args),
+    /// Search a recipe within a time budget
+    Tune(tune::Args),
     /// Average several forecasters, as one model directory
     Ensemble(ensemble::Args),
     /// Several tasks on one backbone

@@ -4,12 +4,14 @@
 
 mod args;
 mod backend;
+mod cells;
 mod commands;
 mod html;
 mod output;
 mod plot;
 mod progress;
 mod source;
+mod statistics;
 mod story;
 
 use std::process::ExitCode;

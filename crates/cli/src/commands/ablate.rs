@@ -14,6 +14,7 @@ use crate::args::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, summary};
+use crate::statistics::spread;
 
 /// Options of `ablate`.
 #[derive(Debug, clap::Args)]
@@ -195,13 +196,6 @@ fn one_run(
     row.mse.push(metrics.mse);
     row.mae.push(metrics.mae);
     Ok(())
-}
-
-/// Mean and sample deviation.
-fn spread(values: &[f64]) -> (f64, f64) {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-    (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
 }
 
 fn line(row: &Row) -> String {

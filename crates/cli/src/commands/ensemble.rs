@@ -1,6 +1,6 @@
 //! `ptsm ensemble`: several trained forecasters as one model directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ptsm::{
     ENSEMBLE_FILE, Error, MEMBERS_FOLDER, Model, Preprocessor, Result, WEIGHTS_FILE, save_ensemble,
@@ -31,9 +31,22 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         let text = "holds a model already (use --overwrite or another folder)";
         return Err(Error::config(args.out.display().to_string(), text));
     }
+    let parameters = join(&args.out, &args.members)?;
+    let value = json!({"out": args.out, "members": args.members, "num_parameters": parameters});
+    let text = format!(
+        "{}: {} members, {parameters} parameters\n",
+        args.out.display(),
+        args.members.len()
+    );
+    answer(global, &value, &text)
+}
+
+/// Makes `out` an ensemble of copies of the models in `members`; returns the number of their
+/// parameters.
+pub(crate) fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
     let mut first: Option<Preprocessor> = None;
     let (mut names, mut parameters) = (Vec::new(), 0);
-    for (i, dir) in args.members.iter().enumerate() {
+    for (i, dir) in members.iter().enumerate() {
         let model = Model::from_dir(dir)?;
         let preprocessor = Preprocessor::from_dir(dir, model.config())?;
         let differs = first.as_ref().is_some_and(|first| {
@@ -46,19 +59,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         }
         first.get_or_insert(preprocessor);
         let name = i.to_string();
-        model.save(&args.out.join(MEMBERS_FOLDER).join(&name))?;
+        model.save(&out.join(MEMBERS_FOLDER).join(&name))?;
         parameters += model.layout().num_trained();
         names.push(name);
     }
     let Some(preprocessor) = first else {
         return Err(Error::config("members", "there is none, wanted at least one"));
     };
-    save_ensemble(&args.out, &names, &preprocessor)?;
-    let value = json!({"out": args.out, "members": args.members, "num_parameters": parameters});
-    let text = format!(
-        "{}: {} members, {parameters} parameters\n",
-        args.out.display(),
-        args.members.len()
-    );
-    answer(global, &value, &text)
+    save_ensemble(out, &names, &preprocessor)?;
+    Ok(parameters)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod ablate;
 pub(crate) mod bench;
 mod bench_train;
+pub(crate) mod benchmark;
 pub(crate) mod calibrate;
 mod cases;
 pub(crate) mod compare;
@@ -22,6 +23,7 @@ pub(crate) mod stream;
 pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod tt_plan;
+pub(crate) mod tune;
 
 use std::process::ExitCode;
 
@@ -53,6 +55,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Stream(args) => stream::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
+        Command::Benchmark(args) => benchmark::run(&global, &args),
+        Command::Tune(args) => tune::run(&global, &args),
         Command::Calibrate(args) => calibrate::run(&global, &args),
         Command::Ensemble(args) => ensemble::run(&global, &args),
         Command::Heads(args) => heads::run(&global, &args),

@@ -14,6 +14,7 @@ use crate::commands::train::{CasePlan, read_cases};
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::DataArgs;
+use crate::statistics::spread;
 
 /// Options of `select`.
 #[derive(Debug, clap::Args)]
@@ -265,9 +266,7 @@ impl Search {
             plan.training.seed = seed;
             scores.push(self.score(&plan, test)?.0);
         }
-        let mean = scores.iter().sum::<f64>() / scores.len().max(1) as f64;
-        let squares: f64 = scores.iter().map(|x| (x - mean) * (x - mean)).sum();
-        let deviation = (squares / (scores.len().max(2) - 1) as f64).sqrt();
+        let (mean, deviation) = spread(&scores);
         Ok(Final { seeds: seeds.to_vec(), scores, mean, deviation })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
+
 use super::frequency::Frequency;
 use super::repair::{
     Grid, MissingShare, Origin, RawSeries, Repair, RepairReport, fill_gaps, order,
@@ -99,6 +101,28 @@ pub struct SeriesSet {
 }
 
 impl SeriesSet {
+    /// SHA-256, as hex digits, over the names of the channels and every value, gap and time: what
+    /// tells results on other data apart.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        // Lengths first, so that no part can be taken for another.
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
+        self.channels.iter().for_each(|name| add(name.as_bytes()));
+        for series in &self.series {
+            add(series.id.as_bytes());
+            let values: Vec<u8> = series.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let seen = series.observed.iter().flatten().map(|&seen| u8::from(seen));
+            let times = series.timestamps.iter().flatten().flat_map(|time| time.to_le_bytes());
+            add(&values);
+            add(&seen.collect::<Vec<u8>>());
+            add(&times.collect::<Vec<u8>>());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Takes the series out of a table, wide (one series) or long (a column names the series).
     ///
     /// Missing cells and gaps of the time grid become value 0 and mask `false`.

@@ -254,3 +254,18 @@ proptest! {
         prop_assert_eq!(again, text);
     }
 }
+
+#[test]
+fn a_fingerprint_tells_values_gaps_and_names_apart() {
+    let set = |text: &str| {
+        let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+        SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap().fingerprint()
+    };
+    let base = set("a,b\n1,2\n3,4\n");
+    assert_eq!(base, set("a,b\n1,2\n3,4\n"));
+    for other in ["a,c\n1,2\n3,4\n", "a,b\n1,2\n3,5\n", "a,b\n0,2\n3,4\n", "a,b\n,2\n3,4\n"] {
+        assert_ne!(base, set(other), "{other}");
+    }
+    // A gap is stored as 0, but is no 0.
+    assert_ne!(set("a,b\n0,2\n3,4\n"), set("a,b\n,2\n3,4\n"));
+}

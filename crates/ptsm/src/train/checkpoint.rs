@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub const CHECKPOINT_FILE: &str = "checkpoints/last.safetensors";
 
 /// The folder of [`CHECKPOINT_FILE`].
-pub(crate) const CHECKPOINT_FOLDER: &str = "checkpoints";
+pub const CHECKPOINT_FOLDER: &str = "checkpoints";
 
 /// Everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,11 @@
 //! What a training run is told: one TOML file, the same fields as the command's flags.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::loss::{LossOptions, PointLoss};
 use super::{Schedule, SkipStart};
@@ -26,7 +28,7 @@ pub struct Recipe {
     pub members: Vec<Member>,
 }
 
-/// One member of an ensemble.
+/// What one member of an ensemble, or one choice of a search, has other than the recipe around it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Member {
@@ -155,19 +157,45 @@ impl Recipe {
     /// `InvalidConfig`, naming the member.
     pub fn resolve_members(&self) -> Result<Vec<Recipe>> {
         let resolve = |(number, member): (usize, &Member)| {
-            let place = format!("members[{number}].training");
-            let failed = |e| Error::config(place.clone(), "is not understood").because(e);
-            let mut recipe = Recipe { members: Vec::new(), ..self.clone() };
-            recipe.model.extend(member.model.clone());
-            let mut training = serde_json::to_value(&self.training).map_err(failed)?;
-            if let Value::Object(fields) = &mut training {
-                fields.extend(member.training.clone());
-            }
-            recipe.training = serde_json::from_value(training).map_err(failed)?;
-            recipe.training.validate().map_err(|e| e.at(place.clone()))?;
-            Ok(recipe)
+            let alone = Recipe { members: Vec::new(), ..self.clone() };
+            alone.with(member).map_err(|e| e.at(format!("members[{number}].training")))
         };
         self.members.iter().enumerate().map(resolve).collect()
+    }
+
+    /// This recipe with what `other` has otherwise.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field of the training that is not understood.
+    pub fn with(&self, other: &Member) -> Result<Recipe> {
+        let failed = |e| Error::config("training", "is not understood").because(e);
+        let mut recipe = self.clone();
+        recipe.model.extend(other.model.clone());
+        let mut training = serde_json::to_value(&self.training).map_err(failed)?;
+        if let Value::Object(fields) = &mut training {
+            fields.extend(other.training.clone());
+        }
+        recipe.training = serde_json::from_value(training).map_err(failed)?;
+        recipe.training.validate()?;
+        Ok(recipe)
+    }
+
+    /// 16 hex digits that stand for this recipe under `circumstances`, such as the data and the
+    /// version of the program: another recipe or another circumstance has others.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the recipe cannot be written.
+    pub fn fingerprint(&self, circumstances: &[&str]) -> Result<String> {
+        // Through a value with sorted names: the order in a file does not matter.
+        let sorted = |map: &Map<String, Value>| -> BTreeMap<String, Value> {
+            map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let parts = (sorted(&self.model), &self.training, &self.members, circumstances);
+        let text = serde_json::to_vec(&parts)
+            .map_err(|e| Error::internal("a recipe cannot be written").because(e))?;
+        Ok(Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The text of a recipe file.
@@ -285,6 +313,19 @@ mod tests {
         let error = Recipe::from_toml("[[members]]\ntraining = { sed = 7 }").unwrap_err();
         assert!(error.to_string().contains("members[0].training"), "{error}");
         assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(), recipe);
+    }
+
+    #[test]
+    fn a_fingerprint_stands_for_all_that_decides_a_run() {
+        let read = |text: &str| Recipe::from_toml(text).unwrap();
+        let of = |text: &str, data: &str| read(text).fingerprint(&[data]).unwrap();
+        let base = of("[model]\nd_model = 8\npatch_length = 4", "x");
+        assert_eq!(base.len(), 16);
+        assert_eq!(base, of("[model]\npatch_length = 4\nd_model = 8", "x"));
+        assert_ne!(base, of("[model]\nd_model = 8\npatch_length = 4", "y"));
+        assert_ne!(base, of("[model]\nd_model = 9\npatch_length = 4", "x"));
+        let seeded = "[model]\nd_model = 8\npatch_length = 4\n[training]\nseed = 1";
+        assert_ne!(base, of(seeded, "x"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// Fields of `config.json`.
 #[derive(Debug, Default, clap::Args, Serialize)]
 #[command(next_help_heading = "Model (fields of config.json)")]
-pub(super) struct ModelArgs {
+pub(crate) struct ModelArgs {
     /// Past time steps that the model sees [default: 512]
     #[arg(long)]
     pub(super) context_length: Option<usize>,
@@ -140,7 +140,7 @@ struct ExtensionArgs {
 
 /// Our defaults, then those of the model that training starts from, then the recipe's `[model]`,
 /// then the flags.
-pub(super) fn model_fields(
+pub(crate) fn model_fields(
     recipe: &Map<String, Value>,
     flags: &ModelArgs,
     start: Option<&Map<String, Value>>,

@@ -24,9 +24,8 @@ use crate::story;
 
 use cases::train_cases;
 pub(crate) use cases::{CasePlan, read_cases};
-pub(crate) use fields::TrainingArgs;
-use fields::{ModelArgs, model_fields};
-pub(crate) use plan::Plan;
+pub(crate) use fields::{ModelArgs, TrainingArgs, model_fields};
+pub(crate) use plan::{Plan, config_of};
 use plan::{merge_data, start_fields};
 pub(crate) use windows::train;
 

@@ -103,7 +103,7 @@ pub(super) fn start_fields(start: Option<&Model>) -> Result<Option<Map<String, V
 }
 
 /// The configuration of a run: the plan's fields, with what the data decide.
-pub(super) fn config_of(plan: &Plan) -> Result<Config> {
+pub(crate) fn config_of(plan: &Plan) -> Result<Config> {
     check_fields(&plan.model)?;
     let mut fields = plan.model.clone();
     let channels = plan.set.channels.len();

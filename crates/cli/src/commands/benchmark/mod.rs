@@ -1,0 +1,363 @@
+//! `ptsm benchmark`: a table of data sets and horizons from one suite file.
+//!
+//! Every recipe that a row of the suite may take is trained; for each data set and horizon the one
+//! with the least validation error is taken, and it alone is scored on the test part. What was
+//! trained and scored is kept, so a repeated command goes on where the last one stopped.
+
+mod report;
+mod suite;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ptsm::data::{WindowShape, prepare};
+use ptsm::evaluate::{
+    BaselineOutcome, BaselinePlan, BaselineScore, EvaluateOptions, score_baselines,
+};
+use ptsm::{Error, Result};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args::Global;
+use crate::cells::{Cell, Cells, Subject, read_json, write_json};
+use crate::output::{answer, remark, write_text};
+use crate::progress::Progress;
+use crate::source::DataArgs;
+use crate::story::Part;
+use suite::{Candidate, Suite, SuiteRow};
+
+/// Options of `benchmark`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// TOML file that says what is trained on what (see bench/suites)
+    #[arg(long, value_name = "FILE")]
+    suite: PathBuf,
+    /// Folder for models, scores and the report; a repeated command goes on in it
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// These data sets of the suite only
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    only: Option<Vec<String>>,
+    /// These horizons of the suite only
+    #[arg(long, value_delimiter = ',', value_name = "STEPS,...")]
+    horizons: Option<Vec<usize>>,
+    /// These seeds instead of the suite's
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    seeds: Option<Vec<u64>>,
+}
+
+/// What came out for one data set and horizon.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    pub(crate) data: String,
+    pub(crate) horizon: usize,
+    /// Test windows; all of them are scored.
+    pub(crate) windows: usize,
+    pub(crate) rows: Vec<RowOutcome>,
+    pub(crate) baselines: Vec<BaselineScore>,
+    pub(crate) tried: Vec<Tried>,
+}
+
+/// What one row of the suite scored there.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RowOutcome {
+    pub(crate) row: String,
+    /// The candidate that was taken, by its validation error.
+    pub(crate) picked: String,
+    pub(crate) seeds: Vec<SeedOutcome>,
+}
+
+/// One trained model on the test part.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SeedOutcome {
+    pub(crate) seed: u64,
+    pub(crate) model: PathBuf,
+    pub(crate) parameters: usize,
+    pub(crate) mse: f64,
+    pub(crate) mae: f64,
+    pub(crate) correlation: Option<f64>,
+    pub(crate) training_seconds: f64,
+    pub(crate) sequences_per_s: f64,
+}
+
+/// A candidate on the validation part.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Tried {
+    pub(crate) row: String,
+    pub(crate) candidate: String,
+    /// Mean over the seeds.
+    pub(crate) validation_mse: f64,
+    pub(crate) picked: bool,
+}
+
+/// One data set and horizon with everything trained on it.
+struct Stage<'a> {
+    suite: &'a Suite,
+    cells: &'a Cells,
+    subject: &'a Subject,
+    horizon: usize,
+    trained: BTreeMap<(String, u64), Cell>,
+}
+
+/// Trains, chooses, scores, reports.
+pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    let suite = chosen(Suite::from_file(&args.suite)?, args)?;
+    let cells = Cells::new(&args.out.join("cells"))?;
+    let mut subjects = Vec::new();
+    for name in &suite.data {
+        let data = DataArgs { data: Some(name.clone()), ..DataArgs::default() };
+        let subject = Subject::read(global, &data, None)?;
+        remark(global, &subject.summary());
+        subjects.push(subject);
+    }
+    let mut work = Work::new(global, &suite, &mut subjects)?;
+    let mut outcomes = Vec::new();
+    for (name, subject) in suite.data.iter().zip(&mut subjects) {
+        for &horizon in &suite.horizons {
+            let trained = work.train(global, (&suite, &cells), (name, subject), horizon)?;
+            let stage = Stage { suite: &suite, cells: &cells, subject, horizon, trained };
+            let outcome = stage.judge(name)?;
+            work.progress.line(&line(&outcome));
+            outcomes.push(outcome);
+            // After every stage: a run that is stopped keeps a report of what it has.
+            report::write(&args.out, &suite, &outcomes)?;
+        }
+    }
+    work.progress.finish();
+    let value = json!({"out": args.out, "outcomes": outcomes});
+    answer(global, &value, &report::summary(&suite, &outcomes))
+}
+
+/// The suite with what the options leave of it.
+fn chosen(mut suite: Suite, args: &Args) -> Result<Suite> {
+    if let Some(seeds) = &args.seeds {
+        suite.seeds.clone_from(seeds);
+    }
+    if let Some(only) = &args.only {
+        if let Some(name) = only.iter().find(|name| !suite.data.contains(name)) {
+            let text = format!("\"{name}\" is not in the suite ({})", suite.data.join(", "));
+            return Err(Error::config("--only", text));
+        }
+        suite.data.retain(|name| only.contains(name));
+    }
+    if let Some(horizons) = &args.horizons {
+        if let Some(steps) = horizons.iter().find(|steps| !suite.horizons.contains(steps)) {
+            return Err(Error::config("--horizons", format!("{steps} is not in the suite")));
+        }
+        suite.keep_horizons(horizons);
+    }
+    Ok(suite)
+}
+
+/// How far the training is.
+struct Work {
+    progress: Progress,
+    done: u64,
+}
+
+impl Work {
+    fn new(global: &Global, suite: &Suite, subjects: &mut [Subject]) -> Result<Self> {
+        let mut total = 0;
+        for (name, subject) in suite.data.iter().zip(subjects) {
+            for &horizon in &suite.horizons {
+                for recipe in suite.recipes_on(name) {
+                    let cost = subject.cost(&suite.resolve(recipe, name, horizon)?)?;
+                    total += cost * suite.seeds.len() as u64;
+                }
+            }
+        }
+        Ok(Self { progress: Progress::new(global, "GFLOP", total), done: 0 })
+    }
+
+    /// Trains every recipe of a data set and horizon with every seed.
+    fn train(
+        &mut self,
+        global: &Global,
+        (suite, cells): (&Suite, &Cells),
+        (name, subject): (&str, &mut Subject),
+        horizon: usize,
+    ) -> Result<BTreeMap<(String, u64), Cell>> {
+        let mut trained = BTreeMap::new();
+        for recipe_name in suite.recipes_on(name) {
+            for &seed in &suite.seeds {
+                let mut recipe = suite.resolve(recipe_name, name, horizon)?;
+                recipe.training.seed = seed;
+                self.progress.update(self.done, &format!("{name} {horizon} {recipe_name}"));
+                let place = || format!("{name}, {horizon} steps, recipe \"{recipe_name}\"");
+                let cell = cells.obtain(global, subject, &recipe).map_err(|e| e.at(place()))?;
+                self.done += subject.cost(&recipe)?;
+                if !cell.found {
+                    let (loss, seconds) = (cell.validation()?, cell.seconds());
+                    let text = format!("validation {loss:.4}, {seconds:.0} s");
+                    self.progress.line(&format!("{}, seed {seed}: {text}", place()));
+                }
+                trained.insert((recipe_name.to_owned(), seed), cell);
+            }
+        }
+        Ok(trained)
+    }
+}
+
+impl Stage<'_> {
+    /// Chooses for every row, and scores what was chosen.
+    fn judge(&self, name: &str) -> Result<Outcome> {
+        let (mut rows, mut tried) = (Vec::new(), Vec::new());
+        for row in &self.suite.rows {
+            let candidate = self.pick(row, name, &mut tried)?;
+            let seeds = self.suite.seeds.iter().map(|&seed| self.test(candidate, seed));
+            rows.push(RowOutcome {
+                row: row.name.clone(),
+                picked: candidate.name(),
+                seeds: seeds.collect::<Result<_>>()?,
+            });
+        }
+        let (windows, baselines) = self.baselines()?;
+        Ok(Outcome {
+            data: name.to_owned(),
+            horizon: self.horizon,
+            windows,
+            rows,
+            baselines,
+            tried,
+        })
+    }
+
+    /// The candidate with the least validation error; all of them go to `tried`.
+    fn pick<'a>(
+        &self,
+        row: &'a SuiteRow,
+        name: &str,
+        tried: &mut Vec<Tried>,
+    ) -> Result<&'a Candidate> {
+        let first = tried.len();
+        let mut best: Option<(f64, &Candidate, usize)> = None;
+        for candidate in row.candidates_on(name) {
+            let mse = self.validation(candidate)?;
+            if best.is_none_or(|(least, ..)| mse < least) {
+                best = Some((mse, candidate, tried.len() - first));
+            }
+            tried.push(Tried {
+                row: row.name.clone(),
+                candidate: candidate.name(),
+                validation_mse: mse,
+                picked: false,
+            });
+        }
+        let (_, candidate, place) =
+            best.ok_or_else(|| Error::internal("a row without a candidate"))?;
+        tried[first + place].picked = true;
+        Ok(candidate)
+    }
+
+    /// The cells that a candidate averages.
+    fn members(&self, candidate: &Candidate, seed: u64) -> Result<Vec<&Cell>> {
+        let cell = |name: &String| {
+            let found = self.trained.get(&(name.clone(), seed));
+            found.ok_or_else(|| Error::internal("a candidate was not trained"))
+        };
+        candidate.recipes.iter().map(cell).collect()
+    }
+
+    fn validation(&self, candidate: &Candidate) -> Result<f64> {
+        let mut sum = 0.0;
+        for &seed in &self.suite.seeds {
+            let members = self.members(candidate, seed)?;
+            sum += match members.as_slice() {
+                [only] => only.validation()?,
+                several => {
+                    let dir = self.cells.average(several)?;
+                    self.cells.score(self.subject, &dir, Part::Validation)?.metrics.mse
+                }
+            };
+        }
+        Ok(sum / self.suite.seeds.len() as f64)
+    }
+
+    fn test(&self, candidate: &Candidate, seed: u64) -> Result<SeedOutcome> {
+        let members = self.members(candidate, seed)?;
+        let model = self.cells.average(&members)?;
+        let score = self.cells.score(self.subject, &model, Part::Test)?;
+        Ok(SeedOutcome {
+            seed,
+            parameters: members.iter().map(|cell| cell.record.num_parameters).sum(),
+            mse: score.metrics.mse,
+            mae: score.metrics.mae,
+            correlation: score.metrics.correlation,
+            training_seconds: members.iter().map(|cell| cell.seconds()).sum(),
+            sequences_per_s: score.metrics.windows as f64 / score.seconds.max(1e-9),
+            model,
+        })
+    }
+
+    /// Test windows and baselines, computed once.
+    fn baselines(&self) -> Result<(usize, Vec<BaselineScore>)> {
+        let context_length = self.context_length()?;
+        let name = format!(
+            "baselines-{}-{context_length}-{}.json",
+            &self.subject.fingerprint()[..16],
+            self.horizon
+        );
+        let path = self.cells.path(&name);
+        if let Some(found) = read_json(&path)? {
+            return Ok(found);
+        }
+        let shape = WindowShape { context_length, prediction_length: self.horizon, step: 1 };
+        let split = self.subject.split();
+        let transform = Some(ptsm::data::Transform::None);
+        let prepared = prepare(self.subject.set(), &split, shape, transform, None)?;
+        let season = self.subject.seasonal_period();
+        let plan = BaselinePlan {
+            season_length: (season > 1).then_some(season),
+            ridge: Some((&prepared.train, &prepared.validation)),
+        };
+        let options = EvaluateOptions { batch_size: 256, ..EvaluateOptions::default() };
+        let scores = score_baselines(&prepared.test, &plan, &options)?;
+        let found = (prepared.test.len(), scores);
+        write_json(&path, &found)?;
+        Ok(found)
+    }
+
+    /// That of the first recipe: the baselines see as much of the past as the models.
+    fn context_length(&self) -> Result<usize> {
+        let cell = self.trained.values().next();
+        let cell = cell.ok_or_else(|| Error::internal("nothing was trained"))?;
+        Ok(ptsm::Config::from_file(&cell.dir.join(ptsm::CONFIG_FILE))?.context_length)
+    }
+}
+
+/// A baseline's errors, where it has any.
+pub(crate) fn errors(baseline: &BaselineScore) -> Option<(f64, f64)> {
+    match &baseline.outcome {
+        BaselineOutcome::Scored(metrics) => Some((metrics.mse, metrics.mae)),
+        BaselineOutcome::NotScored { .. } => None,
+    }
+}
+
+/// One line for one stage.
+fn line(outcome: &Outcome) -> String {
+    let mut text = format!("{} {}:", outcome.data, outcome.horizon);
+    for row in &outcome.rows {
+        let (mse, mae) = row.means();
+        text += &format!("  {} {mse:.4}/{mae:.4} ({})", row.row, row.picked);
+    }
+    for baseline in &outcome.baselines {
+        if let Some((mse, mae)) = errors(baseline) {
+            text += &format!("  {} {mse:.4}/{mae:.4}", baseline.name);
+        }
+    }
+    text
+}
+
+impl RowOutcome {
+    /// MSE and MAE, means over the seeds.
+    pub(crate) fn means(&self) -> (f64, f64) {
+        let count = self.seeds.len().max(1) as f64;
+        let mean = |of: fn(&SeedOutcome) -> f64| self.seeds.iter().map(of).sum::<f64>() / count;
+        (mean(|seed| seed.mse), mean(|seed| seed.mae))
+    }
+}
+
+/// Writes a text file beside the others of the report.
+fn write_page(dir: &Path, name: &str, text: &str) -> Result<()> {
+    write_text(&dir.join(name), text)
+}

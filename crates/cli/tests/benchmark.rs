@@ -1,0 +1,137 @@
+//! Suites and searches, as a user would run them.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{csv, json, ok, run, stderr};
+use serde_json::Value;
+
+fn folder_with_data() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("data.csv"), csv(500)).unwrap();
+    folder
+}
+
+const SUITE: &str = r#"
+title = "Small things"
+data = ["data.csv"]
+horizons = [2, 4]
+seeds = [0, 1]
+
+[model]
+context_length = 24
+patch_length = 8
+patch_stride = 8
+d_model = 4
+num_layers = 1
+
+[training]
+epochs = 2
+batch_size = 32
+
+[[recipes]]
+name = "plain"
+
+[[recipes]]
+name = "short patches"
+model = { patch_length = 4, patch_stride = 4 }
+[[recipes.overrides]]
+horizons = [4]
+training = { epochs = 1 }
+
+[[rows]]
+name = "one model"
+candidates = [{ recipes = ["plain"] }]
+
+[[rows]]
+name = "best"
+candidates = [{ recipes = ["plain"] }, { recipes = ["plain", "short patches"] }]
+
+[[published]]
+name = "theirs"
+source = "nowhere"
+mse = { "data.csv" = [0.5, 0.6] }
+"#;
+
+fn suite(folder: &Path, arguments: &str) -> Value {
+    json(folder, &format!("benchmark --suite suite.toml --out table {arguments}"))
+}
+
+#[test]
+fn a_suite_is_trained_chosen_scored_and_found_again() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    std::fs::write(folder.join("suite.toml"), SUITE).unwrap();
+    let first = suite(folder, "--horizons 4");
+    assert_eq!(first["outcomes"].as_array().unwrap().len(), 1);
+    let whole = suite(folder, "");
+    let outcomes = whole["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 2);
+    // The horizon that was there already has the same numbers, times included: nothing ran again.
+    assert_eq!(outcomes[1], first["outcomes"][0]);
+    for outcome in outcomes {
+        let tried = outcome["tried"].as_array().unwrap();
+        assert_eq!(tried.len(), 3);
+        let best = outcome["rows"][1]["picked"].as_str().unwrap();
+        let least = tried[1..].iter().min_by(|a, b| {
+            let mse = |x: &Value| x["validation_mse"].as_f64().unwrap();
+            mse(a).total_cmp(&mse(b))
+        });
+        assert_eq!(least.unwrap()["candidate"], best);
+        // Every number can be had again from the folder that the report names.
+        let seed = &outcome["rows"][1]["seeds"][1];
+        let model = seed["model"].as_str().unwrap();
+        let again = json(folder, &format!("evaluate --model {model} --data data.csv"));
+        assert_eq!(again["mse"], seed["mse"]);
+        assert_eq!(again["mae"], seed["mae"]);
+    }
+    let report = std::fs::read_to_string(folder.join("table/report.md")).unwrap();
+    for part in ["# Small things", "| theirs | 0.5500 |", "plain + short patches", "ridge", "± "] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(folder.join("table/report.html").is_file());
+    let error = run(folder, "benchmark --suite suite.toml --out table --only other");
+    assert_eq!(error.status.code(), Some(2));
+    assert!(stderr(&error).contains("\"other\" is not in the suite"), "{}", stderr(&error));
+}
+
+const SPACE: &str = r#"
+[base.model]
+context_length = 24
+prediction_length = 4
+patch_length = 8
+patch_stride = 8
+d_model = 4
+num_layers = 1
+[base.training]
+epochs = 4
+batch_size = 32
+[[axes]]
+name = "rate"
+choices = [{ training = { learning_rate = 1e-3 } }, { training = { learning_rate = 1e-2 } }]
+[[axes]]
+name = "patches"
+choices = [{}, { model = { patch_length = 4, patch_stride = 4 } }]
+"#;
+
+#[test]
+fn a_search_finds_a_recipe_and_goes_on_where_it_stopped() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    std::fs::write(folder.join("space.toml"), SPACE).unwrap();
+    let arguments = "tune --data data.csv --space space.toml --out found --budget 60s --rungs 2";
+    let found = json(folder, arguments);
+    // All four recipes, and the better two of them for longer.
+    assert_eq!(found["trials"], 6);
+    let again = json(folder, arguments);
+    assert_eq!(again, found);
+    ok(folder, "train --data data.csv --recipe found/recipe.toml --out model -q");
+    let trained = json(folder, "evaluate --model model --data data.csv --split validation");
+    let searched = found["validation_loss"].as_f64().unwrap();
+    assert!((trained["mse"].as_f64().unwrap() - searched).abs() < 1e-6 * searched);
+    let error = stderr(&run(folder, "tune --data data.csv --out x --budget soon"));
+    assert!(error.contains("wanted 30m, 2h or 90s"), "{error}");
+}
