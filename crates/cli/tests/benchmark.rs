@@ -135,3 +135,23 @@ fn a_search_finds_a_recipe_and_goes_on_where_it_stopped() {
     let error = stderr(&run(folder, "tune --data data.csv --out x --budget soon"));
     assert!(error.contains("wanted 30m, 2h or 90s"), "{error}");
 }
+
+#[test]
+fn an_automatic_recipe_trains_and_says_why() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let arguments = "train --data data.csv --recipe auto --prediction-length 4 --epochs 1 --out m";
+    let output = run(folder, arguments);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for part in ["recipe auto:", "in whole seasons", "ridge regression", "training windows"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let config = &json(folder, "inspect m")["config"];
+    // A third of 350 training rows, in days; the flag about epochs wins over the recipe.
+    assert_eq!(config["context_length"], 96);
+    assert_eq!(config["ptsm"]["linear_skip"], true);
+    let record = std::fs::read_to_string(folder.join("m/training.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["training"]["epochs"], 1);
+}

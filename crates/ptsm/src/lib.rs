@@ -95,7 +95,7 @@ pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
-pub use memory::{available_memory, in_words, peak_memory};
+pub use memory::{available_memory, in_words, peak_memory, reset_peak_memory};
 pub use model::{
     AdamWStep, Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor,
     Prepared, Real, WEIGHTS_FILE, draw_masks, instruction_set,

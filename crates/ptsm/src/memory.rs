@@ -10,6 +10,10 @@ use crate::{Error, ErrorKind, Result};
 /// or `GiB`, that the whole process may take.
 const LIMIT: &str = "PTSM_MEMORY_LIMIT";
 
+/// The way out where the weights themselves are too many.
+pub(crate) const SMALLER_MODEL: &str =
+    "fewer patches (their mixers have the square of their number of weights), channels or layers";
+
 /// Work below this is not worth asking the machine for.
 const UNCHECKED: u64 = 16 << 20;
 
@@ -75,6 +79,11 @@ pub fn in_words(bytes: u64) -> String {
 /// The most that this process has held so far, in bytes; `None` where the system does not say.
 pub fn peak_memory() -> Option<u64> {
     kilobytes(&read("/proc/self/status")?, "VmHWM:")
+}
+
+/// Makes [`peak_memory`] count from now on; whether the system could.
+pub fn reset_peak_memory() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 fn resident() -> Option<u64> {

@@ -39,7 +39,7 @@ use crate::backend::{Backend, Output, Session};
 use crate::config::Task;
 use crate::data::Batch;
 use crate::model::{Mode, Model, instruction_set};
-use crate::{Config, Result};
+use crate::{Config, Result, memory};
 
 pub(crate) use scoring::Scorer;
 pub(crate) use training::{Given, TrainArena, TrainPlan};
@@ -65,6 +65,9 @@ impl Backend for Cpu {
     }
 
     fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
+        // The weights as they are, and packed.
+        let bytes = memory::bytes_of(&[2, model.layout().num_trained()]);
+        memory::require("preparing a model for forecasts", bytes, memory::SMALLER_MODEL)?;
         Ok(Box::new(CpuSession::new(model, instruction_set()?)))
     }
 }

@@ -36,6 +36,7 @@ use crate::Result;
 use crate::config::{Config, Scaler, Task};
 use crate::data::Batch;
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
+use crate::memory;
 use crate::weights::{Init, Layout, Parameters, Store};
 
 pub use directory::{CONFIG_FILE, WEIGHTS_FILE};
@@ -191,6 +192,8 @@ impl Model<f32> {
     /// `InvalidConfig` if the configuration is invalid or has no head here.
     pub fn new(config: Config, init: Init, seed: u64) -> Result<Self> {
         let layout = Layout::new(&config)?;
+        let bytes = memory::bytes_of(&[layout.num_trained()]);
+        memory::require("a new model", bytes, memory::SMALLER_MODEL)?;
         let parameters = Parameters::init(&config, &layout, init, seed);
         Ok(Self { config, layout, parameters })
     }

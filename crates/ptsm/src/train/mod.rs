@@ -1,6 +1,7 @@
 //! Training: loss, optimiser, learning rate, loop, checkpoints.
 
 mod adamw;
+mod auto;
 mod checkpoint;
 mod joint;
 mod loss;
@@ -15,6 +16,7 @@ mod trainer;
 mod transfer;
 
 pub use adamw::AdamW;
+pub use auto::{DataFacts, auto_recipe};
 pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
 pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
 pub use loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 
 /// Samples whose gradients are summed one after the other; the sums of such groups are then added
 /// in order. A constant, so that the order of the additions never depends on the threads.
-const GROUP: usize = 8;
+pub(super) const GROUP: usize = 8;
 
 /// Samples that go through the model at once: few, so that they stay in the cache. Divides a group.
 const CHUNK: usize = 1;

@@ -14,10 +14,10 @@ use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progres
 use super::recipe::Training;
 use super::samples::{Samples, numbers_fingerprint};
 use super::skip::{Held, SkipStart, has_skip};
-use super::step::{StepOptions, Workspace, gradient, score};
+use super::step::{GROUP, StepOptions, Workspace, gradient, score};
 use crate::atomic_file::sweep_temporaries;
 use crate::model::{Dropout, Model, instruction_set};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// The samples of a run.
 #[derive(Clone, Copy)]
@@ -134,6 +134,8 @@ impl Trainer<'_> {
     /// there are no windows or the loss stops being finite; `Io` if a checkpoint cannot be written.
     pub fn run(&self, mut model: Model, observe: &mut Observer<'_>) -> Result<Outcome> {
         self.check()?;
+        let bytes = self.memory(model.layout().num_trained());
+        memory::require("training", bytes, "a smaller model, or a smaller batch_size")?;
         let mut state = self.start(&model);
         let total_steps = self.total_steps();
         if let (Some(dir), true) = (&self.dir, self.resume) {
@@ -181,6 +183,15 @@ impl Trainer<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Bytes that a run takes beyond its model: the state of the optimiser, the best weights and what
+    /// a checkpoint holds of all that, the packed weights of both directions, and a gradient for
+    /// each group of samples.
+    fn memory(&self, num_trained: usize) -> u64 {
+        let state = 4 + usize::from(self.training.ema_decay.is_some());
+        let copies = 2 * state + 2 + self.training.batch_size.div_ceil(GROUP);
+        memory::bytes_of(&[copies, num_trained])
     }
 
     fn start(&self, model: &Model) -> State {

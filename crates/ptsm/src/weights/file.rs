@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use super::layout::{Store, Tensor};
 use super::{Layout, Parameters};
 use crate::atomic_file::write_atomically;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Bytes that a file may have beyond the numbers of its configuration in 8-byte floats: the header.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
@@ -32,6 +32,10 @@ impl Parameters<f32> {
             let text = format!("has {size} bytes, the configuration explains at most {limit}");
             return Err(Error::weights(text).at(place));
         }
+        // The file, and the numbers out of it.
+        let needed = size.saturating_add(memory::bytes_of(&[numbers]));
+        memory::require("reading the weights", needed, "a machine with more memory")
+            .map_err(|e| e.at(place.clone()))?;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
         Self::from_bytes(&bytes, layout).map_err(|e| e.at(place))
     }

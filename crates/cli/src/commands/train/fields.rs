@@ -15,7 +15,7 @@ pub(crate) struct ModelArgs {
     pub(super) context_length: Option<usize>,
     /// Future time steps that are forecast [default: 96]
     #[arg(long)]
-    prediction_length: Option<usize>,
+    pub(super) prediction_length: Option<usize>,
     /// Time steps per patch [default: 8]
     #[arg(long)]
     patch_length: Option<usize>,
@@ -211,10 +211,13 @@ fn extend(fields: &mut Map<String, Value>, flags: &ExtensionArgs) -> Result<()> 
     Ok(())
 }
 
+/// Future time steps that are forecast if nobody says.
+pub(super) const PREDICTION_LENGTH: usize = 96;
+
 fn default_model_fields() -> Map<String, Value> {
     let defaults = [
         ("context_length", json!(512)),
-        ("prediction_length", json!(96)),
+        ("prediction_length", json!(PREDICTION_LENGTH)),
         ("d_model", json!(16)),
         ("num_layers", json!(4)),
     ];

@@ -26,11 +26,14 @@ use cases::train_cases;
 pub(crate) use cases::{CasePlan, read_cases};
 pub(crate) use fields::{ModelArgs, TrainingArgs, model_fields};
 pub(crate) use plan::{Plan, config_of};
-use plan::{merge_data, start_fields};
+use plan::{automatic, merge_data, start_fields};
 pub(crate) use windows::train;
 
 /// Name of the record of a training run in a model directory.
 pub(crate) const TRAINING_FILE: &str = "training.json";
+
+/// The recipe that is chosen from the data.
+const AUTO: &str = "auto";
 
 /// Options of `train`. A flag wins over the recipe file, which wins over the default.
 #[derive(Debug, clap::Args)]
@@ -40,8 +43,9 @@ pub(crate) struct Args {
     /// Model directory to write
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// TOML file with the tables model, data and training, fields named as these flags
-    #[arg(long, value_name = "FILE")]
+    /// TOML file with the tables model, data and training, fields named as these flags; or auto:
+    /// one is chosen from the length, the channels and the frequency of the data, and says why
+    #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
     /// Go on from the last checkpoint in DIR; without one, start
     #[arg(long)]
@@ -102,6 +106,11 @@ pub(crate) struct Record {
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut recipe = match &args.recipe {
+        Some(path) if path.as_os_str() == AUTO => automatic(
+            global,
+            (&args.data, args.split),
+            (args.model.context_length, args.model.prediction_length),
+        )?,
         Some(path) => Recipe::from_file(path)?,
         None => Recipe::default(),
     };

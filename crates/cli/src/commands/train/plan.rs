@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use ptsm::data::{SeriesSet, Split};
-use ptsm::train::Training;
+use ptsm::data::{Series, SeriesSet, Split};
+use ptsm::train::{DataFacts, Recipe, Training, auto_recipe};
 use ptsm::{Config, Error, Location, Model, Result, Task};
 use serde_json::{Map, Value, json};
 
+use super::fields::PREDICTION_LENGTH;
+use crate::args::Global;
+use crate::output::remark;
 use crate::source::{DataArgs, Source};
 
 /// Everything that a training run needs.
@@ -27,6 +30,35 @@ pub(crate) struct Plan {
     pub(crate) grid: ptsm::data::Grid,
     pub(crate) out: PathBuf,
     pub(crate) resume: bool,
+}
+
+/// The recipe that the data suggest, with its reasons said (`--recipe auto`).
+pub(super) fn automatic(
+    global: &Global,
+    (data, split): (&DataArgs, Option<Split>),
+    lengths: (Option<usize>, Option<usize>),
+) -> Result<Recipe> {
+    let source = data.read(&Global { quiet: true, ..global.clone() })?;
+    let set = data.series(&source)?;
+    let split = split.unwrap_or_else(|| source.default_split());
+    let rows = |series: &Series| -> usize {
+        // With the shortest context: the borders do not depend on it.
+        let found = split.borders(series.num_rows(), series.timestamps.as_deref(), 1);
+        found.map_or(0, |borders| borders.train.len())
+    };
+    let rows: Vec<usize> = set.series.iter().map(rows).filter(|&rows| rows > 0).collect();
+    let facts = DataFacts {
+        training_rows: rows.iter().sum(),
+        shortest: rows.iter().min().copied().unwrap_or_default(),
+        channels: set.channels.len(),
+        seasonal_period: source.seasonal_period(&set),
+        prediction_length: lengths.1.unwrap_or(PREDICTION_LENGTH),
+        context_length: lengths.0,
+    };
+    let (recipe, reasons) = auto_recipe(&facts);
+    remark(global, "recipe auto:");
+    reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
+    Ok(recipe)
 }
 
 /// Takes what the flags leave open from the recipe's `[data]`; returns its split.

@@ -1,0 +1,214 @@
+//! A sensible recipe from what the data look like (`--recipe auto`).
+//!
+//! The rules come from the ablations in `docs/accuracy.md`: each says why it chose. They look at
+//! lengths, channels and season only, never at a score.
+
+use serde_json::{Map, Value, json};
+
+use super::recipe::Recipe;
+
+/// The context that the benchmark papers use, where the data are long enough.
+const CONTEXT: usize = 512;
+
+/// Windows times channels of an epoch beyond which neighbouring windows are left out.
+const EPOCH: usize = 400_000;
+
+/// Channels from which on their mixing pays, and one linear map for all of them does not.
+const MANY_CHANNELS: usize = 10;
+
+/// Training windows from which on a model can be less held back.
+const MANY_WINDOWS: usize = 20_000;
+
+/// What a recipe is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DataFacts {
+    /// Rows of the training part, of all series together.
+    pub training_rows: usize,
+    /// Rows of the training part of the shortest series that is used.
+    pub shortest: usize,
+    /// Channels, C.
+    pub channels: usize,
+    /// Steps of the season that the frequency suggests (24 for hourly rows); 1 = none known.
+    pub seasonal_period: usize,
+    /// Future steps, H.
+    pub prediction_length: usize,
+    /// Past steps that somebody asked for.
+    pub context_length: Option<usize>,
+}
+
+/// The recipe for such data, and a sentence for every choice.
+pub fn auto_recipe(facts: &DataFacts) -> (Recipe, Vec<String>) {
+    let mut choice = Choice::default();
+    let context_length = choice.context(facts);
+    choice.patches(facts, context_length);
+    let windows = facts.training_rows.saturating_sub(context_length + facts.prediction_length);
+    choice.strength(facts, windows);
+    choice.paths(facts, windows, context_length);
+    choice.pace(facts, windows);
+    choice.recipe.model.insert("context_length".into(), context_length.into());
+    choice.recipe.model.insert("prediction_length".into(), facts.prediction_length.into());
+    (choice.recipe, choice.reasons)
+}
+
+#[derive(Default)]
+struct Choice {
+    recipe: Recipe,
+    reasons: Vec<String>,
+}
+
+impl Choice {
+    fn set(&mut self, fields: Value) {
+        if let Value::Object(fields) = fields {
+            self.recipe.model.extend(fields);
+        }
+    }
+
+    fn because(&mut self, reason: String) {
+        self.reasons.push(reason);
+    }
+
+    /// As much of the past as papers use, but no more than a third of the shortest series after its
+    /// future is taken away, in whole patches.
+    fn context(&mut self, facts: &DataFacts) -> usize {
+        if let Some(context_length) = facts.context_length {
+            self.because(format!("context of {context_length} steps: asked for"));
+            return context_length;
+        }
+        let room = facts.shortest.saturating_sub(facts.prediction_length) / 3;
+        if room >= CONTEXT {
+            self.because(format!("context of {CONTEXT} steps: the series are long enough"));
+            return CONTEXT;
+        }
+        let season = match facts.seasonal_period {
+            period if period > 1 && period <= room => period,
+            _ => 4,
+        };
+        let context_length = (room / season * season).max(8);
+        self.because(format!(
+            "context of {context_length} steps: a third of the shortest training part, in whole \
+             seasons"
+        ));
+        context_length
+    }
+
+    fn patches(&mut self, facts: &DataFacts, context_length: usize) {
+        let wanted = if facts.training_rows >= MANY_WINDOWS && facts.channels < MANY_CHANNELS {
+            8
+        } else {
+            16
+        };
+        // At least eight patches.
+        let length = [wanted, 8, 4, 2, 1].into_iter().find(|p| p * 8 <= context_length);
+        let length = length.unwrap_or(1).min(wanted);
+        self.set(json!({"patch_length": length, "patch_stride": length}));
+        self.because(format!("patches of {length} steps, side by side"));
+    }
+
+    /// How much is dropped: the fewer windows, the more.
+    fn strength(&mut self, facts: &DataFacts, windows: usize) {
+        let (dropout, rate) = match (windows >= MANY_WINDOWS, facts.channels >= MANY_CHANNELS) {
+            (true, true) => (0.1, 3e-3),
+            (true, false) => (0.3, 1e-3),
+            (false, _) => (0.5, 1e-3),
+        };
+        self.set(json!({"d_model": 16, "num_layers": 3}));
+        self.set(json!({"dropout": dropout, "head_dropout": dropout}));
+        self.recipe.training.learning_rate = rate;
+        self.because(format!(
+            "dropout {dropout} and learning rate {rate}: {windows} training windows of {} channels",
+            facts.channels
+        ));
+    }
+
+    /// A linear skip, or mixed channels.
+    fn paths(&mut self, facts: &DataFacts, windows: usize, context_length: usize) {
+        if facts.channels >= MANY_CHANNELS && windows >= MANY_WINDOWS {
+            self.set(json!({"mode": "mix_channel"}));
+            self.because(format!("channels are mixed: there are {}", facts.channels));
+        } else if windows * facts.channels >= 4 * context_length {
+            let mut extension = Map::new();
+            extension.insert("linear_skip".into(), true.into());
+            self.set(json!({"ptsm": extension}));
+            self.recipe.training.skip_rate = 0.1;
+            self.because(
+                "a linear skip that starts as the ridge regression: it is hard to beat on few \
+                 channels"
+                    .into(),
+            );
+        } else {
+            self.because("no linear skip: too few windows for a ridge regression".into());
+        }
+    }
+
+    fn pace(&mut self, facts: &DataFacts, windows: usize) {
+        let step = (windows * facts.channels).div_ceil(EPOCH).max(1);
+        let training = &mut self.recipe.training;
+        (training.epochs, training.patience, training.window_step) = (8, Some(4), step);
+        if windows < 2_000 {
+            (training.epochs, training.batch_size) = (30, 16);
+            self.because(format!("30 epochs in batches of 16: only {windows} training windows"));
+        }
+        if step > 1 {
+            self.because(format!(
+                "every {step}th training window: neighbours tell nearly the same"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+
+    fn facts(rows: usize, channels: usize) -> DataFacts {
+        DataFacts {
+            training_rows: rows,
+            shortest: rows,
+            channels,
+            seasonal_period: 24,
+            prediction_length: 24,
+            context_length: None,
+        }
+    }
+
+    fn number(recipe: &Recipe, field: &str) -> usize {
+        recipe.model[field].as_u64().unwrap() as usize
+    }
+
+    #[test]
+    fn choices_follow_length_and_channels() {
+        let (small, reasons) = auto_recipe(&facts(8640, 7));
+        assert_eq!((number(&small, "context_length"), number(&small, "patch_length")), (512, 16));
+        assert_eq!(small.model["ptsm"]["linear_skip"], true);
+        assert_eq!(small.model["dropout"], 0.5);
+        assert!(reasons.iter().any(|reason| reason.contains("ridge")), "{reasons:?}");
+        let (wide, _) = auto_recipe(&facts(36_000, 21));
+        assert_eq!(wide.model["mode"], "mix_channel");
+        assert_eq!(wide.training.window_step, 2);
+        assert!(wide.model.get("ptsm").is_none());
+        let (long, _) = auto_recipe(&facts(34_000, 7));
+        assert_eq!((number(&long, "patch_length"), long.training.window_step), (8, 1));
+    }
+
+    #[test]
+    fn every_choice_is_a_possible_model() {
+        for rows in [1, 10, 50, 100, 200, 500, 1000, 5000, 100_000] {
+            for channels in [1, 9, 300] {
+                let facts = facts(rows, channels);
+                let (recipe, reasons) = auto_recipe(&facts);
+                let (context, patch) =
+                    (number(&recipe, "context_length"), number(&recipe, "patch_length"));
+                assert!(context > patch && patch >= 1, "{rows} rows: {context} {patch}");
+                recipe.training.validate().unwrap();
+                let mut fields = recipe.model.clone();
+                fields.insert("num_input_channels".into(), channels.into());
+                fields.insert("architectures".into(), json!(["PatchTSMixerForPrediction"]));
+                Config::from_json(&Value::Object(fields).to_string()).unwrap();
+                assert!(reasons.len() >= 4);
+            }
+        }
+        let asked = DataFacts { context_length: Some(100), ..facts(10_000, 1) };
+        assert_eq!(number(&auto_recipe(&asked).0, "context_length"), 100);
+    }
+}
