@@ -203,6 +203,7 @@ mod tests {
                 recipe.training.validate().unwrap();
                 let mut fields = recipe.model.clone();
                 fields.insert("num_input_channels".into(), channels.into());
+                fields.insert("model_type".into(), crate::MODEL_TYPE.into());
                 fields.insert("architectures".into(), json!(["PatchTSMixerForPrediction"]));
                 Config::from_json(&Value::Object(fields).to_string()).unwrap();
                 assert!(reasons.len() >= 4);
