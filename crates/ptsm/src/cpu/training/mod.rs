@@ -9,14 +9,18 @@
 //! | file | holds |
 //! |---|---|
 //! | `linear.rs` | linear layers that learn, where activations stand, and where dropout draws |
+//! | `norm.rs` | norms |
 //! | `block.rs` | a mixer block |
+//! | `attention.rs` | the self-attention of a patch mixer |
 //! | `head.rs` | the projections of a forecasting head |
 //!
-//! Batch norm, whose gradient needs the whole batch, and self-attention are the definition's.
+//! Batch norm, whose gradient needs the whole batch, is the definition's.
 
+mod attention;
 mod block;
 mod head;
 mod linear;
+mod norm;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +33,7 @@ use crate::config::{Config, Norm};
 use crate::model::{Dropout, Model, draw_site};
 use crate::weights::{HeadSlot, LayerSlot, Store};
 
-use block::{Block, Cache, Common, Scratch, Sums};
+use block::{Block, Cache, Common, Flow, Scratch, Sums};
 use head::{HeadCache, HeadPlan};
 use linear::{Axis, Linear};
 
@@ -65,7 +69,6 @@ struct Positions {
 pub(crate) struct TrainArena {
     /// By sample of a chunk.
     caches: Vec<SampleCache>,
-    x: Aligned,
     scratch: Scratch,
     head: HeadCache,
     /// Sums of the gradients of a group of samples.
@@ -79,8 +82,7 @@ struct SampleCache {
     /// `[C][p][pitch]`.
     patches: Aligned,
     blocks: Vec<Cache>,
-    /// The hidden state, `[C][D][pitch]`, where the definition computes the head.
-    hidden: Aligned,
+    flow: Flow,
 }
 
 /// The gradient that comes back from what stands behind the plan.
@@ -97,12 +99,17 @@ impl TrainPlan {
     /// model has something that only its definition knows.
     pub(crate) fn new(model: &Model, isa: Isa) -> Option<Self> {
         let config = model.config();
-        if config.norm() == Norm::Batch || config.self_attn {
+        if config.norm() == Norm::Batch {
             return None;
         }
         let (sizes, backbone) = (Sizes::new(isa, config), &model.layout().backbone);
-        let common =
-            Common { isa, sizes: &sizes, eps: config.norm_eps as f32, probability: config.dropout };
+        let common = Common {
+            isa,
+            sizes: &sizes,
+            eps: config.norm_eps as f32,
+            probability: config.dropout,
+            heads: config.self_attn_heads,
+        };
         let (mut blocks, mut sums) = (Vec::new(), 0);
         let patcher = Linear::new(isa, (Axis::Features, &sizes), &backbone.patcher, &mut sums);
         let position = backbone.position.as_ref().map(|(store, range)| {
@@ -112,16 +119,16 @@ impl TrainPlan {
             Positions { store: *store, range: range.clone(), table, sums: start..sums }
         });
         for (layer, slot) in backbone.layers.iter().enumerate() {
-            let LayerSlot { channel, patch, feature, .. } = slot;
+            let LayerSlot { channel, patch, attention, feature } = slot;
             let all = [
-                (Axis::Channels, channel.as_ref()),
-                (Axis::Patches, Some(patch)),
-                (Axis::Features, Some(feature)),
+                (Axis::Channels, channel.as_ref(), None),
+                (Axis::Patches, Some(patch), attention.as_ref()),
+                (Axis::Features, Some(feature), None),
             ];
-            for (axis, slot) in all {
+            for (axis, slot, attention) in all {
                 if let Some(slot) = slot {
                     let place = (axis, draw_site(layer, axis as u64));
-                    blocks.push(Block::new(slot, &common, place, &mut sums));
+                    blocks.push(Block::new((slot, attention), &common, place, &mut sums));
                 }
             }
         }
@@ -178,25 +185,20 @@ impl TrainPlan {
     pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, draws: Option<Dropout>) {
         let Sizes { num_channels, num_patches, patch_length, .. } = self.sizes;
         let samples = patches.chunks_exact(num_channels * num_patches * patch_length);
-        arena.x.reserve(self.sample());
         if arena.caches.len() < samples.len() {
             arena.caches.resize_with(samples.len(), SampleCache::default);
         }
-        let TrainArena { caches, x, head, .. } = arena;
-        let own = &mut x[..self.sample()];
+        let TrainArena { caches, scratch, head, .. } = arena;
         for (i, (patches, cache)) in samples.zip(caches).enumerate() {
             let draws = of_sample(draws, i);
-            self.embed(patches, cache, own);
+            self.embed(patches, cache);
             cache.blocks.resize_with(self.blocks.len(), Cache::default);
-            for (block, cache) in self.blocks.iter().zip(&mut cache.blocks) {
-                block.forward(own, cache, draws);
+            let SampleCache { blocks, flow, .. } = cache;
+            for (block, cache) in self.blocks.iter().zip(blocks) {
+                block.forward(flow, cache, (scratch, draws));
             }
-            match &self.head {
-                Some(plan) => plan.take(own, i, head, draws),
-                None => {
-                    cache.hidden.reserve(own.len());
-                    cache.hidden[..own.len()].copy_from_slice(own);
-                }
+            if let Some(plan) = &self.head {
+                plan.take(&mut flow.x[..self.sample()], i, head, draws);
             }
         }
     }
@@ -207,7 +209,7 @@ impl TrainPlan {
         let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
         let rows = arena.caches[..samples]
             .iter()
-            .flat_map(|cache| cache.hidden[..self.sample()].chunks_exact(self.sizes.row()));
+            .flat_map(|cache| cache.flow.x[..self.sample()].chunks_exact(self.sizes.row()));
         for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
             transpose(self.isa, (d_model, num_patches), (own, pitch), (x, d_model));
         }
@@ -229,13 +231,14 @@ impl TrainPlan {
         arena: &mut TrainArena,
         draws: Option<Dropout>,
     ) {
-        let TrainArena { caches, x, scratch, head, sums, turned } = arena;
+        let TrainArena { caches, scratch, head, sums, turned } = arena;
         let sums = &mut sums[..self.sums];
         if let (Some(plan), Given::Projected(d)) = (&self.head, given) {
             plan.backward(d, head);
         }
-        for (i, cache) in caches[..samples].iter().enumerate() {
-            let (own, draws) = (&mut x[..self.sample()], of_sample(draws, i));
+        for (i, cache) in caches[..samples].iter_mut().enumerate() {
+            let SampleCache { patches, blocks, flow } = cache;
+            let (own, draws) = (&mut flow.x[..self.sample()], of_sample(draws, i));
             match (&self.head, given) {
                 (Some(plan), Given::Projected(_)) => plan.give(own, i, head, draws),
                 (_, Given::Hidden(d)) => {
@@ -244,16 +247,17 @@ impl TrainPlan {
                 }
                 _ => unreachable!("a projected gradient is that of the plan's head"),
             }
-            for (block, cache) in self.blocks.iter().zip(&cache.blocks).rev() {
-                block.backward(cache, own, (scratch, draws), sums);
+            for (block, cache) in self.blocks.iter().zip(&*blocks).rev() {
+                block.backward(cache, flow, (scratch, draws), sums);
             }
+            let own = &flow.x[..self.sample()];
             if let Some(Positions { sums: place, .. }) = &self.position
                 && !place.is_empty()
             {
                 own.chunks_exact(self.sizes.row())
                     .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
             }
-            self.patcher.learn(&cache.patches, own, (sums, turned));
+            self.patcher.learn(patches, own, (sums, turned));
         }
     }
 
@@ -276,10 +280,12 @@ impl TrainPlan {
         }
     }
 
-    /// `patches` `[C, N, p]` of one sample into the embedding `[C][D][pitch]`.
-    fn embed(&self, patches: &[f32], cache: &mut SampleCache, own: &mut [f32]) {
+    /// Where a sample starts: `patches` `[C, N, p]` in the embedding `[C][D][pitch]`.
+    fn embed(&self, patches: &[f32], cache: &mut SampleCache) {
         let Sizes { num_patches, patch_length, pitch, .. } = self.sizes;
         cache.patches.reserve(self.patcher.from.len());
+        cache.flow.reserve(self.sample());
+        let own = &mut cache.flow.x[..self.sample()];
         let channels = patches.chunks_exact(num_patches * patch_length);
         for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
             transpose(self.isa, (num_patches, patch_length), (from, patch_length), (to, pitch));
