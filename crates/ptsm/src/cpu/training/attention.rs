@@ -15,7 +15,7 @@ use super::block::{Common, Sums};
 use super::linear::{Axis, Linear};
 use super::norm::{Norm, NormCache};
 use crate::model::Dropout;
-use crate::weights::AttentionSlot;
+use crate::weights::{AttentionSlot, Parameters};
 
 /// Queries that are worked on together: a multiple of every register.
 const STRIP: usize = 32;
@@ -109,11 +109,11 @@ impl Attention {
     }
 
     /// Packs the weights as they are now.
-    pub(super) fn load(&mut self, trained: &[f32]) {
+    pub(super) fn load(&mut self, parameters: &Parameters<f32>) {
         for linear in [&mut self.query, &mut self.key, &mut self.value, &mut self.out] {
-            linear.load(trained);
+            linear.load(&parameters.trained);
         }
-        self.norm.load(trained);
+        self.norm.load(parameters);
     }
 
     /// Adds what the layers learnt to the gradients of all weights.

@@ -8,9 +8,9 @@ use ptsm_kernels::{
 use super::super::plan::Sizes;
 use super::attention::{Attention, AttentionCache, AttentionScratch};
 use super::linear::{Axis, DrawBlock, Linear, drop};
-use super::norm::{Norm, NormCache};
+use super::norm::{Norm, NormCache, Slopes, Statistics};
 use crate::model::Dropout;
-use crate::weights::{AttentionSlot, BlockSlot};
+use crate::weights::{AttentionSlot, BlockSlot, Parameters};
 
 /// One block with its weights packed.
 #[derive(Debug)]
@@ -115,15 +115,16 @@ impl Block {
     }
 
     /// Packs the weights as they are now.
-    pub(super) fn load(&mut self, trained: &[f32]) {
-        self.norm.load(trained);
+    pub(super) fn load(&mut self, parameters: &Parameters<f32>) {
+        let trained = &parameters.trained;
+        self.norm.load(parameters);
         self.fc1.load(trained);
         self.fc2.load(trained);
         if let Some(gate) = &mut self.gate {
             gate.load(trained);
         }
         if let Some(attention) = &mut self.attention {
-            attention.load(trained);
+            attention.load(parameters);
         }
     }
 
@@ -137,23 +138,53 @@ impl Block {
         self.fc1.from.len()
     }
 
-    /// One sample through the block.
+    /// Number of its norms: with self-attention a second one stands behind the mixing.
+    pub(super) fn num_norms(&self) -> usize {
+        1 + usize::from(self.attention.is_some())
+    }
+
+    /// Norm number `i`.
+    pub(super) fn norm(&self, i: usize) -> &Norm {
+        match &self.attention {
+            Some(attention) if i > 0 => &attention.norm,
+            _ => &self.norm,
+        }
+    }
+
+    /// What norm `i` reads.
+    pub(super) fn read<'a>(&self, i: usize, flow: &'a Flow) -> &'a [f32] {
+        if i == 0 { &flow.x[..self.len()] } else { &flow.sum[..self.len()] }
+    }
+
+    /// On the way back, the gradient of what norm `i` gave.
+    pub(super) fn given<'a>(&self, i: usize, flow: &'a Flow) -> &'a [f32] {
+        if i == 0 { &flow.d_normed[..self.len()] } else { &flow.x[..self.len()] }
+    }
+
+    /// One sample through norm `i`, and on to the next norm. Batch norm takes `statistics`.
     pub(super) fn forward(
         &self,
-        flow: &mut Flow,
-        cache: &mut Cache,
+        i: usize,
+        (flow, cache): (&mut Flow, &mut Cache),
         (scratch, draws): (&mut Scratch, Option<Dropout>),
+        statistics: Option<&Statistics>,
     ) {
         let len = self.len();
         let (x, sum) = (&mut flow.x[..len], &mut flow.sum[..len]);
-        cache.reserve(self);
-        self.norm.forward(x, &mut cache.norm);
-        let Some(attention) = &self.attention else { return self.mix(cache, draws, x) };
-        let (normed, scratch) = (&cache.norm.normed[..len], &mut scratch.attention);
-        attention.forward(normed, &mut cache.attention, (scratch, draws), sum);
-        self.mix(cache, draws, sum);
-        attention.norm.forward(sum, &mut cache.attention.norm);
-        add(self.isa, x, &cache.attention.norm.normed[..len]);
+        match &self.attention {
+            Some(attention) if i > 0 => {
+                attention.norm.forward(sum, &mut cache.attention.norm, statistics);
+                add(self.isa, x, &cache.attention.norm.normed[..len]);
+            }
+            attention => {
+                cache.reserve(self);
+                self.norm.forward(x, &mut cache.norm, statistics);
+                let Some(attention) = attention else { return self.mix(cache, draws, x) };
+                let (normed, scratch) = (&cache.norm.normed[..len], &mut scratch.attention);
+                attention.forward(normed, &mut cache.attention, (scratch, draws), sum);
+                self.mix(cache, draws, sum);
+            }
+        }
     }
 
     /// Gate and MLP of what the norm gave, added to `out`.
@@ -181,29 +212,45 @@ impl Block {
         }
     }
 
-    /// Turns the gradient of the block's output into that of its input.
+    /// Takes the gradient of what stands behind norm `i` back to what that norm gave.
     pub(super) fn backward(
         &self,
-        cache: &Cache,
-        flow: &mut Flow,
+        i: usize,
+        (cache, flow): (&Cache, &mut Flow),
         (scratch, draws): (&mut Scratch, Option<Dropout>),
         sums: &mut [f32],
     ) {
+        if i > 0 {
+            return; // Nothing stands between the second norm and the sum that it is added to.
+        }
         let len = self.len();
         scratch.reserve(len, self.fc1.to.len());
-        let Flow { x: d, sum: d_sum, d_normed } = flow;
-        let (d, d_sum, d_normed) = (&mut d[..len], &mut d_sum[..len], &mut d_normed[..len]);
-        let Some(attention) = &self.attention else {
-            self.mix_backward(cache, (d, d_normed), (scratch, draws), sums);
-            return self.norm.backward(&cache.norm, d_normed, d, sums);
-        };
-        d_sum.fill(0.0);
-        attention.norm.backward(&cache.attention.norm, d, d_sum, sums);
-        self.mix_backward(cache, (d_sum, d_normed), (scratch, draws), sums);
-        let Scratch { attention: strips, turned, .. } = scratch;
-        let read = (&cache.attention, &cache.norm.normed[..len]);
-        attention.backward(read, d_sum, (strips, draws), (sums, turned), d_normed);
-        self.norm.backward(&cache.norm, d_normed, d, sums);
+        let Flow { x, sum, d_normed } = flow;
+        let d = if self.attention.is_some() { &sum[..len] } else { &x[..len] };
+        let d_normed = &mut d_normed[..len];
+        self.mix_backward(cache, (d, d_normed), (scratch, draws), sums);
+        if let Some(attention) = &self.attention {
+            let Scratch { attention: strips, turned, .. } = scratch;
+            let read = (&cache.attention, &cache.norm.normed[..len]);
+            attention.backward(read, d, (strips, draws), (sums, turned), d_normed);
+        }
+    }
+
+    /// Takes the gradient back through norm `i`. Batch norm takes `slopes`.
+    pub(super) fn backward_norm(
+        &self,
+        i: usize,
+        (cache, flow): (&Cache, &mut Flow),
+        (slopes, sums): (Option<&Slopes>, &mut [f32]),
+    ) {
+        let (len, norm, kept) = (self.len(), self.norm(i), cache.norm(i));
+        let Flow { x, sum, d_normed } = flow;
+        let (x, sum) = (&mut x[..len], &mut sum[..len]);
+        if i == 0 {
+            return norm.backward(kept, &d_normed[..len], x, (slopes, sums));
+        }
+        sum.fill(0.0);
+        norm.backward(kept, x, sum, (slopes, sums));
     }
 
     /// The gradient of what the norm gave, from that of what [`Self::mix`] added.
@@ -308,6 +355,11 @@ impl Block {
 }
 
 impl Cache {
+    /// What norm `i` left.
+    pub(super) fn norm(&self, i: usize) -> &NormCache {
+        if i == 0 { &self.norm } else { &self.attention.norm }
+    }
+
     fn reserve(&mut self, block: &Block) {
         let (len, wide) = (block.fc1.from.len(), block.fc1.to.len());
         self.y.reserve(len);
