@@ -357,18 +357,18 @@ pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Res
 
 /// What computes the outputs that are scored.
 enum Predictor<'a> {
-    Forecasts(Scorer<'a>),
+    Forecasts(Box<Scorer<'a>>),
     /// Pretraining hides patches, which forecasts do not.
-    Patches(TrainPlan, Workspace),
+    Patches(Box<TrainPlan>, Workspace),
 }
 
 impl<'a> Predictor<'a> {
     fn new(model: &'a Model) -> Result<Self> {
         if model.config().task()? != Task::Pretraining {
-            return Ok(Self::Forecasts(Scorer::new(model)?));
+            return Ok(Self::Forecasts(Box::new(Scorer::new(model)?)));
         }
         let workspace = Workspace::default();
-        Ok(Self::Patches(workspace.plan(model)?, workspace))
+        Ok(Self::Patches(Box::new(workspace.plan(model)?), workspace))
     }
 
     fn forward(&self, model: &Model, batch: &Batch) -> Result<Forward<f32>> {
