@@ -195,6 +195,56 @@ impl Op for Affine<'_> {
     }
 }
 
+/// Adds two matrices to a third, row by row: `out += scale x + slope z + offset`, all three per
+/// row; the gradient of batch norm.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn combine_columns(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (z, z_pitch): (&[f32], usize),
+    (scale, slope, offset): (&[f32], &[f32], &[f32]),
+    (out, out_pitch): (&mut [f32], usize),
+) {
+    shape.check(isa.lanes(), &[(x.len(), x_pitch), (z.len(), z_pitch), (out.len(), out_pitch)]);
+    let lengths = [scale.len(), slope.len(), offset.len()];
+    assert_eq!(lengths, [shape.rows; 3], "combine_columns");
+    for d in 0..shape.rows {
+        let x = &x[d * x_pitch..][..shape.columns];
+        let z = &z[d * z_pitch..][..shape.columns];
+        let out = &mut out[d * out_pitch..][..shape.columns];
+        isa.run(Combine { x, z, scale: scale[d], slope: slope[d], offset: offset[d], out });
+    }
+}
+
+struct Combine<'a> {
+    x: &'a [f32],
+    z: &'a [f32],
+    scale: f32,
+    slope: f32,
+    offset: f32,
+    out: &'a mut [f32],
+}
+
+impl Op for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let (scale, slope) = (v.splat(self.scale), v.splat(self.slope));
+        let offset = v.splat(self.offset);
+        let pairs = self.x.chunks_exact(V::LANES).zip(self.z.chunks_exact(V::LANES));
+        for ((x, z), out) in pairs.zip(self.out.chunks_exact_mut(V::LANES)) {
+            let sum = v.mul_add(v.load(z), slope, offset);
+            let sum = v.mul_add(v.load(x), scale, sum);
+            v.store(v.add(v.load(out), sum), out);
+        }
+    }
+}
+
 /// `y += x`, row by row.
 ///
 /// # Panics
@@ -293,6 +343,20 @@ mod tests {
                 let sum = with_canaries(&y, |y| add_columns(isa, shape, (&x, pitch), (y, width)));
                 let added = wanted(rows, width, |d, j| value(d, j) + f64::from(y[d * width + j]));
                 assert_close(&sum, &added, 1e-6, &name);
+                let z_pitch = width + 2;
+                let z = numbers(6, rows * z_pitch);
+                let combined = with_canaries(&y, |y| {
+                    let map = (&mean[..], &weight[..], &bias[..]);
+                    combine_columns(isa, shape, (&x, pitch), (&z, z_pitch), map, (y, width));
+                });
+                let sum = wanted(rows, width, |d, j| {
+                    let part = f64::from(weight[d]) * f64::from(z[d * z_pitch + j]);
+                    f64::from(y[d * width + j])
+                        + f64::from(mean[d]) * value(d, j)
+                        + part
+                        + f64::from(bias[d])
+                });
+                assert_close(&combined, &sum, 1e-6, &name);
             }
         }
     }

@@ -42,7 +42,8 @@ pub use active::gelu_dropout;
 pub use adamw::{AdamWStep, adamw};
 pub use aligned::Aligned;
 pub use columns::{
-    Columns, KeptNorm, add_columns, affine_columns, normalise_columns, normalise_columns_keeping,
+    Columns, KeptNorm, add_columns, affine_columns, combine_columns, normalise_columns,
+    normalise_columns_keeping,
 };
 pub use dropout::{Draws, dropout, dropout_columns, keeps};
 pub use gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping, softmax_columns};
@@ -54,7 +55,7 @@ pub use norm_columns::{Normed, normalise_columns_backward};
 pub use packed::{ColumnLinear, RowLinear, Strided, product};
 pub use peak::measure_fma_peak;
 pub use softmax::{softmax_rows, softmax_rows_backward};
-pub use sums::{add, add_lanes, add_rows, multiply, sum_lanes};
+pub use sums::{add, add_lanes, add_product_lanes, add_rows, multiply, sum_lanes};
 pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]

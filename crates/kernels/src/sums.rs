@@ -84,6 +84,54 @@ impl Op for AddLanes<'_> {
     }
 }
 
+/// As [`add_lanes`], of products: `sums` gets `x[r, j] y[r, j]` added.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn add_product_lanes(
+    isa: Isa,
+    shape: Columns,
+    (x, x_pitch): (&[f32], usize),
+    (y, y_pitch): (&[f32], usize),
+    sums: &mut [f32],
+) {
+    shape.check(isa.lanes(), &[(x.len(), x_pitch), (y.len(), y_pitch)]);
+    assert_eq!(sums.len(), shape.rows * isa.lanes(), "add_product_lanes");
+    isa.run(AddProductLanes { shape, x, x_pitch, y, y_pitch, sums });
+}
+
+struct AddProductLanes<'a> {
+    shape: Columns,
+    x: &'a [f32],
+    x_pitch: usize,
+    y: &'a [f32],
+    y_pitch: usize,
+    sums: &'a mut [f32],
+}
+
+impl Op for AddProductLanes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, v: V) {
+        let wide = SIDE_BY_SIDE * V::LANES;
+        for (r, sums) in self.sums.chunks_exact_mut(V::LANES).enumerate() {
+            let x = &self.x[r * self.x_pitch..][..self.shape.columns];
+            let y = &self.y[r * self.y_pitch..][..self.shape.columns];
+            let mut partial = [v.splat(0.0); SIDE_BY_SIDE];
+            for (x, y) in x.chunks(wide).zip(y.chunks(wide)) {
+                let pairs = x.chunks_exact(V::LANES).zip(y.chunks_exact(V::LANES));
+                for (sum, (x, y)) in partial.iter_mut().zip(pairs) {
+                    *sum = v.mul_add(v.load(x), v.load(y), *sum);
+                }
+            }
+            let [a, b, c, d] = partial;
+            v.store(v.add(v.load(sums), v.add(v.add(a, b), v.add(c, d))), sums);
+        }
+    }
+}
+
 /// `out[r] += ` the sum of the lanes of row r, in order, for `sums` `[rows][lanes]`.
 ///
 /// # Panics
@@ -172,6 +220,16 @@ mod tests {
                 });
                 let got = with_canaries(&start[..rows], |out| sum_lanes(isa, &lanes, out));
                 let sum = |r: usize| (0..columns).map(|j| value(r, j)).sum::<f64>();
+                let wanted: Vec<f64> = (0..rows).map(|r| f64::from(start[r]) + sum(r)).collect();
+                assert_close(&got, &wanted, 2e-6, &name);
+
+                let (y, y_pitch) = (numbers(3, rows * (columns + 1)), columns + 1);
+                let lanes = with_canaries(&vec![0.0; rows * isa.lanes()], |sums| {
+                    add_product_lanes(isa, shape, (&x, pitch), (&y, y_pitch), sums);
+                });
+                let got = with_canaries(&start[..rows], |out| sum_lanes(isa, &lanes, out));
+                let product = |r: usize, j: usize| value(r, j) * f64::from(y[r * y_pitch + j]);
+                let sum = |r: usize| (0..columns).map(|j| product(r, j)).sum::<f64>();
                 let wanted: Vec<f64> = (0..rows).map(|r| f64::from(start[r]) + sum(r)).collect();
                 assert_close(&got, &wanted, 2e-6, &name);
             }

@@ -42,7 +42,7 @@ use crate::model::{Mode, Model, instruction_set};
 use crate::{Config, Result, memory};
 
 pub(crate) use scoring::Scorer;
-pub(crate) use training::{Given, TrainArena, TrainPlan};
+pub(crate) use training::{Given, Member, Together, TrainArena, TrainPlan};
 
 use arena::Arena;
 use head::{HiddenRows, PackedHead};

@@ -37,13 +37,14 @@ use crate::config::{Config, Scaler, Task};
 use crate::data::Batch;
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
 use crate::memory;
-use crate::weights::{Init, Layout, Parameters, Store};
+use crate::weights::{Init, LayerSlot, Layout, Parameters, Store};
 
 pub use directory::{CONFIG_FILE, WEIGHTS_FILE};
 pub use dropout::Dropout;
 pub(crate) use embed::sincos_positions;
 pub use masking::draw_masks;
 use mixer::{Layer, LayerCache};
+pub(crate) use norm::BatchStatistics;
 pub use offload::Prepared;
 use patchify::Cut;
 pub use real::{AdamWStep, LinearDims, Real, instruction_set};
@@ -127,6 +128,11 @@ impl<T> Backbone<T> {
     /// The same backbone with layers that were computed elsewhere: `mixed` `[B, C, N, D]`.
     pub(crate) fn with_mixed(self, mixed: Vec<T>) -> Self {
         Self { mixed, ..self }
+    }
+
+    /// Number of its windows.
+    pub(crate) fn samples(&self) -> usize {
+        self.pass.batch
     }
 
     fn input(&self) -> HeadInput<'_, T> {
@@ -470,6 +476,23 @@ impl<T: Real> Model<T> {
         {
             Layer { slot, config, index }.update_running(parameters, cache);
         }
+    }
+
+    /// As [`Self::update_running`], with the statistics of a pass that was computed elsewhere, one
+    /// for each norm in the order of the layers.
+    pub(crate) fn move_running<'a>(&mut self, batches: impl Iterator<Item = &'a BatchStatistics<T>>)
+    where
+        T: 'a,
+    {
+        let Self { layout, parameters, .. } = self;
+        let norms = layout.backbone.layers.iter().flat_map(
+            |LayerSlot { channel, patch, attention, feature }| {
+                let blocks = [channel.as_ref().map(|block| &block.norm), Some(&patch.norm)];
+                let behind = [attention.as_ref().map(|slot| &slot.norm), Some(&feature.norm)];
+                blocks.into_iter().chain(behind).flatten()
+            },
+        );
+        norms.zip(batches).for_each(|(slot, batch)| slot.move_running(parameters, batch));
     }
 
     fn layers(&self) -> impl Iterator<Item = Layer<'_>> {

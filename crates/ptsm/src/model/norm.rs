@@ -21,12 +21,14 @@ pub(crate) struct Cache<T> {
     batch: Option<BatchStatistics<T>>,
 }
 
-/// Statistics of one training batch, for the running ones.
-#[derive(Debug, Clone)]
-struct BatchStatistics<T> {
-    mean: Vec<T>,
-    variance: Vec<T>,
-    rows: usize,
+/// Statistics of one training batch, one number for each feature.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BatchStatistics<T> {
+    pub(crate) mean: Vec<T>,
+    /// Biased.
+    pub(crate) variance: Vec<T>,
+    /// Numbers that each was measured on.
+    pub(crate) rows: usize,
 }
 
 impl NormSlot {
@@ -98,7 +100,17 @@ impl NormSlot {
     /// Moves the running statistics towards those of the batch in `cache`; does nothing for layer
     /// norm and in evaluation.
     pub(crate) fn update_running<T: Real>(&self, parameters: &mut Parameters<T>, cache: &Cache<T>) {
-        let Some(batch) = &cache.batch else { return };
+        if let Some(batch) = &cache.batch {
+            self.move_running(parameters, batch);
+        }
+    }
+
+    /// Moves the running statistics towards those of a batch.
+    pub(crate) fn move_running<T: Real>(
+        &self,
+        parameters: &mut Parameters<T>,
+        batch: &BatchStatistics<T>,
+    ) {
         let share = T::from_f64(MOMENTUM);
         let rest = T::from_f64(1.0 - MOMENTUM);
         let rows = T::from_usize(batch.rows);

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::config::{Norm, Task};
-use crate::cpu::{Given, Scorer, TrainArena, TrainPlan};
+use crate::cpu::{Given, Member, Scorer, Together, TrainArena, TrainPlan};
 use crate::data::Batch;
 use crate::evaluate::largest;
-use crate::model::{Dropout, Forward, Mode, Model, draw_masks, instruction_set};
+use crate::model::{Backbone, Dropout, Forward, Mode, Model, draw_masks, instruction_set};
 use crate::{Error, Result};
 
 /// Samples whose gradients are summed one after the other; the sums of such groups are then added
@@ -41,26 +41,28 @@ fn lock<T>(values: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Workspace {
     fn with<R>(&self, work: impl FnOnce(&mut TrainArena) -> R) -> R {
-        let mut arena = lock(&self.arenas).pop().unwrap_or_default();
+        let mut arena = self.arena();
         let result = work(&mut arena);
         lock(&self.arenas).push(arena);
         result
     }
 
-    /// A plan with the weights of `model` as they are now, where it can have one.
-    fn plan(&self, model: &Model) -> Result<Option<TrainPlan>> {
+    fn arena(&self) -> TrainArena {
+        lock(&self.arenas).pop().unwrap_or_default()
+    }
+
+    /// A plan with the weights of `model` as they are now.
+    fn plan(&self, model: &Model) -> Result<TrainPlan> {
         let found = {
             let mut plans = lock(&self.plans);
             let place = plans.iter().position(|plan| plan.fits(model));
             place.map(|i| plans.swap_remove(i))
         };
         let mut plan = match found {
-            Some(plan) => Some(plan),
+            Some(plan) => plan,
             None => TrainPlan::new(model, instruction_set()?),
         };
-        if let Some(plan) = &mut plan {
-            plan.load(model);
-        }
+        plan.load(model);
         Ok(plan)
     }
 
@@ -100,8 +102,8 @@ pub(crate) struct StepGradient {
 
 /// Computes the gradient of the loss over the samples `indices`.
 ///
-/// Moves the running statistics where the model has batch norm, which needs the whole batch at
-/// once.
+/// Moves the running statistics where the model has batch norm, whose samples go through the model
+/// together.
 pub(crate) fn gradient(
     model: &mut Model,
     samples: &dyn Samples,
@@ -109,50 +111,35 @@ pub(crate) fn gradient(
     options: StepOptions<'_>,
 ) -> Result<StepGradient> {
     let StepOptions { dropout, frozen_backbone, workspace, .. } = options;
-    let batch_norm = model.config().norm() == Norm::Batch && !frozen_backbone;
-    let (group, chunk) = if batch_norm { (indices.len(), indices.len()) } else { (GROUP, CHUNK) };
-    let frozen: &Model = model;
-    let pass = Pass::new(frozen, (!frozen_backbone).then_some(workspace))?;
-    let masks = Masks::draw(frozen, indices.len(), dropout.seed, dropout.step);
-    let chunks: Vec<Result<(Batch, LossWeight)>> = indices
+    let together = model.config().norm() == Norm::Batch && !frozen_backbone;
+    let chunk = if together { GROUP } else { CHUNK };
+    let masks = Masks::draw(model, indices.len(), dropout.seed, dropout.step);
+    let chunks: Vec<Result<(Chunk, LossWeight)>> = indices
         .par_chunks(chunk)
         .enumerate()
         .map(|(i, part)| {
             let batch = masks.batch(samples, part, i * chunk);
-            let weight = loss_weight(frozen, &batch, options.loss)?;
-            Ok((batch, weight))
+            let weight = loss_weight(model, &batch, options.loss)?;
+            let first_sample = dropout.first_sample + (i * chunk) as u64;
+            let dropout = Some(Dropout { first_sample, ..dropout });
+            let mode = Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
+            Ok((Chunk { batch, mode }, weight))
         })
         .collect();
-    let chunks: Vec<(Batch, LossWeight)> = chunks.into_iter().collect::<Result<_>>()?;
+    let chunks: Vec<(Chunk, LossWeight)> = chunks.into_iter().collect::<Result<_>>()?;
     let weight = chunks.iter().fold(LossWeight::default(), |sum, (_, part)| sum + *part);
-    let parts: Vec<Result<Part>> = chunks
-        .par_chunks(group / chunk)
-        .enumerate()
-        .map(|(number, batches)| {
-            let zeros = workspace.zeros(frozen.layout().num_trained());
-            let mut part = Part { gradient: zeros, loss: 0.0, last: None };
-            workspace.with(|arena| {
-                pass.start(arena);
-                for (i, (batch, _)) in batches.iter().enumerate() {
-                    let first = (number * group + i * chunk) as u64;
-                    let first_sample = dropout.first_sample + first;
-                    let dropout = Some(Dropout { first_sample, ..dropout });
-                    let mode =
-                        Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
-                    part.add(&pass, (batch, mode), arena, (options.loss, weight))?;
-                }
-                pass.finish(arena, &mut part.gradient);
-                Ok(part)
-            })
-        })
-        .collect();
-    let mut parts: Vec<Part> = parts.into_iter().collect::<Result<_>>()?;
-    if let Some(plan) = pass.plan {
-        lock(&workspace.plans).push(plan);
-    }
-    if batch_norm && let Some(forward) = parts[0].last.take() {
-        model.update_running(&forward);
-    }
+    let chunks: Vec<Chunk> = chunks.into_iter().map(|(chunk, _)| chunk).collect();
+    let plan = workspace.plan(model)?;
+    let pass = Pass { model, plan: &plan, loss: (options.loss, weight), workspace };
+    let parts = match together {
+        true => {
+            let (parts, batches) = pass.together(&chunks)?;
+            model.move_running(batches.batches());
+            parts
+        }
+        false => pass.by_groups(&chunks)?,
+    };
+    lock(&workspace.plans).push(plan);
     let loss = parts.iter().map(|part| part.loss).sum();
     let gradient = add_up(parts.into_iter().map(|part| part.gradient).collect(), workspace)?;
     Ok(StepGradient { loss, weight: weight.main, gradient })
@@ -183,83 +170,119 @@ impl Masks {
     }
 }
 
+/// Samples that go through the model at once.
+struct Chunk {
+    batch: Batch,
+    mode: Mode,
+}
+
 /// Sum over one group of samples.
 struct Part {
     gradient: Vec<f32>,
     loss: f64,
-    last: Option<crate::model::Forward<f32>>,
 }
 
-impl Part {
-    fn add(
-        &mut self,
-        pass: &Pass<'_>,
-        (batch, mode): (&Batch, Mode),
-        arena: &mut TrainArena,
-        (options, weight): (&LossOptions, LossWeight),
-    ) -> Result<()> {
-        let model = pass.model;
-        let forward = pass.forward(batch, mode, arena)?;
-        let found = loss(model, (batch, &forward), weight, options)?;
-        self.loss += f64::from(found.value);
-        let grads = &mut self.gradient;
-        match &pass.plan {
-            Some(plan) if plan.projects() => {
-                let d = model.backward_projected(&forward, &found.gradient, grads);
-                plan.backward(Given::Projected(&d), batch.size, arena, mode.dropout);
-            }
-            Some(plan) => {
-                let d = model.backward_head(&forward, &found.gradient, (grads, mode)).hidden;
-                plan.backward(Given::Hidden(&d), batch.size, arena, mode.dropout);
-            }
-            None => {
-                model.backward(batch, &forward, &found.gradient, (grads, mode));
-            }
-        }
-        self.last = Some(forward);
-        Ok(())
-    }
-}
-
-/// A model with its plan, where it has one; the definition otherwise.
+/// A model with its plan and its loss.
 struct Pass<'a> {
     model: &'a Model,
-    plan: Option<TrainPlan>,
+    plan: &'a TrainPlan,
+    loss: (&'a LossOptions, LossWeight),
+    workspace: &'a Workspace,
 }
 
-impl<'a> Pass<'a> {
-    /// A plan out of `workspace`, or the definition without one.
-    fn new(model: &'a Model, workspace: Option<&Workspace>) -> Result<Self> {
-        let plan = match workspace {
-            Some(workspace) => workspace.plan(model)?,
-            None => None,
+impl Pass<'_> {
+    fn part(&self) -> Part {
+        Part { gradient: self.workspace.zeros(self.model.layout().num_trained()), loss: 0.0 }
+    }
+
+    /// Chunk by chunk, forward and backward; a group of them adds up.
+    fn by_groups(&self, chunks: &[Chunk]) -> Result<Vec<Part>> {
+        let parts: Vec<Result<Part>> = chunks
+            .par_chunks(GROUP / CHUNK)
+            .map(|chunks| self.workspace.with(|arena| self.group(chunks, arena)))
+            .collect();
+        parts.into_iter().collect()
+    }
+
+    fn group(&self, chunks: &[Chunk], arena: &mut TrainArena) -> Result<Part> {
+        let mut part = self.part();
+        self.plan.start(arena);
+        for Chunk { batch, mode } in chunks {
+            let backbone = self.model.cut_patches(batch, *mode)?;
+            self.plan.forward(backbone.read_patches(), arena, *mode);
+            let given = self.give_back((batch, *mode), backbone, arena, &mut part)?;
+            self.plan.backward(&given, batch.size, arena, *mode);
+        }
+        self.plan.finish(arena, &mut part.gradient);
+        Ok(part)
+    }
+
+    /// All chunks, which are groups, from norm to norm; what the norms went by comes with them.
+    fn together(&self, chunks: &[Chunk]) -> Result<(Vec<Part>, Together)> {
+        let cut = |chunk: &Chunk| self.model.cut_patches(&chunk.batch, chunk.mode);
+        let backbones: Vec<Result<Backbone<f32>>> = chunks.par_iter().map(cut).collect();
+        let backbones: Vec<Backbone<f32>> = backbones.into_iter().collect::<Result<_>>()?;
+        let member = |chunk: &Chunk| {
+            let mut arena = self.workspace.arena();
+            self.plan.start(&mut arena);
+            Member { arena, mode: chunk.mode, samples: chunk.batch.size }
         };
-        Ok(Self { model, plan })
+        let mut members: Vec<Member> = chunks.iter().map(member).collect();
+        let patches: Vec<&[f32]> = backbones.iter().map(Backbone::read_patches).collect();
+        let norms = self.plan.forward_together(&patches, &mut members);
+        let work = |((chunk, backbone), member): ((&Chunk, Backbone<f32>), &mut Member)| {
+            let mut part = self.part();
+            let what = (&chunk.batch, chunk.mode);
+            let given = self.give_back(what, backbone, &mut member.arena, &mut part)?;
+            Ok((given, part))
+        };
+        let pairs = chunks.par_iter().zip(backbones).zip(&mut members);
+        let found: Vec<Result<(Given, Part)>> = pairs.map(work).collect();
+        let (given, mut parts): (Vec<Given>, Vec<Part>) =
+            found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        self.plan.backward_together(&given, &mut members, &norms);
+        members.par_iter_mut().zip(&mut parts).for_each(|(member, part)| {
+            self.plan.finish(&mut member.arena, &mut part.gradient);
+        });
+        lock(&self.workspace.arenas).extend(members.into_iter().map(|member| member.arena));
+        Ok((parts, norms))
     }
 
-    fn start(&self, arena: &mut TrainArena) {
-        if let Some(plan) = &self.plan {
-            plan.start(arena);
+    /// The loss of what went forward, and its gradient where the plan takes it back.
+    fn give_back(
+        &self,
+        (batch, mode): (&Batch, Mode),
+        backbone: Backbone<f32>,
+        arena: &mut TrainArena,
+        part: &mut Part,
+    ) -> Result<Given> {
+        let (options, weight) = self.loss;
+        let forward = read(self.model, self.plan, (backbone, mode), arena);
+        let found = loss(self.model, (batch, &forward), weight, options)?;
+        part.loss += f64::from(found.value);
+        let grads = &mut part.gradient;
+        if self.plan.projects() {
+            let d = self.model.backward_projected(&forward, &found.gradient, grads);
+            return Ok(Given::Projected(d));
         }
+        let d = self.model.backward_head(&forward, &found.gradient, (grads, mode));
+        Ok(Given::Hidden(d.hidden))
     }
+}
 
-    fn forward(&self, batch: &Batch, mode: Mode, arena: &mut TrainArena) -> Result<Forward<f32>> {
-        let Some(plan) = &self.plan else { return self.model.forward(batch, mode) };
-        let backbone = self.model.cut_patches(batch, mode)?;
-        plan.forward(backbone.read_patches(), arena, mode.dropout);
-        if plan.projects() {
-            let projected = plan.project(batch.size, arena);
-            return Ok(self.model.forward_projected(backbone, &projected));
-        }
-        let mixed = plan.hidden(batch.size, arena);
-        Ok(self.model.forward_head(backbone.with_mixed(mixed), mode))
+/// What the head reads of the chunk that the plan took forward.
+fn read(
+    model: &Model,
+    plan: &TrainPlan,
+    (backbone, mode): (Backbone<f32>, Mode),
+    arena: &mut TrainArena,
+) -> Forward<f32> {
+    let samples = backbone.samples();
+    if plan.projects() {
+        return model.forward_projected(backbone, &plan.project(samples, arena));
     }
-
-    fn finish(&self, arena: &mut TrainArena, grads: &mut [f32]) {
-        if let Some(plan) = &self.plan {
-            plan.finish(arena, grads);
-        }
-    }
+    let mixed = plan.hidden(samples, arena);
+    model.forward_head(backbone.with_mixed(mixed), mode)
 }
 
 /// Adds the parts pairwise, neighbours first, in an order that depends on their number alone.
@@ -300,23 +323,14 @@ pub struct Score {
 /// `InvalidInput` if nothing in the set counts, or it does not fit the model.
 pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
     let indices: Vec<usize> = (0..samples.len()).collect();
-    let scorer = match model.config().task()? {
-        // Hides patches, which forecasts do not.
-        Task::Pretraining => None,
-        _ => Some(Scorer::new(model)?),
-    };
-    let workspace = Workspace::default();
-    let pass = Pass::new(model, scorer.is_none().then_some(&workspace))?;
+    let predictor = Predictor::new(model)?;
     let parts: Vec<Result<Sums>> = indices
         .par_chunks(SCORE_CHUNK)
         .enumerate()
         .map(|(number, indices)| {
             let masks = Masks::draw(model, indices.len(), 0, number as u64);
             let batch = masks.batch(samples, indices, 0);
-            let forward = match &scorer {
-                Some(scorer) => scorer.forward(&batch)?,
-                None => workspace.with(|arena| pass.forward(&batch, Mode::default(), arena))?,
-            };
+            let forward = predictor.forward(model, &batch)?;
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
                 let found = loss(model, (&batch, &forward), sums.weight, options)?;
@@ -339,6 +353,36 @@ pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Res
         mae: ratio(total.absolute, total.points),
         accuracy: ratio(total.right as f64, total.cases),
     })
+}
+
+/// What computes the outputs that are scored.
+enum Predictor<'a> {
+    Forecasts(Box<Scorer<'a>>),
+    /// Pretraining hides patches, which forecasts do not.
+    Patches(Box<TrainPlan>, Workspace),
+}
+
+impl<'a> Predictor<'a> {
+    fn new(model: &'a Model) -> Result<Self> {
+        if model.config().task()? != Task::Pretraining {
+            return Ok(Self::Forecasts(Box::new(Scorer::new(model)?)));
+        }
+        let workspace = Workspace::default();
+        Ok(Self::Patches(Box::new(workspace.plan(model)?), workspace))
+    }
+
+    fn forward(&self, model: &Model, batch: &Batch) -> Result<Forward<f32>> {
+        let (plan, workspace) = match self {
+            Self::Forecasts(scorer) => return scorer.forward(batch),
+            Self::Patches(plan, workspace) => (plan, workspace),
+        };
+        let mode = Mode::default();
+        let backbone = model.cut_patches(batch, mode)?;
+        Ok(workspace.with(|arena| {
+            plan.forward(backbone.read_patches(), arena, mode);
+            read(model, plan, (backbone, mode), arena)
+        }))
+    }
 }
 
 /// Sums over some samples.

@@ -1,51 +1,48 @@
 //! A mixer block that learns, on the activations of one sample.
 
-use std::ops::Range;
-
 use ptsm_kernels::{
-    Aligned, Columns, Finish, Gated, Isa, KeptNorm, Normed, add, gate_columns_backward,
-    gate_columns_keeping, gate_rows_backward, gate_rows_keeping, gelu_dropout, multiply,
-    normalise_columns_backward, normalise_columns_keeping, sum_lanes,
+    Aligned, Finish, Gated, Isa, add, gate_columns_backward, gate_columns_keeping,
+    gate_rows_backward, gate_rows_keeping, gelu_dropout, multiply,
 };
 
 use super::super::plan::Sizes;
+use super::attention::{Attention, AttentionCache, AttentionScratch};
 use super::linear::{Axis, DrawBlock, Linear, drop};
+use super::norm::{Norm, NormCache, Slopes, Statistics};
 use crate::model::Dropout;
-use crate::weights::{BlockSlot, NormSlot};
-
-/// Layer norm over features.
-#[derive(Debug)]
-struct LayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f32,
-    places: [Range<usize>; 2],
-    /// Place of the sums of its gradients, by lanes.
-    sums: Range<usize>,
-}
+use crate::weights::{AttentionSlot, BlockSlot, Parameters};
 
 /// One block with its weights packed.
 #[derive(Debug)]
 pub(super) struct Block {
     isa: Isa,
     axis: Axis,
-    sizes: Sizes,
-    norm: LayerNorm,
+    norm: Norm,
     fc1: Linear,
     fc2: Linear,
     gate: Option<Linear>,
+    attention: Option<Attention>,
     probability: f64,
     /// Number of its first draw site.
     site: u64,
 }
 
-/// What one block of one sample leaves for the gradient; layouts as [`Shape`] says.
+/// One sample on its way, `[C][D][pitch]` each.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// Its activations; on the way back their gradient.
+    pub(super) x: Aligned,
+    /// What the norm behind an attention reads, or its gradient.
+    sum: Aligned,
+    /// The gradient of what a block's first norm gave.
+    d_normed: Aligned,
+}
+
+/// What one block of one sample leaves for the gradient; layouts as [`Shape`](super::linear::Shape)
+/// says.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    /// Normalised, without and with weight and bias, and what it was divided by `[C][pitch]`.
-    z: Aligned,
-    normed: Aligned,
-    inverse_deviation: Aligned,
+    norm: NormCache,
     /// The gated input of the channel mixer.
     gated: Aligned,
     /// The hidden layer behind GELU and dropout, and the slope of both.
@@ -54,15 +51,17 @@ pub(super) struct Cache {
     y: Aligned,
     /// The gate's softmax.
     shares: Aligned,
+    attention: AttentionCache,
 }
 
-/// Gradients in work.
+/// Buffers of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     d_y: Aligned,
     d_logits: Aligned,
     d_hidden: Aligned,
     turned: Aligned,
+    attention: AttentionScratch,
 }
 
 /// Where gradients of weights are added.
@@ -79,59 +78,53 @@ pub(super) struct Common<'a> {
     pub(super) sizes: &'a Sizes,
     pub(super) eps: f32,
     pub(super) probability: f64,
+    /// Of the self-attention.
+    pub(super) heads: usize,
 }
 
-impl LayerNorm {
-    fn new(slot: &NormSlot, common: &Common<'_>, sums: &mut usize) -> Self {
-        let (start, len) = (*sums, slot.weight.len());
-        *sums += 2 * len * common.isa.lanes();
-        Self {
-            weight: vec![0.0; len],
-            bias: vec![0.0; len],
-            eps: common.eps,
-            places: [slot.weight.clone(), slot.bias.clone()],
-            sums: start..*sums,
+impl Flow {
+    pub(super) fn reserve(&mut self, len: usize) {
+        for buffer in [&mut self.x, &mut self.sum, &mut self.d_normed] {
+            buffer.reserve(len);
         }
-    }
-
-    fn load(&mut self, trained: &[f32]) {
-        let [weight, bias] = &self.places;
-        self.weight.copy_from_slice(&trained[weight.clone()]);
-        self.bias.copy_from_slice(&trained[bias.clone()]);
     }
 }
 
 impl Block {
     /// Makes room for the weights of a block.
     pub(super) fn new(
-        slot: &BlockSlot,
+        (slot, attention): (&BlockSlot, Option<&AttentionSlot>),
         common: &Common<'_>,
         (axis, site): (Axis, u64),
         sums: &mut usize,
     ) -> Self {
         let Common { isa, sizes, probability, .. } = *common;
-        let norm = LayerNorm::new(&slot.norm, common, sums);
+        let norm = Norm::new(&slot.norm, common, sums);
         let mut linear = |slot| Linear::new(isa, (axis, sizes), slot, sums);
         Self {
             isa,
             axis,
-            sizes: *sizes,
             norm,
             fc1: linear(&slot.fc1),
             fc2: linear(&slot.fc2),
             gate: slot.gate.as_ref().map(linear),
+            attention: attention.map(|slot| Attention::new(slot, common, site + 2, sums)),
             probability,
             site,
         }
     }
 
     /// Packs the weights as they are now.
-    pub(super) fn load(&mut self, trained: &[f32]) {
-        self.norm.load(trained);
+    pub(super) fn load(&mut self, parameters: &Parameters<f32>) {
+        let trained = &parameters.trained;
+        self.norm.load(parameters);
         self.fc1.load(trained);
         self.fc2.load(trained);
         if let Some(gate) = &mut self.gate {
             gate.load(trained);
+        }
+        if let Some(attention) = &mut self.attention {
+            attention.load(parameters);
         }
     }
 
@@ -140,13 +133,65 @@ impl Block {
         self.axis == Axis::Channels
     }
 
-    /// `x` `[C][D][pitch]` of one sample, in place.
-    pub(super) fn forward(&self, x: &mut [f32], cache: &mut Cache, draws: Option<Dropout>) {
-        let (len, wide) = (x.len(), self.fc1.to.len());
-        cache.reserve(self);
-        self.normalise(x, cache);
-        let Cache { normed, gated, active, slope, y, shares, .. } = cache;
-        let (normed, y, shares) = (&normed[..len], &mut y[..len], &mut shares[..len]);
+    /// Numbers of one sample.
+    fn len(&self) -> usize {
+        self.fc1.from.len()
+    }
+
+    /// Number of its norms: with self-attention a second one stands behind the mixing.
+    pub(super) fn num_norms(&self) -> usize {
+        1 + usize::from(self.attention.is_some())
+    }
+
+    /// Norm number `i`.
+    pub(super) fn norm(&self, i: usize) -> &Norm {
+        match &self.attention {
+            Some(attention) if i > 0 => &attention.norm,
+            _ => &self.norm,
+        }
+    }
+
+    /// What norm `i` reads.
+    pub(super) fn read<'a>(&self, i: usize, flow: &'a Flow) -> &'a [f32] {
+        if i == 0 { &flow.x[..self.len()] } else { &flow.sum[..self.len()] }
+    }
+
+    /// On the way back, the gradient of what norm `i` gave.
+    pub(super) fn given<'a>(&self, i: usize, flow: &'a Flow) -> &'a [f32] {
+        if i == 0 { &flow.d_normed[..self.len()] } else { &flow.x[..self.len()] }
+    }
+
+    /// One sample through norm `i`, and on to the next norm. Batch norm takes `statistics`.
+    pub(super) fn forward(
+        &self,
+        i: usize,
+        (flow, cache): (&mut Flow, &mut Cache),
+        (scratch, draws): (&mut Scratch, Option<Dropout>),
+        statistics: Option<&Statistics>,
+    ) {
+        let len = self.len();
+        let (x, sum) = (&mut flow.x[..len], &mut flow.sum[..len]);
+        match &self.attention {
+            Some(attention) if i > 0 => {
+                attention.norm.forward(sum, &mut cache.attention.norm, statistics);
+                add(self.isa, x, &cache.attention.norm.normed[..len]);
+            }
+            attention => {
+                cache.reserve(self);
+                self.norm.forward(x, &mut cache.norm, statistics);
+                let Some(attention) = attention else { return self.mix(cache, draws, x) };
+                let (normed, scratch) = (&cache.norm.normed[..len], &mut scratch.attention);
+                attention.forward(normed, &mut cache.attention, (scratch, draws), sum);
+                self.mix(cache, draws, sum);
+            }
+        }
+    }
+
+    /// Gate and MLP of what the norm gave, added to `out`.
+    fn mix(&self, cache: &mut Cache, draws: Option<Dropout>, out: &mut [f32]) {
+        let (len, wide) = (out.len(), self.fc1.to.len());
+        let Cache { norm, gated, active, slope, y, shares, .. } = cache;
+        let (normed, y, shares) = (&norm.normed[..len], &mut y[..len], &mut shares[..len]);
         let (active, slope) = (&mut active[..wide], &mut slope[..wide]);
         let mut read = normed;
         if let (Some(gate), true) = (&self.gate, self.gates_first()) {
@@ -161,26 +206,67 @@ impl Block {
         match &self.gate {
             Some(gate) if !self.gates_first() => {
                 gate.apply(y, shares);
-                self.gate(shares, y, x, true);
+                self.gate(shares, y, out, true);
             }
-            _ => add(self.isa, x, y),
+            _ => add(self.isa, out, y),
         }
     }
 
-    /// Turns the gradient `d` of the block's output into that of its input.
+    /// Takes the gradient of what stands behind norm `i` back to what that norm gave.
     pub(super) fn backward(
         &self,
+        i: usize,
+        (cache, flow): (&Cache, &mut Flow),
+        (scratch, draws): (&mut Scratch, Option<Dropout>),
+        sums: &mut [f32],
+    ) {
+        if i > 0 {
+            return; // Nothing stands between the second norm and the sum that it is added to.
+        }
+        let len = self.len();
+        scratch.reserve(len, self.fc1.to.len());
+        let Flow { x, sum, d_normed } = flow;
+        let d = if self.attention.is_some() { &sum[..len] } else { &x[..len] };
+        let d_normed = &mut d_normed[..len];
+        self.mix_backward(cache, (d, d_normed), (scratch, draws), sums);
+        if let Some(attention) = &self.attention {
+            let Scratch { attention: strips, turned, .. } = scratch;
+            let read = (&cache.attention, &cache.norm.normed[..len]);
+            attention.backward(read, d, (strips, draws), (sums, turned), d_normed);
+        }
+    }
+
+    /// Takes the gradient back through norm `i`. Batch norm takes `slopes`.
+    pub(super) fn backward_norm(
+        &self,
+        i: usize,
+        (cache, flow): (&Cache, &mut Flow),
+        (slopes, sums): (Option<&Slopes>, &mut [f32]),
+    ) {
+        let (len, norm, kept) = (self.len(), self.norm(i), cache.norm(i));
+        let Flow { x, sum, d_normed } = flow;
+        let (x, sum) = (&mut x[..len], &mut sum[..len]);
+        if i == 0 {
+            return norm.backward(kept, &d_normed[..len], x, (slopes, sums));
+        }
+        sum.fill(0.0);
+        norm.backward(kept, x, sum, (slopes, sums));
+    }
+
+    /// The gradient of what the norm gave, from that of what [`Self::mix`] added.
+    fn mix_backward(
+        &self,
         cache: &Cache,
-        d: &mut [f32],
+        (d, d_normed): (&[f32], &mut [f32]),
         (scratch, draws): (&mut Scratch, Option<Dropout>),
         sums: &mut [f32],
     ) {
         let (isa, len, wide) = (self.isa, d.len(), self.fc1.to.len());
-        scratch.reserve(len, wide);
-        let Scratch { d_y, d_logits, d_hidden, turned } = scratch;
+        let Scratch { d_y, d_logits, d_hidden, turned, .. } = scratch;
         let (d_y, d_logits) = (&mut d_y[..len], &mut d_logits[..len]);
         let d_hidden = &mut d_hidden[..wide];
-        let (normed, y, share) = (&cache.normed[..len], &cache.y[..len], &cache.shares[..len]);
+        let normed = &cache.norm.normed[..len];
+        let (y, share) = (&cache.y[..len], &cache.shares[..len]);
         match &self.gate {
             Some(gate) if !self.gates_first() => {
                 self.gate_backward(d, Gated { value: y, share }, (d_y, d_logits));
@@ -193,58 +279,26 @@ impl Block {
         self.fc2.backward(d_y, Finish::Store, d_hidden);
         self.fc2.learn(&cache.active[..wide], d_y, (sums, turned));
         multiply(isa, d_hidden, &cache.slope[..wide]);
+        let Some(gate) = self.gate.as_ref().filter(|_| self.gates_first()) else {
+            self.fc1.backward(d_hidden, Finish::Store, d_normed);
+            return self.fc1.learn(normed, d_hidden, (sums, turned));
+        };
         // From here on `d_y` is the gradient of what the MLP reads.
         self.fc1.backward(d_hidden, Finish::Store, d_y);
-        let gate = self.gate.as_ref().filter(|_| self.gates_first());
-        let read = if gate.is_some() { &cache.gated[..len] } else { normed };
-        self.fc1.learn(read, d_hidden, (sums, turned));
-        let Some(gate) = gate else { return self.normalise_backward(cache, d_y, d, sums) };
-        let through = &mut d_hidden[..len];
-        self.gate_backward(d_y, Gated { value: normed, share }, (through, d_logits));
-        gate.backward(d_logits, Finish::Add, through);
+        self.fc1.learn(&cache.gated[..len], d_hidden, (sums, turned));
+        self.gate_backward(d_y, Gated { value: normed, share }, (d_normed, d_logits));
+        gate.backward(d_logits, Finish::Add, d_normed);
         gate.learn(normed, d_logits, (sums, turned));
-        self.normalise_backward(cache, through, d, sums);
     }
 
     /// Adds what the layers learnt to the gradients of all weights.
     pub(super) fn flush(&self, sums: &mut Sums<'_>) {
-        let LayerNorm { places, sums: place, .. } = &self.norm;
-        let parts = sums.layers[place.clone()].chunks_exact(place.len() / 2);
-        for (place, part) in places.iter().zip(parts) {
-            sum_lanes(self.isa, part, &mut sums.grads[place.clone()]);
-        }
+        self.norm.flush(sums);
         for linear in [Some(&self.fc1), Some(&self.fc2), self.gate.as_ref()].into_iter().flatten() {
             linear.flush(sums.layers, sums.grads);
         }
-    }
-
-    fn rows(&self) -> (Columns, usize) {
-        let Sizes { d_model, pitch, .. } = self.sizes;
-        (Columns { rows: d_model, columns: pitch }, pitch)
-    }
-
-    fn normalise(&self, x: &[f32], cache: &mut Cache) {
-        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
-        let LayerNorm { weight, bias, eps, .. } = &self.norm;
-        let kept = cache.z.chunks_exact_mut(row).zip(cache.inverse_deviation.chunks_mut(pitch));
-        let rows = x.chunks_exact(row).zip(cache.normed.chunks_exact_mut(row));
-        for ((x, normed), (z, inverse_deviation)) in rows.zip(kept) {
-            let kept = KeptNorm { z: (z, pitch), inverse_deviation };
-            let affine = (&weight[..], &bias[..], *eps);
-            normalise_columns_keeping(self.isa, shape, (x, pitch), affine, (normed, pitch), kept);
-        }
-    }
-
-    fn normalise_backward(&self, cache: &Cache, d: &[f32], d_x: &mut [f32], all: &mut [f32]) {
-        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
-        let LayerNorm { weight, sums, .. } = &self.norm;
-        let (d_weight, d_bias) = all[sums.clone()].split_at_mut(sums.len() / 2);
-        let kept = cache.z.chunks_exact(row).zip(cache.inverse_deviation.chunks_exact(pitch));
-        let rows = d.chunks_exact(row).zip(d_x.chunks_exact_mut(row));
-        for ((d, d_x), (z, inverse_deviation)) in rows.zip(kept) {
-            let normed = Normed { z: (z, pitch), inverse_deviation, weight };
-            let to = (&mut *d_weight, &mut *d_bias);
-            normalise_columns_backward(self.isa, shape, normed, (d, pitch), to, (d_x, pitch));
+        if let Some(attention) = &self.attention {
+            attention.flush(sums);
         }
     }
 
@@ -301,12 +355,15 @@ impl Block {
 }
 
 impl Cache {
+    /// What norm `i` left.
+    pub(super) fn norm(&self, i: usize) -> &NormCache {
+        if i == 0 { &self.norm } else { &self.attention.norm }
+    }
+
     fn reserve(&mut self, block: &Block) {
         let (len, wide) = (block.fc1.from.len(), block.fc1.to.len());
-        for buffer in [&mut self.z, &mut self.normed, &mut self.y, &mut self.shares] {
-            buffer.reserve(len);
-        }
-        self.inverse_deviation.reserve(len / block.sizes.d_model);
+        self.y.reserve(len);
+        self.shares.reserve(len);
         if block.gates_first() {
             self.gated.reserve(len);
         }

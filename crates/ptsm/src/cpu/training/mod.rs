@@ -2,36 +2,44 @@
 //! out as for inference.
 //!
 //! Activations stand as `[C][D][N]` with the patches contiguous, so the time mixer, most of the
-//! work, needs no transposition. One sample at a time passes all layers and leaves what its
-//! gradient needs in buffers that are kept between steps. Scaler, patches and what stands behind a
-//! head's projections stay with their definition, and so do the heads that are no forecast.
+//! work, needs no transposition. One sample at a time passes all layers (with batch norm, what lies
+//! up to the next norm) and leaves what its gradient needs in buffers that are kept between steps.
+//! Scaler, patches and what stands behind a head's projections stay with their definition, and so do
+//! the heads that are no forecast.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `linear.rs` | linear layers that learn, where activations stand, and where dropout draws |
+//! | `norm.rs` | norms |
 //! | `block.rs` | a mixer block |
+//! | `attention.rs` | the self-attention of a patch mixer |
+//! | `together.rs` | batch norm: all samples of a batch from norm to norm |
 //! | `head.rs` | the projections of a forecasting head |
-//!
-//! Batch norm, whose gradient needs the whole batch, and self-attention are the definition's.
 
+mod attention;
 mod block;
 mod head;
 mod linear;
+mod norm;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use std::ops::Range;
 
-use ptsm_kernels::{Aligned, Isa, add, transpose};
+use ptsm_kernels::{Aligned, Isa, Moments, add, transpose};
 
 use super::plan::Sizes;
-use crate::config::{Config, Norm};
-use crate::model::{Dropout, Model, draw_site};
+use crate::config::Config;
+use crate::model::{Dropout, Mode, Model, draw_site};
 use crate::weights::{HeadSlot, LayerSlot, Store};
 
-use block::{Block, Cache, Common, Scratch, Sums};
+use block::{Block, Cache, Common, Flow, Scratch, Sums};
 use head::{HeadCache, HeadPlan};
 use linear::{Axis, Linear};
+use norm::{Slopes, Statistics};
+
+pub(crate) use together::{Member, Together};
 
 /// A model with its weights packed for both directions.
 #[derive(Debug)]
@@ -43,6 +51,8 @@ pub(crate) struct TrainPlan {
     position: Option<Positions>,
     /// In the order in which they are computed.
     blocks: Vec<Block>,
+    /// Every norm, in the same order: its block, and its number there.
+    norms: Vec<(usize, usize)>,
     /// Missing where the definition computes the head.
     head: Option<HeadPlan>,
     /// Numbers of the sums of all layers.
@@ -65,12 +75,13 @@ struct Positions {
 pub(crate) struct TrainArena {
     /// By sample of a chunk.
     caches: Vec<SampleCache>,
-    x: Aligned,
     scratch: Scratch,
     head: HeadCache,
     /// Sums of the gradients of a group of samples.
     sums: Aligned,
     turned: Aligned,
+    /// What batch norm measures of the chunk.
+    moments: Vec<Moments>,
 }
 
 /// What one sample leaves for the gradient.
@@ -79,30 +90,30 @@ struct SampleCache {
     /// `[C][p][pitch]`.
     patches: Aligned,
     blocks: Vec<Cache>,
-    /// The hidden state, `[C][D][pitch]`, where the definition computes the head.
-    hidden: Aligned,
+    flow: Flow,
 }
 
 /// The gradient that comes back from what stands behind the plan.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Given<'a> {
+#[derive(Debug)]
+pub(crate) enum Given {
     /// Of the hidden state, `[B, C, N, D]`.
-    Hidden(&'a [f32]),
+    Hidden(Vec<f32>),
     /// Of what the projections gave, `[B, C, outputs]` each.
-    Projected(&'a [Vec<f32>]),
+    Projected(Vec<Vec<f32>>),
 }
 
 impl TrainPlan {
-    /// Makes room for the layers of `model`, whose weights [`Self::load`] packs; `None` if the
-    /// model has something that only its definition knows.
-    pub(crate) fn new(model: &Model, isa: Isa) -> Option<Self> {
+    /// Makes room for the layers of `model`, whose weights [`Self::load`] packs.
+    pub(crate) fn new(model: &Model, isa: Isa) -> Self {
         let config = model.config();
-        if config.norm() == Norm::Batch || config.self_attn {
-            return None;
-        }
         let (sizes, backbone) = (Sizes::new(isa, config), &model.layout().backbone);
-        let common =
-            Common { isa, sizes: &sizes, eps: config.norm_eps as f32, probability: config.dropout };
+        let common = Common {
+            isa,
+            sizes: &sizes,
+            eps: config.norm_eps as f32,
+            probability: config.dropout,
+            heads: config.self_attn_heads,
+        };
         let (mut blocks, mut sums) = (Vec::new(), 0);
         let patcher = Linear::new(isa, (Axis::Features, &sizes), &backbone.patcher, &mut sums);
         let position = backbone.position.as_ref().map(|(store, range)| {
@@ -112,16 +123,16 @@ impl TrainPlan {
             Positions { store: *store, range: range.clone(), table, sums: start..sums }
         });
         for (layer, slot) in backbone.layers.iter().enumerate() {
-            let LayerSlot { channel, patch, feature, .. } = slot;
+            let LayerSlot { channel, patch, attention, feature } = slot;
             let all = [
-                (Axis::Channels, channel.as_ref()),
-                (Axis::Patches, Some(patch)),
-                (Axis::Features, Some(feature)),
+                (Axis::Channels, channel.as_ref(), None),
+                (Axis::Patches, Some(patch), attention.as_ref()),
+                (Axis::Features, Some(feature), None),
             ];
-            for (axis, slot) in all {
+            for (axis, slot, attention) in all {
                 if let Some(slot) = slot {
                     let place = (axis, draw_site(layer, axis as u64));
-                    blocks.push(Block::new(slot, &common, place, &mut sums));
+                    blocks.push(Block::new((slot, attention), &common, place, &mut sums));
                 }
             }
         }
@@ -129,7 +140,10 @@ impl TrainPlan {
             HeadSlot::Forecast(slot) => Some(HeadPlan::new(isa, config, &sizes, slot)),
             _ => None,
         };
-        Some(Self { config: config.clone(), isa, sizes, patcher, position, blocks, head, sums })
+        let of_block = |(b, block): (usize, &Block)| (0..block.num_norms()).map(move |i| (b, i));
+        let norms = blocks.iter().enumerate().flat_map(of_block).collect();
+        let config = config.clone();
+        Self { config, isa, sizes, patcher, position, blocks, norms, head, sums }
     }
 
     /// Whether the plan was made for a model like this one.
@@ -149,7 +163,7 @@ impl TrainPlan {
             let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
             transpose(self.isa, (num_patches, d_model), (values, d_model), (table, pitch));
         }
-        self.blocks.iter_mut().for_each(|block| block.load(trained));
+        self.blocks.iter_mut().for_each(|block| block.load(&model.parameters));
         if let Some(head) = &mut self.head {
             head.load(trained);
         }
@@ -174,30 +188,50 @@ impl TrainPlan {
     }
 
     /// Embeds and mixes a chunk of samples, `patches` `[B, C, N, p]`, and keeps what the gradient
-    /// needs.
-    pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, draws: Option<Dropout>) {
+    /// needs. Batch norm takes its running statistics.
+    pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, mode: Mode) {
+        for i in 0..self.enter(patches, arena) {
+            for norm in 0..self.norms.len() {
+                self.forward_norm(norm, i, arena, (mode, None));
+            }
+            self.leave(i, arena, mode);
+        }
+    }
+
+    /// Embeds a chunk of samples, and returns their number.
+    fn enter(&self, patches: &[f32], arena: &mut TrainArena) -> usize {
         let Sizes { num_channels, num_patches, patch_length, .. } = self.sizes;
         let samples = patches.chunks_exact(num_channels * num_patches * patch_length);
-        arena.x.reserve(self.sample());
-        if arena.caches.len() < samples.len() {
-            arena.caches.resize_with(samples.len(), SampleCache::default);
+        let number = samples.len();
+        if arena.caches.len() < number {
+            arena.caches.resize_with(number, SampleCache::default);
         }
-        let TrainArena { caches, x, head, .. } = arena;
-        let own = &mut x[..self.sample()];
-        for (i, (patches, cache)) in samples.zip(caches).enumerate() {
-            let draws = of_sample(draws, i);
-            self.embed(patches, cache, own);
-            cache.blocks.resize_with(self.blocks.len(), Cache::default);
-            for (block, cache) in self.blocks.iter().zip(&mut cache.blocks) {
-                block.forward(own, cache, draws);
-            }
-            match &self.head {
-                Some(plan) => plan.take(own, i, head, draws),
-                None => {
-                    cache.hidden.reserve(own.len());
-                    cache.hidden[..own.len()].copy_from_slice(own);
-                }
-            }
+        samples.zip(&mut arena.caches).for_each(|(patches, cache)| self.embed(patches, cache));
+        number
+    }
+
+    /// Takes sample `i` of the chunk through a norm and up to the next one.
+    fn forward_norm(
+        &self,
+        norm: usize,
+        i: usize,
+        arena: &mut TrainArena,
+        (mode, statistics): (Mode, Option<&Statistics>),
+    ) {
+        let (block, number) = self.norms[norm];
+        let TrainArena { caches, scratch, .. } = arena;
+        let SampleCache { blocks, flow, .. } = &mut caches[i];
+        let place = (flow, &mut blocks[block]);
+        let with = (scratch, of_sample(backbone_draws(mode), i));
+        self.blocks[block].forward(number, place, with, statistics);
+    }
+
+    /// Hands sample `i` of the chunk to the head.
+    fn leave(&self, i: usize, arena: &mut TrainArena, mode: Mode) {
+        let TrainArena { caches, head, .. } = arena;
+        if let Some(plan) = &self.head {
+            let own = &mut caches[i].flow.x[..self.sample()];
+            plan.take(own, i, head, of_sample(mode.dropout, i));
         }
     }
 
@@ -207,7 +241,7 @@ impl TrainPlan {
         let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
         let rows = arena.caches[..samples]
             .iter()
-            .flat_map(|cache| cache.hidden[..self.sample()].chunks_exact(self.sizes.row()));
+            .flat_map(|cache| cache.flow.x[..self.sample()].chunks_exact(self.sizes.row()));
         for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
             transpose(self.isa, (d_model, num_patches), (own, pitch), (x, d_model));
         }
@@ -221,40 +255,87 @@ impl TrainPlan {
     }
 
     /// Takes a gradient back through the chunk that went forward last, `samples` of them; those of
-    /// the weights are summed up in the arena.
+    /// the weights are summed up in the arena. With a frozen backbone it ends at the head.
+    ///
+    /// Batch norm that learns goes [back with its batch](Self::backward_together).
     pub(crate) fn backward(
         &self,
-        given: Given<'_>,
+        given: &Given,
         samples: usize,
         arena: &mut TrainArena,
-        draws: Option<Dropout>,
+        mode: Mode,
     ) {
-        let TrainArena { caches, x, scratch, head, sums, turned } = arena;
-        let sums = &mut sums[..self.sums];
+        self.take_back(given, samples, arena, mode);
+        if mode.frozen_backbone {
+            return;
+        }
+        for i in 0..samples {
+            for norm in (0..self.norms.len()).rev() {
+                self.backward_to(norm, i, arena, mode);
+                self.backward_norm(norm, i, arena, None);
+            }
+            self.learn_embedding(i, arena);
+        }
+    }
+
+    /// Takes the chunk's gradient from what stands behind the plan.
+    fn take_back(&self, given: &Given, samples: usize, arena: &mut TrainArena, mode: Mode) {
+        let TrainArena { caches, head, .. } = arena;
         if let (Some(plan), Given::Projected(d)) = (&self.head, given) {
             plan.backward(d, head);
         }
-        for (i, cache) in caches[..samples].iter().enumerate() {
-            let (own, draws) = (&mut x[..self.sample()], of_sample(draws, i));
+        for (i, cache) in caches[..samples].iter_mut().enumerate() {
+            let own = &mut cache.flow.x[..self.sample()];
             match (&self.head, given) {
-                (Some(plan), Given::Projected(_)) => plan.give(own, i, head, draws),
+                (Some(plan), Given::Projected(_)) => {
+                    plan.give(own, i, head, of_sample(mode.dropout, i));
+                }
                 (_, Given::Hidden(d)) => {
                     let each = d.len() / samples;
                     self.turn_in(&d[i * each..][..each], own);
                 }
                 _ => unreachable!("a projected gradient is that of the plan's head"),
             }
-            for (block, cache) in self.blocks.iter().zip(&cache.blocks).rev() {
-                block.backward(cache, own, (scratch, draws), sums);
-            }
-            if let Some(Positions { sums: place, .. }) = &self.position
-                && !place.is_empty()
-            {
-                own.chunks_exact(self.sizes.row())
-                    .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
-            }
-            self.patcher.learn(&cache.patches, own, (sums, turned));
         }
+    }
+
+    /// Takes the gradient of sample `i` back to what a norm gave.
+    fn backward_to(&self, norm: usize, i: usize, arena: &mut TrainArena, mode: Mode) {
+        let (block, number) = self.norms[norm];
+        let TrainArena { caches, scratch, sums, .. } = arena;
+        let SampleCache { blocks, flow, .. } = &mut caches[i];
+        let with = (scratch, of_sample(backbone_draws(mode), i));
+        let sums = &mut sums[..self.sums];
+        self.blocks[block].backward(number, (&blocks[block], flow), with, sums);
+    }
+
+    /// Takes the gradient of sample `i` back through a norm.
+    fn backward_norm(
+        &self,
+        norm: usize,
+        i: usize,
+        arena: &mut TrainArena,
+        slopes: Option<&Slopes>,
+    ) {
+        let (block, number) = self.norms[norm];
+        let TrainArena { caches, sums, .. } = arena;
+        let SampleCache { blocks, flow, .. } = &mut caches[i];
+        let with = (slopes, &mut sums[..self.sums]);
+        self.blocks[block].backward_norm(number, (&blocks[block], flow), with);
+    }
+
+    /// Adds the gradients of embedding and positions of sample `i`.
+    fn learn_embedding(&self, i: usize, arena: &mut TrainArena) {
+        let TrainArena { caches, sums, turned, .. } = arena;
+        let SampleCache { patches, flow, .. } = &caches[i];
+        let (own, sums) = (&flow.x[..self.sample()], &mut sums[..self.sums]);
+        if let Some(Positions { sums: place, .. }) = &self.position
+            && !place.is_empty()
+        {
+            own.chunks_exact(self.sizes.row())
+                .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
+        }
+        self.patcher.learn(patches, own, (sums, turned));
     }
 
     /// Adds the gradients of the weights, summed since [`Self::start`], to `grads`.
@@ -276,10 +357,13 @@ impl TrainPlan {
         }
     }
 
-    /// `patches` `[C, N, p]` of one sample into the embedding `[C][D][pitch]`.
-    fn embed(&self, patches: &[f32], cache: &mut SampleCache, own: &mut [f32]) {
+    /// Where a sample starts: `patches` `[C, N, p]` in the embedding `[C][D][pitch]`.
+    fn embed(&self, patches: &[f32], cache: &mut SampleCache) {
         let Sizes { num_patches, patch_length, pitch, .. } = self.sizes;
         cache.patches.reserve(self.patcher.from.len());
+        cache.flow.reserve(self.sample());
+        cache.blocks.resize_with(self.blocks.len(), Cache::default);
+        let own = &mut cache.flow.x[..self.sample()];
         let channels = patches.chunks_exact(num_patches * patch_length);
         for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
             transpose(self.isa, (num_patches, patch_length), (from, patch_length), (to, pitch));
@@ -299,6 +383,11 @@ impl TrainPlan {
             own.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));
         }
     }
+}
+
+/// A frozen backbone draws nothing.
+fn backbone_draws(mode: Mode) -> Option<Dropout> {
+    mode.dropout.filter(|_| !mode.frozen_backbone)
 }
 
 /// The draws of one sample of a chunk.

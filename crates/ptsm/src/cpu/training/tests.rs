@@ -1,9 +1,10 @@
 use ptsm_kernels::Isa;
 
 use super::*;
+use crate::config::Norm;
 use crate::data::Batch;
 use crate::head::OutputGradient;
-use crate::model::{Dropout, Mode, Model};
+use crate::model::{Backbone, Dropout, Mode, Model, draw_masks};
 use crate::{Config, Extension, Init};
 
 /// Numbers that look random, between -1 and 1.
@@ -104,82 +105,140 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     (forward.outputs.prediction, grads)
 }
 
+/// Outputs and gradients of the plan, from two runs, so that what a first step left behind would
+/// show, of two chunks and what is left, which add up.
 fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
-    let mut plan = TrainPlan::new(model, isa).unwrap();
+    let mut plan = TrainPlan::new(model, isa);
     plan.load(model);
-    let mut arena = TrainArena::default();
+    let all: Vec<usize> = (0..batch.size).collect();
+    let chunks: Vec<(Batch, Mode)> = all
+        .chunks(2)
+        .map(|part| {
+            let first = |draws: Dropout| draws.first_sample + part[0] as u64;
+            let dropout = mode.dropout.map(|d| Dropout { first_sample: first(d), ..d });
+            (part_of(batch, part), Mode { dropout, ..mode })
+        })
+        .collect();
+    let together = model.config().norm() == Norm::Batch && !mode.frozen_backbone;
+    let mut members: Vec<Member> = (0..if together { chunks.len() } else { 1 })
+        .map(|i| Member { arena: TrainArena::default(), mode: chunks[i].1, samples: 0 })
+        .collect();
+    let run = if together { batch_by_batch } else { one_by_one };
+    run(model, &plan, &chunks, &mut members);
+    run(model, &plan, &chunks, &mut members)
+}
+
+fn one_by_one(
+    model: &Model,
+    plan: &TrainPlan,
+    chunks: &[(Batch, Mode)],
+    members: &mut [Member],
+) -> (Vec<f32>, Vec<f32>) {
     let mut grads = vec![0.0; model.parameters.trained.len()];
     let mut found = Vec::new();
-    // Twice, so that what a first step left behind would show.
-    for _ in 0..2 {
-        grads.fill(0.0);
-        plan.start(&mut arena);
-        found.clear();
-        // Two chunks and what is left, which add up.
-        let all: Vec<usize> = (0..batch.size).collect();
-        for part in all.chunks(2) {
-            let batch = part_of(batch, part);
-            let first_sample = part[0] as u64;
-            let draws = mode
-                .dropout
-                .map(|draws| Dropout { first_sample: draws.first_sample + first_sample, ..draws });
-            let mode = Mode { dropout: draws, ..mode };
-            let backbone = model.cut_patches(&batch, mode).unwrap();
-            plan.forward(backbone.read_patches(), &mut arena, draws);
-            let d = |outputs: &[f32]| {
-                let each = outputs.len() / part.len();
-                let all = numbers(8, each * all.len());
-                let prediction = all[part[0] * each..][..outputs.len()].to_vec();
-                OutputGradient { prediction, ..OutputGradient::default() }
-            };
-            if plan.projects() {
-                let projected = plan.project(part.len(), &mut arena);
-                let forward = model.forward_projected(backbone, &projected);
-                found.extend_from_slice(&forward.outputs.prediction);
-                let given = d(&forward.outputs.prediction);
-                let given = model.backward_projected(&forward, &given, &mut grads);
-                plan.backward(Given::Projected(&given), part.len(), &mut arena, draws);
-            } else {
-                let mixed = plan.hidden(part.len(), &arena);
-                let forward = model.forward_head(backbone.with_mixed(mixed), mode);
-                found.extend_from_slice(&forward.outputs.prediction);
-                let given = d(&forward.outputs.prediction);
-                let given = model.backward_head(&forward, &given, (&mut grads, mode)).hidden;
-                plan.backward(Given::Hidden(&given), part.len(), &mut arena, draws);
-            }
-        }
-        plan.finish(&mut arena, &mut grads);
+    let arena = &mut members[0].arena;
+    plan.start(arena);
+    for (i, (batch, mode)) in chunks.iter().enumerate() {
+        let backbone = model.cut_patches(batch, *mode).unwrap();
+        plan.forward(backbone.read_patches(), arena, *mode);
+        let given = head(model, plan, (backbone, *mode, 2 * i), arena, (&mut found, &mut grads));
+        plan.backward(&given, batch.size, arena, *mode);
     }
+    plan.finish(arena, &mut grads);
     (found, grads)
 }
 
-/// Largest difference relative to the largest number.
-fn difference(got: &[f32], wanted: &[f64]) -> f64 {
-    assert_eq!(got.len(), wanted.len());
-    let largest = wanted.iter().fold(1e-30_f64, |max, x| max.max(x.abs()));
-    let pairs = got.iter().zip(wanted);
-    pairs.map(|(&x, &y)| (f64::from(x) - y).abs() / largest).fold(0.0, f64::max)
+fn batch_by_batch(
+    model: &Model,
+    plan: &TrainPlan,
+    chunks: &[(Batch, Mode)],
+    members: &mut [Member],
+) -> (Vec<f32>, Vec<f32>) {
+    let mut grads = vec![0.0; model.parameters.trained.len()];
+    let mut found = Vec::new();
+    let backbones = chunks.iter().map(|(batch, mode)| model.cut_patches(batch, *mode).unwrap());
+    let backbones: Vec<_> = backbones.collect();
+    members.iter_mut().for_each(|member| plan.start(&mut member.arena));
+    let patches: Vec<&[f32]> = backbones.iter().map(|backbone| backbone.read_patches()).collect();
+    let together = plan.forward_together(&patches, members);
+    let work = |(i, (backbone, member)): (usize, (_, &mut Member))| {
+        let what = (backbone, member.mode, 2 * i);
+        head(model, plan, what, &mut member.arena, (&mut found, &mut grads))
+    };
+    let given: Vec<Given> =
+        backbones.into_iter().zip(members.iter_mut()).enumerate().map(work).collect();
+    plan.backward_together(&given, members, &together);
+    members.iter_mut().for_each(|member| plan.finish(&mut member.arena, &mut grads));
+    (found, grads)
 }
+
+/// The head of a chunk whose first sample is number `first`, and the gradient that comes back.
+fn head(
+    model: &Model,
+    plan: &TrainPlan,
+    (backbone, mode, first): (Backbone<f32>, Mode, usize),
+    arena: &mut TrainArena,
+    (found, grads): (&mut Vec<f32>, &mut [f32]),
+) -> Given {
+    let samples = backbone.samples();
+    let mut given = |outputs: &[f32]| {
+        found.extend_from_slice(outputs);
+        let each = outputs.len() / samples;
+        let prediction = numbers(8, (first + samples) * each)[first * each..].to_vec();
+        OutputGradient { prediction, ..OutputGradient::default() }
+    };
+    if plan.projects() {
+        let projected = plan.project(samples, arena);
+        let forward = model.forward_projected(backbone, &projected);
+        let given = given(&forward.outputs.prediction);
+        return Given::Projected(model.backward_projected(&forward, &given, grads));
+    }
+    let mixed = plan.hidden(samples, arena);
+    let forward = model.forward_head(backbone.with_mixed(mixed), mode);
+    let given = given(&forward.outputs.prediction);
+    Given::Hidden(model.backward_head(&forward, &given, (grads, mode)).hidden)
+}
+
+/// Largest difference.
+fn distance(got: &[f32], wanted: &[f64]) -> f64 {
+    assert_eq!(got.len(), wanted.len());
+    got.iter().zip(wanted).map(|(&x, &y)| (f64::from(x) - y).abs()).fold(0.0, f64::max)
+}
+
+fn largest(x: &[f64]) -> f64 {
+    x.iter().fold(1e-30, |max, x| x.abs().max(max))
+}
+
+const DRAWS: Dropout = Dropout { seed: 3, step: 7, first_sample: 5 };
+
+const TRAINING: Mode =
+    Mode { train_norm: true, dropout: None, as_reference: false, frozen_backbone: false };
 
 fn check(name: &str, config: Config, size: usize) {
     let model = model(config);
     let batch = batch(model.config(), size);
-    let dropout = Some(Dropout { seed: 3, step: 7, first_sample: 5 });
+    let dropout = Some(DRAWS);
     for draws in [None, dropout] {
-        let mode = Mode { train_norm: true, dropout: draws, ..Mode::default() };
-        let (outputs, grads) = defined(&model, &batch, mode);
-        for isa in Isa::available() {
-            let (got, got_grads) = fused(&model, &batch, mode, isa);
-            let place = format!("{name}, {}, dropout {}", isa.name(), draws.is_some());
-            let error = difference(&got, &outputs);
-            assert!(error < 2e-5, "{place}: outputs are off by {error:e}");
-            for tensor in model.layout().tensors() {
-                if tensor.store == crate::Store::Trained {
-                    let (got, wanted) =
-                        (&got_grads[tensor.range.clone()], &grads[tensor.range.clone()]);
-                    let error = difference(got, wanted);
-                    assert!(error < 1e-4, "{place}: {} is off by {error:e}", tensor.name);
-                }
+        check_in(name, (&model, &batch), Mode { dropout: draws, ..TRAINING });
+    }
+}
+
+fn check_in(name: &str, (model, batch): (&Model, &Batch), mode: Mode) {
+    let (outputs, grads) = defined(model, batch, mode);
+    for isa in Isa::available() {
+        let (got, got_grads) = fused(model, batch, mode, isa);
+        let place = format!("{name}, {}, dropout {}", isa.name(), mode.dropout.is_some());
+        let error = distance(&got, &outputs) / largest(&outputs);
+        assert!(error < 2e-5, "{place}: outputs are off by {error:e}");
+        for tensor in model.layout().tensors() {
+            if tensor.store == crate::Store::Trained {
+                let (got, wanted) =
+                    (&got_grads[tensor.range.clone()], &grads[tensor.range.clone()]);
+                // The gradient of a bias that a softmax or a norm takes away again is nothing
+                // but rounding: of its size among the others there is nothing to be said.
+                let nothing = largest(wanted) < 1e-12 * largest(&grads);
+                let error = distance(got, wanted) / largest(if nothing { &grads } else { wanted });
+                assert!(error < 1e-4, "{place}: {} is off by {error:e}", tensor.name);
             }
         }
     }
@@ -229,9 +288,129 @@ fn odd_sizes_and_rows_that_are_spread_apart() {
 }
 
 #[test]
-fn what_only_the_definition_knows_has_no_plan() {
-    let isa = Isa::best();
-    assert!(TrainPlan::new(&model(config(|c| c.norm_mlp = "BatchNorm".into())), isa).is_none());
+fn self_attention_is_that_of_the_definition() {
     let attends = |c: &mut Config| (c.self_attn, c.self_attn_heads) = (true, 2);
-    assert!(TrainPlan::new(&model(config(attends)), isa).is_none());
+    check("self-attention", config(attends), 3);
+    let all = |c: &mut Config| {
+        attends(c);
+        (c.mode, c.gated_attn, c.self_attn_heads) = ("mix_channel".into(), false, 6);
+        c.use_positional_encoding = true;
+    };
+    check("self-attention, mixed channels, no gate", config(all), 2);
+    for (channels, width, heads, patches) in [(1, 1, 1, 2), (2, 5, 1, 16), (1, 21, 3, 33)] {
+        let sizes = |c: &mut Config| {
+            attends(c);
+            (c.num_input_channels, c.d_model, c.self_attn_heads) = (channels, width, heads);
+            c.context_length = 4 * patches;
+        };
+        check(&format!("self-attention {channels} {width} {heads} {patches}"), config(sizes), 1);
+    }
+    // More queries than one strip, and more keys than one block of a sum.
+    let long = |c: &mut Config| {
+        attends(c);
+        (c.context_length, c.patch_length, c.patch_stride) = (150, 1, 1);
+        (c.num_layers, c.num_input_channels) = (1, 1);
+    };
+    check("long self-attention", config(long), 1);
+}
+
+#[test]
+fn batch_norm_is_that_of_the_definition() {
+    let normed = |c: &mut Config| c.norm_mlp = "BatchNorm".into();
+    check("batch norm", config(normed), 5);
+    check("batch norm of one sample", config(normed), 1);
+    let mixed = |c: &mut Config| {
+        normed(c);
+        c.mode = "mix_channel".into();
+    };
+    check("batch norm, mixed channels", config(mixed), 3);
+    let attends = |c: &mut Config| {
+        normed(c);
+        (c.self_attn, c.self_attn_heads) = (true, 3);
+    };
+    check("batch norm, self-attention", config(attends), 3);
+    for (channels, width, patches) in [(1, 1, 2), (2, 17, 33), (3, 16, 16)] {
+        let sizes = |c: &mut Config| {
+            mixed(c);
+            (c.num_input_channels, c.d_model) = (channels, width);
+            c.context_length = 4 * patches;
+        };
+        check(&format!("batch norm {channels} {width} {patches}"), config(sizes), 3);
+    }
+}
+
+#[test]
+fn batch_norm_in_evaluation_takes_the_running_statistics() {
+    let mut model = model(config(|c| c.norm_mlp = "BatchNorm".into()));
+    let buffers = model.parameters.buffers.len();
+    model.parameters.buffers.iter_mut().zip(numbers(6, buffers)).for_each(|(x, y)| *x += 0.5 * y);
+    let batch = batch(model.config(), 3);
+    let (wanted, _) = defined(&model, &batch, Mode::default());
+    for isa in Isa::available() {
+        let mut plan = TrainPlan::new(&model, isa);
+        plan.load(&model);
+        let mut arena = TrainArena::default();
+        plan.start(&mut arena);
+        let backbone = model.cut_patches(&batch, Mode::default()).unwrap();
+        plan.forward(backbone.read_patches(), &mut arena, Mode::default());
+        let projected = plan.project(batch.size, &mut arena);
+        let got = model.forward_projected(backbone, &projected).outputs.prediction;
+        assert!(distance(&got, &wanted) < 2e-5 * largest(&wanted), "{}", isa.name());
+    }
+}
+
+#[test]
+fn running_statistics_move_as_those_of_the_definition() {
+    let all = |c: &mut Config| {
+        (c.norm_mlp, c.mode) = ("BatchNorm".into(), "mix_channel".into());
+        (c.self_attn, c.self_attn_heads) = (true, 2);
+    };
+    let start = model(config(all));
+    let batch = batch(start.config(), 4);
+    let (mut wanted, mut moved) = (start.clone(), start.clone());
+    wanted.update_running(&start.forward(&batch, TRAINING).unwrap());
+    let mut plan = TrainPlan::new(&start, Isa::best());
+    plan.load(&start);
+    let backbone = start.cut_patches(&batch, TRAINING).unwrap();
+    let mut members = [Member { arena: TrainArena::default(), mode: TRAINING, samples: 0 }];
+    let together = plan.forward_together(&[backbone.read_patches()], &mut members);
+    moved.move_running(together.batches());
+    assert_eq!(moved.parameters.counters, wanted.parameters.counters);
+    assert_ne!(moved.parameters.buffers, start.parameters.buffers);
+    let wide: Vec<f64> = wanted.parameters.buffers.iter().map(|&x| f64::from(x)).collect();
+    assert!(distance(&moved.parameters.buffers, &wide) < 1e-5);
+}
+
+#[test]
+fn heads_that_the_definition_computes_give_their_gradient_back() {
+    for norm in ["LayerNorm", "BatchNorm"] {
+        let of = |class: &str| {
+            config(|c| {
+                c.norm_mlp = norm.into();
+                c.architectures = Some(vec![class.into()]);
+            })
+        };
+        check(&format!("regression, {norm}"), of("PatchTSMixerForRegression"), 3);
+        check(&format!("classes, {norm}"), of("PatchTSMixerForTimeSeriesClassification"), 3);
+        let model = model(of("PatchTSMixerForPretraining"));
+        let mut batch = batch(model.config(), 3);
+        batch.patch_mask = Some(draw_masks(model.config(), 3, 1, 1));
+        let mode = Mode { dropout: Some(DRAWS), ..TRAINING };
+        check_in(&format!("pretraining, {norm}"), (&model, &batch), mode);
+    }
+}
+
+#[test]
+fn a_frozen_backbone_is_that_of_evaluation_and_only_the_head_learns() {
+    for norm in ["LayerNorm", "BatchNorm"] {
+        for class in ["PatchTSMixerForPrediction", "PatchTSMixerForRegression"] {
+            let model = model(config(|c| {
+                c.norm_mlp = norm.into();
+                c.architectures = Some(vec![class.into()]);
+            }));
+            let batch = batch(model.config(), 3);
+            let mode = Mode { frozen_backbone: true, dropout: Some(DRAWS), ..TRAINING };
+            check_in(&format!("frozen, {norm}, {class}"), (&model, &batch), mode);
+        }
+    }
 }

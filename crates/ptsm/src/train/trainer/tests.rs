@@ -79,12 +79,18 @@ fn training_lowers_the_loss_and_keeps_the_best_weights() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let run = Run { masked: true, ..Run::new() };
-    let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| bits(&run.train(None, false, None).unwrap().model))
-    };
-    assert_eq!(with(1), with(3));
+    let training = Training { batch_size: 27, ..training() };
+    for (norm, self_attn) in [("LayerNorm", false), ("LayerNorm", true), ("BatchNorm", true)] {
+        let config = Config { norm_mlp: norm.into(), self_attn, ..config() };
+        let run = Run { config, masked: true, training: training.clone() };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run.train(None, false, None).unwrap().model.parameters)
+        };
+        let one = with(1);
+        assert_eq!(one, with(2), "{norm}, {self_attn}");
+        assert_eq!(one, with(3), "{norm}, {self_attn}");
+    }
 }
 
 #[test]
