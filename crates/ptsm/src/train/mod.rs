@@ -24,7 +24,7 @@ pub use recipe::{Member, Recipe, Training};
 pub(crate) use samples::numbers_fingerprint;
 pub use samples::{Samples, Subset};
 pub use schedule::Schedule;
-pub use search::{Axis, SearchOptions, SearchSpace, Trial, best_trial, search};
+pub use search::{Axis, SearchOptions, SearchSpace, Trial, TrialRunner, best_trial, search};
 pub use skip::{SkipStart, start_skip};
 pub use step::{Score, score};
 pub use stepper::Stepper;

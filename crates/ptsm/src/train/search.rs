@@ -138,7 +138,10 @@ impl SearchSpace {
     }
 }
 
-/// Searches; `run` trains a recipe and gives its validation loss and the seconds that it took.
+/// Trains a recipe and gives its validation loss and the seconds that it took.
+pub type TrialRunner<'r> = dyn FnMut(&Recipe, &Trial) -> Result<(f64, f64)> + 'r;
+
+/// Searches: `run` is asked for every trial.
 ///
 /// Returns every trial in its order; the best is that of [`best_trial`]. The same seed and the same
 /// seconds, which a caller may have kept, give the same trials.
@@ -149,7 +152,7 @@ impl SearchSpace {
 pub fn search(
     space: &SearchSpace,
     options: SearchOptions,
-    run: &mut dyn FnMut(&Recipe, &Trial) -> Result<(f64, f64)>,
+    run: &mut TrialRunner<'_>,
 ) -> Result<Vec<Trial>> {
     let SearchOptions { seed, seconds, rungs } = options;
     if rungs == 0 || seconds.is_nan() || seconds <= 0.0 {
