@@ -182,11 +182,10 @@ impl Product<'_> {
         if last {
             add_bias::<V, ROWS, REGISTERS>(v, self.bias, place, &mut sums);
             if self.finish == Finish::Gelu {
-                // One at a time: more side by side have no registers left to stand in.
-                for sum in sums.iter_mut().flatten() {
-                    let mut value = [*sum];
-                    gelu_of(v, &mut value);
-                    *sum = value[0];
+                // With 16 registers one at a time: more side by side would have no room to stand in.
+                match V::TILE_ROWS > 6 {
+                    true => gelu_side_by_side::<V, 8>(v, sums.as_flattened_mut()),
+                    false => gelu_side_by_side::<V, 1>(v, sums.as_flattened_mut()),
                 }
             }
         }
@@ -196,6 +195,19 @@ impl Product<'_> {
                 v.store(sum, out);
             }
         }
+    }
+}
+
+/// GELU of every sum, `N` at a time: its polynomial is one long chain, and a processor that waits
+/// for a link of one has those of the others to do.
+#[inline(always)]
+fn gelu_side_by_side<V: Vector, const N: usize>(v: V, sums: &mut [V::F]) {
+    let (together, rest) = sums.as_chunks_mut::<N>();
+    for sums in together {
+        gelu_of(v, sums);
+    }
+    for sum in rest.as_chunks_mut::<1>().0 {
+        gelu_of(v, sum);
     }
 }
 
