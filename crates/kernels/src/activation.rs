@@ -80,7 +80,7 @@ pub(crate) fn gelu_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
 }
 
 /// `Phi(x) + x phi(x)`, the slope of GELU, of some registers side by side; absolute error below
-/// 1e-6. Less 0.5 it is odd: `x Q(|x|)` up to [`END`], by minimax of the absolute error (2.1e-7);
+/// 1e-6. Less 0.5 it is odd: `x Q(|x|)` up to `END`, by minimax of the absolute error (2.1e-7);
 /// behind it, what it is there.
 #[inline(always)]
 pub(crate) fn slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
