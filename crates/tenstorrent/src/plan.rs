@@ -4,7 +4,7 @@
 use ptsm::{Model, Result};
 
 use crate::cost;
-use crate::lower::{Reading, lower};
+use crate::lower::{Kernels, Reading, lower};
 use crate::options::{Optimisation, Options};
 use crate::program::{Buffer, MathFidelity, MemoryConfig, Op, Program, Role};
 use crate::report::Report;
@@ -96,13 +96,36 @@ fn spills(program: &Program) -> bool {
     temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
 }
 
+/// The plan with those kernels of ours that are predicted to make it faster; without any if they
+/// are switched off.
 fn build(
     model: &Model,
     options: &Options,
-    (batch, size): (usize, usize),
+    sizes: (usize, usize),
     with_values: bool,
 ) -> Result<Plan> {
-    let lowered = lower(model, options, size, with_values)?;
+    if !options.has(Optimisation::Kernels) {
+        return build_with(model, options, (sizes, Kernels::default()), with_values);
+    }
+    let mut best: Option<(f64, Kernels)> = None;
+    for kernels in Kernels::ALL {
+        let report = build_with(model, options, (sizes, kernels), false)?.report;
+        let taken = report.work_us + report.start_us;
+        if best.is_none_or(|(least, _)| taken < least) {
+            best = Some((taken, kernels));
+        }
+    }
+    let kernels = best.map_or(Kernels::default(), |(_, kernels)| kernels);
+    build_with(model, options, (sizes, kernels), with_values)
+}
+
+fn build_with(
+    model: &Model,
+    options: &Options,
+    ((batch, size), kernels): ((usize, usize), Kernels),
+    with_values: bool,
+) -> Result<Plan> {
+    let lowered = lower(model, options, (size, kernels), with_values)?;
     let mut program = lowered.program;
     if options.has(Optimisation::L1) {
         place(&mut program);
@@ -155,6 +178,7 @@ fn choose_fidelity(program: &mut Program) {
         match &mut program.steps[i].op {
             Op::Linear { math_fidelity, .. }
             | Op::Matmul { math_fidelity }
+            | Op::Mixer { math_fidelity, .. }
             | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
             _ => {}
         }

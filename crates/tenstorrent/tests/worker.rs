@@ -86,7 +86,8 @@ fn the_worker_computes_what_the_emulator_computes() {
     let folder = python();
     for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
         let (model, batch) = fixture(name);
-        for off in [None, Some(Optimisation::Trace), Some(Optimisation::TwoQueues)] {
+        let off = [Optimisation::Kernels, Optimisation::Trace, Optimisation::TwoQueues];
+        for off in [None].into_iter().chain(off.map(Some)) {
             let mut options = Options::default();
             options.optimisations.retain(|o| Some(*o) != off);
             let wanted = emulated(&model, &batch, &options);
@@ -121,14 +122,18 @@ fn a_failing_worker_is_an_error_that_names_the_step_and_the_next_call_works() {
     }
     let (model, batch) = fixture("g01_common");
     let wanted = emulated(&model, &batch, &Options::default());
+    let mut plain = Options::default();
+    plain.optimisations.retain(|o| *o != Optimisation::Kernels);
     let cases = [
+        ("abort mixer", "(mixer)", "TT_FATAL: the device gave up"),
         ("abort softmax", "(softmax)", "TT_FATAL: the device gave up"),
         ("raise layer_norm", "(layer_norm)", "TT_THROW: out of memory"),
         ("hang transpose", "(transpose)", "gave no answer in"),
     ];
     for (fault, step, text) in cases {
         let folder = python();
-        let mut session = backend(folder.path(), 2.0, Options::default()).load(&model).unwrap();
+        let options = if step == "(mixer)" { Options::default() } else { plain.clone() };
+        let mut session = backend(folder.path(), 2.0, options).load(&model).unwrap();
         std::fs::write(folder.path().join("fault"), fault).unwrap();
         let error = forward(session.as_mut(), &batch).unwrap_err();
         let said = error.to_string();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ptsm::Result;
 
+use crate::chip::Chip;
 use crate::options::{Optimisation, Options};
 use crate::program::{
     Activation, Blocks, DataType, Execution, Layout, MathFidelity, MemoryConfig, Op, Program, Role,
@@ -59,6 +60,10 @@ impl<'a> Builder<'a> {
 
     pub(super) fn with_values(&self) -> bool {
         self.with_values
+    }
+
+    pub(super) fn chip(&self) -> Chip {
+        self.options.arch.chip()
     }
 
     pub(super) fn shape(&self, id: TensorId) -> [usize; 4] {

@@ -7,6 +7,7 @@
 mod backbone;
 mod builder;
 mod head;
+mod mixer;
 mod weights;
 
 use ptsm::{Model, Result};
@@ -25,11 +26,27 @@ pub(crate) struct Lowered {
     pub(crate) reading: Reading,
 }
 
+/// Which mixers are a kernel of ours, where there is one for their kind and size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kernels {
+    pub(crate) patches: bool,
+    pub(crate) features: bool,
+}
+
+impl Kernels {
+    pub(crate) const ALL: [Kernels; 4] = [
+        Kernels { patches: false, features: false },
+        Kernels { patches: false, features: true },
+        Kernels { patches: true, features: false },
+        Kernels { patches: true, features: true },
+    ];
+}
+
 /// Lowers `model` for batches of `batch` samples; without `with_values` only for its figures.
 pub(crate) fn lower(
     model: &Model,
     options: &Options,
-    batch: usize,
+    (batch, kernels): (usize, Kernels),
     with_values: bool,
 ) -> Result<Lowered> {
     let config = model.config();
@@ -37,7 +54,7 @@ pub(crate) fn lower(
     let mut builder = Builder::new(options, with_values);
     let shape = [batch, config.num_input_channels, config.num_patches(), config.patch_length];
     let patches = builder.input("patches", shape);
-    let backbone = Backbone { config, weights: &weights };
+    let backbone = Backbone { config, weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, patches)?;
     let head = HeadLowering { model, weights: &weights };
     let (output, reading) = head.lower(&mut builder, hidden)?;

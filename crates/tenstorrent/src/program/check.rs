@@ -79,6 +79,12 @@ impl Program {
             Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
                 refuse("the fused matmul and addcmul wants one data type")
             }
+            Op::Mixer { .. } if inputs.iter().any(|x| x.dtype != DataType::Bfloat16) => {
+                refuse("the mixer kernel reads bfloat16")
+            }
+            Op::Mixer { .. } if spread != Spread::Interleaved => {
+                refuse("the mixer kernel reads interleaved tiles")
+            }
             Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
                 if inputs[0].dtype == DataType::Bfloat8B =>
             {

@@ -4,6 +4,7 @@
 //! without a device, emulated, and run.
 
 mod check;
+mod mixer;
 mod op;
 mod tensor;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;
+pub use mixer::MixerTiles;
 pub use op::{Activation, Blocks, MathFidelity, Op};
 pub use tensor::{
     Buffer, DataType, Layout, MemoryConfig, Role, ShardSpec, Spread, TILE, TensorId, TensorSpec,
@@ -144,6 +146,11 @@ impl fmt::Display for Arguments<'_> {
                 write!(f, ", blocks={rows}x{inner}x{columns}, {math_fidelity:?}")
             }
             Op::LayerNorm { epsilon } => write!(f, ", epsilon={epsilon:e}"),
+            Op::Mixer { tiles, math_fidelity, .. } => {
+                let MixerTiles { left, rows, columns, hidden } = tiles;
+                let side = if *left { "left" } else { "right" };
+                write!(f, ", weights={side}, tiles={rows}x{columns}x{hidden}, {math_fidelity:?}")
+            }
             Op::Softmax { dim } => write!(f, ", dim={dim}"),
             Op::Permute { dims } => write!(f, ", dims={dims:?}"),
             Op::Reshape { shape } => write!(f, ", shape={shape:?}"),

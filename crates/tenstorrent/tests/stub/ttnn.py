@@ -306,3 +306,108 @@ class experimental:
         rows = [r for matrix in matrices(x) for r in product(matrix, weight)]
         made = [v + b for row in rows for v, b in zip(row, bias.values)]
         return [a + scalar * m * g for a, m, g in zip(r.values, made, gate.values)], r.shape
+
+
+def allocate_tensor_on_device(shape, dtype, layout, device, memory_config):
+    assert layout == TILE_LAYOUT and memory_config in ("l1", "dram")
+    return make([0.0] * math.prod(shape), shape, dtype, device)
+
+
+def Shape(lengths):
+    return tuple(lengths)
+
+
+def num_cores_to_corerangeset(count, grid, row_wise):
+    assert row_wise and 0 < count <= grid[0] * grid[1]
+    return [(core % grid[0], core // grid[0]) for core in range(count)]
+
+
+class Description:
+    """A descriptor that keeps what it was given."""
+
+    def __init__(self, **given):
+        self.__dict__.update(given)
+
+
+class CBFormatDescriptor(Description):
+    pass
+
+
+class CBDescriptor(Description):
+    pass
+
+
+class ComputeConfigDescriptor(Description):
+    pass
+
+
+class ReaderConfigDescriptor(Description):
+    pass
+
+
+class WriterConfigDescriptor(Description):
+    pass
+
+
+class ProgramDescriptor(Description):
+    pass
+
+
+class KernelDescriptor(Description):
+    class SourceType:
+        SOURCE_CODE = "source"
+
+
+class RuntimeArgs(dict):
+    def __missing__(self, column):
+        self[column] = {}
+        return self[column]
+
+
+class TensorAccessorArgs:
+    def __init__(self, tensor):
+        assert tensor.alive
+
+    def get_compile_time_args(self):
+        return [2]
+
+
+def covered(kernel, addresses):
+    """Units that the cores of a data kernel take, none of them twice."""
+    units = []
+    for column, row in kernel.core_ranges:
+        *given, first, count = kernel.runtime_args[column][row]
+        assert given == addresses
+        units += range(first, first + count)
+    assert units == list(range(len(units)))
+    return len(units)
+
+
+def generic_op(tensors, program):
+    """Runs the one kind of program that the worker sends: a mixer."""
+    from mixer import Table
+
+    fault("mixer")
+    state, table, out = tensors
+    assert all(t.alive and t.device is not None for t in tensors) and out.shape == state.shape
+    read, write, compute = program.kernels
+    for kernel in program.kernels:
+        assert "kernel_main" in kernel.kernel_source and "mixer_sizes" not in kernel.kernel_source
+    assert [buffer.format_descriptors[0].buffer_index for buffer in program.cbs] == list(range(17))
+    rows, columns, hidden, left, epsilon, length = compute.compile_time_args
+    assert length * 32 == table.shape[2]
+    batch, channels, height, width = state.shape
+    units = batch * channels * (1 if left else -(-height // 32))
+    assert covered(read, [state.buffer_address(), table.buffer_address()]) == units
+    assert covered(write, [out.buffer_address()]) == units
+    epsilon = struct.unpack("<f", struct.pack("<I", epsilon))[0]
+    numbers = Table(table.values, rows, columns, hidden, bool(left))
+
+    def run():
+        made = [numbers.block(matrix, epsilon) for matrix in matrices(state)]
+        out.values = [rounded(x, out.dtype) for x in flat(made)]
+
+    run()
+    if state.device.recording is not None:
+        state.device.recording.append(run)
+    return out
