@@ -36,8 +36,9 @@ pub use emulator::{Emulator, GARBAGE, Watch};
 pub use options::{Optimisation, Options};
 pub use plan::{Plan, Variant, compare, plan, report};
 pub use program::{
-    Activation, Blocks, Buffer, DataType, Execution, Layout, MathFidelity, MemoryConfig,
-    MixerTiles, Op, Program, Role, ShardSpec, Spread, Step, TILE, TensorId, TensorSpec, padded,
+    Activation, Blocks, Buffer, DataType, EmbedTiles, Execution, Layout, MathFidelity,
+    MemoryConfig, MixerTiles, Op, Program, Role, ShardSpec, Spread, Step, TILE, TensorId,
+    TensorSpec, padded,
 };
 pub use report::{PUBLISHED_DEVICE_OPS, PUBLISHED_SEQUENCES_PER_S, Report};
 pub use session::{Tenstorrent, TenstorrentEmulator};

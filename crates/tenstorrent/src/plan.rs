@@ -1,10 +1,12 @@
 //! The planner: how many samples a program takes, where each tensor lives, how exact each product
 //! is. Everything is decided by the cost model in `cost.rs`.
 
+use std::borrow::Cow;
+
 use ptsm::{Model, Result};
 
 use crate::cost;
-use crate::lower::{Kernels, Reading, lower};
+use crate::lower::{Kernels, Reading, Windows, input, lower};
 use crate::options::{Optimisation, Options};
 use crate::program::{Buffer, MathFidelity, MemoryConfig, Op, Program, Role};
 use crate::report::Report;
@@ -22,6 +24,15 @@ pub struct Plan {
     /// Its figures.
     pub report: Report,
     pub(crate) reading: Reading,
+    pub(crate) windows: Option<Windows>,
+}
+
+impl Plan {
+    /// What the program wants to be given, from scaled patches `[B, C, N, p]`: those, or the windows
+    /// that they were cut of.
+    pub fn input<'a>(&self, patches: &'a [f32]) -> Cow<'a, [f32]> {
+        input(self.windows, patches)
+    }
 }
 
 /// One line of [`compare`].
@@ -107,15 +118,19 @@ fn build(
     if !options.has(Optimisation::Kernels) {
         return build_with(model, options, (sizes, Kernels::default()), with_values);
     }
-    let mut best: Option<(f64, Kernels)> = None;
-    for kernels in Kernels::ALL {
-        let report = build_with(model, options, (sizes, kernels), false)?.report;
-        let taken = report.work_us + report.start_us;
-        if best.is_none_or(|(least, _)| taken < least) {
-            best = Some((taken, kernels));
+    let latency = |kernels| -> Result<f64> {
+        let plan = build_with(model, options, (sizes, kernels), false)?;
+        Ok(plan.report.predicted_latency_ms)
+    };
+    let mut kernels = Kernels::default();
+    let mut least = latency(kernels)?;
+    for also in Kernels::EACH {
+        let tried = also(kernels);
+        let taken = latency(tried)?;
+        if taken < least {
+            (kernels, least) = (tried, taken);
         }
     }
-    let kernels = best.map_or(Kernels::default(), |(_, kernels)| kernels);
     build_with(model, options, (sizes, kernels), with_values)
 }
 
@@ -133,7 +148,7 @@ fn build_with(
     choose_fidelity(&mut program);
     program.check()?;
     let report = Report::new(&program, batch);
-    Ok(Plan { program, report, reading: lowered.reading })
+    Ok(Plan { program, report, reading: lowered.reading, windows: lowered.windows })
 }
 
 /// Moves activations into L1 in the order of the steps, and then weights, each as long as every
@@ -178,6 +193,7 @@ fn choose_fidelity(program: &mut Program) {
         match &mut program.steps[i].op {
             Op::Linear { math_fidelity, .. }
             | Op::Matmul { math_fidelity }
+            | Op::Embed { math_fidelity, .. }
             | Op::Mixer { math_fidelity, .. }
             | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
             _ => {}

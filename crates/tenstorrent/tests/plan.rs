@@ -123,7 +123,7 @@ fn a_mixer_kernel_takes_its_own_table_interleaved_and_in_bfloat16() {
     let mut sharded = good.clone();
     let grid = CoreGrid { x: 6, y: 1 };
     sharded.tensors[state].memory = MemoryConfig::sharded(Spread::HeightSharded, grid, [32, 32]);
-    assert!(refused(&sharded).contains("reads interleaved tiles"));
+    assert!(refused(&sharded).contains("reads interleaved tensors"));
 
     let mut other = good;
     let Op::Mixer { tiles, .. } = &mut other.steps[mixer].op else { unreachable!() };
@@ -283,10 +283,10 @@ fn no_answer_depends_on_what_stands_in_padding() {
         let batch = batch(model.config(), 2);
         let patches = model.prepare(&batch).unwrap().patches;
         for options in [Options::default(), without_kernels()] {
-            let program = plan(&model, &options, 2).unwrap().program;
+            let plan = plan(&model, &options, 2).unwrap();
             let run = |garbage: f32| {
-                let emulator = Emulator::with_garbage(program.clone(), garbage).unwrap();
-                emulator.run(&[&patches]).unwrap()
+                let emulator = Emulator::with_garbage(plan.program.clone(), garbage).unwrap();
+                emulator.run(&[&plan.input(&patches)]).unwrap()
             };
             assert_eq!(run(GARBAGE), run(17.0), "{:?}", model.config());
         }

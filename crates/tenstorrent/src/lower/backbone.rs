@@ -13,6 +13,7 @@ use ptsm::{Config, Norm, Result};
 use super::Kernels;
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;
+use super::windows::Windows;
 use crate::options::Optimisation;
 use crate::program::{DataType, MathFidelity, Op, TILE, TensorId};
 
@@ -43,10 +44,23 @@ pub(super) struct Backbone<'a> {
 }
 
 impl Backbone<'_> {
-    /// Patches `[B, C, N, p]` give the last hidden state `[B, C, N, D]`.
-    pub(super) fn lower(&self, b: &mut Builder<'_>, patches: TensorId) -> Result<TensorId> {
-        let embedding = self.weights.linear("model.encoder.patcher")?;
-        let mut h = b.linear(patches, &embedding, PLAIN)?;
+    /// From patches `[B, C, N, p]`, or from windows that are cut here, to the last hidden state
+    /// `[B, C, N, D]`.
+    pub(super) fn lower(
+        &self,
+        b: &mut Builder<'_>,
+        (batch, windows): (usize, Option<Windows>),
+    ) -> Result<TensorId> {
+        let (config, embedding) = (self.config, self.weights.linear("model.encoder.patcher")?);
+        let mut h = match windows {
+            Some(windows) => self.embedding_kernel(b, &embedding, (batch, windows))?,
+            None => {
+                let channels = config.num_input_channels;
+                let shape = [batch, channels, config.num_patches(), config.patch_length];
+                let patches = b.input("patches", shape);
+                b.linear(patches, &embedding, PLAIN)?
+            }
+        };
         let table = "model.encoder.positional_encoder.position_enc";
         if self.weights.has(table) {
             let shape = [1, 1, self.config.num_patches(), self.config.d_model];

@@ -80,6 +80,13 @@ impl<'a> Builder<'a> {
         self.tensor(name, shape, DataType::Bfloat16, Role::Input)
     }
 
+    /// An input that is not in tiles.
+    pub(super) fn input_rows(&mut self, name: &str, shape: [usize; 4]) -> TensorId {
+        let id = self.input(name, shape);
+        self.tensors[id].layout = Layout::RowMajor;
+        id
+    }
+
     /// A constant; one of the same name is used again.
     pub(super) fn constant(
         &mut self,

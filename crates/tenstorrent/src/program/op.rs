@@ -3,6 +3,7 @@
 use ptsm::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::embed::EmbedTiles;
 use super::mixer::MixerTiles;
 use super::tensor::{DataType, TILE, TensorSpec};
 use crate::chip::CoreGrid;
@@ -77,6 +78,21 @@ pub enum Op {
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },
+    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go through
+    /// the embedding, `[B, C, N, D]`. The table holds its weight and bias, see [`EmbedTiles`].
+    Embed {
+        /// How windows are cut.
+        #[serde(flatten)]
+        tiles: EmbedTiles,
+        /// Tiles of every circular buffer.
+        buffers: Vec<usize>,
+        /// Numbers of an embedded patch.
+        d_model: usize,
+        /// Cores that share the units.
+        core_grid: CoreGrid,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
     /// A kernel of ours through `ttnn.generic_op([x, table, out], program)`: a whole mixer block,
     /// `x + z * softmax(logits)`, where both come of `x` by norm, two layers and gate. The table
     /// holds all its numbers as tiles, see [`MixerTiles`].
@@ -141,6 +157,7 @@ impl Op {
             Op::Linear { .. } => "linear",
             Op::Matmul { .. } => "matmul",
             Op::MatmulAddcmul { .. } => "dit_minimal_matmul_addcmul_fused",
+            Op::Embed { .. } => "embed",
             Op::Mixer { .. } => "mixer",
             Op::LayerNorm { .. } => "layer_norm",
             Op::Softmax { .. } => "softmax",
@@ -161,7 +178,11 @@ impl Op {
     pub fn is_product(&self) -> bool {
         matches!(
             self,
-            Op::Linear { .. } | Op::Matmul { .. } | Op::MatmulAddcmul { .. } | Op::Mixer { .. }
+            Op::Linear { .. }
+                | Op::Matmul { .. }
+                | Op::MatmulAddcmul { .. }
+                | Op::Embed { .. }
+                | Op::Mixer { .. }
         )
     }
 
@@ -169,7 +190,8 @@ impl Op {
     fn arity(&self) -> (usize, usize) {
         match self {
             Op::Linear { .. } => (2, 3),
-            Op::Matmul { .. } | Op::Mixer { .. } | Op::Add | Op::Multiply => (2, 2),
+            Op::Matmul { .. } | Op::Embed { .. } | Op::Mixer { .. } => (2, 2),
+            Op::Add | Op::Multiply => (2, 2),
             Op::MatmulAddcmul { .. } => (5, 5),
             Op::LayerNorm { .. } => (3, 4),
             Op::Addcmul => (3, 3),
@@ -209,6 +231,14 @@ impl Op {
             Op::MatmulAddcmul { .. } => {
                 let product = [shapes[0], shapes[1], shapes[4]];
                 linear(&product, false).filter(|&out| out == shapes[2] && out == shapes[3])
+            }
+            Op::Embed { tiles, buffers, d_model, .. } => {
+                let [batch, channels, rows, length] = shapes[0];
+                let fits = [rows, length] == [1, tiles.window()]
+                    && shapes[1] == tiles.table_shape()
+                    && tiles.columns == d_model.div_ceil(TILE)
+                    && *buffers == tiles.buffers();
+                fits.then_some([batch, channels, tiles.patches, *d_model])
             }
             Op::Mixer { tiles, buffers, .. } => {
                 let fits = mixes(shapes[0], *tiles) && shapes[1] == tiles.table_shape();

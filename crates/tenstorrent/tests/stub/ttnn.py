@@ -97,7 +97,7 @@ def close_device(device):
 def to_device(host, device, memory_config):
     assert host.device is None and memory_config in ("l1", "dram")
     assert not device.traces, "an allocation that stays, beside a captured trace"
-    return make(host.values, host.shape, host.dtype, device)
+    return make(host.values, host.shape, host.dtype, device, host.layout)
 
 
 def from_device(tensor):
@@ -383,31 +383,51 @@ def covered(kernel, addresses):
     return len(units)
 
 
-def generic_op(tensors, program):
-    """Runs the one kind of program that the worker sends: a mixer."""
-    from mixer import Table
+def mixer(tensors, sizes):
+    """What computes it, its units, and its circular buffers."""
+    from kernels import Table
 
-    fault("mixer")
     state, table, out = tensors
-    assert all(t.alive and t.device is not None for t in tensors) and out.shape == state.shape
-    read, write, compute = program.kernels
-    for kernel in program.kernels:
-        assert "kernel_main" in kernel.kernel_source and "mixer_sizes" not in kernel.kernel_source
-    assert [buffer.format_descriptors[0].buffer_index for buffer in program.cbs] == list(range(17))
-    rows, columns, hidden, left, epsilon, length = compute.compile_time_args
+    assert out.shape == state.shape
+    rows, columns, hidden, left, epsilon, length = sizes
     assert length * 32 == table.shape[2]
     batch, channels, height, width = state.shape
     units = batch * channels * (1 if left else -(-height // 32))
-    assert covered(read, [state.buffer_address(), table.buffer_address()]) == units
-    assert covered(write, [out.buffer_address()]) == units
     epsilon = struct.unpack("<f", struct.pack("<I", epsilon))[0]
     numbers = Table(table.values, rows, columns, hidden, bool(left))
+    return lambda: flat(numbers.block(matrix, epsilon) for matrix in matrices(state)), units, 17
+
+
+def embed(tensors, sizes):
+    from kernels import embedded
+
+    windows, table, out = tensors
+    batch, channels, patches, width = out.shape
+    assert windows.layout == ROW_MAJOR_LAYOUT and windows.shape[:3] == (batch, channels, 1)
+    units = batch * channels * -(-patches // 32)
+    return lambda: embedded(windows.values, table.values, sizes, width), units, 4
+
+
+def generic_op(tensors, program):
+    """Runs the two kinds of program that the worker sends."""
+    given, table, out = tensors
+    assert all(t.alive and t.device is not None for t in tensors)
+    read, write, compute = program.kernels
+    for kernel in program.kernels:
+        assert "kernel_main" in kernel.kernel_source and "_sizes.h" not in kernel.kernel_source
+    sizes = compute.compile_time_args
+    kind = mixer if len(sizes) == 6 else embed
+    fault(kind.__name__)
+    made, units, buffers = kind(tensors, sizes)
+    indices = [buffer.format_descriptors[0].buffer_index for buffer in program.cbs]
+    assert indices == list(range(buffers))
+    assert covered(read, [given.buffer_address(), table.buffer_address()]) == units
+    assert covered(write, [out.buffer_address()]) == units
 
     def run():
-        made = [numbers.block(matrix, epsilon) for matrix in matrices(state)]
-        out.values = [rounded(x, out.dtype) for x in flat(made)]
+        out.values = [rounded(x, out.dtype) for x in made()]
 
     run()
-    if state.device.recording is not None:
-        state.device.recording.append(run)
+    if out.device.recording is not None:
+        out.device.recording.append(run)
     return out

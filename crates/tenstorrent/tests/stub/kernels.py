@@ -1,4 +1,4 @@
-"""The mixer kernel for the stub: what its numbers mean, computed plainly from the table of tiles."""
+"""Our kernels for the stub: what their numbers mean, computed plainly from the tables of tiles."""
 
 import math
 
@@ -70,3 +70,21 @@ class Table:
         gated = [self.gated(line) for line in lines]
         gated = turned(gated) if self.left else gated
         return [[x + y for x, y in zip(*rows)] for rows in zip(matrix, gated)]
+
+
+def embedded(windows, table, sizes, width):
+    """Patches of rows of numbers through the layer of a table, one behind the other."""
+    length, stride, patches, columns, tiles = sizes
+    inner = -(-length // TILE)
+    assert tiles == 1 + (inner + 1) * columns and tiles * TILE * TILE == len(table)
+    at = lambda tile, i, j: table[((tile + j // TILE) * TILE + i % TILE) * TILE + j % TILE]
+    weight = [[at(1 + i // TILE * columns, i, o) for i in range(length)] for o in range(width)]
+    bias = [at(1 + inner * columns, 0, o) for o in range(width)]
+    size = (patches - 1) * stride + length
+    assert len(windows) % size == 0
+    made = []
+    for start in range(0, len(windows), size):
+        for n in range(patches):
+            patch = windows[start + n * stride : start + n * stride + length]
+            made += [sum_of(w, patch) + b for w, b in zip(weight, bias)]
+    return made

@@ -1,11 +1,11 @@
-//! The mixer kernel as the chip runs it: step by step, every buffer rounded, padding included.
+//! Our kernels as the chip runs them: step by step, every buffer rounded, padding included.
 
 use ptsm_kernels::{LinearDims, gelu, linear, transpose};
 
 use super::number::{bfloat16, multiplied};
-use super::ops::Context;
+use super::ops::{Context, rows_product};
 use super::tensor::TileTensor;
-use crate::program::{MathFidelity, MixerTiles, TILE};
+use crate::program::{EmbedTiles, MathFidelity, MixerTiles, TILE};
 
 /// A matrix of whole tiles.
 #[derive(Debug, Clone)]
@@ -37,6 +37,20 @@ impl Matrix {
     }
 }
 
+/// A part of a table, `rows` by `columns` tiles.
+fn part(table: &[f32], first: usize, (rows, columns): (usize, usize)) -> Matrix {
+    let mut values = vec![0.0; rows * columns * TILE * TILE];
+    let tiles = table.chunks_exact(TILE * TILE).skip(first).take(rows * columns);
+    for (place, tile) in tiles.enumerate() {
+        let (top, left) = (place / columns * TILE, place % columns * TILE);
+        for (i, row) in tile.chunks_exact(TILE).enumerate() {
+            let start = (top + i) * columns * TILE + left;
+            values[start..start + TILE].copy_from_slice(row);
+        }
+    }
+    Matrix { rows: rows * TILE, columns: columns * TILE, values }
+}
+
 /// What the kernel has at hand.
 struct Kernel<'a> {
     tiles: MixerTiles,
@@ -46,18 +60,8 @@ struct Kernel<'a> {
 }
 
 impl Kernel<'_> {
-    /// A part of the table, `rows` by `columns` tiles.
-    fn part(&self, first: usize, (rows, columns): (usize, usize)) -> Matrix {
-        let mut values = vec![0.0; rows * columns * TILE * TILE];
-        let tiles = self.table.chunks_exact(TILE * TILE).skip(first).take(rows * columns);
-        for (place, tile) in tiles.enumerate() {
-            let (top, left) = (place / columns * TILE, place % columns * TILE);
-            for (i, row) in tile.chunks_exact(TILE).enumerate() {
-                let start = (top + i) * columns * TILE + left;
-                values[start..start + TILE].copy_from_slice(row);
-            }
-        }
-        Matrix { rows: rows * TILE, columns: columns * TILE, values }
+    fn part(&self, first: usize, size: (usize, usize)) -> Matrix {
+        part(self.table, first, size)
     }
 
     /// A weight of so many tiles of outputs and inputs, as it stands on its side.
@@ -178,4 +182,26 @@ pub(super) fn mixer(
         to.copy_from_slice(&kernel.run(&matrix, epsilon).values);
     }
     out
+}
+
+/// `windows` `[B, C, 1, L]` cut into patches and embedded; patches that are none are zeros.
+pub(super) fn embed(
+    (windows, table): (&TileTensor, &TileTensor),
+    tiles: EmbedTiles,
+    fidelity: MathFidelity,
+    (shape, context): ([usize; 4], Context),
+) -> TileTensor {
+    let EmbedTiles { patch_length, patch_stride, patches, columns } = tiles;
+    let weight = part(&table.values, 1, (tiles.inner(), columns));
+    let bias = part(&table.values, 1 + tiles.inner() * columns, (1, columns));
+    let mut cut = Vec::new();
+    for window in windows.download().chunks_exact(tiles.window()) {
+        (0..patches).for_each(|i| cut.extend(&window[i * patch_stride..][..patch_length]));
+    }
+    let mut laid = TileTensor::filled([shape[0], shape[1], patches, patch_length], 0.0);
+    laid.write(&cut);
+    let weight = TileTensor { shape: [1, 1, weight.rows, weight.columns], values: weight.values };
+    let bias: Vec<f32> =
+        bias.values[..bias.columns].iter().map(|&x| multiplied(fidelity, x)).collect();
+    rows_product(&laid, (&weight, Some(&bias)), fidelity, (shape, context.isa))
 }

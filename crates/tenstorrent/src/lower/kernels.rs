@@ -1,10 +1,11 @@
-//! A mixer block as one step: its kernel, and the table of tiles that the kernel reads.
+//! Our kernels as steps, and the tables of tiles that they read.
 
 use ptsm::{Norm, Result};
 
 use super::backbone::{Backbone, Block, behind};
 use super::builder::{Builder, LinearWeights};
-use crate::program::{DataType, MathFidelity, MixerTiles, Op, TILE, TensorId};
+use super::windows::Windows;
+use crate::program::{DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE, TensorId};
 
 /// Largest `d_model`: `D I - J` is exact in bfloat16 up to it.
 const MAX_FEATURES: usize = 256;
@@ -58,6 +59,37 @@ fn or(values: &[f32], place: usize, beyond: f32) -> f32 {
 }
 
 impl Backbone<'_> {
+    /// The input and its embedding.
+    pub(super) fn embedding_kernel(
+        &self,
+        b: &mut Builder<'_>,
+        layer: &LinearWeights,
+        (batch, windows): (usize, Windows),
+    ) -> Result<TensorId> {
+        let Windows { patch_length, patch_stride, patches } = windows;
+        let d_model = layer.outputs;
+        let columns = d_model.div_ceil(TILE);
+        let tiles = EmbedTiles { patch_length, patch_stride, patches, columns };
+        let shape = [batch, self.config.num_input_channels, 1, tiles.window()];
+        let input = b.input_rows("windows", shape);
+        let shape = (tiles.table_shape(), DataType::Bfloat16);
+        let table = b.constant(&format!("{}.table", layer.name), shape, || {
+            let mut table = Table { values: Vec::new() };
+            table.push((1, 1), |i, j| f32::from(u8::from(i == j)));
+            table.push((tiles.inner(), columns), |i, o| weight(layer, o, i));
+            table.push((1, columns), |_, o| or(&layer.bias, o, 0.0));
+            table.values
+        });
+        let op = Op::Embed {
+            tiles,
+            buffers: tiles.buffers(),
+            d_model,
+            core_grid: b.chip().grid,
+            math_fidelity: MathFidelity::HiFi4,
+        };
+        b.step(&layer.name, op, &[input, table])
+    }
+
     /// The block as a kernel on the state `h`, mixing its rows (`left`) or its columns; `None` if
     /// there is none for it.
     pub(super) fn mixer_kernel(
