@@ -107,8 +107,9 @@ fn spills(program: &Program) -> bool {
     temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
 }
 
-/// The plan with those kernels of ours that are predicted to make it faster; without any if they
-/// are switched off.
+/// The plan with those mixer kernels that are predicted to lower the latency and not the throughput,
+/// and the embedding's if patches overlap and it lowers the latency; without any if they are
+/// switched off.
 fn build(
     model: &Model,
     options: &Options,
@@ -118,17 +119,18 @@ fn build(
     if !options.has(Optimisation::Kernels) {
         return build_with(model, options, (sizes, Kernels::default()), with_values);
     }
-    let latency = |kernels| -> Result<f64> {
-        let plan = build_with(model, options, (sizes, kernels), false)?;
-        Ok(plan.report.predicted_latency_ms)
+    let promise = |kernels| -> Result<(f64, f64)> {
+        let report = build_with(model, options, (sizes, kernels), false)?.report;
+        Ok((report.predicted_latency_ms, report.predicted_sequences_per_s))
     };
     let mut kernels = Kernels::default();
-    let mut least = latency(kernels)?;
-    for also in Kernels::EACH {
+    let (mut latency, mut rate) = promise(kernels)?;
+    let overlap = model.config().patch_stride < model.config().patch_length;
+    for also in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
         let tried = also(kernels);
-        let taken = latency(tried)?;
-        if taken < least {
-            (kernels, least) = (tried, taken);
+        let (taken, reached) = promise(tried)?;
+        if taken < latency && (reached >= rate || tried.embedding) {
+            (kernels, latency, rate) = (tried, taken, reached);
         }
     }
     build_with(model, options, (sizes, kernels), with_values)

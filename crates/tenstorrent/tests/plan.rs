@@ -177,6 +177,39 @@ fn programs_take_fewer_operations_than_published() {
     assert!(ops(3, 32, &plain) < 40);
 }
 
+/// Patches that share most of their steps.
+fn overlapping() -> Config {
+    Config {
+        context_length: 39,
+        patch_length: 8,
+        patch_stride: 1,
+        num_input_channels: 7,
+        num_layers: 1,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_it_takes() {
+    let config = overlapping();
+    let model = model(config.clone());
+    let first = |model: &Model, batch| {
+        let plan = plan(model, &Options::default(), batch).unwrap();
+        (plan.program.steps[0].op.name(), plan.report.upload_bytes)
+    };
+    let (op, bytes) = first(&model, 8);
+    assert_eq!((op, bytes), ("embed", 8 * 7 * 96), "rows of 78 bytes, padded to 96");
+    let apart = Config { patch_stride: 8, ..config };
+    assert_eq!(first(&self::model(apart), 8).0, "linear");
+
+    let batch = batch(model.config(), 8);
+    let wanted = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+    let mut out = Output::default();
+    TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+    let worst = out.prediction.iter().zip(&wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
+    assert!(worst < 0.03, "{worst}");
+}
+
 #[test]
 fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
     let kernels = |config, batch| {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use ptsm::data::Batch;
 use ptsm::testing::Fixture;
-use ptsm::{Backend, ErrorKind, Model, Output, Session};
+use ptsm::{Backend, Config, ErrorKind, Init, Model, Output, Session};
 use ptsm_tenstorrent::{
-    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings,
+    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
 };
 
 fn stub() -> PathBuf {
@@ -98,6 +98,41 @@ fn the_worker_computes_what_the_emulator_computes() {
             assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
         }
     }
+}
+
+#[test]
+fn the_worker_cuts_overlapping_patches() {
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    let config = Config {
+        context_length: 39,
+        patch_length: 8,
+        patch_stride: 1,
+        num_input_channels: 7,
+        num_layers: 1,
+        prediction_length: 4,
+        ..Config::default()
+    };
+    let wave = |i: usize| (i as f32 * 0.03).sin() + 0.3 * (i as f32 * 12.9898).sin();
+    let batch = Batch {
+        size: 8,
+        context_length: config.context_length,
+        num_channels: config.num_input_channels,
+        past_values: (0..8 * 39 * 7).map(wave).collect(),
+        observed_mask: None,
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: None,
+    };
+    let model = Model::new(config, Init::PyTorch, 3).unwrap();
+    let options = Options::default();
+    assert_eq!(plan(&model, &options, 8).unwrap().program.steps[0].op.name(), "embed");
+    let wanted = emulated(&model, &batch, &options);
+    let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+    assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
 }
 
 #[test]

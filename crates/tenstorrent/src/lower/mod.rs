@@ -42,7 +42,7 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// One more of them each.
+    /// One more of them each, the embedding last.
     pub(crate) const EACH: [fn(Self) -> Self; 3] = [
         |kernels| Self { features: true, ..kernels },
         |kernels| Self { patches: true, ..kernels },
