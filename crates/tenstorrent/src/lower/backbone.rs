@@ -132,10 +132,11 @@ impl Backbone<'_> {
 
     fn patch_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
         let block = self.block(name)?;
-        if self.kernels.patches && !self.config.self_attn {
-            if let Some(mixed) = self.mixer_kernel(b, &block, (h, true))? {
-                return Ok(mixed);
-            }
+        if self.kernels.patches
+            && !self.config.self_attn
+            && let Some(mixed) = self.mixer_kernel(b, &block, (h, true))?
+        {
+            return Ok(mixed);
         }
         let z = self.norm(b, &format!("{name}.norm"), h)?;
         let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
@@ -193,10 +194,10 @@ impl Backbone<'_> {
 
     fn feature_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
         let mut block = self.block(name)?;
-        if self.kernels.features {
-            if let Some(mixed) = self.mixer_kernel(b, &block, (h, false))? {
-                return Ok(mixed);
-            }
+        if self.kernels.features
+            && let Some(mixed) = self.mixer_kernel(b, &block, (h, false))?
+        {
+            return Ok(mixed);
         }
         let norm = format!("{name}.norm");
         let z = if self.config.norm() == Norm::Batch && b.has(Optimisation::Fusion) {
