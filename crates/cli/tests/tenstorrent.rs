@@ -72,8 +72,9 @@ fn a_plan_has_the_keys_that_scripts_read() {
         assert!(plan[key].as_f64().unwrap() > 0.0, "{key}");
     }
     assert_eq!(plan["arch"], "wormhole-n300");
-    assert_eq!(plan["program"]["steps"][0]["op"], "linear");
-    assert_eq!(plan["variants"].as_array().unwrap().len(), 8);
+    let first = plan["program"]["steps"][0]["op"].as_str().unwrap();
+    assert!(["embed", "linear"].contains(&first), "{first}");
+    assert_eq!(plan["variants"].as_array().unwrap().len(), 9);
     let text = ok(folder, "tt-plan --model model --optimisations fold,trace");
     assert!(text.contains("nothing here was measured on a device"), "{text}");
     assert!(!text.contains("activation=gelu"), "fusion was not asked for: {text}");

@@ -8,13 +8,16 @@
 //! |---|---|---|
 //! | product of two tiles | 32, 64, 114 cycles for LoFi, HiFi2, HiFi4 | 131 and 74 TFLOP/s of the data sheet over 64 cores |
 //! | other work on a tile | cycles in [`tile_cycles`] | passes through unpacker, maths and packer, 64 cycles each |
+//! | another kind of operation inside a kernel of ours | 100 cycles | registers of three threads are written anew; a guess |
+//! | a number that a kernel of ours lays into a tile | 10 cycles | instructions of the loop, on a core's small processor |
 //! | network and DRAM | half of their peaks | interleaved tiles are read one by one |
 //! | start of a step | 2.5 us in a trace, 20 us from Python | what traced and untraced models of many small steps are published to take |
 //! | one transfer to or from the host | 15 us and the bytes | a round trip over PCI Express |
 
 use crate::chip::Chip;
 use crate::program::{
-    Blocks, Buffer, DataType, MathFidelity, Op, Program, Role, Step, TILE, TensorSpec,
+    Blocks, Buffer, DataType, EmbedTiles, MathFidelity, MixerTiles, Op, Program, Role, Step, TILE,
+    TensorSpec,
 };
 
 /// Seconds to start a step that is part of a trace.
@@ -25,6 +28,12 @@ const UNTRACED_START: f64 = 20e-6;
 const TRANSFER_START: f64 = 15e-6;
 /// Share of the peak that the network and the DRAM reach.
 const REACHED: f64 = 0.5;
+/// Cycles of a pass of a tile through unpacker, maths and packer.
+const PASS_CYCLES: f64 = 64.0;
+/// Cycles to prepare a core for another kind of operation in the middle of a kernel.
+const CHANGE_CYCLES: f64 = 100.0;
+/// Cycles to lay a number of a window where it stands in a tile.
+const LAY_CYCLES: f64 = 10.0;
 /// Most tiles of a product that a core keeps while it sums.
 const MAX_OUTPUT_BLOCK: usize = 128;
 /// Tiles of the inner axis in one block.
@@ -57,7 +66,7 @@ fn tile_cycles(op: &Op) -> f64 {
         Op::Permute { .. } | Op::Reshape { .. } => 8.0,
         _ => 1.0,
     };
-    64.0 * passes
+    PASS_CYCLES * passes
 }
 
 fn product_cycles(fidelity: MathFidelity) -> f64 {
@@ -80,6 +89,71 @@ fn product(op: &Op, inputs: &[&TensorSpec]) -> Option<(usize, MathFidelity)> {
     }
 }
 
+/// Units of a kernel of ours; and tiles worked on and cycles for one.
+fn own_kernel(op: &Op, input: &TensorSpec) -> Option<(usize, usize, f64)> {
+    let [batch, channels, rows, _] = input.padded();
+    match op {
+        Op::Mixer { tiles, math_fidelity, .. } => {
+            let units = batch * channels * if tiles.left { 1 } else { rows / TILE };
+            Some((units, tiles.products() + tiles.passes(), mixer_cycles(*tiles, *math_fidelity)))
+        }
+        Op::Embed { tiles, math_fidelity, .. } => {
+            let products = (tiles.inner() + 1) * tiles.columns;
+            let multiplied = products as f64 * product_cycles(*math_fidelity);
+            Some((batch * channels * tiles.units(), products, lay_cycles(*tiles).max(multiplied)))
+        }
+        _ => None,
+    }
+}
+
+fn mixer_cycles(tiles: MixerTiles, fidelity: MathFidelity) -> f64 {
+    tiles.products() as f64 * product_cycles(fidelity)
+        + tiles.passes() as f64 * PASS_CYCLES
+        + tiles.changes() as f64 * CHANGE_CYCLES
+}
+
+fn lay_cycles(tiles: EmbedTiles) -> f64 {
+    (TILE * tiles.patch_length) as f64 * LAY_CYCLES
+}
+
+/// Tiles worked on, and seconds of arithmetic.
+fn arithmetic(
+    step: &Step,
+    inputs: &[&TensorSpec],
+    (output, cores): (&TensorSpec, usize),
+    chip: &Chip,
+) -> (usize, f64) {
+    if let Some((units, tiles, cycles)) = own_kernel(&step.op, inputs[0]) {
+        return (units * tiles, units.div_ceil(cores) as f64 * cycles / chip.clock_hz);
+    }
+    let (operations, cycles) = match product(&step.op, inputs) {
+        Some((inner, fidelity)) => (output.tiles() * inner, product_cycles(fidelity)),
+        None => (output.tiles().max(inputs[0].tiles()), tile_cycles(&step.op)),
+    };
+    (operations, operations.div_ceil(cores) as f64 * cycles / chip.clock_hz)
+}
+
+/// Cores that take part in a step.
+fn cores(step: &Step, inputs: &[&TensorSpec], output: &TensorSpec, chip: &Chip) -> usize {
+    let parts = match own_kernel(&step.op, inputs[0]) {
+        Some((units, ..)) => units,
+        None => output.tiles().max(inputs[0].tiles()),
+    };
+    chip.grid.cores().min(parts)
+}
+
+/// Bytes of a step's tensors that are in `wanted`; every core of a kernel of ours reads
+/// its whole table.
+fn moved(wanted: Buffer, step: &Step, program: &Program, cores: usize) -> usize {
+    let copies = |id| match step.op {
+        Op::Embed { .. } | Op::Mixer { .. } if step.inputs[1] == id => cores,
+        _ => 1,
+    };
+    let all = step.inputs.iter().copied().chain([step.output]);
+    let here = all.filter(|&id| program.tensors[id].memory.buffer == wanted);
+    here.map(|id| copies(id) * program.tensors[id].bytes()).sum()
+}
+
 /// What a step of `program` takes on `chip`.
 pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost {
     let inputs = program.inputs(step);
@@ -89,18 +163,10 @@ pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost
     if dispatches == 0 {
         return StepCost::default();
     }
-    let tiles = output.tiles().max(inputs[0].tiles());
-    let (operations, cycles) = match product(&step.op, &inputs) {
-        Some((inner, fidelity)) => (output.tiles() * inner, product_cycles(fidelity)),
-        None => (tiles, tile_cycles(&step.op)),
-    };
-    let cores = chip.grid.cores().min(tiles);
-    let compute = operations.div_ceil(cores) as f64 * cycles / chip.clock_hz;
-    let bytes = |wanted: Buffer| -> usize {
-        let all = inputs.iter().copied().chain([output]);
-        all.filter(|tensor| tensor.memory.buffer == wanted).map(TensorSpec::bytes).sum()
-    };
-    let (noc_bytes, dram_bytes) = (bytes(Buffer::L1), bytes(Buffer::Dram));
+    let cores = cores(step, &inputs, output, chip);
+    let (operations, compute) = arithmetic(step, &inputs, (output, cores), chip);
+    let [noc_bytes, dram_bytes] =
+        [Buffer::L1, Buffer::Dram].map(|buffer| moved(buffer, step, program, cores));
     let noc_rate = REACHED * chip.noc_bytes_per_cycle * cores as f64 * chip.clock_hz;
     let network = (noc_bytes + dram_bytes) as f64 / noc_rate;
     let dram = dram_bytes as f64 / (REACHED * chip.dram_bytes_per_s);
@@ -131,6 +197,9 @@ pub(crate) fn circular_buffer_bytes(
 ) -> usize {
     let tile = DataType::Bfloat16.tile_bytes();
     let width = inputs[0].padded()[3] / TILE;
+    if let Op::Embed { buffers, .. } | Op::Mixer { buffers, .. } = &step.op {
+        return buffers.iter().sum::<usize>() * tile;
+    }
     if let Op::MatmulAddcmul { config: Blocks { rows, inner, columns, .. }, .. } = step.op {
         // Operands, residual and gate twice, sums in f32, the output.
         return (2 * inner * (rows + columns) + 7 * rows * columns) * tile;

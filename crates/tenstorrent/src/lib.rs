@@ -12,7 +12,7 @@
 //! | `lower/` | a model as a program |
 //! | `plan.rs`, `options.rs`, `cost.rs`, `report.rs` | the planner, what it may do, what it believes, what it promises |
 //! | `emulator/` | runs a program on the CPU |
-//! | `worker/` | runs a program on a device, in another process |
+//! | `worker/` | runs a program on a device, in another process; our kernels |
 //! | `session.rs` | both behind [`ptsm::Backend`] |
 //!
 //! `docs/tenstorrent.md` has the set-up of a host, the figures, and how to bring up another model.
@@ -36,8 +36,9 @@ pub use emulator::{Emulator, GARBAGE, Watch};
 pub use options::{Optimisation, Options};
 pub use plan::{Plan, Variant, compare, plan, report};
 pub use program::{
-    Activation, Blocks, Buffer, DataType, Execution, Layout, MathFidelity, MemoryConfig, Op,
-    Program, Role, ShardSpec, Spread, Step, TILE, TensorId, TensorSpec, padded,
+    Activation, Blocks, Buffer, DataType, EmbedTiles, Execution, Layout, MathFidelity,
+    MemoryConfig, MixerTiles, Op, Program, Role, ShardSpec, Spread, Step, TILE, TensorId,
+    TensorSpec, padded,
 };
 pub use report::{PUBLISHED_DEVICE_OPS, PUBLISHED_SEQUENCES_PER_S, Report};
 pub use session::{Tenstorrent, TenstorrentEmulator};

@@ -18,6 +18,8 @@ pub enum Optimisation {
     Layout,
     /// Bias, GELU, gate and residual computed inside other operations.
     Fusion,
+    /// Whole mixer blocks as one kernel of ours each, where that is predicted to be faster.
+    Kernels,
     /// Activations and small weights in the cores' memory.
     L1,
     /// Weights of plain linear layers in bfloat8_b.
@@ -30,10 +32,11 @@ pub enum Optimisation {
 
 impl Optimisation {
     /// All, in the order in which the report switches them on.
-    pub const ALL: [Optimisation; 7] = [
+    pub const ALL: [Optimisation; 8] = [
         Optimisation::Fold,
         Optimisation::Layout,
         Optimisation::Fusion,
+        Optimisation::Kernels,
         Optimisation::L1,
         Optimisation::Bfloat8Weights,
         Optimisation::Trace,
@@ -42,10 +45,11 @@ impl Optimisation {
 
     /// Those that are on unless the user says otherwise: bfloat8_b weights cost digits, and the
     /// model is not bound by its weights.
-    pub const DEFAULT: [Optimisation; 6] = [
+    pub const DEFAULT: [Optimisation; 7] = [
         Optimisation::Fold,
         Optimisation::Layout,
         Optimisation::Fusion,
+        Optimisation::Kernels,
         Optimisation::L1,
         Optimisation::Trace,
         Optimisation::TwoQueues,
@@ -57,6 +61,7 @@ impl Optimisation {
             Optimisation::Fold => "fold",
             Optimisation::Layout => "layout",
             Optimisation::Fusion => "fusion",
+            Optimisation::Kernels => "kernels",
             Optimisation::L1 => "l1",
             Optimisation::Bfloat8Weights => "bfloat8-weights",
             Optimisation::Trace => "trace",

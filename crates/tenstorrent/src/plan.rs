@@ -1,10 +1,12 @@
 //! The planner: how many samples a program takes, where each tensor lives, how exact each product
 //! is. Everything is decided by the cost model in `cost.rs`.
 
+use std::borrow::Cow;
+
 use ptsm::{Model, Result};
 
 use crate::cost;
-use crate::lower::{Reading, lower};
+use crate::lower::{Kernels, Reading, Windows, input, lower};
 use crate::options::{Optimisation, Options};
 use crate::program::{Buffer, MathFidelity, MemoryConfig, Op, Program, Role};
 use crate::report::Report;
@@ -22,6 +24,15 @@ pub struct Plan {
     /// Its figures.
     pub report: Report,
     pub(crate) reading: Reading,
+    pub(crate) windows: Option<Windows>,
+}
+
+impl Plan {
+    /// What the program wants to be given, from scaled patches `[B, C, N, p]`: those, or the windows
+    /// that they were cut of.
+    pub fn input<'a>(&self, patches: &'a [f32]) -> Cow<'a, [f32]> {
+        input(self.windows, patches)
+    }
 }
 
 /// One line of [`compare`].
@@ -96,13 +107,42 @@ fn spills(program: &Program) -> bool {
     temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
 }
 
+/// The plan with those mixer kernels that are predicted to lower the latency and not the throughput,
+/// and the embedding's if patches overlap and it lowers the latency; without any if they are
+/// switched off.
 fn build(
     model: &Model,
     options: &Options,
-    (batch, size): (usize, usize),
+    sizes: (usize, usize),
     with_values: bool,
 ) -> Result<Plan> {
-    let lowered = lower(model, options, size, with_values)?;
+    if !options.has(Optimisation::Kernels) {
+        return build_with(model, options, (sizes, Kernels::default()), with_values);
+    }
+    let promise = |kernels| -> Result<(f64, f64)> {
+        let report = build_with(model, options, (sizes, kernels), false)?.report;
+        Ok((report.predicted_latency_ms, report.predicted_sequences_per_s))
+    };
+    let mut kernels = Kernels::default();
+    let (mut latency, mut rate) = promise(kernels)?;
+    let overlap = model.config().patch_stride < model.config().patch_length;
+    for also in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
+        let tried = also(kernels);
+        let (taken, reached) = promise(tried)?;
+        if taken < latency && (reached >= rate || tried.embedding) {
+            (kernels, latency, rate) = (tried, taken, reached);
+        }
+    }
+    build_with(model, options, (sizes, kernels), with_values)
+}
+
+fn build_with(
+    model: &Model,
+    options: &Options,
+    ((batch, size), kernels): ((usize, usize), Kernels),
+    with_values: bool,
+) -> Result<Plan> {
+    let lowered = lower(model, options, (size, kernels), with_values)?;
     let mut program = lowered.program;
     if options.has(Optimisation::L1) {
         place(&mut program);
@@ -110,7 +150,7 @@ fn build(
     choose_fidelity(&mut program);
     program.check()?;
     let report = Report::new(&program, batch);
-    Ok(Plan { program, report, reading: lowered.reading })
+    Ok(Plan { program, report, reading: lowered.reading, windows: lowered.windows })
 }
 
 /// Moves activations into L1 in the order of the steps, and then weights, each as long as every
@@ -155,6 +195,8 @@ fn choose_fidelity(program: &mut Program) {
         match &mut program.steps[i].op {
             Op::Linear { math_fidelity, .. }
             | Op::Matmul { math_fidelity }
+            | Op::Embed { math_fidelity, .. }
+            | Op::Mixer { math_fidelity, .. }
             | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
             _ => {}
         }

@@ -6,7 +6,7 @@ use ptsm::data::Batch;
 use ptsm::{Backend, Error, Model, Output, Prepared, Result, Session};
 
 use crate::emulator::Emulator;
-use crate::lower::Reading;
+use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
 use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
@@ -87,13 +87,21 @@ impl Executor for EmulatedDevice {
     }
 }
 
+/// A program that an executor has.
+#[derive(Clone)]
+struct Loaded {
+    /// Samples of a run.
+    size: usize,
+    reading: Reading,
+    windows: Option<Windows>,
+}
+
 /// A model's programs, one for each batch size that was asked for.
 pub(crate) struct ProgramSession {
     model: Model,
     options: Options,
-    /// By the size of the request, rounded up to a power of two: samples of a run, and how its
-    /// output is read.
-    plans: HashMap<usize, (usize, Reading)>,
+    /// By the size of the request, rounded up to a power of two.
+    plans: HashMap<usize, Loaded>,
     executor: Box<dyn Executor>,
 }
 
@@ -103,15 +111,15 @@ impl ProgramSession {
     }
 
     /// The program `key`, for requests of so many samples, loaded.
-    fn program(&mut self, key: usize) -> Result<(usize, Reading)> {
+    fn program(&mut self, key: usize) -> Result<Loaded> {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan.clone());
         }
-        let Plan { program, reading, .. } = plan(&self.model, &self.options, key)?;
-        let size = program.batch;
+        let Plan { program, reading, windows, .. } = plan(&self.model, &self.options, key)?;
+        let loaded = Loaded { size: program.batch, reading, windows };
         self.executor.load(key, program)?;
-        self.plans.insert(key, (size, reading.clone()));
-        Ok((size, reading))
+        self.plans.insert(key, loaded.clone());
+        Ok(loaded)
     }
 }
 
@@ -120,12 +128,12 @@ impl Session for ProgramSession {
         let prepared = self.model.prepare(batch)?;
         // Few programs serve all sizes: a new one is compiled and captured before it runs.
         let key = batch.size.next_power_of_two().min(MAX_PROGRAM_BATCH);
-        let (size, reading) = self.program(key)?;
-        let sample = prepared.patches.len() / batch.size;
+        let Loaded { size, reading, windows } = self.program(key)?;
+        let mut given = input(windows, &prepared.patches).into_owned();
+        let sample = given.len() / batch.size;
         // A last run that is not full is filled up with zeros.
-        let mut patches = prepared.patches.clone();
-        patches.resize(batch.size.next_multiple_of(size) * sample, 0.0);
-        let inputs: Vec<&[f32]> = patches.chunks_exact(size * sample).collect();
+        given.resize(batch.size.next_multiple_of(size) * sample, 0.0);
+        let inputs: Vec<&[f32]> = given.chunks_exact(size * sample).collect();
         let outputs = self.executor.run(key, &inputs)?;
         let width: usize = reading.widths.iter().sum();
         let rows = outputs[0].len() / width / size;

@@ -87,11 +87,13 @@ fn blocks(
     wanted: &BTreeMap<String, Vec<f64>>,
 ) -> Vec<(f64, String)> {
     let batch = fixture.batch::<f32>().unwrap();
-    let program = plan(model, &Options::default(), batch.size).unwrap().program;
-    if program.batch != batch.size {
+    let plan = plan(model, &Options::default(), batch.size).unwrap();
+    if plan.program.batch != batch.size {
         return Vec::new();
     }
     let prepared = model.prepare(&batch).unwrap();
+    let input = plan.input(&prepared.patches);
+    let program = plan.program;
     let names: Vec<String> = program.tensors.iter().map(|tensor| tensor.name.clone()).collect();
     let emulator = Emulator::new(program).unwrap();
     let mut found = Vec::new();
@@ -105,7 +107,7 @@ fn blocks(
             found.push((pcc(&read(), golden), block.to_owned()));
         }
     };
-    emulator.run_watched(&[&prepared.patches], &mut watch).unwrap();
+    emulator.run_watched(&[&input], &mut watch).unwrap();
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     found
 }

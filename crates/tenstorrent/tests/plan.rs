@@ -46,8 +46,16 @@ fn batch(config: &Config, size: usize) -> ptsm::data::Batch {
     }
 }
 
+/// What the planner may do, without our kernels.
+fn without_kernels() -> Options {
+    let mut options = Options::default();
+    options.optimisations.retain(|o| *o != Optimisation::Kernels);
+    options
+}
+
+/// A program of operations that `ttnn` has.
 fn program(config: Config) -> Program {
-    plan(&model(config), &Options::default(), 2).unwrap().program
+    plan(&model(config), &without_kernels(), 2).unwrap().program
 }
 
 /// The first step of an operation.
@@ -102,6 +110,28 @@ fn broken_programs_are_refused_by_the_rule_they_break() {
 }
 
 #[test]
+fn a_mixer_kernel_takes_its_own_table_interleaved_and_in_bfloat16() {
+    let good = plan(&model(small()), &Options::default(), 2).unwrap().program;
+    good.check().unwrap();
+    let mixer = find(&good, "mixer");
+    let [state, table] = [good.steps[mixer].inputs[0], good.steps[mixer].inputs[1]];
+
+    let mut narrow = good.clone();
+    narrow.tensors[table].dtype = DataType::Bfloat8B;
+    assert!(refused(&narrow).contains("reads bfloat16"));
+
+    let mut sharded = good.clone();
+    let grid = CoreGrid { x: 6, y: 1 };
+    sharded.tensors[state].memory = MemoryConfig::sharded(Spread::HeightSharded, grid, [32, 32]);
+    assert!(refused(&sharded).contains("reads interleaved tensors"));
+
+    let mut other = good;
+    let Op::Mixer { tiles, .. } = &mut other.steps[mixer].op else { unreachable!() };
+    tiles.hidden += 1;
+    assert!(refused(&other).contains("mixer: does not take"));
+}
+
+#[test]
 fn a_program_that_does_not_fit_into_l1_is_refused() {
     let mut large = plan(&model(seed()), &Options::default(), 128).unwrap().program;
     for tensor in &mut large.tensors {
@@ -132,13 +162,65 @@ fn programs_survive_their_json() {
 }
 
 #[test]
-fn the_published_depth_takes_fewer_operations_than_published() {
-    let three =
-        report(&model(Config { num_layers: 3, ..seed() }), &Options::default(), 32).unwrap();
-    assert!(three.device_ops < PUBLISHED_DEVICE_OPS, "{}", three.device_ops);
-    let aligned = Config { num_layers: 3, d_model: 32, ..seed() };
-    let aligned = report(&model(aligned), &Options::default(), 32).unwrap();
-    assert!(aligned.device_ops < 40, "{}", aligned.device_ops);
+fn programs_take_fewer_operations_than_published() {
+    let ops = |num_layers, d_model, options: &Options| {
+        let config = Config { num_layers, d_model, ..seed() };
+        report(&model(config), options, 32).unwrap().device_ops
+    };
+    let options = Options::default();
+    for d_model in [16, 32] {
+        // A kernel a mixer, one step to embed, two for the head.
+        assert_eq!([3, 4].map(|layers| ops(layers, d_model, &options)), [9, 11]);
+    }
+    let plain = without_kernels();
+    assert!(ops(3, 16, &plain) < PUBLISHED_DEVICE_OPS);
+    assert!(ops(3, 32, &plain) < 40);
+}
+
+/// Patches that share most of their steps.
+fn overlapping() -> Config {
+    Config {
+        context_length: 39,
+        patch_length: 8,
+        patch_stride: 1,
+        num_input_channels: 7,
+        num_layers: 1,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_it_takes() {
+    let config = overlapping();
+    let model = model(config.clone());
+    let first = |model: &Model, batch| {
+        let plan = plan(model, &Options::default(), batch).unwrap();
+        (plan.program.steps[0].op.name(), plan.report.upload_bytes)
+    };
+    let (op, bytes) = first(&model, 8);
+    assert_eq!((op, bytes), ("embed", 8 * 7 * 96), "rows of 78 bytes, padded to 96");
+    let apart = Config { patch_stride: 8, ..config };
+    assert_eq!(first(&self::model(apart), 8).0, "linear");
+
+    let batch = batch(model.config(), 8);
+    let wanted = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+    let mut out = Output::default();
+    TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+    let worst = out.prediction.iter().zip(&wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
+    assert!(worst < 0.03, "{worst}");
+}
+
+#[test]
+fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
+    let kernels = |config, batch| {
+        let program = plan(&model(config), &Options::default(), batch).unwrap().program;
+        program.steps.iter().filter(|step| step.op.name() == "mixer").count()
+    };
+    assert_eq!(kernels(seed(), 1), 8);
+    let long = Config { context_length: 8 * 512, num_layers: 1, ..seed() };
+    assert_eq!(kernels(long, 1), 1, "weights between 512 patches do not fit into a core");
+    let other = Config { norm_mlp: "BatchNorm".into(), ..small() };
+    assert_eq!(kernels(other, 1), 0);
 }
 
 #[test]
@@ -205,8 +287,11 @@ fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
         let model = model(config);
         let batch = batch(model.config(), 5);
         let wanted = model.forward(&batch, Mode::default()).unwrap().outputs;
-        for off in [None].into_iter().chain(Optimisation::ALL.map(Some)) {
-            let mut options = Options::default();
+        let all = Optimisation::ALL.into_iter();
+        let cases = [None].into_iter().chain(all.map(Some));
+        for (off, mut options) in
+            cases.flat_map(|off| [(off, Options::default()), (off, without_kernels())])
+        {
             options.optimisations.retain(|o| Some(*o) != off);
             let backend = TenstorrentEmulator { options };
             let mut out = Output::default();
@@ -230,20 +315,24 @@ fn no_answer_depends_on_what_stands_in_padding() {
         let model = model(config);
         let batch = batch(model.config(), 2);
         let patches = model.prepare(&batch).unwrap().patches;
-        let program = plan(&model, &Options::default(), 2).unwrap().program;
-        let run = |garbage: f32| {
-            let emulator = Emulator::with_garbage(program.clone(), garbage).unwrap();
-            emulator.run(&[&patches]).unwrap()
-        };
-        assert_eq!(run(GARBAGE), run(17.0), "{:?}", model.config());
+        for options in [Options::default(), without_kernels()] {
+            let plan = plan(&model, &options, 2).unwrap();
+            let run = |garbage: f32| {
+                let emulator = Emulator::with_garbage(plan.program.clone(), garbage).unwrap();
+                emulator.run(&[&plan.input(&patches)]).unwrap()
+            };
+            assert_eq!(run(GARBAGE), run(17.0), "{:?}", model.config());
+        }
     }
 }
 
 #[test]
 fn bfloat8_weights_are_smaller_and_less_exact() {
     let model = model(seed());
-    let narrow = Options { optimisations: Optimisation::ALL.to_vec(), ..Options::default() };
-    let plain = plan(&model, &Options::default(), 1).unwrap();
+    let options = without_kernels();
+    let plain = plan(&model, &options, 1).unwrap();
+    let mut narrow = options;
+    narrow.optimisations.push(Optimisation::Bfloat8Weights);
     let narrowed = plan(&model, &narrow, 1).unwrap();
     assert!(narrowed.report.weight_bytes < plain.report.weight_bytes * 2 / 3);
     let of_type = |dtype| narrowed.program.tensors.iter().filter(|t| t.dtype == dtype).count();

@@ -61,9 +61,11 @@ fn the_reference_shape_and_longer_ones() {
     let long =
         Config { context_length: 4096, num_layers: 1, num_input_channels: 2, ..seed.clone() };
     let aligned = Config { d_model: 32, ..seed.clone() };
+    let overlapping = Config { patch_length: 16, num_layers: 1, ..seed.clone() };
     let shapes = [
         ("seed, batch 1", seed.clone(), 1),
         ("seed, batch 8", seed.clone(), 8),
+        ("overlapping patches, batch 8", overlapping, 8),
         ("512 patches", long, 1),
         ("d_model 32", aligned, 2),
         ("seed, batch 128", seed, 128),

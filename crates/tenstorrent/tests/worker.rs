@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use ptsm::data::Batch;
 use ptsm::testing::Fixture;
-use ptsm::{Backend, ErrorKind, Model, Output, Session};
+use ptsm::{Backend, Config, ErrorKind, Init, Model, Output, Session};
 use ptsm_tenstorrent::{
-    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings,
+    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
 };
 
 fn stub() -> PathBuf {
@@ -86,7 +86,8 @@ fn the_worker_computes_what_the_emulator_computes() {
     let folder = python();
     for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
         let (model, batch) = fixture(name);
-        for off in [None, Some(Optimisation::Trace), Some(Optimisation::TwoQueues)] {
+        let off = [Optimisation::Kernels, Optimisation::Trace, Optimisation::TwoQueues];
+        for off in [None].into_iter().chain(off.map(Some)) {
             let mut options = Options::default();
             options.optimisations.retain(|o| Some(*o) != off);
             let wanted = emulated(&model, &batch, &options);
@@ -97,6 +98,41 @@ fn the_worker_computes_what_the_emulator_computes() {
             assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
         }
     }
+}
+
+#[test]
+fn the_worker_cuts_overlapping_patches() {
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    let config = Config {
+        context_length: 39,
+        patch_length: 8,
+        patch_stride: 1,
+        num_input_channels: 7,
+        num_layers: 1,
+        prediction_length: 4,
+        ..Config::default()
+    };
+    let wave = |i: usize| (i as f32 * 0.03).sin() + 0.3 * (i as f32 * 12.9898).sin();
+    let batch = Batch {
+        size: 8,
+        context_length: config.context_length,
+        num_channels: config.num_input_channels,
+        past_values: (0..8 * 39 * 7).map(wave).collect(),
+        observed_mask: None,
+        future_values: None,
+        future_observed_mask: None,
+        target_values: None,
+        patch_mask: None,
+    };
+    let model = Model::new(config, Init::PyTorch, 3).unwrap();
+    let options = Options::default();
+    assert_eq!(plan(&model, &options, 8).unwrap().program.steps[0].op.name(), "embed");
+    let wanted = emulated(&model, &batch, &options);
+    let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+    assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
 }
 
 #[test]
@@ -121,14 +157,18 @@ fn a_failing_worker_is_an_error_that_names_the_step_and_the_next_call_works() {
     }
     let (model, batch) = fixture("g01_common");
     let wanted = emulated(&model, &batch, &Options::default());
+    let mut plain = Options::default();
+    plain.optimisations.retain(|o| *o != Optimisation::Kernels);
     let cases = [
+        ("abort mixer", "(mixer)", "TT_FATAL: the device gave up"),
         ("abort softmax", "(softmax)", "TT_FATAL: the device gave up"),
         ("raise layer_norm", "(layer_norm)", "TT_THROW: out of memory"),
         ("hang transpose", "(transpose)", "gave no answer in"),
     ];
     for (fault, step, text) in cases {
         let folder = python();
-        let mut session = backend(folder.path(), 2.0, Options::default()).load(&model).unwrap();
+        let options = if step == "(mixer)" { Options::default() } else { plain.clone() };
+        let mut session = backend(folder.path(), 2.0, options).load(&model).unwrap();
         std::fs::write(folder.path().join("fault"), fault).unwrap();
         let error = forward(session.as_mut(), &batch).unwrap_err();
         let said = error.to_string();

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Product: wormhole-n150, wormhole-n300 or blackhole-p150
     #[arg(long, default_value = "wormhole-n150")]
     arch: Arch,
-    /// What the planner may do: fold, layout, fusion, l1, bfloat8-weights, trace, two-queues
+    /// What the planner may do: fold, layout, fusion, kernels, l1, bfloat8-weights, trace, two-queues
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     optimisations: Option<Vec<Optimisation>>,
     /// Also the figures with nothing switched on, and then with one thing more in every line

@@ -6,6 +6,7 @@
 //! garbage, so that a program that relies on it gives wrong answers. Sums are in f32, and every
 //! result is rounded to its tensor's data type.
 
+mod kernels;
 mod number;
 mod ops;
 mod tensor;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ptsm_kernels::{Isa, LinearDims, gelu, linear, softmax_rows, transpose};
 
+use super::kernels::{embed, mixer};
 use super::number::{multiplied, multiplied_weight};
 use super::tensor::TileTensor;
 use crate::program::{Activation, MathFidelity, Op};
@@ -35,6 +36,12 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
             let others = x[2].values.iter().zip(&x[3].values);
             out.values.iter_mut().zip(others).for_each(|(out, (r, gate))| *out = r + *out * gate);
             out
+        }
+        Op::Embed { tiles, math_fidelity, .. } => {
+            embed((x[0], x[1]), *tiles, *math_fidelity, (shape, context))
+        }
+        Op::Mixer { tiles, epsilon, math_fidelity, .. } => {
+            mixer((x[0], x[1]), *tiles, (*epsilon, *math_fidelity), context)
         }
         Op::LayerNorm { epsilon } => layer_norm(x, *epsilon as f32, context),
         Op::Softmax { dim: -1 } => softmax(x[0], context),
@@ -69,7 +76,7 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
 }
 
 /// Every row of `a` through one layer; the padding of the inner axis is summed like the rest.
-fn rows_product(
+pub(super) fn rows_product(
     a: &TileTensor,
     (weight, bias): (&TileTensor, Option<&[f32]>),
     fidelity: MathFidelity,

@@ -5,12 +5,15 @@
 //! along N; one transpose brings the result back. Where D is whole tiles, the second layer, gate and
 //! residual are one step on the transposed state. Weights on the left of the state (`W x`) would
 //! need no transpose at all, but `ttnn` spreads one left operand for many right ones over the
-//! operand's rows only, two cores for 64 patches, and has no bias down rows.
+//! operand's rows only, two cores for 64 patches, and has no bias down rows. Our own kernel does
+//! that: there a whole mixer is one step.
 
 use ptsm::{Config, Norm, Result};
 
+use super::Kernels;
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;
+use super::windows::Windows;
 use crate::options::Optimisation;
 use crate::program::{DataType, MathFidelity, Op, TILE, TensorId};
 
@@ -26,24 +29,38 @@ const PLAIN: Apply = Apply { transpose_a: false, gelu: false };
 const GELU: Apply = Apply { transpose_a: false, gelu: true };
 
 /// The layers of one block.
-struct Block {
-    name: String,
-    fc1: LinearWeights,
-    fc2: LinearWeights,
-    gate: Option<LinearWeights>,
+pub(super) struct Block {
+    pub(super) name: String,
+    pub(super) fc1: LinearWeights,
+    pub(super) fc2: LinearWeights,
+    pub(super) gate: Option<LinearWeights>,
 }
 
 /// Lowers the backbone of one model.
 pub(super) struct Backbone<'a> {
     pub(super) config: &'a Config,
     pub(super) weights: &'a Weights<'a>,
+    pub(super) kernels: Kernels,
 }
 
 impl Backbone<'_> {
-    /// Patches `[B, C, N, p]` give the last hidden state `[B, C, N, D]`.
-    pub(super) fn lower(&self, b: &mut Builder<'_>, patches: TensorId) -> Result<TensorId> {
-        let embedding = self.weights.linear("model.encoder.patcher")?;
-        let mut h = b.linear(patches, &embedding, PLAIN)?;
+    /// From patches `[B, C, N, p]`, or from windows that are cut here, to the last hidden state
+    /// `[B, C, N, D]`.
+    pub(super) fn lower(
+        &self,
+        b: &mut Builder<'_>,
+        (batch, windows): (usize, Option<Windows>),
+    ) -> Result<TensorId> {
+        let (config, embedding) = (self.config, self.weights.linear("model.encoder.patcher")?);
+        let mut h = match windows {
+            Some(windows) => self.embedding_kernel(b, &embedding, (batch, windows))?,
+            None => {
+                let channels = config.num_input_channels;
+                let shape = [batch, channels, config.num_patches(), config.patch_length];
+                let patches = b.input("patches", shape);
+                b.linear(patches, &embedding, PLAIN)?
+            }
+        };
         let table = "model.encoder.positional_encoder.position_enc";
         if self.weights.has(table) {
             let shape = [1, 1, self.config.num_patches(), self.config.d_model];
@@ -115,6 +132,12 @@ impl Backbone<'_> {
 
     fn patch_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
         let block = self.block(name)?;
+        if self.kernels.patches
+            && !self.config.self_attn
+            && let Some(mixed) = self.mixer_kernel(b, &block, (h, true))?
+        {
+            return Ok(mixed);
+        }
         let z = self.norm(b, &format!("{name}.norm"), h)?;
         let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
         let fuses = b.has(Optimisation::Layout) && b.has(Optimisation::Fusion) && whole;
@@ -171,10 +194,16 @@ impl Backbone<'_> {
 
     fn feature_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
         let mut block = self.block(name)?;
+        if self.kernels.features
+            && let Some(mixed) = self.mixer_kernel(b, &block, (h, false))?
+        {
+            return Ok(mixed);
+        }
         let norm = format!("{name}.norm");
         let z = if self.config.norm() == Norm::Batch && b.has(Optimisation::Fusion) {
             // An affine map in front of a linear layer is part of it.
-            block.fc1 = self.behind_batch_norm(&norm, block.fc1)?;
+            let (slope, offset) = self.batch_norm(&norm)?;
+            block.fc1 = behind((&slope, &offset), block.fc1);
             h
         } else {
             self.norm(b, &norm, h)?
@@ -192,18 +221,6 @@ impl Backbone<'_> {
         }
         let mixed = b.linear(hidden, &block.fc2, PLAIN)?;
         b.step(name, Op::Addcmul, &[h, mixed, gate])
-    }
-
-    fn behind_batch_norm(&self, norm: &str, mut layer: LinearWeights) -> Result<LinearWeights> {
-        let (slope, offset) = self.batch_norm(norm)?;
-        let rows = layer.weight.chunks_exact_mut(layer.inputs).zip(&mut layer.bias);
-        for (row, bias) in rows {
-            for (d, weight) in row.iter_mut().enumerate() {
-                *bias += *weight * offset[d];
-                *weight *= slope[d];
-            }
-        }
-        Ok(layer)
     }
 
     /// The channel mixer, whose gate comes first.
@@ -285,4 +302,16 @@ impl Backbone<'_> {
         }
         Ok((scores, values))
     }
+}
+
+/// An affine map of the features and then `layer`, as one layer.
+pub(super) fn behind((slope, offset): (&[f32], &[f32]), mut layer: LinearWeights) -> LinearWeights {
+    let rows = layer.weight.chunks_exact_mut(layer.inputs).zip(&mut layer.bias);
+    for (row, bias) in rows {
+        for (d, weight) in row.iter_mut().enumerate() {
+            *bias += *weight * offset[d];
+            *weight *= slope[d];
+        }
+    }
+    layer
 }

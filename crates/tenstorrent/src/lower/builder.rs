@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ptsm::Result;
 
+use crate::chip::Chip;
 use crate::options::{Optimisation, Options};
 use crate::program::{
     Activation, Blocks, DataType, Execution, Layout, MathFidelity, MemoryConfig, Op, Program, Role,
@@ -61,6 +62,10 @@ impl<'a> Builder<'a> {
         self.with_values
     }
 
+    pub(super) fn chip(&self) -> Chip {
+        self.options.arch.chip()
+    }
+
     pub(super) fn shape(&self, id: TensorId) -> [usize; 4] {
         self.tensors[id].shape
     }
@@ -73,6 +78,13 @@ impl<'a> Builder<'a> {
 
     pub(super) fn input(&mut self, name: &str, shape: [usize; 4]) -> TensorId {
         self.tensor(name, shape, DataType::Bfloat16, Role::Input)
+    }
+
+    /// An input that is not in tiles.
+    pub(super) fn input_rows(&mut self, name: &str, shape: [usize; 4]) -> TensorId {
+        let id = self.input(name, shape);
+        self.tensors[id].layout = Layout::RowMajor;
+        id
     }
 
     /// A constant; one of the same name is used again.

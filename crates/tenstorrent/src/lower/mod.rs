@@ -1,15 +1,17 @@
 //! From a model to a program: which steps, with which numbers folded into the weights.
 //!
-//! Host and device share the work so: the host scales windows in f32 and cuts them into patches
-//! (a copy; overlapping patches are copied as often as they overlap), the device embeds, mixes and
-//! projects, the host un-scales while it puts the forecast into the order `[B, H, C']`.
+//! Host and device share the work so: the host scales windows in f32, host or device cuts them into
+//! patches, the device embeds, mixes and projects, the host un-scales while it puts the forecast into
+//! the order `[B, H, C']`.
 
 mod backbone;
 mod builder;
 mod head;
+mod kernels;
 mod weights;
+mod windows;
 
-use ptsm::{Model, Result};
+use ptsm::{Model, Result, Task};
 
 use crate::options::Options;
 use crate::program::Program;
@@ -18,29 +20,56 @@ use builder::Builder;
 use head::HeadLowering;
 pub(crate) use head::Reading;
 use weights::Weights;
+pub(crate) use windows::{Windows, input};
 
 /// A program that is not yet placed in memory, and how its output is read.
 pub(crate) struct Lowered {
     pub(crate) program: Program,
     pub(crate) reading: Reading,
+    /// How windows are cut, if the program does that.
+    pub(crate) windows: Option<Windows>,
+}
+
+/// Which parts are a kernel of ours, where there is one for their kind and size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kernels {
+    /// The embedding, which then cuts windows into patches.
+    pub(crate) embedding: bool,
+    /// The mixers of patches.
+    pub(crate) patches: bool,
+    /// The mixers of features.
+    pub(crate) features: bool,
+}
+
+impl Kernels {
+    /// One more of them each, the embedding last.
+    pub(crate) const EACH: [fn(Self) -> Self; 3] = [
+        |kernels| Self { features: true, ..kernels },
+        |kernels| Self { patches: true, ..kernels },
+        |kernels| Self { embedding: true, ..kernels },
+    ];
 }
 
 /// Lowers `model` for batches of `batch` samples; without `with_values` only for its figures.
 pub(crate) fn lower(
     model: &Model,
     options: &Options,
-    batch: usize,
+    (batch, kernels): (usize, Kernels),
     with_values: bool,
 ) -> Result<Lowered> {
     let config = model.config();
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
-    let shape = [batch, config.num_input_channels, config.num_patches(), config.patch_length];
-    let patches = builder.input("patches", shape);
-    let backbone = Backbone { config, weights: &weights };
-    let hidden = backbone.lower(&mut builder, patches)?;
+    // What is hidden from pretraining is hidden patch by patch, on the host.
+    let windows = (kernels.embedding && config.task()? != Task::Pretraining).then_some(Windows {
+        patch_length: config.patch_length,
+        patch_stride: config.patch_stride,
+        patches: config.num_patches(),
+    });
+    let backbone = Backbone { config, weights: &weights, kernels };
+    let hidden = backbone.lower(&mut builder, (batch, windows))?;
     let head = HeadLowering { model, weights: &weights };
     let (output, reading) = head.lower(&mut builder, hidden)?;
     let name = config.task()?.architecture();
-    Ok(Lowered { program: builder.finish(name, batch, output), reading })
+    Ok(Lowered { program: builder.finish(name, batch, output), reading, windows })
 }

@@ -2,7 +2,7 @@
 
 use ptsm::{Error, Result};
 
-use super::{Buffer, DataType, Layout, Op, Program, Role, Spread, Step, TILE};
+use super::{Buffer, DataType, Layout, Op, Program, Role, Spread, Step, TILE, TensorSpec};
 use crate::chip::Chip;
 use crate::cost::circular_buffer_bytes;
 
@@ -59,9 +59,12 @@ impl Program {
         if step.op.output_shape(&inputs)? != output.shape {
             return refuse("gives another shape than its output has");
         }
-        if inputs.iter().any(|input| input.layout != Layout::Tile) || output.layout != Layout::Tile
-        {
-            return refuse("works on tiles");
+        let rows = matches!(step.op, Op::Embed { .. });
+        let laid = |(i, input): (usize, &&TensorSpec)| {
+            input.layout == if rows && i == 0 { Layout::RowMajor } else { Layout::Tile }
+        };
+        if !inputs.iter().enumerate().all(laid) || output.layout != Layout::Tile {
+            return refuse("works on tiles; windows that are cut into patches are none");
         }
         let spread = inputs[0].memory.spread;
         match &step.op {
@@ -78,6 +81,14 @@ impl Program {
             }
             Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
                 refuse("the fused matmul and addcmul wants one data type")
+            }
+            Op::Embed { .. } | Op::Mixer { .. }
+                if inputs.iter().any(|x| x.dtype != DataType::Bfloat16) =>
+            {
+                refuse("a kernel of ours reads bfloat16")
+            }
+            Op::Embed { .. } | Op::Mixer { .. } if spread != Spread::Interleaved => {
+                refuse("a kernel of ours reads interleaved tensors")
             }
             Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
                 if inputs[0].dtype == DataType::Bfloat8B =>

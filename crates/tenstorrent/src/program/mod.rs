@@ -4,6 +4,8 @@
 //! without a device, emulated, and run.
 
 mod check;
+mod embed;
+mod mixer;
 mod op;
 mod tensor;
 
@@ -12,6 +14,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;
+pub use embed::EmbedTiles;
+pub use mixer::MixerTiles;
 pub use op::{Activation, Blocks, MathFidelity, Op};
 pub use tensor::{
     Buffer, DataType, Layout, MemoryConfig, Role, ShardSpec, Spread, TILE, TensorId, TensorSpec,
@@ -144,6 +148,15 @@ impl fmt::Display for Arguments<'_> {
                 write!(f, ", blocks={rows}x{inner}x{columns}, {math_fidelity:?}")
             }
             Op::LayerNorm { epsilon } => write!(f, ", epsilon={epsilon:e}"),
+            Op::Embed { tiles, math_fidelity, .. } => {
+                let EmbedTiles { patch_length, patch_stride, .. } = tiles;
+                write!(f, ", patches={patch_length} by {patch_stride}, {math_fidelity:?}")
+            }
+            Op::Mixer { tiles, math_fidelity, .. } => {
+                let MixerTiles { left, rows, columns, hidden } = tiles;
+                let side = if *left { "left" } else { "right" };
+                write!(f, ", weights={side}, tiles={rows}x{columns}x{hidden}, {math_fidelity:?}")
+            }
             Op::Softmax { dim } => write!(f, ", dim={dim}"),
             Op::Permute { dims } => write!(f, ", dims={dims:?}"),
             Op::Reshape { shape } => write!(f, ", shape={shape:?}"),

@@ -3,7 +3,9 @@
 use ptsm::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::tensor::{DataType, TensorSpec};
+use super::embed::EmbedTiles;
+use super::mixer::MixerTiles;
+use super::tensor::{DataType, TILE, TensorSpec};
 use crate::chip::CoreGrid;
 
 /// How many of a product's bits are computed: each step up takes another pass.
@@ -76,6 +78,37 @@ pub enum Op {
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },
+    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go through
+    /// the embedding, `[B, C, N, D]`. The table holds its weight and bias, see [`EmbedTiles`].
+    Embed {
+        /// How windows are cut.
+        #[serde(flatten)]
+        tiles: EmbedTiles,
+        /// Tiles of every circular buffer.
+        buffers: Vec<usize>,
+        /// Numbers of an embedded patch.
+        d_model: usize,
+        /// Cores that share the units.
+        core_grid: CoreGrid,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// A kernel of ours through `ttnn.generic_op([x, table, out], program)`: a whole mixer block,
+    /// `x + z * softmax(logits)`, where both come of `x` by norm, two layers and gate. The table
+    /// holds all its numbers as tiles, see [`MixerTiles`].
+    Mixer {
+        /// Its sizes.
+        #[serde(flatten)]
+        tiles: MixerTiles,
+        /// Tiles of every circular buffer.
+        buffers: Vec<usize>,
+        /// Added to the variance.
+        epsilon: f64,
+        /// Cores that share the units.
+        core_grid: CoreGrid,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
     /// `ttnn.layer_norm(x, weight, bias[, residual_input_tensor])` over the last axis.
     LayerNorm {
         /// Added to the variance.
@@ -124,6 +157,8 @@ impl Op {
             Op::Linear { .. } => "linear",
             Op::Matmul { .. } => "matmul",
             Op::MatmulAddcmul { .. } => "dit_minimal_matmul_addcmul_fused",
+            Op::Embed { .. } => "embed",
+            Op::Mixer { .. } => "mixer",
             Op::LayerNorm { .. } => "layer_norm",
             Op::Softmax { .. } => "softmax",
             Op::Gelu => "gelu",
@@ -141,14 +176,22 @@ impl Op {
 
     /// Whether this is a product of matrices.
     pub fn is_product(&self) -> bool {
-        matches!(self, Op::Linear { .. } | Op::Matmul { .. } | Op::MatmulAddcmul { .. })
+        matches!(
+            self,
+            Op::Linear { .. }
+                | Op::Matmul { .. }
+                | Op::MatmulAddcmul { .. }
+                | Op::Embed { .. }
+                | Op::Mixer { .. }
+        )
     }
 
     /// Fewest and most tensors that it reads.
     fn arity(&self) -> (usize, usize) {
         match self {
             Op::Linear { .. } => (2, 3),
-            Op::Matmul { .. } | Op::Add | Op::Multiply => (2, 2),
+            Op::Matmul { .. } | Op::Embed { .. } | Op::Mixer { .. } => (2, 2),
+            Op::Add | Op::Multiply => (2, 2),
             Op::MatmulAddcmul { .. } => (5, 5),
             Op::LayerNorm { .. } => (3, 4),
             Op::Addcmul => (3, 3),
@@ -188,6 +231,18 @@ impl Op {
             Op::MatmulAddcmul { .. } => {
                 let product = [shapes[0], shapes[1], shapes[4]];
                 linear(&product, false).filter(|&out| out == shapes[2] && out == shapes[3])
+            }
+            Op::Embed { tiles, buffers, d_model, .. } => {
+                let [batch, channels, rows, length] = shapes[0];
+                let fits = [rows, length] == [1, tiles.window()]
+                    && shapes[1] == tiles.table_shape()
+                    && tiles.columns == d_model.div_ceil(TILE)
+                    && *buffers == tiles.buffers();
+                fits.then_some([batch, channels, tiles.patches, *d_model])
+            }
+            Op::Mixer { tiles, buffers, .. } => {
+                let fits = mixes(shapes[0], *tiles) && shapes[1] == tiles.table_shape();
+                (fits && *buffers == tiles.buffers()).then_some(shapes[0])
             }
             Op::LayerNorm { .. } => {
                 let row = [1, 1, 1, shapes[0][3]];
@@ -231,6 +286,12 @@ fn linear(shapes: &[[usize; 4]], transpose_a: bool) -> Option<[usize; 4]> {
     let [one, also_one, inputs, outputs] = shapes[1];
     let bias = shapes.get(2).is_none_or(|&bias| bias == [1, 1, 1, outputs]);
     (one == 1 && also_one == 1 && inputs == steps && bias).then_some([a, b, rows, outputs])
+}
+
+/// Whether a kernel of these sizes takes such a state.
+fn mixes(state: [usize; 4], tiles: MixerTiles) -> bool {
+    let rows = if tiles.left { state[2].div_ceil(TILE) } else { 1 };
+    tiles.rows == rows && tiles.columns == state[3].div_ceil(TILE) && tiles.hidden > 0
 }
 
 fn matmul(shapes: &[[usize; 4]]) -> Option<[usize; 4]> {

@@ -9,6 +9,9 @@ use crate::chip::{Chip, CoreGrid};
 /// Side of a tile.
 pub const TILE: usize = 32;
 
+/// Bytes that a row which is not in tiles is padded to.
+const ROW_ALIGNMENT: usize = 32;
+
 /// A tensor of a program, by its place in [`Program::tensors`](super::Program).
 pub type TensorId = usize;
 
@@ -152,14 +155,19 @@ impl TensorSpec {
         }
     }
 
-    /// Whole tiles of the padded shape.
+    /// Whole tiles of the padded shape; so many numbers as tiles hold where it is not in tiles.
     pub fn tiles(&self) -> usize {
-        padded(self.shape).iter().product::<usize>() / (TILE * TILE)
+        self.padded().iter().product::<usize>().div_ceil(TILE * TILE)
     }
 
     /// Bytes in memory, padding included.
     pub fn bytes(&self) -> usize {
-        self.tiles() * self.dtype.tile_bytes()
+        if self.layout == Layout::Tile {
+            return self.tiles() * self.dtype.tile_bytes();
+        }
+        let [a, b, c, columns] = self.shape;
+        let row = columns * self.dtype.tile_bytes() / (TILE * TILE);
+        a * b * c * row.next_multiple_of(ROW_ALIGNMENT)
     }
 
     /// Numbers without padding.
@@ -172,7 +180,11 @@ impl TensorSpec {
         match (self.memory.buffer, self.memory.shard) {
             (Buffer::Dram, _) => 0,
             (Buffer::L1, None) => {
-                self.tiles().div_ceil(chip.grid.cores()) * self.dtype.tile_bytes()
+                let pages = match self.layout {
+                    Layout::Tile => self.tiles(),
+                    Layout::RowMajor => self.shape[..3].iter().product(),
+                };
+                pages.div_ceil(chip.grid.cores()) * (self.bytes() / pages)
             }
             (Buffer::L1, Some(shard)) => {
                 let tiles = shard.shape[0].div_ceil(TILE) * shard.shape[1].div_ceil(TILE);

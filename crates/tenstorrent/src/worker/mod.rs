@@ -23,6 +23,29 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Device memory for captured traces: some hundred steps take a few hundred kilobytes.
 const TRACE_REGION_BYTES: usize = 32 << 20;
 
+/// Our kernels, which travel inside this binary; the worker hands them to `ttnn`.
+const KERNELS: [(&str, &str); 6] = [
+    ("embed", include_str!("kernels/embed.cpp")),
+    ("embed_read", include_str!("kernels/embed_read.cpp")),
+    ("embed_write", include_str!("kernels/embed_write.cpp")),
+    ("mixer", include_str!("kernels/mixer.cpp")),
+    ("mixer_read", include_str!("kernels/mixer_read.cpp")),
+    ("mixer_write", include_str!("kernels/mixer_write.cpp")),
+];
+/// What they share.
+const SIZES: [(&str, &str); 2] = [
+    ("#include \"embed_sizes.h\"", include_str!("kernels/embed_sizes.h")),
+    ("#include \"mixer_sizes.h\"", include_str!("kernels/mixer_sizes.h")),
+];
+
+/// Sources by name; what they share is pasted in, since a source that is no file includes none.
+fn kernels() -> Value {
+    let whole = |text: &str| {
+        SIZES.iter().fold(text.to_owned(), |text, (include, sizes)| text.replace(include, sizes))
+    };
+    KERNELS.iter().map(|(name, text)| (*name, whole(text))).collect()
+}
+
 /// How workers are started.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -73,6 +96,7 @@ impl ChipWorker {
             let mut process = Process::start(&self.settings.python)?;
             let header = json!({
                 "device_id": self.device_id, "trace_region_bytes": TRACE_REGION_BYTES,
+                "kernels": kernels(),
             });
             process.ask(Kind::Hello, (&header, &[]), 10 * self.settings.timeout)?;
             self.process = Some(process);

@@ -16,6 +16,8 @@ MAGIC = b"PTTW"
 HELLO, LOAD, RUN, STOP, OK, ERROR = 1, 2, 3, 4, 16, 17
 FRAME = struct.Struct("<4sIIQ")
 MAX_BYTES = 1 << 32
+TILE = 32
+TILE_BYTES = 2 * TILE * TILE  # bfloat16
 
 
 class Failure(Exception):
@@ -82,7 +84,7 @@ class Device:
         )
         if hasattr(self.device, "enable_program_cache"):
             self.device.enable_program_cache()
-        self.programs = {}
+        self.programs, self.kernels = {}, settings["kernels"]
 
     def close(self):
         self.release_traces()
@@ -109,7 +111,9 @@ class Device:
         # A tensor may keep the memory that it was made of; this one is ours.
         values = self.numpy.array(values)
         dtype = getattr(self.ttnn, spec["dtype"])
-        return self.ttnn.Tensor(values, dtype, None, self.ttnn.TILE_LAYOUT)
+        tiles = spec["layout"] == "tile"
+        layout = self.ttnn.TILE_LAYOUT if tiles else self.ttnn.ROW_MAJOR_LAYOUT
+        return self.ttnn.Tensor(values, dtype, None, layout)
 
     def upload(self, spec, data):
         config = self.memory_config(spec["memory"])
@@ -156,6 +160,8 @@ class Program:
         # With two queues the next upload lands beside the input that the steps are reading.
         two = self.execution["two_queues"]
         self.staging = device.upload(spec, zeros) if two else None
+        # Nothing of this may still be on its way when the other queue begins to write.
+        device.ttnn.synchronize_device(device.device)
 
     def warm_up(self):
         """Compiles every step, so that a capture finds all programs in the cache."""
@@ -271,6 +277,77 @@ def block_config(ttnn, blocks):
     )
 
 
+def bits(number):
+    return struct.unpack("<I", struct.pack("<f", number))[0]
+
+
+def shares(units, grid):
+    """Core, first unit and units of every core that gets some."""
+    cores = min(units, grid["x"] * grid["y"])
+    first = 0
+    for core in range(cores):
+        count = units // cores + (core < units % cores)
+        yield core % grid["x"], core // grid["x"], first, count
+        first += count
+
+
+def own_kernel(device, step, x, out):
+    """A kernel of ours; `program/embed.rs` and `program/mixer.rs` say what its numbers mean."""
+    batch, channels, rows, columns = x[0].shape
+    if step["op"] == "mixer":
+        units = 1 if step["left"] else -(-rows // TILE)
+        epsilon = bits(step["epsilon"] * columns * columns)
+        sizes = [step["rows"], step["columns"], step["hidden"], int(step["left"]), epsilon]
+    else:
+        units = -(-step["patches"] // TILE)
+        sizes = [step[name] for name in ("patch_length", "patch_stride", "patches", "columns")]
+    sizes.append(x[1].shape[2] // TILE)
+    return run_kernel(device, step, (x, out), (batch * channels * units, sizes))
+
+
+def run_kernel(device, step, tensors, work):
+    (x, out), (units, sizes) = tensors, work
+    ttnn, grid, name = device.ttnn, step["core_grid"], step["op"]
+    work = list(shares(units, grid))
+    size = ttnn.CoreCoord(grid["x"], grid["y"])
+    cores = ttnn.num_cores_to_corerangeset(len(work), size, True)
+
+    def buffer(index, tiles):
+        form = ttnn.CBFormatDescriptor(
+            buffer_index=index, data_format=ttnn.bfloat16, page_size=TILE_BYTES
+        )
+        return ttnn.CBDescriptor(
+            total_size=tiles * TILE_BYTES, core_ranges=cores, format_descriptors=[form]
+        )
+
+    def kernel(part, config, tensors, arguments):
+        runtime, places = ttnn.RuntimeArgs(), []
+        for column, row, first, count in work:
+            runtime[column][row] = arguments(first, count)
+        for tensor in tensors:
+            places += ttnn.TensorAccessorArgs(tensor).get_compile_time_args()
+        return ttnn.KernelDescriptor(
+            kernel_source=device.kernels[name + part],
+            source_type=ttnn.KernelDescriptor.SourceType.SOURCE_CODE,
+            core_ranges=cores,
+            compile_time_args=sizes + places,
+            runtime_args=runtime,
+            config=config,
+        )
+
+    read, table, made = (tensor.buffer_address() for tensor in (x[0], x[1], out))
+    fidelity = getattr(ttnn.MathFidelity, step["math_fidelity"])
+    compute = ttnn.ComputeConfigDescriptor(math_fidelity=fidelity, fp32_dest_acc_en=True)
+    kernels = [
+        kernel("_read", ttnn.ReaderConfigDescriptor(), x, lambda *unit: [read, table, *unit]),
+        kernel("_write", ttnn.WriterConfigDescriptor(), [out], lambda *unit: [made, *unit]),
+        kernel("", compute, [], lambda _, count: [count]),
+    ]
+    buffers = [buffer(index, tiles) for index, tiles in enumerate(step["buffers"])]
+    program = ttnn.ProgramDescriptor(kernels=kernels, semaphores=[], cbs=buffers)
+    return ttnn.generic_op([x[0], x[1], out], program)
+
+
 def run_op(device, step, x, spec):
     """One step; the arguments are those of ttnn 0.81."""
     ttnn, op = device.ttnn, step["op"]
@@ -291,6 +368,10 @@ def run_op(device, step, x, spec):
         options = {"config": block_config(ttnn, step["config"]), **memory}
         config = kernel_config(ttnn, step)
         return fused(x[0], x[1], 1.0, x[2], x[3], x[4], compute_kernel_config=config, **options)
+    if op in ("embed", "mixer"):
+        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
+        place = (ttnn.TILE_LAYOUT, device.device, memory["memory_config"])
+        return own_kernel(device, step, x, ttnn.allocate_tensor_on_device(shape, dtype, *place))
     if op == "layer_norm":
         residual = {"residual_input_tensor": x[3]} if len(x) > 3 else {}
         config = kernel_config(ttnn, step)

@@ -97,7 +97,7 @@ def close_device(device):
 def to_device(host, device, memory_config):
     assert host.device is None and memory_config in ("l1", "dram")
     assert not device.traces, "an allocation that stays, beside a captured trace"
-    return make(host.values, host.shape, host.dtype, device)
+    return make(host.values, host.shape, host.dtype, device, host.layout)
 
 
 def from_device(tensor):
@@ -306,3 +306,128 @@ class experimental:
         rows = [r for matrix in matrices(x) for r in product(matrix, weight)]
         made = [v + b for row in rows for v, b in zip(row, bias.values)]
         return [a + scalar * m * g for a, m, g in zip(r.values, made, gate.values)], r.shape
+
+
+def allocate_tensor_on_device(shape, dtype, layout, device, memory_config):
+    assert layout == TILE_LAYOUT and memory_config in ("l1", "dram")
+    return make([0.0] * math.prod(shape), shape, dtype, device)
+
+
+def Shape(lengths):
+    return tuple(lengths)
+
+
+def num_cores_to_corerangeset(count, grid, row_wise):
+    assert row_wise and 0 < count <= grid[0] * grid[1]
+    return [(core % grid[0], core // grid[0]) for core in range(count)]
+
+
+class Description:
+    """A descriptor that keeps what it was given."""
+
+    def __init__(self, **given):
+        self.__dict__.update(given)
+
+
+class CBFormatDescriptor(Description):
+    pass
+
+
+class CBDescriptor(Description):
+    pass
+
+
+class ComputeConfigDescriptor(Description):
+    pass
+
+
+class ReaderConfigDescriptor(Description):
+    pass
+
+
+class WriterConfigDescriptor(Description):
+    pass
+
+
+class ProgramDescriptor(Description):
+    pass
+
+
+class KernelDescriptor(Description):
+    class SourceType:
+        SOURCE_CODE = "source"
+
+
+class RuntimeArgs(dict):
+    def __missing__(self, column):
+        self[column] = {}
+        return self[column]
+
+
+class TensorAccessorArgs:
+    def __init__(self, tensor):
+        assert tensor.alive
+
+    def get_compile_time_args(self):
+        return [2]
+
+
+def covered(kernel, addresses):
+    """Units that the cores of a data kernel take, none of them twice."""
+    units = []
+    for column, row in kernel.core_ranges:
+        *given, first, count = kernel.runtime_args[column][row]
+        assert given == addresses
+        units += range(first, first + count)
+    assert units == list(range(len(units)))
+    return len(units)
+
+
+def mixer(tensors, sizes):
+    """What computes it, its units, and its circular buffers."""
+    from kernels import Table
+
+    state, table, out = tensors
+    assert out.shape == state.shape
+    rows, columns, hidden, left, epsilon, length = sizes
+    assert length * 32 == table.shape[2]
+    batch, channels, height, width = state.shape
+    units = batch * channels * (1 if left else -(-height // 32))
+    epsilon = struct.unpack("<f", struct.pack("<I", epsilon))[0]
+    numbers = Table(table.values, rows, columns, hidden, bool(left))
+    return lambda: flat(numbers.block(matrix, epsilon) for matrix in matrices(state)), units, 17
+
+
+def embed(tensors, sizes):
+    from kernels import embedded
+
+    windows, table, out = tensors
+    batch, channels, patches, width = out.shape
+    assert windows.layout == ROW_MAJOR_LAYOUT and windows.shape[:3] == (batch, channels, 1)
+    units = batch * channels * -(-patches // 32)
+    return lambda: embedded(windows.values, table.values, sizes, width), units, 4
+
+
+def generic_op(tensors, program):
+    """Runs the two kinds of program that the worker sends."""
+    given, table, out = tensors
+    assert all(t.alive and t.device is not None for t in tensors)
+    read, write, compute = program.kernels
+    for kernel in program.kernels:
+        assert "kernel_main" in kernel.kernel_source and "_sizes.h" not in kernel.kernel_source
+    sizes = compute.compile_time_args
+    kind = mixer if len(sizes) == 6 else embed
+    fault(kind.__name__)
+    made, units, buffers = kind(tensors, sizes)
+    indices = [buffer.format_descriptors[0].buffer_index for buffer in program.cbs]
+    assert indices == list(range(buffers))
+    assert covered(read, [given.buffer_address(), table.buffer_address()]) == units
+    assert covered(write, [out.buffer_address()]) == units
+
+    def run():
+        out.values = [rounded(x, out.dtype) for x in made()]
+
+    run()
+    if out.device.recording is not None:
+        out.device.recording.append(run)
+    return out

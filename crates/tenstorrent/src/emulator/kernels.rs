@@ -1,0 +1,207 @@
+//! Our kernels as the chip runs them: step by step, every buffer rounded, padding included.
+
+use ptsm_kernels::{LinearDims, gelu, linear, transpose};
+
+use super::number::{bfloat16, multiplied};
+use super::ops::{Context, rows_product};
+use super::tensor::TileTensor;
+use crate::program::{EmbedTiles, MathFidelity, MixerTiles, TILE};
+
+/// A matrix of whole tiles.
+#[derive(Debug, Clone)]
+struct Matrix {
+    rows: usize,
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl Matrix {
+    fn map(&self, f: impl Fn(usize, usize, f32) -> f32) -> Self {
+        let values = self.values.iter().enumerate();
+        let values = values.map(|(i, &x)| f(i / self.columns, i % self.columns, x)).collect();
+        Self { values, ..*self }
+    }
+
+    fn at(&self, i: usize, j: usize) -> f32 {
+        self.values[i * self.columns + j]
+    }
+
+    fn rounded(self) -> Self {
+        self.map(|_, _, x| bfloat16(x))
+    }
+
+    /// Rows from `first`, so many.
+    fn below(&self, first: usize, rows: usize) -> Self {
+        let values = self.values[first * self.columns..][..rows * self.columns].to_vec();
+        Self { rows, values, ..*self }
+    }
+}
+
+/// A part of a table, `rows` by `columns` tiles.
+fn part(table: &[f32], first: usize, (rows, columns): (usize, usize)) -> Matrix {
+    let mut values = vec![0.0; rows * columns * TILE * TILE];
+    let tiles = table.chunks_exact(TILE * TILE).skip(first).take(rows * columns);
+    for (place, tile) in tiles.enumerate() {
+        let (top, left) = (place / columns * TILE, place % columns * TILE);
+        for (i, row) in tile.chunks_exact(TILE).enumerate() {
+            let start = (top + i) * columns * TILE + left;
+            values[start..start + TILE].copy_from_slice(row);
+        }
+    }
+    Matrix { rows: rows * TILE, columns: columns * TILE, values }
+}
+
+/// What the kernel has at hand.
+struct Kernel<'a> {
+    tiles: MixerTiles,
+    table: &'a [f32],
+    fidelity: MathFidelity,
+    context: Context,
+}
+
+impl Kernel<'_> {
+    fn part(&self, first: usize, size: (usize, usize)) -> Matrix {
+        part(self.table, first, size)
+    }
+
+    /// A weight of so many tiles of outputs and inputs, as it stands on its side.
+    fn weight(&self, first: usize, (outputs, inputs): (usize, usize)) -> Matrix {
+        let shape = if self.tiles.left { (outputs, inputs) } else { (inputs, outputs) };
+        self.part(first, shape)
+    }
+
+    /// `a b`; of the first operand fewer bits may count.
+    fn product(&self, a: &Matrix, b: &Matrix) -> Matrix {
+        let a = a.map(|_, _, x| multiplied(self.fidelity, x));
+        let (isa, mut turned) = (self.context.isa, vec![0.0; b.values.len()]);
+        transpose(isa, (b.rows, b.columns), (&b.values, b.columns), (&mut turned, b.rows));
+        let mut values = vec![0.0; a.rows * b.columns];
+        let dims = LinearDims { rows: a.rows, inputs: a.columns, outputs: b.columns };
+        linear(isa, dims, &a.values, (&turned, &vec![0.0; b.columns]), &mut values);
+        Matrix { rows: a.rows, columns: b.columns, values }
+    }
+
+    /// A weight and a state, the weight on its side.
+    fn weigh(&self, weight: &Matrix, state: &Matrix) -> Matrix {
+        match self.tiles.left {
+            true => self.product(weight, state),
+            false => self.product(state, weight),
+        }
+    }
+
+    /// A layer; its bias is a tile broad, and repeated in it.
+    fn layer(&self, first: usize, (outputs, inputs): (usize, usize), state: &Matrix) -> Matrix {
+        let bias = self.weight(first + outputs * inputs, (outputs, 1));
+        let bias = |i: usize, j: usize| match self.tiles.left {
+            true => bias.at(i, j % TILE),
+            false => bias.at(i % TILE, j),
+        };
+        let product = self.weigh(&self.weight(first, (outputs, inputs)), state);
+        product.map(|i, j, x| x + multiplied(self.fidelity, bias(i, j)))
+    }
+
+    /// Number by number; of the second operand fewer bits may count.
+    fn times(&self, a: &Matrix, b: &Matrix) -> Matrix {
+        a.map(|i, j, x| x * multiplied(self.fidelity, b.at(i, j))).rounded()
+    }
+
+    fn norm(&self, state: &Matrix, epsilon: f32) -> Matrix {
+        let (at, columns) = (self.tiles.places(), self.tiles.columns);
+        let part = |first| self.part(first, (columns, columns));
+        let centred = self.product(state, &part(at.centre)).rounded();
+        let squares = self.times(&centred, &centred);
+        let spread = self.product(&squares, &part(at.mean));
+        let inverse = spread.map(|_, _, x| 1.0 / (x + epsilon).sqrt()).rounded();
+        let normed = self.times(&centred, &inverse);
+        if !self.tiles.left {
+            return normed;
+        }
+        let row = |first| self.part(first, (1, columns));
+        let (slope, offset) = (row(at.slope), row(at.offset));
+        let scaled = normed.map(|_, j, x| x * multiplied(self.fidelity, slope.at(0, j))).rounded();
+        scaled.map(|_, j, x| x + offset.at(0, j)).rounded()
+    }
+
+    /// The gate over the axis that is mixed.
+    fn softmax(&self, logits: &Matrix) -> Matrix {
+        let left = self.tiles.left;
+        let mut largest = vec![f32::NEG_INFINITY; if left { logits.columns } else { logits.rows }];
+        for (place, &x) in logits.values.iter().enumerate() {
+            let (i, j) = (place / logits.columns, place % logits.columns);
+            let line = &mut largest[if left { j } else { i }];
+            *line = line.max(x);
+        }
+        let powers = logits.map(|i, j, x| (x - largest[if left { j } else { i }]).exp()).rounded();
+        let side = if left { powers.rows } else { powers.columns };
+        let ones = Matrix { rows: side, columns: side, values: vec![1.0; side * side] };
+        let sum = self.weigh(&ones, &powers).map(|_, _, x| 1.0 / x).rounded();
+        self.times(&powers, &sum)
+    }
+
+    /// The block on one matrix.
+    fn run(&self, state: &Matrix, epsilon: f32) -> Matrix {
+        let MixerTiles { left, hidden, .. } = self.tiles;
+        let (at, mixed) = (self.tiles.places(), self.tiles.mixed());
+        let z = self.norm(state, epsilon);
+        let before = self.layer(at.first, (hidden, mixed), &z);
+        let mut inner = before.clone();
+        gelu(self.context.isa, &before.values, &mut inner.values);
+        let both = self.layer(at.second, (2 * mixed, hidden), &inner.rounded()).rounded();
+        let size = mixed * TILE;
+        let (z, logits) = match left {
+            true => (both.below(0, size), both.below(size, size)),
+            false => {
+                let half = |first: usize| {
+                    let rows = both.values.chunks_exact(2 * size);
+                    let values = rows.flat_map(|row| &row[first..first + size]).copied().collect();
+                    Matrix { rows: both.rows, columns: size, values }
+                };
+                (half(0), half(size))
+            }
+        };
+        let gated = self.times(&z, &self.softmax(&logits));
+        state.map(|i, j, x| x + gated.at(i, j))
+    }
+}
+
+/// `state` and `table` as the step has them.
+pub(super) fn mixer(
+    (state, table): (&TileTensor, &TileTensor),
+    tiles: MixerTiles,
+    (epsilon, fidelity): (f64, MathFidelity),
+    context: Context,
+) -> TileTensor {
+    let kernel = Kernel { tiles, table: &table.values, fidelity, context };
+    // The kernel has D times every row, and D squared times its variance.
+    let width = state.shape[3] as f64;
+    let epsilon = (epsilon * width * width) as f32;
+    let mut out = state.clone();
+    let (rows, columns) = (state.height(), state.width());
+    for (from, to) in state.matrices().zip(out.values.chunks_exact_mut(rows * columns)) {
+        let matrix = Matrix { rows, columns, values: from.to_vec() };
+        to.copy_from_slice(&kernel.run(&matrix, epsilon).values);
+    }
+    out
+}
+
+/// `windows` `[B, C, 1, L]` cut into patches and embedded; patches that are none are zeros.
+pub(super) fn embed(
+    (windows, table): (&TileTensor, &TileTensor),
+    tiles: EmbedTiles,
+    fidelity: MathFidelity,
+    (shape, context): ([usize; 4], Context),
+) -> TileTensor {
+    let EmbedTiles { patch_length, patch_stride, patches, columns } = tiles;
+    let weight = part(&table.values, 1, (tiles.inner(), columns));
+    let bias = part(&table.values, 1 + tiles.inner() * columns, (1, columns));
+    let mut cut = Vec::new();
+    for window in windows.download().chunks_exact(tiles.window()) {
+        (0..patches).for_each(|i| cut.extend(&window[i * patch_stride..][..patch_length]));
+    }
+    let mut laid = TileTensor::filled([shape[0], shape[1], patches, patch_length], 0.0);
+    laid.write(&cut);
+    let weight = TileTensor { shape: [1, 1, weight.rows, weight.columns], values: weight.values };
+    let bias: Vec<f32> =
+        bias.values[..bias.columns].iter().map(|&x| multiplied(fidelity, x)).collect();
+    rows_product(&laid, (&weight, Some(&bias)), fidelity, (shape, context.isa))
+}

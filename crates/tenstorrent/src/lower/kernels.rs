@@ -1,0 +1,176 @@
+//! Our kernels as steps, and the tables of tiles that they read.
+
+use ptsm::{Norm, Result};
+
+use super::backbone::{Backbone, Block, behind};
+use super::builder::{Builder, LinearWeights};
+use super::windows::Windows;
+use crate::program::{DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE, TensorId};
+
+/// Largest `d_model`: `D I - J` is exact in bfloat16 up to it.
+const MAX_FEATURES: usize = 256;
+/// Share of a core's memory that the kernel's buffers may take.
+const BUFFERS_SHARE: usize = 2;
+/// Logit of padding: its exponential is 0 beside any other.
+const NOTHING: f32 = -1e4;
+/// First rows of the faces of a tile.
+const FACES: [usize; 2] = [0, TILE / 2];
+
+/// Tiles, one below the other.
+struct Table {
+    values: Vec<f32>,
+}
+
+impl Table {
+    /// Appends a matrix of so many tiles, row by row of tiles.
+    fn push(&mut self, (rows, columns): (usize, usize), at: impl Fn(usize, usize) -> f32) {
+        for place in 0..rows * columns {
+            let (top, left) = (place / columns * TILE, place % columns * TILE);
+            for i in 0..TILE {
+                self.values.extend((0..TILE).map(|j| at(top + i, left + j)));
+            }
+        }
+    }
+
+    /// Appends a matrix that is given as outputs by inputs, as it stands on its side of the state.
+    fn push_weight(
+        &mut self,
+        left: bool,
+        (outputs, inputs): (usize, usize),
+        at: impl Fn(usize, usize) -> f32,
+    ) {
+        match left {
+            true => self.push((outputs, inputs), at),
+            false => self.push((inputs, outputs), |i, o| at(o, i)),
+        }
+    }
+}
+
+/// A number of a layer's weight; 0 beyond it.
+fn weight(layer: &LinearWeights, output: usize, input: usize) -> f32 {
+    match output < layer.outputs && input < layer.inputs {
+        true => layer.weight[output * layer.inputs + input],
+        false => 0.0,
+    }
+}
+
+fn or(values: &[f32], place: usize, beyond: f32) -> f32 {
+    values.get(place).copied().unwrap_or(beyond)
+}
+
+impl Backbone<'_> {
+    /// The input and its embedding.
+    pub(super) fn embedding_kernel(
+        &self,
+        b: &mut Builder<'_>,
+        layer: &LinearWeights,
+        (batch, windows): (usize, Windows),
+    ) -> Result<TensorId> {
+        let Windows { patch_length, patch_stride, patches } = windows;
+        let d_model = layer.outputs;
+        let columns = d_model.div_ceil(TILE);
+        let tiles = EmbedTiles { patch_length, patch_stride, patches, columns };
+        let shape = [batch, self.config.num_input_channels, 1, tiles.window()];
+        let input = b.input_rows("windows", shape);
+        let shape = (tiles.table_shape(), DataType::Bfloat16);
+        let table = b.constant(&format!("{}.table", layer.name), shape, || {
+            let mut table = Table { values: Vec::new() };
+            table.push((1, 1), |i, j| f32::from(u8::from(i == j)));
+            table.push((tiles.inner(), columns), |i, o| weight(layer, o, i));
+            table.push((1, columns), |_, o| or(&layer.bias, o, 0.0));
+            table.values
+        });
+        let op = Op::Embed {
+            tiles,
+            buffers: tiles.buffers(),
+            d_model,
+            core_grid: b.chip().grid,
+            math_fidelity: MathFidelity::HiFi4,
+        };
+        b.step(&layer.name, op, &[input, table])
+    }
+
+    /// The block as a kernel on the state `h`, mixing its rows (`left`) or its columns; `None` if
+    /// there is none for it.
+    pub(super) fn mixer_kernel(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block,
+        (h, left): (TensorId, bool),
+    ) -> Result<Option<TensorId>> {
+        let Some(gate) = block.gate.as_ref().filter(|_| self.config.norm() == Norm::Layer) else {
+            return Ok(None);
+        };
+        let [.., patches, features] = b.shape(h);
+        let tiles = MixerTiles {
+            left,
+            rows: if left { patches.div_ceil(TILE) } else { 1 },
+            columns: features.div_ceil(TILE),
+            hidden: block.fc1.outputs.div_ceil(TILE),
+        };
+        let (buffers, chip) = (tiles.buffers(), b.chip());
+        let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
+        if features > MAX_FEATURES || bytes > chip.l1_bytes / BUFFERS_SHARE {
+            return Ok(None);
+        }
+        let values = match b.with_values() {
+            true => self.table(block, gate, (tiles, features))?,
+            false => Vec::new(),
+        };
+        let name = &block.name;
+        let shape = (tiles.table_shape(), DataType::Bfloat16);
+        let table = b.constant(&format!("{name}.table"), shape, || values);
+        let op = Op::Mixer {
+            tiles,
+            buffers,
+            epsilon: self.config.norm_eps,
+            core_grid: chip.grid,
+            math_fidelity: MathFidelity::HiFi4,
+        };
+        b.step(name, op, &[h, table]).map(Some)
+    }
+
+    /// All numbers of a block as the kernel wants them, see `TablePlaces`.
+    fn table(
+        &self,
+        block: &Block,
+        gate: &LinearWeights,
+        (tiles, features): (MixerTiles, usize),
+    ) -> Result<Vec<f32>> {
+        let norm = |part: &str| self.weights.values(&format!("{}.norm.norm.{part}", block.name));
+        let (slope, offset) = (norm("weight")?, norm("bias")?);
+        let MixerTiles { left, columns, hidden, .. } = tiles;
+        let mixed = tiles.mixed();
+        let gate = self.weights.composed(&block.fc2, gate)?;
+        let mut first = block.fc1.clone();
+        if !left {
+            first = behind((slope, offset), first);
+        }
+        let mut table = Table { values: Vec::new() };
+        let bit = |x: bool| f32::from(u8::from(x));
+        table.push((1, 1), |i, j| bit(i == j));
+        table.push((1, 1), |_, _| 1.0);
+        table.push((1, 1), |i, _| bit(FACES.contains(&i)));
+        let width = features as f32;
+        let inside = |i: usize, j: usize| i < features && j < features;
+        table.push((columns, columns), |i, j| bit(inside(i, j)) * (width * bit(i == j) - 1.0));
+        table.push((columns, columns), |i, j| bit(inside(i, j)) / width);
+        if left {
+            table.push((1, columns), |_, j| or(slope, j, 0.0));
+            table.push((1, columns), |_, j| or(offset, j, 0.0));
+        }
+        table.push_weight(left, (hidden, mixed), |o, i| weight(&first, o, i));
+        table.push_weight(left, (hidden, 1), |o, _| or(&first.bias, o, 0.0));
+        let size = mixed * TILE;
+        let (second, bias) = (&block.fc2, &block.fc2.bias);
+        table.push_weight(left, (2 * mixed, hidden), |o, i| match o.checked_sub(size) {
+            None => weight(second, o, i),
+            Some(o) => weight(&gate, o, i),
+        });
+        table.push_weight(left, (2 * mixed, 1), |o, _| match o.checked_sub(size) {
+            None => or(bias, o, 0.0),
+            Some(o) => or(&gate.bias, o, NOTHING),
+        });
+        Ok(table.values)
+    }
+}

@@ -1,0 +1,53 @@
+//! Windows whole, for a program that cuts them into patches itself.
+
+use std::borrow::Cow;
+
+/// Where patches stand in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Windows {
+    pub(crate) patch_length: usize,
+    pub(crate) patch_stride: usize,
+    pub(crate) patches: usize,
+}
+
+impl Windows {
+    /// Numbers of a window from its first patch to the end of its last.
+    fn len(self) -> usize {
+        (self.patches - 1) * self.patch_stride + self.patch_length
+    }
+
+    /// The windows that `patches` were cut of, one behind the other; where no patch stands is 0.
+    fn restore(self, patches: &[f32]) -> Vec<f32> {
+        let windows = patches.chunks_exact(self.patches * self.patch_length);
+        let mut out = vec![0.0; windows.len() * self.len()];
+        for (window, to) in windows.zip(out.chunks_exact_mut(self.len())) {
+            for (i, patch) in window.chunks_exact(self.patch_length).enumerate() {
+                to[i * self.patch_stride..][..self.patch_length].copy_from_slice(patch);
+            }
+        }
+        out
+    }
+}
+
+/// What a program wants to be given, from `patches` `[B, C, N, p]`.
+pub(crate) fn input(windows: Option<Windows>, patches: &[f32]) -> Cow<'_, [f32]> {
+    match windows {
+        Some(windows) => Cow::Owned(windows.restore(patches)),
+        None => Cow::Borrowed(patches),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_patches_and_gaps_give_their_window_back() {
+        let windows = |patch_stride| Windows { patch_length: 3, patch_stride, patches: 2 };
+        let overlapping = [1.0, 2.0, 3.0, 3.0, 4.0, 5.0];
+        assert_eq!(windows(2).restore(&overlapping), [1.0, 2.0, 3.0, 4.0, 5.0]);
+        let apart = [1.0, 2.0, 3.0, 5.0, 6.0, 7.0];
+        assert_eq!(windows(4).restore(&apart), [1.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0]);
+        assert_eq!(input(None, &apart), &apart[..]);
+    }
+}

@@ -1,0 +1,114 @@
+//! The sizes of the mixer kernel (`worker/kernels/mixer.cpp`): where its table holds what, how large
+//! its buffers are, how much it computes.
+
+use serde::{Deserialize, Serialize};
+
+/// Tiles of a mixer block that one kernel computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MixerTiles {
+    /// Weights stand on the left of the state and mix its rows (patches); otherwise on its right,
+    /// and mix its columns (features).
+    pub left: bool,
+    /// Rows of tiles in a unit of work: of a whole matrix if `left`, else one.
+    pub rows: usize,
+    /// Columns of tiles of the state.
+    pub columns: usize,
+    /// Tiles along the hidden layer.
+    pub hidden: usize,
+}
+
+/// Places of the first tile of each part in the table of constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TablePlaces {
+    /// `D I - J`: D times a row without its mean. In front of it identity, ones, and ones in the
+    /// first row of each face, which a reduction wants.
+    pub(crate) centre: usize,
+    /// `J / D`: the mean of a row, in every column.
+    pub(crate) mean: usize,
+    /// Weight of the norm, in every row; only if `left`, otherwise folded into the first layer.
+    pub(crate) slope: usize,
+    /// Bias of the norm, likewise.
+    pub(crate) offset: usize,
+    pub(crate) first: usize,
+    pub(crate) first_bias: usize,
+    /// The second layer, and behind it the gate of the second layer.
+    pub(crate) second: usize,
+    pub(crate) second_bias: usize,
+    pub(crate) end: usize,
+}
+
+impl MixerTiles {
+    /// Tiles along the axis that is mixed.
+    pub(crate) fn mixed(self) -> usize {
+        if self.left { self.rows } else { self.columns }
+    }
+
+    pub(crate) fn places(self) -> TablePlaces {
+        let Self { left, columns, hidden, .. } = self;
+        let (square, row) = (columns * columns, if left { columns } else { 0 });
+        let centre = 3;
+        let mean = centre + square;
+        let slope = mean + square;
+        let offset = slope + row;
+        let first = offset + row;
+        let first_bias = first + self.mixed() * hidden;
+        let second = first_bias + hidden;
+        let second_bias = second + 2 * self.mixed() * hidden;
+        let end = second_bias + 2 * self.mixed();
+        TablePlaces { centre, mean, slope, offset, first, first_bias, second, second_bias, end }
+    }
+
+    /// Shape of the table: one tile below the other.
+    pub fn table_shape(self) -> [usize; 4] {
+        [1, 1, super::TILE * self.places().end, super::TILE]
+    }
+
+    /// Tiles of every circular buffer, in the order of the kernel's numbers.
+    pub fn buffers(self) -> Vec<usize> {
+        let (unit, row, mixed) = (self.rows * self.columns, self.columns, self.mixed());
+        let norm = [row; 5];
+        let softmax = [mixed, mixed, 1, mixed, 1, mixed, mixed];
+        let [state, table, out] = [2 * unit, self.places().end, 2];
+        [&[state, table][..], &norm, &[unit, self.hidden], &softmax, &[out]].concat()
+    }
+
+    /// Products of two tiles for a unit.
+    pub(crate) fn products(self) -> usize {
+        let lines = if self.left { self.columns } else { 1 };
+        let norm = 2 * self.rows * self.columns * self.columns;
+        let layers = (self.mixed() + 1) * self.hidden + 2 * self.mixed() * (self.hidden + 1);
+        norm + lines * (layers + self.mixed())
+    }
+
+    /// Other passes over a tile for a unit, a function counted as the steps of its own count it.
+    pub(crate) fn passes(self) -> usize {
+        let lines = if self.left { self.columns } else { 1 };
+        // Square, reciprocal root (two), product, and the norm's own weight and bias.
+        let norm = self.rows * self.columns * if self.left { 6 } else { 4 };
+        // Four for GELU; the largest, difference and exponential (four), gate, product, sum.
+        norm + lines * (4 * self.hidden + 8 * self.mixed() + 1)
+    }
+
+    /// Changes from one kind of operation to another for a unit.
+    pub(crate) fn changes(self) -> usize {
+        let (norms, lines) = (self.rows, if self.left { self.columns } else { 1 });
+        norms * if self.left { 6 } else { 4 } + 8 * lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_long_as_its_parts() {
+        let patch = MixerTiles { left: true, rows: 2, columns: 1, hidden: 4 };
+        let at = patch.places();
+        assert_eq!((at.centre, at.slope, at.first, at.second), (3, 5, 7, 19));
+        assert_eq!(at.end, 39);
+        let feature = MixerTiles { left: false, rows: 1, columns: 2, hidden: 4 };
+        assert_eq!(feature.places().slope, feature.places().first);
+        assert_eq!(feature.places().end, 3 + 8 + 8 + 4 + 16 + 4);
+        assert_eq!(feature.buffers().len(), 17);
+    }
+}
