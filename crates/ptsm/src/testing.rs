@@ -4,6 +4,8 @@
 //! `io.safetensors` and `meta.json`; `tests/golden` holds a compact set, and a larger one is used
 //! where it is present.
 
+mod conformance;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use crate::data::Batch;
 use crate::tensor_file::{WideTensor, read_tensors};
 use crate::trace::batch_from_tensors;
 use crate::{Config, Error, Layout, Model, Parameters, Real, Result, Store};
+
+pub use conformance::{Accuracy, Conformance, conformance};
 
 /// How far a result may be from the float64 reference, relative to the reference's largest element.
 pub mod tolerance {

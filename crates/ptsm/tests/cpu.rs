@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use ptsm::data::Batch;
-use ptsm::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
+use ptsm::testing::{
+    Accuracy, Fixture, conformance, fixture_roots, fixtures, max_relative, tolerance,
+};
 use ptsm::{Backend, Cpu, Mode, Model, Output, Scaler};
 
 /// Whether the reference takes a scale from the rest of the batch, which no session does: a
@@ -62,4 +64,11 @@ fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
     );
     assert!(compared >= 10, "only {compared} fixtures were compared");
     eprintln!("{compared} fixtures compared");
+}
+
+#[test]
+fn the_cpu_conforms() {
+    let found = conformance(&Cpu, Accuracy::F32).unwrap();
+    assert!(found.complaints.is_empty(), "{}", found.complaints.join("\n"));
+    assert!(found.compared >= 14, "only {} fixtures were compared", found.compared);
 }

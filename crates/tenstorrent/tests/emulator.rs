@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ptsm::data::Batch;
-use ptsm::testing::{Fixture, fixture_roots, fixtures};
+use ptsm::testing::{Accuracy, Fixture, conformance, fixture_roots, fixtures};
 use ptsm::{Backend, Mode, Model, Output, Scaler, Task};
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 
@@ -142,4 +142,11 @@ fn every_output_correlates_with_the_reference() {
         complaints.join("\n")
     );
     assert!(compared >= 10, "only {compared} outputs were compared");
+}
+
+#[test]
+fn the_emulator_conforms() {
+    let found = conformance(&TenstorrentEmulator::default(), Accuracy::Correlation(LEAST)).unwrap();
+    assert!(found.complaints.is_empty(), "{}", found.complaints.join("\n"));
+    assert!(found.compared >= 14, "only {} fixtures were compared", found.compared);
 }
