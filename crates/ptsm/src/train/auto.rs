@@ -41,7 +41,8 @@ pub fn auto_recipe(facts: &DataFacts) -> (Recipe, Vec<String>) {
     let mut choice = Choice::default();
     let context_length = choice.context(facts);
     choice.patches(facts, context_length);
-    let windows = facts.training_rows.saturating_sub(context_length + facts.prediction_length);
+    let taken = context_length + facts.prediction_length - 1;
+    let windows = facts.training_rows.saturating_sub(taken);
     choice.strength(facts, windows);
     choice.paths(facts, windows, context_length);
     choice.pace(facts, windows);

@@ -111,7 +111,7 @@ fn averages(suite: &Suite, outcomes: &[Outcome]) -> Table {
     Table {
         columns: columns("Forecaster", suite.data.iter().cloned()),
         rows: ours.chain(baselines).chain(published).collect(),
-        highlight: None,
+        highlight: Some(suite.rows.len() - 1),
         note: sources(suite),
     }
 }
@@ -142,7 +142,8 @@ fn by_horizon(suite: &Suite, outcomes: &[Outcome], data: &str) -> Table {
     }
     let titles =
         stages.iter().map(|stage| format!("{} ({} windows)", stage.horizon, stage.windows));
-    Table { columns: columns("Forecaster", titles), rows, highlight: None, note: String::new() }
+    let highlight = Some(suite.rows.len() - 1);
+    Table { columns: columns("Forecaster", titles), rows, highlight, note: String::new() }
 }
 
 fn costs(suite: &Suite, outcomes: &[Outcome]) -> Table {
