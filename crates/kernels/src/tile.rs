@@ -184,7 +184,7 @@ impl Product<'_> {
             if self.finish == Finish::Gelu {
                 // With 16 registers one at a time: more side by side would have no room to stand in.
                 match V::TILE_ROWS > 6 {
-                    true => gelu_side_by_side::<V, 8>(v, sums.as_flattened_mut()),
+                    true => gelu_side_by_side::<V, 4>(v, sums.as_flattened_mut()),
                     false => gelu_side_by_side::<V, 1>(v, sums.as_flattened_mut()),
                 }
             }
