@@ -163,12 +163,17 @@ impl Product<'_> {
             unreachable!("a tile of {ROWS} rows, the tallest has {}", V::TILE_ROWS);
         }
         let width = REGISTERS * V::LANES;
+        let (first, last) = (place.from == 0, place.to == self.steps);
+        let start = match first {
+            true => biases::<V, ROWS, REGISTERS>(v, self.bias, place),
+            false => [[v.splat(0.0); REGISTERS]; ROWS],
+        };
         let mut sums = {
             let (a, row, step) = self.left_at(ROWS, place);
             let (b, pitch) = self.right_at(width, place);
-            multiply::<V, ROWS, REGISTERS>(v, (a, row, step), (b, pitch), place.to - place.from)
+            let steps = place.to - place.from;
+            multiply::<V, ROWS, REGISTERS>(v, start, (a, row, step), (b, pitch), steps)
         };
-        let (first, last) = (place.from == 0, place.to == self.steps);
         let out = &mut self.out[place.row * self.pitch + place.column..];
         assert!(out.len() >= (ROWS - 1) * self.pitch + width, "product: output");
         if self.finish == Finish::Add || !first {
@@ -179,21 +184,33 @@ impl Product<'_> {
                 }
             }
         }
-        if last {
-            add_bias::<V, ROWS, REGISTERS>(v, self.bias, place, &mut sums);
-            if self.finish == Finish::Gelu {
-                // With 16 registers one at a time: more side by side would have no room to stand in.
-                match V::TILE_ROWS > 6 {
-                    true => gelu_side_by_side::<V, 4>(v, sums.as_flattened_mut()),
-                    false => gelu_side_by_side::<V, 1>(v, sums.as_flattened_mut()),
-                }
+        if last && self.finish == Finish::Gelu {
+            // A copy: what is counted through must stand in memory, and the sums need not.
+            let mut active = sums;
+            // With 16 registers one at a time: more side by side would have no room to stand in.
+            match V::TILE_ROWS > 6 {
+                true => gelu_side_by_side::<V, 4>(v, active.as_flattened_mut()),
+                false => gelu_side_by_side::<V, 1>(v, active.as_flattened_mut()),
             }
+            write(v, &active, out, self.pitch);
+        } else {
+            write(v, &sums, out, self.pitch);
         }
-        for (i, sums) in sums.iter().enumerate() {
-            let out = &mut out[i * self.pitch..][..width];
-            for (&sum, out) in sums.iter().zip(out.chunks_exact_mut(V::LANES)) {
-                v.store(sum, out);
-            }
+    }
+}
+
+/// Writes a tile.
+#[inline(always)]
+fn write<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+    v: V,
+    sums: &[[V::F; REGISTERS]; ROWS],
+    out: &mut [f32],
+    pitch: usize,
+) {
+    for (i, sums) in sums.iter().enumerate() {
+        let out = &mut out[i * pitch..][..REGISTERS * V::LANES];
+        for (&sum, out) in sums.iter().zip(out.chunks_exact_mut(V::LANES)) {
+            v.store(sum, out);
         }
     }
 }
@@ -211,10 +228,11 @@ fn gelu_side_by_side<V: Vector, const N: usize>(v: V, sums: &mut [V::F]) {
     }
 }
 
-/// The sums of one tile.
+/// `sums` and the products of one tile.
 #[inline(always)]
 fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     v: V,
+    mut sums: [[V::F; REGISTERS]; ROWS],
     (a, row, step): (&[f32], usize, usize),
     (b, pitch): (&[f32], usize),
     steps: usize,
@@ -222,7 +240,6 @@ fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     let width = REGISTERS * V::LANES;
     assert!(a.len() > (ROWS - 1) * row + (steps - 1) * step, "product: left");
     assert!(b.len() >= (steps - 1) * pitch + width, "product: right");
-    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
     for k in 0..steps {
         let mut columns = [v.splat(0.0); REGISTERS];
         for (j, column) in columns.iter_mut().enumerate() {
@@ -241,30 +258,30 @@ fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     sums
 }
 
+/// What the sums of a tile start from.
 #[inline(always)]
-fn add_bias<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+fn biases<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     v: V,
     bias: Bias<'_>,
     place: Place,
-    sums: &mut [[V::F; REGISTERS]; ROWS],
-) {
+) -> [[V::F; REGISTERS]; ROWS] {
+    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
     match bias {
         Bias::None => {}
         Bias::Rows(bias) => {
             for (sums, &bias) in sums.iter_mut().zip(&bias[place.row..place.row + ROWS]) {
-                for sum in sums {
-                    *sum = v.add(*sum, v.splat(bias));
-                }
+                *sums = [v.splat(bias); REGISTERS];
             }
         }
         Bias::Columns(bias) => {
-            for (j, bias) in bias[place.column..].chunks_exact(V::LANES).take(REGISTERS).enumerate()
-            {
+            let bias = &bias[place.column..][..REGISTERS * V::LANES];
+            for (j, bias) in bias.chunks_exact(V::LANES).enumerate() {
                 let bias = v.load(bias);
                 for sums in sums.iter_mut() {
-                    sums[j] = v.add(sums[j], bias);
+                    sums[j] = bias;
                 }
             }
         }
     }
+    sums
 }
