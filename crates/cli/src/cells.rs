@@ -11,7 +11,7 @@ use std::time::Instant;
 use ptsm::data::{SeriesSet, Split};
 use ptsm::evaluate::{EvaluateOptions, Metrics, evaluate};
 use ptsm::train::{Recipe, Training};
-use ptsm::{Config, Cpu, Error, Forecaster, Result, Task, WEIGHTS_FILE};
+use ptsm::{CONFIG_FILE, Config, Cpu, Error, Forecaster, Result, Task, WEIGHTS_FILE};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
@@ -79,11 +79,6 @@ impl Subject {
         self.plan.source.seasonal_period(&self.plan.set)
     }
 
-    /// Digest of everything in the data.
-    pub(crate) fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-
     /// Makes the recipe the one that the next run trains; returns its configuration.
     fn choose(&mut self, recipe: &Recipe) -> Result<Config> {
         self.plan.model = model_fields(&recipe.model, &ModelArgs::default(), None)?;
@@ -119,6 +114,17 @@ impl Cell {
         })
     }
 
+    /// Its model's configuration.
+    pub(crate) fn config(&self) -> Result<Config> {
+        Config::from_file(&self.dir.join(CONFIG_FILE))
+    }
+
+    /// Whether its validation loss is a mean squared error: that of a point forecast.
+    pub(crate) fn minimises_squares(&self) -> Result<bool> {
+        let config = self.config()?;
+        Ok(config.distribution().is_none() && config.extension().quantiles.is_none())
+    }
+
     /// Seconds that its training took.
     pub(crate) fn seconds(&self) -> f64 {
         self.record.history.epochs.iter().map(|epoch| epoch.seconds).sum()
@@ -146,9 +152,21 @@ impl Cells {
         Ok(Self { dir: dir.to_path_buf(), instruction_set })
     }
 
-    /// A file beside the cells.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+    /// A file beside the cells, for what some data give under some circumstance.
+    pub(crate) fn path(&self, name: &str, of: (&Subject, &str)) -> Result<PathBuf> {
+        let key = self.key(of.0, &Recipe::default(), of.1)?;
+        Ok(self.dir.join(format!("{name}-{key}.json")))
+    }
+
+    /// Digest of everything that decides what a recipe gives on a subject.
+    fn key(&self, subject: &Subject, recipe: &Recipe, more: &str) -> Result<String> {
+        let split = subject.plan.split.to_string();
+        let version = env!("CARGO_PKG_VERSION");
+        let data = subject.fingerprint.as_str();
+        match more {
+            "" => recipe.fingerprint(&[data, &split, version, self.instruction_set]),
+            more => recipe.fingerprint(&[data, &split, version, self.instruction_set, more]),
+        }
     }
 
     /// Trains the recipe, or finds it trained.
@@ -160,10 +178,7 @@ impl Cells {
     ) -> Result<Cell> {
         subject.choose(recipe)?;
         let resolved = Recipe { model: subject.plan.model.clone(), ..recipe.clone() };
-        let split = subject.plan.split.to_string();
-        let version = env!("CARGO_PKG_VERSION");
-        let circumstances = [&subject.fingerprint, &split, version, self.instruction_set];
-        let dir = self.dir.join(resolved.fingerprint(&circumstances)?);
+        let dir = self.dir.join(self.key(subject, &resolved, "")?);
         if let Some(record) = finished(&dir)? {
             return Ok(Cell { dir, record, found: true });
         }

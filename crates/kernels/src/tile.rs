@@ -164,15 +164,10 @@ impl Product<'_> {
         }
         let width = REGISTERS * V::LANES;
         let (first, last) = (place.from == 0, place.to == self.steps);
-        let start = match first {
-            true => biases::<V, ROWS, REGISTERS>(v, self.bias, place),
-            false => [[v.splat(0.0); REGISTERS]; ROWS],
-        };
         let mut sums = {
             let (a, row, step) = self.left_at(ROWS, place);
             let (b, pitch) = self.right_at(width, place);
-            let steps = place.to - place.from;
-            multiply::<V, ROWS, REGISTERS>(v, start, (a, row, step), (b, pitch), steps)
+            multiply::<V, ROWS, REGISTERS>(v, (a, row, step), (b, pitch), place.to - place.from)
         };
         let out = &mut self.out[place.row * self.pitch + place.column..];
         assert!(out.len() >= (ROWS - 1) * self.pitch + width, "product: output");
@@ -183,6 +178,9 @@ impl Product<'_> {
                     *sum = v.add(*sum, v.load(out));
                 }
             }
+        }
+        if last {
+            add_bias::<V, ROWS, REGISTERS>(v, self.bias, place, &mut sums);
         }
         if last && self.finish == Finish::Gelu {
             // A copy: what is counted through must stand in memory, and the sums need not.
@@ -228,11 +226,10 @@ fn gelu_side_by_side<V: Vector, const N: usize>(v: V, sums: &mut [V::F]) {
     }
 }
 
-/// `sums` and the products of one tile.
+/// The sums of one tile.
 #[inline(always)]
 fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     v: V,
-    mut sums: [[V::F; REGISTERS]; ROWS],
     (a, row, step): (&[f32], usize, usize),
     (b, pitch): (&[f32], usize),
     steps: usize,
@@ -240,6 +237,7 @@ fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     let width = REGISTERS * V::LANES;
     assert!(a.len() > (ROWS - 1) * row + (steps - 1) * step, "product: left");
     assert!(b.len() >= (steps - 1) * pitch + width, "product: right");
+    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
     for k in 0..steps {
         let mut columns = [v.splat(0.0); REGISTERS];
         for (j, column) in columns.iter_mut().enumerate() {
@@ -258,30 +256,30 @@ fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     sums
 }
 
-/// What the sums of a tile start from.
 #[inline(always)]
-fn biases<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+fn add_bias<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     v: V,
     bias: Bias<'_>,
     place: Place,
-) -> [[V::F; REGISTERS]; ROWS] {
-    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
+    sums: &mut [[V::F; REGISTERS]; ROWS],
+) {
     match bias {
         Bias::None => {}
         Bias::Rows(bias) => {
             for (sums, &bias) in sums.iter_mut().zip(&bias[place.row..place.row + ROWS]) {
-                *sums = [v.splat(bias); REGISTERS];
+                for sum in sums {
+                    *sum = v.add(*sum, v.splat(bias));
+                }
             }
         }
         Bias::Columns(bias) => {
-            let bias = &bias[place.column..][..REGISTERS * V::LANES];
-            for (j, bias) in bias.chunks_exact(V::LANES).enumerate() {
+            for (j, bias) in bias[place.column..].chunks_exact(V::LANES).take(REGISTERS).enumerate()
+            {
                 let bias = v.load(bias);
                 for sums in sums.iter_mut() {
-                    sums[j] = bias;
+                    sums[j] = v.add(sums[j], bias);
                 }
             }
         }
     }
-    sums
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial, best_trial, search};
-use ptsm::{Error, Result};
+use ptsm::{Error, ErrorKind, Result};
 use serde_json::json;
 
 use crate::args::Global;
@@ -66,24 +66,34 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let cells = Cells::new(&args.out.join("cells"))?;
     let mut progress = Progress::new(global, "seconds of training", args.budget.ceil() as u64);
     let options = SearchOptions { seed: args.seed, seconds: args.budget, rungs: args.rungs };
-    let mut spent = 0.0;
+    let (mut spent, mut last) = (0.0, None);
     let trials = search(&space, options, &mut |recipe, trial| {
         progress.update(spent as u64, &format!("rung {}", trial.rung));
-        let cell = cells.obtain(global, &mut subject, recipe)?;
+        let place =
+            format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs);
+        let cell = match cells.obtain(global, &mut subject, recipe) {
+            Ok(cell) => cell,
+            Err(error) if is_of_the_recipe(&error) => {
+                progress.line(&format!("{place}: {error}"));
+                last = Some(error);
+                return Ok((None, 0.0));
+            }
+            Err(error) => return Err(error.at(place)),
+        };
         let (loss, seconds) = (cell.validation()?, cell.seconds());
         spent += seconds;
-        progress.line(&format!(
-            "rung {}, recipe {} ({} epochs): validation {loss:.4}, {seconds:.1} s",
-            trial.rung, trial.number, trial.epochs
-        ));
-        Ok((loss, seconds))
+        progress.line(&format!("{place}: validation {loss:.4}, {seconds:.1} s"));
+        Ok((Some(loss), seconds))
     })?;
     progress.finish();
-    let best = best_trial(&trials).ok_or_else(|| Error::internal("a search without a trial"))?;
+    let Some(best) = best_trial(&trials) else {
+        let error = last.unwrap_or_else(|| Error::internal("a search without a trial"));
+        return Err(error.at("every recipe failed; the last"));
+    };
     let recipe = space.recipe(&best.choices, best.epochs)?;
     let model = cells.obtain(global, &mut subject, &recipe)?.dir;
     let recipe_path = args.out.join("recipe.toml");
-    write_text(&recipe_path, &commented(&recipe, &subject, best)?)?;
+    write_text(&recipe_path, &commented(recipe, args, (&subject, best))?)?;
     write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model, "validation_loss": best.loss, "best": best,
@@ -92,21 +102,35 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &report(&space, &trials, best, &recipe_path.display().to_string()))
 }
 
+/// Whether another recipe may do better: settings that do not fit the data, a loss that is not finite,
+/// too little memory.
+fn is_of_the_recipe(error: &Error) -> bool {
+    use ErrorKind::{InvalidConfig, InvalidInput, OutOfMemory};
+    matches!(error.kind(), InvalidConfig | InvalidInput | OutOfMemory)
+}
+
 /// The recipe with where it comes from.
-fn commented(recipe: &Recipe, subject: &Subject, best: &Trial) -> Result<String> {
-    Ok(format!(
-        "# Found by `ptsm tune` on {}: validation loss {:.4}.\n{}",
-        subject.name(),
-        best.loss,
-        recipe.to_toml()?
-    ))
+fn commented(
+    mut recipe: Recipe,
+    args: &Args,
+    (subject, best): (&Subject, &Trial),
+) -> Result<String> {
+    recipe.data.insert("split".into(), subject.split().to_string().into());
+    if let Some(targets) = &args.data.targets {
+        recipe.data.insert("targets".into(), json!(targets));
+    }
+    let name = subject.name();
+    let loss = best.loss.unwrap_or(f64::NAN);
+    let text = recipe.to_toml()?;
+    Ok(format!("# Found by `ptsm tune` on {name}: validation loss {loss:.4}.\n{text}"))
 }
 
 fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, path: &str) -> String {
     let mut text =
         format!("{:>5} {:>7} {:>11} {:>8}  choices\n", "rung", "epochs", "validation", "s");
     let mut sorted: Vec<&Trial> = trials.iter().collect();
-    sorted.sort_by(|a, b| b.rung.cmp(&a.rung).then(a.loss.total_cmp(&b.loss)));
+    let loss = |trial: &Trial| trial.loss.unwrap_or(f64::INFINITY);
+    sorted.sort_by(|a, b| b.rung.cmp(&a.rung).then(loss(a).total_cmp(&loss(b))));
     for trial in sorted {
         let choices = space.axes.iter().zip(&trial.choices);
         let choices: Vec<String> =
@@ -116,7 +140,7 @@ fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, path: &str) -> St
             "{:>5} {:>7} {:>11.4} {:>8.1}  {}{mark}\n",
             trial.rung,
             trial.epochs,
-            trial.loss,
+            loss(trial),
             trial.seconds,
             choices.join(", ")
         );

@@ -14,7 +14,9 @@ pub enum Accuracy {
     /// As near as the reference's own f32 is, by the tolerance table; and a sample has the same bits
     /// alone as among others.
     F32,
-    /// Pearson's correlation of at least this much, for numbers of fewer bits.
+    /// Pearson's correlation of at least this much, and errors whose root mean square is at most a
+    /// tenth of the outputs' deviation (or, where they are constant, of their size), for numbers of
+    /// fewer bits.
     Correlation(f64),
 }
 
@@ -85,6 +87,10 @@ fn check(
             if found.is_nan() || found < least {
                 wrong.push(format!("correlation {found:.6}, wanted {least}"));
             }
+            let error = relative_error(&out.prediction, &wanted);
+            if error.is_nan() || error > 0.1 {
+                wrong.push(format!("errors are {error:.3} of the deviation, allowed 0.1"));
+            }
         }
     }
     session.forward(&first_sample(&batch), &mut alone)?;
@@ -117,6 +123,18 @@ fn correlation(values: &[f32], wanted: &[f64]) -> f64 {
         (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
     }
     if xx == 0.0 && yy == 0.0 { 1.0 } else { xy / (xx * yy).sqrt() }
+}
+
+/// Root mean square of the errors over the deviation of what was wanted, or over its size where that
+/// is constant.
+fn relative_error(values: &[f32], wanted: &[f64]) -> f64 {
+    let n = wanted.len() as f64;
+    let mean = wanted.iter().sum::<f64>() / n;
+    let rms = |sum: f64| (sum / n).sqrt();
+    let deviation = rms(wanted.iter().map(|y| (y - mean) * (y - mean)).sum());
+    let size = if deviation > 0.0 { deviation } else { mean.abs() };
+    let errors = values.iter().zip(wanted).map(|(&x, y)| (f64::from(x) - y).powi(2));
+    rms(errors.sum()) / size.max(f64::MIN_POSITIVE)
 }
 
 fn first_sample(batch: &Batch) -> Batch {

@@ -20,12 +20,10 @@ const MANY_CHANNELS: usize = 10;
 const MANY_WINDOWS: usize = 20_000;
 
 /// What a recipe is chosen by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DataFacts {
-    /// Rows of the training part, of all series together.
-    pub training_rows: usize,
-    /// Rows of the training part of the shortest series that is used.
-    pub shortest: usize,
+    /// Rows of the training part of each series that is used.
+    pub training_rows: Vec<usize>,
     /// Channels, C.
     pub channels: usize,
     /// Steps of the season that the frequency suggests (24 for hourly rows); 1 = none known.
@@ -34,6 +32,16 @@ pub struct DataFacts {
     pub prediction_length: usize,
     /// Past steps that somebody asked for.
     pub context_length: Option<usize>,
+    /// Whether points are forecast and not a law or quantiles: a linear skip can do no other.
+    pub forecasts_points: bool,
+}
+
+impl DataFacts {
+    /// Training windows of all series.
+    fn windows(&self, context_length: usize) -> usize {
+        let taken = context_length + self.prediction_length - 1;
+        self.training_rows.iter().map(|rows| rows.saturating_sub(taken)).sum()
+    }
 }
 
 /// The recipe for such data, and a sentence for every choice.
@@ -41,8 +49,7 @@ pub fn auto_recipe(facts: &DataFacts) -> (Recipe, Vec<String>) {
     let mut choice = Choice::default();
     let context_length = choice.context(facts);
     choice.patches(facts, context_length);
-    let taken = context_length + facts.prediction_length - 1;
-    let windows = facts.training_rows.saturating_sub(taken);
+    let windows = facts.windows(context_length);
     choice.strength(facts, windows);
     choice.paths(facts, windows, context_length);
     choice.pace(facts, windows);
@@ -75,7 +82,8 @@ impl Choice {
             self.because(format!("context of {context_length} steps: asked for"));
             return context_length;
         }
-        let room = facts.shortest.saturating_sub(facts.prediction_length) / 3;
+        let shortest = facts.training_rows.iter().min().copied().unwrap_or_default();
+        let room = shortest.saturating_sub(facts.prediction_length) / 3;
         if room >= CONTEXT {
             self.because(format!("context of {CONTEXT} steps: the series are long enough"));
             return CONTEXT;
@@ -93,11 +101,8 @@ impl Choice {
     }
 
     fn patches(&mut self, facts: &DataFacts, context_length: usize) {
-        let wanted = if facts.training_rows >= MANY_WINDOWS && facts.channels < MANY_CHANNELS {
-            8
-        } else {
-            16
-        };
+        let many = facts.windows(context_length) >= MANY_WINDOWS;
+        let wanted = if many && facts.channels < MANY_CHANNELS { 8 } else { 16 };
         // At least eight patches.
         let length = [wanted, 8, 4, 2, 1].into_iter().find(|p| p * 8 <= context_length);
         let length = length.unwrap_or(1).min(wanted);
@@ -126,6 +131,8 @@ impl Choice {
         if facts.channels >= MANY_CHANNELS && windows >= MANY_WINDOWS {
             self.set(json!({"mode": "mix_channel"}));
             self.because(format!("channels are mixed: there are {}", facts.channels));
+        } else if !facts.forecasts_points {
+            self.because("no linear skip: it forecasts points only".into());
         } else if windows * facts.channels >= 4 * context_length {
             let mut extension = Map::new();
             extension.insert("linear_skip".into(), true.into());
@@ -164,12 +171,12 @@ mod tests {
 
     fn facts(rows: usize, channels: usize) -> DataFacts {
         DataFacts {
-            training_rows: rows,
-            shortest: rows,
+            training_rows: vec![rows],
             channels,
             seasonal_period: 24,
             prediction_length: 24,
             context_length: None,
+            forecasts_points: true,
         }
     }
 
@@ -190,6 +197,16 @@ mod tests {
         assert!(wide.model.get("ptsm").is_none());
         let (long, _) = auto_recipe(&facts(34_000, 7));
         assert_eq!((number(&long, "patch_length"), long.training.window_step), (8, 1));
+    }
+
+    #[test]
+    fn many_short_series_are_not_one_long_one() {
+        let many = DataFacts { training_rows: vec![40; 1000], ..facts(40, 1) };
+        let (recipe, reasons) = auto_recipe(&many);
+        assert_eq!(recipe.model["dropout"], 0.5);
+        assert!(reasons.iter().any(|text| text.contains("9000 training windows")), "{reasons:?}");
+        let law = DataFacts { forecasts_points: false, ..facts(8640, 7) };
+        assert!(auto_recipe(&law).0.model.get("ptsm").is_none());
     }
 
     #[test]

@@ -125,6 +125,16 @@ impl Default for Training {
     }
 }
 
+impl Member {
+    /// The field of it, if any, that makes validation losses something else: another loss, or other
+    /// units.
+    pub fn changes_the_measure(&self) -> Option<&'static str> {
+        let model = ["loss", "distribution_output"];
+        let found = model.into_iter().find(|name| self.model.contains_key(*name));
+        found.or_else(|| self.training.contains_key("transform").then_some("transform"))
+    }
+}
+
 impl Recipe {
     /// Reads a recipe file.
     ///

@@ -57,10 +57,17 @@ pub struct Trial {
     pub rung: u32,
     /// Epochs of this rung.
     pub epochs: u32,
-    /// Validation loss.
-    pub loss: f64,
+    /// Validation loss; `None` if the recipe could not be trained.
+    pub loss: Option<f64>,
     /// Seconds of its training.
     pub seconds: f64,
+}
+
+impl Trial {
+    /// The loss, with failed trials behind all others.
+    fn rank(&self) -> f64 {
+        self.loss.unwrap_or(f64::INFINITY)
+    }
 }
 
 impl SearchSpace {
@@ -84,12 +91,23 @@ impl SearchSpace {
         let space: Self = toml::from_str(text)
             .map_err(|e| Error::new(ErrorKind::InvalidConfig, "is no search space").because(e))?;
         space.base.training.validate()?;
+        for (name, used) in
+            [("data", !space.base.data.is_empty()), ("members", !space.base.members.is_empty())]
+        {
+            if used {
+                return Err(Error::config(format!("base.{name}"), "has no place in a search"));
+            }
+        }
         for axis in &space.axes {
             let place = |choice: usize| format!("axis \"{}\", choice {choice}", axis.name);
             if axis.choices.is_empty() {
                 return Err(Error::config(place(0), "is missing, wanted at least one"));
             }
             for (number, choice) in axis.choices.iter().enumerate() {
+                if let Some(name) = choice.changes_the_measure() {
+                    let text = "changes what the loss measures: losses would not compare";
+                    return Err(Error::config(format!("{}, {name}", place(number)), text));
+                }
                 space.base.with(choice).map_err(|e| e.at(place(number)))?;
             }
         }
@@ -138,8 +156,9 @@ impl SearchSpace {
     }
 }
 
-/// Trains a recipe and gives its validation loss and the seconds that it took.
-pub type TrialRunner<'r> = dyn FnMut(&Recipe, &Trial) -> Result<(f64, f64)> + 'r;
+/// Trains a recipe and gives its validation loss and the seconds that it took; no loss where the
+/// recipe does not fit the data, which ends a trial and not the search.
+pub type TrialRunner<'r> = dyn FnMut(&Recipe, &Trial) -> Result<(Option<f64>, f64)> + 'r;
 
 /// Searches: `run` is asked for every trial.
 ///
@@ -164,7 +183,7 @@ pub fn search(
     let mut one = |trials: &mut Vec<Trial>, (number, choices, rung): (usize, Vec<usize>, u32)| {
         let epochs = epochs_of(space.base.training.epochs, rung, rungs);
         let recipe = space.recipe(&choices, epochs)?;
-        let mut trial = Trial { number, choices, rung, epochs, loss: 0.0, seconds: 0.0 };
+        let mut trial = Trial { number, choices, rung, epochs, loss: None, seconds: 0.0 };
         (trial.loss, trial.seconds) = run(&recipe, &trial)?;
         trials.push(trial);
         Ok::<(), Error>(())
@@ -178,7 +197,8 @@ pub fn search(
     }
     let mut stage = trials.clone();
     for rung in 1..rungs {
-        stage.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.number.cmp(&b.number)));
+        stage.retain(|trial| trial.loss.is_some());
+        stage.sort_by(|a, b| a.rank().total_cmp(&b.rank()).then(a.number.cmp(&b.number)));
         stage.truncate(stage.len().div_ceil(SHARE));
         let first = trials.len();
         for trial in stage {
@@ -193,10 +213,11 @@ pub fn search(
     Ok(trials)
 }
 
-/// The trial with the least loss on the highest rung; `None` without trials.
+/// The trial with the least loss on the highest rung that has any; `None` if every trial failed.
 pub fn best_trial(trials: &[Trial]) -> Option<&Trial> {
-    let top = trials.iter().map(|trial| trial.rung).max()?;
-    trials.iter().filter(|trial| trial.rung == top).min_by(|a, b| a.loss.total_cmp(&b.loss))
+    let trained = || trials.iter().filter(|trial| trial.loss.is_some());
+    let top = trained().map(|trial| trial.rung).max()?;
+    trained().filter(|trial| trial.rung == top).min_by(|a, b| a.rank().total_cmp(&b.rank()))
 }
 
 /// Epochs of a rung: a third of the next one's, at least 1.
@@ -215,11 +236,12 @@ mod tests {
         { model = { d_model = 16 } }, { model = { d_model = 32 } }, { model = { d_model = 64 } }]";
 
     /// The wider the better, and a rate of 1e-2 is best; a second an epoch.
-    fn loss(recipe: &Recipe) -> (f64, f64) {
+    fn loss(recipe: &Recipe) -> (Option<f64>, f64) {
         let width = recipe.model["d_model"].as_f64().unwrap();
         let rate = recipe.training.learning_rate.log10();
         let loss = (rate + 2.0).powi(2) - 0.01 * width;
-        (loss + 1.0 / f64::from(recipe.training.epochs), f64::from(recipe.training.epochs))
+        let epochs = f64::from(recipe.training.epochs);
+        (Some(loss + 1.0 / epochs), epochs)
     }
 
     fn options(seconds: f64) -> SearchOptions {
@@ -250,6 +272,21 @@ mod tests {
         let short = search(&space, options(0.1), &mut |recipe, _| Ok(loss(recipe))).unwrap();
         assert_eq!(short.len(), 5);
         assert!(search(&space, options(0.0), &mut |recipe, _| Ok(loss(recipe))).is_err());
+    }
+
+    #[test]
+    fn a_recipe_that_fails_ends_its_trial_and_not_the_search() {
+        let space = SearchSpace::from_toml(SPACE).unwrap();
+        let mut run = |recipe: &Recipe, _: &Trial| match recipe.model["d_model"] == 64 {
+            true => Ok((None, 0.0)),
+            false => Ok(loss(recipe)),
+        };
+        let trials = search(&space, options(36.0), &mut run).unwrap();
+        assert!(trials.iter().any(|trial| trial.loss.is_none()));
+        let best = best_trial(&trials).unwrap();
+        assert_eq!((best.rung, best.choices.as_slice()), (2, [1, 2].as_slice()));
+        let failed = search(&space, options(1.0), &mut |_, _| Ok((None, 0.0))).unwrap();
+        assert_eq!((failed.len(), best_trial(&failed)), (12, None));
     }
 
     #[test]

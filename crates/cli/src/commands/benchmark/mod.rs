@@ -116,7 +116,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         for &horizon in &suite.horizons {
             let trained = work.train(global, (&suite, &cells), (name, subject), horizon)?;
             let stage = Stage { suite: &suite, cells: &cells, subject, horizon, trained };
-            let outcome = stage.judge(name)?;
+            let place = format!("{name}, {horizon} steps");
+            let outcome = stage.judge(name).map_err(|e| e.at(place))?;
             work.progress.line(&line(&outcome));
             outcomes.push(outcome);
             // After every stage: a run that is stopped keeps a report of what it has.
@@ -161,7 +162,9 @@ impl Work {
         for (name, subject) in suite.data.iter().zip(subjects) {
             for &horizon in &suite.horizons {
                 for recipe in suite.recipes_on(name) {
-                    let cost = subject.cost(&suite.resolve(recipe, name, horizon)?)?;
+                    let place = || format!("recipe \"{recipe}\" on {name}");
+                    let resolved = suite.resolve(recipe, name, horizon)?;
+                    let cost = subject.cost(&resolved).map_err(|e| e.at(place()))?;
                     total += cost * suite.seeds.len() as u64;
                 }
             }
@@ -263,7 +266,8 @@ impl Stage<'_> {
         for &seed in &self.suite.seeds {
             let members = self.members(candidate, seed)?;
             sum += match members.as_slice() {
-                [only] => only.validation()?,
+                // What picked its epoch is this very error, unless it learnt a law or quantiles.
+                [only] if only.minimises_squares()? => only.validation()?,
                 several => {
                     let dir = self.cells.average(several)?;
                     self.cells.score(self.subject, &dir, Part::Validation)?.metrics.mse
@@ -292,20 +296,17 @@ impl Stage<'_> {
     /// Test windows and baselines, computed once.
     fn baselines(&self) -> Result<(usize, Vec<BaselineScore>)> {
         let context_length = self.context_length()?;
-        let name = format!(
-            "baselines-{}-{context_length}-{}.json",
-            &self.subject.fingerprint()[..16],
-            self.horizon
-        );
-        let path = self.cells.path(&name);
+        let season = self.subject.seasonal_period();
+        let lengths = format!("{context_length} {} {season}", self.horizon);
+        let path = self.cells.path("baselines", (self.subject, &lengths))?;
         if let Some(found) = read_json(&path)? {
             return Ok(found);
         }
         let shape = WindowShape { context_length, prediction_length: self.horizon, step: 1 };
         let split = self.subject.split();
-        let transform = Some(ptsm::data::Transform::None);
+        // The same for all recipes of a suite.
+        let transform = self.trained.values().next().map(|cell| cell.record.training.transform);
         let prepared = prepare(self.subject.set(), &split, shape, transform, None)?;
-        let season = self.subject.seasonal_period();
         let plan = BaselinePlan {
             season_length: (season > 1).then_some(season),
             ridge: Some((&prepared.train, &prepared.validation)),
@@ -317,11 +318,11 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// That of the first recipe: the baselines see as much of the past as the models.
+    /// The longest of all recipes: the baselines see no less of the past than a model.
     fn context_length(&self) -> Result<usize> {
-        let cell = self.trained.values().next();
-        let cell = cell.ok_or_else(|| Error::internal("nothing was trained"))?;
-        Ok(ptsm::Config::from_file(&cell.dir.join(ptsm::CONFIG_FILE))?.context_length)
+        let lengths = self.trained.values().map(|cell| Ok(cell.config()?.context_length));
+        let lengths: Vec<usize> = lengths.collect::<Result<_>>()?;
+        lengths.into_iter().max().ok_or_else(|| Error::internal("nothing was trained"))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn write(dir: &Path, suite: &Suite, outcomes: &[Outcome]) -> Result<(
     let footer = format!(
         "ptsm {}, instruction set {isa}, {} threads, seeds {}",
         env!("CARGO_PKG_VERSION"),
-        std::thread::available_parallelism().map_or(1, usize::from),
+        rayon::current_num_threads(),
         list(&suite.seeds)
     );
     write_json(
@@ -111,7 +111,7 @@ fn averages(suite: &Suite, outcomes: &[Outcome]) -> Table {
     Table {
         columns: columns("Forecaster", suite.data.iter().cloned()),
         rows: ours.chain(baselines).chain(published).collect(),
-        highlight: Some(suite.rows.len() - 1),
+        highlight: None,
         note: sources(suite),
     }
 }
@@ -131,9 +131,9 @@ fn by_horizon(suite: &Suite, outcomes: &[Outcome], data: &str) -> Table {
     for theirs in &suite.published {
         let number = |numbers: Option<&Vec<f64>>, stage: &Outcome| {
             let place = suite.horizons.iter().position(|&h| h == stage.horizon)?;
-            numbers.filter(|n| n.len() == suite.horizons.len() && n.len() > 1)?.get(place).copied()
+            numbers.filter(|n| n.len() == suite.horizons.len())?.get(place).copied()
         };
-        if theirs.mse.get(data).is_some_and(|numbers| numbers.len() > 1) {
+        if theirs.mse.get(data).is_some_and(|numbers| numbers.len() == suite.horizons.len()) {
             rows.push(cells(theirs.name.clone(), &|stage| {
                 let mse = number(theirs.mse.get(data), stage);
                 text(mse.map(|mse| (mse, number(theirs.mae.get(data), stage))))
@@ -142,8 +142,7 @@ fn by_horizon(suite: &Suite, outcomes: &[Outcome], data: &str) -> Table {
     }
     let titles =
         stages.iter().map(|stage| format!("{} ({} windows)", stage.horizon, stage.windows));
-    let highlight = Some(suite.rows.len() - 1);
-    Table { columns: columns("Forecaster", titles), rows, highlight, note: String::new() }
+    Table { columns: columns("Forecaster", titles), rows, highlight: None, note: String::new() }
 }
 
 fn costs(suite: &Suite, outcomes: &[Outcome]) -> Table {

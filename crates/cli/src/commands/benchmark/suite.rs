@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ptsm::train::{Recipe, Training};
+use ptsm::train::{Member, Recipe, Training};
 use ptsm::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -137,11 +137,14 @@ impl Suite {
     /// Leaves some of the horizons, in the order of the file.
     pub(crate) fn keep_horizons(&mut self, kept: &[usize]) {
         let keep: Vec<bool> = self.horizons.iter().map(|steps| kept.contains(steps)).collect();
-        let published = self.published.iter_mut();
-        for numbers in published.flat_map(|row| row.mse.values_mut().chain(row.mae.values_mut())) {
-            if numbers.len() == keep.len() {
-                let mut keep = keep.iter();
-                numbers.retain(|_| *keep.next().unwrap_or(&true));
+        for row in &mut self.published {
+            for map in [&mut row.mse, &mut row.mae] {
+                // An average over more horizons than ours is no number to stand beside ours.
+                map.retain(|_, numbers| numbers.len() == keep.len() || !keep.contains(&false));
+                for numbers in map.values_mut().filter(|numbers| numbers.len() == keep.len()) {
+                    let mut keep = keep.iter();
+                    numbers.retain(|_| *keep.next().unwrap_or(&true));
+                }
             }
         }
         self.horizons.retain(|steps| kept.contains(steps));
@@ -165,6 +168,20 @@ impl Suite {
             if !names.insert(recipe.name.as_str()) {
                 return Err(Error::config(place, "stands there twice"));
             }
+            for other in &recipe.overrides {
+                self.check_data(&other.data).map_err(|e| e.at(place.clone()))?;
+                if let Some(steps) = other.horizons.iter().find(|h| !self.horizons.contains(h)) {
+                    return Err(Error::config(
+                        place,
+                        format!("{steps} is no horizon of the suite"),
+                    ));
+                }
+            }
+            let fields = Member { model: recipe.model.clone(), training: recipe.training.clone() };
+            if fields.changes_the_measure() == Some("transform") {
+                let text = "must be the same for all: errors in other units do not compare";
+                return Err(Error::config(format!("{place}, transform"), text));
+            }
             for (data, &horizon) in
                 self.data.iter().flat_map(|data| self.horizons.iter().map(move |h| (data, h)))
             {
@@ -178,8 +195,14 @@ impl Suite {
     fn check_row(&self, row: &SuiteRow, names: &BTreeSet<&str>) -> Result<()> {
         let place = format!("rows \"{}\"", row.name);
         for data in &self.data {
-            if row.candidates_on(data).all(|candidate| candidate.recipes.is_empty()) {
+            if row.candidates_on(data).next().is_none() {
                 return Err(Error::config(place, format!("has no candidate for {data}")));
+            }
+        }
+        for candidate in &row.candidates {
+            self.check_data(&candidate.data).map_err(|e| e.at(place.clone()))?;
+            if candidate.recipes.is_empty() {
+                return Err(Error::config(place, "has a candidate without recipes"));
             }
         }
         let used = row.candidates.iter().flat_map(|candidate| &candidate.recipes);
@@ -191,7 +214,16 @@ impl Suite {
         Ok(())
     }
 
+    fn check_data(&self, names: &[String]) -> Result<()> {
+        match names.iter().find(|name| !self.data.contains(name)) {
+            Some(name) => Err(Error::config("data", format!("\"{name}\" is not in the suite"))),
+            None => Ok(()),
+        }
+    }
+
     fn check_published(&self, row: &Published) -> Result<()> {
+        let names: Vec<String> = row.mse.keys().chain(row.mae.keys()).cloned().collect();
+        self.check_data(&names).map_err(|e| e.at(format!("published \"{}\"", row.name)))?;
         for (data, numbers) in row.mse.iter().chain(&row.mae) {
             if numbers.len() != 1 && numbers.len() != self.horizons.len() {
                 let text = format!(
@@ -319,7 +351,7 @@ mod tests {
         suite.keep_horizons(&[8]);
         assert_eq!(suite.horizons, [8]);
         assert_eq!(suite.published[0].mse["A"], [0.2]);
-        assert_eq!(suite.published[0].mse["B"], [0.3]);
+        assert!(!suite.published[0].mse.contains_key("B"), "an average over both");
     }
 
     #[test]
@@ -331,6 +363,15 @@ mod tests {
             ("name = \"wide\"", "name = \"plain\"", "stands there twice"),
             ("A = [0.1, 0.2]", "A = [0.1, 0.2, 0.3]", "A has 3 numbers"),
             ("title", "titel", "no suite"),
+            ("data = [\"B\"]", "data = [\"C\"]", "\"C\" is not in the suite"),
+            ("horizons = [8]", "horizons = [9]", "9 is no horizon"),
+            ("B = [0.3]", "D = [0.3]", "\"D\" is not in the suite"),
+            ("[\"plain\", \"wide\"]", "[]", "a candidate without recipes"),
+            (
+                "epochs = 5",
+                "epochs = 5 }\n[[recipes]]\nname = \"log\"\ntraining = { transform = \"log1p\"",
+                "transform",
+            ),
             (
                 "{ recipes = [\"plain\"] }",
                 "{ recipes = [\"plain\"], data = [\"A\"] }",

@@ -73,7 +73,7 @@ pub(crate) struct ModelArgs {
     init_std: Option<f64>,
     /// mse, nll (see --distribution-output) or quantile (see --quantiles) [default: mse]
     #[arg(long, value_parser = ["mse", "nll", "quantile"])]
-    loss: Option<String>,
+    pub(super) loss: Option<String>,
     /// Law of the forecast with --loss nll [default: student_t]
     #[arg(long, value_parser = ["student_t", "normal", "negative_binomial"])]
     distribution_output: Option<String>,

@@ -106,11 +106,13 @@ pub(crate) struct Record {
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut recipe = match &args.recipe {
-        Some(path) if path.as_os_str() == AUTO => automatic(
-            global,
-            (&args.data, args.split),
-            (args.model.context_length, args.model.prediction_length),
-        )?,
+        Some(path) if path.as_os_str() == AUTO => {
+            if args.task != Task::Forecasting {
+                let text = "auto is for forecasting (for labelled cases, see ptsm select)";
+                return Err(Error::config("--recipe", text));
+            }
+            automatic(global, (&args.data, args.split), &args.model)?
+        }
         Some(path) => Recipe::from_file(path)?,
         None => Recipe::default(),
     };

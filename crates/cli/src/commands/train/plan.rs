@@ -7,7 +7,7 @@ use ptsm::train::{DataFacts, Recipe, Training, auto_recipe};
 use ptsm::{Config, Error, Location, Model, Result, Task};
 use serde_json::{Map, Value, json};
 
-use super::fields::PREDICTION_LENGTH;
+use super::fields::{ModelArgs, PREDICTION_LENGTH};
 use crate::args::Global;
 use crate::output::remark;
 use crate::source::{DataArgs, Source};
@@ -36,7 +36,7 @@ pub(crate) struct Plan {
 pub(super) fn automatic(
     global: &Global,
     (data, split): (&DataArgs, Option<Split>),
-    lengths: (Option<usize>, Option<usize>),
+    model: &ModelArgs,
 ) -> Result<Recipe> {
     let source = data.read(&Global { quiet: true, ..global.clone() })?;
     let set = data.series(&source)?;
@@ -48,12 +48,12 @@ pub(super) fn automatic(
     };
     let rows: Vec<usize> = set.series.iter().map(rows).filter(|&rows| rows > 0).collect();
     let facts = DataFacts {
-        training_rows: rows.iter().sum(),
-        shortest: rows.iter().min().copied().unwrap_or_default(),
+        training_rows: rows,
         channels: set.channels.len(),
         seasonal_period: source.seasonal_period(&set),
-        prediction_length: lengths.1.unwrap_or(PREDICTION_LENGTH),
-        context_length: lengths.0,
+        prediction_length: model.prediction_length.unwrap_or(PREDICTION_LENGTH),
+        context_length: model.context_length,
+        forecasts_points: model.loss.as_deref().is_none_or(|loss| loss == "mse"),
     };
     let (recipe, reasons) = auto_recipe(&facts);
     remark(global, "recipe auto:");
