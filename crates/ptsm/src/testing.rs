@@ -17,7 +17,7 @@ use crate::tensor_file::{WideTensor, read_tensors};
 use crate::trace::batch_from_tensors;
 use crate::{Config, Error, Layout, Model, Parameters, Real, Result, Store};
 
-pub use conformance::{Accuracy, Conformance, conformance};
+pub use conformance::{Accuracy, Conformance, conformance, correlation};
 
 /// How far a result may be from the float64 reference, relative to the reference's largest element.
 pub mod tolerance {

@@ -6,26 +6,13 @@
 use std::collections::BTreeMap;
 
 use ptsm::data::Batch;
-use ptsm::testing::{Accuracy, Fixture, conformance, fixture_roots, fixtures};
+use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Mode, Model, Output, Scaler, Task};
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 
 const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
 /// Least correlation of an output with the float64 reference.
 const LEAST: f64 = 0.999;
-
-/// Pearson's correlation; 1 for two equal constants.
-fn pcc(x: &[f32], y: &[f64]) -> f64 {
-    assert_eq!(x.len(), y.len(), "tensors of different sizes");
-    let n = x.len() as f64;
-    let (mx, my) = (x.iter().map(|&x| f64::from(x)).sum::<f64>() / n, y.iter().sum::<f64>() / n);
-    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
-    for (&x, y) in x.iter().zip(y) {
-        let (x, y) = (f64::from(x) - mx, y - my);
-        (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
-    }
-    if xx == 0.0 && yy == 0.0 { 1.0 } else { xy / (xx * yy).sqrt() }
-}
 
 fn all_fixtures() -> Vec<Fixture> {
     let roots = fixture_roots();
@@ -104,7 +91,7 @@ fn blocks(
             return;
         };
         if let Some(golden) = wanted.get(&format!("trace.{block}")) {
-            found.push((pcc(&read(), golden), block.to_owned()));
+            found.push((correlation(&read(), golden), block.to_owned()));
         }
     };
     emulator.run_watched(&[&input], &mut watch).unwrap();
@@ -123,7 +110,7 @@ fn every_output_correlates_with_the_reference() {
         let wanted = wanted(&fixture, &model);
         let mut line = String::new();
         for (name, values) in named_outputs(&model, &out) {
-            let found = pcc(&values, &wanted[&name]);
+            let found = correlation(&values, &wanted[&name]);
             line += &format!(" {} {found:.6}", name.trim_start_matches("out."));
             compared += 1;
             if found.is_nan() || found < LEAST {

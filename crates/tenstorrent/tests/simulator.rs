@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use ptsm::data::Batch;
-use ptsm::testing::{fixture_roots, fixtures};
+use ptsm::testing::{correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Config, Cpu, Init, Model, Output};
 use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
 
@@ -19,16 +19,6 @@ fn there() -> bool {
     there
 }
 
-fn pcc(x: &[f32], y: &[f32]) -> f64 {
-    assert_eq!(x.len(), y.len());
-    let mean = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
-    let (mx, my) = (mean(x), mean(y));
-    let pairs = || x.iter().zip(y).map(|(&x, &y)| (f64::from(x) - mx, f64::from(y) - my));
-    let xy: f64 = pairs().map(|(x, y)| x * y).sum();
-    let (xx, yy) = pairs().fold((0.0, 0.0), |(a, b), (x, y)| (a + x * x, b + y * y));
-    xy / (xx * yy).sqrt()
-}
-
 /// One batch on the device, on the emulator, and in f32.
 fn compare(name: &str, model: &Model, batch: &Batch) {
     let run = |backend: &dyn Backend| {
@@ -40,7 +30,7 @@ fn compare(name: &str, model: &Model, batch: &Batch) {
     let device = run(&Tenstorrent { options: options.clone(), worker: None });
     let emulator = run(&TenstorrentEmulator { options });
     let exact = run(&Cpu);
-    let (to_exact, to_emulator) = (pcc(&device, &exact), pcc(&device, &emulator));
+    let (to_exact, to_emulator) = (correlation(&device, &exact), correlation(&device, &emulator));
     eprintln!("{name}: PCC {to_exact:.6} to f32, {to_emulator:.6} to the emulator");
     assert!(to_exact >= LEAST, "{name}: {to_exact}");
 }

@@ -3,7 +3,7 @@
 use super::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use crate::backend::{Backend, Output};
 use crate::data::Batch;
-use crate::{ErrorKind, Mode, Model, Result};
+use crate::{ErrorKind, Mode, Model, Real, Result};
 
 /// Heads that have fixtures.
 const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
@@ -112,14 +112,19 @@ fn check(
     Ok(wrong)
 }
 
-/// Pearson's correlation; 1 for two equal constants.
-fn correlation(values: &[f32], wanted: &[f64]) -> f64 {
+/// Pearson's correlation; 1 for two constants.
+///
+/// # Panics
+///
+/// If the lengths differ: the caller compares tensors of one shape.
+pub fn correlation<T: Real>(values: &[f32], wanted: &[T]) -> f64 {
+    assert_eq!(values.len(), wanted.len(), "tensors of different sizes");
     let n = values.len() as f64;
     let mean_x = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-    let mean_y = wanted.iter().sum::<f64>() / n;
+    let mean_y = wanted.iter().map(|y| y.to_f64()).sum::<f64>() / n;
     let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
     for (&x, y) in values.iter().zip(wanted) {
-        let (x, y) = (f64::from(x) - mean_x, y - mean_y);
+        let (x, y) = (f64::from(x) - mean_x, y.to_f64() - mean_y);
         (xy, xx, yy) = (xy + x * y, xx + x * x, yy + y * y);
     }
     if xx == 0.0 && yy == 0.0 { 1.0 } else { xy / (xx * yy).sqrt() }
