@@ -22,6 +22,7 @@ mod columns;
 mod dropout;
 mod gate;
 mod gate_backward;
+mod gelu_table;
 mod gemm;
 mod isa;
 mod norm;

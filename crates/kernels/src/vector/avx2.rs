@@ -81,6 +81,11 @@ impl Vector for Avx2 {
         unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
     #[inline(always)]
+    fn abs(self, x: __m256) -> __m256 {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), x) }
+    }
+    #[inline(always)]
     fn sqrt(self, x: __m256) -> __m256 {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_sqrt_ps(x) }

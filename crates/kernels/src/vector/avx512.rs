@@ -27,6 +27,7 @@ impl Vector for Avx512 {
     type F = __m512;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
+    const LOOKS_UP: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -86,6 +87,11 @@ impl Vector for Avx512 {
         unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x) }
     }
     #[inline(always)]
+    fn abs(self, x: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_abs_ps(x) }
+    }
+    #[inline(always)]
     fn sqrt(self, x: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512.
         unsafe { _mm512_sqrt_ps(x) }
@@ -102,6 +108,12 @@ impl Vector for Avx512 {
     fn times_pow2(self, x: __m512, n: __m512) -> __m512 {
         // SAFETY: `self` proves AVX-512.
         unsafe { _mm512_scalef_ps(x, n) }
+    }
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 32], index: __m512) -> __m512 {
+        let (low, high) = (self.load(&table[..16]), self.load(&table[16..]));
+        // SAFETY: `self` proves AVX-512.
+        unsafe { _mm512_permutex2var_ps(low, _mm512_castps_si512(index), high) }
     }
     #[inline(always)]
     fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {

@@ -15,6 +15,8 @@ pub(crate) trait Vector: Copy {
     /// Rows of the tallest register tile of two registers' width: 32 registers hold a taller one
     /// than 16 do.
     const TILE_ROWS: usize;
+    /// Whether [`Vector::lookup`] is one instruction.
+    const LOOKS_UP: bool = false;
 
     /// All lanes equal.
     fn splat(self, x: f32) -> Self::F;
@@ -38,6 +40,8 @@ pub(crate) trait Vector: Copy {
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
     /// Nearest whole number, ties to even.
     fn round(self, x: Self::F) -> Self::F;
+    /// The magnitude.
+    fn abs(self, x: Self::F) -> Self::F;
     /// Square root.
     fn sqrt(self, x: Self::F) -> Self::F;
     /// `2^x` for whole numbers from -126 to 127.
@@ -47,6 +51,17 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     fn times_pow2(self, x: Self::F, n: Self::F) -> Self::F {
         self.mul(x, self.pow2(n))
+    }
+
+    /// The number of a table that the low five bits of each lane's pattern point at.
+    #[inline(always)]
+    fn lookup(self, table: &[f32; 32], index: Self::F) -> Self::F {
+        let (mut at, mut found) = ([0.0_f32; 16], [0.0; 16]);
+        self.store(index, &mut at);
+        for (found, at) in found.iter_mut().zip(at).take(Self::LANES) {
+            *found = table[(at.to_bits() & 31) as usize];
+        }
+        self.load(&found)
     }
 
     /// Transposes a square of `LANES` by `LANES` numbers: column j of `from` becomes row j of `to`;

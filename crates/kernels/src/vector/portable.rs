@@ -59,6 +59,10 @@ impl Vector for Portable {
         (x + SHIFT) - SHIFT
     }
     #[inline(always)]
+    fn abs(self, x: f32) -> f32 {
+        x.abs()
+    }
+    #[inline(always)]
     fn sqrt(self, x: f32) -> f32 {
         x.sqrt()
     }
