@@ -1,5 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -31,3 +31,13 @@ deny:
 # No source file over 600 lines, tests included.
 lengths:
 	@git ls-files '*.rs' '*.py' | xargs wc -l | awk '$$2 != "total" && $$1 > 600 { print "over 600 lines: " $$2 " (" $$1 ")"; bad = 1 } END { exit bad }'
+
+# The kernels' tests under valgrind (up to AVX2, the most that it knows) and under the address sanitizer
+# (every set of the machine). Not part of `check`: it wants valgrind, and an unstable compiler flag.
+memcheck:
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind -q --error-exitcode=9" \
+		cargo test -p ptsm-kernels --lib --release --locked --target x86_64-unknown-linux-gnu \
+		--target-dir target/memcheck
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cdebug-assertions" \
+		cargo test -p ptsm-kernels --lib --release --locked --target x86_64-unknown-linux-gnu \
+		--target-dir target/sanitize

@@ -25,13 +25,15 @@ pub fn gelu_dropout(
     pitch: usize,
 ) {
     shape.check(isa.lanes(), &[(x.len(), pitch), (slope.len(), pitch)]);
-    let draws = draws.filter(|draws| draws.probability > 0.0);
+    // Numbers even where nothing is dropped: what is the same for all rows may be computed ahead.
+    let nothing = Draws { key: 0, counter: 0, row: 0, column: 0, probability: 0.0 };
+    let draws = draws.unwrap_or(nothing);
     isa.run(GeluDropout { shape, draws, x, slope, pitch });
 }
 
 struct GeluDropout<'a> {
     shape: Columns,
-    draws: Option<Draws>,
+    draws: Draws,
     x: &'a mut [f32],
     slope: &'a mut [f32],
     pitch: usize,
@@ -49,8 +51,8 @@ impl Op for GeluDropout<'_> {
             for (i, (x, slope)) in x.chunks_mut(FACTORS).zip(slope.chunks_mut(FACTORS)).enumerate()
             {
                 let factors = &mut factors[..x.len()];
-                if let Some(draws) = &self.draws {
-                    draws.factors(r, i * FACTORS, factors);
+                if self.draws.probability > 0.0 {
+                    self.draws.factors(r, i * FACTORS, factors);
                 }
                 let wide = SIDE_BY_SIDE * V::LANES;
                 let whole = x.len() / wide * wide;

@@ -52,6 +52,7 @@ mod tests {
 
     #[test]
     fn a_peak_is_a_positive_number() {
-        assert!(measure_fma_peak(Isa::best()) > 0.1);
+        let peak = measure_fma_peak(Isa::best());
+        assert!(peak > 0.0 && peak.is_finite(), "{peak}");
     }
 }
