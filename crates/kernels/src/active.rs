@@ -1,6 +1,6 @@
 //! GELU and dropout in one pass, with what the gradient needs of both.
 
-use crate::activation::{gelu_of, slope_of};
+use crate::activation::gelu_and_slope_of;
 use crate::columns::Columns;
 use crate::dropout::{Draws, FACTORS};
 use crate::isa::{Isa, Op};
@@ -74,15 +74,11 @@ fn step<V: Vector, const N: usize>(v: V, factors: &[f32], x: &mut [f32], slope: 
     for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
         *value = v.load(x);
     }
-    slope_of(v, &mut values);
+    let slopes = gelu_and_slope_of(v, &mut values);
     let places = factors.chunks_exact(V::LANES).zip(slope.chunks_exact_mut(V::LANES));
-    for (&value, (factor, to)) in values.iter().zip(places) {
+    for (&value, (factor, to)) in slopes.iter().zip(places) {
         v.store(v.mul(value, v.load(factor)), to);
     }
-    for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
-        *value = v.load(x);
-    }
-    gelu_of(v, &mut values);
     let places = factors.chunks_exact(V::LANES).zip(x.chunks_exact_mut(V::LANES));
     for (&value, (factor, to)) in values.iter().zip(places) {
         v.store(v.mul(value, v.load(factor)), to);

@@ -14,11 +14,19 @@ use crate::evaluate::largest;
 use crate::model::{Backbone, Dropout, Forward, Mode, Model, draw_masks, instruction_set};
 use crate::{Error, Result};
 
-/// Samples whose gradients are summed one after the other; the sums of such groups are then added
-/// in order. A constant, so that the order of the additions never depends on the threads.
-pub(super) const GROUP: usize = 8;
+/// Samples of a batch whose gradients are summed one after the other, by one thread; the sums of
+/// such groups are then added in order. It depends on the batch and the model alone, so that the
+/// order of the additions never depends on the threads: four groups, for as many threads, or more of
+/// eight samples each, and fewer where the sums of four would take more than 1 GiB.
+pub(super) fn group_size(batch: usize, num_trained: usize) -> usize {
+    const GROUPS: usize = 4;
+    const MOST: usize = 8;
+    const NUMBERS: usize = 1 << 28;
+    let groups = GROUPS.min(NUMBERS / num_trained.max(1)).max(1);
+    batch.div_ceil(groups).clamp(1, MOST)
+}
 
-/// Samples that go through the model at once: few, so that they stay in the cache. Divides a group.
+/// Samples that go through the model at once: few, so that they stay in the cache.
 const CHUNK: usize = 1;
 
 /// Samples per parallel piece of a scoring run.
@@ -112,7 +120,8 @@ pub(crate) fn gradient(
 ) -> Result<StepGradient> {
     let StepOptions { dropout, frozen_backbone, workspace, .. } = options;
     let together = model.config().norm() == Norm::Batch && !frozen_backbone;
-    let chunk = if together { GROUP } else { CHUNK };
+    let group = group_size(indices.len(), model.layout().num_trained());
+    let chunk = if together { group } else { CHUNK };
     let masks = Masks::draw(model, indices.len(), dropout.seed, dropout.step);
     let chunks: Vec<Result<(Chunk, LossWeight)>> = indices
         .par_chunks(chunk)
@@ -137,7 +146,7 @@ pub(crate) fn gradient(
             model.move_running(batches.batches());
             parts
         }
-        false => pass.by_groups(&chunks)?,
+        false => pass.by_groups(&chunks, group / CHUNK)?,
     };
     lock(&workspace.plans).push(plan);
     let loss = parts.iter().map(|part| part.loss).sum();
@@ -196,9 +205,9 @@ impl Pass<'_> {
     }
 
     /// Chunk by chunk, forward and backward; a group of them adds up.
-    fn by_groups(&self, chunks: &[Chunk]) -> Result<Vec<Part>> {
+    fn by_groups(&self, chunks: &[Chunk], group: usize) -> Result<Vec<Part>> {
         let parts: Vec<Result<Part>> = chunks
-            .par_chunks(GROUP / CHUNK)
+            .par_chunks(group)
             .map(|chunks| self.workspace.with(|arena| self.group(chunks, arena)))
             .collect();
         parts.into_iter().collect()
@@ -449,5 +458,22 @@ impl Sums {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_size;
+
+    #[test]
+    fn a_small_batch_is_four_groups_and_a_large_one_has_groups_of_eight() {
+        let sizes = [1, 3, 4, 8, 16, 27, 32, 64, 500].map(|batch| group_size(batch, 200_000));
+        assert_eq!(sizes, [1, 1, 1, 2, 4, 7, 8, 8, 8]);
+    }
+
+    #[test]
+    fn the_sums_of_huge_models_stay_few() {
+        let sizes = [60_000_000, 120_000_000, 1_300_000_000].map(|n| group_size(8, n));
+        assert_eq!(sizes, [2, 4, 8]);
     }
 }

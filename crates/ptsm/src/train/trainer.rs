@@ -14,7 +14,7 @@ use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progres
 use super::recipe::Training;
 use super::samples::{Samples, numbers_fingerprint};
 use super::skip::{Held, SkipStart, has_skip};
-use super::step::{GROUP, StepOptions, Workspace, gradient, score};
+use super::step::{StepOptions, Workspace, gradient, group_size, score};
 use crate::atomic_file::sweep_temporaries;
 use crate::model::{Dropout, Model, instruction_set};
 use crate::{Error, Result, memory};
@@ -190,7 +190,8 @@ impl Trainer<'_> {
     /// each group of samples.
     fn memory(&self, num_trained: usize) -> u64 {
         let state = 4 + usize::from(self.training.ema_decay.is_some());
-        let copies = 2 * state + 2 + self.training.batch_size.div_ceil(GROUP);
+        let batch = self.training.batch_size;
+        let copies = 2 * state + 2 + batch.div_ceil(group_size(batch, num_trained));
         memory::bytes_of(&[copies, num_trained])
     }
 

@@ -79,10 +79,16 @@ fn training_lowers_the_loss_and_keeps_the_best_weights() {
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let training = Training { batch_size: 27, ..training() };
-    for (norm, self_attn) in [("LayerNorm", false), ("LayerNorm", true), ("BatchNorm", true)] {
+    for (norm, self_attn, batch_size) in [
+        ("LayerNorm", false, 27),
+        ("LayerNorm", false, 5),
+        ("LayerNorm", true, 27),
+        ("BatchNorm", true, 27),
+        ("BatchNorm", false, 11),
+    ] {
+        let training = Training { batch_size, ..training() };
         let config = Config { norm_mlp: norm.into(), self_attn, ..config() };
-        let run = Run { config, masked: true, training: training.clone() };
+        let run = Run { config, masked: true, training };
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| run.train(None, false, None).unwrap().model.parameters)
