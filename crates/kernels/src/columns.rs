@@ -109,7 +109,9 @@ impl Normalise<'_> {
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
         let share = v.splat(1.0 / self.shape.rows as f32);
-        let rows = |at: usize| self.x[at * self.x_pitch + column..].chunks_exact(V::LANES);
+        // Of a known length, so that no step of a row asks whether there is another.
+        let wide = WIDTH * V::LANES;
+        let rows = |at: usize| self.x[at * self.x_pitch + column..][..wide].chunks_exact(V::LANES);
         let mut mean = [v.splat(0.0); WIDTH];
         for d in 0..self.shape.rows {
             for (mean, x) in mean.iter_mut().zip(rows(d)) {
@@ -134,7 +136,7 @@ impl Normalise<'_> {
             let kept = inverse_deviation[column..].chunks_exact_mut(V::LANES);
             inverse.iter().zip(kept).for_each(|(&inverse, kept)| v.store(inverse, kept));
             for d in 0..self.shape.rows {
-                let z = z[d * *pitch + column..].chunks_exact_mut(V::LANES);
+                let z = z[d * *pitch + column..][..wide].chunks_exact_mut(V::LANES);
                 for (((z, x), &mean), &inverse) in z.zip(rows(d)).zip(&mean).zip(&inverse) {
                     v.store(v.mul(v.sub(v.load(x), mean), inverse), z);
                 }
@@ -142,7 +144,8 @@ impl Normalise<'_> {
         }
         for d in 0..self.shape.rows {
             let (weight, bias) = (v.splat(self.weight[d]), v.splat(self.bias[d]));
-            let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
+            let out = &mut self.out[d * self.out_pitch + column..][..wide];
+            let out = out.chunks_exact_mut(V::LANES);
             for (((out, x), &mean), &inverse) in out.zip(rows(d)).zip(&mean).zip(&inverse) {
                 let z = v.mul(v.sub(v.load(x), mean), inverse);
                 v.store(v.mul_add(z, weight, bias), out);

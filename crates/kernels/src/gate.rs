@@ -228,11 +228,15 @@ impl GateColumns<'_> {
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
         let shares =
             softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
+        // Of a known length, so that no step of a row asks whether there is another.
+        let wide = WIDTH * V::LANES;
         for d in 0..self.shape.rows {
-            let e = self.logits[d * self.pitch + column..].chunks_exact_mut(V::LANES);
-            let value = self.value[d * self.value_pitch + column..].chunks_exact(V::LANES);
-            let out = self.out[d * self.out_pitch + column..].chunks_exact_mut(V::LANES);
-            for (((&share, e), value), out) in shares.iter().zip(e).zip(value).zip(out) {
+            let e = &mut self.logits[d * self.pitch + column..][..wide];
+            let value = &self.value[d * self.value_pitch + column..][..wide];
+            let out = &mut self.out[d * self.out_pitch + column..][..wide];
+            let places = e.chunks_exact_mut(V::LANES).zip(value.chunks_exact(V::LANES));
+            let places = places.zip(out.chunks_exact_mut(V::LANES));
+            for (&share, ((e, value), out)) in shares.iter().zip(places) {
                 let weight = v.mul(v.load(e), share);
                 if self.keep {
                     v.store(weight, e);
@@ -251,15 +255,17 @@ fn softmax_strip<V: Vector, const WIDTH: usize>(
     (rows, pitch): (usize, usize),
     logits: &mut [f32],
 ) -> [V::F; WIDTH] {
+    let wide = WIDTH * V::LANES;
     let mut largest = [v.splat(f32::MIN); WIDTH];
     for d in 0..rows {
-        for (largest, x) in largest.iter_mut().zip(logits[d * pitch..].chunks_exact(V::LANES)) {
+        let x = logits[d * pitch..][..wide].chunks_exact(V::LANES);
+        for (largest, x) in largest.iter_mut().zip(x) {
             *largest = v.max(*largest, v.load(x));
         }
     }
     let mut sums = [v.splat(0.0); WIDTH];
     for d in 0..rows {
-        let logits = logits[d * pitch..].chunks_exact_mut(V::LANES);
+        let logits = logits[d * pitch..][..wide].chunks_exact_mut(V::LANES);
         for ((sum, &largest), x) in sums.iter_mut().zip(&largest).zip(logits) {
             let distance = v.sub(v.load(x), largest);
             let e = exp2(v, v.mul(distance, v.splat(LOG2_E)));
