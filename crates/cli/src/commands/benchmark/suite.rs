@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ptsm::train::{Member, Recipe, Training};
+use ptsm::train::{Recipe, Training};
 use ptsm::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -177,8 +177,9 @@ impl Suite {
                     ));
                 }
             }
-            let fields = Member { model: recipe.model.clone(), training: recipe.training.clone() };
-            if fields.changes_the_measure() == Some("transform") {
+            let overrides = recipe.overrides.iter().map(|other| &other.training);
+            let mut parts = overrides.chain([&recipe.training]);
+            if parts.any(|training| training.contains_key("transform")) {
                 let text = "must be the same for all: errors in other units do not compare";
                 return Err(Error::config(format!("{place}, transform"), text));
             }
@@ -372,6 +373,7 @@ mod tests {
                 "epochs = 5 }\n[[recipes]]\nname = \"log\"\ntraining = { transform = \"log1p\"",
                 "transform",
             ),
+            ("epochs = 5", "epochs = 5, transform = \"log1p\"", "recipes \"plain\", transform"),
             (
                 "{ recipes = [\"plain\"] }",
                 "{ recipes = [\"plain\"], data = [\"A\"] }",
