@@ -161,7 +161,8 @@ impl Cells {
     /// Digest of everything that decides what a recipe gives on a subject.
     fn key(&self, subject: &Subject, recipe: &Recipe, more: &str) -> Result<String> {
         let split = subject.plan.split.to_string();
-        let version = env!("CARGO_PKG_VERSION");
+        let version = format!("{}/{}", env!("CARGO_PKG_VERSION"), ptsm::train::NUMERICS);
+        let version = version.as_str();
         let data = subject.fingerprint.as_str();
         match more {
             "" => recipe.fingerprint(&[data, &split, version, self.instruction_set]),

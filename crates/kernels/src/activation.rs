@@ -1,8 +1,8 @@
 //! Exponential and exact GELU with its gradient.
 //!
-//! GELU is `x Phi(x) = max(x, 0) - |x| Phi(-|x|)`; its slope, `Phi(x) + x phi(x)`, is 0.5 plus an odd
-//! function. The last term of the one and the quotient of the other by x come from one polynomial
-//! each, or, where a register can be a table, from short polynomials in pieces.
+//! GELU is `x Phi(x) = max(x, 0) - |x| Phi(-|x|)`; its slope, `Phi(x) + x phi(x)`, is 0.5 plus an
+//! odd function. The last term of the one and the quotient of the other by x come from one
+//! polynomial each, or, where a register can be a table, from short polynomials in pieces.
 
 use crate::gelu_table::{END, SLOPE, TAIL};
 use crate::isa::{Isa, Op};
@@ -69,8 +69,8 @@ pub(crate) fn gelu_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
 }
 
 /// `max(x, 0) - t Phi(-t)` for `t = |x|` up to [`END`] in pieces (error 5.3e-8, and the rounding of
-/// the result); behind it, `max(x, 0)`. A quarter of the multiply-adds of one polynomial for everything, and
-/// the lookups have ports of their own.
+/// the result); behind it, `max(x, 0)`. Under a third of the multiply-adds of one polynomial for
+/// everything, and the lookups have ports of their own.
 #[inline(always)]
 fn gelu_by_table<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     for x in x {
@@ -152,7 +152,8 @@ pub(crate) fn slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     }
 }
 
-/// As [`gelu_by_table`]: error 8.5e-8, and 1.6e-7 behind [`END`].
+/// As [`gelu_by_table`]: error 8.5e-8, and the rounding of the result; 1.6e-7
+/// behind [`END`].
 #[inline(always)]
 fn slope_by_table<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     for x in x {
@@ -380,7 +381,7 @@ mod tests {
         for (isa, by_table) in both_ways() {
             let (mut x, mut slope) = (grid.clone(), grid.clone());
             isa.run(OneWay { by_table, x: &mut x, slope: &mut slope });
-            let (value_bound, slope_bound) = if by_table { (8e-8, 4e-7) } else { (7e-7, 1e-6) };
+            let (value_bound, slope_bound) = if by_table { (8e-8, 2e-7) } else { (7e-7, 1e-6) };
             for i in 0..grid.len() {
                 let (value, wanted) = reference(f64::from(grid[i]));
                 let name = format!("{} {by_table} {}", isa.name(), grid[i]);
@@ -395,12 +396,16 @@ mod tests {
     }
 
     #[test]
-    fn nan_goes_through_gelu() {
-        for isa in Isa::available() {
-            let x = [f32::NAN, 1.0, f32::INFINITY];
-            let mut out = [0.0; 3];
-            gelu(isa, &x, &mut out);
-            assert!(out[0].is_nan() && out[2] == f32::INFINITY, "{}: {out:?}", isa.name());
+    fn nan_and_infinity_go_through_gelu() {
+        for (isa, by_table) in both_ways() {
+            // A whole register, so that none is filled up from a buffer.
+            let mut x = [1.0; 16];
+            x[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+            let mut slope = x;
+            isa.run(OneWay { by_table, x: &mut x, slope: &mut slope });
+            let place = format!("{} {by_table}: {x:?}", isa.name());
+            assert!(x[0].is_nan() && x[1] == f32::INFINITY && x[2] == 0.0, "{place}");
+            assert!((slope[1] - 1.0).abs() < 1e-6 && slope[2].abs() < 1e-6, "{place}");
         }
     }
 

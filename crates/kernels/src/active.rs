@@ -25,7 +25,8 @@ pub fn gelu_dropout(
     pitch: usize,
 ) {
     shape.check(isa.lanes(), &[(x.len(), pitch), (slope.len(), pitch)]);
-    // Numbers even where nothing is dropped: what is the same for all rows may be computed ahead.
+    // Numbers even where nothing is dropped: the compiler may compute the threshold in front of the
+    // loop, from numbers that a `None` does not have.
     let nothing = Draws { key: 0, counter: 0, row: 0, column: 0, probability: 0.0 };
     let draws = draws.unwrap_or(nothing);
     isa.run(GeluDropout { shape, draws, x, slope, pitch });
@@ -99,7 +100,11 @@ mod tests {
                 let (rows, columns) = (3, registers * isa.lanes());
                 let (shape, pitch) = (Columns { rows, columns }, columns + 2);
                 let draws = Draws { key: 5, counter: 9, row: 1, column: 11, probability: 0.3 };
-                let x = numbers(1, (rows - 1) * pitch + columns);
+                let mut x = numbers(1, (rows - 1) * pitch + columns);
+                x.iter_mut().for_each(|x| *x *= 4.0);
+                let special = [0.0, -0.0, 5.75, -7.0, 1e30, -1e30, f32::NEG_INFINITY];
+                let special = &special[..x.len().min(special.len())];
+                x[..special.len()].copy_from_slice(special);
                 let (mut value, mut slope) = (vec![0.0; x.len()], vec![0.0; x.len()]);
                 gelu(isa, &x, &mut value);
                 gelu_backward(isa, &x, &vec![1.0; x.len()], &mut slope);

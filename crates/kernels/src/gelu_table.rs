@@ -1,7 +1,7 @@
 //! The tables that GELU and its slope are looked up in where a register can be a table.
 //!
-//! Piece k of 32 lies around `t = k / 4`; its polynomial is one of `r = t - k / 4`, between -1/8 and 1/8,
-//! the lowest power first, and was interpolated at Chebyshev points.
+//! Piece k of 32 lies around `t = k / 4`; its polynomial is one of `r = t - k / 4`, between -1/8 and
+//! 1/8, the lowest power first, and was interpolated at Chebyshev points.
 
 /// The last `t` that is looked up, in the middle of piece 23.
 pub(crate) const END: f32 = 5.75;

@@ -54,6 +54,9 @@ pub(crate) struct Progress {
 /// What a run depends on; a resumed run must agree in all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
+    /// [`NUMERICS`](super::NUMERICS) of the build.
+    #[serde(default)]
+    pub(crate) numerics: u32,
     /// `config.json`.
     pub(crate) config: String,
     /// The training settings.
@@ -73,6 +76,13 @@ impl Fingerprint {
             ("the data or their split", &self.data, &stored.data),
             ("the initial weights", &self.start, &stored.start),
         ];
+        if self.numerics != stored.numerics {
+            return Err(Error::config(
+                "resume",
+                "this build computes other bits than the one of the checkpoint \
+                 (use another output folder, or that build)",
+            ));
+        }
         for (what, now, then) in parts {
             if now != then {
                 return Err(Error::config(

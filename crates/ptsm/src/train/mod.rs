@@ -15,6 +15,10 @@ mod stepper;
 mod trainer;
 mod transfer;
 
+/// Raised with every change to a bit of training on some instruction set: what an earlier build has
+/// begun is not gone on with, and what it has scored is not taken for this one's.
+pub const NUMERICS: u32 = 2;
+
 pub use adamw::AdamW;
 pub use auto::{DataFacts, auto_recipe};
 pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};

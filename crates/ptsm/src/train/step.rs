@@ -16,8 +16,9 @@ use crate::{Error, Result};
 
 /// Samples of a batch whose gradients are summed one after the other, by one thread; the sums of
 /// such groups are then added in order. It depends on the batch and the model alone, so that the
-/// order of the additions never depends on the threads: four groups, for as many threads, or more of
-/// eight samples each, and fewer where the sums of four would take more than 1 GiB.
+/// order of the additions never depends on the threads. A group has at most eight samples; a batch
+/// below 32 is up to four groups, for as many threads, or fewer where the sums of four would take
+/// more than 1 GiB.
 pub(super) fn group_size(batch: usize, num_trained: usize) -> usize {
     const GROUPS: usize = 4;
     const MOST: usize = 8;
@@ -146,7 +147,7 @@ pub(crate) fn gradient(
             model.move_running(batches.batches());
             parts
         }
-        false => pass.by_groups(&chunks, group / CHUNK)?,
+        false => pass.by_groups(&chunks, group.div_ceil(CHUNK))?,
     };
     lock(&workspace.plans).push(plan);
     let loss = parts.iter().map(|part| part.loss).sum();

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::NUMERICS;
 use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
 use super::recipe::Training;
@@ -186,12 +187,14 @@ impl Trainer<'_> {
     }
 
     /// Bytes that a run takes beyond its model: the state of the optimiser, the best weights and what
-    /// a checkpoint holds of all that, the packed weights of both directions, and a gradient for
-    /// each group of samples.
+    /// a checkpoint holds of all that, the packed weights of both directions, and for each group of
+    /// samples of a batch, the last one of an epoch too, its sums and its gradient.
     fn memory(&self, num_trained: usize) -> u64 {
         let state = 4 + usize::from(self.training.ema_decay.is_some());
-        let batch = self.training.batch_size;
-        let copies = 2 * state + 2 + batch.div_ceil(group_size(batch, num_trained));
+        let batch = self.training.batch_size.min(self.data.train.len());
+        let groups = |batch: usize| batch.div_ceil(group_size(batch, num_trained));
+        let most = (1..=batch).rev().take(8).map(groups).max().unwrap_or_default();
+        let copies = 2 * state + 2 + 2 * most;
         memory::bytes_of(&[copies, num_trained])
     }
 
@@ -199,6 +202,7 @@ impl Trainer<'_> {
         let Training { beta1, beta2, eps, weight_decay, .. } = *self.training;
         let len = model.layout().num_trained();
         let fingerprint = Fingerprint {
+            numerics: NUMERICS,
             config: model.config().to_json().unwrap_or_default(),
             training: serde_json::to_string(self.training).unwrap_or_default(),
             data: data_fingerprint(self.data),
