@@ -119,10 +119,13 @@ impl Cell {
         Config::from_file(&self.dir.join(CONFIG_FILE))
     }
 
-    /// Whether its validation loss is a mean squared error: that of a point forecast.
+    /// Whether its validation loss is a mean squared error: that of a point forecast, without the
+    /// sums of a hierarchy.
     pub(crate) fn minimises_squares(&self) -> Result<bool> {
         let config = self.config()?;
-        Ok(config.distribution().is_none() && config.extension().quantiles.is_none())
+        let extension = config.extension();
+        let points = config.distribution().is_none() && extension.quantiles.is_none();
+        Ok(points && extension.hierarchy.is_none())
     }
 
     /// Seconds that its training took.
