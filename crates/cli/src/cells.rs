@@ -165,12 +165,7 @@ impl Cells {
     fn key(&self, subject: &Subject, recipe: &Recipe, more: &str) -> Result<String> {
         let split = subject.plan.split.to_string();
         let version = format!("{}/{}", env!("CARGO_PKG_VERSION"), ptsm::train::NUMERICS);
-        let version = version.as_str();
-        let data = subject.fingerprint.as_str();
-        match more {
-            "" => recipe.fingerprint(&[data, &split, version, self.instruction_set]),
-            more => recipe.fingerprint(&[data, &split, version, self.instruction_set, more]),
-        }
+        recipe.fingerprint(&[&subject.fingerprint, &split, &version, self.instruction_set, more])
     }
 
     /// Trains the recipe, or finds it trained.

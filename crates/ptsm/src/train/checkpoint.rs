@@ -203,3 +203,17 @@ fn data_of<'a, const N: usize>(
     }
     Ok(data)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Fingerprint;
+
+    #[test]
+    fn a_run_of_a_build_with_other_bits_is_not_gone_on_with() {
+        let now = Fingerprint { numerics: 2, ..Fingerprint::default() };
+        now.check(&now).unwrap();
+        // A checkpoint from before bits were counted.
+        let text = now.check(&Fingerprint::default()).unwrap_err().to_string();
+        assert!(text.contains("resume") && text.contains("other bits"), "{text}");
+    }
+}
