@@ -53,11 +53,11 @@ pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
 pub use isa::Isa;
 pub use norm::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
 pub use norm_columns::{Normed, normalise_columns_backward};
-pub use packed::{ColumnLinear, RowLinear, Strided, product};
+pub use packed::{ColumnLinear, RowLinear, product};
 pub use peak::measure_fma_peak;
 pub use softmax::{softmax_rows, softmax_rows_backward};
 pub use sums::{add, add_lanes, add_product_lanes, add_rows, multiply, sum_lanes};
-pub use tile::Finish;
+pub use tile::{Finish, Strided};
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};

@@ -7,7 +7,10 @@
 
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Op};
-use crate::tile::{Bias, Finish, Left, Product, Right, TILE_REGISTERS, next_height};
+use crate::tile::{
+    ColumnBias, Finish, NoBias, Panels, Product, RowBias, Rows, Strided, TILE_REGISTERS, Tiles,
+    next_height,
+};
 use crate::transpose::transpose;
 use crate::vector::Vector;
 
@@ -145,9 +148,9 @@ impl RowLinear {
             rows,
             columns: self.bias.len(),
             steps: self.inputs,
-            left: Left::Strided { values: x, row: x_pitch, step: 1 },
-            right: Right::Panels(&self.panels),
-            bias: Bias::Columns(&self.bias),
+            left: Rows { values: x, pitch: x_pitch },
+            right: Panels(&self.panels),
+            bias: ColumnBias(&self.bias),
             finish,
             out,
             pitch: out_pitch,
@@ -255,25 +258,14 @@ impl ColumnLinear {
             rows: self.outputs,
             columns,
             steps: self.inputs,
-            left: Left::Tiles(&self.tiles),
-            right: Right::Rows { values: x, pitch: x_pitch },
-            bias: Bias::Rows(&self.bias),
+            left: Tiles(&self.tiles),
+            right: Rows { values: x, pitch: x_pitch },
+            bias: RowBias(&self.bias),
             finish,
             out,
             pitch: out_pitch,
         });
     }
-}
-
-/// The left operand of [`product`]: element `[m, k]` stands at `m * row + k * step`.
-#[derive(Debug, Clone, Copy)]
-pub struct Strided<'a> {
-    /// The numbers.
-    pub values: &'a [f32],
-    /// From one row to the next.
-    pub row: usize,
-    /// From one step of the sum to the next.
-    pub step: usize,
 }
 
 /// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
@@ -296,9 +288,9 @@ pub fn product(
         rows,
         columns,
         steps,
-        left: Left::Strided { values: a.values, row: a.row, step: a.step },
-        right: Right::Rows { values: b, pitch: b_pitch },
-        bias: Bias::None,
+        left: a,
+        right: Rows { values: b, pitch: b_pitch },
+        bias: NoBias,
         finish,
         out,
         pitch: out_pitch,
