@@ -21,11 +21,12 @@ struct Shape {
     channels: usize,
 }
 
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 5] = [
     Shape { name: "seed", patches: 64, width: 16, expansion: 2, channels: 7 },
     Shape { name: "notebook", patches: 32, width: 48, expansion: 3, channels: 7 },
     Shape { name: "large", patches: 63, width: 48, expansion: 5, channels: 7 },
     Shape { name: "long", patches: 2048, width: 16, expansion: 2, channels: 7 },
+    Shape { name: "longest", patches: 4096, width: 16, expansion: 2, channels: 1 },
 ];
 
 /// Numbers between -1 and 1.

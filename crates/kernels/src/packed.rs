@@ -7,10 +7,8 @@
 
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Op};
-use crate::tile::{
-    ColumnBias, Finish, NoBias, Panels, Product, RowBias, Rows, Strided, TILE_REGISTERS, Tiles,
-    next_height,
-};
+use crate::operand::{ColumnBias, NoBias, Panels, RowBias, Rows, Strided, Tiles};
+use crate::tile::{Finish, Product, TILE_REGISTERS, next_height};
 use crate::transpose::transpose;
 use crate::vector::Vector;
 
@@ -144,7 +142,7 @@ impl RowLinear {
         if rows == 0 {
             return;
         }
-        self.isa.run(Product {
+        self.isa.run(Product::<'_, _, _, _, false> {
             rows,
             columns: self.bias.len(),
             steps: self.inputs,
@@ -254,7 +252,7 @@ impl ColumnLinear {
         (out, out_pitch): (&mut [f32], usize),
     ) {
         assert!(out_pitch >= columns, "column linear: pitch");
-        self.isa.run(Product {
+        Product::<'_, _, _, _, false> {
             rows: self.outputs,
             columns,
             steps: self.inputs,
@@ -264,7 +262,8 @@ impl ColumnLinear {
             finish,
             out,
             pitch: out_pitch,
-        });
+        }
+        .run_across_if_far(self.isa, self.tiles.len());
     }
 }
 
@@ -284,7 +283,7 @@ pub fn product(
     (out, out_pitch): (&mut [f32], usize),
 ) {
     assert!(out_pitch >= columns, "product: pitch");
-    isa.run(Product {
+    Product::<'_, _, _, _, false> {
         rows,
         columns,
         steps,
@@ -294,7 +293,8 @@ pub fn product(
         finish,
         out,
         pitch: out_pitch,
-    });
+    }
+    .run_across_if_far(isa, rows * columns);
 }
 
 #[cfg(test)]
@@ -339,6 +339,8 @@ mod tests {
         shapes.extend((1..=67).map(|n| [3, n, 7]));
         shapes.extend((1..=67).map(|n| [n, 5, 17]));
         shapes.extend([[16, 64, 128], [16, 128, 64], [9, 300, 33], [2, 129, 257], [8, 513, 1]]);
+        // With weights that stay in no cache.
+        shapes.extend([[70, 300, 450], [3, 135, 1000], [17, 1030, 131]]);
         shapes
     }
 
@@ -412,7 +414,7 @@ mod tests {
     #[test]
     fn a_product_takes_its_left_side_by_strides() {
         for isa in Isa::available() {
-            for [m, n, k] in [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8]] {
+            for [m, n, k] in [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8], [300, 450, 5]] {
                 let n = isa.pad(n);
                 let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
                 let transposed = Strided { values: &a, row: 1, step: m + 1 };
@@ -436,8 +438,9 @@ mod tests {
 
     #[test]
     fn a_row_and_a_column_have_the_same_bits_alone_and_in_company() {
-        for isa in Isa::available() {
-            let (rows, inputs, outputs) = (23, 300, 41);
+        let cases = Isa::available().into_iter().flat_map(|isa| [(isa, 41), (isa, 450)]);
+        for (isa, outputs) in cases {
+            let (rows, inputs) = (23, 300);
             let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
             let bias = numbers(3, outputs);
             let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);

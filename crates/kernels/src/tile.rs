@@ -6,7 +6,8 @@
 //! neither on the number of rows or columns in the call nor on its place among them.
 
 use crate::activation::gelu_of;
-use crate::isa::Op;
+use crate::isa::{Isa, Op};
+use crate::operand::{Bias, FAR, Left, Place, Right};
 use crate::vector::Vector;
 
 /// Registers side by side in a full tile.
@@ -26,152 +27,11 @@ pub enum Finish {
     Gelu,
 }
 
-/// A, of which a product reads element `[m, k]`.
-pub(crate) trait Left: Copy {
-    /// The numbers from the tile's first element on, and how far apart rows and steps of k stand.
-    /// The tile has `height` rows; A has `steps` steps of k.
-    fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize);
-}
-
-/// B, of which a product reads element `[k, n]`.
-pub(crate) trait Right: Copy {
-    /// The numbers from the tile's first element on, and how far apart the steps of k stand. The
-    /// tile has `width` columns; B has `steps` steps of k.
-    fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize);
-}
-
-/// What is added to every element of a product.
-pub(crate) trait Bias: Copy {
-    /// Adds it to the sums of a tile.
-    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-        &self,
-        v: V,
-        place: Place,
-        sums: &mut [[V::F; REGISTERS]; ROWS],
-    );
-}
-
-/// As A: element `[m, k]` at `m * row + k * step`.
-#[derive(Debug, Clone, Copy)]
-pub struct Strided<'a> {
-    /// The numbers.
-    pub values: &'a [f32],
-    /// From one row to the next.
-    pub row: usize,
-    /// From one step of the sum to the next.
-    pub step: usize,
-}
-
-impl Left for Strided<'_> {
-    #[inline(always)]
-    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
-        (&self.values[place.row * self.row + place.from * self.step..], self.row, self.step)
-    }
-}
-
-/// Rows of contiguous numbers: as A, element `[m, k]` at `m * pitch + k`; as B, `[k, n]` at
-/// `k * pitch + n`.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) pitch: usize,
-}
-
-impl Left for Rows<'_> {
-    #[inline(always)]
-    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
-        (&self.values[place.row * self.pitch + place.from..], self.pitch, 1)
-    }
-}
-
-impl Right for Rows<'_> {
-    #[inline(always)]
-    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize) {
-        (&self.values[place.from * self.pitch + place.column..], self.pitch)
-    }
-}
-
-/// As A: tiles of [`next_height`] rows, each `[k][rows of the tile]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Tiles<'a>(pub(crate) &'a [f32]);
-
-impl Left for Tiles<'_> {
-    #[inline(always)]
-    fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize) {
-        (&self.0[place.row * steps + place.from * height..], 1, height)
-    }
-}
-
-/// As B: panels of a tile's width, the last one narrower, each `[k][columns of the panel]`.
-#[derive(Clone, Copy)]
-pub(crate) struct Panels<'a>(pub(crate) &'a [f32]);
-
-impl Right for Panels<'_> {
-    #[inline(always)]
-    fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize) {
-        (&self.0[place.column * steps + place.from * width..], width)
-    }
-}
-
-/// Nothing.
-#[derive(Clone, Copy)]
-pub(crate) struct NoBias;
-
-impl Bias for NoBias {
-    #[inline(always)]
-    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-        &self,
-        _: V,
-        _: Place,
-        _: &mut [[V::F; REGISTERS]; ROWS],
-    ) {
-    }
-}
-
-/// One number for each row of the output.
-#[derive(Clone, Copy)]
-pub(crate) struct RowBias<'a>(pub(crate) &'a [f32]);
-
-impl Bias for RowBias<'_> {
-    #[inline(always)]
-    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-        &self,
-        v: V,
-        place: Place,
-        sums: &mut [[V::F; REGISTERS]; ROWS],
-    ) {
-        for (sums, &bias) in sums.iter_mut().zip(&self.0[place.row..place.row + ROWS]) {
-            for sum in sums {
-                *sum = v.add(*sum, v.splat(bias));
-            }
-        }
-    }
-}
-
-/// One number for each column.
-#[derive(Clone, Copy)]
-pub(crate) struct ColumnBias<'a>(pub(crate) &'a [f32]);
-
-impl Bias for ColumnBias<'_> {
-    #[inline(always)]
-    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-        &self,
-        v: V,
-        place: Place,
-        sums: &mut [[V::F; REGISTERS]; ROWS],
-    ) {
-        let bias = &self.0[place.column..][..REGISTERS * V::LANES];
-        for (j, bias) in bias.chunks_exact(V::LANES).enumerate() {
-            let bias = v.load(bias);
-            for sums in sums.iter_mut() {
-                sums[j] = v.add(sums[j], bias);
-            }
-        }
-    }
-}
-
 /// `out (+)= A B + bias`: rows and steps of any number, columns a multiple of the lanes.
-pub(crate) struct Product<'a, L, R, B> {
+///
+/// Tiles are done down the columns, so that a block of B is read once and A for every column of
+/// tiles; or `ACROSS` the rows, so that a block of A is read once and B for every row of tiles.
+pub(crate) struct Product<'a, L, R, B, const ACROSS: bool> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     pub(crate) steps: usize,
@@ -182,6 +42,27 @@ pub(crate) struct Product<'a, L, R, B> {
     pub(crate) out: &'a mut [f32],
     /// Numbers from one row of `out` to the next.
     pub(crate) pitch: usize,
+}
+
+impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
+    /// Runs it, across if `numbers`, those of A or of the output, are better read once than B.
+    pub(crate) fn run_across_if_far(self, isa: Isa, numbers: usize) {
+        if numbers <= FAR {
+            return isa.run(self);
+        }
+        let Self { rows, columns, steps, left, right, bias, finish, out, pitch } = self;
+        isa.run(Product::<'_, _, _, _, true> {
+            rows,
+            columns,
+            steps,
+            left,
+            right,
+            bias,
+            finish,
+            out,
+            pitch,
+        });
+    }
 }
 
 /// Height of the next tile when `left` rows are to be done and the tallest has `tallest`.
@@ -195,24 +76,23 @@ pub(crate) fn next_height(left: usize, tallest: usize) -> usize {
     }
 }
 
-/// The place of one tile.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    row: usize,
-    column: usize,
-    /// The steps `from..to` of k.
-    from: usize,
-    to: usize,
-}
-
-impl<L: Left, R: Right, B: Bias> Op for Product<'_, L, R, B> {
+impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Op for Product<'_, L, R, B, ACROSS> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
         assert!(self.steps > 0 && self.columns.is_multiple_of(V::LANES), "product: shape");
-        let blocks = self.steps.div_ceil(BLOCK);
-        let block = self.steps.div_ceil(blocks);
+        let block = self.steps.div_ceil(self.steps.div_ceil(BLOCK));
+        match ACROSS {
+            true => self.across(v, block),
+            false => self.down(v, block),
+        }
+    }
+}
+
+impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS> {
+    #[inline(always)]
+    fn down<V: Vector>(&mut self, v: V, block: usize) {
         let mut waiting = None;
         let mut column = 0;
         while column < self.columns {
@@ -229,10 +109,30 @@ impl<L: Left, R: Right, B: Bias> Op for Product<'_, L, R, B> {
             }
             column += registers * V::LANES;
         }
+        debug_assert!(waiting.is_none(), "a tile still waits for its GELU");
     }
-}
 
-impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B> {
+    #[inline(always)]
+    fn across<V: Vector>(&mut self, v: V, block: usize) {
+        let mut waiting = None;
+        for from in (0..self.steps).step_by(block) {
+            let to = self.steps.min(from + block);
+            let mut row = 0;
+            while row < self.rows {
+                let height = next_height(self.rows - row, V::TILE_ROWS);
+                let mut column = 0;
+                while column < self.columns {
+                    let registers = TILE_REGISTERS.min((self.columns - column) / V::LANES);
+                    let place = Place { row, column, from, to };
+                    self.dispatch(v, (height, registers), place, &mut waiting);
+                    column += registers * V::LANES;
+                }
+                row += height;
+            }
+        }
+        debug_assert!(waiting.is_none(), "a tile still waits for its GELU");
+    }
+
     #[inline(always)]
     fn dispatch<V: Vector>(
         &mut self,
@@ -242,7 +142,9 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B> {
         waiting: &mut Option<usize>,
     ) {
         match tile {
-            (8, 2) if V::LOOKS_UP => self.full_tile::<V, 8, 2>(v, place, waiting),
+            (8, 2) if V::LOOKS_UP && self.finish == Finish::Gelu && place.to == self.steps => {
+                self.tile_to_gelu::<V, 8, 2>(v, place, waiting);
+            }
             (8, 2) => self.tile::<V, 8, 2>(v, place),
             (8, _) => self.tile::<V, 8, 1>(v, place),
             (6, 2) => self.tile::<V, 6, 2>(v, place),
@@ -256,53 +158,59 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B> {
         }
     }
 
+    /// What a tile of full size asks for in advance.
+    #[inline(always)]
+    fn ahead(&self, (height, width): (usize, usize), place: Place) -> Option<&[f32]> {
+        match ACROSS {
+            true => self.left.ahead(height, (width, self.columns), self.steps, place),
+            false => self.right.ahead(width, (height, self.rows), self.steps, place),
+        }
+    }
+
     /// Where the tile begins in the output.
     #[inline(always)]
     fn start(&self, place: Place) -> usize {
         place.row * self.pitch + place.column
     }
 
-    /// A tile of full size where GELU is looked up: lookups and multiply-adds have ports of their
-    /// own, so each tile's GELU is done in the steps of k of the tile behind it, a register a step.
-    /// `waiting` is where a tile begins that waits for that.
+    /// A full tile on its way to GELU, where that is looked up. Lookups have ports of their own, so
+    /// each tile's GELU is done beside the multiply-adds of the tile behind it: `waiting` is where a
+    /// tile begins that waits for that.
     #[inline(always)]
-    fn full_tile<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+    fn tile_to_gelu<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &mut self,
         v: V,
         place: Place,
         waiting: &mut Option<usize>,
     ) {
-        let steps = place.to - place.from;
-        let Finish::Gelu = self.finish else {
-            return self.tile::<V, ROWS, REGISTERS>(v, place);
-        };
+        let (steps, width) = (place.to - place.from, REGISTERS * V::LANES);
         let a = self.left.tile(ROWS, self.steps, place);
-        let b = self.right.tile(REGISTERS * V::LANES, self.steps, place);
+        let b = self.right.tile(width, self.steps, place);
         let mut sums = match waiting.take() {
             Some(at) => {
-                let before = (&mut self.out[at..], self.pitch);
-                multiply_beside::<V, ROWS, REGISTERS>(v, a, b, steps, before)
+                debug_assert!(steps >= ROWS * REGISTERS, "too few steps for a tile's GELU");
+                let gelu = GeluOf::<ROWS, REGISTERS>::new(v, &mut self.out[at..], self.pitch);
+                multiply::<V, ROWS, REGISTERS>(v, a, b, steps, gelu)
             }
-            None => multiply::<V, ROWS, REGISTERS>(v, a, b, steps),
+            None => multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing),
         };
-        let more = place.row + 2 * ROWS <= self.rows
-            || place.column + 2 * REGISTERS * V::LANES <= self.columns;
-        let last = place.to == self.steps;
+        self.complete(v, place, &mut sums);
+        let more = place.row + 2 * ROWS <= self.rows || place.column + 2 * width <= self.columns;
         let at = self.start(place);
-        self.finish_sums(v, place, &mut sums);
         let out = &mut self.out[at..];
-        if last && !(more && steps >= ROWS * REGISTERS) {
+        if more && steps >= ROWS * REGISTERS {
+            *waiting = Some(at);
+            write(v, &sums, out, self.pitch);
+        } else {
             let mut active = sums;
             gelu_side_by_side::<V, 4>(v, active.as_flattened_mut());
-            return write(v, &active, out, self.pitch);
+            write(v, &active, out, self.pitch);
         }
-        *waiting = last.then_some(at);
-        write(v, &sums, out, self.pitch);
     }
 
     /// Adds to the sums what they go on from, and the bias after the last step.
     #[inline(always)]
-    fn finish_sums<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+    fn complete<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &self,
         v: V,
         place: Place,
@@ -328,10 +236,27 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B> {
         if ROWS > 4 && ROWS != V::TILE_ROWS {
             unreachable!("a tile of {ROWS} rows, the tallest has {}", V::TILE_ROWS);
         }
+        let (steps, width) = (place.to - place.from, REGISTERS * V::LANES);
+        let full = ROWS == V::TILE_ROWS && REGISTERS == TILE_REGISTERS;
         let a = self.left.tile(ROWS, self.steps, place);
-        let b = self.right.tile(REGISTERS * V::LANES, self.steps, place);
-        let mut sums = multiply::<V, ROWS, REGISTERS>(v, a, b, place.to - place.from);
-        self.finish_sums(v, place, &mut sums);
+        let b = self.right.tile(width, self.steps, place);
+        if full && let Some(ahead) = self.ahead((ROWS, width), place) {
+            let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Ahead(ahead));
+            return self.finish::<V, ROWS, REGISTERS>(v, place, sums);
+        }
+        let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing);
+        self.finish::<V, ROWS, REGISTERS>(v, place, sums);
+    }
+
+    /// Completes the sums of a tile and writes them, after their last step through GELU if need be.
+    #[inline(always)]
+    fn finish<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+        &mut self,
+        v: V,
+        place: Place,
+        mut sums: [[V::F; REGISTERS]; ROWS],
+    ) {
+        self.complete(v, place, &mut sums);
         let start = self.start(place);
         let out = &mut self.out[start..];
         if self.finish == Finish::Gelu && place.to == self.steps {
@@ -349,6 +274,12 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B> {
     }
 }
 
+/// Numbers from the first of a tile to behind its last, in rows that start `pitch` apart.
+#[inline(always)]
+fn tile_len<V: Vector, const ROWS: usize, const REGISTERS: usize>(pitch: usize) -> usize {
+    (ROWS - 1) * pitch + REGISTERS * V::LANES
+}
+
 /// Writes a tile.
 #[inline(always)]
 fn write<V: Vector, const ROWS: usize, const REGISTERS: usize>(
@@ -357,7 +288,7 @@ fn write<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     out: &mut [f32],
     pitch: usize,
 ) {
-    assert!(out.len() >= (ROWS - 1) * pitch + REGISTERS * V::LANES, "product: output");
+    assert!(out.len() >= tile_len::<V, ROWS, REGISTERS>(pitch), "product: output");
     for (i, sums) in sums.iter().enumerate() {
         let out = &mut out[i * pitch..][..REGISTERS * V::LANES];
         for (&sum, out) in sums.iter().zip(out.chunks_exact_mut(V::LANES)) {
@@ -379,50 +310,100 @@ fn gelu_side_by_side<V: Vector, const N: usize>(v: V, sums: &mut [V::F]) {
     }
 }
 
-/// The sums of one tile.
+/// What is done beside the multiply-adds of a tile, a little in each of its first steps.
+trait Beside<V: Vector> {
+    /// In how many steps there is something to do.
+    fn steps(&self) -> usize;
+    /// Does the part of step `k`.
+    ///
+    /// # Safety
+    ///
+    /// It is called for the steps from 0 on in their order, each less than [`Beside::steps`].
+    unsafe fn step(&mut self, v: V, k: usize);
+}
+
+struct Nothing;
+
+impl<V: Vector> Beside<V> for Nothing {
+    #[inline(always)]
+    fn steps(&self) -> usize {
+        0
+    }
+    #[inline(always)]
+    unsafe fn step(&mut self, _: V, _: usize) {}
+}
+
+/// Asks for the numbers, a tile's width a step.
+struct Ahead<'a>(&'a [f32]);
+
+impl<V: Vector> Beside<V> for Ahead<'_> {
+    #[inline(always)]
+    fn steps(&self) -> usize {
+        self.0.len() / V::LANES
+    }
+    #[inline(always)]
+    unsafe fn step(&mut self, v: V, k: usize) {
+        // SAFETY: `k` is less than the number of registers in the slice (promised).
+        v.prefetch(unsafe { self.0.get_unchecked(k * V::LANES..) });
+    }
+}
+
+/// GELU in place of a tile two registers wide, a register a step.
+struct GeluOf<'a, const ROWS: usize, const REGISTERS: usize> {
+    tile: &'a mut [f32],
+    pitch: usize,
+    /// The register of the next step, and that of the one behind it: the left and the right of a
+    /// row by turns.
+    places: (usize, usize),
+}
+
+impl<'a, const ROWS: usize, const REGISTERS: usize> GeluOf<'a, ROWS, REGISTERS> {
+    #[inline(always)]
+    fn new<V: Vector>(_: V, tile: &'a mut [f32], pitch: usize) -> Self {
+        assert!(REGISTERS == 2 && tile.len() >= tile_len::<V, ROWS, REGISTERS>(pitch), "gelu");
+        Self { tile, pitch, places: (0, V::LANES) }
+    }
+}
+
+impl<V: Vector, const ROWS: usize, const REGISTERS: usize> Beside<V>
+    for GeluOf<'_, ROWS, REGISTERS>
+{
+    #[inline(always)]
+    fn steps(&self) -> usize {
+        ROWS * REGISTERS
+    }
+    #[inline(always)]
+    unsafe fn step(&mut self, v: V, _: usize) {
+        let (at, next) = self.places;
+        // SAFETY: it is a register of the tile in each of its steps (promised), and the slice holds
+        // a tile (asserted by `new`).
+        let place = unsafe { self.tile.get_unchecked_mut(at..at + V::LANES) };
+        let mut x = [v.load(place)];
+        gelu_of(v, &mut x);
+        v.store(x[0], place);
+        self.places = (next, at + self.pitch);
+    }
+}
+
+/// The sums of one tile, and what is to be done beside them, as far as the steps go.
 #[inline(always)]
 fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     v: V,
     a: (&[f32], usize, usize),
     b: (&[f32], usize),
     steps: usize,
+    mut beside: impl Beside<V>,
 ) -> [[V::F; REGISTERS]; ROWS] {
     check::<V, ROWS, REGISTERS>(a, b, steps);
+    let with_more = beside.steps().min(steps);
     let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
-    for k in 0..steps {
+    for k in 0..with_more {
         // SAFETY: A and B are as long as `k < steps` needs (checked).
         unsafe { step::<V, ROWS, REGISTERS>(v, a, b, k, &mut sums) };
+        // SAFETY: `k` counts from 0 to less than its steps.
+        unsafe { beside.step(v, k) };
     }
-    sums
-}
-
-/// As [`multiply`], for at least as many steps as a tile has registers, and GELU in place of the
-/// tile of the same size that `before` begins with.
-#[inline(always)]
-fn multiply_beside<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-    v: V,
-    a: (&[f32], usize, usize),
-    b: (&[f32], usize),
-    steps: usize,
-    (before, pitch): (&mut [f32], usize),
-) -> [[V::F; REGISTERS]; ROWS] {
-    check::<V, ROWS, REGISTERS>(a, b, steps);
-    assert!(REGISTERS == 2 && steps >= ROWS * REGISTERS, "product: steps");
-    assert!(before.len() >= (ROWS - 1) * pitch + REGISTERS * V::LANES, "product: output");
-    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
-    // By turns the left and the right register of a row.
-    let (mut at, mut next) = (0, V::LANES);
-    for k in 0..ROWS * REGISTERS {
-        // SAFETY: A and B are as long as `k < steps` needs (checked).
-        unsafe { step::<V, ROWS, REGISTERS>(v, a, b, k, &mut sums) };
-        // SAFETY: `at` is `k / 2 * pitch + k % 2 * LANES`, and `before` has so many (asserted).
-        let place = unsafe { before.get_unchecked_mut(at..at + V::LANES) };
-        let mut x = [v.load(place)];
-        gelu_of(v, &mut x);
-        v.store(x[0], place);
-        (at, next) = (next, at + pitch);
-    }
-    for k in ROWS * REGISTERS..steps {
+    for k in with_more..steps {
         // SAFETY: as above.
         unsafe { step::<V, ROWS, REGISTERS>(v, a, b, k, &mut sums) };
     }

@@ -24,6 +24,11 @@ impl Vector for Avx2 {
     const TILE_ROWS: usize = 6;
 
     #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        // SAFETY: asking for a line reads nothing; `self` proves SSE.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
         // SAFETY: `self` proves AVX2.
         unsafe { _mm256_set1_ps(x) }

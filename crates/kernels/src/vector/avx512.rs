@@ -30,6 +30,11 @@ impl Vector for Avx512 {
     const LOOKS_UP: bool = true;
 
     #[inline(always)]
+    fn prefetch(self, from: &[f32]) {
+        // SAFETY: asking for a line reads nothing; `self` proves SSE.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
         // SAFETY: `self` proves AVX-512.
         unsafe { _mm512_set1_ps(x) }

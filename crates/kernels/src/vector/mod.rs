@@ -18,6 +18,9 @@ pub(crate) trait Vector: Copy {
     /// Whether [`Vector::lookup`] is one instruction.
     const LOOKS_UP: bool = false;
 
+    /// Asks for the line of the slice's first number, which will be needed soon.
+    #[inline(always)]
+    fn prefetch(self, _from: &[f32]) {}
     /// All lanes equal.
     fn splat(self, x: f32) -> Self::F;
     /// The first `LANES` numbers of a slice that has them.

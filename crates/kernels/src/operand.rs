@@ -1,0 +1,215 @@
+//! The operands of a product in register tiles: where each of them stands, and what a tile reads of
+//! it.
+
+use crate::vector::Vector;
+
+/// An operand of more numbers stays in no second-level cache: it is read as few times as can be, and
+/// asked for in advance.
+pub(crate) const FAR: usize = 1 << 17;
+
+/// The place of one tile.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    /// The steps `from..to` of k.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// A, of which a product reads element `[m, k]`.
+pub(crate) trait Left: Copy {
+    /// The numbers from the tile's first element on, and how far apart rows and steps of k stand.
+    /// The tile has `height` rows; A has `steps` steps of k.
+    fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize);
+
+    /// What a tile of `width` of `columns` columns asks for in advance: its share of the block of
+    /// the next tile of as many rows. Nothing unless A is far.
+    #[inline(always)]
+    fn ahead(&self, _height: usize, _: (usize, usize), _steps: usize, _: Place) -> Option<&[f32]> {
+        None
+    }
+}
+
+/// B, of which a product reads element `[k, n]`.
+pub(crate) trait Right: Copy {
+    /// The numbers from the tile's first element on, and how far apart the steps of k stand. The
+    /// tile has `width` columns; B has `steps` steps of k.
+    fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize);
+
+    /// What a tile of `height` of `rows` rows asks for in advance: its share of the next block.
+    /// Nothing unless B is far.
+    #[inline(always)]
+    fn ahead(&self, _width: usize, _: (usize, usize), _steps: usize, _: Place) -> Option<&[f32]> {
+        None
+    }
+}
+
+/// `len` of the values from `start` on, as far as they are there.
+#[inline(always)]
+fn part(values: &[f32], start: usize, len: usize) -> &[f32] {
+    let start = start.min(values.len());
+    &values[start..values.len().min(start + len)]
+}
+
+/// What is added to every element of a product.
+pub(crate) trait Bias: Copy {
+    /// Adds it to the sums of a tile.
+    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+        &self,
+        v: V,
+        place: Place,
+        sums: &mut [[V::F; REGISTERS]; ROWS],
+    );
+}
+
+/// As A: element `[m, k]` at `m * row + k * step`.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided<'a> {
+    /// The numbers.
+    pub values: &'a [f32],
+    /// From one row to the next.
+    pub row: usize,
+    /// From one step of the sum to the next.
+    pub step: usize,
+}
+
+impl Left for Strided<'_> {
+    #[inline(always)]
+    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
+        (&self.values[place.row * self.row + place.from * self.step..], self.row, self.step)
+    }
+}
+
+/// Rows of contiguous numbers: as A, element `[m, k]` at `m * pitch + k`; as B, `[k, n]` at
+/// `k * pitch + n`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) pitch: usize,
+}
+
+impl Left for Rows<'_> {
+    #[inline(always)]
+    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
+        (&self.values[place.row * self.pitch + place.from..], self.pitch, 1)
+    }
+}
+
+impl Right for Rows<'_> {
+    #[inline(always)]
+    fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize) {
+        (&self.values[place.from * self.pitch + place.column..], self.pitch)
+    }
+}
+
+/// As A: tiles of [`next_height`](crate::tile::next_height) rows, each `[k][rows of the tile]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Tiles<'a>(pub(crate) &'a [f32]);
+
+impl Left for Tiles<'_> {
+    #[inline(always)]
+    fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize) {
+        (&self.0[place.row * steps + place.from * height..], 1, height)
+    }
+
+    #[inline(always)]
+    fn ahead(
+        &self,
+        height: usize,
+        (width, columns): (usize, usize),
+        steps: usize,
+        place: Place,
+    ) -> Option<&[f32]> {
+        if self.0.len() <= FAR {
+            return None;
+        }
+        let len = (place.to - place.from) * height;
+        let next = (place.row + height) * steps + place.from * height;
+        Some(part(self.0, next + len * place.column / columns, len * width / columns))
+    }
+}
+
+/// As B: panels of a tile's width, the last one narrower, each `[k][columns of the panel]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a>(pub(crate) &'a [f32]);
+
+impl Right for Panels<'_> {
+    #[inline(always)]
+    fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize) {
+        (&self.0[place.column * steps + place.from * width..], width)
+    }
+
+    #[inline(always)]
+    fn ahead(
+        &self,
+        width: usize,
+        (height, rows): (usize, usize),
+        steps: usize,
+        place: Place,
+    ) -> Option<&[f32]> {
+        if self.0.len() <= FAR {
+            return None;
+        }
+        let len = (place.to - place.from) * width;
+        let next = place.column * steps + place.to * width;
+        Some(part(self.0, next + len * place.row / rows, len * height / rows))
+    }
+}
+
+/// Nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct NoBias;
+
+impl Bias for NoBias {
+    #[inline(always)]
+    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+        &self,
+        _: V,
+        _: Place,
+        _: &mut [[V::F; REGISTERS]; ROWS],
+    ) {
+    }
+}
+
+/// One number for each row of the output.
+#[derive(Clone, Copy)]
+pub(crate) struct RowBias<'a>(pub(crate) &'a [f32]);
+
+impl Bias for RowBias<'_> {
+    #[inline(always)]
+    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+        &self,
+        v: V,
+        place: Place,
+        sums: &mut [[V::F; REGISTERS]; ROWS],
+    ) {
+        for (sums, &bias) in sums.iter_mut().zip(&self.0[place.row..place.row + ROWS]) {
+            for sum in sums {
+                *sum = v.add(*sum, v.splat(bias));
+            }
+        }
+    }
+}
+
+/// One number for each column.
+#[derive(Clone, Copy)]
+pub(crate) struct ColumnBias<'a>(pub(crate) &'a [f32]);
+
+impl Bias for ColumnBias<'_> {
+    #[inline(always)]
+    fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+        &self,
+        v: V,
+        place: Place,
+        sums: &mut [[V::F; REGISTERS]; ROWS],
+    ) {
+        let bias = &self.0[place.column..][..REGISTERS * V::LANES];
+        for (j, bias) in bias.chunks_exact(V::LANES).enumerate() {
+            let bias = v.load(bias);
+            for sums in sums.iter_mut() {
+                sums[j] = v.add(sums[j], bias);
+            }
+        }
+    }
+}
