@@ -122,8 +122,8 @@ def unfinished(found: dict[str, Any]) -> list[str]:
 
 def warning(found: dict[str, Any]) -> list[str]:
     """What to make of the figures of a machine that had other work."""
-    load = max(found["load_at_start"][1], found["load_at_end"][1])
-    if load < 0.3 * found["machine"]["cores"]:
+    # At the end it is the run's own.
+    if found["load_at_start"][0] < 0.3 * found["machine"]["cores"]:
         return []
     return [
         "**The machine had other work.** The rows of one thread hold. On two, the engines whose"

@@ -3,8 +3,8 @@
 
 use crate::vector::Vector;
 
-/// An operand of more numbers stays in no second-level cache: it is read as few times as can be, and
-/// asked for in advance.
+/// Half a mebibyte of numbers: an operand of more is not counted on to stay in a second-level cache
+/// from one use to the next. It is read as few times as can be, and asked for in advance.
 pub(crate) const FAR: usize = 1 << 17;
 
 /// The place of one tile.
@@ -17,8 +17,19 @@ pub(crate) struct Place {
     pub(crate) to: usize,
 }
 
+/// Numbers in a cache line, which is what is asked for in advance.
+pub(crate) const LINE: usize = 16;
+
+/// How far the last of `count` things stands from the first if they are `apart`.
+fn reach(count: usize, apart: usize) -> Option<usize> {
+    count.saturating_sub(1).checked_mul(apart)
+}
+
 /// A, of which a product reads element `[m, k]`.
 pub(crate) trait Left: Copy {
+    /// Whether A has so many rows and steps of k, and no place in it overflows.
+    fn has(&self, rows: usize, steps: usize) -> bool;
+
     /// The numbers from the tile's first element on, and how far apart rows and steps of k stand.
     /// The tile has `height` rows; A has `steps` steps of k.
     fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize);
@@ -33,6 +44,9 @@ pub(crate) trait Left: Copy {
 
 /// B, of which a product reads element `[k, n]`.
 pub(crate) trait Right: Copy {
+    /// Whether B has so many columns and steps of k, and no place in it overflows.
+    fn has(&self, columns: usize, steps: usize) -> bool;
+
     /// The numbers from the tile's first element on, and how far apart the steps of k stand. The
     /// tile has `width` columns; B has `steps` steps of k.
     fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize);
@@ -76,6 +90,13 @@ pub struct Strided<'a> {
 
 impl Left for Strided<'_> {
     #[inline(always)]
+    fn has(&self, rows: usize, steps: usize) -> bool {
+        let last = reach(rows, self.row)
+            .and_then(|down| reach(steps, self.step).and_then(|along| down.checked_add(along)));
+        last.is_some_and(|last| last < self.values.len())
+    }
+
+    #[inline(always)]
     fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
         (&self.values[place.row * self.row + place.from * self.step..], self.row, self.step)
     }
@@ -91,12 +112,24 @@ pub(crate) struct Rows<'a> {
 
 impl Left for Rows<'_> {
     #[inline(always)]
+    fn has(&self, rows: usize, steps: usize) -> bool {
+        let end = reach(rows, self.pitch).and_then(|down| down.checked_add(steps));
+        end.is_some_and(|end| end <= self.values.len())
+    }
+
+    #[inline(always)]
     fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize, usize) {
         (&self.values[place.row * self.pitch + place.from..], self.pitch, 1)
     }
 }
 
 impl Right for Rows<'_> {
+    #[inline(always)]
+    fn has(&self, columns: usize, steps: usize) -> bool {
+        let end = reach(steps, self.pitch).and_then(|down| down.checked_add(columns));
+        end.is_some_and(|end| end <= self.values.len())
+    }
+
     #[inline(always)]
     fn tile(&self, _: usize, _: usize, place: Place) -> (&[f32], usize) {
         (&self.values[place.from * self.pitch + place.column..], self.pitch)
@@ -108,6 +141,11 @@ impl Right for Rows<'_> {
 pub(crate) struct Tiles<'a>(pub(crate) &'a [f32]);
 
 impl Left for Tiles<'_> {
+    #[inline(always)]
+    fn has(&self, rows: usize, steps: usize) -> bool {
+        rows.checked_mul(steps).is_some_and(|end| end <= self.0.len())
+    }
+
     #[inline(always)]
     fn tile(&self, height: usize, steps: usize, place: Place) -> (&[f32], usize, usize) {
         (&self.0[place.row * steps + place.from * height..], 1, height)
@@ -135,6 +173,11 @@ impl Left for Tiles<'_> {
 pub(crate) struct Panels<'a>(pub(crate) &'a [f32]);
 
 impl Right for Panels<'_> {
+    #[inline(always)]
+    fn has(&self, columns: usize, steps: usize) -> bool {
+        columns.checked_mul(steps).is_some_and(|end| end <= self.0.len())
+    }
+
     #[inline(always)]
     fn tile(&self, width: usize, steps: usize, place: Place) -> (&[f32], usize) {
         (&self.0[place.column * steps + place.from * width..], width)
@@ -211,5 +254,76 @@ impl Bias for ColumnBias<'_> {
                 sums[j] = v.add(sums[j], bias);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What of `of` the slice is: its start and its end.
+    fn range(part: &[f32], of: &[f32]) -> (usize, usize) {
+        let start = (part.as_ptr() as usize - of.as_ptr() as usize) / size_of::<f32>();
+        (start, start + part.len())
+    }
+
+    #[test]
+    fn a_near_operand_asks_for_nothing() {
+        let values = vec![0.0; FAR];
+        let place = Place { row: 0, column: 0, from: 0, to: 100 };
+        assert!(Panels(&values).ahead(32, (8, 16), 100, place).is_none());
+        assert!(Tiles(&values).ahead(8, (32, 64), 100, place).is_none());
+    }
+
+    #[test]
+    fn the_tiles_of_a_column_share_the_next_block_of_b() {
+        let (columns, steps, rows, height, width) = (10 * 32, 500, 112, 8, 32);
+        let values = vec![0.0; columns * steps];
+        for (column, from, to) in [(0, 0, 125), (64, 125, 250), (64, 375, 500), (288, 375, 500)] {
+            let next = column * steps + to * width;
+            let mut end = next;
+            for row in (0..rows).step_by(height) {
+                let place = Place { row, column, from, to };
+                let operand = Panels(&values);
+                let part = operand.ahead(width, (height, rows), steps, place).unwrap();
+                let (start, behind) = range(part, &values);
+                assert!(start >= end && start - end <= 1, "row {row}: {start} after {end}");
+                end = behind;
+            }
+            let all = values.len().min(next + (to - from) * width);
+            assert!(end <= all && all - end <= rows / height, "{column} {from}: {end} of {all}");
+        }
+    }
+
+    #[test]
+    fn the_tiles_of_a_row_share_the_next_block_of_a() {
+        let (rows, steps, columns, height, width) = (40 * 8, 500, 96, 8, 32);
+        let values = vec![0.0; rows * steps];
+        for (row, from, to) in [(0, 0, 125), (64, 125, 250), (304, 375, 500), (312, 0, 125)] {
+            let next = (row + height) * steps + from * height;
+            let mut end = next.min(values.len());
+            for column in (0..columns).step_by(width) {
+                let place = Place { row, column, from, to };
+                let operand = Tiles(&values);
+                let part = operand.ahead(height, (width, columns), steps, place).unwrap();
+                let (start, behind) = range(part, &values);
+                assert!(start >= end && start - end <= 1, "column {column}: {start} after {end}");
+                end = behind;
+            }
+            let all = values.len().min(next + (to - from) * height);
+            assert!(end <= all && all - end <= columns / width, "{row} {from}: {end} of {all}");
+        }
+    }
+
+    #[test]
+    fn places_that_overflow_are_none() {
+        let values = [0.0; 64];
+        // Seven times this is 5.
+        let row = (usize::MAX / 7) + 1;
+        assert!(!Left::has(&Rows { values: &values, pitch: row }, 8, 4));
+        assert!(!Strided { values: &values, row, step: 1 }.has(8, 4));
+        assert!(!Strided { values: &values, row: 1, step: row }.has(4, 8));
+        assert!(!Tiles(&values).has(usize::MAX / 2, 3) && !Panels(&values).has(usize::MAX / 2, 3));
+        assert!(Strided { values: &values, row: 8, step: 1 }.has(8, 8));
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::activation::gelu_of;
 use crate::isa::{Isa, Op};
-use crate::operand::{Bias, FAR, Left, Place, Right};
+use crate::operand::{Bias, FAR, LINE, Left, Place, Right};
 use crate::vector::Vector;
 
 /// Registers side by side in a full tile.
@@ -45,9 +45,9 @@ pub(crate) struct Product<'a, L, R, B, const ACROSS: bool> {
 }
 
 impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
-    /// Runs it, across if `numbers`, those of A or of the output, are better read once than B.
-    pub(crate) fn run_across_if_far(self, isa: Isa, numbers: usize) {
-        if numbers <= FAR {
+    /// Runs it down the columns or across the rows.
+    pub(crate) fn run_across_if(self, across: bool, isa: Isa) {
+        if !across {
             return isa.run(self);
         }
         let Self { rows, columns, steps, left, right, bias, finish, out, pitch } = self;
@@ -62,6 +62,12 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
             out,
             pitch,
         });
+    }
+
+    /// Whether the output is far, and each of its numbers comes up once: then tiles are better done
+    /// across, and write it row by row, not a few numbers of every row at a time.
+    pub(crate) fn has_far_output(&self) -> bool {
+        self.steps <= BLOCK && self.rows.saturating_mul(self.columns) > FAR
     }
 }
 
@@ -82,6 +88,8 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Op for Product<'_, L, R, B,
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
         assert!(self.steps > 0 && self.columns.is_multiple_of(V::LANES), "product: shape");
+        assert!(self.rows == 0 || self.left.has(self.rows, self.steps), "product: left");
+        assert!(self.columns == 0 || self.right.has(self.columns, self.steps), "product: right");
         let block = self.steps.div_ceil(self.steps.div_ceil(BLOCK));
         match ACROSS {
             true => self.across(v, block),
@@ -109,7 +117,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
             }
             column += registers * V::LANES;
         }
-        debug_assert!(waiting.is_none(), "a tile still waits for its GELU");
+        assert!(waiting.is_none(), "product: a tile still waits for its GELU");
     }
 
     #[inline(always)]
@@ -130,7 +138,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
                 row += height;
             }
         }
-        debug_assert!(waiting.is_none(), "a tile still waits for its GELU");
+        assert!(waiting.is_none(), "product: a tile still waits for its GELU");
     }
 
     #[inline(always)]
@@ -174,7 +182,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     }
 
     /// A full tile on its way to GELU, where that is looked up. Lookups have ports of their own, so
-    /// each tile's GELU is done beside the multiply-adds of the tile behind it: `waiting` is where a
+    /// each tile's GELU is done beside the multiply-adds of the next such tile: `waiting` is where a
     /// tile begins that waits for that.
     #[inline(always)]
     fn tile_to_gelu<V: Vector, const ROWS: usize, const REGISTERS: usize>(
@@ -188,13 +196,15 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         let b = self.right.tile(width, self.steps, place);
         let mut sums = match waiting.take() {
             Some(at) => {
-                debug_assert!(steps >= ROWS * REGISTERS, "too few steps for a tile's GELU");
-                let gelu = GeluOf::<ROWS, REGISTERS>::new(v, &mut self.out[at..], self.pitch);
+                assert!(steps >= ROWS * REGISTERS, "product: steps");
+                let gelu = GeluOf::<V, ROWS, REGISTERS>::new(v, &mut self.out[at..], self.pitch);
                 multiply::<V, ROWS, REGISTERS>(v, a, b, steps, gelu)
             }
             None => multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing),
         };
         self.complete(v, place, &mut sums);
+        // Down or across, the next full tile stands in this column of tiles, in this row of them, or
+        // begins another; and the last blocks of all tiles have the same steps.
         let more = place.row + 2 * ROWS <= self.rows || place.column + 2 * width <= self.columns;
         let at = self.start(place);
         let out = &mut self.out[at..];
@@ -333,50 +343,53 @@ impl<V: Vector> Beside<V> for Nothing {
     unsafe fn step(&mut self, _: V, _: usize) {}
 }
 
-/// Asks for the numbers, a tile's width a step.
+/// Asks for the numbers, a cache line a step.
 struct Ahead<'a>(&'a [f32]);
 
 impl<V: Vector> Beside<V> for Ahead<'_> {
     #[inline(always)]
     fn steps(&self) -> usize {
-        self.0.len() / V::LANES
+        self.0.len() / LINE
     }
     #[inline(always)]
     unsafe fn step(&mut self, v: V, k: usize) {
-        // SAFETY: `k` is less than the number of registers in the slice (promised).
-        v.prefetch(unsafe { self.0.get_unchecked(k * V::LANES..) });
+        // SAFETY: `k` is less than the number of lines in the slice (promised).
+        v.prefetch(unsafe { self.0.get_unchecked(k * LINE..) });
     }
 }
 
 /// GELU in place of a tile two registers wide, a register a step.
-struct GeluOf<'a, const ROWS: usize, const REGISTERS: usize> {
+struct GeluOf<'a, V, const ROWS: usize, const REGISTERS: usize> {
+    v: V,
     tile: &'a mut [f32],
     pitch: usize,
-    /// The register of the next step, and that of the one behind it: the left and the right of a
+    /// The register of the next step, and that of the one after it: the left and the right of a
     /// row by turns.
     places: (usize, usize),
 }
 
-impl<'a, const ROWS: usize, const REGISTERS: usize> GeluOf<'a, ROWS, REGISTERS> {
+impl<'a, V: Vector, const ROWS: usize, const REGISTERS: usize> GeluOf<'a, V, ROWS, REGISTERS> {
     #[inline(always)]
-    fn new<V: Vector>(_: V, tile: &'a mut [f32], pitch: usize) -> Self {
+    fn new(v: V, tile: &'a mut [f32], pitch: usize) -> Self {
+        // So that no place in the tile overflows.
+        assert!(pitch <= tile.len(), "gelu: pitch");
         assert!(REGISTERS == 2 && tile.len() >= tile_len::<V, ROWS, REGISTERS>(pitch), "gelu");
-        Self { tile, pitch, places: (0, V::LANES) }
+        Self { v, tile, pitch, places: (0, V::LANES) }
     }
 }
 
 impl<V: Vector, const ROWS: usize, const REGISTERS: usize> Beside<V>
-    for GeluOf<'_, ROWS, REGISTERS>
+    for GeluOf<'_, V, ROWS, REGISTERS>
 {
     #[inline(always)]
     fn steps(&self) -> usize {
         ROWS * REGISTERS
     }
     #[inline(always)]
-    unsafe fn step(&mut self, v: V, _: usize) {
-        let (at, next) = self.places;
+    unsafe fn step(&mut self, _: V, _: usize) {
+        let (v, (at, next)) = (self.v, self.places);
         // SAFETY: it is a register of the tile in each of its steps (promised), and the slice holds
-        // a tile (asserted by `new`).
+        // a tile of this width (asserted by `new`).
         let place = unsafe { self.tile.get_unchecked_mut(at..at + V::LANES) };
         let mut x = [v.load(place)];
         gelu_of(v, &mut x);

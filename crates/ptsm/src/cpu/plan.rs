@@ -12,8 +12,8 @@ use crate::weights::Store;
 pub(super) const GROUP: usize = 8;
 /// Bytes that a column block's buffers may take of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
-/// Patch mixers with more bytes of weights than this stay in no second-level cache: a whole group
-/// shares one reading of them.
+/// Patch mixers with more bytes of weights than this are not counted on to stay in a second-level
+/// cache: a whole group shares one reading of them.
 const RESIDENT_BYTES: usize = 512 << 10;
 /// Rows that start a multiple of so many bytes apart fall into the same sets of the first-level
 /// cache.
