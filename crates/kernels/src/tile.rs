@@ -423,7 +423,8 @@ fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     sums
 }
 
-/// That A and B are as long as the steps of a tile need.
+/// That A and B are as long as the steps of a tile need. Nothing here overflows: A and B were found to
+/// have all of the product's places when it began.
 #[inline(always)]
 fn check<V: Vector, const ROWS: usize, const REGISTERS: usize>(
     (a, row, step): (&[f32], usize, usize),
