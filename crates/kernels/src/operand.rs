@@ -261,10 +261,17 @@ impl Bias for ColumnBias<'_> {
 mod tests {
     use super::*;
 
-    /// What of `of` the slice is: its start and its end.
-    fn range(part: &[f32], of: &[f32]) -> (usize, usize) {
-        let start = (part.as_ptr() as usize - of.as_ptr() as usize) / size_of::<f32>();
-        (start, start + part.len())
+    /// Checks that the parts follow each other and make up `len` numbers from `next` on, as far as
+    /// they are there, but for one number of rounding each.
+    fn assert_shared(values: &[f32], parts: &[&[f32]], (next, len): (usize, usize)) {
+        let mut end = next.min(values.len());
+        let all = values.len().min(next + len);
+        for part in parts {
+            let start = (part.as_ptr() as usize - values.as_ptr() as usize) / size_of::<f32>();
+            assert!(start >= end && start - end <= 1, "{start} after {end}");
+            end = start + part.len();
+        }
+        assert!(end <= all && all - end <= parts.len(), "{end} of {all}");
     }
 
     #[test]
@@ -279,19 +286,15 @@ mod tests {
     fn the_tiles_of_a_column_share_the_next_block_of_b() {
         let (columns, steps, rows, height, width) = (10 * 32, 500, 112, 8, 32);
         let values = vec![0.0; columns * steps];
+        let operand = Panels(&values);
         for (column, from, to) in [(0, 0, 125), (64, 125, 250), (64, 375, 500), (288, 375, 500)] {
-            let next = column * steps + to * width;
-            let mut end = next;
-            for row in (0..rows).step_by(height) {
+            let part = |row| {
                 let place = Place { row, column, from, to };
-                let operand = Panels(&values);
-                let part = operand.ahead(width, (height, rows), steps, place).unwrap();
-                let (start, behind) = range(part, &values);
-                assert!(start >= end && start - end <= 1, "row {row}: {start} after {end}");
-                end = behind;
-            }
-            let all = values.len().min(next + (to - from) * width);
-            assert!(end <= all && all - end <= rows / height, "{column} {from}: {end} of {all}");
+                operand.ahead(width, (height, rows), steps, place).unwrap()
+            };
+            let parts: Vec<_> = (0..rows).step_by(height).map(part).collect();
+            let next = column * steps + to * width;
+            assert_shared(&values, &parts, (next, (to - from) * width));
         }
     }
 
@@ -299,19 +302,15 @@ mod tests {
     fn the_tiles_of_a_row_share_the_next_block_of_a() {
         let (rows, steps, columns, height, width) = (40 * 8, 500, 96, 8, 32);
         let values = vec![0.0; rows * steps];
+        let operand = Tiles(&values);
         for (row, from, to) in [(0, 0, 125), (64, 125, 250), (304, 375, 500), (312, 0, 125)] {
-            let next = (row + height) * steps + from * height;
-            let mut end = next.min(values.len());
-            for column in (0..columns).step_by(width) {
+            let part = |column| {
                 let place = Place { row, column, from, to };
-                let operand = Tiles(&values);
-                let part = operand.ahead(height, (width, columns), steps, place).unwrap();
-                let (start, behind) = range(part, &values);
-                assert!(start >= end && start - end <= 1, "column {column}: {start} after {end}");
-                end = behind;
-            }
-            let all = values.len().min(next + (to - from) * height);
-            assert!(end <= all && all - end <= columns / width, "{row} {from}: {end} of {all}");
+                operand.ahead(height, (width, columns), steps, place).unwrap()
+            };
+            let parts: Vec<_> = (0..columns).step_by(width).map(part).collect();
+            let next = (row + height) * steps + from * height;
+            assert_shared(&values, &parts, (next, (to - from) * height));
         }
     }
 
