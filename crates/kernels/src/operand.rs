@@ -77,7 +77,7 @@ pub(crate) trait Bias: Copy {
     );
 }
 
-/// As A: element `[m, k]` at `m * row + k * step`.
+/// The left operand of [`product`](crate::product): element `[m, k]` stands at `m * row + k * step`.
 #[derive(Debug, Clone, Copy)]
 pub struct Strided<'a> {
     /// The numbers.
