@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes crates/ptsm/assets/nyc_weather.csv.gz, the data set inside the binary.
+"""Makes crates/data/assets/nyc_weather.csv.gz, the data set inside the binary.
 
     python make_nyc_weather.py weather.csv.gz OUT.csv.gz
 

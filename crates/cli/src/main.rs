@@ -3,7 +3,6 @@
 //! Data go to stdout, talk goes to stderr, and the exit code says what kind of failure it was.
 
 mod args;
-mod backend;
 mod cells;
 mod commands;
 mod html;

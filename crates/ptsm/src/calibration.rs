@@ -11,11 +11,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Output, Session};
-use crate::bands::Reader;
-use crate::config::Config;
 use crate::data::WindowSet;
 use crate::{Error, ErrorKind, Result, write_atomically};
+use ptsm_core::Config;
+use ptsm_core::Reader;
+use ptsm_core::{Output, Session};
 
 /// Name of the file in a model directory.
 pub const CALIBRATION_FILE: &str = "calibration.json";

@@ -8,14 +8,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Output, Session};
 use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
-use crate::model::{CONFIG_FILE, Model, WEIGHTS_FILE};
 use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
-
-/// Name of the file that makes a model directory an ensemble.
-pub const ENSEMBLE_FILE: &str = "ensemble.json";
+use ptsm_core::{Backend, Output, Session};
+use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
 
 /// The folder of the members.
 pub const MEMBERS_FOLDER: &str = "members";

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use crate::backend::{Backend, Output, Session};
-use crate::bands::Reader;
 use crate::calibration::{self, Calibration};
 use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::ensemble::{load_members, load_session};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
 use crate::{Config, Error, Preprocessor, Result, Task};
+use ptsm_core::Reader;
+use ptsm_core::{Backend, Output, Session};
 
 /// Levels of the intervals of a head that says how sure it is.
 const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];

@@ -6,15 +6,15 @@
 
 use std::path::Path;
 
-use crate::backend::Output;
-use crate::cpu::SharedSession;
 use crate::data::Batch;
-use crate::model::{Model, NamedTensor};
 use crate::train::take_backbone;
-use crate::weights::Init;
 use crate::{
     Config, Error, Preprocessor, Result, Task, read_tensors, write_atomically, write_tensors,
 };
+use ptsm_core::Init;
+use ptsm_core::Output;
+use ptsm_core::SharedSession;
+use ptsm_core::{Model, NamedTensor};
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
@@ -232,8 +232,8 @@ fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::LabelCoding;
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
-    use crate::labeller::LabelCoding;
     use crate::{Backend, Cpu};
 
     fn model(task: Task, seed: u64) -> Model {

@@ -4,33 +4,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Output, Session};
-use crate::data::{LabelledSet, Labels, PreparedCases, Standardiser};
+use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases};
 use crate::evaluate::{ClassScores, ValueScores};
-use crate::head::Distribution;
 use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task};
+use ptsm_core::Distribution;
+use ptsm_core::{Backend, Output, Session};
 
 /// Cases that go through the model at once.
 const BATCH: usize = 64;
-
-/// How a model's outputs become labels.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum LabelCoding {
-    /// Names of the classes, in the order of the logits.
-    Classes {
-        /// The names.
-        names: Vec<String>,
-    },
-    /// Names of the targets with their shift and scale.
-    Values {
-        /// The names.
-        names: Vec<String>,
-        /// Fitted on the training cases.
-        standardiser: Standardiser,
-    },
-}
 
 /// A trained classifier or regression, ready to label cases.
 pub struct Labeller {

@@ -55,55 +55,39 @@
 //! | model | [`Model`], [`Forward`] |
 //! | answer | [`Forecast`], [`evaluate::Metrics`] |
 
-mod atomic_file;
-mod backend;
-mod bands;
 mod calibration;
-mod config;
-mod cpu;
-pub mod data;
 mod ensemble;
-mod error;
 pub mod evaluate;
 mod forecast;
-mod head;
 mod heads;
 mod labeller;
-mod memory;
-mod model;
 mod preprocessor;
 mod stream;
-mod tensor_file;
-#[cfg(feature = "testing")]
-pub mod testing;
-mod trace;
 pub mod train;
-mod weights;
 
-pub use atomic_file::write_atomically;
-pub use backend::{Backend, Output, Session, open};
-pub use bands::Reader;
+/// From files to windows: the only place that sees NaN.
+pub mod data {
+    pub use ptsm_data::*;
+}
+
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
-pub use config::{
-    ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
-    Task,
-};
-pub use cpu::{Cpu, set_threads};
-pub use ensemble::{ENSEMBLE_FILE, MEMBERS_FOLDER, load_members, save_ensemble, task_of};
-pub use error::{Error, ErrorKind, Result};
+pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
-pub use head::{Distribution, OutputGradient, Outputs};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
-pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
-pub use memory::{available_memory, in_words, peak_memory, reset_peak_memory};
-pub use model::{
-    AdamWStep, Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor,
-    Prepared, Real, WEIGHTS_FILE, draw_masks, instruction_set,
-};
+pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+#[cfg(feature = "testing")]
+pub use ptsm_core::testing;
+pub use ptsm_core::{
+    AdamWStep, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu, CrossChannel,
+    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, Hierarchy, Init,
+    Layout, LinearDims, Location, MODEL_TYPE, Mode, Model, NamedTensor, Norm, Output,
+    OutputGradient, Outputs, Parameters, Prepared, Reader, Real, Result, Scaler, Session, Store,
+    Task, Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors,
+    draw_masks, in_words, instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace,
+    set_threads, write_atomically, write_tensors,
+};
+pub use ptsm_data::LabelCoding;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
 };
-pub use tensor_file::{WideTensor, read_tensors, write_tensors};
-pub use trace::{TraceOptions, batch_from_tensors, run_trace};
-pub use weights::{Init, Layout, Parameters, Store, Tensor};

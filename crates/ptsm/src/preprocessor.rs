@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    Frequency, Grid, NO_COLUMN, Repair, Roles, SeriesSet, Split, Standardiser, Table,
+    Frequency, Grid, LabelCoding, NO_COLUMN, Repair, Roles, RowColumns, SeriesSet, Split,
+    Standardiser, Table,
 };
-use crate::labeller::LabelCoding;
 use crate::{Config, Error, ErrorKind, Result, write_atomically};
 
 /// Name of the file in a model directory.
@@ -91,6 +91,12 @@ impl Preprocessor {
         repair.grid = self.grid;
         repair.frequency = repair.frequency.or(self.frequency);
         SeriesSet::from_table(table, &roles, &repair)
+    }
+
+    /// The columns that rows of a stream are read from.
+    pub fn row_columns(&self) -> RowColumns {
+        let timestamp = self.roles.timestamp.clone().filter(|name| name != NO_COLUMN);
+        RowColumns { channels: self.channels.clone(), timestamp }
     }
 
     /// Writes the file into a model directory, atomically.

@@ -1,6 +1,6 @@
 //! The chips that programs are planned for, by their public data sheets.
 
-use ptsm::{Error, Result};
+use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// A product: a kind of chip, and how many of them.

@@ -1,7 +1,7 @@
 //! What the planner may do to make a program faster; each thing can be left out, which is how the
 //! report shows what it is worth.
 
-use ptsm::{Error, Result};
+use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use ptsm::{Model, Result};
+use ptsm_core::{Model, Result};
 
 use crate::cost;
 use crate::lower::{Kernels, Reading, Windows, input, lower};

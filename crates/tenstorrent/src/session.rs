@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use ptsm::data::Batch;
-use ptsm::{Backend, Error, Model, Output, Prepared, Result, Session};
+use ptsm_core::Batch;
+use ptsm_core::{Backend, Error, Model, Output, Prepared, Result, Session};
 
 use crate::emulator::Emulator;
 use crate::lower::{Reading, Windows, input};

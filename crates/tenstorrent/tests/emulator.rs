@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use ptsm::data::Batch;
 use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Mode, Model, Output, Scaler, Task};
+use ptsm_core::Batch;
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 
 const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];

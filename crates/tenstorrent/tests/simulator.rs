@@ -3,9 +3,9 @@
 // A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-use ptsm::data::Batch;
 use ptsm::testing::{correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Config, Cpu, Init, Model, Output};
+use ptsm_core::Batch;
 use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
 
 const LEAST: f64 = 0.999;

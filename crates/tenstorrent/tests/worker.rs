@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ptsm::data::Batch;
 use ptsm::testing::Fixture;
 use ptsm::{Backend, Config, ErrorKind, Init, Model, Output, Session};
+use ptsm_core::Batch;
 use ptsm_tenstorrent::{
     Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
 };

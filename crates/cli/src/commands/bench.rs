@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::bench_train;
 use crate::args::Global;
-use crate::backend::open;
 use crate::output::{answer, remark};
+use ptsm_backends::open;
 
 /// Largest difference from the definition in f64 that is timed, relative to the largest number.
 const TOLERANCE: f64 = 1e-4;

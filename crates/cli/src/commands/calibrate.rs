@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ptsm::data::Split;
-use ptsm::{CALIBRATION_FILE, Calibration, Forecaster, Result, open};
+use ptsm::{CALIBRATION_FILE, Calibration, Forecaster, Result};
+use ptsm_backends::open;
 use serde_json::json;
 
 use crate::args::Global;

@@ -7,11 +7,11 @@ use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::backend::open;
 use crate::commands::train::read_cases;
 use crate::output::{answer, answer_table, remark};
 use crate::plot;
 use crate::source::DataArgs;
+use ptsm_backends::open;
 
 /// Where a labelling command writes to.
 pub(crate) struct Request<'a> {

@@ -5,9 +5,9 @@ use ptsm_kernels::{Isa, measure_fma_peak};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::backend::NAMES;
 use crate::output::answer;
 use crate::source::data_dir;
+use ptsm_backends::NAMES;
 
 /// Options of `doctor`.
 #[derive(Debug, clap::Args)]

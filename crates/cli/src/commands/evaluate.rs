@@ -7,12 +7,12 @@ use ptsm::evaluate::Coherence;
 use ptsm::{Forecaster, Result};
 
 use crate::args::Global;
-use crate::backend::{only_cpu, open};
 use crate::commands::{cases, reconstruct};
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::{DataArgs, summary};
 use crate::story::{self, Part, Scoring};
+use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
 #[derive(Debug, clap::Args)]

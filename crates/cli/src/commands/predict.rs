@@ -7,11 +7,11 @@ use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::backend::{only_cpu, open};
 use crate::commands::{cases, heads};
 use crate::output::{answer, answer_table, print, remark};
 use crate::source::{DataArgs, summary};
 use crate::{plot, story};
+use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
 #[derive(Debug, clap::Args)]

@@ -12,8 +12,8 @@ use ptsm::{
 use serde_json::{Map, Value, json};
 
 use crate::args::Global;
-use crate::backend::open;
 use crate::output::{remark, talk};
+use ptsm_backends::open;
 
 /// Options of `stream`.
 #[derive(Debug, clap::Args)]
@@ -118,10 +118,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let began = Instant::now();
     let mut timing = Timing::default();
     let preprocessor = stream.preprocessor().clone();
-    let done = match RowReader::new(input, &preprocessor, &args.read_options()?, order)? {
-        Some(rows) => read_all(args, &mut stream, rows, (&mut out, &mut timing)),
-        None => Ok(()),
-    };
+    let done =
+        match RowReader::new(input, preprocessor.row_columns(), &args.read_options()?, order)? {
+            Some(rows) => read_all(args, &mut stream, rows, (&mut out, &mut timing)),
+            None => Ok(()),
+        };
     // What was learnt up to a mistake, or until nobody listens any more, is kept.
     if let Some(path) = &args.state {
         stream.save_state(path)?;

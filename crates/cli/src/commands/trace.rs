@@ -9,8 +9,8 @@ use ptsm::{
 use serde_json::json;
 
 use crate::args::Global;
-use crate::backend::open;
 use crate::output::answer;
+use ptsm_backends::open;
 
 /// Options of `trace`.
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use ptsm_core::largest;
+
 use crate::{Error, Result};
 
 /// Scores over all cases.
@@ -24,14 +26,6 @@ pub struct ClassScores {
     pub classes: Vec<String>,
     /// Cases by class (row) and prediction (column).
     pub confusion: Vec<Vec<usize>>,
-}
-
-/// Place of the first largest number.
-pub(crate) fn largest(row: &[f32]) -> usize {
-    let first = (0, row[0]);
-    let best =
-        row.iter().enumerate().fold(first, |best, (i, &x)| if x > best.1 { (i, x) } else { best });
-    best.0
 }
 
 impl ClassScores {

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Hierarchy;
 use crate::data::WindowSet;
-use crate::model::{Mode, Model};
 use crate::{Error, Result};
+use ptsm_core::Hierarchy;
+use ptsm_core::{Mode, Model};
 
 /// Windows per parallel piece.
 const PIECE: usize = 16;
@@ -63,7 +63,7 @@ impl Coherence {
 fn differences(
     model: &Model,
     hierarchy: &Hierarchy,
-    outputs: &crate::head::Outputs<f32>,
+    outputs: &ptsm_core::Outputs<f32>,
 ) -> (f64, f64, usize) {
     let steps = model.config().prediction_length;
     let channels = model.config().prediction_channels().len();

@@ -22,7 +22,6 @@ mod values;
 pub use backtest::{EvaluateOptions, evaluate, select_channels};
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
 pub use classes::ClassScores;
-pub(crate) use classes::largest;
 pub use coherence::Coherence;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
 pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};

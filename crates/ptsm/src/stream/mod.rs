@@ -11,10 +11,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::Backend;
 use crate::data::{Batch, Duplicates, Grid};
 use crate::forecast::{Forecast, Forecaster, Scratch};
 use crate::{Config, Error, Preprocessor, Result};
+use ptsm_core::Backend;
 
 use clock::Step;
 pub use score::{Drift, DriftOptions, StreamScore};

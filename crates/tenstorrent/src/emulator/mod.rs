@@ -13,7 +13,7 @@ mod tensor;
 
 use std::collections::HashMap;
 
-use ptsm::{Error, Result};
+use ptsm_core::{Error, Result};
 use ptsm_kernels::Isa;
 
 use crate::program::{Program, Role, Step, TensorId};
@@ -50,7 +50,7 @@ impl Emulator {
     /// As [`Emulator::new`].
     pub fn with_garbage(mut program: Program, garbage: f32) -> Result<Self> {
         program.check()?;
-        let isa = ptsm::instruction_set()?;
+        let isa = ptsm_core::instruction_set()?;
         let constants = std::mem::take(&mut program.constants)
             .into_iter()
             .map(|(id, values)| {

@@ -8,7 +8,7 @@
 //! operand's rows only, two cores for 64 patches, and has no bias down rows. Our own kernel does
 //! that: there a whole mixer is one step.
 
-use ptsm::{Config, Norm, Result};
+use ptsm_core::{Config, Norm, Result};
 
 use super::Kernels;
 use super::builder::{Apply, Builder, LinearWeights};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ptsm::Result;
+use ptsm_core::Result;
 
 use crate::chip::Chip;
 use crate::options::{Optimisation, Options};

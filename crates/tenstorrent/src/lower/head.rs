@@ -1,12 +1,12 @@
 //! Heads as steps: the projection of the hidden state, and what is folded into it.
 //!
 //! Un-scaling, the parameters of a law, quantiles, ranges and reconciliation read the projections'
-//! few numbers in f32 on the host, through the definition ([`ptsm::Model::finish`]). A pooled
+//! few numbers in f32 on the host, through the definition ([`ptsm_core::Model::finish`]). A pooled
 //! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
 //! the projection, and one for loc and scale, which the host adds: they may have any size, and
 //! bfloat16 has eight bits.
 
-use ptsm::{Config, Model, Result, Task};
+use ptsm_core::{Config, Model, Result, Task};
 
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;

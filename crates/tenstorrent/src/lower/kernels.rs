@@ -1,6 +1,6 @@
 //! Our kernels as steps, and the tables of tiles that they read.
 
-use ptsm::{Norm, Result};
+use ptsm_core::{Norm, Result};
 
 use super::backbone::{Backbone, Block, behind};
 use super::builder::{Builder, LinearWeights};

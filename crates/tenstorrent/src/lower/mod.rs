@@ -11,7 +11,7 @@ mod kernels;
 mod weights;
 mod windows;
 
-use ptsm::{Model, Result, Task};
+use ptsm_core::{Model, Result, Task};
 
 use crate::options::Options;
 use crate::program::Program;

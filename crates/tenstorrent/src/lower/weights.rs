@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ptsm::{Error, Model, Result, Store, Tensor};
+use ptsm_core::{Error, Model, Result, Store, Tensor};
 use ptsm_kernels::LinearDims;
 
 use super::builder::LinearWeights;
@@ -70,7 +70,7 @@ impl<'a> Weights<'a> {
         if !self.with_values {
             return Ok(folded);
         }
-        let isa = ptsm::instruction_set()?;
+        let isa = ptsm_core::instruction_set()?;
         folded.weight = vec![0.0; inputs * outputs];
         let dims = LinearDims { rows: outputs, inputs, outputs: first.outputs };
         let weight = &mut folded.weight;

@@ -1,6 +1,6 @@
 //! What a program must satisfy before it is sent to a device.
 
-use ptsm::{Error, Result};
+use ptsm_core::{Error, Result};
 
 use super::{Buffer, DataType, Layout, Op, Program, Role, Spread, Step, TILE, TensorSpec};
 use crate::chip::Chip;

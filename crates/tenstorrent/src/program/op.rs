@@ -1,6 +1,6 @@
 //! Operations: the names and arguments of `ttnn` 0.81, and the shapes that they give.
 
-use ptsm::{Error, Result};
+use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::embed::EmbedTiles;

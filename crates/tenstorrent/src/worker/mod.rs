@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::time::Duration;
 
-use ptsm::{Error, ErrorKind, Result};
+use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
 use crate::program::{Program, Role};

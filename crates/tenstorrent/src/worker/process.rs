@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ptsm::{Error, ErrorKind, Result};
+use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 use super::protocol::{self, Frame, Kind};

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use ptsm::{Error, ErrorKind, Result};
+use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 const MAGIC: [u8; 4] = *b"PTTW";

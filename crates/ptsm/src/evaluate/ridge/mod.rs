@@ -10,11 +10,11 @@ mod moments;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Location;
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 use cholesky::{Cholesky, add_scaled};
 use moments::Moments;
+use ptsm_core::Location;
 
 /// Penalties that are tried, in units of the number of training rows.
 pub const PENALTIES: [f64; 4] = [1e-4, 1e-3, 1e-2, 1e-1];

@@ -12,8 +12,8 @@
 use rayon::prelude::*;
 
 use super::cholesky::add_scaled;
-use crate::config::Location;
 use crate::data::{Segment, WindowSet};
+use ptsm_core::Location;
 
 /// Columns of a directly summed row that one task takes.
 const COLUMNS: usize = 96;

@@ -1,0 +1,50 @@
+//! Backends by name: the only place that knows all of them.
+
+use ptsm_core::{Backend, Cpu, Error, ErrorKind, Result};
+use ptsm_tenstorrent::{Arch, Options, Tenstorrent, TenstorrentEmulator};
+
+/// Names as on the command line.
+pub const NAMES: [&str; 3] = ["cpu", "tenstorrent", "tenstorrent-emulator"];
+/// Names the product that programs are planned for.
+const ARCH_VARIABLE: &str = "PTSM_TT_ARCH";
+
+/// The backend of this name.
+///
+/// # Errors
+///
+/// `BackendUnavailable`, naming those that are there; `InvalidConfig` if `PTSM_TT_ARCH` names no
+/// product.
+pub fn open(name: &str) -> Result<Box<dyn Backend>> {
+    match name {
+        "cpu" => Ok(Box::new(Cpu)),
+        "tenstorrent" => Ok(Box::new(Tenstorrent { options: options()?, worker: None })),
+        "tenstorrent-emulator" => Ok(Box::new(TenstorrentEmulator { options: options()? })),
+        other => Err(Error::new(
+            ErrorKind::BackendUnavailable,
+            format!("there is no backend \"{other}\", only {}", NAMES.join(", ")),
+        )),
+    }
+}
+
+/// Refuses another backend for work that only the CPU does, so that none falls back in silence.
+///
+/// # Errors
+///
+/// `InvalidConfig` if `name` is not the CPU.
+pub fn only_cpu(name: &str, work: &str) -> Result<()> {
+    match name {
+        "cpu" => Ok(()),
+        other => {
+            let text = format!("{other} does not do this: {work} run on the CPU");
+            Err(Error::config("--backend", text))
+        }
+    }
+}
+
+fn options() -> Result<Options> {
+    let arch = match std::env::var(ARCH_VARIABLE) {
+        Ok(name) => name.parse::<Arch>().map_err(|e| e.at(ARCH_VARIABLE))?,
+        Err(_) => Options::default().arch,
+    };
+    Ok(Options { arch, ..Options::default() })
+}

@@ -1,0 +1,278 @@
+//! The backbone: windows to hidden states, rows spread over the threads.
+//!
+//! Every row, and every strip of columns in the channel mixer, is computed by itself in an order
+//! that nothing outside it decides: the bits are the same for any batch, place and thread count.
+
+use ptsm_kernels::{Columns, Finish, add_columns, gather, mean_magnitude, moments, standardise};
+use rayon::prelude::*;
+
+use super::arena::{Arena, Sample, Statistics, Worker};
+use super::blocks::strips;
+use super::head::RowHead;
+use super::plan::{GROUP, Plan};
+use crate::Result;
+use crate::batch::Batch;
+use crate::config::{Location, Scaler};
+
+/// The rows that one thread works on: the number of the first, and what they leave behind.
+struct Share<'a> {
+    first: usize,
+    out: &'a mut [f32],
+    statistics: &'a mut [Statistics],
+}
+
+impl Plan {
+    /// Rows that the backbone computes for one sample: those of all channels if they are mixed,
+    /// otherwise those of `channels`.
+    pub(super) fn rows_per_sample(&self, channels: &[usize]) -> usize {
+        if self.mixes_channels { self.sizes.num_channels } else { channels.len() }
+    }
+
+    /// Runs the backbone and the head's part for each row on all threads; what they leave behind is
+    /// in the arena, by sample and row.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfMemory` if the arena would have to grow beyond what is there.
+    pub(super) fn run(&self, batch: &Batch, head: &impl RowHead, arena: &mut Arena) -> Result<()> {
+        self.run_on(rayon::current_num_threads(), batch, head, arena)
+    }
+
+    /// As [`Self::run`], on so many threads.
+    pub(super) fn run_on(
+        &self,
+        threads: usize,
+        batch: &Batch,
+        head: &impl RowHead,
+        arena: &mut Arena,
+    ) -> Result<()> {
+        let per_sample = self.rows_per_sample(head.channels());
+        let rows = batch.size * per_sample;
+        arena.reserve(self, (rows, head.width()), head.scratch(&self.sizes), threads)?;
+        let Arena { workers, out, statistics, .. } = arena;
+        let workers = &mut workers[..threads];
+        let whole = Share {
+            first: 0,
+            out: &mut out[..rows * head.width()],
+            statistics: &mut statistics[..rows],
+        };
+        if !self.mixes_channels {
+            let work =
+                |worker: &mut Worker, share: Share<'_>| self.rows(batch, head, worker, share);
+            spread(workers, (head.width(), 1), whole, work);
+            return Ok(());
+        }
+        // With fewer samples than threads, the threads share each sample.
+        if batch.size >= threads {
+            let work =
+                |worker: &mut Worker, share: Share<'_>| self.samples(batch, head, worker, share);
+            spread(workers, (head.width(), per_sample), whole, work);
+            return Ok(());
+        }
+        let outs = whole.out.chunks_exact_mut(per_sample * head.width());
+        for ((b, out), statistics) in
+            outs.enumerate().zip(whole.statistics.chunks_exact_mut(per_sample))
+        {
+            self.sample(batch, head, workers, Share { first: b, out, statistics });
+        }
+        Ok(())
+    }
+
+    /// Rows whose channels do not see each other, group by group.
+    fn rows(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
+        let (row, stack, channels) = (self.sizes.row(), self.sizes.stack, head.channels());
+        let mut group = std::mem::take(&mut worker.group);
+        let groups = share.out.chunks_mut(GROUP * head.width());
+        for (g, (out, statistics)) in groups.zip(share.statistics.chunks_mut(GROUP)).enumerate() {
+            let hidden = &mut group[..statistics.len() * row];
+            for (i, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
+                let index = share.first + g * GROUP + i;
+                let place = (index / channels.len(), channels[index % channels.len()]);
+                *statistics = self.embed(batch, place, worker, x);
+            }
+            for x in hidden.chunks_mut(stack * row) {
+                for layer in &self.layers {
+                    self.mix_patches_and_features(layer, x, worker);
+                }
+            }
+            head.apply(&self.sizes, hidden, &mut worker.head, out);
+        }
+        worker.group = group;
+    }
+
+    /// Whole samples whose channels are mixed, one after the other on one thread.
+    fn samples(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
+        let channels = self.sizes.num_channels;
+        let outs = share.out.chunks_exact_mut(channels * head.width());
+        for ((i, out), statistics) in
+            outs.enumerate().zip(share.statistics.chunks_exact_mut(channels))
+        {
+            let first = share.first / channels + i;
+            self.sample(
+                batch,
+                head,
+                std::slice::from_mut(worker),
+                Share { first, out, statistics },
+            );
+        }
+    }
+
+    /// One sample, number `share.first`, whose channels are mixed, on all `workers`. Strips of
+    /// columns are spread over them in the channel mixer, channels in everything else.
+    fn sample(&self, batch: &Batch, head: &impl RowHead, workers: &mut [Worker], share: Share<'_>) {
+        let (row, b) = (self.sizes.row(), share.first);
+        let mut sample = std::mem::take(&mut workers[0].sample);
+        sample.reserve(self);
+        let Sample { hidden, normed, mixed } = &mut sample;
+        let per_worker = self.sizes.num_channels.div_ceil(workers.len());
+        let statistics = share.statistics.par_chunks_mut(per_worker);
+        let parts = hidden.par_chunks_mut(per_worker * row).zip(statistics);
+        each(workers, parts, |i, worker, (hidden, statistics)| {
+            for (j, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
+                *statistics = self.embed(batch, (b, i * per_worker + j), worker, x);
+            }
+        });
+        let strip = self.sizes.num_channels * self.sizes.channel_columns;
+        let strips_per_worker = (mixed.len() / strip).div_ceil(workers.len());
+        for layer in &self.layers {
+            let channel = layer.channel.as_ref().expect("channels are mixed in every layer");
+            let parts =
+                hidden.par_chunks(per_worker * row).zip(normed.par_chunks_mut(per_worker * row));
+            each(workers, parts, |_, _, (hidden, normed)| {
+                let pitch = self.sizes.pitch;
+                for (x, z) in hidden.chunks_exact(row).zip(normed.chunks_exact_mut(row)) {
+                    channel.norm.apply(pitch, (x, pitch), (z, pitch));
+                }
+            });
+            let z = &normed[..];
+            let parts = mixed.par_chunks_mut(strips_per_worker * strip);
+            each(workers, parts, |i, worker, mixed| {
+                let all = strips(row, self.sizes.channel_columns).skip(i * strips_per_worker);
+                for ((first, columns), out) in all.zip(mixed.chunks_exact_mut(strip)) {
+                    let scratch = &mut worker.column_block;
+                    self.channel_mixer(channel, (&z[first..], columns), scratch, out);
+                }
+            });
+            let mixed = &mixed[..];
+            let parts = hidden.par_chunks_mut(per_worker * row);
+            each(workers, parts, |i, worker, hidden| {
+                for (j, x) in hidden.chunks_exact_mut(row).enumerate() {
+                    self.add_mixed(i * per_worker + j, mixed, x);
+                }
+                for x in hidden.chunks_mut(self.sizes.stack * row) {
+                    self.mix_patches_and_features(layer, x, worker);
+                }
+            });
+        }
+        let outs = share.out.par_chunks_mut(per_worker * head.width());
+        let parts = hidden.par_chunks(per_worker * row).zip(outs);
+        each(workers, parts, |_, worker, (hidden, out)| {
+            let groups = hidden.chunks(GROUP * row).zip(out.chunks_mut(GROUP * head.width()));
+            for (hidden, out) in groups {
+                head.apply(&self.sizes, hidden, &mut worker.head, out);
+            }
+        });
+        workers[0].sample = sample;
+    }
+
+    /// Adds to the row `x` of one channel what the channel mixer left in its strips.
+    fn add_mixed(&self, channel: usize, mixed: &[f32], x: &mut [f32]) {
+        let width = self.sizes.channel_columns;
+        let all = mixed.chunks_exact(self.sizes.num_channels * width);
+        for ((first, columns), strip) in strips(self.sizes.row(), width).zip(all) {
+            let shape = Columns { rows: 1, columns };
+            let from = (&strip[channel * columns..], columns);
+            add_columns(self.isa, shape, from, (&mut x[first..], columns));
+        }
+    }
+
+    /// Scales one (sample, channel) window, cuts it into patches, embeds them into `x`
+    /// `[D][pitch]`, and returns what undoes the scaling.
+    fn embed(
+        &self,
+        batch: &Batch,
+        (sample, channel): (usize, usize),
+        worker: &mut Worker,
+        x: &mut [f32],
+    ) -> Statistics {
+        let Worker { column, mask, patches, .. } = worker;
+        let sizes = &self.sizes;
+        let (length, channels) = (sizes.context_length, sizes.num_channels);
+        let place = (sample * length * channels + channel, channels);
+        gather(&batch.past_values, place, column);
+        let mask = batch.observed_mask.as_ref().map(|values| {
+            gather(values, place, mask);
+            &mask[..]
+        });
+        let statistics = self.fit(column, mask);
+        if self.scaler != Scaler::None {
+            standardise(self.isa, column, statistics.loc, statistics.scale);
+        }
+        let (patch_length, n) = (sizes.patch_length, sizes.num_patches);
+        for (k, patches) in patches.chunks_exact_mut(sizes.pitch).take(patch_length).enumerate() {
+            gather(column, (sizes.patch_start + k, sizes.patch_stride), &mut patches[..n]);
+        }
+        let finish = match &self.position {
+            None => Finish::Store,
+            Some(table) => {
+                x.copy_from_slice(table);
+                Finish::Add
+            }
+        };
+        self.patcher.apply(sizes.pitch, (patches, sizes.pitch), finish, (x, sizes.pitch));
+        statistics
+    }
+
+    /// Location and scale of one window.
+    fn fit(&self, x: &[f32], mask: Option<&[f32]>) -> Statistics {
+        match self.scaler {
+            Scaler::None => Statistics { loc: 0.0, scale: 1.0 },
+            Scaler::Std { minimum_scale, location } => {
+                let moments = moments(self.isa, x, mask);
+                let scale = (moments.variance + minimum_scale).sqrt() as f32;
+                let loc = match (location, last_observed(x, mask)) {
+                    (Location::Last, Some(x)) => x,
+                    _ => moments.mean as f32,
+                };
+                Statistics { loc, scale }
+            }
+            Scaler::Mean { minimum_scale, default_scale } => {
+                let fitted = mean_magnitude(self.isa, x, mask).or(default_scale).unwrap_or(0.0);
+                Statistics { loc: 0.0, scale: fitted.max(minimum_scale) as f32 }
+            }
+        }
+    }
+}
+
+fn last_observed(x: &[f32], mask: Option<&[f32]>) -> Option<f32> {
+    match mask {
+        None => x.last().copied(),
+        Some(mask) => x.iter().zip(mask).rfind(|(_, seen)| **seen != 0.0).map(|(&x, _)| x),
+    }
+}
+
+/// Cuts the rows into equal shares, whole units of `unit` rows, one for each worker.
+fn spread(
+    workers: &mut [Worker],
+    (width, unit): (usize, usize),
+    whole: Share<'_>,
+    work: impl Fn(&mut Worker, Share<'_>) + Sync,
+) {
+    let rows = (whole.statistics.len() / unit).div_ceil(workers.len()) * unit;
+    let outs = whole.out.par_chunks_mut(rows * width);
+    let parts = outs.zip(whole.statistics.par_chunks_mut(rows));
+    each(workers, parts, |i, worker, (out, statistics)| {
+        work(worker, Share { first: i * rows, out, statistics });
+    });
+}
+
+/// Gives part `i` to worker `i`, each on a thread of its own; there are at most as many parts as
+/// workers.
+fn each<P: Send>(
+    workers: &mut [Worker],
+    parts: impl IndexedParallelIterator<Item = P>,
+    work: impl Fn(usize, &mut Worker, P) + Sync,
+) {
+    let pairs = workers.par_iter_mut().zip(parts).enumerate();
+    pairs.with_max_len(1).for_each(|(i, (worker, part))| work(i, worker, part));
+}

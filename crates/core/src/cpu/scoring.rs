@@ -1,0 +1,65 @@
+//! Forward passes in front of a loss that is only measured: the plan of the forecasts, and what its
+//! numbers mean by the definition.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::arena::Arena;
+use super::head::{HiddenRows, PackedHead, PredictionHead};
+use super::plan::Plan;
+use crate::Result;
+use crate::batch::Batch;
+use crate::model::{Forward, Mode, Model};
+use crate::real::instruction_set;
+
+/// Runs one model, on one thread a call; many threads may call.
+pub(crate) struct Scorer<'a> {
+    model: &'a Model,
+    plan: Plan,
+    head: PackedHead,
+    /// One for each call at the same time.
+    arenas: Mutex<Vec<Arena>>,
+}
+
+impl<'a> Scorer<'a> {
+    /// Packs a model that does not pretrain.
+    pub(crate) fn new(model: &'a Model) -> Result<Self> {
+        let plan = Plan::new(model, instruction_set()?);
+        let head = PackedHead::new(model, &plan);
+        Ok(Self { model, plan, head, arenas: Mutex::default() })
+    }
+
+    /// What the definition's forward pass gives in evaluation.
+    pub(crate) fn forward(&self, batch: &Batch) -> Result<Forward<f32>> {
+        let lock = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arena = lock().pop().unwrap_or_default();
+        let backbone = self.model.cut_patches(batch, Mode::default())?;
+        let forward = match &self.head {
+            PackedHead::Point(head) => {
+                self.plan.run_on(1, batch, &**head, &mut arena)?;
+                let projected = self.projected(head, batch.size, &arena);
+                self.model.forward_projected(backbone, &[projected])
+            }
+            PackedHead::Defined => {
+                let rows = HiddenRows::new(&self.plan);
+                self.plan.run_on(1, batch, &rows, &mut arena)?;
+                let mixed = rows.unpack(&self.plan, batch.size, &arena.out);
+                self.model.forward_head(backbone.with_mixed(mixed), Mode::default())
+            }
+        };
+        lock().push(arena);
+        Ok(forward)
+    }
+
+    /// What the head's rows hold, `[B, C, outputs]`, 0 for channels that are not forecast.
+    fn projected(&self, head: &PredictionHead, samples: usize, arena: &Arena) -> Vec<f32> {
+        let (channels, steps) = (self.plan.sizes.num_channels, head.steps());
+        let mut all = vec![0.0; samples * channels * steps];
+        for (b, sample) in all.chunks_exact_mut(channels * steps).enumerate() {
+            for (place, &channel) in head.kept().iter().enumerate() {
+                let row = head.row(&self.plan, b, place, channel);
+                sample[channel * steps..][..steps].copy_from_slice(head.scaled(&arena.out, row));
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,316 @@
+//! Linear layers that learn: packed forwards and backwards, and the sums of their gradients.
+
+use std::ops::Range;
+
+use ptsm_kernels::{
+    Aligned, ColumnLinear, Columns, Draws, Finish, Isa, RowLinear, Strided, add_lanes, add_rows,
+    dropout_columns, product, sum_lanes, transpose,
+};
+
+use super::super::plan::Sizes;
+use crate::layers::Dropout;
+use crate::weights::LinearSlot;
+
+/// What a block mixes, and so how its activations stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Axis {
+    /// `[C][D][pitch]` as `[C][D pitch]`: down columns, all channels at once.
+    Channels,
+    /// `[C D][pitch]`: along rows.
+    Patches,
+    /// `[D][pitch]` for each channel: down columns.
+    Features,
+}
+
+/// The activations of one sample between two layers: `width` numbers are mixed with each other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) axis: Axis,
+    pub(super) width: usize,
+    sizes: Sizes,
+}
+
+impl Shape {
+    pub(super) fn new(axis: Axis, width: usize, sizes: &Sizes) -> Self {
+        Self { axis, width, sizes: *sizes }
+    }
+
+    /// The same activations with another width.
+    fn wide(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
+    /// Matrices that stand one behind the other.
+    pub(super) fn groups(self) -> usize {
+        if self.axis == Axis::Features { self.sizes.num_channels } else { 1 }
+    }
+
+    /// Rows of each matrix.
+    pub(super) fn rows(self) -> usize {
+        match self.axis {
+            Axis::Patches => self.sizes.num_channels * self.sizes.d_model,
+            Axis::Channels | Axis::Features => self.width,
+        }
+    }
+
+    /// From one row to the next.
+    pub(super) fn pitch(self) -> usize {
+        match self.axis {
+            Axis::Channels => self.sizes.d_model * self.sizes.pitch,
+            Axis::Features => self.sizes.pitch,
+            Axis::Patches if self.width == self.sizes.num_patches => self.sizes.pitch,
+            Axis::Patches => self.sizes.hidden_pitch,
+        }
+    }
+
+    /// Numbers of one matrix.
+    pub(super) fn matrix(self) -> usize {
+        self.rows() * self.pitch()
+    }
+
+    /// Numbers of one sample.
+    pub(super) fn len(self) -> usize {
+        self.groups() * self.matrix()
+    }
+
+    pub(super) fn columns(self) -> Columns {
+        Columns { rows: self.rows(), columns: self.pitch() }
+    }
+
+    /// Blocks of rows whose elements take draws of dropout at fixed distances in the definition's
+    /// layout; what stands behind a width takes draws too, which nothing reads.
+    pub(super) fn draw_blocks(self) -> impl Iterator<Item = DrawBlock> {
+        let Sizes { num_patches: n, d_model: d, pitch, .. } = self.sizes;
+        let (width, own, matrix) = (self.width, self.pitch(), self.matrix());
+        let blocks = match self.axis {
+            Axis::Patches => 1,
+            Axis::Features => self.groups(),
+            Axis::Channels => width,
+        };
+        (0..blocks).map(move |i| match self.axis {
+            // `[C, D, N]`.
+            Axis::Patches => DrawBlock {
+                place: 0..matrix,
+                shape: self.columns(),
+                first: 0,
+                steps: (width as u64, 1),
+            },
+            // `[C, N, D]`.
+            Axis::Features => DrawBlock {
+                place: i * matrix..(i + 1) * matrix,
+                shape: self.columns(),
+                first: (i * n * width) as u64,
+                steps: (1, width as u64),
+            },
+            // `[N, D, C]`.
+            Axis::Channels => DrawBlock {
+                place: i * own..(i + 1) * own,
+                shape: Columns { rows: d, columns: pitch },
+                first: i as u64,
+                steps: (width as u64, (d * width) as u64),
+            },
+        })
+    }
+}
+
+impl Shape {
+    /// The draws of some rows of the sample that `dropout` names.
+    pub(super) fn draws(
+        self,
+        site: u64,
+        (dropout, probability): (Dropout, f64),
+        block: &DrawBlock,
+    ) -> Draws {
+        let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
+        // Elements of a sample in the definition, which has no padding.
+        let others = match self.axis {
+            Axis::Channels => num_patches * d_model,
+            Axis::Patches => num_channels * d_model,
+            Axis::Features => num_channels * num_patches,
+        };
+        Draws {
+            key: dropout.key(site),
+            counter: dropout.first_sample * (others * self.width) as u64 + block.first,
+            row: block.steps.0,
+            column: block.steps.1,
+            probability: probability as f32,
+        }
+    }
+}
+
+/// Some rows of a sample with the draws of dropout that they take.
+pub(super) struct DrawBlock {
+    /// Where they stand, one behind the other.
+    pub(super) place: Range<usize>,
+    pub(super) shape: Columns,
+    /// Draw of the first element, counted from the sample's first.
+    pub(super) first: u64,
+    /// From one row's draw to the next one's, and from one column's.
+    pub(super) steps: (u64, u64),
+}
+
+/// Dropout of one sample's activations, or its backward; `site` is that of the definition.
+pub(super) fn drop(
+    isa: Isa,
+    (site, shape): (u64, Shape),
+    (draws, probability): (Option<Dropout>, f64),
+    x: &mut [f32],
+) {
+    let Some(draws) = draws.filter(|_| probability > 0.0) else { return };
+    for block in shape.draw_blocks() {
+        let draws = shape.draws(site, (draws, probability), &block);
+        let DrawBlock { place, shape, .. } = block;
+        dropout_columns(isa, shape, draws, (&mut x[place], shape.columns));
+    }
+}
+
+/// Weights for one direction.
+#[derive(Debug)]
+enum Packed {
+    Row(RowLinear),
+    Column(ColumnLinear),
+}
+
+impl Packed {
+    fn zeros(isa: Isa, axis: Axis, [inputs, outputs]: [usize; 2]) -> Self {
+        match axis {
+            Axis::Patches => Packed::Row(RowLinear::zeros(isa, inputs, outputs)),
+            _ => Packed::Column(ColumnLinear::zeros(isa, inputs, outputs)),
+        }
+    }
+
+    fn pack(&mut self, weight: &[f32], bias: &[f32]) {
+        match self {
+            Packed::Row(linear) => linear.pack(weight, bias),
+            Packed::Column(linear) => linear.pack(weight, bias),
+        }
+    }
+
+    /// Packs the way back through `weight`.
+    fn pack_transposed(&mut self, weight: &[f32]) {
+        match self {
+            Packed::Row(linear) => linear.pack_transposed(weight),
+            Packed::Column(linear) => linear.pack_transposed(weight),
+        }
+    }
+
+    fn apply(&self, (from, x): (Shape, &[f32]), finish: Finish, (to, out): (Shape, &mut [f32])) {
+        match self {
+            Packed::Row(linear) => {
+                linear.apply(from.rows(), (x, from.pitch()), finish, (out, to.pitch()));
+            }
+            Packed::Column(linear) => {
+                let matrices = x.chunks_exact(from.matrix());
+                for (x, out) in matrices.zip(out.chunks_exact_mut(to.matrix())) {
+                    let pitch = from.pitch();
+                    linear.apply(pitch, (x, pitch), finish, (out, pitch));
+                }
+            }
+        }
+    }
+}
+
+/// A linear layer of the backbone with its place in the layout.
+#[derive(Debug)]
+pub(super) struct Linear {
+    isa: Isa,
+    pub(super) from: Shape,
+    pub(super) to: Shape,
+    forward: Packed,
+    backward: Packed,
+    weight: Range<usize>,
+    bias: Range<usize>,
+    /// Place of the padded sums of its gradients among those of all layers.
+    sums: Range<usize>,
+}
+
+impl Linear {
+    /// Makes room for the weights; `sums` says where its sums start, and moves on.
+    pub(super) fn new(
+        isa: Isa,
+        (axis, sizes): (Axis, &Sizes),
+        slot: &LinearSlot,
+        sums: &mut usize,
+    ) -> Self {
+        let LinearSlot { inputs, outputs, .. } = *slot;
+        let start = *sums;
+        // The bias is summed in whole registers: one for some outputs, or one for each.
+        let bias_sums = match axis {
+            Axis::Patches => isa.pad(outputs),
+            _ => outputs * isa.lanes(),
+        };
+        *sums += outputs * isa.pad(inputs) + bias_sums;
+        Self {
+            isa,
+            from: Shape::new(axis, inputs, sizes),
+            to: Shape::new(axis, inputs, sizes).wide(outputs),
+            forward: Packed::zeros(isa, axis, [inputs, outputs]),
+            backward: Packed::zeros(isa, axis, [outputs, inputs]),
+            weight: slot.weight.clone(),
+            bias: slot.bias.clone(),
+            sums: start..*sums,
+        }
+    }
+
+    /// Packs the weights for both directions.
+    pub(super) fn load(&mut self, trained: &[f32]) {
+        let weight = &trained[self.weight.clone()];
+        self.forward.pack(weight, &trained[self.bias.clone()]);
+        self.backward.pack_transposed(weight);
+    }
+
+    /// The layer of one sample.
+    pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) {
+        self.forward.apply((self.from, x), Finish::Store, (self.to, out));
+    }
+
+    /// The gradient of its input; the bias of the backward direction is zero.
+    pub(super) fn backward(&self, d_out: &[f32], finish: Finish, d_x: &mut [f32]) {
+        self.backward.apply((self.to, d_out), finish, (self.from, d_x));
+    }
+
+    /// Adds the gradients of weight and bias to the sums. `turned` is scratch.
+    pub(super) fn learn(
+        &self,
+        x: &[f32],
+        d_out: &[f32],
+        (sums, turned): (&mut [f32], &mut Aligned),
+    ) {
+        let Self { isa, from, to, .. } = *self;
+        let (inputs, outputs) = (from.width, to.width);
+        let padded = isa.pad(inputs);
+        let (weight, bias) = sums[self.sums.clone()].split_at_mut(outputs * padded);
+        if from.axis == Axis::Patches {
+            let d = Strided { values: d_out, row: 1, step: to.pitch() };
+            let size = [outputs, padded, from.rows()];
+            product(isa, size, d, (x, from.pitch()), Finish::Add, (weight, padded));
+            let columns = Columns { rows: to.rows(), columns: bias.len() };
+            return add_rows(isa, columns, (d_out, to.pitch()), bias);
+        }
+        let columns = from.pitch();
+        turned.reserve(columns * inputs + padded);
+        let matrices = x.chunks_exact(from.matrix()).zip(d_out.chunks_exact(to.matrix()));
+        for (x, d_out) in matrices {
+            transpose(isa, (inputs, columns), (x, columns), (turned, inputs));
+            let d = Strided { values: d_out, row: columns, step: 1 };
+            let size = [outputs, padded, columns];
+            product(isa, size, d, (&turned[..], inputs), Finish::Add, (weight, padded));
+            add_lanes(isa, to.columns(), (d_out, columns), bias);
+        }
+    }
+
+    /// Adds the sums to the gradients of all weights.
+    pub(super) fn flush(&self, sums: &[f32], grads: &mut [f32]) {
+        let (inputs, outputs) = (self.from.width, self.to.width);
+        let (weight, bias) = sums[self.sums.clone()].split_at(outputs * self.isa.pad(inputs));
+        let rows = weight.chunks_exact(self.isa.pad(inputs));
+        for (row, grads) in rows.zip(grads[self.weight.clone()].chunks_exact_mut(inputs)) {
+            grads.iter_mut().zip(row).for_each(|(g, sum)| *g += sum);
+        }
+        let grads = &mut grads[self.bias.clone()];
+        match self.from.axis {
+            Axis::Patches => grads.iter_mut().zip(bias).for_each(|(g, sum)| *g += sum),
+            _ => sum_lanes(self.isa, bias, grads),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Norms over features that learn.
+//!
+//! Layer norm sees one patch at a time. Batch norm sees all of a batch: its statistics come from
+//! [`together`](super::together), and so does what its gradient needs to know of the others.
+
+use std::ops::Range;
+
+use ptsm_kernels::{
+    Aligned, Columns, Isa, KeptNorm, Moments, Normed, add_lanes, add_product_lanes, affine_columns,
+    combine_columns, moments, normalise_columns_backward, normalise_columns_keeping, sum_lanes,
+};
+
+use super::super::plan::Sizes;
+use super::block::{Common, Sums};
+use crate::config;
+use crate::layers::norm::BatchStatistics;
+use crate::weights::{NormSlot, Parameters};
+
+/// A norm with its weights.
+#[derive(Debug)]
+pub(super) struct Norm {
+    isa: Isa,
+    sizes: Sizes,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    eps: f32,
+    /// Those of evaluation; missing for layer norm, which measures its own.
+    running: Option<Running>,
+    places: [Range<usize>; 2],
+    /// Place of the sums of its gradients, by lanes: those of the weight, then those of the bias.
+    sums: Range<usize>,
+}
+
+/// Running statistics, and their place among the buffers.
+#[derive(Debug)]
+struct Running {
+    mean: Range<usize>,
+    variance: Range<usize>,
+    now: Statistics,
+    /// One for each feature.
+    zeros: Vec<f32>,
+}
+
+/// What batch norm takes away and divides by, one number for each feature.
+#[derive(Debug, Clone)]
+pub(crate) struct Statistics {
+    pub(crate) batch: BatchStatistics<f32>,
+    inverse_deviation: Vec<f32>,
+}
+
+/// The gradient of batch norm, once that of the whole batch is known:
+/// `d_x = scale d + slope z + offset`, one of each for each feature.
+#[derive(Debug)]
+pub(super) struct Slopes {
+    scale: Vec<f32>,
+    slope: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+/// What a norm of one sample leaves for the gradient, and what it gave.
+#[derive(Debug, Default)]
+pub(super) struct NormCache {
+    /// Normalised, in front of weight and bias, `[C][D][pitch]`.
+    z: Aligned,
+    /// Behind them.
+    pub(super) normed: Aligned,
+    /// One over what it was divided by, `[C][pitch]`; layer norm alone.
+    inverse_deviation: Aligned,
+}
+
+impl Statistics {
+    pub(super) fn new(batch: BatchStatistics<f32>, eps: f32) -> Self {
+        let inverse = |v: &f32| (1.0 / (f64::from(*v) + f64::from(eps)).sqrt()) as f32;
+        let inverse_deviation = batch.variance.iter().map(inverse).collect();
+        Self { batch, inverse_deviation }
+    }
+}
+
+impl Norm {
+    /// Makes room for the weights; `sums` says where its sums start, and moves on.
+    pub(super) fn new(slot: &NormSlot, common: &Common<'_>, sums: &mut usize) -> Self {
+        let (start, len) = (*sums, slot.weight.len());
+        *sums += 2 * len * common.isa.lanes();
+        Self {
+            isa: common.isa,
+            sizes: *common.sizes,
+            weight: vec![0.0; len],
+            bias: vec![0.0; len],
+            eps: common.eps,
+            running: (slot.kind == config::Norm::Batch).then(|| Running {
+                mean: slot.running_mean.clone(),
+                variance: slot.running_var.clone(),
+                now: Statistics::new(BatchStatistics::default(), common.eps),
+                zeros: vec![0.0; len],
+            }),
+            places: [slot.weight.clone(), slot.bias.clone()],
+            sums: start..*sums,
+        }
+    }
+
+    pub(super) fn load(&mut self, parameters: &Parameters<f32>) {
+        let [weight, bias] = &self.places;
+        self.weight.copy_from_slice(&parameters.trained[weight.clone()]);
+        self.bias.copy_from_slice(&parameters.trained[bias.clone()]);
+        if let Some(Running { mean, variance, now, .. }) = &mut self.running {
+            let of = |range: &Range<usize>| parameters.buffers[range.clone()].to_vec();
+            let batch = BatchStatistics { mean: of(mean), variance: of(variance), rows: 0 };
+            *now = Statistics::new(batch, self.eps);
+        }
+    }
+
+    fn rows(&self) -> (Columns, usize) {
+        let Sizes { d_model, pitch, .. } = self.sizes;
+        (Columns { rows: d_model, columns: pitch }, pitch)
+    }
+
+    /// Normalises `x` `[C][D][pitch]` of one sample into the cache. Batch norm does it with `given`
+    /// statistics, or with the running ones.
+    pub(super) fn forward(&self, x: &[f32], cache: &mut NormCache, given: Option<&Statistics>) {
+        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
+        cache.reserve(x.len(), self.sizes.d_model);
+        if let Some(running) = &self.running {
+            let with = given.unwrap_or(&running.now);
+            return self.standardise(x, cache, (with, &running.zeros));
+        }
+        let kept = cache.z.chunks_exact_mut(row).zip(cache.inverse_deviation.chunks_mut(pitch));
+        let rows = x.chunks_exact(row).zip(cache.normed.chunks_exact_mut(row));
+        for ((x, normed), (z, inverse_deviation)) in rows.zip(kept) {
+            let kept = KeptNorm { z: (z, pitch), inverse_deviation };
+            let affine = (&self.weight[..], &self.bias[..], self.eps);
+            normalise_columns_keeping(self.isa, shape, (x, pitch), affine, (normed, pitch), kept);
+        }
+    }
+
+    /// Batch norm. What stands behind the patches is held at 0: no statistics bound it.
+    fn standardise(&self, x: &[f32], cache: &mut NormCache, (with, zeros): (&Statistics, &[f32])) {
+        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
+        let Statistics { batch, inverse_deviation } = with;
+        let kept = cache.z.chunks_exact_mut(row).zip(cache.normed.chunks_exact_mut(row));
+        for (x, (z, normed)) in x.chunks_exact(row).zip(kept) {
+            let map = (&batch.mean[..], &inverse_deviation[..], zeros);
+            affine_columns(self.isa, shape, (x, pitch), map, (z, pitch));
+            self.clear_behind(z);
+            let map = (zeros, &self.weight[..], &self.bias[..]);
+            affine_columns(self.isa, shape, (z, pitch), map, (normed, pitch));
+        }
+    }
+
+    fn clear_behind(&self, x: &mut [f32]) {
+        let Sizes { num_patches, pitch, .. } = self.sizes;
+        x.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));
+    }
+
+    /// Appends what `x` `[C][D][pitch]` of one sample gives to the statistics of a batch, by channel
+    /// and feature.
+    pub(super) fn measure(&self, x: &[f32], found: &mut Vec<Moments>) {
+        let Sizes { num_patches, pitch, .. } = self.sizes;
+        let rows = x.chunks_exact(pitch);
+        found.extend(rows.map(|row| moments(self.isa, &row[..num_patches], None)));
+    }
+
+    /// The statistics of a batch from what [`Self::measure`] gave for its samples, in order. All
+    /// its parts count the same.
+    pub(super) fn statistics<'a>(
+        &self,
+        found: impl Iterator<Item = &'a Moments> + Clone,
+    ) -> Statistics {
+        let (d, n) = (self.weight.len(), self.sizes.num_patches);
+        let (mut mean, mut variance, mut parts) = (vec![0.0; d], vec![0.0; d], 0);
+        for (i, part) in found.clone().enumerate() {
+            mean[i % d] += part.mean;
+            parts = i / d + 1;
+        }
+        mean.iter_mut().for_each(|mean| *mean /= parts as f64);
+        for (i, part) in found.enumerate() {
+            variance[i % d] += part.variance + (part.mean - mean[i % d]).powi(2);
+        }
+        let narrow = |x: Vec<f64>, count: f64| x.iter().map(|x| (x / count) as f32).collect();
+        let (mean, variance) = (narrow(mean, 1.0), narrow(variance, parts as f64));
+        Statistics::new(BatchStatistics { mean, variance, rows: parts * n }, self.eps)
+    }
+
+    /// Adds the gradient of what it read to `d_x`; `d` is that of what it gave. Layer norm learns on
+    /// the way; batch norm has learnt before, and takes the `slopes` that came of it.
+    pub(super) fn backward(
+        &self,
+        cache: &NormCache,
+        d: &[f32],
+        d_x: &mut [f32],
+        (slopes, all): (Option<&Slopes>, &mut [f32]),
+    ) {
+        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
+        let (d_weight, d_bias) = all[self.sums.clone()].split_at_mut(self.sums.len() / 2);
+        let kept = cache.z.chunks_exact(row).zip(cache.inverse_deviation.chunks_exact(pitch));
+        let rows = d.chunks_exact(row).zip(d_x.chunks_exact_mut(row));
+        for ((d, d_x), (z, inverse_deviation)) in rows.zip(kept) {
+            if let Some(Slopes { scale, slope, offset }) = slopes {
+                let map = (&scale[..], &slope[..], &offset[..]);
+                combine_columns(self.isa, shape, (d, pitch), (z, pitch), map, (d_x, pitch));
+                self.clear_behind(d_x);
+                continue;
+            }
+            let normed = Normed { z: (z, pitch), inverse_deviation, weight: &self.weight };
+            let to = (&mut *d_weight, &mut *d_bias);
+            normalise_columns_backward(self.isa, shape, normed, (d, pitch), to, (d_x, pitch));
+        }
+    }
+
+    /// Adds the gradients of weight and bias to the sums, for batch norm: `d` is that of what it
+    /// gave.
+    pub(super) fn learn(&self, cache: &NormCache, d: &[f32], all: &mut [f32]) {
+        let ((shape, pitch), row) = (self.rows(), self.sizes.row());
+        let (d_weight, d_bias) = all[self.sums.clone()].split_at_mut(self.sums.len() / 2);
+        for (d, z) in d.chunks_exact(row).zip(cache.z.chunks_exact(row)) {
+            add_product_lanes(self.isa, shape, (d, pitch), (z, pitch), d_weight);
+            add_lanes(self.isa, shape, (d, pitch), d_bias);
+        }
+    }
+
+    /// The gradient of a batch whose `parts` have learnt; the sums of each, in order.
+    pub(super) fn slopes<'a>(
+        &self,
+        statistics: &Statistics,
+        parts: impl Iterator<Item = &'a [f32]>,
+    ) -> Slopes {
+        let d = self.weight.len();
+        let mut totals = vec![0.0_f64; 2 * d];
+        for all in parts {
+            let mut part = vec![0.0; 2 * d];
+            sum_lanes(self.isa, &all[self.sums.clone()], &mut part);
+            totals.iter_mut().zip(part).for_each(|(total, part)| *total += f64::from(part));
+        }
+        let rows = statistics.batch.rows as f64;
+        let scale = |i: usize| self.weight[i] * statistics.inverse_deviation[i];
+        let mean = |i: usize, total: f64| (-f64::from(scale(i)) * total / rows) as f32;
+        Slopes {
+            scale: (0..d).map(scale).collect(),
+            slope: (0..d).map(|i| mean(i, totals[i])).collect(),
+            offset: (0..d).map(|i| mean(i, totals[d + i])).collect(),
+        }
+    }
+
+    /// Adds what it learnt to the gradients of all weights.
+    pub(super) fn flush(&self, sums: &mut Sums<'_>) {
+        let parts = sums.layers[self.sums.clone()].chunks_exact(self.sums.len() / 2);
+        for (place, part) in self.places.iter().zip(parts) {
+            sum_lanes(self.isa, part, &mut sums.grads[place.clone()]);
+        }
+    }
+}
+
+impl NormCache {
+    fn reserve(&mut self, len: usize, d_model: usize) {
+        self.z.reserve(len);
+        self.normed.reserve(len);
+        self.inverse_deviation.reserve(len / d_model);
+    }
+}

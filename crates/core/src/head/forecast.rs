@@ -1,0 +1,401 @@
+//! Forecasting head: flatten, dropout, projection, and what turns it into a forecast: the linear
+//! skip, reconciliation, un-scaling, the parameters of a distribution, or quantiles.
+//!
+//! Source: `PatchTSMixerForPredictionHead`, transformers 5.23.0; quantiles, the skip and
+//! reconciliation are extensions.
+
+use super::cross_channel::{self, CrossChannelHead};
+use super::hierarchy::{self, HierarchyHead};
+use super::skip::{self, SkipHead};
+use super::{HeadGradient, HeadInput, OutputGradient, Outputs, quantile};
+use crate::config::{Config, Extension};
+use crate::distribution::Distribution;
+use crate::layers::{Pass, Place};
+use crate::real::Real;
+use crate::weights::{ForecastSlot, LinearSlot};
+
+/// What the gradient of the head needs, and what a trace shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache<T> {
+    /// Flattened and dropped input `[B, C, N D]`.
+    x: Vec<T>,
+    /// What the projections gave, in the shape of the prediction.
+    raw: Vec<T>,
+    /// In the scaled space: the final forecast, the mapped parameters or the quantiles.
+    pub(crate) scaled: Vec<T>,
+    /// The sums in the scaled space, `[B, S, C']`.
+    sums: Vec<T>,
+    skip: Option<skip::Cache<T>>,
+    cross_channel: Option<cross_channel::Cache<T>>,
+    hierarchy: Option<hierarchy::Cache<T>>,
+}
+
+/// What a forecast consists of.
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Point,
+    Law(Distribution),
+    /// Number of levels.
+    Quantiles(usize),
+}
+
+/// The head with its sizes.
+pub(crate) struct ForecastHead<'a> {
+    slot: &'a ForecastSlot,
+    config: &'a Config,
+    kind: Kind,
+    /// Channels that are kept, ascending.
+    channels: Vec<usize>,
+}
+
+/// One number of the prediction.
+struct Entry {
+    /// Place in the prediction.
+    out: usize,
+    /// Which projection, and the place in what it gave.
+    projection: usize,
+    from: usize,
+    /// Place in `[B, C]`.
+    channel: usize,
+    /// Number of the parameter of a law.
+    parameter: usize,
+}
+
+impl<'a> ForecastHead<'a> {
+    pub(crate) fn new(slot: &'a ForecastSlot, config: &'a Config) -> Self {
+        let Extension { quantiles, .. } = config.extension();
+        let kind = match (config.distribution(), quantiles) {
+            (Some(law), _) => Kind::Law(law),
+            (None, Some(levels)) => Kind::Quantiles(levels.len()),
+            (None, None) => Kind::Point,
+        };
+        Self { slot, config, kind, channels: config.prediction_channels() }
+    }
+
+    fn skip(&self) -> Option<SkipHead<'_>> {
+        let linear = self.slot.skip.as_ref()?;
+        let Config { context_length, num_input_channels, .. } = *self.config;
+        Some(SkipHead { linear, context_length, num_input_channels, channels: &self.channels })
+    }
+
+    fn cross_channel(&self) -> Option<CrossChannelHead<'_>> {
+        let slot = self.slot.cross_channel.as_ref()?;
+        let context_length = self.config.extension().cross_channel?.context_length;
+        let (steps, channels) = (self.config.prediction_length, self.channels.len());
+        Some(CrossChannelHead { slot, context_length, steps, channels })
+    }
+
+    fn hierarchy(&self) -> Option<HierarchyHead<'_>> {
+        let slot = self.slot.hierarchy.as_ref()?;
+        let segment_length = self.config.extension().hierarchy?.segment_length;
+        let (steps, channels) = (self.config.prediction_length, self.channels.len());
+        Some(HierarchyHead { slot, segment_length, steps, channels })
+    }
+
+    /// Reads `[B, C, N, D]`; see the table in `head/mod.rs` for what it gives.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        trained: &[T],
+        input: HeadInput<'_, T>,
+        pass: &Pass,
+    ) -> (Outputs<T>, Cache<T>) {
+        let mut x = input.hidden.to_vec();
+        pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut x);
+        let projections = self.slot.projections.iter();
+        let projected: Vec<Vec<T>> = projections.map(|p| p.forward(trained, &x)).collect();
+        let (outputs, mut cache) = self.read(trained, input, &projected);
+        cache.x = x;
+        (outputs, cache)
+    }
+
+    /// Everything behind the projections, which gave `[B, C, outputs]` each; does not look at the
+    /// hidden state.
+    pub(crate) fn read<T: Real>(
+        &self,
+        trained: &[T],
+        input: HeadInput<'_, T>,
+        projected: &[Vec<T>],
+    ) -> (Outputs<T>, Cache<T>) {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
+        let mut raw = vec![T::ZERO; self.len(batch)];
+        self.for_each(batch, |entry| raw[entry.out] = projected[entry.projection][entry.from]);
+        let mut cache = Cache {
+            x: Vec::new(),
+            raw,
+            scaled: Vec::new(),
+            sums: Vec::new(),
+            skip: None,
+            cross_channel: None,
+            hierarchy: None,
+        };
+        cache.scaled = self.finish(trained, input, &mut cache);
+        let outputs = self.unscale(input, &cache, batch);
+        (outputs, cache)
+    }
+
+    /// The forecast in the scaled space.
+    fn finish<T: Real>(
+        &self,
+        trained: &[T],
+        input: HeadInput<'_, T>,
+        cache: &mut Cache<T>,
+    ) -> Vec<T> {
+        let mut scaled = cache.raw.clone();
+        match &self.kind {
+            Kind::Law(law) => {
+                let batch = input.scaled.loc.len() / self.config.num_input_channels;
+                self.for_each(batch, |entry| {
+                    scaled[entry.out] = law.map(entry.parameter, cache.raw[entry.out]);
+                });
+            }
+            Kind::Quantiles(count) => quantile::map(*count, &mut scaled),
+            Kind::Point => {
+                if let Some(head) = self.skip() {
+                    cache.skip = Some(head.forward(trained, input.scaled, &mut scaled));
+                }
+                if let Some(head) = self.cross_channel() {
+                    let past = self.past(input, head.context_length);
+                    let (out, found) = head.forward(trained, &scaled, past.as_deref());
+                    (scaled, cache.cross_channel) = (out, Some(found));
+                }
+                if let Some(head) = self.hierarchy() {
+                    let (out, sums, found) = head.forward(trained, &scaled);
+                    (scaled, cache.sums, cache.hierarchy) = (out, sums, Some(found));
+                }
+            }
+        }
+        scaled
+    }
+
+    /// Back into data units; a law's parameters stay in the scaled space, as in the reference,
+    /// where the logits of a negative binomial take the logarithm of the scale.
+    fn unscale<T: Real>(
+        &self,
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
+        batch: usize,
+    ) -> Outputs<T> {
+        let (loc, scale) = (&input.scaled.loc, &input.scaled.scale);
+        let mut prediction = cache.scaled.clone();
+        match &self.kind {
+            Kind::Law(Distribution::NegativeBinomial) => self.for_each(batch, |entry| {
+                if entry.parameter == Distribution::LOGITS {
+                    prediction[entry.out] += scale[entry.channel].ln();
+                }
+            }),
+            Kind::Law(_) => {}
+            Kind::Point | Kind::Quantiles(_) => self.for_each(batch, |entry| {
+                prediction[entry.out] =
+                    cache.scaled[entry.out] * scale[entry.channel] + loc[entry.channel];
+            }),
+        }
+        let mut aggregates = cache.sums.clone();
+        self.for_each_sum(batch, |out, channel, length: T| {
+            aggregates[out] = cache.sums[out] * scale[channel] + length * loc[channel];
+        });
+        Outputs { prediction, aggregates }
+    }
+
+    /// Adds the gradients of the layers to `grads` and fills `result`.
+    pub(crate) fn backward<T: Real>(
+        &self,
+        trained: &[T],
+        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        gradient: &OutputGradient<T>,
+        (grads, pass): (&mut [T], &Pass),
+        result: &mut HeadGradient<T>,
+    ) {
+        let d_projected = self.read_backward(trained, (input, cache), gradient, grads, result);
+        let mut d_x = vec![T::ZERO; cache.x.len()];
+        for (projection, d) in self.slot.projections.iter().zip(&d_projected) {
+            let part = projection.backward(trained, &cache.x, d, grads);
+            d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
+        }
+        pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
+        result.hidden = d_x;
+    }
+
+    /// The gradients of what the projections gave, `[B, C, outputs]` each; adds those of the layers
+    /// behind them to `grads` and fills the statistics' part of `result`.
+    pub(crate) fn read_backward<T: Real>(
+        &self,
+        trained: &[T],
+        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        gradient: &OutputGradient<T>,
+        grads: &mut [T],
+        result: &mut HeadGradient<T>,
+    ) -> Vec<Vec<T>> {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
+        let mut d = self.unscale_backward((input, cache), gradient, batch, result);
+        match &self.kind {
+            Kind::Law(law) => self.for_each(batch, |entry| {
+                d[entry.out] *= law.d_map(entry.parameter, cache.raw[entry.out]);
+            }),
+            Kind::Quantiles(count) => quantile::map_backward(*count, &cache.raw, &mut d),
+            Kind::Point => {
+                d = self.reconcile_backward(trained, (input, cache), (d, gradient), grads, result)
+            }
+        }
+        let mut d_projected: Vec<Vec<T>> = self
+            .slot
+            .projections
+            .iter()
+            .map(|p| vec![T::ZERO; batch * self.config.num_input_channels * p.outputs])
+            .collect();
+        self.for_each(batch, |entry| d_projected[entry.projection][entry.from] = d[entry.out]);
+        d_projected
+    }
+
+    /// Gradient of the scaled forecast; adds those of the statistics to `result`.
+    fn unscale_backward<T: Real>(
+        &self,
+        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        gradient: &OutputGradient<T>,
+        batch: usize,
+        result: &mut HeadGradient<T>,
+    ) -> Vec<T> {
+        let scale = &input.scaled.scale;
+        let mut d = gradient.prediction.clone();
+        match &self.kind {
+            Kind::Law(Distribution::NegativeBinomial) => self.for_each(batch, |entry| {
+                if entry.parameter == Distribution::LOGITS {
+                    result.scale[entry.channel] += d[entry.out] / scale[entry.channel];
+                }
+            }),
+            Kind::Law(_) => {}
+            Kind::Point | Kind::Quantiles(_) => self.for_each(batch, |entry| {
+                let given = gradient.prediction[entry.out];
+                d[entry.out] = given * scale[entry.channel];
+                result.scale[entry.channel] += given * cache.scaled[entry.out];
+                result.loc[entry.channel] += given;
+            }),
+        }
+        if !gradient.aggregates.is_empty() {
+            self.for_each_sum(batch, |out, channel, length| {
+                let given = gradient.aggregates[out];
+                result.scale[channel] += given * cache.sums[out];
+                result.loc[channel] += given * length;
+            });
+        }
+        d
+    }
+
+    fn reconcile_backward<T: Real>(
+        &self,
+        trained: &[T],
+        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        (mut d, gradient): (Vec<T>, &OutputGradient<T>),
+        grads: &mut [T],
+        result: &mut HeadGradient<T>,
+    ) -> Vec<T> {
+        if let (Some(head), Some(cache)) = (self.hierarchy(), &cache.hierarchy) {
+            let batch = input.scaled.loc.len() / self.config.num_input_channels;
+            let mut d_sums = gradient.aggregates.clone();
+            if !d_sums.is_empty() {
+                self.for_each_sum(batch, |out, channel, _: T| {
+                    d_sums[out] *= input.scaled.scale[channel];
+                });
+            }
+            d = head.backward(trained, cache, (&d, &d_sums), grads);
+        }
+        if let (Some(head), Some(cache)) = (self.cross_channel(), &cache.cross_channel) {
+            let (d_base, d_past) = head.backward(trained, cache, &d, grads);
+            d = d_base;
+            if self.prepends_past() {
+                let mut values = vec![T::ZERO; input.scaled.values.len()];
+                self.for_each_past(input, head.context_length, |place, from| {
+                    values[from] += d_past[place];
+                });
+                result.values = Some(values);
+            }
+        }
+        if let (Some(head), Some(cache)) = (self.skip(), &cache.skip) {
+            let values =
+                result.values.get_or_insert_with(|| vec![T::ZERO; input.scaled.values.len()]);
+            head.backward(trained, (input.scaled, cache), &d, (grads, values));
+        }
+        d
+    }
+
+    fn prepends_past(&self) -> bool {
+        self.config.extension().cross_channel.is_some_and(|cross| cross.prepend_past)
+    }
+
+    /// The last scaled values of the kept channels, `[B, cl, C']`.
+    fn past<T: Real>(&self, input: HeadInput<'_, T>, context: usize) -> Option<Vec<T>> {
+        self.prepends_past().then(|| {
+            let batch = input.scaled.loc.len() / self.config.num_input_channels;
+            let mut past = vec![T::ZERO; batch * context * self.channels.len()];
+            self.for_each_past(input, context, |place, from| {
+                past[place] = input.scaled.values[from];
+            });
+            past
+        })
+    }
+
+    /// Calls `f(place in [B, cl, C'], place in [B, L, C])`.
+    fn for_each_past<T>(
+        &self,
+        input: HeadInput<'_, T>,
+        context: usize,
+        mut f: impl FnMut(usize, usize),
+    ) {
+        let (length, all) = (self.config.context_length, self.config.num_input_channels);
+        let batch = input.scaled.loc.len() / all;
+        let mut place = 0;
+        for b in 0..batch {
+            for t in length - context..length {
+                for &c in &self.channels {
+                    f(place, (b * length + t) * all + c);
+                    place += 1;
+                }
+            }
+        }
+    }
+
+    /// Numbers in the prediction of `batch` samples.
+    fn len(&self, batch: usize) -> usize {
+        let outputs: usize = self.slot.projections.iter().map(|p: &LinearSlot| p.outputs).sum();
+        batch * outputs * self.channels.len()
+    }
+
+    /// Calls `f` for every number of the prediction, in its order.
+    fn for_each(&self, batch: usize, mut f: impl FnMut(Entry)) {
+        let steps = self.config.prediction_length;
+        let projections = self.slot.projections.len();
+        let levels = match self.kind {
+            Kind::Quantiles(count) => count,
+            _ => 1,
+        };
+        let mut out = 0;
+        for b in 0..batch {
+            for projection in 0..projections {
+                for t in 0..steps {
+                    for &c in &self.channels {
+                        let channel = b * self.config.num_input_channels + c;
+                        for q in 0..levels {
+                            let from = (channel * steps + t) * levels + q;
+                            f(Entry { out, projection, from, channel, parameter: projection });
+                            out += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Calls `f(place in [B, S, C'], place in [B, C], sl)` for every segment's sum.
+    fn for_each_sum<T: Real>(&self, batch: usize, mut f: impl FnMut(usize, usize, T)) {
+        let Some(head) = self.hierarchy() else { return };
+        let mut out = 0;
+        for b in 0..batch {
+            for _ in 0..head.num_segments() {
+                for &c in &self.channels {
+                    let channel = b * self.config.num_input_channels + c;
+                    f(out, channel, T::from_usize(head.segment_length));
+                    out += 1;
+                }
+            }
+        }
+    }
+}

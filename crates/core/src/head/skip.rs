@@ -1,0 +1,85 @@
+//! The linear skip: from the scaled window straight to the scaled forecast, beside the mixers.
+//!
+//! One layer for all channels, so it holds exactly what a linear forecaster holds; started from a
+//! ridge regression, the mixers have only to learn what is not linear. An extension of ours.
+
+use crate::layers::scaler::Scaled;
+use crate::real::Real;
+use crate::weights::LinearSlot;
+
+/// What the gradient of the skip needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache<T> {
+    /// `[B, C', L]`; 0 where nothing was observed.
+    windows: Vec<T>,
+}
+
+/// The layer with its sizes.
+pub(crate) struct SkipHead<'a> {
+    pub(crate) linear: &'a LinearSlot,
+    /// L.
+    pub(crate) context_length: usize,
+    /// C.
+    pub(crate) num_input_channels: usize,
+    /// Channels that are forecast, C'.
+    pub(crate) channels: &'a [usize],
+}
+
+impl SkipHead<'_> {
+    /// Adds to `forecast` `[B, H, C']`.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        trained: &[T],
+        scaled: &Scaled<T>,
+        forecast: &mut [T],
+    ) -> Cache<T> {
+        let mut windows = vec![T::ZERO; self.rows(scaled) * self.context_length];
+        self.for_each_point(scaled, |place, from, seen| {
+            windows[place] = scaled.values[from] * seen;
+        });
+        let added = self.linear.forward(trained, &windows);
+        self.for_each_step(forecast.len(), |place, from| forecast[place] += added[from]);
+        Cache { windows }
+    }
+
+    /// Adds the gradients of the layer to `grads` and that of the scaled window to `d_values`
+    /// `[B, L, C]`; `d` is that of the forecast.
+    pub(crate) fn backward<T: Real>(
+        &self,
+        trained: &[T],
+        (scaled, cache): (&Scaled<T>, &Cache<T>),
+        d: &[T],
+        (grads, d_values): (&mut [T], &mut [T]),
+    ) {
+        let mut d_added = vec![T::ZERO; d.len()];
+        self.for_each_step(d.len(), |place, from| d_added[from] = d[place]);
+        let d_windows = self.linear.backward(trained, &cache.windows, &d_added, grads);
+        self.for_each_point(scaled, |place, from, seen| d_values[from] += d_windows[place] * seen);
+    }
+
+    fn rows<T>(&self, scaled: &Scaled<T>) -> usize {
+        scaled.loc.len() / self.num_input_channels * self.channels.len()
+    }
+
+    /// Calls `f(place in [B, C', L], place in [B, L, C], 1 if observed)`.
+    fn for_each_point<T: Real>(&self, scaled: &Scaled<T>, mut f: impl FnMut(usize, usize, T)) {
+        let kept = self.channels.len();
+        for row in 0..self.rows(scaled) {
+            let (b, c) = (row / kept, self.channels[row % kept]);
+            for t in 0..self.context_length {
+                let from = (b * self.context_length + t) * self.num_input_channels + c;
+                let seen = scaled.observed.as_ref().map_or(T::ONE, |mask| mask[from]);
+                f(row * self.context_length + t, from, seen);
+            }
+        }
+    }
+
+    /// Calls `f(place in [B, H, C'], place in [B, C', H])`.
+    fn for_each_step(&self, len: usize, mut f: impl FnMut(usize, usize)) {
+        let (kept, steps) = (self.channels.len(), self.linear.outputs);
+        for place in 0..len {
+            let (b, t, k) = (place / kept / steps, place / kept % steps, place % kept);
+            f(place, (b * kept + k) * steps + t);
+        }
+    }
+}

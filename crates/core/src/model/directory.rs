@@ -1,0 +1,50 @@
+//! A model directory: `config.json` and `model.safetensors` exactly as Hugging Face writes them.
+
+use std::path::Path;
+
+use super::Model;
+use crate::atomic_file::write_atomically;
+use crate::config::Config;
+use crate::weights::{Layout, Parameters};
+use crate::{Error, ErrorKind, Result};
+
+/// Name of the configuration in a model directory.
+pub const CONFIG_FILE: &str = "config.json";
+/// Name of the weights in a model directory.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// Name of the list of members in the directory of an ensemble.
+pub const ENSEMBLE_FILE: &str = "ensemble.json";
+
+impl Model<f32> {
+    /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote; an ensemble is
+    /// refused.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        if dir.join(ENSEMBLE_FILE).is_file() {
+            let text = "is an ensemble, which can predict, evaluate and stream; for anything else \
+                        name one of its members/NAME";
+            return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
+        }
+        let config = Config::from_file(&dir.join(CONFIG_FILE))?;
+        let layout =
+            Layout::new(&config).map_err(|e| e.at(dir.join(CONFIG_FILE).display().to_string()))?;
+        let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
+        Ok(Self { config, layout, parameters })
+    }
+
+    /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a
+    /// whole or not at all; the weights come first.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, naming the file.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
+        self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout)?;
+        let text = self.config.to_json()?;
+        write_atomically(&dir.join(CONFIG_FILE), |out| out.write_all(text.as_bytes()))
+    }
+}

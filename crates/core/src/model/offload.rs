@@ -1,0 +1,89 @@
+//! The two ends of a model whose middle runs on another machine: what is done to a window before
+//! the patch embedding, and to what the head's projections gave. Both are a small part of the work,
+//! and both want f32: windows may have any size and offset, and a forecast gets them back.
+
+use super::{Mode, Model};
+use crate::Result;
+use crate::batch::Batch;
+use crate::head::pooled::PooledHead;
+use crate::head::{HeadInput, Outputs, forecast::ForecastHead};
+use crate::layers::scaler::{self, Scaled};
+use crate::layers::{masking, patchify};
+use crate::output::Output;
+use crate::weights::HeadSlot;
+
+/// Windows that are ready for the patch embedding.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Scaled patches `[B, C, N, p]`, those that are hidden already replaced.
+    pub patches: Vec<f32>,
+    /// Samples.
+    pub batch: usize,
+    scaled: Scaled<f32>,
+}
+
+impl Prepared {
+    /// `loc` of every window and channel, `[B, C]`, data units.
+    pub fn loc(&self) -> &[f32] {
+        &self.scaled.loc
+    }
+
+    /// `scale` of every window and channel, `[B, C]`, data units.
+    pub fn scale(&self) -> &[f32] {
+        &self.scaled.scale
+    }
+}
+
+impl Model<f32> {
+    /// Scales windows, cuts them into patches and hides those that `patch_mask` names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` as [`Model::forward`].
+    pub fn prepare(&self, batch: &Batch) -> Result<Prepared> {
+        self.check(batch, Mode::default())?;
+        let shape = self.shape(batch.size);
+        let mask = batch.observed_mask.as_deref();
+        let scaled = scaler::forward(self.config.scaler(), shape, &batch.past_values, mask, false);
+        let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
+        if let Some(mask) = &batch.patch_mask {
+            let value = self.config.mask_value.as_f64().unwrap_or(0.0) as f32;
+            patches = masking::forward(&patches, mask, self.config.patch_length, value);
+        }
+        Ok(Prepared { patches, batch: batch.size, scaled })
+    }
+
+    /// What the head puts out, given what its projections gave: for a forecast one `[B, C, outputs]`
+    /// a projection; for a pooled head one `[B, num_targets]` a projection; for pretraining one
+    /// `[B, C, N, p]`.
+    ///
+    /// # Panics
+    ///
+    /// If a length is not that of the model: callers check what came back.
+    pub fn finish(&self, prepared: &Prepared, projected: &[Vec<f32>]) -> Output {
+        let trained = &self.parameters.trained;
+        let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
+        let outputs = match &self.layout.head {
+            HeadSlot::Forecast(slot) => {
+                ForecastHead::new(slot, &self.config).read(trained, input, projected).0
+            }
+            HeadSlot::Pretraining { .. } => {
+                Outputs { prediction: projected[0].clone(), aggregates: Vec::new() }
+            }
+            HeadSlot::Pooled(slot) => {
+                let targets = self.config.num_targets;
+                let rows = (0..prepared.batch)
+                    .flat_map(|b| projected.iter().map(move |p| &p[b * targets..][..targets]));
+                let raw: Vec<f32> = rows.flatten().copied().collect();
+                let prediction = PooledHead { slot, config: &self.config }.finish(&raw);
+                Outputs { prediction, aggregates: Vec::new() }
+            }
+        };
+        Output {
+            prediction: outputs.prediction,
+            aggregates: outputs.aggregates,
+            loc: prepared.scaled.loc.clone(),
+            scale: prepared.scaled.scale.clone(),
+        }
+    }
+}

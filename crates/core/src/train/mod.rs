@@ -1,0 +1,31 @@
+//! Training: loss, optimiser, learning rate, loop, checkpoints.
+
+mod adamw;
+mod checkpoint;
+mod joint;
+mod loss;
+mod samples;
+mod schedule;
+mod skip;
+mod step;
+mod stepper;
+mod trainer;
+mod training;
+mod transfer;
+
+/// Raised with every change to a bit of training on some instruction set: what an earlier build has
+/// begun is not resumed, and what it has scored is not taken for this one's.
+pub const NUMERICS: u32 = 2;
+
+pub use adamw::AdamW;
+pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
+pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
+pub use loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};
+pub use samples::{Samples, Subset, numbers_fingerprint};
+pub use schedule::Schedule;
+pub use skip::{SkipStart, start_skip_at};
+pub use step::{Score, score};
+pub use stepper::Stepper;
+pub use trainer::{Epoch, Event, History, Observer, Outcome, TrainData, Trainer};
+pub use training::Training;
+pub use transfer::take_backbone;

@@ -1,0 +1,419 @@
+//! The training loop: epochs, early stopping with the best weights restored, checkpoints.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::NUMERICS;
+use super::adamw::AdamW;
+use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
+use super::samples::{Samples, numbers_fingerprint};
+use super::skip::{Held, SkipStart, has_skip};
+use super::step::{StepOptions, Workspace, gradient, group_size, score};
+use super::training::Training;
+use crate::atomic_file::sweep_temporaries;
+use crate::layers::Dropout;
+use crate::model::Model;
+use crate::real::instruction_set;
+use crate::{Error, Result, memory};
+
+/// The samples of a run.
+#[derive(Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Samples that the gradient is taken from.
+    pub train: &'a dyn Samples,
+    /// Samples that pick the epoch; without any, the last epoch's weights are kept.
+    pub validation: &'a dyn Samples,
+}
+
+/// One training run.
+pub struct Trainer<'a> {
+    /// Settings.
+    pub training: &'a Training,
+    /// Windows.
+    pub data: TrainData<'a>,
+    /// The model directory that checkpoints go to; `None` writes none.
+    pub dir: Option<PathBuf>,
+    /// Go on from the checkpoint in `dir`, if there is one.
+    pub resume: bool,
+}
+
+/// One finished epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Number, from 1.
+    pub epoch: u32,
+    /// Loss over the training samples, with dropout, while the weights moved.
+    pub train_loss: f64,
+    /// Loss over the validation samples after the epoch (for a point forecast the mean squared
+    /// error); `None` without such samples.
+    pub validation_loss: Option<f64>,
+    /// Mean absolute error over the validation samples, for point forecasts and regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_mae: Option<f64>,
+    /// Share of validation samples whose class is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_accuracy: Option<f64>,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Seconds of training and validation, as far as this process did them.
+    pub seconds: f64,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Every finished epoch.
+    pub epochs: Vec<Epoch>,
+    /// The epoch whose weights were kept, counted from 1; 0 = those that training started from.
+    pub best_epoch: u32,
+    /// Its validation loss.
+    pub best_validation_loss: Option<f64>,
+    /// Optimiser steps done.
+    pub steps: u64,
+    /// `completed`, `early stopping` or `interrupted`.
+    pub stopped_by: String,
+}
+
+/// Result of a run.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The model with the best weights.
+    pub model: Model,
+    /// What happened.
+    pub history: History,
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A checkpoint was found and the run goes on from it.
+    Resumed {
+        /// Steps that were done already.
+        step: u64,
+        /// Steps of the whole run.
+        total_steps: u64,
+    },
+    /// A step is done.
+    Step {
+        /// Epoch in progress, from 1.
+        epoch: u32,
+        /// Steps done, of the whole run.
+        step: u64,
+        /// Steps of the whole run, without early stopping.
+        total_steps: u64,
+        /// Mean training loss of this epoch so far.
+        loss: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its numbers.
+        epoch: &'a Epoch,
+        /// Whether it is the best so far.
+        best: bool,
+        /// The best weights so far.
+        best_model: &'a Model,
+    },
+}
+
+/// Called after every step and epoch; `Break` stops the run and keeps what was done.
+pub type Observer<'o> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'o;
+
+impl Trainer<'_> {
+    /// Trains `model` and returns it with the best weights.
+    ///
+    /// The bits of the result depend on the settings, the data, the initial weights and the
+    /// instruction set, not on the number of threads, and not on whether the run was killed and
+    /// resumed in between.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible settings or a checkpoint of another run; `InvalidInput` if
+    /// there are no windows or the loss stops being finite; `Io` if a checkpoint cannot be written.
+    pub fn run(&self, mut model: Model, observe: &mut Observer<'_>) -> Result<Outcome> {
+        self.check()?;
+        let bytes = self.memory(model.layout().num_trained());
+        memory::require_memory("training", bytes, "a smaller model, or a smaller batch_size")?;
+        let mut state = self.start(&model);
+        let total_steps = self.total_steps();
+        if let (Some(dir), true) = (&self.dir, self.resume) {
+            sweep_temporaries(dir);
+            sweep_temporaries(&dir.join(CHECKPOINT_FOLDER));
+        }
+        if let Some(path) = self.checkpoint_path()
+            && self.resume
+            && path.is_file()
+        {
+            state = state.load(&path)?;
+            let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
+        }
+        model.parameters = state.weights.clone();
+        self.score_start(&model, &mut state)?;
+        let workspace = Workspace::default();
+        let mut stopped_by = "completed";
+        while state.progress.epoch < self.training.epochs {
+            if self.patience_is_over(&state.progress) {
+                stopped_by = "early stopping";
+                break;
+            }
+            if self.epoch((&mut model, &workspace), &mut state, observe)?.is_break() {
+                stopped_by = "interrupted";
+                break;
+            }
+        }
+        model.parameters = state.best.clone();
+        let history = History {
+            best_epoch: state.progress.best_epoch,
+            best_validation_loss: state.progress.best_loss,
+            steps: state.adamw.step,
+            stopped_by: stopped_by.into(),
+            epochs: state.progress.history,
+        };
+        Ok(Outcome { model, history })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.training.validate()?;
+        if self.data.train.is_empty() {
+            return Err(Error::input(format!(
+                "the training part holds no {} (use shorter lengths or another split)",
+                self.data.train.describe()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Bytes that a run takes beyond its model: the state of the optimiser, the best weights and what
+    /// a checkpoint holds of all that, the packed weights of both directions, and for each group of
+    /// samples of a batch, the last one of an epoch too, its sums and its gradient.
+    fn memory(&self, num_trained: usize) -> u64 {
+        let state = 4 + usize::from(self.training.ema_decay.is_some());
+        let batch = self.training.batch_size.min(self.data.train.len());
+        let groups = |batch: usize| batch.div_ceil(group_size(batch, num_trained));
+        let most = (1..=batch).rev().take(8).map(groups).max().unwrap_or_default();
+        let copies = 2 * state + 2 + 2 * most;
+        memory::bytes_of(&[copies, num_trained])
+    }
+
+    fn start(&self, model: &Model) -> State {
+        let Training { beta1, beta2, eps, weight_decay, .. } = *self.training;
+        let len = model.layout().num_trained();
+        let fingerprint = Fingerprint {
+            numerics: NUMERICS,
+            config: model.config().to_json().unwrap_or_default(),
+            training: serde_json::to_string(self.training).unwrap_or_default(),
+            data: data_fingerprint(self.data),
+            start: numbers_fingerprint(&[&model.parameters.trained, &model.parameters.buffers]),
+        };
+        State {
+            weights: model.parameters.clone(),
+            best: model.parameters.clone(),
+            average: self.training.ema_decay.map(|_| model.parameters.trained.clone()),
+            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            progress: Progress { fingerprint, ..Progress::default() },
+        }
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        self.data.train.len().div_ceil(self.training.batch_size)
+    }
+
+    fn total_steps(&self) -> u64 {
+        self.steps_per_epoch() as u64 * u64::from(self.training.epochs)
+    }
+
+    fn checkpoint_path(&self) -> Option<PathBuf> {
+        self.dir.as_ref().map(|dir| dir.join(CHECKPOINT_FILE))
+    }
+
+    fn patience_is_over(&self, progress: &Progress) -> bool {
+        let waited = progress.epoch - progress.best_epoch;
+        self.training.patience.is_some_and(|patience| waited >= patience.max(1))
+    }
+
+    /// The rest of the epoch in progress, its validation and its checkpoint.
+    fn epoch(
+        &self,
+        (model, workspace): (&mut Model, &Workspace),
+        state: &mut State,
+        observe: &mut Observer<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let began = Instant::now();
+        let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
+        let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
+        while state.progress.batch < batches.len() {
+            self.step((model, workspace), state, batches[state.progress.batch])?;
+            let progress = &state.progress;
+            let event = Event::Step {
+                epoch: progress.epoch + 1,
+                step: state.adamw.step,
+                total_steps: self.total_steps(),
+                loss: progress.loss_sum / progress.loss_weight.max(f64::MIN_POSITIVE),
+            };
+            let flow = observe(&event);
+            let every = self.training.checkpoint_steps;
+            let due = every > 0 && state.adamw.step.is_multiple_of(every);
+            if due || flow.is_break() {
+                self.save(state)?;
+            }
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        let epoch = self.finish_epoch(model, state, began.elapsed().as_secs_f64())?;
+        let best = state.progress.best_epoch == epoch.epoch;
+        self.save(state)?;
+        let mut best_model = model.clone();
+        best_model.parameters = state.best.clone();
+        Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
+    }
+
+    fn step(
+        &self,
+        (model, workspace): (&mut Model, &Workspace),
+        state: &mut State,
+        indices: &[usize],
+    ) -> Result<()> {
+        let step = state.adamw.step;
+        let dropout = Dropout { seed: self.training.seed, step, first_sample: 0 };
+        let options = StepOptions {
+            dropout,
+            loss: &self.training.loss_options(),
+            frozen_backbone: self.training.freeze_backbone,
+            workspace,
+        };
+        let mut found = gradient(model, self.data.train, indices, options)?;
+        if !found.loss.is_finite() {
+            return Err(Error::input(format!(
+                "the training loss became {} in step {} (lower learning_rate, or set gradient_clip)",
+                found.loss,
+                step + 1
+            )));
+        }
+        if let Some(limit) = self.training.gradient_clip {
+            clip(&mut found.gradient, limit)?;
+        }
+        let rate = self.learning_rate(step);
+        let first = if self.training.freeze_backbone { model.layout().head_start() } else { 0 };
+        let held = Held::new(model, self.training.skip_rate);
+        state.adamw.update_from(first, rate, &mut model.parameters.trained, &found.gradient);
+        if let Some(held) = held {
+            held.release(model);
+        }
+        workspace.keep(found.gradient);
+        state.weights.clone_from(&model.parameters);
+        state.follow(self.training.ema_decay);
+        state.progress.batch += 1;
+        state.progress.loss_sum += found.loss * found.weight;
+        state.progress.loss_weight += found.weight;
+        Ok(())
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        let Training { schedule, warmup_steps, learning_rate, .. } = *self.training;
+        learning_rate * schedule.factor(step, self.total_steps(), warmup_steps)
+    }
+
+    /// Scores the model that training starts from where that is a forecaster already.
+    fn score_start(&self, model: &Model, state: &mut State) -> Result<()> {
+        let fresh = state.adamw.step == 0;
+        let ridge = self.training.skip_start == SkipStart::Ridge && has_skip(model);
+        if fresh && ridge && !self.data.validation.is_empty() {
+            let found = score(model, self.data.validation, &self.training.score_options())?;
+            state.progress.best_loss = Some(found.loss);
+        }
+        Ok(())
+    }
+
+    fn finish_epoch(&self, model: &Model, state: &mut State, seconds: f64) -> Result<Epoch> {
+        let began = Instant::now();
+        let mut kept = model.clone();
+        if let Some(average) = &state.average {
+            kept.parameters.trained.clone_from(average);
+        }
+        let validation = match self.data.validation.is_empty() {
+            true => None,
+            false => Some(score(&kept, self.data.validation, &self.training.score_options())?),
+        };
+        let progress = &mut state.progress;
+        let epoch = Epoch {
+            epoch: progress.epoch + 1,
+            train_loss: progress.loss_sum / progress.loss_weight.max(f64::MIN_POSITIVE),
+            validation_loss: validation.map(|score| score.loss),
+            validation_mae: validation.and_then(|score| score.mae),
+            validation_accuracy: validation.and_then(|score| score.accuracy),
+            learning_rate: self.learning_rate(state.adamw.step.saturating_sub(1)),
+            seconds: seconds + began.elapsed().as_secs_f64(),
+        };
+        let better = match (epoch.validation_loss, progress.best_loss) {
+            (Some(loss), Some(best)) => loss < best - self.training.min_delta,
+            // The first epoch, and every one where nothing picks.
+            _ => true,
+        };
+        if better {
+            progress.best_loss = epoch.validation_loss;
+            progress.best_epoch = epoch.epoch;
+            state.best = kept.parameters;
+        }
+        progress.history.push(epoch.clone());
+        progress.epoch += 1;
+        progress.batch = 0;
+        progress.loss_sum = 0.0;
+        progress.loss_weight = 0.0;
+        Ok(epoch)
+    }
+
+    fn save(&self, state: &State) -> Result<()> {
+        match self.checkpoint_path() {
+            Some(path) => state.save(&path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in an order
+/// that depends on the length alone.
+pub(super) fn clip(gradient: &mut [f32], limit: f64) -> Result<()> {
+    let norm = ptsm_kernels::sum_of_squares(instruction_set()?, gradient).sqrt();
+    if norm > limit {
+        let share = (limit / norm) as f32;
+        gradient.iter_mut().for_each(|g| *g *= share);
+    }
+    Ok(())
+}
+
+/// The numbers below `len` in the order of one epoch (Fisher-Yates).
+pub(super) fn shuffled(len: usize, seed: u64, epoch: u32) -> Vec<usize> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Stream 0 draws the initial weights of the same seed.
+    random.set_stream(u64::from(epoch) + 1);
+    let mut order: Vec<usize> = (0..len).collect();
+    for i in (1..len).rev() {
+        order.swap(i, random.random_range(0..=i));
+    }
+    order
+}
+
+fn data_fingerprint(data: TrainData<'_>) -> String {
+    let text = data.train.fingerprint() + &data.validation.fingerprint();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shuffled;
+
+    #[test]
+    fn an_order_is_a_permutation_of_its_own_for_every_epoch() {
+        let (one, two) = (shuffled(100, 1, 0), shuffled(100, 1, 1));
+        assert_ne!(one, two);
+        let mut sorted = one;
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+}

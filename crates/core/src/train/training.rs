@@ -1,0 +1,165 @@
+//! The settings of a training run, with the names that recipes give them.
+
+use serde::{Deserialize, Serialize};
+
+use super::loss::{LossOptions, PointLoss};
+use super::schedule::Schedule;
+use super::skip::SkipStart;
+use crate::transform::Transform;
+use crate::weights::Init;
+use crate::{Error, Result};
+
+/// How a model is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training windows.
+    pub epochs: u32,
+    /// Windows per optimiser step.
+    pub batch_size: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Course of the learning rate.
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises linearly at the start.
+    pub warmup_steps: u64,
+    /// AdamW's decoupled weight decay.
+    pub weight_decay: f64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's term under the fraction.
+    pub eps: f64,
+    /// Largest norm of the whole gradient; longer ones are shortened to it.
+    pub gradient_clip: Option<f64>,
+    /// Epochs without a better validation loss after which training stops; `None` = never.
+    pub patience: Option<u32>,
+    /// Smallest improvement of the validation loss that counts.
+    pub min_delta: f64,
+    /// Train the head alone, on what the backbone gives in evaluation (linear probing).
+    pub freeze_backbone: bool,
+    /// Weight of each class in the cross entropy, in the order of the classes.
+    pub class_weights: Option<Vec<f64>>,
+    /// Share of the absolute error in the loss of a point forecast, 0 to 1; the rest is squared.
+    pub mae_share: f64,
+    /// Errors of a point forecast beyond this, in standardised units, cost as their size, not as
+    /// its square (Huber's loss); `None` = all are squared.
+    pub huber_delta: Option<f64>,
+    /// Decay per step of a moving average of the weights, which is what is scored and kept; `None`
+    /// keeps the weights themselves.
+    pub ema_decay: Option<f64>,
+    /// Where a linear skip starts.
+    pub skip_start: SkipStart,
+    /// Learning rate of the linear skip as a share of the others'; 0 leaves it where it starts.
+    pub skip_rate: f64,
+    /// Steps from one training window to the next; 1 = every window.
+    pub window_step: usize,
+    /// What is done to the values of the channels before they are standardised.
+    pub transform: Transform,
+    /// Style of the initial weights.
+    pub init: Init,
+    /// Seed of the initial weights, the order of the windows and dropout.
+    pub seed: u64,
+    /// Steps between checkpoints, besides those at the end of every epoch; 0 = none.
+    pub checkpoint_steps: u64,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 64,
+            learning_rate: 1e-3,
+            schedule: Schedule::OneCycle,
+            warmup_steps: 0,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            gradient_clip: None,
+            patience: Some(4),
+            min_delta: 0.0,
+            freeze_backbone: false,
+            class_weights: None,
+            mae_share: 0.0,
+            huber_delta: None,
+            ema_decay: None,
+            skip_start: SkipStart::Ridge,
+            skip_rate: 0.0,
+            window_step: 1,
+            transform: Transform::None,
+            init: Init::PyTorch,
+            seed: 0,
+            checkpoint_steps: 200,
+        }
+    }
+}
+
+impl Training {
+    /// The choices of the loss that training makes small.
+    pub fn loss_options(&self) -> LossOptions {
+        let Training { mae_share, huber_delta, .. } = *self;
+        LossOptions {
+            class_weights: self.class_weights.clone(),
+            as_reference: false,
+            point: PointLoss { mae_share, huber_delta },
+        }
+    }
+
+    /// The choices of the loss that picks the epoch: point forecasts are always judged by their
+    /// squared error.
+    pub fn score_options(&self) -> LossOptions {
+        LossOptions { point: PointLoss::default(), ..self.loss_options() }
+    }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("epochs", u64::from(self.epochs)),
+            ("batch_size", self.batch_size as u64),
+            ("window_step", self.window_step as u64),
+        ];
+        for (field, value) in counts {
+            if value == 0 {
+                return Err(Error::config(field, "0 must be at least 1"));
+            }
+        }
+        let positive = [
+            ("learning_rate", Some(self.learning_rate)),
+            ("eps", Some(self.eps)),
+            ("gradient_clip", self.gradient_clip),
+            ("huber_delta", self.huber_delta),
+        ];
+        for (field, value) in positive {
+            if let Some(value) = value
+                && !(value.is_finite() && value > 0.0)
+            {
+                return Err(Error::config(field, format!("{value} must be above 0")));
+            }
+        }
+        for (field, value) in [("weight_decay", self.weight_decay), ("min_delta", self.min_delta)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::config(field, format!("{value} must be at least 0")));
+            }
+        }
+        for (field, value) in [("mae_share", self.mae_share), ("skip_rate", self.skip_rate)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::config(field, format!("{value} must be 0 to 1")));
+            }
+        }
+        let ema_decay = self.ema_decay.unwrap_or_default();
+        let decays = [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", ema_decay)];
+        for (field, value) in decays {
+            if !(0.0..1.0).contains(&value) {
+                let text = format!("{value} must be at least 0 and below 1");
+                return Err(Error::config(field, text));
+            }
+        }
+        Ok(())
+    }
+}

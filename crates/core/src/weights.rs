@@ -1,0 +1,44 @@
+//! Weights: the one table of state-dict names and parameters, and the file that holds them.
+//!
+//! [`Layout`] walks a [`Config`](crate::Config) once and gives every tensor its Hugging Face name,
+//! its shape and its place; [`Parameters`] holds the numbers. Everything that is trained stands in
+//! one slice in the order of the walk, so that an optimiser, a gradient sum and a checkpoint need
+//! no names.
+
+mod file;
+mod init;
+mod layout;
+mod positions;
+
+pub use init::Init;
+pub use layout::Store;
+pub(crate) use layout::{
+    AttentionSlot, BlockSlot, CrossChannelSlot, ForecastSlot, HeadSlot, HierarchySlot, InjectSlot,
+    LayerSlot, LinearSlot, NormSlot, PooledSlot,
+};
+pub use layout::{Layout, Tensor};
+
+use crate::real::Real;
+
+/// The numbers of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters<T> {
+    /// Everything that is trained, in the order of [`Layout::tensors`].
+    pub trained: Vec<T>,
+    /// Fixed tables and running statistics.
+    pub buffers: Vec<T>,
+    /// Integer counters (`num_batches_tracked`).
+    pub counters: Vec<i64>,
+}
+
+impl<T: Real> Parameters<T> {
+    /// The same numbers in another precision.
+    pub fn cast<U: Real>(&self) -> Parameters<U> {
+        let cast = |values: &[T]| values.iter().map(|x| U::from_f64(x.to_f64())).collect();
+        Parameters {
+            trained: cast(&self.trained),
+            buffers: cast(&self.buffers),
+            counters: self.counters.clone(),
+        }
+    }
+}

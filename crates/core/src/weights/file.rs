@@ -1,0 +1,276 @@
+//! `model.safetensors`: what Hugging Face writes, in and out.
+
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::layout::{Store, Tensor};
+use super::{Layout, Parameters};
+use crate::atomic_file::write_atomically;
+use crate::{Error, Result, memory};
+
+/// Bytes that a file may have beyond the numbers of its configuration in 8-byte floats: the header.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// Names in one error text, before "and N more".
+const MAX_NAMES: usize = 4;
+
+impl Parameters<f32> {
+    /// Reads the weights of `layout` from a safetensors file (f32, f64 or bf16; computed as f32).
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read; `InvalidWeights` if it is larger than the layout can
+    /// explain, damaged, or lacks a tensor, has one too many or one of another shape or type; all
+    /// such names are in the text. Numbers that are not finite are refused too.
+    pub fn from_file(path: &Path, layout: &Layout) -> Result<Self> {
+        let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
+        let numbers: usize = layout.tensors().iter().map(|t| t.range.len()).sum();
+        let limit = 8 * numbers as u64 + MAX_HEADER_BYTES;
+        let place = path.display().to_string();
+        if size > limit {
+            let text = format!("has {size} bytes, the configuration explains at most {limit}");
+            return Err(Error::weights(text).at(place));
+        }
+        // The file, and the numbers out of it.
+        let needed = size.saturating_add(memory::bytes_of(&[numbers]));
+        memory::require_memory("reading the weights", needed, "a machine with more memory")
+            .map_err(|e| e.at(place.clone()))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        Self::from_bytes(&bytes, layout).map_err(|e| e.at(place))
+    }
+
+    /// Reads the weights of `layout` from the bytes of a safetensors file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidWeights`, as [`Parameters::from_file`].
+    pub fn from_bytes(bytes: &[u8], layout: &Layout) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|e| Error::weights("is not a sound safetensors file").because(e))?;
+        check_names(&file, layout)?;
+        let mut parameters = Parameters {
+            trained: vec![0.0; layout.len(Store::Trained)],
+            buffers: vec![0.0; layout.len(Store::Buffer)],
+            counters: vec![0; layout.len(Store::Counter)],
+        };
+        for tensor in layout.tensors() {
+            let view = file
+                .tensor(&tensor.name)
+                .map_err(|e| Error::weights("cannot be read").at(&tensor.name).because(e))?;
+            let range = tensor.range.clone();
+            match tensor.store {
+                Store::Trained => read_floats(&view, tensor, &mut parameters.trained[range])?,
+                Store::Buffer => read_floats(&view, tensor, &mut parameters.buffers[range])?,
+                Store::Counter => parameters.counters[range].fill(read_counter(&view, tensor)?),
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// Writes the weights as Hugging Face does (f32, `format = pt`), atomically.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be written; an older file is left as it was.
+    pub fn save(&self, path: &Path, layout: &Layout) -> Result<()> {
+        let bytes = self.to_bytes(layout)?;
+        write_atomically(path, |out| out.write_all(&bytes))
+    }
+
+    /// The bytes of a safetensors file with these weights.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if the layout is not the one that the numbers were made for.
+    pub fn to_bytes(&self, layout: &Layout) -> Result<Vec<u8>> {
+        let internal = |e| Error::internal("the weights cannot be written").because(e);
+        let bytes: Vec<Vec<u8>> = layout.tensors().iter().map(|t| self.tensor_bytes(t)).collect();
+        let mut views = Vec::new();
+        for (tensor, bytes) in layout.tensors().iter().zip(&bytes) {
+            let dtype = if tensor.store == Store::Counter { Dtype::I64 } else { Dtype::F32 };
+            let view = TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(internal)?;
+            views.push((tensor.name.as_str(), view));
+        }
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        safetensors::serialize(views, Some(metadata)).map_err(internal)
+    }
+
+    fn tensor_bytes(&self, tensor: &Tensor) -> Vec<u8> {
+        let floats = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let range = tensor.range.clone();
+        match tensor.store {
+            Store::Trained => floats(&self.trained[range]),
+            Store::Buffer => floats(&self.buffers[range]),
+            Store::Counter => self.counters[range].iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// Compares the names and shapes in the file with those of the layout, and reports all differences.
+fn check_names(file: &SafeTensors<'_>, layout: &Layout) -> Result<()> {
+    let wanted = |name: &str| layout.tensors().iter().find(|t| t.name == name);
+    let mut unknown: Vec<&str> = file.names();
+    unknown.retain(|name| wanted(name).is_none());
+    unknown.sort_unstable();
+    let mut missing = Vec::new();
+    let mut misshapen = Vec::new();
+    for tensor in layout.tensors() {
+        match file.tensor(&tensor.name) {
+            Err(_) => missing.push(tensor.name.clone()),
+            Ok(view) if view.shape() != tensor.shape => misshapen.push(format!(
+                "{} has shape {:?}, wanted {:?}",
+                tensor.name,
+                view.shape(),
+                tensor.shape
+            )),
+            Ok(_) => {}
+        }
+    }
+    let unknown: Vec<String> = unknown.into_iter().map(str::to_owned).collect();
+    let problems: Vec<String> = [("lacks", missing), ("has unknown", unknown), ("", misshapen)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what} {}", list(&names)).trim_start().to_owned())
+        .collect();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::weights(format!("does not fit config.json: {}", problems.join("; "))))
+}
+
+fn list(names: &[String]) -> String {
+    let shown = names[..names.len().min(MAX_NAMES)].join(", ");
+    match names.len().saturating_sub(MAX_NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn read_floats(view: &TensorView<'_>, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+    let data = view.data();
+    match view.dtype() {
+        Dtype::F32 => {
+            for (value, bytes) in out.iter_mut().zip(data.chunks_exact(4)) {
+                *value = f32::from_le_bytes(bytes.try_into().expect("chunks of 4"));
+            }
+        }
+        Dtype::F64 => {
+            for (value, bytes) in out.iter_mut().zip(data.chunks_exact(8)) {
+                *value = f64::from_le_bytes(bytes.try_into().expect("chunks of 8")) as f32;
+            }
+        }
+        Dtype::BF16 => {
+            for (value, bytes) in out.iter_mut().zip(data.chunks_exact(2)) {
+                let high = u16::from_le_bytes(bytes.try_into().expect("chunks of 2"));
+                *value = f32::from_bits(u32::from(high) << 16);
+            }
+        }
+        other => {
+            let text = format!("has type {other:?}, wanted F32, F64 or BF16");
+            return Err(Error::weights(text).at(&tensor.name));
+        }
+    }
+    match out.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(i) => {
+            let text = format!("element {i} is {}, wanted a finite number", out[i]);
+            Err(Error::weights(text).at(&tensor.name))
+        }
+    }
+}
+
+fn read_counter(view: &TensorView<'_>, tensor: &Tensor) -> Result<i64> {
+    match (view.dtype(), <[u8; 8]>::try_from(view.data())) {
+        (Dtype::I64, Ok(bytes)) => Ok(i64::from_le_bytes(bytes)),
+        (other, _) => {
+            Err(Error::weights(format!("has type {other:?}, wanted I64")).at(&tensor.name))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::config::Config;
+    use crate::weights::Init;
+
+    fn some(config: &Config) -> (Layout, Parameters<f32>) {
+        let layout = Layout::new(config).unwrap();
+        let parameters = Parameters::init(config, &layout, Init::PyTorch, 3);
+        (layout, parameters)
+    }
+
+    fn message(bytes: &[u8], layout: &Layout) -> String {
+        let error = Parameters::from_bytes(bytes, layout).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidWeights);
+        error.to_string()
+    }
+
+    #[test]
+    fn saving_and_loading_is_the_identity() {
+        let config = Config { norm_mlp: "BatchNorm".into(), ..Config::default() };
+        let (layout, mut parameters) = some(&config);
+        parameters.counters[0] = 12;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        parameters.save(&path, &layout).unwrap();
+        assert_eq!(Parameters::from_file(&path, &layout).unwrap(), parameters);
+    }
+
+    #[test]
+    fn differences_from_the_configuration_are_named() {
+        let (layout, parameters) = some(&Config::default());
+        let bytes = parameters.to_bytes(&layout).unwrap();
+        let wider = Layout::new(&Config { d_model: 10, ..Config::default() }).unwrap();
+        let text = message(&bytes, &wider);
+        assert!(text.contains("patcher.weight has shape [8, 8], wanted [10, 8]"), "{text}");
+        let deeper = Layout::new(&Config { num_layers: 4, ..Config::default() }).unwrap();
+        let text = message(&bytes, &deeper);
+        assert!(text.contains("lacks model.encoder.mlp_mixer_encoder.mixers.3"), "{text}");
+        assert!(text.contains("and 12 more"), "{text}");
+        let flat = Layout::new(&Config { gated_attn: false, ..Config::default() }).unwrap();
+        assert!(message(&bytes, &flat).contains("has unknown"));
+    }
+
+    #[test]
+    fn hostile_files_are_errors() {
+        let (layout, parameters) = some(&Config::default());
+        let bytes = parameters.to_bytes(&layout).unwrap();
+        let mut table: Vec<Vec<u8>> = vec![
+            vec![],
+            vec![1, 2, 3],
+            bytes[..bytes.len() - 1].to_vec(),
+            bytes[..200].to_vec(),
+            u64::MAX.to_le_bytes().to_vec(),
+        ];
+        let header = |json: &str, data: usize| {
+            let mut file = (json.len() as u64).to_le_bytes().to_vec();
+            file.extend_from_slice(json.as_bytes());
+            file.resize(file.len() + data, 0);
+            file
+        };
+        table.push(header(r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 8));
+        table.push(header(
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}}"#,
+            8,
+        ));
+        table.push(header(
+            r#"{"a":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,4]}}"#,
+            4,
+        ));
+        for file in table {
+            let text = message(&file, &layout);
+            assert!(text.contains("not a sound safetensors file"), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused() {
+        let (layout, mut parameters) = some(&Config::default());
+        parameters.trained[1] = f32::NAN;
+        let bytes = parameters.to_bytes(&layout).unwrap();
+        assert!(message(&bytes, &layout).contains("patcher.weight: element 1 is NaN"));
+    }
+}

@@ -1,0 +1,425 @@
+//! What must hold for every configuration: gradients are derivatives, samples do not see each
+//! other, channels can be renamed, files lose nothing.
+
+// A failed `unwrap` in a test helper is a failed test.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use ptsm_core::Batch;
+use ptsm_core::testing::max_relative;
+use ptsm_core::train::{Loss, LossOptions, PointLoss, loss_weight};
+use ptsm_core::{
+    Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Location,
+    Mode, Model, Output,
+};
+use serde_json::Value;
+
+/// A small configuration from a few choices that cover every branch of the model.
+fn config(choice: u32) -> Config {
+    let pick = |bit: u32| choice >> bit & 1 == 1;
+    Config {
+        context_length: 19,
+        patch_length: 4,
+        patch_stride: [4, 3, 5, 2][(choice >> 8 & 3) as usize],
+        num_input_channels: 3,
+        d_model: 4,
+        expansion_factor: 2,
+        num_layers: 2,
+        prediction_length: 3,
+        mode: if pick(0) { "mix_channel" } else { "common_channel" }.into(),
+        gated_attn: pick(1),
+        norm_mlp: if pick(2) { "BatchNorm" } else { "LayerNorm" }.into(),
+        self_attn: pick(3),
+        self_attn_heads: 2,
+        use_positional_encoding: pick(4),
+        positional_encoding_type: if pick(5) { "random" } else { "sincos" }.into(),
+        scaling: [Value::from("std"), Value::from("mean"), Value::Null, Value::Bool(true)]
+            [(choice >> 6 & 3) as usize]
+            .clone(),
+        prediction_channel_indices: pick(10).then(|| vec![0, 2]),
+        ..Config::default()
+    }
+}
+
+/// A batch with some missing points in it, from a simple formula.
+fn batch(size: usize, seed: u64) -> Batch<f64> {
+    let number = |i: usize| {
+        let x = (i as f64 + seed as f64 * 0.7) * 12.9898;
+        (x.sin() * 43_758.545).fract() * 3.0
+    };
+    let mask = |i: usize| f64::from(u8::from(!(i + seed as usize).is_multiple_of(6)));
+    let (past, future) = (size * 19 * 3, size * 3 * 3);
+    Batch {
+        size,
+        context_length: 19,
+        num_channels: 3,
+        past_values: (0..past).map(|i| number(i) * mask(i)).collect(),
+        observed_mask: Some((0..past).map(mask).collect()),
+        future_values: Some((0..future).map(|i| number(i + 7)).collect()),
+        future_observed_mask: Some((0..future).map(|i| mask(i + 3)).collect()),
+        target_values: None,
+        patch_mask: None,
+    }
+}
+
+fn model(choice: u32) -> Model<f64> {
+    Model::new(config(choice), Init::PyTorch, u64::from(choice)).unwrap().cast()
+}
+
+fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
+    let forward = model.forward(batch, mode).unwrap();
+    loss_of(model, batch, &forward).value
+}
+
+fn loss_of(model: &Model<f64>, batch: &Batch<f64>, forward: &Forward<f64>) -> Loss<f64> {
+    let options = LossOptions::default();
+    let weight = loss_weight(model, batch, &options).unwrap();
+    ptsm_core::train::loss(model, (batch, forward), weight, &options).unwrap()
+}
+
+/// Central difference of `f` at `x`.
+fn slope(x: f64, f: impl Fn(f64) -> f64) -> f64 {
+    let step = 1e-5;
+    (f(x + step) - f(x - step)) / (2.0 * step)
+}
+
+/// Gradients against finite differences at a few weights of every tensor and a few inputs.
+fn check_gradients(choice: u32, dropout: bool) {
+    check_model(&format!("{choice:#x}"), &model(choice), &batch(3, u64::from(choice)), dropout);
+}
+
+fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool) {
+    let dropout = dropout.then_some(Dropout { seed: 5, step: 2, first_sample: 0 });
+    let train_norm = dropout.is_some();
+    let mode = Mode { train_norm, dropout, as_reference: true, frozen_backbone: false };
+    let forward = model.forward(batch, mode).unwrap();
+    let d = loss_of(model, batch, &forward).gradient;
+    let mut grads = vec![0.0; model.layout().num_trained()];
+    let d_past = model.backward(batch, &forward, &d, (&mut grads, mode));
+    let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
+    for tensor in model.layout().tensors() {
+        if tensor.store != ptsm_core::Store::Trained {
+            continue;
+        }
+        let middle = (tensor.range.start + tensor.range.end) / 2;
+        for i in [tensor.range.start, middle.min(tensor.range.end - 1)] {
+            let numeric = slope(model.parameters.trained[i], |x| {
+                let mut moved = model.clone();
+                moved.parameters.trained[i] = x;
+                loss(&moved, batch, mode)
+            });
+            let error = (grads[i] - numeric).abs();
+            assert!(error < 1e-6 * (1.0 + largest), "{name} {} {error:.2e}", tensor.name);
+        }
+    }
+    let mask = batch.observed_mask.clone().unwrap();
+    for i in (0..batch.past_values.len()).step_by(13).filter(|&i| mask[i] == 1.0) {
+        let numeric = slope(batch.past_values[i], |x| {
+            let mut moved = batch.clone();
+            moved.past_values[i] = x;
+            loss(model, &moved, mode)
+        });
+        let error = (d_past[i] - numeric).abs();
+        assert!(error < 1e-5 * (1.0 + numeric.abs()), "{name} past_values[{i}] {error:.2e}");
+    }
+}
+
+/// Weights of parts that start at 0 are moved, so that their gradients are seen.
+fn random_model(config: Config) -> Model<f64> {
+    let mut model: Model<f64> = Model::new(config, Init::PyTorch, 3).unwrap().cast();
+    for (i, x) in model.parameters.trained.iter_mut().enumerate() {
+        *x += 0.05 * (i as f64 * 0.7).sin();
+    }
+    model
+}
+
+fn forecaster(change: impl Fn(&mut Config)) -> Config {
+    let mut config = Config { prediction_length: 4, ..config(0x400) };
+    change(&mut config);
+    config
+}
+
+/// A batch for the task of `config`: counts for a negative binomial, classes, values, masks.
+fn batch_for(config: &Config) -> Batch<f64> {
+    let mut batch = batch(3, 9);
+    let points = 3 * config.prediction_length * 3;
+    let known = |i: usize| f64::from(u8::from(!(i + 3).is_multiple_of(6)));
+    batch.future_values = Some((0..points).map(|i| (i * 7 % 5) as f64).collect());
+    batch.future_observed_mask = Some((0..points).map(known).collect());
+    match config.task().unwrap() {
+        ptsm_core::Task::Classification => batch.target_values = Some(vec![2.0, 0.0, 1.0]),
+        ptsm_core::Task::Regression => {
+            let values = (0..3 * config.num_targets).map(|i| i as f64 * 0.4 - 1.0);
+            batch.target_values = Some(values.collect());
+        }
+        ptsm_core::Task::Pretraining => {
+            let masks = ptsm_core::draw_masks(config, 3, 1, 0);
+            batch.patch_mask = Some(masks.into_iter().map(f64::from).collect());
+        }
+        ptsm_core::Task::Forecasting => {}
+    }
+    batch
+}
+
+fn extended(extension: Extension) -> Config {
+    forecaster(|config| config.ptsm = Some(extension.clone()))
+}
+
+fn task(name: &str, change: impl Fn(&mut Config)) -> Config {
+    forecaster(|config| {
+        config.architectures = Some(vec![name.into()]);
+        change(config);
+    })
+}
+
+/// Every head with every choice that it has.
+fn heads() -> Vec<(String, Config)> {
+    let law = |law: &str| {
+        forecaster(|config| {
+            (config.loss, config.distribution_output) = ("nll".into(), law.into());
+        })
+    };
+    let cross = |context_length, gated, prepend_past| {
+        let cross_channel = Some(CrossChannel { context_length, gated, prepend_past });
+        Extension { cross_channel, ..Extension::default() }
+    };
+    let hierarchy = Some(Hierarchy { segment_length: 2 });
+    let quantiles = Some(vec![0.1, 0.4, 0.5, 0.9]);
+    let mut heads = vec![
+        ("student_t".to_owned(), law("student_t")),
+        ("normal".into(), law("normal")),
+        ("negative_binomial".into(), law("negative_binomial")),
+        ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
+        ("skip".into(), extended(Extension { linear_skip: true, ..Extension::default() })),
+        (
+            "skip from the last value, cross".into(),
+            extended(Extension {
+                linear_skip: true,
+                location: Location::Last,
+                ..cross(1, true, true)
+            }),
+        ),
+        ("cross".into(), extended(cross(2, true, true))),
+        ("cross without gate".into(), extended(cross(0, false, false))),
+        (
+            "hierarchy".into(),
+            extended(Extension { hierarchy: hierarchy.clone(), ..Extension::default() }),
+        ),
+        ("both".into(), extended(Extension { hierarchy, ..cross(1, true, false) })),
+        (
+            "both mixing".into(),
+            forecaster(|config| {
+                config.mode = "mix_channel".into();
+                let hierarchy = Some(Hierarchy { segment_length: 2 });
+                config.ptsm = Some(Extension { hierarchy, ..cross(1, true, true) });
+            }),
+        ),
+        ("pretraining".into(), task("PatchTSMixerForPretraining", |_| ())),
+        (
+            "pretraining of all patches".into(),
+            task("PatchTSMixerForPretraining", |config| config.masked_loss = false),
+        ),
+    ];
+    for pooling in [None, Some("max_pool"), Some("avg_pool"), Some("use_last")] {
+        let name = format!("{pooling:?}");
+        let pooled = |config: &mut Config| config.head_aggregation = pooling.map(str::to_owned);
+        heads.push((
+            format!("classification {name}"),
+            task("PatchTSMixerForTimeSeriesClassification", pooled),
+        ));
+        heads.push((
+            format!("regression {name}"),
+            task("PatchTSMixerForRegression", |config| {
+                pooled(config);
+                (config.num_targets, config.output_range) = (1, Some([-1.0, 2.0]));
+            }),
+        ));
+        heads.push((
+            format!("law of {name}"),
+            task("PatchTSMixerForRegression", |config| {
+                pooled(config);
+                (config.num_targets, config.loss) = (1, "nll".into());
+            }),
+        ));
+    }
+    heads
+}
+
+#[test]
+fn gradients_of_every_head_are_derivatives() {
+    for (name, config) in heads() {
+        let (model, batch) = (random_model(config.clone()), batch_for(&config));
+        check_model(&name, &model, &batch, false);
+        check_model(&name, &model, &batch, true);
+    }
+}
+
+#[test]
+fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
+    for (name, config) in heads() {
+        let model = Model::new(config.clone(), Init::PyTorch, 1).unwrap();
+        let mut batch = narrow(&batch_for(&config));
+        batch.patch_mask = (config.task().unwrap() == ptsm_core::Task::Pretraining)
+            .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
+        let whole = model.forward(&batch, Mode::default()).unwrap().outputs;
+        let parts: Vec<f32> = (0..3)
+            .flat_map(|i| {
+                let part = batch.slice(i..i + 1);
+                model.forward(&part, Mode::default()).unwrap().outputs.prediction
+            })
+            .collect();
+        assert_eq!(whole.prediction, parts, "{name}");
+        let folder = tempfile::tempdir().unwrap();
+        model.save(folder.path()).unwrap();
+        let loaded = Model::from_dir(folder.path()).unwrap();
+        assert_eq!(loaded.parameters, model.parameters, "{name}");
+        assert_eq!(loaded.config(), model.config(), "{name}");
+    }
+}
+
+#[test]
+fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
+    for (name, config) in heads() {
+        let model = random_model(config.clone()).cast::<f32>();
+        let mut batch = narrow(&batch_for(&config));
+        batch.patch_mask = (config.task().unwrap() == ptsm_core::Task::Pretraining)
+            .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
+        let mut session = Cpu.load(&model).unwrap();
+        let mut run = |batch: &Batch<f32>| {
+            let mut output = Output::default();
+            session.forward(batch, &mut output).unwrap();
+            output
+        };
+        let whole = run(&batch);
+        let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).prediction).collect();
+        assert_eq!(whole.prediction, parts, "{name}");
+        let wide = Batch {
+            size: batch.size,
+            context_length: batch.context_length,
+            num_channels: batch.num_channels,
+            past_values: widen(&batch.past_values),
+            observed_mask: batch.observed_mask.as_deref().map(widen),
+            future_values: None,
+            future_observed_mask: None,
+            target_values: None,
+            patch_mask: batch.patch_mask.as_deref().map(widen),
+        };
+        let definition = model.cast::<f64>().forward(&wide, Mode::default()).unwrap().outputs;
+        let error = max_relative(&whole.prediction, &definition.prediction);
+        assert!(error < 2e-5, "{name}: {error:.1e}");
+    }
+}
+
+#[test]
+fn what_an_error_costs_has_its_derivative() {
+    let config = forecaster(|_| ());
+    let (model, batch) = (random_model(config.clone()), batch_for(&config));
+    let mut forward = model.forward(&batch, Mode::default()).unwrap();
+    let of = |mae_share, huber_delta| LossOptions {
+        point: PointLoss { mae_share, huber_delta },
+        ..LossOptions::default()
+    };
+    for options in [of(0.0, None), of(1.0, None), of(0.3, Some(0.4)), of(0.0, Some(0.1))] {
+        let weight = loss_weight(&model, &batch, &options).unwrap();
+        let mut cost = |place: usize, x: f64| {
+            let kept = std::mem::replace(&mut forward.outputs.prediction[place], x);
+            let found =
+                ptsm_core::train::loss(&model, (&batch, &forward), weight, &options).unwrap();
+            forward.outputs.prediction[place] = kept;
+            (found.value, found.gradient.prediction[place])
+        };
+        for place in 0..12 {
+            let x = 0.37 * place as f64 - 2.0;
+            let (up, down) = (cost(place, x + 1e-6).0, cost(place, x - 1e-6).0);
+            let (_, slope) = cost(place, x);
+            assert!(((up - down) / 2e-6 - slope).abs() < 1e-6, "{options:?}: {slope}");
+        }
+    }
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+#[test]
+fn reconciliation_starts_at_the_base_forecast() {
+    let batch = narrow(&batch_for(&forecaster(|_| ())));
+    let forecast = |extension| {
+        let model = Model::new(extended(extension), Init::PyTorch, 1).unwrap();
+        model.forward(&batch, Mode::default()).unwrap().outputs.prediction
+    };
+    let base = forecast(Extension::default());
+    let cross_channel = Some(CrossChannel::default());
+    assert_eq!(forecast(Extension { cross_channel, ..Extension::default() }), base);
+    let hierarchy = Some(Hierarchy { segment_length: 2 });
+    assert_eq!(forecast(Extension { hierarchy, ..Extension::default() }), base);
+    assert_eq!(forecast(Extension { linear_skip: true, ..Extension::default() }), base);
+}
+
+#[test]
+fn gradients_are_derivatives() {
+    // Each bit of `config` is 0 and 1 in some of these, in changing company.
+    for choice in [0x000, 0x002, 0x7ff, 0x12b, 0x254, 0x3d8, 0x4a6, 0x577, 0x61d, 0x0c3] {
+        check_gradients(choice, false);
+        check_gradients(choice, true);
+    }
+}
+
+fn narrow(batch: &Batch<f64>) -> Batch<f32> {
+    let cast = |values: &Vec<f64>| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+    Batch {
+        size: batch.size,
+        context_length: batch.context_length,
+        num_channels: batch.num_channels,
+        past_values: cast(&batch.past_values),
+        observed_mask: batch.observed_mask.as_ref().map(cast),
+        future_values: batch.future_values.as_ref().map(cast),
+        future_observed_mask: batch.future_observed_mask.as_ref().map(cast),
+        target_values: None,
+        patch_mask: None,
+    }
+}
+
+/// Reorders the channels of `[rows, 3]`.
+fn permute(values: &[f32], order: [usize; 3]) -> Vec<f32> {
+    values.chunks_exact(3).flat_map(|row| order.map(|c| row[c])).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_batch_of_n_is_n_batches_of_one_bit_for_bit(choice in 0_u32..0x800, size in 1_usize..6) {
+        let model = Model::new(config(choice), Init::PyTorch, 1).unwrap();
+        let batch = narrow(&batch(size, 3));
+        let whole = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+        let alone: Vec<f32> = (0..size)
+            .flat_map(|i| model.forward(&batch.slice(i..i + 1), Mode::default()).unwrap().outputs.prediction)
+            .collect();
+        prop_assert_eq!(whole, alone);
+    }
+
+    #[test]
+    fn common_channel_forecasts_follow_their_channels(choice in 0_u32..0x400) {
+        let config = Config { prediction_channel_indices: None, ..config(choice & !1) };
+        let model = Model::new(config, Init::PyTorch, 1).unwrap();
+        let straight = narrow(&batch(2, 4));
+        let order = [2, 0, 1];
+        let mut mixed = straight.clone();
+        mixed.past_values = permute(&straight.past_values, order);
+        mixed.observed_mask = straight.observed_mask.as_ref().map(|mask| permute(mask, order));
+        let forecast = model.forward(&straight, Mode::default()).unwrap().outputs.prediction;
+        let other = model.forward(&mixed, Mode::default()).unwrap().outputs.prediction;
+        prop_assert_eq!(permute(&forecast, order), other);
+    }
+
+    #[test]
+    fn saving_and_loading_keeps_every_bit(choice in 0_u32..0x800, seed in any::<u64>()) {
+        let model = Model::new(config(choice), Init::Normal, seed).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        model.save(folder.path()).unwrap();
+        let loaded = Model::from_dir(folder.path()).unwrap();
+        prop_assert_eq!(&loaded.parameters, &model.parameters);
+        prop_assert_eq!(loaded.config(), model.config());
+    }
+}

@@ -1,0 +1,125 @@
+//! Labelled cases laid out for a model: one length, standardised, padded and masked.
+
+use super::labelled::{LabelledSet, Labels};
+use super::standard::Standardiser;
+use ptsm_core::Batch;
+use ptsm_core::train::{Samples, numbers_fingerprint};
+use ptsm_core::{Error, Result};
+
+/// Cases of one length, ready for batches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedCases {
+    context_length: usize,
+    num_channels: usize,
+    /// `[cases, L, C]`.
+    values: Vec<f32>,
+    /// `[cases, L, C]`; `None` = everything seen.
+    observed_mask: Option<Vec<f32>>,
+    /// `[cases]` classes, or `[cases, targets]` values.
+    targets: Vec<f32>,
+    count: usize,
+}
+
+impl PreparedCases {
+    /// Standardises the cases and brings them to `context_length`: of a longer one the last steps
+    /// are taken, a shorter one gets missing points in front. Values (not classes) are standardised
+    /// by `targets`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the number of channels or of targets differs, or a value is beyond the
+    /// range of f32.
+    pub fn new(
+        set: &LabelledSet,
+        context_length: usize,
+        standardiser: &Standardiser,
+        targets: Option<&Standardiser>,
+    ) -> Result<Self> {
+        let num_channels = set.channels.len();
+        let each = context_length * num_channels;
+        let mut values = vec![0.0; set.len() * each];
+        let mut mask = vec![0.0; set.len() * each];
+        for (i, case) in set.cases.iter().enumerate() {
+            let prepared =
+                standardiser.apply(case).map_err(|e| e.at(format!("case {}", case.id)))?;
+            let used = prepared.num_rows().min(context_length) * num_channels;
+            let from = prepared.values.len() - used;
+            let to = (i + 1) * each - used;
+            values[to..to + used].copy_from_slice(&prepared.values[from..]);
+            match &prepared.observed_mask {
+                Some(observed) => mask[to..to + used].copy_from_slice(&observed[from..]),
+                None => mask[to..to + used].fill(1.0),
+            }
+        }
+        let complete = mask.iter().all(|&seen| seen == 1.0);
+        Ok(Self {
+            context_length,
+            num_channels,
+            values,
+            observed_mask: (!complete).then_some(mask),
+            targets: target_values(&set.labels, targets)?,
+            count: set.len(),
+        })
+    }
+
+    /// `[cases]` classes, or `[cases, targets]` standardised values.
+    pub fn targets(&self) -> &[f32] {
+        &self.targets
+    }
+}
+
+fn target_values(labels: &Labels, standardiser: Option<&Standardiser>) -> Result<Vec<f32>> {
+    match labels {
+        Labels::Classes { of, .. } => Ok(of.iter().map(|&class| class as f32).collect()),
+        Labels::Values { names, of } => {
+            let identity = Standardiser::identity(names.len());
+            let standardiser = standardiser.unwrap_or(&identity);
+            if standardiser.num_channels() != names.len() {
+                let (got, wanted) = (names.len(), standardiser.num_channels());
+                let text = format!("the data have {got} targets, the model has {wanted}");
+                return Err(Error::input(text));
+            }
+            let scaled = of.iter().enumerate().map(|(i, value)| {
+                let k = i % names.len();
+                standardiser.apply_value(k, *value)
+            });
+            Ok(scaled.collect())
+        }
+        Labels::Unknown(count) => Ok(vec![0.0; *count]),
+    }
+}
+
+impl Samples for PreparedCases {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn batch(&self, indices: &[usize]) -> Batch {
+        let take = |values: &[f32]| {
+            let each = values.len() / self.count;
+            let rows = indices.iter().flat_map(|&i| values[i * each..][..each].iter().copied());
+            rows.collect::<Vec<f32>>()
+        };
+        Batch {
+            size: indices.len(),
+            context_length: self.context_length,
+            num_channels: self.num_channels,
+            past_values: take(&self.values),
+            observed_mask: self.observed_mask.as_deref().map(take),
+            future_values: None,
+            future_observed_mask: None,
+            target_values: Some(take(&self.targets)),
+            patch_mask: None,
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        let mask = self.observed_mask.as_deref().unwrap_or_default();
+        let numbers = numbers_fingerprint(&[&self.values, mask, &self.targets]);
+        format!("{} cases of {} {numbers}", self.count, self.context_length)
+    }
+
+    fn describe(&self) -> String {
+        "cases".into()
+    }
+}

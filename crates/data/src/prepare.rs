@@ -1,0 +1,193 @@
+//! From series to windows: split, standardise, and lay windows over each part.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::series::SeriesSet;
+use super::split::{Borders, Split};
+use super::standard::Standardiser;
+use super::window::{PreparedSeries, Segment, WindowSet, WindowShape};
+use ptsm_core::Transform;
+use ptsm_core::{Error, ErrorKind, Result};
+
+/// Windows of each part, ready for training and scoring.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Windows of the training rows, `shape.step` apart.
+    pub train: WindowSet,
+    /// Every window of the validation rows; empty if the split has no such part.
+    pub validation: WindowSet,
+    /// Every window of the test rows; empty if the split has no such part.
+    pub test: WindowSet,
+    /// Shift and scale of the channels.
+    pub standardiser: Standardiser,
+    /// The series that are long enough to be used, in order, with the rows of each part.
+    pub borders: Vec<Borders>,
+    /// Names of the series that are too short for the split and are not used.
+    pub unused_series: Vec<String>,
+}
+
+/// Splits and standardises every series of `set` and lays windows of `shape` over the parts.
+///
+/// The values are shifted and scaled by `fitted` where it is given (a saved model's), otherwise by
+/// what the training rows say after this transform, or not at all if `standardise` is `None`. Validation and test use
+/// every window, whatever `shape.step` is.
+///
+/// # Errors
+///
+/// `InvalidInput`, with the numbers, if all series are too short for the split, if a part that
+/// should have windows has none, if a channel has no seen value in the training rows, or if
+/// `fitted` has another number of channels. `InvalidConfig` if the split needs times and there are
+/// none.
+pub fn prepare(
+    set: &SeriesSet,
+    split: &Split,
+    shape: WindowShape,
+    standardise: Option<Transform>,
+    fitted: Option<&Standardiser>,
+) -> Result<Prepared> {
+    let (used, unused_series) = split_all(set, split, shape.context_length)?;
+    let standardiser = match (fitted, standardise) {
+        (Some(fitted), _) => fitted.clone(),
+        (None, Some(transform)) => {
+            let parts: Vec<_> = used
+                .iter()
+                .map(|(index, borders)| (&set.series[*index], borders.train.clone()))
+                .collect();
+            Standardiser::fit(&set.channels, &parts, transform)?
+        }
+        (None, None) => Standardiser::identity(set.channels.len()),
+    };
+    let mut prepared = Vec::with_capacity(used.len());
+    for (index, _) in &used {
+        prepared.push(Arc::new(standardiser.apply(&set.series[*index])?));
+    }
+    let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
+    let every = WindowShape { step: 1, ..shape };
+    let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
+        windows(name, shape, &prepared, borders.iter().map(|b| rows(b).clone()))
+    };
+    Ok(Prepared {
+        train: part("training", shape, |borders| &borders.train)?,
+        validation: part("validation", every, |borders| &borders.validation)?,
+        test: part("test", every, |borders| &borders.test)?,
+        standardiser,
+        borders,
+        unused_series,
+    })
+}
+
+/// Number and borders of each series that can be split, and the names of the others.
+type SplitSeries = (Vec<(usize, Borders)>, Vec<String>);
+
+fn split_all(set: &SeriesSet, split: &Split, context_length: usize) -> Result<SplitSeries> {
+    let mut used = Vec::new();
+    let mut unused = Vec::new();
+    let mut first_error = None;
+    for (index, series) in set.series.iter().enumerate() {
+        let times = series.timestamps.as_deref();
+        match split.borders(series.num_rows(), times, context_length) {
+            Ok(borders) => used.push((index, borders)),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                unused.push(series.id.clone());
+                first_error.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match first_error {
+        Some(error) if used.is_empty() => Err(match set.series.len() {
+            1 => error,
+            count => error.at(format!("all of the {count} series are too short; the first")),
+        }),
+        _ => Ok((used, unused)),
+    }
+}
+
+/// Windows of one part; it is an error if it has rows but no window.
+fn windows(
+    part: &str,
+    shape: WindowShape,
+    series: &[Arc<PreparedSeries>],
+    rows: impl Iterator<Item = Range<usize>>,
+) -> Result<WindowSet> {
+    let segment = |(series, rows): (&Arc<PreparedSeries>, Range<usize>)| Segment {
+        series: Arc::clone(series),
+        rows,
+    };
+    let segments: Vec<Segment> = series.iter().zip(rows).map(segment).collect();
+    let longest = segments.iter().map(|segment| segment.rows.len()).max();
+    let set = WindowSet::new(segments, shape)?;
+    match longest {
+        Some(longest) if longest > 0 && set.is_empty() => {
+            let WindowShape { context_length, prediction_length, .. } = shape;
+            Err(Error::input(format!(
+                "the {part} part has {longest} rows (with {context_length} of context), too few \
+                 for one window of context_length {context_length} and prediction_length \
+                 {prediction_length} (use a longer series, shorter lengths or another --split)"
+            )))
+        }
+        _ => Ok(set),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ReadOptions, Repair, Roles, Table};
+
+    fn set(lengths: &[usize]) -> SeriesSet {
+        let mut text = "unique_id,x\n".to_owned();
+        for (index, &length) in lengths.iter().enumerate() {
+            for row in 0..length {
+                text.push_str(&format!("s{index},{row}\n"));
+            }
+        }
+        let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+        SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap()
+    }
+
+    const SHAPE: WindowShape = WindowShape { context_length: 4, prediction_length: 2, step: 3 };
+
+    #[test]
+    fn parts_are_standardised_by_the_training_rows() {
+        let split = Split::default();
+        let got = prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), None).unwrap();
+        assert_eq!(got.standardiser.mean, [34.5]);
+        // 70, 10 and 20 rows; only training windows are three apart.
+        assert_eq!((got.train.len(), got.validation.len(), got.test.len()), (22, 9, 19));
+        let first = got.test.batch(&[0]).future_values.unwrap()[0];
+        assert!((got.standardiser.undo_value(0, first) - 80.0).abs() < 1e-4);
+        let plain = prepare(&set(&[100]), &split, SHAPE, None, None).unwrap();
+        assert_eq!(plain.test.batch(&[0]).future_values.unwrap()[0], 80.0);
+        let other = Standardiser { mean: vec![80.0], scale: vec![2.0], transform: Transform::None };
+        let fitted =
+            prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), Some(&other)).unwrap();
+        assert_eq!(fitted.test.batch(&[0]).future_values.unwrap(), [0.0, 0.5]);
+    }
+
+    #[test]
+    fn series_that_are_too_short_are_left_out_and_named() {
+        let got = prepare(&set(&[3, 100]), &Split::default(), SHAPE, Some(Transform::None), None)
+            .unwrap();
+        assert_eq!(got.unused_series, ["s0"]);
+        assert_eq!(got.borders.len(), 1);
+        let error = prepare(&set(&[3, 2]), &Split::default(), SHAPE, Some(Transform::None), None)
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("all of the 2 series are too short"), "{text}");
+    }
+
+    #[test]
+    fn a_part_without_a_window_is_refused_with_numbers() {
+        let long = WindowShape { prediction_length: 5, ..SHAPE };
+        let error =
+            prepare(&set(&[12]), &Split::default(), long, Some(Transform::None), None).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("training part has 8 rows"), "{text}");
+        assert!(text.contains("prediction_length 5"), "{text}");
+        let none: Split = "1:0:0".parse().unwrap();
+        let got = prepare(&set(&[12]), &none, SHAPE, Some(Transform::None), None).unwrap();
+        assert!(got.test.is_empty());
+    }
+}

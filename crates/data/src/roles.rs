@@ -1,0 +1,322 @@
+//! Which column is what: time, series, channel, or nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::repair::IgnoredColumn;
+use super::table::{Column, Table, Values};
+use super::timestamp::parse_timestamp;
+use super::timestamp::{DateOrder, NotATime, TimeStyle, parse_column, parse_numbers};
+use ptsm_core::{Error, Result};
+
+/// Says in [`Roles`] that there is no such column, so none is looked for.
+pub const NO_COLUMN: &str = "none";
+
+/// Names, in small letters, of columns that tell series apart.
+const ID_NAMES: [&str; 8] =
+    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id", "series", "item", "id"];
+/// Of these, the ones that count also when their cells are numbers.
+const NUMERIC_ID_NAMES: [&str; 5] =
+    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id"];
+/// Names, in small letters, of columns whose whole numbers may be times.
+const TIME_NAMES: [&str; 9] =
+    ["date", "time", "datetime", "date_time", "timestamp", "time_stamp", "ds", "ts", "epoch"];
+
+/// Which columns of a table are used, and what for. What is `None` is found out.
+///
+/// Saved with a model, so that its forecasts read the same columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Roles {
+    /// The column of times; [`NO_COLUMN`] = the rows are simply numbered. `None`: the first column
+    /// that holds times.
+    pub timestamp: Option<String>,
+    /// The column that tells the series of a long table apart; [`NO_COLUMN`] = one series. `None`:
+    /// a column called `unique_id`, `series_id`, `item_id`, `series`, `item` or `id`.
+    pub id: Option<String>,
+    /// The channels, in this order. `None`: every other numeric column, in file order.
+    pub targets: Option<Vec<String>>,
+}
+
+/// The roles of one table, all known.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) timestamp: Option<TimeColumn>,
+    /// Name, and the series of each row.
+    pub(super) id: Option<(String, Vec<String>)>,
+    pub(super) channels: Vec<String>,
+    pub(super) ignored: Vec<IgnoredColumn>,
+    /// A text column with repeated cells, which may be the wanted id.
+    pub(super) possible_id: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct TimeColumn {
+    pub(super) name: String,
+    /// Per row, in seconds since the epoch.
+    pub(super) seconds: Vec<i64>,
+    pub(super) style: TimeStyle,
+}
+
+impl Resolved {
+    /// The roles as they are saved: nothing is left to find out.
+    pub(super) fn roles(&self) -> Roles {
+        let or_none = |name: Option<&String>| name.cloned().unwrap_or_else(|| NO_COLUMN.to_owned());
+        Roles {
+            timestamp: Some(or_none(self.timestamp.as_ref().map(|time| &time.name))),
+            id: Some(or_none(self.id.as_ref().map(|id| &id.0))),
+            targets: Some(self.channels.clone()),
+        }
+    }
+}
+
+/// Finds the role of every column.
+pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
+    let id = find_id(table, roles)?;
+    let id_name = id.as_ref().map(|id| id.0.as_str());
+    let timestamp = find_timestamp(table, roles, id_name)?;
+    let time_name = timestamp.as_ref().map(|time| time.name.as_str());
+    let free = |column: &&Column| {
+        let name = Some(column.name.as_str());
+        name != id_name && name != time_name
+    };
+    let mut ignored = Vec::new();
+    let channels = match &roles.targets {
+        Some(targets) => {
+            check_targets(table, targets, [id_name, time_name])?;
+            targets.clone()
+        }
+        None => find_channels(table, &free, &mut ignored)?,
+    };
+    let mut texts = table.columns().iter().filter(free);
+    let possible_id = texts.find(|column| repeats(column)).map(|column| column.name.clone());
+    Ok(Resolved { timestamp, id, channels, ignored, possible_id })
+}
+
+fn given<'a>(table: &Table, name: &'a Option<String>) -> Option<Option<&'a str>> {
+    let name = name.as_deref()?;
+    let absent = name == NO_COLUMN && table.column(name).is_none();
+    Some((!absent).then_some(name))
+}
+
+fn wanted_column<'a>(table: &'a Table, name: &str, option: &str) -> Result<&'a Column> {
+    table.column(name).ok_or_else(|| {
+        let mut names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+        let more = names.len().saturating_sub(20);
+        names.truncate(20);
+        let mut list = names.join(", ");
+        if more > 0 {
+            list.push_str(&format!(" and {more} more"));
+        }
+        let message = format!("there is no column \"{name}\" ({option}); the columns are {list}");
+        Error::input(message).at(table.source())
+    })
+}
+
+fn find_id(table: &Table, roles: &Roles) -> Result<Option<(String, Vec<String>)>> {
+    let column = match given(table, &roles.id) {
+        Some(None) => return Ok(None),
+        Some(Some(name)) => wanted_column(table, name, "--id")?,
+        None => match detect_id(table, roles) {
+            Some(column) => column,
+            None => return Ok(None),
+        },
+    };
+    let mut ids = Vec::with_capacity(table.num_rows());
+    for row in 0..table.num_rows() {
+        let id = column.values.text(row);
+        if id.is_empty() {
+            let message = "the name of the series is missing";
+            return Err(Error::input(message).at(table.place(row, &column.name)));
+        }
+        ids.push(id);
+    }
+    Ok(Some((column.name.clone(), ids)))
+}
+
+fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
+    let is_target = |name: &String| roles.targets.as_ref().is_some_and(|t| t.contains(name));
+    let fits = |column: &Column, wanted: &str| {
+        let numeric = matches!(column.values, Values::Numbers(_));
+        column.name.eq_ignore_ascii_case(wanted)
+            && (!numeric || NUMERIC_ID_NAMES.contains(&wanted))
+            && !is_target(&column.name)
+            && roles.timestamp.as_ref() != Some(&column.name)
+    };
+    let mut names = ID_NAMES.iter();
+    names.find_map(|wanted| table.columns().iter().find(|column| fits(column, wanted)))
+}
+
+fn find_timestamp(table: &Table, roles: &Roles, id: Option<&str>) -> Result<Option<TimeColumn>> {
+    let column = match given(table, &roles.timestamp) {
+        Some(None) => return Ok(None),
+        Some(Some(name)) => wanted_column(table, name, "--timestamp")?,
+        None => {
+            let is_target =
+                |name: &String| roles.targets.as_ref().is_some_and(|t| t.contains(name));
+            let found = table.columns().iter().find(|column| {
+                Some(column.name.as_str()) != id && !is_target(&column.name) && holds_times(column)
+            });
+            match found {
+                Some(column) => column,
+                None => return Ok(None),
+            }
+        }
+    };
+    read_times(table, column).map(Some)
+}
+
+/// Whether the column is taken for the times: a text column by its first cell, so that a later
+/// cell that is no time is an error and not an ignored column.
+fn holds_times(column: &Column) -> bool {
+    match &column.values {
+        Values::Times { .. } => true,
+        Values::Text(cells) => cells.iter().flatten().next().is_some_and(|cell| {
+            let read = |order| parse_timestamp(cell, order) != Err(NotATime::Unknown);
+            read(DateOrder::MonthDayYear) || read(DateOrder::DayMonthYear)
+        }),
+        Values::Numbers(cells) => is_time_name(&column.name) && parse_numbers(cells).is_ok(),
+    }
+}
+
+fn is_time_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    TIME_NAMES.contains(&name.as_str()) || name.ends_with("_time") || name.ends_with("_date")
+}
+
+fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
+    let name = &column.name;
+    let missing = match &column.values {
+        Values::Numbers(cells) => cells.iter().position(|cell| cell.is_nan()),
+        Values::Text(cells) => cells.iter().position(Option::is_none),
+        Values::Times { seconds, .. } => seconds.iter().position(Option::is_none),
+    };
+    if let Some(row) = missing {
+        let message = "the timestamp is missing (remove the row, or use --timestamp none to number \
+                       the rows)";
+        return Err(Error::input(message).at(table.place(row, name)));
+    }
+    let read = match &column.values {
+        Values::Numbers(cells) => parse_numbers(cells),
+        Values::Text(cells) => parse_column(cells.iter().flatten().map(String::as_str)),
+        Values::Times { seconds, style } => {
+            Ok((seconds.iter().flatten().copied().collect(), *style))
+        }
+    };
+    let (seconds, style) = read.map_err(|(row, why)| {
+        let cell = column.values.text(row);
+        Error::input(format!("\"{cell}\" {why}")).at(table.place(row, name))
+    })?;
+    Ok(TimeColumn { name: name.clone(), seconds, style })
+}
+
+fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) -> Result<()> {
+    if targets.is_empty() {
+        return Err(Error::config("targets", "name at least one column"));
+    }
+    for (index, name) in targets.iter().enumerate() {
+        let column = wanted_column(table, name, "--targets")?;
+        if targets[..index].contains(name) {
+            return Err(Error::config("targets", format!("\"{name}\" comes twice")));
+        }
+        if taken.contains(&Some(name.as_str())) {
+            let message = format!("\"{name}\" is the column of the times or of the series");
+            return Err(Error::config("targets", message));
+        }
+        match &column.values {
+            Values::Numbers(_) => {}
+            Values::Text(cells) => return Err(not_a_number(table, name, cells)),
+            Values::Times { .. } => {
+                let message = "a column of times cannot be a channel";
+                return Err(Error::input(message).at(table.place(0, name)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error of the first cell that keeps a column from being numeric.
+fn not_a_number(table: &Table, name: &str, cells: &[Option<String>]) -> Error {
+    let is_bad = |cell: &Option<String>| cell.as_ref().is_some_and(|text| !is_number(text));
+    let row = cells.iter().position(is_bad).unwrap_or(0);
+    let text = cells[row].as_deref().unwrap_or_default();
+    let decimal_comma = text.contains(',') && is_number(&text.replace(',', "."));
+    let way_out = if decimal_comma {
+        "--decimal-comma if it is one".to_owned()
+    } else {
+        format!("--missing {text} if it stands for a missing value")
+    };
+    let message = format!("\"{text}\" is not a number (use {way_out})");
+    Error::input(message).at(table.place(row, name))
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
+}
+
+/// All columns that are numeric throughout and hold something.
+fn find_channels(
+    table: &Table,
+    free: &dyn Fn(&&Column) -> bool,
+    ignored: &mut Vec<IgnoredColumn>,
+) -> Result<Vec<String>> {
+    let mut channels = Vec::new();
+    for column in table.columns().iter().filter(free) {
+        let reason = match &column.values {
+            Values::Times { .. } => Some("it holds times"),
+            Values::Text(cells) => {
+                let texts = cells.iter().flatten();
+                let numbers = texts.clone().filter(|text| looks_numeric(text)).count();
+                // Mostly numbers: a typing error, not a text column.
+                if numbers > 0 && 2 * numbers >= texts.count() {
+                    return Err(not_a_number(table, &column.name, cells));
+                }
+                Some("it is not numeric")
+            }
+            Values::Numbers(cells) if cells.iter().all(|cell| cell.is_nan()) => {
+                Some("every cell is missing")
+            }
+            Values::Numbers(cells) if is_row_number(&column.name, cells) => {
+                Some("it numbers the rows")
+            }
+            Values::Numbers(_) => None,
+        };
+        match reason {
+            Some(reason) => {
+                ignored.push(IgnoredColumn { name: column.name.clone(), reason: reason.to_owned() })
+            }
+            None => channels.push(column.name.clone()),
+        }
+    }
+    if channels.is_empty() {
+        let reasons: Vec<String> = ignored
+            .iter()
+            .map(|column| format!("\"{}\": {}", column.name, column.reason))
+            .collect();
+        let message = format!("there is no numeric column to forecast ({})", reasons.join(", "));
+        return Err(Error::input(message).at(table.source()));
+    }
+    Ok(channels)
+}
+
+/// A number, also one with a decimal comma.
+fn looks_numeric(text: &str) -> bool {
+    is_number(text) || (text.contains(',') && is_number(&text.replacen(',', ".", 1)))
+}
+
+/// An index column as other programs write them: 0, 1, 2, ... or 1, 2, 3, ...
+fn is_row_number(name: &str, cells: &[f64]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let named = lower.starts_with("unnamed") || lower.starts_with("__index_level_");
+    (named || lower == "index" || is_time_name(&lower))
+        && matches!(cells[0], 0.0 | 1.0)
+        && cells.windows(2).all(|pair| pair[1] == pair[0] + 1.0)
+}
+
+fn repeats(column: &Column) -> bool {
+    let Values::Text(cells) = &column.values else {
+        return false;
+    };
+    let mut sorted: Vec<&String> = cells.iter().flatten().collect();
+    sorted.sort_unstable();
+    sorted.len() == cells.len() && sorted.windows(2).any(|pair| pair[0] == pair[1])
+}

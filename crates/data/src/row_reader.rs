@@ -1,0 +1,303 @@
+//! Rows one after the other, as they come: CSV with a header, or one JSON object a line.
+
+use std::io::BufRead;
+
+use serde_json::{Map, Value};
+
+use super::csv_sniff::{Cell, guess_delimiter, read_cell};
+use super::table::ReadOptions;
+use super::timestamp::{DateOrder, TimeStyle, parse_numbers, parse_timestamp};
+use ptsm_core::{Error, Result};
+
+/// Reads the channels and the time of a model out of lines of text.
+///
+/// The first line decides: an object in braces is JSON, anything else the header of a CSV. Cells
+/// that hold line ends are not read. A channel that an object lacks, or that is null, is missing.
+pub struct RowReader<R> {
+    input: R,
+    channels: Vec<String>,
+    timestamp: Option<String>,
+    options: ReadOptions,
+    order: DateOrder,
+    form: Form,
+    /// The line in work, and a first line that is a row already.
+    line: String,
+    waiting: bool,
+    /// Its number, from 1.
+    number: u64,
+    style: Option<TimeStyle>,
+}
+
+/// Which columns of a row are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowColumns {
+    /// Names of the channels, in the order in which their values are given.
+    pub channels: Vec<String>,
+    /// The column of times; `None` if rows have none.
+    pub timestamp: Option<String>,
+}
+
+/// How lines are written.
+enum Form {
+    Json,
+    Csv {
+        delimiter: u8,
+        /// Columns of the header.
+        width: usize,
+        /// Which column holds each channel.
+        columns: Vec<usize>,
+        /// Which column holds the time.
+        time: Option<usize>,
+    },
+}
+
+impl<R: BufRead> RowReader<R> {
+    /// Reads the first line, which says how all are written. `None` if there is no line.
+    ///
+    /// # Errors
+    ///
+    /// `Io`; `InvalidInput` if the header lacks a channel or the column of times, naming it.
+    pub fn new(
+        input: R,
+        columns: RowColumns,
+        options: &ReadOptions,
+        order: DateOrder,
+    ) -> Result<Option<Self>> {
+        let RowColumns { channels, timestamp } = columns;
+        let mut reader = Self {
+            input,
+            channels,
+            timestamp,
+            options: options.clone(),
+            order,
+            form: Form::Json,
+            line: String::new(),
+            waiting: false,
+            number: 0,
+            style: None,
+        };
+        if !reader.next_line()? {
+            return Ok(None);
+        }
+        match reader.line.trim_start().starts_with('{') {
+            true => reader.waiting = true,
+            false => reader.form = reader.read_header()?,
+        }
+        Ok(Some(reader))
+    }
+
+    /// The style of the times, once a row had one.
+    pub fn time_style(&self) -> Option<TimeStyle> {
+        self.style
+    }
+
+    /// Number of the line that was read last, from 1.
+    pub fn line_number(&self) -> u64 {
+        self.number
+    }
+
+    /// Reads one row into `values` (`[C]`, NaN = missing); its time, if it has one. `None` at the
+    /// end. A row that cannot be read is passed over by the next call.
+    ///
+    /// # Errors
+    ///
+    /// `Io`; `InvalidInput`, naming line and column.
+    pub fn next_row(&mut self, values: &mut Vec<f64>) -> Result<Option<Option<i64>>> {
+        if !std::mem::take(&mut self.waiting) && !self.next_line()? {
+            return Ok(None);
+        }
+        values.clear();
+        let line = std::mem::take(&mut self.line);
+        let time = match &self.form {
+            Form::Json => self.json_row(&line, values),
+            Form::Csv { .. } => self.csv_row(&line, values),
+        };
+        self.line = line;
+        let time = time.map_err(|e| e.at(format!("line {}", self.number)))?;
+        if let Some((_, style)) = time {
+            self.style = Some(style);
+        }
+        Ok(Some(time.map(|(time, _)| time)))
+    }
+
+    /// The next line that is not empty.
+    fn next_line(&mut self) -> Result<bool> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            let read = self.input.read_line(&mut self.line);
+            let read = read.map_err(|e| {
+                let place = format!("line {}", self.number);
+                Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
+            })?;
+            if read == 0 {
+                return Ok(false);
+            }
+            if !self.line.trim().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn read_header(&self) -> Result<Form> {
+        let line = self.line.trim_start_matches('\u{feff}').trim_end();
+        let delimiter = self.options.delimiter.unwrap_or_else(|| guess_delimiter(line.as_bytes()));
+        let names = split(line, delimiter);
+        let find = |name: &String| {
+            names.iter().position(|known| known == name).ok_or_else(|| {
+                let text = format!(
+                    "the header has no column \"{name}\", only {} (the first line must name the \
+                     columns, or be a JSON object)",
+                    names.join(", ")
+                );
+                Error::input(text).at("line 1")
+            })
+        };
+        Ok(Form::Csv {
+            delimiter,
+            width: names.len(),
+            columns: self.channels.iter().map(find).collect::<Result<_>>()?,
+            time: self.timestamp.as_ref().map(find).transpose()?,
+        })
+    }
+
+    fn csv_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, TimeStyle)>> {
+        let Form::Csv { delimiter, width, columns, time } = &self.form else {
+            return Err(Error::internal("a line of JSON was taken for CSV"));
+        };
+        let line = line.trim_end_matches(['\n', '\r']);
+        let cells = split(line, *delimiter);
+        if cells.len() != *width {
+            let text = format!("has {} cells, the header has {width}", cells.len());
+            return Err(Error::input(text));
+        }
+        for (name, &column) in self.channels.iter().zip(columns) {
+            values.push(self.number(&cells[column], name)?);
+        }
+        time.map(|column| self.time(&cells[column])).transpose()
+    }
+
+    fn json_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, TimeStyle)>> {
+        let fields: Map<String, Value> =
+            serde_json::from_str(line).map_err(|e| Error::input("is no JSON object").because(e))?;
+        for name in &self.channels {
+            values.push(match fields.get(name) {
+                None | Some(Value::Null) => f64::NAN,
+                Some(Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+                Some(Value::String(text)) => self.number(text, name)?,
+                Some(other) => {
+                    let text = format!("is {other}, wanted a number or null");
+                    return Err(Error::input(text).at(format!("\"{name}\"")));
+                }
+            });
+        }
+        let Some(name) = &self.timestamp else { return Ok(None) };
+        match fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => self.time(text).map(Some),
+            Some(other) => self.time(&other.to_string()).map(Some),
+        }
+    }
+
+    fn number(&self, cell: &str, name: &str) -> Result<f64> {
+        match read_cell(cell.trim(), &self.options) {
+            Cell::Number(number) => Ok(number),
+            Cell::Missing => Ok(f64::NAN),
+            Cell::Infinite | Cell::Text => {
+                let text = format!("\"{cell}\" is not a finite number (--missing {cell}?)");
+                Err(Error::input(text).at(format!("column \"{name}\"")))
+            }
+        }
+    }
+
+    fn time(&self, cell: &str) -> Result<(i64, TimeStyle)> {
+        if let Ok(found) = parse_timestamp(cell, self.order) {
+            return Ok(found);
+        }
+        let number = cell.trim().parse::<f64>().ok();
+        let found = number.and_then(|number| parse_numbers(&[number]).ok());
+        found.map(|(times, style)| (times[0], style)).ok_or_else(|| {
+            let name = self.timestamp.as_deref().unwrap_or_default();
+            Error::input(format!("\"{cell}\" is no time")).at(format!("column \"{name}\""))
+        })
+    }
+}
+
+/// The cells of one line, without the space around them.
+fn split(line: &str, delimiter: u8) -> Vec<String> {
+    if !line.contains('"') {
+        let cells = line.split(char::from(delimiter));
+        return cells.map(|cell| cell.trim().to_owned()).collect();
+    }
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .has_headers(false)
+        .from_reader(line.as_bytes());
+    let record = reader.records().next().and_then(std::result::Result::ok).unwrap_or_default();
+    record.iter().map(|cell| cell.trim().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(text: &str) -> Result<Option<RowReader<&[u8]>>> {
+        let columns = RowColumns {
+            channels: vec!["load".into(), "wind".into()],
+            timestamp: Some("time".into()),
+        };
+        let order = DateOrder::YearMonthDay;
+        RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), order)
+    }
+
+    fn rows(text: &str) -> Vec<(Option<i64>, Vec<f64>)> {
+        let mut reader = reader(text).unwrap().unwrap();
+        let (mut found, mut values) = (Vec::new(), Vec::new());
+        while let Some(time) = reader.next_row(&mut values).unwrap() {
+            found.push((time, values.clone()));
+        }
+        found
+    }
+
+    #[test]
+    fn csv_and_json_give_the_same_rows() {
+        let csv = "\u{feff}wind;other;time;load\n2.5;x;1970-01-02;1\n\n; ;1970-01-03;\"4\"\r\n";
+        let json = "{\"load\": 1, \"wind\": \"2.5\", \"time\": \"1970-01-02\"}\n\
+                    {\"load\": 4, \"wind\": null, \"time\": \"1970-01-03\"}\n";
+        for text in [csv, json] {
+            let found = rows(text);
+            assert_eq!(found.len(), 2);
+            assert_eq!(found[0], (Some(86_400), vec![1.0, 2.5]));
+            assert_eq!(found[1].0, Some(2 * 86_400));
+            assert!(found[1].1[0] == 4.0 && found[1].1[1].is_nan());
+        }
+        assert_eq!(rows("time,load,wind\n1700000000,1,2\n")[0].0, Some(1_700_000_000));
+        assert_eq!(rows("{\"time\": 1700000000000}")[0].0, Some(1_700_000_000));
+        assert!(reader("\n\n").unwrap().is_none());
+    }
+
+    #[test]
+    fn mistakes_name_line_and_column_and_the_next_row_goes_on() {
+        let table = [
+            ("time,load,wind\n1970-01-02,1,2,3\n1970-01-02,1,2\n", "line 2", "has 4 cells"),
+            ("time,load,wind\n1970-01-02,1,windy\n1970-01-02,1,2\n", "line 2", "\"wind\""),
+            ("time,load,wind\nsoon,1,2\n1970-01-02,1,2\n", "line 2", "\"soon\" is no time"),
+            (
+                "{\"load\": [1]}\n{\"time\": \"1970-01-02\", \"load\": 1, \"wind\": 2}\n",
+                "line 1",
+                "[1]",
+            ),
+            ("{\"load\"\n{\"time\": \"1970-01-02\", \"load\": 1, \"wind\": 2}\n", "line 1", "JSON"),
+        ];
+        for (text, place, wanted) in table {
+            let mut reader = reader(text).unwrap().unwrap();
+            let mut values = Vec::new();
+            let error = reader.next_row(&mut values).unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains(wanted), "{error}");
+            assert_eq!(reader.next_row(&mut values).unwrap(), Some(Some(86_400)));
+            assert_eq!(values, [1.0, 2.0]);
+        }
+        let error = reader("time,load\n").err().unwrap().to_string();
+        assert!(error.contains("\"wind\"") && error.contains("time, load"), "{error}");
+    }
+}

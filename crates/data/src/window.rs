@@ -1,0 +1,239 @@
+//! Windows by index: nothing is copied until a batch is filled.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ptsm_core::train::{Samples, numbers_fingerprint};
+use ptsm_core::{Batch, Error, Result};
+
+/// A record on a regular time grid, in the units that the model sees (usually standardised).
+///
+/// A missing point holds the value 0 and the mask 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedSeries {
+    /// Which series of a long table this is; empty for a wide table.
+    pub id: String,
+    /// Channels, C.
+    pub num_channels: usize,
+    /// `[T, C]`, row-major, finite.
+    pub values: Vec<f32>,
+    /// `[T, C]`, 1 = seen, 0 = missing; `None` = everything seen.
+    pub observed_mask: Option<Vec<f32>>,
+}
+
+impl PreparedSeries {
+    /// Number of rows, T.
+    pub fn num_rows(&self) -> usize {
+        self.values.len() / self.num_channels
+    }
+}
+
+/// Rows of one series in which whole windows (context and prediction) must lie.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// The record.
+    pub series: Arc<PreparedSeries>,
+    /// Rows that windows may use; a validation or test segment starts `context_length` rows before
+    /// its first target row.
+    pub rows: Range<usize>,
+}
+
+/// Lengths of one window and the distance between window starts, in time steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowShape {
+    /// Past steps, L.
+    pub context_length: usize,
+    /// Future steps, H; 0 for tasks without a future.
+    pub prediction_length: usize,
+    /// Steps between the starts of consecutive windows, at least 1; 1 uses every window.
+    pub step: usize,
+}
+
+/// All windows of some segments, numbered from 0 in segment order, then by start.
+#[derive(Debug, Clone)]
+pub struct WindowSet {
+    segments: Vec<Segment>,
+    shape: WindowShape,
+    /// Number of windows before each segment, and the total at the end.
+    before: Vec<usize>,
+}
+
+impl WindowSet {
+    /// Lays windows of `shape` over `segments`; a segment shorter than one window gives none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the segments disagree on the number of channels or there is no segment.
+    pub fn new(segments: Vec<Segment>, shape: WindowShape) -> Result<Self> {
+        let Some(first) = segments.first() else {
+            return Err(Error::input("there is no series to take windows from"));
+        };
+        let channels = first.series.num_channels;
+        let mut before = vec![0];
+        let mut total = 0;
+        for segment in &segments {
+            let got = segment.series.num_channels;
+            if got != channels {
+                let id = &segment.series.id;
+                return Err(Error::input(format!(
+                    "series \"{id}\" has {got} channels, the first one has {channels}"
+                )));
+            }
+            let room = segment.rows.len() + 1;
+            let length = shape.context_length + shape.prediction_length;
+            total += room.saturating_sub(length).div_ceil(shape.step.max(1));
+            before.push(total);
+        }
+        Ok(Self { segments, shape, before })
+    }
+
+    /// Number of windows.
+    pub fn len(&self) -> usize {
+        self.before[self.segments.len()]
+    }
+
+    /// Whether no window fits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lengths of one window.
+    pub fn shape(&self) -> WindowShape {
+        self.shape
+    }
+
+    /// Channels, C.
+    pub fn num_channels(&self) -> usize {
+        self.segments[0].series.num_channels
+    }
+
+    /// The segments, in order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The series and the first context row of window `index`.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`WindowSet::len`].
+    pub fn locate(&self, index: usize) -> (&PreparedSeries, usize) {
+        assert!(index < self.len(), "window {index} of {}", self.len());
+        let segment = self.before.partition_point(|&before| before <= index) - 1;
+        let offset = (index - self.before[segment]) * self.shape.step.max(1);
+        let Segment { series, rows } = &self.segments[segment];
+        (series, rows.start + offset)
+    }
+
+    /// Copies the windows with these numbers into one batch.
+    ///
+    /// The masks are left out where every series is complete.
+    ///
+    /// # Panics
+    ///
+    /// If an index is not below [`WindowSet::len`].
+    pub fn batch(&self, indices: &[usize]) -> Batch {
+        let WindowShape { context_length, prediction_length, .. } = self.shape;
+        let channels = self.num_channels();
+        let masked = self.segments.iter().any(|s| s.series.observed_mask.is_some());
+        let mut batch = Batch {
+            size: indices.len(),
+            context_length,
+            num_channels: channels,
+            past_values: Vec::with_capacity(indices.len() * context_length * channels),
+            observed_mask: masked.then(Vec::new),
+            future_values: (prediction_length > 0).then(Vec::new),
+            future_observed_mask: (masked && prediction_length > 0).then(Vec::new),
+            target_values: None,
+            patch_mask: None,
+        };
+        for &index in indices {
+            let (series, start) = self.locate(index);
+            let past = start * channels..(start + context_length) * channels;
+            let future = past.end..past.end + prediction_length * channels;
+            batch.past_values.extend_from_slice(&series.values[past.clone()]);
+            if let Some(values) = &mut batch.future_values {
+                values.extend_from_slice(&series.values[future.clone()]);
+            }
+            append_mask(&mut batch.observed_mask, series, past);
+            append_mask(&mut batch.future_observed_mask, series, future);
+        }
+        batch
+    }
+}
+
+fn append_mask(mask: &mut Option<Vec<f32>>, series: &PreparedSeries, range: Range<usize>) {
+    let Some(mask) = mask else { return };
+    match &series.observed_mask {
+        Some(observed) => mask.extend_from_slice(&observed[range]),
+        None => mask.resize(mask.len() + range.len(), 1.0),
+    }
+}
+
+impl Samples for WindowSet {
+    fn len(&self) -> usize {
+        WindowSet::len(self)
+    }
+
+    fn batch(&self, indices: &[usize]) -> Batch {
+        WindowSet::batch(self, indices)
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut text = format!("{:?}", self.shape());
+        for segment in self.segments() {
+            let mask = segment.series.observed_mask.as_deref().unwrap_or_default();
+            let numbers = numbers_fingerprint(&[&segment.series.values, mask]);
+            text += &format!(" {:?} {numbers}", segment.rows);
+        }
+        text
+    }
+
+    fn describe(&self) -> String {
+        let shape = self.shape();
+        format!(
+            "windows of context_length {} and prediction_length {}",
+            shape.context_length, shape.prediction_length
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(rows: usize, masked: bool) -> Arc<PreparedSeries> {
+        let values: Vec<f32> = (0..2 * rows).map(|i| i as f32).collect();
+        let observed_mask = masked.then(|| vec![0.0; values.len()]);
+        Arc::new(PreparedSeries { id: String::new(), num_channels: 2, values, observed_mask })
+    }
+
+    fn shape(step: usize) -> WindowShape {
+        WindowShape { context_length: 3, prediction_length: 2, step }
+    }
+
+    #[test]
+    fn a_segment_of_n_rows_has_n_minus_window_plus_one_windows() {
+        for (rows, step, windows) in [(5, 1, 1), (4, 1, 0), (10, 1, 6), (10, 4, 2), (0, 1, 0)] {
+            let segment = Segment { series: counting(10, false), rows: 0..rows };
+            let set = WindowSet::new(vec![segment], shape(step)).unwrap();
+            assert_eq!(set.len(), windows, "{rows} rows, step {step}");
+        }
+    }
+
+    #[test]
+    fn windows_run_on_over_segments_and_masks_are_filled_in() {
+        let first = Segment { series: counting(10, false), rows: 4..10 };
+        let second = Segment { series: counting(6, true), rows: 0..6 };
+        let set = WindowSet::new(vec![first, second], shape(1)).unwrap();
+        assert_eq!(set.len(), 4);
+        assert_eq!(set.locate(1).1, 5);
+        assert_eq!(set.locate(2).1, 0);
+        let batch = set.batch(&[1, 3]);
+        assert_eq!(batch.past_values[..2], [10.0, 11.0]);
+        assert_eq!(batch.past_values[6..8], [2.0, 3.0]);
+        assert_eq!(batch.future_values.unwrap()[..2], [16.0, 17.0]);
+        assert_eq!(batch.observed_mask.unwrap(), [[1.0; 6], [0.0; 6]].concat());
+        assert_eq!(batch.future_observed_mask.unwrap(), [[1.0; 4], [0.0; 4]].concat());
+    }
+}
