@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::batch::Batch;
 use crate::model::Model;
-use crate::output::Output;
+use crate::prediction::Prediction;
 
 /// A kind of machine that can run a model.
 pub trait Backend: Send + Sync {
@@ -25,5 +25,5 @@ pub trait Session: Send {
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
-    fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()>;
+    fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()>;
 }

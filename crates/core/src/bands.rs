@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::config::{Config, Extension};
-use crate::output::Output;
+use crate::prediction::Prediction;
 use crate::{Error, Result};
 
 /// Reads the outputs of one forecasting head.
@@ -37,7 +37,7 @@ impl Reader {
         self.config.distribution().is_some() || self.config.extension().quantiles.is_some()
     }
 
-    fn places(&self, output: &Output) -> impl Iterator<Item = Place> + '_ {
+    fn places(&self, output: &Prediction) -> impl Iterator<Item = Place> + '_ {
         let (all, steps, kept) =
             (self.config.num_input_channels, self.config.prediction_length, self.channels.len());
         let batch = output.loc.len() / all;
@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// The parameters of the law of one point.
-    fn parameters(&self, output: &Output, point: usize, count: usize) -> Vec<f64> {
+    fn parameters(&self, output: &Prediction, point: usize, count: usize) -> Vec<f64> {
         let each = self.config.prediction_length * self.channels.len();
         let (b, rest) = (point / each, point % each);
         let place = |k: usize| (b * count + k) * each + rest;
@@ -57,14 +57,14 @@ impl Reader {
 
     /// The point forecast `[B, H, C']`, in the units of the batch: the forecast itself, the mean of
     /// a law, the median of quantiles.
-    pub fn points(&self, output: &Output) -> Vec<f32> {
+    pub fn points(&self, output: &Prediction) -> Vec<f32> {
         let mut points = Vec::new();
         self.points_into(output, &mut points);
         points
     }
 
     /// As [`Reader::points`], into memory that is there already.
-    pub fn points_into(&self, output: &Output, points: &mut Vec<f32>) {
+    pub fn points_into(&self, output: &Prediction, points: &mut Vec<f32>) {
         points.clear();
         if let Some(law) = self.config.distribution() {
             let count = law.num_parameters();
@@ -86,7 +86,7 @@ impl Reader {
     /// The quantile of every point at `level` in (0, 1), `[B, H, C']`. A quantile head is
     /// interpolated between its levels and keeps its outermost ones beyond them; a point forecast
     /// is its own quantile at every level.
-    pub fn quantiles(&self, output: &Output, level: f64) -> Vec<f64> {
+    pub fn quantiles(&self, output: &Prediction, level: f64) -> Vec<f64> {
         if let Some(law) = self.config.distribution() {
             let count = law.num_parameters();
             let places: Vec<Place> = self.places(output).collect();
@@ -116,7 +116,7 @@ impl Reader {
     /// `InvalidConfig` if the head forecasts points only.
     pub fn sample(
         &self,
-        output: &Output,
+        output: &Prediction,
         count: usize,
         (seed, first_window): (u64, u64),
     ) -> Result<Vec<f64>> {
@@ -140,7 +140,7 @@ impl Reader {
         Ok(samples)
     }
 
-    fn quantile_of(&self, output: &Output, place: &Place, level: f64) -> f64 {
+    fn quantile_of(&self, output: &Prediction, place: &Place, level: f64) -> f64 {
         match (self.config.distribution(), self.config.extension().quantiles) {
             (Some(law), _) => {
                 let parameters = self.parameters(output, place.point, law.num_parameters());
@@ -155,7 +155,7 @@ impl Reader {
     }
 }
 
-fn window(output: &Output, channel: usize) -> (f64, f64) {
+fn window(output: &Prediction, channel: usize) -> (f64, f64) {
     (f64::from(output.loc[channel]), f64::from(output.scale[channel]))
 }
 
@@ -190,7 +190,8 @@ mod tests {
         });
         // loc of both steps, then scale of both steps.
         let prediction = vec![0.0, 1.0, 1.0, 0.5];
-        let output = Output { prediction, loc: vec![10.0], scale: vec![2.0], ..Output::default() };
+        let output =
+            Prediction { prediction, loc: vec![10.0], scale: vec![2.0], ..Prediction::default() };
         let reader = Reader::new(&config);
         assert_eq!(reader.points(&output), [10.0, 12.0]);
         let high = reader.quantiles(&output, 0.975);
@@ -211,7 +212,8 @@ mod tests {
             c.ptsm = Some(Extension { quantiles: quantiles.clone(), ..Extension::default() });
         });
         let prediction = vec![1.0, 2.0, 4.0, 0.0, 0.0, 0.0];
-        let output = Output { prediction, loc: vec![0.0], scale: vec![1.0], ..Output::default() };
+        let output =
+            Prediction { prediction, loc: vec![0.0], scale: vec![1.0], ..Prediction::default() };
         let reader = Reader::new(&config);
         assert_eq!(reader.points(&output), [2.0, 0.0]);
         assert_eq!(reader.quantiles(&output, 0.7), [3.0, 0.0]);

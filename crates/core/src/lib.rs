@@ -8,7 +8,7 @@
 //! | [`Config`] | every field of a Hugging Face `config.json`, and our extensions |
 //! | [`Layout`], [`Parameters`] | names, shapes and numbers of the weights |
 //! | [`Model`] | the definition, forward and backward, in plain loops over f32 or f64 |
-//! | [`Batch`], [`Output`] | what goes in, what comes out |
+//! | [`Batch`], [`Prediction`] | what goes in, what comes out |
 //! | [`Backend`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
 //! | [`train`] | loss, optimiser, loop, checkpoints |
 
@@ -24,7 +24,7 @@ mod head;
 mod layers;
 mod memory;
 mod model;
-mod output;
+mod prediction;
 mod real;
 mod tensor_file;
 #[cfg(feature = "testing")]
@@ -55,7 +55,7 @@ pub use memory::{
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, Forward, Mode, Model, Prepared, WEIGHTS_FILE,
 };
-pub use output::Output;
+pub use prediction::Prediction;
 pub use real::{AdamWStep, LinearDims, Real, instruction_set};
 pub use tensor_file::{NamedTensor, WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};

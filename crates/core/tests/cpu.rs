@@ -7,7 +7,7 @@ use ptsm_core::Batch;
 use ptsm_core::testing::{
     Accuracy, Fixture, conformance, fixture_roots, fixtures, max_relative, tolerance,
 };
-use ptsm_core::{Backend, Cpu, Mode, Model, Output, Scaler};
+use ptsm_core::{Backend, Cpu, Mode, Model, Prediction, Scaler};
 
 /// Whether the reference takes a scale from the rest of the batch, which no session does: a
 /// forecast does not depend on its neighbours.
@@ -42,7 +42,7 @@ fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
             continue;
         }
         let batch = fixture.batch::<f32>().unwrap();
-        let mut out = Output::default();
+        let mut out = Prediction::default();
         Cpu.load(&model).unwrap().forward(&batch, &mut out).unwrap();
         let wanted = match borrows(&model, &batch) {
             true => definition_alone(&model, &fixture),

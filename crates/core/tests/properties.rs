@@ -10,7 +10,7 @@ use ptsm_core::testing::max_relative;
 use ptsm_core::train::{Loss, LossOptions, PointLoss, loss_weight};
 use ptsm_core::{
     Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Location,
-    Mode, Model, Output,
+    Mode, Model, Prediction,
 };
 use serde_json::Value;
 
@@ -286,7 +286,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
             .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
         let mut session = Cpu.load(&model).unwrap();
         let mut run = |batch: &Batch<f32>| {
-            let mut output = Output::default();
+            let mut output = Prediction::default();
             session.forward(batch, &mut output).unwrap();
             output
         };

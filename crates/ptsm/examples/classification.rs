@@ -10,7 +10,7 @@ mod common;
 use ptsm::data::{PreparedCases, Transform};
 use ptsm::evaluate::ClassScores;
 use ptsm::train::Samples;
-use ptsm::{Backend, Config, Cpu, Output, Result, Task};
+use ptsm::{Backend, Config, Cpu, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let set = common::waves(120, true)?;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     };
     let trained = common::train(config, 150, &train, &validation)?;
     let all: Vec<usize> = (0..test.len()).collect();
-    let mut output = Output::default();
+    let mut output = Prediction::default();
     Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;
     let truth: Vec<usize> = test.targets().iter().map(|&class| class as usize).collect();
     let scores = ClassScores::new(&output.prediction, &truth, &["slow".into(), "fast".into()])?;

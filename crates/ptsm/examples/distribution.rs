@@ -7,7 +7,7 @@
 
 mod common;
 
-use ptsm::{Backend, Cpu, Output, Reader, Result, Task};
+use ptsm::{Backend, Cpu, Prediction, Reader, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     config.distribution_output = "student_t".into();
     let trained = common::train(config, 3, &data.train, &data.validation)?;
     let reader = Reader::new(trained.model.config());
-    let mut output = Output::default();
+    let mut output = Prediction::default();
     Cpu.load(&trained.model)?.forward(&data.test.batch(&[0]), &mut output)?;
     let (mean, low, high) =
         (reader.points(&output), reader.quantiles(&output, 0.1), reader.quantiles(&output, 0.9));

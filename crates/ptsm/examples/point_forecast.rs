@@ -8,7 +8,7 @@
 mod common;
 
 use ptsm::evaluate::{EvaluateOptions, evaluate, repeat_last};
-use ptsm::{Backend, Cpu, Output, Result, Task};
+use ptsm::{Backend, Cpu, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(24)?;
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let trained = common::train(config, 8, &data.train, &data.validation)?;
     let mut session = Cpu.load(&trained.model)?;
     let mut forecast = |batch: &ptsm::data::Batch| {
-        let mut output = Output::default();
+        let mut output = Prediction::default();
         session.forward(batch, &mut output)?;
         Ok(output.prediction)
     };

@@ -8,7 +8,7 @@
 mod common;
 
 use ptsm::evaluate::ProbabilisticSums;
-use ptsm::{Backend, Calibration, Cpu, Extension, Output, Reader, Result, Task};
+use ptsm::{Backend, Calibration, Cpu, Extension, Prediction, Reader, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;
@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let mut sums = ProbabilisticSums::new(&[0.8]);
     for window in 0..data.test.len() {
         let batch = data.test.batch(&[window]);
-        let mut output = Output::default();
+        let mut output = Prediction::default();
         session.forward(&batch, &mut output)?;
         let (low, high) = calibration.apply(&reader, &output, 0);
         let (Some(truth), mask) = (batch.future_values, batch.future_observed_mask) else {

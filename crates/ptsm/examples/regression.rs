@@ -10,7 +10,7 @@ mod common;
 use ptsm::data::{Labels, PreparedCases, Series, Standardiser, Transform};
 use ptsm::evaluate::ValueScores;
 use ptsm::train::Samples;
-use ptsm::{Backend, Config, Cpu, Output, Result, Task};
+use ptsm::{Backend, Config, Cpu, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let set = common::waves(700, false)?;
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     };
     let trained = common::train(config, 60, &train, &validation)?;
     let all: Vec<usize> = (0..test.len()).collect();
-    let mut output = Output::default();
+    let mut output = Prediction::default();
     Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;
     let undo = |x: &f32| targets.undo_value(0, *x);
     let prediction: Vec<f64> = output.prediction.iter().map(undo).collect();

@@ -15,7 +15,7 @@ use crate::data::WindowSet;
 use crate::{Error, ErrorKind, Result, write_atomically};
 use ptsm_core::Config;
 use ptsm_core::Reader;
-use ptsm_core::{Output, Session};
+use ptsm_core::{Prediction, Session};
 
 /// Name of the file in a model directory.
 pub const CALIBRATION_FILE: &str = "calibration.json";
@@ -61,7 +61,7 @@ impl Calibration {
         let channels = config.prediction_channels();
         let each = config.prediction_length * channels.len();
         let mut scores: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); each]; levels.len()];
-        let mut output = Output::default();
+        let mut output = Prediction::default();
         let indices: Vec<usize> = (0..windows.len()).collect();
         for part in indices.chunks(BATCH) {
             let batch = windows.batch(part);
@@ -95,7 +95,12 @@ impl Calibration {
 
     /// The calibrated interval at number `index` for what a head put out: low and high,
     /// `[B, H, C']`, in the units of the batch. A wider level holds every narrower one.
-    pub fn apply(&self, reader: &Reader, output: &Output, index: usize) -> (Vec<f64>, Vec<f64>) {
+    pub fn apply(
+        &self,
+        reader: &Reader,
+        output: &Prediction,
+        index: usize,
+    ) -> (Vec<f64>, Vec<f64>) {
         let mut found: Option<(Vec<f64>, Vec<f64>)> = None;
         for CalibratedInterval { level, offsets } in &self.intervals[..=index] {
             let (mut low, mut high) = interval(reader, output, *level);
@@ -159,7 +164,7 @@ impl Calibration {
 }
 
 /// The head's own central interval.
-pub(crate) fn interval(reader: &Reader, output: &Output, level: f64) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn interval(reader: &Reader, output: &Prediction, level: f64) -> (Vec<f64>, Vec<f64>) {
     let tail = 0.5 * (1.0 - level);
     (reader.quantiles(output, tail), reader.quantiles(output, 1.0 - tail))
 }
@@ -211,8 +216,12 @@ mod tests {
     #[test]
     fn a_wider_level_holds_the_narrower_one() {
         let config = Config { prediction_length: 1, ..Config::default() };
-        let output =
-            Output { prediction: vec![5.0], loc: vec![0.0], scale: vec![1.0], ..Output::default() };
+        let output = Prediction {
+            prediction: vec![5.0],
+            loc: vec![0.0],
+            scale: vec![1.0],
+            ..Prediction::default()
+        };
         let interval = |level, offset| CalibratedInterval { level, offsets: vec![offset] };
         let calibration = Calibration {
             fitted_on: String::new(),

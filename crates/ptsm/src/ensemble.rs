@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
 use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
-use ptsm_core::{Backend, Output, Session};
+use ptsm_core::{Backend, Prediction, Session};
 use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
 
 /// The folder of the members.
@@ -168,18 +168,18 @@ pub(crate) fn load_session(
     }
     let load = |(model, weight): &(Model, f64)| Ok((backend.load(model)?, *weight as f32));
     let members = members.iter().map(load).collect::<Result<_>>()?;
-    Ok(Box::new(EnsembleSession { members, output: Output::default() }))
+    Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
 }
 
 /// Runs one member after the other.
 struct EnsembleSession {
     members: Vec<(Box<dyn Session>, f32)>,
     /// What the last member put out.
-    output: Output,
+    output: Prediction,
 }
 
 impl Session for EnsembleSession {
-    fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+    fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
         out.clear();
         for (session, weight) in &mut self.members {
             session.forward(batch, &mut self.output)?;
@@ -237,7 +237,7 @@ mod tests {
         let path = folder.path().join(ENSEMBLE_FILE);
         std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
         let loaded = load_members(folder.path()).unwrap();
-        let mut out = Output::default();
+        let mut out = Prediction::default();
         load_session(&loaded, &Cpu).unwrap().forward(&batch(), &mut out).unwrap();
         let each = models
             .each_ref()

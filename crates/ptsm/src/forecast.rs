@@ -9,7 +9,7 @@ use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
 use crate::{Config, Error, Preprocessor, Result, Task};
 use ptsm_core::Reader;
-use ptsm_core::{Backend, Output, Session};
+use ptsm_core::{Backend, Prediction, Session};
 
 /// Levels of the intervals of a head that says how sure it is.
 const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
@@ -32,7 +32,7 @@ pub struct Forecaster {
 /// What a forecast is made with: the head's output, and its points in standardised units.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    output: Output,
+    output: Prediction,
     pub(crate) points: Vec<f32>,
 }
 
@@ -154,15 +154,15 @@ impl Forecaster {
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
-    pub fn output(&mut self, batch: &Batch) -> Result<Output> {
-        let mut output = Output::default();
+    pub fn output(&mut self, batch: &Batch) -> Result<Prediction> {
+        let mut output = Prediction::default();
         self.session.forward(batch, &mut output)?;
         Ok(output)
     }
 
     /// The interval at number `index` of [`Forecaster::interval_levels`], `[B, H, C']` low and
     /// high, standardised units.
-    pub fn interval(&self, output: &Output, index: usize) -> (Vec<f64>, Vec<f64>) {
+    pub fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
         match &self.calibration {
             Some(calibration) => calibration.apply(&self.reader, output, index),
             None => calibration::interval(&self.reader, output, self.levels[index]),

@@ -12,7 +12,7 @@ use crate::{
     Config, Error, Preprocessor, Result, Task, read_tensors, write_atomically, write_tensors,
 };
 use ptsm_core::Init;
-use ptsm_core::Output;
+use ptsm_core::Prediction;
 use ptsm_core::SharedSession;
 use ptsm_core::{Model, NamedTensor};
 
@@ -196,7 +196,7 @@ impl SharedModel {
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
-    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Output>> {
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>> {
         self.session.forward(batch)
     }
 }
@@ -305,7 +305,7 @@ mod tests {
         let mut shared = SharedModel::from_dir(&main_dir, &names).unwrap();
         let outputs = shared.forward(&batch()).unwrap();
         for (output, alone) in outputs.iter().zip([&extra, &main]) {
-            let mut wanted = Output::default();
+            let mut wanted = Prediction::default();
             Cpu.load(alone).unwrap().forward(&batch(), &mut wanted).unwrap();
             assert_eq!(output.prediction, wanted.prediction);
         }

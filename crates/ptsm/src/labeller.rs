@@ -9,7 +9,7 @@ use crate::evaluate::{ClassScores, ValueScores};
 use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task};
 use ptsm_core::Distribution;
-use ptsm_core::{Backend, Output, Session};
+use ptsm_core::{Backend, Prediction, Session};
 
 /// Cases that go through the model at once.
 const BATCH: usize = 64;
@@ -122,7 +122,7 @@ impl Labeller {
         let length = self.config.context_length;
         let standardiser = &self.preprocessor.standardiser;
         let cases = PreparedCases::new(&unlabelled, length, standardiser, None)?;
-        let mut output = Output::default();
+        let mut output = Prediction::default();
         let mut raw = Vec::new();
         let indices: Vec<usize> = (0..cases.len()).collect();
         for part in indices.chunks(BATCH) {

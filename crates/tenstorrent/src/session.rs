@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ptsm_core::Batch;
-use ptsm_core::{Backend, Error, Model, Output, Prepared, Result, Session};
+use ptsm_core::{Backend, Error, Model, Prediction, Prepared, Result, Session};
 
 use crate::emulator::Emulator;
 use crate::lower::{Reading, Windows, input};
@@ -124,7 +124,7 @@ impl ProgramSession {
 }
 
 impl Session for ProgramSession {
-    fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+    fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
         let prepared = self.model.prepare(batch)?;
         // Few programs serve all sizes: a new one is compiled and captured before it runs.
         let key = batch.size.next_power_of_two().min(MAX_PROGRAM_BATCH);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
-use ptsm::{Backend, Mode, Model, Output, Scaler, Task};
+use ptsm::{Backend, Mode, Model, Prediction, Scaler, Task};
 use ptsm_core::Batch;
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 
@@ -51,7 +51,7 @@ fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
 }
 
 /// Every output of the session, as the fixtures name them.
-fn named_outputs(model: &Model, out: &Output) -> Vec<(String, Vec<f32>)> {
+fn named_outputs(model: &Model, out: &Prediction) -> Vec<(String, Vec<f32>)> {
     let config = model.config();
     let law = match config.task().unwrap() {
         Task::Forecasting | Task::Regression => config.distribution(),
@@ -105,7 +105,7 @@ fn every_output_correlates_with_the_reference() {
     for fixture in all_fixtures() {
         let Ok(model) = fixture.model() else { continue };
         let batch = fixture.batch::<f32>().unwrap();
-        let mut out = Output::default();
+        let mut out = Prediction::default();
         TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
         let wanted = wanted(&fixture, &model);
         let mut line = String::new();

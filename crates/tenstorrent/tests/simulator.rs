@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use ptsm::testing::{correlation, fixture_roots, fixtures};
-use ptsm::{Backend, Config, Cpu, Init, Model, Output};
+use ptsm::{Backend, Config, Cpu, Init, Model, Prediction};
 use ptsm_core::Batch;
 use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
 
@@ -22,7 +22,7 @@ fn there() -> bool {
 /// One batch on the device, on the emulator, and in f32.
 fn compare(name: &str, model: &Model, batch: &Batch) {
     let run = |backend: &dyn Backend| {
-        let mut out = Output::default();
+        let mut out = Prediction::default();
         backend.load(model).unwrap().forward(batch, &mut out).unwrap();
         out.prediction
     };

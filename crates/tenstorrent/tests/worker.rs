@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ptsm::testing::Fixture;
-use ptsm::{Backend, Config, ErrorKind, Init, Model, Output, Session};
+use ptsm::{Backend, Config, ErrorKind, Init, Model, Prediction, Session};
 use ptsm_core::Batch;
 use ptsm_tenstorrent::{
     Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
@@ -61,7 +61,7 @@ fn backend(folder: &Path, timeout: f64, options: Options) -> Tenstorrent {
 }
 
 fn forward(session: &mut dyn Session, batch: &Batch) -> ptsm::Result<Vec<f32>> {
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     session.forward(batch, &mut out)?;
     Ok(out.prediction)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ptsm::data::{Prepared, Split, WindowShape, prepare};
 use ptsm::evaluate::{Coherence, EvaluateOptions, evaluate};
 use ptsm::train::{Event, Recipe, Samples, Subset, TrainData, Trainer, Training};
-use ptsm::{Backend, Config, Cpu, Error, Init, Model, Output, Result, Session, Task};
+use ptsm::{Backend, Config, Cpu, Error, Init, Model, Prediction, Result, Session, Task};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -188,7 +188,7 @@ fn one_run(
         ..EvaluateOptions::default()
     };
     let mut forecast = |batch: &ptsm::data::Batch| {
-        let mut output = Output::default();
+        let mut output = Prediction::default();
         Session::forward(session.as_mut(), batch, &mut output)?;
         Ok(output.prediction)
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ptsm::data::Batch;
-use ptsm::{Config, Error, ErrorKind, Init, Mode, Model, Output, Result, Session};
+use ptsm::{Config, Error, ErrorKind, Init, Mode, Model, Prediction, Result, Session};
 use ptsm_kernels::measure_fma_peak;
 use serde::Serialize;
 
@@ -254,7 +254,7 @@ pub(super) fn windows(config: &Config, size: usize) -> Batch {
 /// Largest difference of one window from the definition, relative to the largest number.
 fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64> {
     let batch = windows(model.config(), 1);
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     session.forward(&batch, &mut out)?;
     let wanted = defined(model, batch)?;
     let largest = wanted.iter().fold(f64::MIN_POSITIVE, |max, x| max.max(x.abs()));
@@ -292,7 +292,7 @@ fn defined(model: &Model, batch: Batch) -> Result<Vec<f64>> {
 
 /// Seconds of each call, ascending, after a few calls that warm up.
 fn time(session: &mut dyn Session, batch: &Batch, seconds: f64) -> Result<Vec<f64>> {
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     let warm_up = Instant::now();
     session.forward(batch, &mut out)?;
     while warm_up.elapsed().as_secs_f64() < 0.1 * seconds {

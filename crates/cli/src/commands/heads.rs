@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table};
 use ptsm::{
-    Error, Forecaster, LabelCoding, MAIN_HEAD, Output, Predictions, Reader, Result, SharedHead,
+    Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Reader, Result, SharedHead,
     SharedModel, add_head, list_heads,
 };
 use serde_json::json;
@@ -100,7 +100,11 @@ pub(crate) fn table(
 }
 
 /// The columns of one head for one series.
-fn cells(head: &SharedHead, output: &Output, steps: usize) -> Result<Vec<(String, Vec<String>)>> {
+fn cells(
+    head: &SharedHead,
+    output: &Prediction,
+    steps: usize,
+) -> Result<Vec<(String, Vec<String>)>> {
     let (config, preprocessor) = (head.model.config(), &head.preprocessor);
     let mut found = Vec::new();
     match &preprocessor.labels {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::{
-    Backend, Error, Model, NamedTensor, Output, Real, Result, Task, TraceOptions,
+    Backend, Error, Model, NamedTensor, Prediction, Real, Result, Task, TraceOptions,
     batch_from_tensors, read_tensors, run_trace, write_tensors,
 };
 use serde_json::json;
@@ -85,7 +85,7 @@ fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<us
     let place = args.inputs.display().to_string();
     let batch =
         batch_from_tensors::<f32>(&read_tensors(&args.inputs)?).map_err(|e| e.at(&place))?;
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     backend.load(model)?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
     let tensors = outputs(model, batch.size, out)?;
     write_tensors(&args.outputs, &tensors)?;
@@ -93,7 +93,7 @@ fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<us
 }
 
 /// The outputs under the names of a trace.
-fn outputs(model: &Model, batch: usize, out: Output) -> Result<Vec<NamedTensor<f32>>> {
+fn outputs(model: &Model, batch: usize, out: Prediction) -> Result<Vec<NamedTensor<f32>>> {
     let config = model.config();
     let (task, channels) = (config.task()?, config.num_input_channels);
     let mut shape = match task {

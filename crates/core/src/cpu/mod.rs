@@ -39,7 +39,7 @@ use crate::backend::{Backend, Session};
 use crate::batch::Batch;
 use crate::config::Task;
 use crate::model::{Mode, Model};
-use crate::output::Output;
+use crate::prediction::Prediction;
 use crate::real::instruction_set;
 use crate::{Config, Result, memory};
 
@@ -98,7 +98,7 @@ fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
 }
 
 impl Session for CpuSession {
-    fn forward(&mut self, batch: &Batch, out: &mut Output) -> Result<()> {
+    fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
         let Self { model, plan, head, arena } = self;
         check(model, plan, batch)?;
         out.clear();
@@ -135,9 +135,9 @@ impl Session for CpuSession {
 }
 
 /// What the definition of a head gives for a hidden state.
-fn define(model: &Model, batch: &Batch, hidden: &[f32], out: &mut Output) {
+fn define(model: &Model, batch: &Batch, hidden: &[f32], out: &mut Prediction) {
     let (outputs, scaled) = model.outputs_of(batch, hidden);
-    *out = Output {
+    *out = Prediction {
         prediction: outputs.prediction,
         aggregates: outputs.aggregates,
         loc: scaled.loc,
@@ -174,14 +174,14 @@ impl SharedSession {
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the models.
-    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Output>> {
+    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>> {
         let Self { plan, heads, arena } = self;
         check(&heads[0].0, plan, batch)?;
         let rows = HiddenRows::new(plan);
         plan.run(batch, &rows, arena)?;
         let mut unpacked: Option<Vec<f32>> = None;
         let outputs = heads.iter().map(|(model, head)| {
-            let mut out = Output::default();
+            let mut out = Prediction::default();
             match head {
                 PackedHead::Point(head) => {
                     let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size);

@@ -9,7 +9,7 @@ use super::CpuSession;
 use crate::backend::Session;
 use crate::batch::Batch;
 use crate::model::{Mode, Model};
-use crate::output::Output;
+use crate::prediction::Prediction;
 use crate::{Config, Extension, Init, Location};
 
 /// How far f32 may be from f64, as a multiple of what the definition in f32 misses by, and the
@@ -156,7 +156,7 @@ fn difference(values: &[f32], reference: &[f64]) -> f64 {
 }
 
 fn forecast(session: &mut CpuSession, batch: &Batch) -> Vec<f32> {
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     session.forward(batch, &mut out).unwrap();
     out.prediction
 }
@@ -243,7 +243,7 @@ fn long_windows_and_wide_models_agree_too() {
 fn a_batch_that_does_not_fit_is_refused_by_name() {
     let model = model(sized(32, 8, 8), 1);
     let mut session = CpuSession::new(&model, Isa::best());
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     let good = batch(model.config(), 2, true);
     let mut refused = |change: fn(&mut Batch)| {
         let mut batch = good.clone();
@@ -260,7 +260,7 @@ fn a_batch_that_does_not_fit_is_refused_by_name() {
 fn a_second_call_of_a_size_uses_the_same_memory() {
     let model = model(Config { mode: "mix_channel".into(), ..sized(96, 8, 8) }, 1);
     let mut session = CpuSession::new(&model, Isa::best());
-    let mut out = Output::default();
+    let mut out = Prediction::default();
     let batch = batch(model.config(), 4, true);
     let mut places = Vec::new();
     for _ in 0..2 {

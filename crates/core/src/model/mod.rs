@@ -78,7 +78,7 @@ pub struct Backbone<T> {
 }
 
 impl<T> Backbone<T> {
-    /// Output of the last layer, `[B, C, N, D]`.
+    /// Prediction of the last layer, `[B, C, N, D]`.
     pub fn last_hidden_state(&self) -> &[T] {
         self.layers.last().map_or(&self.mixed, |layer| &layer.after_feature)
     }

@@ -9,7 +9,7 @@ use crate::head::pooled::PooledHead;
 use crate::head::{HeadInput, Outputs, forecast::ForecastHead};
 use crate::layers::scaler::{self, Scaled};
 use crate::layers::{masking, patchify};
-use crate::output::Output;
+use crate::prediction::Prediction;
 use crate::weights::HeadSlot;
 
 /// Windows that are ready for the patch embedding.
@@ -60,7 +60,7 @@ impl Model<f32> {
     /// # Panics
     ///
     /// If a length is not that of the model: callers check what came back.
-    pub fn finish(&self, prepared: &Prepared, projected: &[Vec<f32>]) -> Output {
+    pub fn finish(&self, prepared: &Prepared, projected: &[Vec<f32>]) -> Prediction {
         let trained = &self.parameters.trained;
         let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
         let outputs = match &self.layout.head {
@@ -79,7 +79,7 @@ impl Model<f32> {
                 Outputs { prediction, aggregates: Vec::new() }
             }
         };
-        Output {
+        Prediction {
             prediction: outputs.prediction,
             aggregates: outputs.aggregates,
             loc: prepared.scaled.loc.clone(),

@@ -3,7 +3,7 @@
 use super::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use crate::backend::Backend;
 use crate::batch::Batch;
-use crate::output::Output;
+use crate::prediction::Prediction;
 use crate::{ErrorKind, Mode, Model, Real, Result};
 
 /// Heads that have fixtures.
@@ -68,7 +68,8 @@ fn check(
     let (batch, wide) = (fixture.batch::<f32>()?, fixture.batch::<f64>()?);
     let wanted = model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction;
     let mut session = backend.load(model)?;
-    let (mut out, mut again, mut alone) = (Output::default(), Output::default(), Output::default());
+    let (mut out, mut again, mut alone) =
+        (Prediction::default(), Prediction::default(), Prediction::default());
     session.forward(&batch, &mut out)?;
     let mut wrong = Vec::new();
     if out.prediction.len() != wanted.len() {

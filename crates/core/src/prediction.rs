@@ -2,7 +2,7 @@
 
 /// What a model's head produces for one batch.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Output {
+pub struct Prediction {
     /// As the head gives it, see [`Outputs`](crate::Outputs); a point forecast is `[B, H, C']`, in
     /// the units of `past_values`.
     pub prediction: Vec<f32>,
@@ -15,7 +15,7 @@ pub struct Output {
     pub scale: Vec<f32>,
 }
 
-impl Output {
+impl Prediction {
     /// Empties every field and keeps its memory.
     pub fn clear(&mut self) {
         let Self { prediction, aggregates, loc, scale } = self;
