@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "download")]
 use super::download::download;
 use super::split::Split;
-use super::table::{ReadOptions, Table, unpacked};
+use super::table::{ReadOptions, Table};
+use super::text_file::unpacked;
 use ptsm_core::{Error, Result};
 
 /// The environment variable that names the folder in which data sets are looked for first.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::PreparedCases;
+use crate::{PreparedCases, Standardiser};
 use ptsm_core::train::Samples;
 
 fn write(folder: &Path, name: &str, text: &str) {

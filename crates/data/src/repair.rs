@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::frequency::Frequency;
-use super::roles::Resolved;
+use super::roles::{IgnoredColumn, Resolved};
 use super::table::Table;
 use ptsm_core::{Error, Result};
 
@@ -105,15 +105,6 @@ impl FromStr for Grid {
     fn from_str(text: &str) -> Result<Self> {
         choice_of(text, &Self::NAMES, "grid")
     }
-}
-
-/// A column that is not used, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IgnoredColumn {
-    /// Its name.
-    pub name: String,
-    /// Why it is not used.
-    pub reason: String,
 }
 
 /// How much of a channel is missing, on the final grid.

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::repair::IgnoredColumn;
 use super::table::{Column, Table, Values};
 use super::timestamp::parse_timestamp;
 use super::timestamp::{DateOrder, NotATime, TimeStyle, parse_column, parse_numbers};
@@ -35,6 +34,15 @@ pub struct Roles {
     pub id: Option<String>,
     /// The channels, in this order. `None`: every other numeric column, in file order.
     pub targets: Option<Vec<String>>,
+}
+
+/// A column that is not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredColumn {
+    /// Its name.
+    pub name: String,
+    /// Why it is not used.
+    pub reason: String,
 }
 
 /// The roles of one table, all known.

@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
-use super::trainer::Epoch;
+use super::history::Epoch;
 use crate::atomic_file::write_atomically;
 use crate::weights::Parameters;
 use crate::{Error, Result};

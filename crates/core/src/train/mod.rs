@@ -2,6 +2,7 @@
 
 mod adamw;
 mod checkpoint;
+mod history;
 mod joint;
 mod loss;
 mod samples;
@@ -19,6 +20,7 @@ pub const NUMERICS: u32 = 2;
 
 pub use adamw::AdamW;
 pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
+pub use history::{Epoch, History};
 pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
 pub use loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};
 pub use samples::{Samples, Subset, numbers_fingerprint};
@@ -26,6 +28,6 @@ pub use schedule::Schedule;
 pub use skip::{SkipStart, start_skip_at};
 pub use step::{Score, score};
 pub use stepper::Stepper;
-pub use trainer::{Epoch, Event, History, Observer, Outcome, TrainData, Trainer};
+pub use trainer::{Event, Observer, Outcome, TrainData, Trainer};
 pub use training::Training;
 pub use transfer::take_backbone;

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::NUMERICS;
 use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
+use super::history::{Epoch, History};
 use super::samples::{Samples, numbers_fingerprint};
 use super::skip::{Held, SkipStart, has_skip};
 use super::step::{StepOptions, Workspace, gradient, group_size, score};
@@ -41,43 +41,6 @@ pub struct Trainer<'a> {
     pub dir: Option<PathBuf>,
     /// Go on from the checkpoint in `dir`, if there is one.
     pub resume: bool,
-}
-
-/// One finished epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Number, from 1.
-    pub epoch: u32,
-    /// Loss over the training samples, with dropout, while the weights moved.
-    pub train_loss: f64,
-    /// Loss over the validation samples after the epoch (for a point forecast the mean squared
-    /// error); `None` without such samples.
-    pub validation_loss: Option<f64>,
-    /// Mean absolute error over the validation samples, for point forecasts and regression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_mae: Option<f64>,
-    /// Share of validation samples whose class is right.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_accuracy: Option<f64>,
-    /// Learning rate of the last step.
-    pub learning_rate: f64,
-    /// Seconds of training and validation, as far as this process did them.
-    pub seconds: f64,
-}
-
-/// What a run did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct History {
-    /// Every finished epoch.
-    pub epochs: Vec<Epoch>,
-    /// The epoch whose weights were kept, counted from 1; 0 = those that training started from.
-    pub best_epoch: u32,
-    /// Its validation loss.
-    pub best_validation_loss: Option<f64>,
-    /// Optimiser steps done.
-    pub steps: u64,
-    /// `completed`, `early stopping` or `interrupted`.
-    pub stopped_by: String,
 }
 
 /// Result of a run.

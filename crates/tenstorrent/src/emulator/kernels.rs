@@ -3,7 +3,7 @@
 use ptsm_kernels::{LinearDims, gelu, linear, transpose};
 
 use super::number::{bfloat16, multiplied};
-use super::ops::{Context, rows_product};
+use super::product::{Context, rows_product};
 use super::tensor::TileTensor;
 use crate::program::{EmbedTiles, MathFidelity, MixerTiles, TILE};
 

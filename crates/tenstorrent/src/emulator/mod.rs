@@ -9,6 +9,7 @@
 mod kernels;
 mod number;
 mod ops;
+mod product;
 mod tensor;
 
 use std::collections::HashMap;
@@ -104,7 +105,7 @@ impl Emulator {
                 .collect::<Option<_>>()
                 .ok_or_else(|| Error::internal("reads a tensor that is gone").at(step.op.name()))?;
             let spec = &program.tensors[step.output];
-            let context = ops::Context { isa: self.isa, garbage: self.garbage };
+            let context = product::Context { isa: self.isa, garbage: self.garbage };
             let mut made = ops::run(&step.op, &read, spec.shape, context);
             number::round(spec.dtype, &mut made.values);
             watch(step, &|| made.download());

@@ -5,16 +5,9 @@ use std::borrow::Cow;
 use ptsm_kernels::{Isa, LinearDims, gelu, linear, softmax_rows, transpose};
 
 use super::kernels::{embed, mixer};
-use super::number::{multiplied, multiplied_weight};
+use super::product::{Context, for_product, reduced, rows_product};
 use super::tensor::TileTensor;
 use crate::program::{Activation, MathFidelity, Op};
-
-/// What operations need beside their inputs.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Context {
-    pub(super) isa: Isa,
-    pub(super) garbage: f32,
-}
 
 /// Runs one operation; shapes were checked with the program.
 pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Context) -> TileTensor {
@@ -73,47 +66,6 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
         }
         Op::ToMemoryConfig => x[0].clone(),
     }
-}
-
-/// Every row of `a` through one layer; the padding of the inner axis is summed like the rest.
-pub(super) fn rows_product(
-    a: &TileTensor,
-    (weight, bias): (&TileTensor, Option<&[f32]>),
-    fidelity: MathFidelity,
-    (shape, isa): ([usize; 4], Isa),
-) -> TileTensor {
-    let (inputs, outputs) = (weight.height(), weight.width());
-    let weight = for_product(&weight.values, (inputs, outputs), fidelity);
-    let mut out = TileTensor::filled(shape, 0.0);
-    let dims = LinearDims { rows: a.values.len() / inputs, inputs, outputs };
-    let a = reduced(&a.values, fidelity);
-    let zeros;
-    let bias = match bias {
-        Some(bias) => bias,
-        None => {
-            zeros = vec![0.0; outputs];
-            &zeros
-        }
-    };
-    linear(isa, dims, &a, (&weight, bias), &mut out.values);
-    out
-}
-
-fn reduced(values: &[f32], fidelity: MathFidelity) -> Cow<'_, [f32]> {
-    match fidelity {
-        MathFidelity::HiFi4 => Cow::Borrowed(values),
-        _ => values.iter().map(|&x| multiplied(fidelity, x)).collect(),
-    }
-}
-
-/// The right operand `[inputs, outputs]` as `[outputs, inputs]`, with the bits that count.
-fn for_product(values: &[f32], (inputs, outputs): (usize, usize), f: MathFidelity) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    transpose(Isa::best(), (inputs, outputs), (values, outputs), (&mut out, inputs));
-    if f == MathFidelity::LoFi {
-        out.iter_mut().for_each(|x| *x = multiplied_weight(f, *x));
-    }
-    out
 }
 
 /// Matrix by matrix; one left matrix serves all.

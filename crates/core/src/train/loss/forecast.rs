@@ -1,6 +1,6 @@
 //! Losses of forecasts: only known points of the truth count.
 
-use super::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
+use super::common::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Hierarchy};
 use crate::distribution::{Distribution, likelihood as law_of};

@@ -1,6 +1,6 @@
 //! Loss of the reconstruction: squared error of hidden patches, in the scaled space.
 
-use super::{Loss, LossOptions, LossWeight, missing, share};
+use super::common::{Loss, LossOptions, LossWeight, missing, share};
 use crate::Result;
 use crate::batch::Batch;
 use crate::config::Config;

@@ -1,6 +1,6 @@
 //! Losses of classification and regression.
 
-use super::{Loss, LossOptions, LossWeight, missing, share, wrong_length};
+use super::common::{Loss, LossOptions, LossWeight, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Task};
 use crate::distribution::likelihood;

@@ -1,0 +1,62 @@
+//! Matrix products with the bits that the chip multiplies, for whole operations and for kernels.
+
+use std::borrow::Cow;
+
+use ptsm_kernels::{Isa, LinearDims, linear, transpose};
+
+use super::number::{multiplied, multiplied_weight};
+use super::tensor::TileTensor;
+use crate::program::MathFidelity;
+
+/// What operations need beside their inputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context {
+    pub(super) isa: Isa,
+    pub(super) garbage: f32,
+}
+
+/// Every row of `a` through one layer; the padding of the inner axis is summed like the rest.
+pub(super) fn rows_product(
+    a: &TileTensor,
+    (weight, bias): (&TileTensor, Option<&[f32]>),
+    fidelity: MathFidelity,
+    (shape, isa): ([usize; 4], Isa),
+) -> TileTensor {
+    let (inputs, outputs) = (weight.height(), weight.width());
+    let weight = for_product(&weight.values, (inputs, outputs), fidelity);
+    let mut out = TileTensor::filled(shape, 0.0);
+    let dims = LinearDims { rows: a.values.len() / inputs, inputs, outputs };
+    let a = reduced(&a.values, fidelity);
+    let zeros;
+    let bias = match bias {
+        Some(bias) => bias,
+        None => {
+            zeros = vec![0.0; outputs];
+            &zeros
+        }
+    };
+    linear(isa, dims, &a, (&weight, bias), &mut out.values);
+    out
+}
+
+/// The left operand with the bits that the fidelity multiplies.
+pub(super) fn reduced(values: &[f32], fidelity: MathFidelity) -> Cow<'_, [f32]> {
+    match fidelity {
+        MathFidelity::HiFi4 => Cow::Borrowed(values),
+        _ => values.iter().map(|&x| multiplied(fidelity, x)).collect(),
+    }
+}
+
+/// The right operand `[inputs, outputs]` as `[outputs, inputs]`, with the bits that count.
+pub(super) fn for_product(
+    values: &[f32],
+    (inputs, outputs): (usize, usize),
+    f: MathFidelity,
+) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    transpose(Isa::best(), (inputs, outputs), (values, outputs), (&mut out, inputs));
+    if f == MathFidelity::LoFi {
+        out.iter_mut().for_each(|x| *x = multiplied_weight(f, *x));
+    }
+    out
+}
