@@ -36,7 +36,7 @@ pub fn only_cpu(name: &str, work: &str) -> Result<()> {
         "cpu" => Ok(()),
         other => {
             let text = format!("{other} does not do this: {work} run on the CPU");
-            Err(Error::config("--backend", text))
+            Err(Error::config("backend", text))
         }
     }
 }
@@ -48,3 +48,8 @@ fn options() -> Result<Options> {
     };
     Ok(Options { arch, ..Options::default() })
 }
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::talk(&format!("error: {error}"));
+            output::talk(&format!("error: {}", error.spelled(output::flag)));
             ExitCode::from(error.kind().exit_code())
         }
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),

@@ -9,6 +9,12 @@ use serde_json::{Value, json};
 
 use crate::args::Global;
 
+/// An option of the library as the command's flag: `--name`, or `--name value`.
+pub(crate) fn flag(name: &str, value: Option<&str>) -> String {
+    let name = name.replace('_', "-");
+    value.map_or_else(|| format!("--{name}"), |value| format!("--{name} {value}"))
+}
+
 /// Prints data to stdout.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();

@@ -122,6 +122,30 @@ impl Error {
         self
     }
 
+    /// The text with every [`option`] in it as `spell` writes its name and value, such as a
+    /// command's `--name value`.
+    pub fn spelled(&self, spell: impl Fn(&str, Option<&str>) -> String) -> String {
+        let text = self.to_string();
+        let mut parts = text.split('`');
+        let mut spelled = parts.next().unwrap_or_default().to_owned();
+        while let Some(inside) = parts.next() {
+            let (name, value) = match inside.split_once(" = ") {
+                Some((name, value)) => (name, Some(value)),
+                None => (inside, None),
+            };
+            let is_name = !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let after = parts.next();
+            match (is_name, after) {
+                (true, Some(_)) => spelled += &spell(name, value),
+                (false, Some(_)) => spelled += &format!("`{inside}`"),
+                (_, None) => spelled += &format!("`{inside}"),
+            }
+            spelled += after.unwrap_or_default();
+        }
+        spelled
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -130,6 +154,16 @@ impl Error {
     /// Where it happened: file, tensor, column, row or field.
     pub fn place(&self) -> Option<&str> {
         self.place.as_deref()
+    }
+}
+
+/// An option as messages name it: `` `name` ``, or `` `name = value` ``, with the field names of recipes
+/// and specifications. Each edge of the program spells it in its own way ([`Error::spelled`]).
+pub fn option(name: &str, value: Option<&str>) -> String {
+    // A backtick inside a value would end the option early.
+    match value {
+        Some(value) => format!("`{name} = {}`", value.replace('`', "'")),
+        None => format!("`{name}`"),
     }
 }
 
@@ -162,6 +196,23 @@ mod tests {
         let error = Error::io(Path::new("a.csv"), "cannot be opened", missing).at("--data");
         assert_eq!(error.to_string(), "--data: a.csv: cannot be opened: gone");
         assert_eq!(error.kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn options_are_spelled_as_each_edge_wants_and_other_text_stays() {
+        let flag = |name: &str, value: Option<&str>| {
+            let name = name.replace('_', "-");
+            value.map_or(format!("--{name}"), |value| format!("--{name} {value}"))
+        };
+        let way_out = option("missing", Some("n.a."));
+        let error = Error::input(format!("use {way_out} or {}", option("no_header", None)));
+        assert_eq!(error.to_string(), "use `missing = n.a.` or `no_header`");
+        assert_eq!(error.spelled(flag), "use --missing n.a. or --no-header");
+        for text in ["a `Cell 1` and `", "`", "``x", "no option"] {
+            assert_eq!(Error::input(text).spelled(flag), text);
+        }
+        let tick = Error::input(format!("({})", option("missing", Some("a`b"))));
+        assert_eq!(tick.spelled(flag), "(--missing a'b)");
     }
 
     #[test]

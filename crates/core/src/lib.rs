@@ -44,7 +44,7 @@ pub use config::{
 };
 pub use cpu::{Cpu, SharedSession, set_threads};
 pub use distribution::Distribution;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, option};
 pub use head::{OutputGradient, Outputs, largest};
 pub use layers::Dropout;
 pub use layers::masking::draw_masks;
@@ -61,3 +61,8 @@ pub use tensor_file::{NamedTensor, WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use transform::Transform;
 pub use weights::{Init, Layout, Parameters, Store, Tensor};
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,7 +7,7 @@ use csv::{ByteRecord, ReaderBuilder};
 
 use super::csv_sniff::{Cell, guess_delimiter, looks_like_header, read_cell};
 use super::table::{Column, ReadOptions, Table, Values};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// Reads the text in `bytes`; a column is numeric if every cell is a number or missing.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
@@ -219,8 +219,8 @@ impl Numbers {
                     records.source, self.lines[*row], names[column]
                 );
                 let message = format!(
-                    "\"{text}\" is not a finite number (use --missing {text} if it stands for a \
-                     missing value)"
+                    "\"{text}\" is not a finite number (use {} if it means a missing value)",
+                    option("missing", Some(text))
                 );
                 return Err(Error::input(message).at(place));
             }

@@ -49,7 +49,7 @@ fn labels_with_gaps_and_contradictions_are_refused_with_their_place() {
     assert!(text.contains("label differs") && text.contains("line 3"), "{text}");
     write(folder, "none.csv", "case,x\na,1\n");
     let text = read(&folder.join("none.csv"), &LabelOptions::default()).unwrap_err().to_string();
-    assert!(text.contains("--label"), "{text}");
+    assert!(text.contains("`label`"), "{text}");
     write(folder, "text.csv", "case,x,label\na,1,up\n");
     let options = LabelOptions { values: Some(true), ..LabelOptions::default() };
     let text = read(&folder.join("text.csv"), &options).unwrap_err().to_string();

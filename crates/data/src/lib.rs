@@ -47,3 +47,8 @@ pub use timestamp::{
     CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,
 };
 pub use window::{PreparedSeries, Segment, WindowSet, WindowShape};
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

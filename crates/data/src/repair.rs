@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::frequency::Frequency;
 use super::roles::{IgnoredColumn, Resolved};
 use super::table::Table;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// What to do with several rows of one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,7 +197,10 @@ impl Origin<'_> {
     /// The hint that another column may tell several series apart.
     fn id_hint(&self) -> String {
         match (&self.roles.id, &self.roles.possible_id) {
-            (None, Some(name)) => format!(", or --id \"{name}\" if that column names the series"),
+            (None, Some(name)) => {
+                let option = option("id", Some(name));
+                format!(", or {option} if that column names the series")
+            }
             _ => String::new(),
         }
     }
@@ -221,8 +224,9 @@ pub(super) fn order(
             let (before, time) = (origin.show(times[index]), origin.show(times[index + 1]));
             let hint = origin.id_hint();
             let message = format!(
-                "{time} comes after {before}, but times must rise (use --sort to order the \
-                 rows{hint})"
+                "{time} comes after {before}, but times must rise (use {} to order the \
+                 rows{hint})",
+                option("sort", None)
             );
             return Err(origin.at_row(raw, index + 1, message));
         }
@@ -263,8 +267,10 @@ fn merge_duplicates(
         let earlier = origin.table.row_name(raw.rows[index]);
         let (time, hint) = (origin.show(times[index]), origin.id_hint());
         let message = format!(
-            "{time} was there before, in {earlier} (use --duplicates first, last or mean to merge \
-             such rows, --grid rows to take every row as one step{hint})"
+            "{time} was there before, in {earlier} (use {} first, last or mean to merge such rows, {} \
+             to take every row as one step{hint})",
+            option("duplicates", None),
+            option("grid", Some("rows"))
         );
         return Err(origin.at_row(raw, index + 1, message));
     }
@@ -321,8 +327,10 @@ pub(super) fn fill_gaps(
         let Some(place) = step.steps_between(start, time) else {
             let (time, start) = (origin.show(time), origin.show(start));
             let message = format!(
-                "{time} is not on the grid of {step} that starts at {start} (use --frequency to \
-                 give another step, or --grid rows to take every row as one step)"
+                "{time} is not on the grid of {step} that starts at {start} (use {} to give \
+                 another step, or {} to take every row as one step)",
+                option("frequency", None),
+                option("grid", Some("rows"))
             );
             return Err(origin.at_row(raw, index, message));
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::table::{Column, Table, Values};
 use super::timestamp::parse_timestamp;
 use super::timestamp::{DateOrder, NotATime, TimeStyle, parse_column, parse_numbers};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// Says in [`Roles`] that there is no such column, so none is looked for.
 pub const NO_COLUMN: &str = "none";
@@ -106,7 +106,7 @@ fn given<'a>(table: &Table, name: &'a Option<String>) -> Option<Option<&'a str>>
     Some((!absent).then_some(name))
 }
 
-fn wanted_column<'a>(table: &'a Table, name: &str, option: &str) -> Result<&'a Column> {
+fn wanted_column<'a>(table: &'a Table, name: &str, asked_by: &str) -> Result<&'a Column> {
     table.column(name).ok_or_else(|| {
         let mut names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
         let more = names.len().saturating_sub(20);
@@ -115,7 +115,8 @@ fn wanted_column<'a>(table: &'a Table, name: &str, option: &str) -> Result<&'a C
         if more > 0 {
             list.push_str(&format!(" and {more} more"));
         }
-        let message = format!("there is no column \"{name}\" ({option}); the columns are {list}");
+        let asked_by = option(asked_by, None);
+        let message = format!("there is no column \"{name}\" ({asked_by}); the columns are {list}");
         Error::input(message).at(table.source())
     })
 }
@@ -123,7 +124,7 @@ fn wanted_column<'a>(table: &'a Table, name: &str, option: &str) -> Result<&'a C
 fn find_id(table: &Table, roles: &Roles) -> Result<Option<(String, Vec<String>)>> {
     let column = match given(table, &roles.id) {
         Some(None) => return Ok(None),
-        Some(Some(name)) => wanted_column(table, name, "--id")?,
+        Some(Some(name)) => wanted_column(table, name, "id")?,
         None => match detect_id(table, roles) {
             Some(column) => column,
             None => return Ok(None),
@@ -157,7 +158,7 @@ fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
 fn find_timestamp(table: &Table, roles: &Roles, id: Option<&str>) -> Result<Option<TimeColumn>> {
     let column = match given(table, &roles.timestamp) {
         Some(None) => return Ok(None),
-        Some(Some(name)) => wanted_column(table, name, "--timestamp")?,
+        Some(Some(name)) => wanted_column(table, name, "timestamp")?,
         None => {
             let is_target =
                 |name: &String| roles.targets.as_ref().is_some_and(|t| t.contains(name));
@@ -199,8 +200,8 @@ fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
         Values::Times { seconds, .. } => seconds.iter().position(Option::is_none),
     };
     if let Some(row) = missing {
-        let message = "the timestamp is missing (remove the row, or use --timestamp none to number \
-                       the rows)";
+        let message = "the timestamp is missing (remove the row, or use `timestamp = none` to \
+                       number the rows)";
         return Err(Error::input(message).at(table.place(row, name)));
     }
     let read = match &column.values {
@@ -222,7 +223,7 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
         return Err(Error::config("targets", "name at least one column"));
     }
     for (index, name) in targets.iter().enumerate() {
-        let column = wanted_column(table, name, "--targets")?;
+        let column = wanted_column(table, name, "targets")?;
         if targets[..index].contains(name) {
             return Err(Error::config("targets", format!("\"{name}\" comes twice")));
         }
@@ -249,9 +250,9 @@ fn not_a_number(table: &Table, name: &str, cells: &[Option<String>]) -> Error {
     let text = cells[row].as_deref().unwrap_or_default();
     let decimal_comma = text.contains(',') && is_number(&text.replace(',', "."));
     let way_out = if decimal_comma {
-        "--decimal-comma if it is one".to_owned()
+        format!("{} if it is one", option("decimal_comma", None))
     } else {
-        format!("--missing {text} if it stands for a missing value")
+        format!("{} if it means a missing value", option("missing", Some(text)))
     };
     let message = format!("\"{text}\" is not a number (use {way_out})");
     Error::input(message).at(table.place(row, name))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::csv_sniff::{Cell, guess_delimiter, read_cell};
 use super::table::ReadOptions;
 use super::timestamp::{DateOrder, TimeStyle, parse_numbers, parse_timestamp};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// Reads the channels and the time of a model out of lines of text.
 ///
@@ -204,7 +204,10 @@ impl<R: BufRead> RowReader<R> {
             Cell::Number(number) => Ok(number),
             Cell::Missing => Ok(f64::NAN),
             Cell::Infinite | Cell::Text => {
-                let text = format!("\"{cell}\" is not a finite number (--missing {cell}?)");
+                let text = format!(
+                    "\"{cell}\" is not a finite number (use {} if it means a missing value)",
+                    option("missing", Some(cell))
+                );
                 Err(Error::input(text).at(format!("column \"{name}\"")))
             }
         }

@@ -119,10 +119,10 @@ const BAD_INPUTS: &[BadInput] = &[
     (
         "date,x\n2020-01-01,1\n",
         [Some("time"), None, None],
-        &["t.csv", "no column \"time\" (--timestamp)", "date, x"],
+        &["t.csv", "no column \"time\" (`timestamp`)", "date, x"],
     ),
-    ("date,x\n2020-01-01,1\n", [None, Some("name"), None], &["no column \"name\" (--id)"]),
-    ("date,x\n2020-01-01,1\n", [None, None, Some("y")], &["no column \"y\" (--targets)"]),
+    ("date,x\n2020-01-01,1\n", [None, Some("name"), None], &["no column \"name\" (`id`)"]),
+    ("date,x\n2020-01-01,1\n", [None, None, Some("y")], &["no column \"y\" (`targets`)"]),
     ("date,x\n2020-01-01,1\n", [None, None, Some("date")], &["\"date\"", "a number"]),
     (
         "date,x\n2020-01-01,1\n",
@@ -132,9 +132,9 @@ const BAD_INPUTS: &[BadInput] = &[
     (
         "date,x,y\n2020-01-01,1,2\n2020-01-02,n.a.,3\n",
         [None; 3],
-        &["line 3, column \"x\"", "\"n.a.\" is not a number", "--missing n.a."],
+        &["line 3, column \"x\"", "\"n.a.\" is not a number", "`missing = n.a.`"],
     ),
-    ("date;x\n2020-01-01;1,5\n", [None; 3], &["\"1,5\"", "--decimal-comma"]),
+    ("date;x\n2020-01-01;1,5\n", [None; 3], &["\"1,5\"", "`decimal_comma`"]),
     ("date,x\n2020-01-01,a\n", [None, None, Some("x")], &["line 2, column \"x\"", "\"a\""]),
     (
         "date,x\n2020-01-01,a\n2020-01-02,b\n",
@@ -147,33 +147,37 @@ const BAD_INPUTS: &[BadInput] = &[
         &["line 3, column \"date\"", "\"soon\" is not a timestamp"],
     ),
     ("date,x\n2020-01-01,1\nNA,2\n", [None; 3], &["line 3", "timestamp is missing"]),
-    ("date,x\n2020-01-01 00:00:00.5,1\n", [None; 3], &["finer than a second", "--timestamp none"]),
+    (
+        "date,x\n2020-01-01 00:00:00.5,1\n",
+        [None; 3],
+        &["finer than a second", "`timestamp = none`"],
+    ),
     ("date,x\n01/02/2020,1\n01/03/2020,1\n", [None; 3], &["day or the month first"]),
     ("id,x\na,1\n,2\n", [None; 3], &["line 3, column \"id\"", "name of the series is missing"]),
     (
         "date,x\n2020-01-02,1\n2020-01-01,2\n",
         [None; 3],
-        &["line 3, column \"date\"", "2020-01-01 comes after 2020-01-02", "--sort"],
+        &["line 3, column \"date\"", "2020-01-01 comes after 2020-01-02", "`sort`"],
     ),
     (
         "date,x\n2020-01-01,1\n2020-01-01,2\n",
         [None; 3],
-        &["line 3", "2020-01-01 was there before, in line 2", "--duplicates", "--grid rows"],
+        &["line 3", "2020-01-01 was there before, in line 2", "`duplicates`", "`grid = rows`"],
     ),
     (
         "city,date,x\na,2020-01-01,1\nb,2020-01-01,2\na,2020-01-02,1\n",
         [None; 3],
-        &["--duplicates", "--id \"city\""],
+        &["`duplicates`", "`id = city`"],
     ),
     (
         "city,date,x\na,2020-01-02,1\na,2020-01-01,2\n",
         [None, Some("city"), None],
-        &["series \"a\"", "--sort"],
+        &["series \"a\"", "`sort`"],
     ),
     (
         "t,x\n2020-01-01 00:00,1\n2020-01-01 01:00,1\n2020-01-01 02:00,1\n2020-01-01 02:17,1\n",
         [None; 3],
-        &["line 5", "02:17 is not on the grid of 1h", "--grid rows", "--frequency"],
+        &["line 5", "02:17 is not on the grid of 1h", "`grid = rows`", "`frequency`"],
     ),
     (
         "t,x\n2020-01-01 00:00:00,1\n2020-01-01 00:00:01,1\n2021-01-01 00:00:00,1\n",

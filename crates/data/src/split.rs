@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::timestamp::{DateOrder, TimeStyle, parse_timestamp};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// How the rows of a series are divided: training first, then validation, then test.
 ///
@@ -137,7 +137,10 @@ impl Split {
             }
             Split::Dates { validation_from, test_from } => {
                 let Some(times) = timestamps else {
-                    let message = format!("{self} needs a column of times (see --timestamp)");
+                    let message = format!(
+                        "{self} needs a column of times (see {})",
+                        option("timestamp", None)
+                    );
                     return Err(Error::config("split", message));
                 };
                 let first = |from| times.iter().position(|&time| time >= from);
@@ -283,7 +286,7 @@ mod tests {
         assert_eq!([got.train, got.validation, got.test], [0..5, 3..8, 6..10]);
         let error = split.borders(10, None, 2).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
-        assert!(error.to_string().contains("--timestamp"));
+        assert!(error.to_string().contains("`timestamp`"));
     }
 
     #[test]

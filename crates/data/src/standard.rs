@@ -45,7 +45,7 @@ impl Standardiser {
             fit_channel(channel, parts, transform).ok_or_else(|| {
                 let message = format!(
                     "channel \"{name}\" has no seen value in the training rows (leave it out with \
-                     --targets, or train on other rows)"
+                     `targets`, or train on other rows)"
                 );
                 Error::input(message)
             })
@@ -212,7 +212,7 @@ mod tests {
         let series = Series::new("", 2, vec![1.0, f64::NAN, 2.0, 3.0]).unwrap();
         let error = Standardiser::fit(&names(2), &[(&series, 0..1)], Transform::None).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("\"c1\"") && text.contains("--targets"), "{text}");
+        assert!(text.contains("\"c1\"") && text.contains("`targets`"), "{text}");
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl std::fmt::Display for NotATime {
                  2016-07-31)"
             }
             NotATime::SubSecond => {
-                "is finer than a second, which is not supported (use --timestamp none to number \
+                "is finer than a second, which is not supported (use `timestamp = none` to number \
                  the rows instead)"
             }
         })

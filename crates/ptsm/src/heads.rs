@@ -95,7 +95,8 @@ pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
     let mut joined = extra.clone();
     take_backbone(&mut joined, &main)?;
     if joined.parameters != extra.parameters {
-        let text = "has another backbone: its weights were trained on (use --freeze backbone)";
+        let text =
+            "has another backbone: its weights were trained on (train it with `freeze_backbone`)";
         return Err(Error::config(from.display().to_string(), text));
     }
     let ours = Preprocessor::from_dir(dir, main.config())?;

@@ -91,3 +91,13 @@ pub use ptsm_data::LabelCoding;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
 };
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// So are those of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ProjectReadme;

@@ -98,7 +98,7 @@ impl std::str::FromStr for Arch {
     fn from_str(name: &str) -> Result<Self> {
         Arch::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
             let names = Arch::ALL.map(Arch::name).join(", ");
-            Error::config("--arch", format!("\"{name}\" is none of {names}"))
+            Error::config("arch", format!("\"{name}\" is none of {names}"))
         })
     }
 }

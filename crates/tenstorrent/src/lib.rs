@@ -43,3 +43,8 @@ pub use program::{
 pub use report::{PUBLISHED_DEVICE_OPS, PUBLISHED_SEQUENCES_PER_S, Report};
 pub use session::{Tenstorrent, TenstorrentEmulator};
 pub use worker::{PYTHON_VARIABLE, TIMEOUT_VARIABLE, WorkerSettings};
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

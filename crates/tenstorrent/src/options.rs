@@ -77,7 +77,7 @@ impl std::str::FromStr for Optimisation {
         let found = Optimisation::ALL.into_iter().find(|o| o.name() == name);
         found.ok_or_else(|| {
             let names = Optimisation::ALL.map(Optimisation::name).join(", ");
-            Error::config("--optimisations", format!("\"{name}\" is none of {names}"))
+            Error::config("optimisations", format!("\"{name}\" is none of {names}"))
         })
     }
 }

@@ -202,7 +202,7 @@ impl Args {
         if self.on_error == OnError::Stop || error.kind() == ErrorKind::Io {
             return Err(error);
         }
-        talk(&format!("skipped: {error}"));
+        talk(&format!("skipped: {}", error.spelled(flag)));
         Ok(())
     }
 }

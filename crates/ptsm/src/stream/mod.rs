@@ -235,7 +235,7 @@ impl OnlineForecaster {
         match self.options.duplicates {
             Duplicates::Error => {
                 let text =
-                    "a second row of the newest time (allow it with --duplicates first or last)";
+                    "a second row of the newest time (allow it with `duplicates` first or last)";
                 return Err(Error::input(text));
             }
             Duplicates::Last => self.write(values, 0, true),
