@@ -12,7 +12,7 @@ use ptsm::{
 use serde_json::{Map, Value, json};
 
 use crate::args::Global;
-use crate::output::{remark, talk};
+use crate::output::{flag, remark, talk};
 use ptsm_backends::open;
 
 /// Options of `stream`.
