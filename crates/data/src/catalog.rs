@@ -39,7 +39,7 @@ pub struct Dataset {
     pub sha256: &'static str,
     /// Bytes of the file, unpacked.
     pub bytes: u64,
-    /// Where the file may lie below a data folder; each also with `.gz` behind it.
+    /// Where the file may lie below a data folder; each also with `.gz` added.
     pub files: &'static [&'static str],
     /// The split that the papers use.
     pub split: Split,

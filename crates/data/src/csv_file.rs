@@ -106,7 +106,7 @@ impl Records<'_> {
     }
 }
 
-/// Line numbers of rising places in a text. The reader's own count is behind where it left the
+/// Line numbers of rising places in a text. The reader's own count is too low where it left the
 /// `\n` of `\r\n`, or an empty line, for the next record.
 struct LineCounter<'a> {
     text: &'a [u8],

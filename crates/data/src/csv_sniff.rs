@@ -43,7 +43,7 @@ pub(super) fn read_cell(text: &str, options: &ReadOptions) -> Cell {
     }
 }
 
-/// The most likely byte between cells: it stands equally often in every line. Of several, the most
+/// The most likely byte between cells: it occurs equally often in every line. Of several, the most
 /// frequent one; of equally frequent ones, the comma.
 pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
     const CANDIDATES: [u8; 4] = *b"|\t;,";
@@ -60,7 +60,7 @@ pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
     best.map_or(b',', |index| CANDIDATES[index])
 }
 
-/// How often each candidate stands outside quotes in each of the first lines that is not empty.
+/// How often each candidate occurs outside quotes in each of the first lines that is not empty.
 fn count_per_line(bytes: &[u8], candidates: [u8; 4]) -> Vec<[usize; 4]> {
     let mut lines = Vec::new();
     let mut counts = [0; 4];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delimiter_stands_equally_often_in_every_line() {
+    fn the_delimiter_occurs_equally_often_in_every_line() {
         for (text, delimiter) in [
             ("a,b\n1,2\n", b','),
             ("a;b\n1,5;2\n", b';'),

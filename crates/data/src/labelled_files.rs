@@ -26,7 +26,7 @@ impl LabelledSet {
     /// Reads a `.ts` file (also `.gz`), a folder, or a long table.
     ///
     /// A folder holds one folder a class with a table a case in it, or tables and a `labels.csv`
-    /// with the column `file` and those of the labels. A long table has a column that tells the
+    /// with the column `file` and those of the labels. A long table has a column that says which
     /// cases apart, and the label in every row of a case.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
     }
 }
 
-/// The labels that stand in `rows`.
+/// The labels of `rows`.
 fn labels_of_rows(table: &Table, options: &LabelOptions, rows: &[usize]) -> Result<Labels> {
     let names = label_columns(table, options)?;
     let values = options.values.unwrap_or(names.len() > 1);

@@ -162,7 +162,7 @@ impl RepairReport {
 #[derive(Debug)]
 pub(super) struct RawSeries {
     pub(super) id: String,
-    /// Row of the table behind each row, for messages.
+    /// Row of the table that each row came from, for messages.
     pub(super) rows: Vec<usize>,
     /// In seconds; as long as `rows`, or `None` without times.
     pub(super) times: Option<Vec<i64>>,
@@ -194,7 +194,7 @@ impl Origin<'_> {
         }
     }
 
-    /// The hint that another column may tell several series apart.
+    /// The hint that another column may name the series.
     fn id_hint(&self) -> String {
         match (&self.roles.id, &self.roles.possible_id) {
             (None, Some(name)) => {

@@ -10,7 +10,7 @@ use ptsm_core::{Error, Result, option};
 /// Says in [`Roles`] that there is no such column, so none is looked for.
 pub const NO_COLUMN: &str = "none";
 
-/// Names, in small letters, of columns that tell series apart.
+/// Names, in small letters, of columns that name series.
 const ID_NAMES: [&str; 8] =
     ["unique_id", "series_id", "item_id", "ts_id", "time_series_id", "series", "item", "id"];
 /// Of these, the ones that count also when their cells are numbers.
@@ -29,7 +29,7 @@ pub struct Roles {
     /// The column of times; [`NO_COLUMN`] = the rows are simply numbered. `None`: the first column
     /// that holds times.
     pub timestamp: Option<String>,
-    /// The column that tells the series of a long table apart; [`NO_COLUMN`] = one series. `None`:
+    /// The column that names the series of a long table; [`NO_COLUMN`] = one series. `None`:
     /// a column called `unique_id`, `series_id`, `item_id`, `series`, `item` or `id`.
     pub id: Option<String>,
     /// The channels, in this order. `None`: every other numeric column, in file order.

@@ -102,7 +102,7 @@ pub struct SeriesSet {
 
 impl SeriesSet {
     /// SHA-256, as hex digits, over the names of the channels and every value, gap and time: what
-    /// tells results on other data apart.
+    /// differs for other data.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         // Lengths first, so that no part can be taken for another.

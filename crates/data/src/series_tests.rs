@@ -260,7 +260,7 @@ proptest! {
 }
 
 #[test]
-fn a_fingerprint_tells_values_gaps_and_names_apart() {
+fn a_fingerprint_differs_with_values_gaps_and_names() {
     let set = |text: &str| {
         let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
         SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap().fingerprint()

@@ -186,7 +186,7 @@ pub(super) fn seconds_from_civil(civil: DateTime) -> Option<i64> {
 pub enum NotATime {
     /// It does not look like one.
     Unknown,
-    /// Day and month cannot be told apart in the whole column.
+    /// Which of two numbers is the day and which the month, no cell of the column says.
     Ambiguous,
     /// It has a fraction of a second, which a whole number of seconds cannot hold.
     SubSecond,

@@ -80,7 +80,7 @@ fn read_header(text: &str) -> Result<Header> {
                 return match header.labels {
                     Some(_) => Ok(header),
                     None => Err(Error::input(
-                        "neither @classLabel true nor @targetLabel true stands before @data: cases \
+                        "neither @classLabel true nor @targetLabel true comes before @data: cases \
                          without labels cannot be learned from",
                     )),
                 };
@@ -96,7 +96,7 @@ fn read_header(text: &str) -> Result<Header> {
             "@targetlabel" if yes => header.labels = Some(true),
             _ if word.starts_with('@') => {}
             _ => {
-                let text = format!("\"{word}\" stands before @data, wanted a word with an @");
+                let text = format!("\"{word}\" comes before @data, wanted a word with an @");
                 return Err(Error::input(text).at(place));
             }
         }
@@ -210,7 +210,7 @@ mod tests {
             (":b", ":c", "x.ts: line 6: the class \"c\""),
             ("7:8,9:b", "7:b", "x.ts: line 6: has 1 dimensions"),
             ("7:8,9:b", "7", "no colon"),
-            ("@data", "data", "\"data\" stands before @data"),
+            ("@data", "data", "\"data\" comes before @data"),
             ("@classLabel true a b", "@classLabel false", "without labels"),
             ("@problemName x", "@timestamps true", "line 2: cases with time stamps"),
         ] {
