@@ -27,7 +27,7 @@ impl LabelledSet {
     ///
     /// A folder holds one folder a class with a table a case in it, or tables and a `labels.csv`
     /// with the column `file` and those of the labels. A long table has a column that says which
-    /// cases apart, and the label in every row of a case.
+    /// case a row belongs to, and the label in every row of a case.
     ///
     /// # Errors
     ///
