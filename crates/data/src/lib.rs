@@ -30,7 +30,7 @@ pub use frequency::Frequency;
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelOptions, LabelledSet, Labels};
 pub use prepare::{Prepared, prepare};
-pub use ptsm_core::{Batch, Transform};
+pub use ptsm_core::{Batch, BatchShape, Transform};
 pub use repair::{Duplicates, Grid, IgnoredColumn, MissingShare, Repair, RepairReport};
 pub use roles::{NO_COLUMN, Roles};
 pub use row_reader::{RowColumns, RowReader};
