@@ -37,7 +37,7 @@ mod weights;
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, Session};
 pub use bands::Reader;
-pub use batch::Batch;
+pub use batch::{Batch, BatchShape};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
     Task,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, BatchShape};
 use crate::config::Task;
 use crate::model::{Mode, Model};
 use crate::real::Real;
@@ -59,17 +59,13 @@ pub fn batch_from_tensors<T: Real>(inputs: &BTreeMap<String, WideTensor>) -> Res
         }
         Ok(Some(tensor.values.iter().map(|&x| T::from_f64(x)).collect()))
     };
-    Ok(Batch {
-        size,
-        context_length,
-        num_channels,
-        past_values: past.values.iter().map(|&x| T::from_f64(x)).collect(),
-        observed_mask: like("in.observed_mask", Some(context_length))?,
-        future_values: like("in.future_values", None)?,
-        future_observed_mask: like("in.future_observed_mask", None)?,
-        target_values: for_each_sample("in.target_values")?,
-        patch_mask: for_each_sample("in.mask")?,
-    })
+    let shape = BatchShape { size, context_length, num_channels };
+    Batch::new(shape, past.values.iter().map(|&x| T::from_f64(x)).collect())?
+        .with_observed_mask(like("in.observed_mask", Some(context_length))?)?
+        .with_future_values(like("in.future_values", None)?)?
+        .with_future_observed_mask(like("in.future_observed_mask", None)?)?
+        .with_target_values(for_each_sample("in.target_values")?)?
+        .with_patch_mask(for_each_sample("in.mask")?)
 }
 
 /// Runs one batch and returns `out.*`, `trace.*`, `out.hidden.*`, and `out.loss` where the truth is
@@ -91,9 +87,9 @@ pub fn run_trace<T: Real>(
     let forward = model.forward(&batch, mode)?;
     let mut tensors = model.trace(&forward);
     let aim = match model.config().task()? {
-        Task::Forecasting => ("in.future_values", batch.future_values.is_some()),
+        Task::Forecasting => ("in.future_values", batch.future_values().is_some()),
         Task::Classification | Task::Regression => {
-            ("in.target_values", batch.target_values.is_some())
+            ("in.target_values", batch.target_values().is_some())
         }
         Task::Pretraining => ("in.mask", true),
     };
@@ -108,7 +104,7 @@ pub fn run_trace<T: Real>(
             let gradient = &loss.gradient;
             let values = model.backward(&batch, &forward, gradient, (&mut grads, mode));
             tensors.extend(model.name_trained("grad.", &grads));
-            let shape = vec![batch.size, batch.context_length, batch.num_channels];
+            let shape = vec![batch.size(), batch.context_length(), batch.num_channels()];
             tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values });
         }
     } else if options.gradients {

@@ -12,13 +12,13 @@ use ptsm_core::{Backend, Cpu, Mode, Model, Prediction, Scaler};
 /// Whether the reference takes a scale from the rest of the batch, which no session does: a
 /// forecast does not depend on its neighbours.
 fn borrows(model: &Model, batch: &Batch) -> bool {
-    let Some(mask) = &batch.observed_mask else { return false };
-    let channels = batch.num_channels;
+    let Some(mask) = batch.observed_mask() else { return false };
+    let channels = batch.num_channels();
     let unseen = |sample: &[f32]| {
         (0..channels).any(|c| sample[c..].iter().step_by(channels).all(|&seen| seen == 0.0))
     };
     matches!(model.config().scaler(), Scaler::Mean { default_scale: None, .. })
-        && mask.chunks_exact(batch.context_length * channels).any(unseen)
+        && mask.chunks_exact(batch.context_length() * channels).any(unseen)
 }
 
 /// The forecast of the definition in f64 without borrowing.

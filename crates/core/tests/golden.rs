@@ -3,7 +3,6 @@
 // A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-use ptsm_core::Batch;
 use ptsm_core::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use ptsm_core::train::{AdamW, LossOptions, loss, loss_weight};
 use ptsm_core::{Mode, Model, NamedTensor, Real, TraceOptions, run_trace};
@@ -124,9 +123,8 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
         .chunks_exact(per_step(&past.values))
         .zip(future.values.chunks_exact(per_step(&future.values)))
     {
-        let past_values = cast(past_values);
-        let batch =
-            Batch { past_values, future_values: Some(cast(future_values)), ..first.clone() };
+        let mut batch = first.clone().with_future_values(cast(future_values)).unwrap();
+        batch.past_values_mut().copy_from_slice(&cast(past_values));
         let mode = Mode { train_norm: true, ..Mode::default() };
         let forward = model.forward(&batch, mode).unwrap();
         let options = LossOptions::default();

@@ -5,12 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use ptsm_core::Batch;
 use ptsm_core::testing::max_relative;
 use ptsm_core::train::{Loss, LossOptions, PointLoss, loss_weight};
 use ptsm_core::{
-    Backend, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy, Init, Location,
-    Mode, Model, Prediction,
+    Backend, Batch, BatchShape, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy,
+    Init, Location, Mode, Model, Prediction,
 };
 use serde_json::Value;
 
@@ -49,17 +48,15 @@ fn batch(size: usize, seed: u64) -> Batch<f64> {
     };
     let mask = |i: usize| f64::from(u8::from(!(i + seed as usize).is_multiple_of(6)));
     let (past, future) = (size * 19 * 3, size * 3 * 3);
-    Batch {
-        size,
-        context_length: 19,
-        num_channels: 3,
-        past_values: (0..past).map(|i| number(i) * mask(i)).collect(),
-        observed_mask: Some((0..past).map(mask).collect()),
-        future_values: Some((0..future).map(|i| number(i + 7)).collect()),
-        future_observed_mask: Some((0..future).map(|i| mask(i + 3)).collect()),
-        target_values: None,
-        patch_mask: None,
-    }
+    let shape = BatchShape { size, context_length: 19, num_channels: 3 };
+    let known: Vec<f64> = (0..future).map(|i| mask(i + 3)).collect();
+    Batch::new(shape, (0..past).map(|i| number(i) * mask(i)).collect())
+        .and_then(|batch| batch.with_observed_mask((0..past).map(mask).collect::<Vec<_>>()))
+        .and_then(|batch| {
+            batch.with_future_values((0..future).map(|i| number(i + 7)).collect::<Vec<_>>())
+        })
+        .and_then(|batch| batch.with_future_observed_mask(known))
+        .unwrap()
 }
 
 fn model(choice: u32) -> Model<f64> {
@@ -112,11 +109,11 @@ fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool
             assert!(error < 1e-6 * (1.0 + largest), "{name} {} {error:.2e}", tensor.name);
         }
     }
-    let mask = batch.observed_mask.clone().unwrap();
-    for i in (0..batch.past_values.len()).step_by(13).filter(|&i| mask[i] == 1.0) {
-        let numeric = slope(batch.past_values[i], |x| {
+    let mask = batch.observed_mask().unwrap();
+    for i in (0..batch.past_values().len()).step_by(13).filter(|&i| mask[i] == 1.0) {
+        let numeric = slope(batch.past_values()[i], |x| {
             let mut moved = batch.clone();
-            moved.past_values[i] = x;
+            moved.past_values_mut()[i] = x;
             loss(model, &moved, mode)
         });
         let error = (d_past[i] - numeric).abs();
@@ -141,24 +138,28 @@ fn forecaster(change: impl Fn(&mut Config)) -> Config {
 
 /// A batch for the task of `config`: counts for a negative binomial, classes, values, masks.
 fn batch_for(config: &Config) -> Batch<f64> {
-    let mut batch = batch(3, 9);
     let points = 3 * config.prediction_length * 3;
     let known = |i: usize| f64::from(u8::from(!(i + 3).is_multiple_of(6)));
-    batch.future_values = Some((0..points).map(|i| (i * 7 % 5) as f64).collect());
-    batch.future_observed_mask = Some((0..points).map(known).collect());
-    match config.task().unwrap() {
-        ptsm_core::Task::Classification => batch.target_values = Some(vec![2.0, 0.0, 1.0]),
+    let counts: Vec<f64> = (0..points).map(|i| (i * 7 % 5) as f64).collect();
+    let known: Vec<f64> = (0..points).map(known).collect();
+    let batch = batch(3, 9)
+        .with_future_observed_mask(None)
+        .and_then(|batch| batch.with_future_values(counts))
+        .and_then(|batch| batch.with_future_observed_mask(known))
+        .unwrap();
+    let batch = match config.task().unwrap() {
+        ptsm_core::Task::Classification => batch.with_target_values(vec![2.0, 0.0, 1.0]),
         ptsm_core::Task::Regression => {
             let values = (0..3 * config.num_targets).map(|i| i as f64 * 0.4 - 1.0);
-            batch.target_values = Some(values.collect());
+            batch.with_target_values(values.collect::<Vec<_>>())
         }
         ptsm_core::Task::Pretraining => {
             let masks = ptsm_core::draw_masks(config, 3, 1, 0);
-            batch.patch_mask = Some(masks.into_iter().map(f64::from).collect());
+            batch.with_patch_mask(masks.into_iter().map(f64::from).collect::<Vec<_>>())
         }
-        ptsm_core::Task::Forecasting => {}
-    }
-    batch
+        ptsm_core::Task::Forecasting => Ok(batch),
+    };
+    batch.unwrap()
 }
 
 fn extended(extension: Extension) -> Config {
@@ -258,9 +259,7 @@ fn gradients_of_every_head_are_derivatives() {
 fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
     for (name, config) in heads() {
         let model = Model::new(config.clone(), Init::PyTorch, 1).unwrap();
-        let mut batch = narrow(&batch_for(&config));
-        batch.patch_mask = (config.task().unwrap() == ptsm_core::Task::Pretraining)
-            .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
+        let batch = batch_for(&config).cast::<f32>();
         let whole = model.forward(&batch, Mode::default()).unwrap().outputs;
         let parts: Vec<f32> = (0..3)
             .flat_map(|i| {
@@ -281,9 +280,7 @@ fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
 fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
     for (name, config) in heads() {
         let model = random_model(config.clone()).cast::<f32>();
-        let mut batch = narrow(&batch_for(&config));
-        batch.patch_mask = (config.task().unwrap() == ptsm_core::Task::Pretraining)
-            .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
+        let batch = batch_for(&config).cast::<f32>();
         let mut session = Cpu.load(&model).unwrap();
         let mut run = |batch: &Batch<f32>| {
             let mut output = Prediction::default();
@@ -293,17 +290,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
         let whole = run(&batch);
         let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).prediction).collect();
         assert_eq!(whole.prediction, parts, "{name}");
-        let wide = Batch {
-            size: batch.size,
-            context_length: batch.context_length,
-            num_channels: batch.num_channels,
-            past_values: widen(&batch.past_values),
-            observed_mask: batch.observed_mask.as_deref().map(widen),
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: batch.patch_mask.as_deref().map(widen),
-        };
+        let wide = batch.cast::<f64>();
         let definition = model.cast::<f64>().forward(&wide, Mode::default()).unwrap().outputs;
         let error = max_relative(&whole.prediction, &definition.prediction);
         assert!(error < 2e-5, "{name}: {error:.1e}");
@@ -337,13 +324,9 @@ fn what_an_error_costs_has_its_derivative() {
     }
 }
 
-fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&x| f64::from(x)).collect()
-}
-
 #[test]
 fn reconciliation_starts_at_the_base_forecast() {
-    let batch = narrow(&batch_for(&forecaster(|_| ())));
+    let batch = batch_for(&forecaster(|_| ())).cast::<f32>();
     let forecast = |extension| {
         let model = Model::new(extended(extension), Init::PyTorch, 1).unwrap();
         model.forward(&batch, Mode::default()).unwrap().outputs.prediction
@@ -365,21 +348,6 @@ fn gradients_are_derivatives() {
     }
 }
 
-fn narrow(batch: &Batch<f64>) -> Batch<f32> {
-    let cast = |values: &Vec<f64>| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-    Batch {
-        size: batch.size,
-        context_length: batch.context_length,
-        num_channels: batch.num_channels,
-        past_values: cast(&batch.past_values),
-        observed_mask: batch.observed_mask.as_ref().map(cast),
-        future_values: batch.future_values.as_ref().map(cast),
-        future_observed_mask: batch.future_observed_mask.as_ref().map(cast),
-        target_values: None,
-        patch_mask: None,
-    }
-}
-
 /// Reorders the channels of `[rows, 3]`.
 fn permute(values: &[f32], order: [usize; 3]) -> Vec<f32> {
     values.chunks_exact(3).flat_map(|row| order.map(|c| row[c])).collect()
@@ -391,7 +359,7 @@ proptest! {
     #[test]
     fn a_batch_of_n_is_n_batches_of_one_bit_for_bit(choice in 0_u32..0x800, size in 1_usize..6) {
         let model = Model::new(config(choice), Init::PyTorch, 1).unwrap();
-        let batch = narrow(&batch(size, 3));
+        let batch = batch(size, 3).cast::<f32>();
         let whole = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
         let alone: Vec<f32> = (0..size)
             .flat_map(|i| model.forward(&batch.slice(i..i + 1), Mode::default()).unwrap().outputs.prediction)
@@ -403,11 +371,12 @@ proptest! {
     fn common_channel_forecasts_follow_their_channels(choice in 0_u32..0x400) {
         let config = Config { prediction_channel_indices: None, ..config(choice & !1) };
         let model = Model::new(config, Init::PyTorch, 1).unwrap();
-        let straight = narrow(&batch(2, 4));
+        let straight = batch(2, 4).cast::<f32>();
         let order = [2, 0, 1];
         let mut mixed = straight.clone();
-        mixed.past_values = permute(&straight.past_values, order);
-        mixed.observed_mask = straight.observed_mask.as_ref().map(|mask| permute(mask, order));
+        mixed.past_values_mut().copy_from_slice(&permute(straight.past_values(), order));
+        let mask = straight.observed_mask().map(|mask| permute(mask, order));
+        let mixed = mixed.with_observed_mask(mask).unwrap();
         let forecast = model.forward(&straight, Mode::default()).unwrap().outputs.prediction;
         let other = model.forward(&mixed, Mode::default()).unwrap().outputs.prediction;
         prop_assert_eq!(permute(&forecast, order), other);

@@ -2,22 +2,15 @@
 
 use super::labelled::{LabelledSet, Labels};
 use super::standard::Standardiser;
-use ptsm_core::Batch;
 use ptsm_core::train::{Samples, numbers_fingerprint};
+use ptsm_core::{Batch, BatchShape};
 use ptsm_core::{Error, Result};
 
 /// Cases of one length, ready for batches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedCases {
-    context_length: usize,
-    num_channels: usize,
-    /// `[cases, L, C]`.
-    values: Vec<f32>,
-    /// `[cases, L, C]`; `None` = everything seen.
-    observed_mask: Option<Vec<f32>>,
-    /// `[cases]` classes, or `[cases, targets]` values.
-    targets: Vec<f32>,
-    count: usize,
+    /// All cases, with their targets.
+    all: Batch,
 }
 
 impl PreparedCases {
@@ -52,19 +45,16 @@ impl PreparedCases {
             }
         }
         let complete = mask.iter().all(|&seen| seen == 1.0);
-        Ok(Self {
-            context_length,
-            num_channels,
-            values,
-            observed_mask: (!complete).then_some(mask),
-            targets: target_values(&set.labels, targets)?,
-            count: set.len(),
-        })
+        let shape = BatchShape { size: set.len(), context_length, num_channels };
+        let all = Batch::new(shape, values)?
+            .with_observed_mask((!complete).then_some(mask))?
+            .with_target_values(target_values(&set.labels, targets)?)?;
+        Ok(Self { all })
     }
 
     /// `[cases]` classes, or `[cases, targets]` standardised values.
     pub fn targets(&self) -> &[f32] {
-        &self.targets
+        self.all.target_values().unwrap_or_default()
     }
 }
 
@@ -91,32 +81,17 @@ fn target_values(labels: &Labels, standardiser: Option<&Standardiser>) -> Result
 
 impl Samples for PreparedCases {
     fn len(&self) -> usize {
-        self.count
+        self.all.size()
     }
 
     fn batch(&self, indices: &[usize]) -> Batch {
-        let take = |values: &[f32]| {
-            let each = values.len() / self.count;
-            let rows = indices.iter().flat_map(|&i| values[i * each..][..each].iter().copied());
-            rows.collect::<Vec<f32>>()
-        };
-        Batch {
-            size: indices.len(),
-            context_length: self.context_length,
-            num_channels: self.num_channels,
-            past_values: take(&self.values),
-            observed_mask: self.observed_mask.as_deref().map(take),
-            future_values: None,
-            future_observed_mask: None,
-            target_values: Some(take(&self.targets)),
-            patch_mask: None,
-        }
+        self.all.select(indices)
     }
 
     fn fingerprint(&self) -> String {
-        let mask = self.observed_mask.as_deref().unwrap_or_default();
-        let numbers = numbers_fingerprint(&[&self.values, mask, &self.targets]);
-        format!("{} cases of {} {numbers}", self.count, self.context_length)
+        let mask = self.all.observed_mask().unwrap_or_default();
+        let numbers = numbers_fingerprint(&[self.all.past_values(), mask, self.targets()]);
+        format!("{} cases of {} {numbers}", self.all.size(), self.all.context_length())
     }
 
     fn describe(&self) -> String {

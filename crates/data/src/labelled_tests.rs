@@ -72,11 +72,11 @@ fn long_cases_keep_their_end_and_short_ones_are_masked_in_front() {
     let prepared =
         PreparedCases::new(&set(&[2, 3, 5]), 3, &Standardiser::identity(1), None).unwrap();
     let batch = prepared.batch(&[2, 0]);
-    assert_eq!(batch.past_values, [22.0, 23.0, 24.0, 0.0, 0.0, 1.0]);
-    assert_eq!(batch.observed_mask.unwrap(), [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
-    assert_eq!(batch.target_values.unwrap(), [0.0, 0.0]);
+    assert_eq!(batch.past_values(), [22.0, 23.0, 24.0, 0.0, 0.0, 1.0]);
+    assert_eq!(batch.observed_mask().unwrap(), [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
+    assert_eq!(batch.target_values().unwrap(), [0.0, 0.0]);
     let whole = PreparedCases::new(&set(&[3, 4]), 3, &Standardiser::identity(1), None).unwrap();
-    assert_eq!(whole.batch(&[0]).observed_mask, None);
+    assert_eq!(whole.batch(&[0]).observed_mask(), None);
 }
 
 #[test]

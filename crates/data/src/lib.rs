@@ -35,7 +35,7 @@ pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
 pub use prepare::{Prepared, prepare};
-pub use ptsm_core::{Batch, Transform};
+pub use ptsm_core::{Batch, BatchShape, Transform};
 pub use repair::{Duplicates, Grid, MissingShare, Repair, RepairReport};
 pub use roles::{IgnoredColumn, NO_COLUMN, Roles};
 pub use row_reader::{RowColumns, RowReader};

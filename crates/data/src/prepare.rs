@@ -156,14 +156,14 @@ mod tests {
         assert_eq!(got.standardiser.mean, [34.5]);
         // 70, 10 and 20 rows; only training windows are three apart.
         assert_eq!((got.train.len(), got.validation.len(), got.test.len()), (22, 9, 19));
-        let first = got.test.batch(&[0]).future_values.unwrap()[0];
+        let first = got.test.batch(&[0]).future_values().unwrap()[0];
         assert!((got.standardiser.undo_value(0, first) - 80.0).abs() < 1e-4);
         let plain = prepare(&set(&[100]), &split, SHAPE, None, None).unwrap();
-        assert_eq!(plain.test.batch(&[0]).future_values.unwrap()[0], 80.0);
+        assert_eq!(plain.test.batch(&[0]).future_values().unwrap()[0], 80.0);
         let other = Standardiser { mean: vec![80.0], scale: vec![2.0], transform: Transform::None };
         let fitted =
             prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), Some(&other)).unwrap();
-        assert_eq!(fitted.test.batch(&[0]).future_values.unwrap(), [0.0, 0.5]);
+        assert_eq!(fitted.test.batch(&[0]).future_values().unwrap(), [0.0, 0.5]);
     }
 
     #[test]

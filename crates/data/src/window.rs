@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ptsm_core::train::{Samples, numbers_fingerprint};
-use ptsm_core::{Batch, Error, Result};
+use ptsm_core::{Batch, BatchShape, Error, Result};
 
 /// A record on a regular time grid, in the units that the model sees (usually standardised).
 ///
@@ -136,29 +136,27 @@ impl WindowSet {
         let WindowShape { context_length, prediction_length, .. } = self.shape;
         let channels = self.num_channels();
         let masked = self.segments.iter().any(|s| s.series.observed_mask.is_some());
-        let mut batch = Batch {
-            size: indices.len(),
-            context_length,
-            num_channels: channels,
-            past_values: Vec::with_capacity(indices.len() * context_length * channels),
-            observed_mask: masked.then(Vec::new),
-            future_values: (prediction_length > 0).then(Vec::new),
-            future_observed_mask: (masked && prediction_length > 0).then(Vec::new),
-            target_values: None,
-            patch_mask: None,
-        };
+        let shape = BatchShape { size: indices.len(), context_length, num_channels: channels };
+        let mut past_values = Vec::with_capacity(indices.len() * context_length * channels);
+        let mut observed_mask = masked.then(Vec::new);
+        let mut future_values = (prediction_length > 0).then(Vec::new);
+        let mut future_observed_mask = (masked && prediction_length > 0).then(Vec::new);
         for &index in indices {
             let (series, start) = self.locate(index);
             let past = start * channels..(start + context_length) * channels;
             let future = past.end..past.end + prediction_length * channels;
-            batch.past_values.extend_from_slice(&series.values[past.clone()]);
-            if let Some(values) = &mut batch.future_values {
+            past_values.extend_from_slice(&series.values[past.clone()]);
+            if let Some(values) = &mut future_values {
                 values.extend_from_slice(&series.values[future.clone()]);
             }
-            append_mask(&mut batch.observed_mask, series, past);
-            append_mask(&mut batch.future_observed_mask, series, future);
+            append_mask(&mut observed_mask, series, past);
+            append_mask(&mut future_observed_mask, series, future);
         }
-        batch
+        Batch::new(shape, past_values)
+            .and_then(|batch| batch.with_observed_mask(observed_mask))
+            .and_then(|batch| batch.with_future_values(future_values))
+            .and_then(|batch| batch.with_future_observed_mask(future_observed_mask))
+            .expect("the windows of a set have one length")
     }
 }
 
@@ -230,10 +228,10 @@ mod tests {
         assert_eq!(set.locate(1).1, 5);
         assert_eq!(set.locate(2).1, 0);
         let batch = set.batch(&[1, 3]);
-        assert_eq!(batch.past_values[..2], [10.0, 11.0]);
-        assert_eq!(batch.past_values[6..8], [2.0, 3.0]);
-        assert_eq!(batch.future_values.unwrap()[..2], [16.0, 17.0]);
-        assert_eq!(batch.observed_mask.unwrap(), [[1.0; 6], [0.0; 6]].concat());
-        assert_eq!(batch.future_observed_mask.unwrap(), [[1.0; 4], [0.0; 4]].concat());
+        assert_eq!(batch.past_values()[..2], [10.0, 11.0]);
+        assert_eq!(batch.past_values()[6..8], [2.0, 3.0]);
+        assert_eq!(batch.future_values().unwrap()[..2], [16.0, 17.0]);
+        assert_eq!(batch.observed_mask().unwrap(), [[1.0; 6], [0.0; 6]].concat());
+        assert_eq!(batch.future_observed_mask().unwrap(), [[1.0; 4], [0.0; 4]].concat());
     }
 }

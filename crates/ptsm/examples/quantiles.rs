@@ -26,11 +26,11 @@ fn main() -> Result<()> {
         let mut output = Prediction::default();
         session.forward(&batch, &mut output)?;
         let (low, high) = calibration.apply(&reader, &output, 0);
-        let (Some(truth), mask) = (batch.future_values, batch.future_observed_mask) else {
+        let (Some(truth), mask) = (batch.future_values(), batch.future_observed_mask()) else {
             continue;
         };
         for (i, &y) in truth.iter().enumerate() {
-            if mask.as_ref().is_none_or(|mask| mask[i] != 0.0) {
+            if mask.is_none_or(|mask| mask[i] != 0.0) {
                 sums.push(f64::from(y), &[(low[i], high[i])], None);
             }
         }

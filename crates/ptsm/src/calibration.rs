@@ -66,13 +66,13 @@ impl Calibration {
         for part in indices.chunks(BATCH) {
             let batch = windows.batch(part);
             session.forward(&batch, &mut output)?;
-            let truth = batch.future_values.as_deref().unwrap_or_default();
-            let mask = batch.future_observed_mask.as_deref();
+            let truth = batch.future_values().unwrap_or_default();
+            let mask = batch.future_observed_mask();
             for (level, scores) in levels.iter().zip(&mut scores) {
                 let (low, high) = interval(&reader, &output, *level);
                 for (i, (low, high)) in low.iter().zip(&high).enumerate() {
                     let (row, k) = (i / channels.len(), i % channels.len());
-                    let from = row * batch.num_channels + channels[k];
+                    let from = row * batch.num_channels() + channels[k];
                     if mask.is_none_or(|mask| mask[from] != 0.0) {
                         let y = f64::from(truth[from]);
                         scores[i % each].push((low - y).max(y - high));

@@ -199,6 +199,7 @@ impl Session for EnsembleSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::BatchShape;
     use crate::{Cpu, Init, Mode};
 
     fn model(patch_length: usize, seed: u64) -> Model {
@@ -207,17 +208,8 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        Batch {
-            size: 3,
-            context_length: 32,
-            num_channels: 1,
-            past_values: (0..96).map(|i| (i as f32 * 0.3).sin()).collect(),
-            observed_mask: None,
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: None,
-        }
+        let shape = BatchShape { size: 3, context_length: 32, num_channels: 1 };
+        Batch::new(shape, (0..96).map(|i| (i as f32 * 0.3).sin()).collect()).unwrap()
     }
 
     #[test]

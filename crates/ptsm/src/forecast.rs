@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::calibration::{self, Calibration};
-use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
+use crate::data::{
+    Batch, BatchShape, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet,
+};
 use crate::ensemble::{load_members, load_session};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
@@ -190,10 +192,10 @@ impl Forecaster {
                 .reader
                 .is_probabilistic()
                 .then(|| SCORED_LEVELS.map(|level| self.reader.quantiles(&output, level)));
-            let truth = batch.future_values.as_deref().unwrap_or_default();
-            let mask = batch.future_observed_mask.as_deref();
-            for i in 0..truth.len() / batch.num_channels * channels.len() {
-                let from = i / channels.len() * batch.num_channels + channels[i % channels.len()];
+            let truth = batch.future_values().unwrap_or_default();
+            let mask = batch.future_observed_mask();
+            for i in 0..truth.len() / batch.num_channels() * channels.len() {
+                let from = i / channels.len() * batch.num_channels() + channels[i % channels.len()];
                 if mask.is_none_or(|mask| mask[from] != 0.0) {
                     let held: Vec<(f64, f64)> =
                         bands.iter().map(|(low, high)| (low[i], high[i])).collect();
@@ -242,17 +244,9 @@ impl Forecaster {
         }
         let prepared = self.preprocessor.standardiser.apply(series)?;
         let past = (end - context_length) * num_input_channels..end * num_input_channels;
-        Ok(Batch {
-            size: 1,
-            context_length,
-            num_channels: num_input_channels,
-            past_values: prepared.values[past.clone()].to_vec(),
-            observed_mask: prepared.observed_mask.map(|mask| mask[past].to_vec()),
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: None,
-        })
+        let shape = BatchShape { size: 1, context_length, num_channels: num_input_channels };
+        Batch::new(shape, prepared.values[past.clone()].to_vec())?
+            .with_observed_mask(prepared.observed_mask.map(|mask| mask[past].to_vec()))
     }
 
     fn predict_series(

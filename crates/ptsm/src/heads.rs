@@ -233,6 +233,7 @@ fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::BatchShape;
     use crate::data::LabelCoding;
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
     use crate::{Backend, Cpu};
@@ -270,17 +271,11 @@ mod tests {
     }
 
     fn batch() -> Batch {
-        Batch {
-            size: 3,
-            context_length: 32,
-            num_channels: 2,
-            past_values: (0..192).map(|i| (i as f32 * 0.37).sin()).collect(),
-            observed_mask: Some((0..192).map(|i| f32::from(i % 5 != 0)).collect()),
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: None,
-        }
+        let shape = BatchShape { size: 3, context_length: 32, num_channels: 2 };
+        let mask: Vec<f32> = (0..192).map(|i| f32::from(i % 5 != 0)).collect();
+        Batch::new(shape, (0..192).map(|i| (i as f32 * 0.37).sin()).collect())
+            .and_then(|batch| batch.with_observed_mask(mask))
+            .unwrap()
     }
 
     #[test]

@@ -126,8 +126,7 @@ impl Labeller {
         let mut raw = Vec::new();
         let indices: Vec<usize> = (0..cases.len()).collect();
         for part in indices.chunks(BATCH) {
-            let mut batch = cases.batch(part);
-            batch.target_values = None;
+            let batch = cases.batch(part).with_target_values(None)?;
             self.session.forward(&batch, &mut output)?;
             raw.extend_from_slice(&output.prediction);
         }

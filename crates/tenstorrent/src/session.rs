@@ -127,19 +127,19 @@ impl Session for ProgramSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
         let prepared = self.model.prepare(batch)?;
         // Few programs serve all sizes: a new one is compiled and captured before it runs.
-        let key = batch.size.next_power_of_two().min(MAX_PROGRAM_BATCH);
+        let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
         let Loaded { size, reading, windows } = self.program(key)?;
         let mut given = input(windows, &prepared.patches).into_owned();
-        let sample = given.len() / batch.size;
+        let sample = given.len() / batch.size();
         // A last run that is not full is filled up with zeros.
-        given.resize(batch.size.next_multiple_of(size) * sample, 0.0);
+        given.resize(batch.size().next_multiple_of(size) * sample, 0.0);
         let inputs: Vec<&[f32]> = given.chunks_exact(size * sample).collect();
         let outputs = self.executor.run(key, &inputs)?;
         let width: usize = reading.widths.iter().sum();
         let rows = outputs[0].len() / width / size;
         let mut all = outputs.concat();
-        all.truncate(batch.size * rows * width);
-        if all.len() != batch.size * rows * width || all.iter().any(|x| !x.is_finite()) {
+        all.truncate(batch.size() * rows * width);
+        if all.len() != batch.size() * rows * width || all.iter().any(|x| !x.is_finite()) {
             return Err(Error::internal("the device gave no finite numbers of the right count"));
         }
         let projected = split(&reading, &mut all, &prepared);

@@ -26,13 +26,13 @@ fn all_fixtures() -> Vec<Fixture> {
 
 /// Whether the reference takes a scale from the rest of the batch, which no session does.
 fn borrows(model: &Model, batch: &Batch) -> bool {
-    let Some(mask) = &batch.observed_mask else { return false };
-    let channels = batch.num_channels;
+    let Some(mask) = batch.observed_mask() else { return false };
+    let channels = batch.num_channels();
     let unseen = |sample: &[f32]| {
         (0..channels).any(|c| sample[c..].iter().step_by(channels).all(|&seen| seen == 0.0))
     };
     matches!(model.config().scaler(), Scaler::Mean { default_scale: None, .. })
-        && mask.chunks_exact(batch.context_length * channels).any(unseen)
+        && mask.chunks_exact(batch.context_length() * channels).any(unseen)
 }
 
 /// The outputs of a fixture by name, in float64.
@@ -74,8 +74,8 @@ fn blocks(
     wanted: &BTreeMap<String, Vec<f64>>,
 ) -> Vec<(f64, String)> {
     let batch = fixture.batch::<f32>().unwrap();
-    let plan = plan(model, &Options::default(), batch.size).unwrap();
-    if plan.program.batch != batch.size {
+    let plan = plan(model, &Options::default(), batch.size()).unwrap();
+    if plan.program.batch != batch.size() {
         return Vec::new();
     }
     let prepared = model.prepare(&batch).unwrap();

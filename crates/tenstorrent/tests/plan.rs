@@ -3,6 +3,7 @@
 // A failed `unwrap` in a test helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
+use ptsm::data::{Batch, BatchShape};
 use ptsm::{Backend, CrossChannel, Extension, Hierarchy, draw_masks};
 use ptsm::{Config, Init, Mode, Model, Prediction, Task};
 use ptsm_tenstorrent::{
@@ -29,21 +30,15 @@ fn model(config: Config) -> Model {
     Model::new(config, Init::PyTorch, 3).unwrap()
 }
 
-fn batch(config: &Config, size: usize) -> ptsm::data::Batch {
+fn batch(config: &Config, size: usize) -> Batch {
     let points = size * config.context_length * config.num_input_channels;
     let wave = |i: usize| (i as f32 * 0.03).sin() + 0.3 * (i as f32 * 12.9898).sin();
     let pretrains = config.task().unwrap() == Task::Pretraining;
-    ptsm::data::Batch {
-        size,
-        context_length: config.context_length,
-        num_channels: config.num_input_channels,
-        past_values: (0..points).map(wave).collect(),
-        observed_mask: None,
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: pretrains.then(|| draw_masks(config, size, 1, 0)),
-    }
+    let (context_length, num_channels) = (config.context_length, config.num_input_channels);
+    let shape = BatchShape { size, context_length, num_channels };
+    Batch::new(shape, (0..points).map(wave).collect())
+        .and_then(|batch| batch.with_patch_mask(pretrains.then(|| draw_masks(config, size, 1, 0))))
+        .unwrap()
 }
 
 /// What the planner may do, without our kernels.

@@ -5,7 +5,7 @@
 
 use ptsm::testing::{correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Config, Cpu, Init, Model, Prediction};
-use ptsm_core::Batch;
+use ptsm_core::{Batch, BatchShape};
 use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
 
 const LEAST: f64 = 0.999;
@@ -63,17 +63,9 @@ fn the_reference_shape_and_longer_ones() {
     for (name, config, size) in shapes {
         let points = size * config.context_length * config.num_input_channels;
         let wave = |i: usize| (i as f32 * 0.003).sin() + 0.3 * (i as f32 * 12.9898).sin();
-        let batch = Batch {
-            size,
-            context_length: config.context_length,
-            num_channels: config.num_input_channels,
-            past_values: (0..points).map(wave).collect(),
-            observed_mask: None,
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: None,
-        };
+        let (context_length, num_channels) = (config.context_length, config.num_input_channels);
+        let shape = BatchShape { size, context_length, num_channels };
+        let batch = Batch::new(shape, (0..points).map(wave).collect()).unwrap();
         let model = Model::new(config, Init::PyTorch, 1).unwrap();
         compare(name, &model, &batch);
     }

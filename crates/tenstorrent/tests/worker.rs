@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ptsm::testing::Fixture;
 use ptsm::{Backend, Config, ErrorKind, Init, Model, Prediction, Session};
-use ptsm_core::Batch;
+use ptsm_core::{Batch, BatchShape};
 use ptsm_tenstorrent::{
     Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
 };
@@ -116,17 +116,9 @@ fn the_worker_cuts_overlapping_patches() {
         ..Config::default()
     };
     let wave = |i: usize| (i as f32 * 0.03).sin() + 0.3 * (i as f32 * 12.9898).sin();
-    let batch = Batch {
-        size: 8,
-        context_length: config.context_length,
-        num_channels: config.num_input_channels,
-        past_values: (0..8 * 39 * 7).map(wave).collect(),
-        observed_mask: None,
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
-    };
+    let (context_length, num_channels) = (config.context_length, config.num_input_channels);
+    let shape = BatchShape { size: 8, context_length, num_channels };
+    let batch = Batch::new(shape, (0..8 * 39 * 7).map(wave).collect()).unwrap();
     let model = Model::new(config, Init::PyTorch, 3).unwrap();
     let options = Options::default();
     assert_eq!(plan(&model, &options, 8).unwrap().program.steps[0].op.name(), "embed");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ptsm::data::Batch;
+use ptsm::data::{Batch, BatchShape};
 use ptsm::{Config, Error, ErrorKind, Init, Mode, Model, Prediction, Result, Session};
 use ptsm_kernels::measure_fma_peak;
 use serde::Serialize;
@@ -233,22 +233,13 @@ pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
 
 /// Windows of a slow wave with some noise on it.
 pub(super) fn windows(config: &Config, size: usize) -> Batch {
-    let points = size * config.context_length * config.num_input_channels;
-    let number = |i: usize| {
+    let (context_length, num_channels) = (config.context_length, config.num_input_channels);
+    let mut batch = Batch::zeros(BatchShape { size, context_length, num_channels });
+    for (i, x) in batch.past_values_mut().iter_mut().enumerate() {
         let i = i as f32;
-        (i * 0.003).sin() + 0.3 * (i * 12.9898).sin()
-    };
-    Batch {
-        size,
-        context_length: config.context_length,
-        num_channels: config.num_input_channels,
-        past_values: (0..points).map(number).collect(),
-        observed_mask: None,
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
+        *x = (i * 0.003).sin() + 0.3 * (i * 12.9898).sin();
     }
+    batch
 }
 
 /// Largest difference of one window from the definition, relative to the largest number.
@@ -276,18 +267,7 @@ fn defined(model: &Model, batch: Batch) -> Result<Vec<f64>> {
         let found = model.forward(&batch, Mode::default())?.outputs.prediction;
         return Ok(found.into_iter().map(f64::from).collect());
     }
-    let wide = Batch {
-        size: batch.size,
-        context_length: batch.context_length,
-        num_channels: batch.num_channels,
-        past_values: batch.past_values.iter().map(|&x| f64::from(x)).collect(),
-        observed_mask: None,
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
-    };
-    Ok(model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction)
+    Ok(model.cast::<f64>().forward(&batch.cast(), Mode::default())?.outputs.prediction)
 }
 
 /// Seconds of each call, ascending, after a few calls that warm up.

@@ -58,21 +58,11 @@ struct Repeated(Batch);
 
 impl Samples for Repeated {
     fn len(&self) -> usize {
-        self.0.size
+        self.0.size()
     }
 
     fn batch(&self, indices: &[usize]) -> Batch {
-        let take = |values: &Vec<f32>| {
-            let each = values.len() / self.0.size;
-            indices.iter().flat_map(|&i| values[i * each..][..each].iter().copied()).collect()
-        };
-        Batch {
-            size: indices.len(),
-            past_values: take(&self.0.past_values),
-            future_values: self.0.future_values.as_ref().map(take),
-            target_values: self.0.target_values.as_ref().map(take),
-            ..windows_of_nothing(&self.0)
-        }
+        self.0.select(indices)
     }
 
     fn fingerprint(&self) -> String {
@@ -81,20 +71,6 @@ impl Samples for Repeated {
 
     fn describe(&self) -> String {
         "windows".into()
-    }
-}
-
-fn windows_of_nothing(like: &Batch) -> Batch {
-    Batch {
-        size: 0,
-        context_length: like.context_length,
-        num_channels: like.num_channels,
-        past_values: Vec::new(),
-        observed_mask: None,
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
     }
 }
 
@@ -142,20 +118,21 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
 }
 
 fn samples(config: &Config, size: usize) -> Result<Repeated> {
-    let mut batch = windows(config, size);
+    let batch = windows(config, size);
     let numbers = |len: usize| (0..len).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
-    match config.task()? {
+    let batch = match config.task()? {
         Task::Forecasting => {
             let points = size * config.prediction_length * config.num_input_channels;
-            batch.future_values = Some(numbers(points));
+            batch.with_future_values(numbers(points))?
         }
         Task::Classification => {
             let classes = config.num_targets.max(1);
-            batch.target_values = Some((0..size).map(|i| (i % classes) as f32).collect());
+            let of: Vec<f32> = (0..size).map(|i| (i % classes) as f32).collect();
+            batch.with_target_values(of)?
         }
-        Task::Regression => batch.target_values = Some(numbers(size * config.num_targets)),
-        Task::Pretraining => {}
-    }
+        Task::Regression => batch.with_target_values(numbers(size * config.num_targets))?,
+        Task::Pretraining => batch,
+    };
     Ok(Repeated(batch))
 }
 

@@ -67,9 +67,8 @@ fn picture(
 ) -> Result<ReconstructionPlot> {
     let config = model.config();
     let last = windows.len() - 1;
-    let mut batch = windows.batch(&[last]);
     let masks = draw_masks(config, 1, 0, 0);
-    batch.patch_mask = Some(masks.clone());
+    let batch = windows.batch(&[last]).with_patch_mask(masks.clone())?;
     let forward = model.forward(&batch, Mode::default())?;
     let (series, start): (&PreparedSeries, usize) = windows.locate(last);
     let (patches, length) = (config.num_patches(), config.patch_length);
@@ -81,7 +80,7 @@ fn picture(
             series.observed_mask.as_ref().is_none_or(|mask| mask[i] != 0.0)
         };
         let truth = (0..config.context_length).map(|t| match seen(t) {
-            true => undo(batch.past_values[t * channels + c]),
+            true => undo(batch.past_values()[t * channels + c]),
             false => f64::NAN,
         });
         let mut reconstruction = vec![f64::NAN; config.context_length];

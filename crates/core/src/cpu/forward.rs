@@ -47,7 +47,7 @@ impl Plan {
         arena: &mut Arena,
     ) -> Result<()> {
         let per_sample = self.rows_per_sample(head.channels());
-        let rows = batch.size * per_sample;
+        let rows = batch.size() * per_sample;
         arena.reserve(self, (rows, head.width()), head.scratch(&self.sizes), threads)?;
         let Arena { workers, out, statistics, .. } = arena;
         let workers = &mut workers[..threads];
@@ -63,7 +63,7 @@ impl Plan {
             return Ok(());
         }
         // With fewer samples than threads, the threads share each sample.
-        if batch.size >= threads {
+        if batch.size() >= threads {
             let work =
                 |worker: &mut Worker, share: Share<'_>| self.samples(batch, head, worker, share);
             spread(workers, (head.width(), per_sample), whole, work);
@@ -199,8 +199,8 @@ impl Plan {
         let sizes = &self.sizes;
         let (length, channels) = (sizes.context_length, sizes.num_channels);
         let place = (sample * length * channels + channel, channels);
-        gather(&batch.past_values, place, column);
-        let mask = batch.observed_mask.as_ref().map(|values| {
+        gather(batch.past_values(), place, column);
+        let mask = batch.observed_mask().map(|values| {
             gather(values, place, mask);
             &mask[..]
         });

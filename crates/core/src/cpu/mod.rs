@@ -85,15 +85,12 @@ impl CpuSession {
 /// Accepts what the definition accepts. Its own check names the culprit, ours is fast.
 fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
     let config: &Config = model.config();
-    let mask = batch.observed_mask.as_deref();
-    let points = batch.size * config.context_length * config.num_input_channels;
-    let fits = batch.size > 0
-        && batch.context_length == config.context_length
-        && batch.num_channels == config.num_input_channels
-        && batch.past_values.len() == points
-        && batch.patch_mask.is_none()
-        && all_finite(plan.isa, &batch.past_values)
-        && mask.is_none_or(|mask| mask.len() == points && all_finite(plan.isa, mask));
+    let fits = batch.size() > 0
+        && batch.context_length() == config.context_length
+        && batch.num_channels() == config.num_input_channels
+        && batch.patch_mask().is_none()
+        && all_finite(plan.isa, batch.past_values())
+        && batch.observed_mask().is_none_or(|mask| all_finite(plan.isa, mask));
     if fits { Ok(()) } else { model.check(batch, Mode::default()) }
 }
 
@@ -114,7 +111,7 @@ impl Session for CpuSession {
                 plan.run(batch, &**head, arena)?;
                 let per_sample = plan.rows_per_sample(head.kept());
                 let Arena { out: rows, statistics, windows, .. } = &mut *arena;
-                let statistics = &statistics[..batch.size * per_sample];
+                let statistics = &statistics[..batch.size() * per_sample];
                 let channel = |row: usize| match plan.mixes_channels {
                     true => row % per_sample,
                     false => head.kept()[row % per_sample],
@@ -122,12 +119,12 @@ impl Session for CpuSession {
                 head.add_skip(plan, (batch, statistics), channel, (windows, rows));
                 let row = |b, place, channel| head.row(plan, b, place, channel);
                 let rows = (&arena.out[..], &arena.statistics[..]);
-                head.finish(batch.size, rows, row, &mut out.prediction);
+                head.finish(batch.size(), rows, row, &mut out.prediction);
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(plan);
                 plan.run(batch, &rows, arena)?;
-                define(model, batch, &rows.unpack(plan, batch.size, &arena.out), out);
+                define(model, batch, &rows.unpack(plan, batch.size(), &arena.out), out);
             }
         }
         Ok(())
@@ -184,10 +181,10 @@ impl SharedSession {
             let mut out = Prediction::default();
             match head {
                 PackedHead::Point(head) => {
-                    let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size);
+                    let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size());
                     let kept = head.kept().len();
                     // Its rows are those of its channels; the statistics are those of all.
-                    let statistics: Vec<_> = (0..batch.size * kept)
+                    let statistics: Vec<_> = (0..batch.size() * kept)
                         .map(|row| {
                             let channel = head.kept()[row % kept];
                             arena.statistics[row / kept * plan.sizes.num_channels + channel]
@@ -197,11 +194,11 @@ impl SharedSession {
                     let windows = &mut arena.windows;
                     head.add_skip(plan, (batch, &statistics), channel, (windows, &mut scaled));
                     let row = |b: usize, place: usize, _: usize| b * kept + place;
-                    head.finish(batch.size, (&scaled, &statistics), row, &mut out.prediction);
+                    head.finish(batch.size(), (&scaled, &statistics), row, &mut out.prediction);
                 }
                 PackedHead::Defined => {
                     let hidden =
-                        unpacked.get_or_insert_with(|| rows.unpack(plan, batch.size, &arena.out));
+                        unpacked.get_or_insert_with(|| rows.unpack(plan, batch.size(), &arena.out));
                     define(model, batch, hidden, &mut out);
                 }
             }

@@ -36,13 +36,13 @@ impl<'a> Scorer<'a> {
         let forward = match &self.head {
             PackedHead::Point(head) => {
                 self.plan.run_on(1, batch, &**head, &mut arena)?;
-                let projected = self.projected(head, batch.size, &arena);
+                let projected = self.projected(head, batch.size(), &arena);
                 self.model.forward_projected(backbone, &[projected])
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(&self.plan);
                 self.plan.run_on(1, batch, &rows, &mut arena)?;
-                let mixed = rows.unpack(&self.plan, batch.size, &arena.out);
+                let mixed = rows.unpack(&self.plan, batch.size(), &arena.out);
                 self.model.forward_head(backbone.with_mixed(mixed), Mode::default())
             }
         };

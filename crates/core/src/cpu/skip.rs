@@ -37,7 +37,7 @@ impl Skip {
         (windows, out): (&mut Aligned, &mut [f32]),
     ) {
         let (rows, length) = (statistics.len(), self.context_length);
-        let (pitch, per_sample) = (out.len() / rows, rows / batch.size);
+        let (pitch, per_sample) = (out.len() / rows, rows / batch.size());
         windows.reserve(rows * length);
         let outs = out.par_chunks_mut(GROUP * pitch);
         let windows = windows[..rows * length].par_chunks_mut(GROUP * length);
@@ -63,13 +63,13 @@ impl Skip {
         ((sample, channel), statistics): ((usize, usize), &Statistics),
         window: &mut [f32],
     ) {
-        let channels = batch.num_channels;
+        let channels = batch.num_channels();
         let place = sample * self.context_length * channels + channel;
-        gather(&batch.past_values, (place, channels), window);
+        gather(batch.past_values(), (place, channels), window);
         if plan.scaler != Scaler::None {
             standardise(self.isa, window, statistics.loc, statistics.scale);
         }
-        if let Some(mask) = &batch.observed_mask {
+        if let Some(mask) = batch.observed_mask() {
             let seen = mask[place..].iter().step_by(channels);
             window.iter_mut().zip(seen).for_each(|(x, seen)| *x *= seen);
         }

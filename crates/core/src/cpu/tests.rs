@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::CpuSession;
 use crate::backend::Session;
-use crate::batch::Batch;
+use crate::batch::{Batch, BatchShape};
 use crate::model::{Mode, Model};
 use crate::prediction::Prediction;
 use crate::{Config, Extension, Init, Location};
@@ -117,32 +117,10 @@ fn batch(config: &Config, size: usize, masked: bool) -> Batch {
         f32::from(u8::from(!masked || (i % 6 != 1 && row % 5 != 4)))
     };
     let points = size * length * channels;
-    Batch {
-        size,
-        context_length: length,
-        num_channels: channels,
-        past_values: (0..points).map(|i| number(i) * seen(i)).collect(),
-        observed_mask: masked.then(|| (0..points).map(seen).collect()),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
-    }
-}
-
-fn widened(batch: &Batch) -> Batch<f64> {
-    let cast = |values: &Vec<f32>| values.iter().map(|&x| f64::from(x)).collect();
-    Batch {
-        size: batch.size,
-        context_length: batch.context_length,
-        num_channels: batch.num_channels,
-        past_values: cast(&batch.past_values),
-        observed_mask: batch.observed_mask.as_ref().map(cast),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
-    }
+    let shape = BatchShape { size, context_length: length, num_channels: channels };
+    Batch::new(shape, (0..points).map(|i| number(i) * seen(i)).collect())
+        .and_then(|batch| batch.with_observed_mask(masked.then(|| (0..points).map(seen).collect())))
+        .unwrap()
 }
 
 /// Largest difference over the largest reference.
@@ -165,8 +143,12 @@ fn forecast(session: &mut CpuSession, batch: &Batch) -> Vec<f32> {
 fn check(config: Config, size: usize, masked: bool) {
     let model = model(config, 3);
     let batch = batch(model.config(), size, masked);
-    let reference =
-        model.cast::<f64>().forward(&widened(&batch), Mode::default()).unwrap().outputs.prediction;
+    let reference = model
+        .cast::<f64>()
+        .forward(&batch.cast::<f64>(), Mode::default())
+        .unwrap()
+        .outputs
+        .prediction;
     let plain = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
     let allowed = TIMES * difference(&plain, &reference) + FLOOR;
     for isa in Isa::available() {
@@ -245,15 +227,18 @@ fn a_batch_that_does_not_fit_is_refused_by_name() {
     let mut session = CpuSession::new(&model, Isa::best());
     let mut out = Prediction::default();
     let good = batch(model.config(), 2, true);
-    let mut refused = |change: fn(&mut Batch)| {
-        let mut batch = good.clone();
-        change(&mut batch);
-        session.forward(&batch, &mut out).unwrap_err().to_string()
-    };
-    assert!(refused(|b| b.past_values[7] = f32::NAN).contains("element 7"));
-    assert!(refused(|b| b.context_length = 31).contains("31 time steps"));
-    assert!(refused(|b| b.size = 0).contains("no sample"));
-    assert!(refused(|b| b.observed_mask = Some(vec![1.0])).contains("observed_mask"));
+    let mut refused = |batch: &Batch| session.forward(batch, &mut out).unwrap_err().to_string();
+    let mut unknown = good.clone();
+    unknown.past_values_mut()[7] = f32::NAN;
+    assert!(refused(&unknown).contains("element 7"));
+    let mut unknown = good.clone();
+    unknown.observed_mask_mut()[8] = f32::INFINITY;
+    assert!(refused(&unknown).contains("observed_mask: element 8"));
+    let shorter = BatchShape { context_length: 31, ..good.shape() };
+    assert!(refused(&Batch::zeros(shorter)).contains("31 time steps"));
+    assert!(refused(&good.slice(0..0)).contains("no sample"));
+    let hidden = good.with_patch_mask(vec![1.0; 4]).unwrap();
+    assert!(refused(&hidden).contains("patch_mask"));
 }
 
 #[test]

@@ -11,8 +11,8 @@ impl<T: Real> Model<T> {
     pub(crate) fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
         let Config { context_length, num_input_channels, .. } = self.config;
         let wanted = [
-            ("time steps", context_length, batch.context_length),
-            ("channels", num_input_channels, batch.num_channels),
+            ("time steps", context_length, batch.context_length()),
+            ("channels", num_input_channels, batch.num_channels()),
         ];
         for (what, wanted, got) in wanted {
             if wanted != got {
@@ -20,19 +20,13 @@ impl<T: Real> Model<T> {
                 return Err(Error::input(text).at("past_values"));
             }
         }
-        if batch.size == 0 {
+        if batch.size() == 0 {
             return Err(Error::input("holds no sample").at("past_values"));
         }
-        let points = batch.size * context_length * num_input_channels;
-        let mask = batch.observed_mask.as_deref();
         let tensors =
-            [("past_values", Some(batch.past_values.as_slice())), ("observed_mask", mask)];
+            [("past_values", Some(batch.past_values())), ("observed_mask", batch.observed_mask())];
         for (name, values) in tensors {
             let Some(values) = values else { continue };
-            if values.len() != points {
-                let text = format!("has {} numbers, wanted {points}", values.len());
-                return Err(Error::input(text).at(name));
-            }
             if let Some(i) = values.iter().position(|x| !x.to_f64().is_finite()) {
                 let text = format!(
                     "element {i} is {}, wanted a finite number (a missing point holds 0 and the mask 0)",
@@ -42,7 +36,7 @@ impl<T: Real> Model<T> {
             }
         }
         self.check_patch_mask(batch)?;
-        let rows = batch.size * num_input_channels * self.config.num_patches();
+        let rows = batch.size() * num_input_channels * self.config.num_patches();
         if mode.train_norm && rows < 2 && self.config.norm() == Norm::Batch {
             return Err(Error::input("batch norm cannot train on a single value per feature"));
         }
@@ -52,11 +46,11 @@ impl<T: Real> Model<T> {
     /// Pretraining needs a mask, other tasks must not have one.
     fn check_patch_mask(&self, batch: &Batch<T>) -> Result<()> {
         let pretrains = self.config.task()? == Task::Pretraining;
-        let text = match &batch.patch_mask {
+        let text = match batch.patch_mask() {
             None if pretrains => "is missing: pretraining hides patches (see draw_masks)".into(),
             Some(_) if !pretrains => "is there, but only pretraining hides patches".into(),
             Some(mask) => {
-                let wanted = batch.size * batch.num_channels * self.config.num_patches();
+                let wanted = batch.size() * batch.num_channels() * self.config.num_patches();
                 if mask.len() == wanted {
                     return Ok(());
                 }

@@ -230,22 +230,22 @@ impl<T: Real> Model<T> {
         self.check(batch, mode)?;
         let frozen = mode.frozen_backbone;
         let pass = Pass {
-            batch: batch.size,
+            batch: batch.size(),
             train_norm: mode.train_norm && !frozen,
             dropout: if frozen { None } else { mode.dropout },
             as_reference: mode.as_reference,
         };
-        let shape = self.shape(batch.size);
+        let shape = self.shape(batch.size());
         let mask = self.scaler_mask(batch, &pass);
         let scaled = scaler::forward(
             self.config.scaler(),
             shape,
-            &batch.past_values,
+            batch.past_values(),
             mask,
             mode.as_reference,
         );
         let patches = patchify::forward(shape, self.cut(), &scaled.values);
-        let masked_patches = batch.patch_mask.as_ref().map(|mask| {
+        let masked_patches = batch.patch_mask().map(|mask| {
             let value = T::from_f64(self.config.mask_value.as_f64().unwrap_or(0.0));
             masking::forward(&patches, mask, self.config.patch_length, value)
         });
@@ -307,12 +307,12 @@ impl<T: Real> Model<T> {
 
     /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
     pub(crate) fn outputs_of(&self, batch: &Batch<T>, hidden: &[T]) -> (Outputs<T>, Scaled<T>) {
-        let mask = batch.observed_mask.as_deref();
-        let shape = self.shape(batch.size);
+        let mask = batch.observed_mask();
+        let shape = self.shape(batch.size());
         let scaler = self.config.scaler();
-        let scaled = scaler::forward(scaler, shape, &batch.past_values, mask, false);
+        let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
         let pass =
-            Pass { batch: batch.size, train_norm: false, dropout: None, as_reference: false };
+            Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
         let head = Head::new(&self.layout.head, &self.config);
         let input = HeadInput { hidden, scaled: &scaled };
         let (outputs, _) = head.forward(&self.parameters.trained, input, &pass);
@@ -385,7 +385,7 @@ impl<T: Real> Model<T> {
         }
         self.backward_embedding(backbone, &d, grads);
         let mut d = self.layout.backbone.patcher.backward_input(trained, &d);
-        if let Some(mask) = &batch.patch_mask {
+        if let Some(mask) = batch.patch_mask() {
             masking::backward(&mut d, mask, self.config.patch_length);
         }
         if !d_patches.is_empty() {
@@ -399,7 +399,7 @@ impl<T: Real> Model<T> {
         scaler::backward(
             self.config.scaler(),
             shape,
-            (&batch.past_values, self.scaler_mask(batch, pass)),
+            (batch.past_values(), self.scaler_mask(batch, pass)),
             &backbone.scaled,
             (scaler::Gradients { values: &d_values, loc, scale }, pass.as_reference),
         )
@@ -408,7 +408,7 @@ impl<T: Real> Model<T> {
     /// The mask that the scaler sees: the reference has none in classification and regression.
     fn scaler_mask<'b>(&self, batch: &'b Batch<T>, pass: &Pass) -> Option<&'b [T]> {
         let ignored = matches!(self.config.task(), Ok(Task::Classification | Task::Regression));
-        if pass.as_reference && ignored { None } else { batch.observed_mask.as_deref() }
+        if pass.as_reference && ignored { None } else { batch.observed_mask() }
     }
 
     /// Moves the running statistics of batch norm towards those of a training pass.

@@ -42,15 +42,15 @@ impl Model<f32> {
     /// `InvalidInput` as [`Model::forward`].
     pub fn prepare(&self, batch: &Batch) -> Result<Prepared> {
         self.check(batch, Mode::default())?;
-        let shape = self.shape(batch.size);
-        let mask = batch.observed_mask.as_deref();
-        let scaled = scaler::forward(self.config.scaler(), shape, &batch.past_values, mask, false);
+        let shape = self.shape(batch.size());
+        let mask = batch.observed_mask();
+        let scaled = scaler::forward(self.config.scaler(), shape, batch.past_values(), mask, false);
         let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
-        if let Some(mask) = &batch.patch_mask {
+        if let Some(mask) = batch.patch_mask() {
             let value = self.config.mask_value.as_f64().unwrap_or(0.0) as f32;
             patches = masking::forward(&patches, mask, self.config.patch_length, value);
         }
-        Ok(Prepared { patches, batch: batch.size, scaled })
+        Ok(Prepared { patches, batch: batch.size(), scaled })
     }
 
     /// What the head puts out, given what its projections gave: for a forecast one `[B, C, outputs]`

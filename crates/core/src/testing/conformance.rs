@@ -2,7 +2,7 @@
 
 use super::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use crate::backend::Backend;
-use crate::batch::Batch;
+use crate::batch::{Batch, BatchShape};
 use crate::prediction::Prediction;
 use crate::{ErrorKind, Mode, Model, Real, Result};
 
@@ -95,7 +95,7 @@ fn check(
             }
         }
     }
-    session.forward(&first_sample(&batch), &mut alone)?;
+    session.forward(&batch.slice(0..1), &mut alone)?;
     session.forward(&batch, &mut again)?;
     if again.prediction != out.prediction {
         wrong.push("another call gives other bits".into());
@@ -144,40 +144,17 @@ fn relative_error(values: &[f32], wanted: &[f64]) -> f64 {
     rms(errors.sum()) / size.max(f64::MIN_POSITIVE)
 }
 
-fn first_sample(batch: &Batch) -> Batch {
-    let part = |values: &Option<Vec<f32>>| {
-        values.as_ref().map(|values| values[..values.len() / batch.size].to_vec())
-    };
-    Batch {
-        size: 1,
-        past_values: batch.past_values[..batch.past_values.len() / batch.size].to_vec(),
-        observed_mask: part(&batch.observed_mask),
-        patch_mask: part(&batch.patch_mask),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        ..batch.clone()
-    }
-}
-
 /// Batches that no model of this shape can take.
 fn impossible(batch: &Batch) -> Vec<(&'static str, Batch)> {
-    let first = first_sample(batch);
-    let steps = first.past_values.len() / batch.num_channels;
-    let longer = Batch {
-        context_length: steps + 1,
-        past_values: [&first.past_values[..], &vec![0.0; batch.num_channels]].concat(),
-        observed_mask: None,
-        ..first.clone()
-    };
-    let wider = Batch {
-        num_channels: batch.num_channels + 1,
-        past_values: vec![0.5; steps * (batch.num_channels + 1)],
-        observed_mask: None,
-        ..first.clone()
-    };
-    let mut unknown = first.clone();
-    unknown.past_values[0] = f32::NAN;
-    unknown.observed_mask = None;
-    vec![("a longer context", longer), ("another channel", wider), ("a NaN", unknown)]
+    let first = batch.slice(0..1);
+    let shape = first.shape();
+    let longer = BatchShape { context_length: shape.context_length + 1, ..shape };
+    let wider = BatchShape { num_channels: shape.num_channels + 1, ..shape };
+    let mut unknown = first;
+    unknown.past_values_mut()[0] = f32::NAN;
+    vec![
+        ("a longer context", Batch::zeros(longer)),
+        ("another channel", Batch::zeros(wider)),
+        ("a NaN", unknown),
+    ]
 }

@@ -131,7 +131,7 @@ pub(crate) fn gradient(
         .par_chunks(chunk)
         .enumerate()
         .map(|(i, part)| {
-            let batch = masks.batch(samples, part, i * chunk);
+            let batch = masks.batch(samples, part, i * chunk)?;
             let weight = loss_weight(model, &batch, options.loss)?;
             let first_sample = dropout.first_sample + (i * chunk) as u64;
             let dropout = Some(Dropout { first_sample, ..dropout });
@@ -173,13 +173,11 @@ impl Masks {
     }
 
     /// The samples `indices`, which start at place `first` of the batch that was drawn for.
-    fn batch(&self, samples: &dyn Samples, indices: &[usize], first: usize) -> Batch {
-        let mut batch = samples.batch(indices);
-        if let Some(masks) = &self.masks {
-            let range = first * self.each..(first + indices.len()) * self.each;
-            batch.patch_mask = Some(masks[range].to_vec());
-        }
-        batch
+    fn batch(&self, samples: &dyn Samples, indices: &[usize], first: usize) -> Result<Batch> {
+        let batch = samples.batch(indices);
+        let Some(masks) = &self.masks else { return Ok(batch) };
+        let range = first * self.each..(first + indices.len()) * self.each;
+        batch.with_patch_mask(masks[range].to_vec())
     }
 }
 
@@ -224,7 +222,7 @@ impl Pass<'_> {
             let backbone = self.model.cut_patches(batch, *mode)?;
             self.plan.forward(backbone.read_patches(), arena, *mode);
             let given = self.give_back((batch, *mode), backbone, arena, &mut part)?;
-            self.plan.backward(&given, batch.size, arena, *mode);
+            self.plan.backward(&given, batch.size(), arena, *mode);
         }
         self.plan.finish(arena, &mut part.gradient);
         Ok(part)
@@ -238,7 +236,7 @@ impl Pass<'_> {
         let member = |chunk: &Chunk| {
             let mut arena = self.workspace.arena();
             self.plan.start(&mut arena);
-            Member { arena, mode: chunk.mode, samples: chunk.batch.size }
+            Member { arena, mode: chunk.mode, samples: chunk.batch.size() }
         };
         let mut members: Vec<Member> = chunks.iter().map(member).collect();
         let patches: Vec<&[f32]> = backbones.iter().map(Backbone::read_patches).collect();
@@ -342,7 +340,7 @@ pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Res
         .enumerate()
         .map(|(number, indices)| {
             let masks = Masks::draw(model, indices.len(), 0, number as u64);
-            let batch = masks.batch(samples, indices, 0);
+            let batch = masks.batch(samples, indices, 0)?;
             let forward = predictor.forward(model, &batch)?;
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
@@ -431,14 +429,14 @@ impl Sums {
         match config.task()? {
             Task::Forecasting if plain => self.forecast(model, batch, prediction),
             Task::Regression if plain => {
-                let targets = batch.target_values.as_deref().unwrap_or_default();
+                let targets = batch.target_values().unwrap_or_default();
                 for (x, y) in prediction.iter().zip(targets) {
                     self.absolute += (f64::from(*x) - f64::from(*y)).abs();
                 }
                 self.points += targets.len();
             }
             Task::Classification => {
-                let targets = batch.target_values.as_deref().unwrap_or_default();
+                let targets = batch.target_values().unwrap_or_default();
                 for (row, &class) in prediction.chunks_exact(config.num_targets).zip(targets) {
                     self.right += usize::from(largest(row) == class as usize);
                 }
@@ -451,11 +449,11 @@ impl Sums {
 
     fn forecast(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) {
         let channels = model.config().prediction_channels();
-        let truth = batch.future_values.as_deref().unwrap_or_default();
-        let mask = batch.future_observed_mask.as_deref();
+        let truth = batch.future_values().unwrap_or_default();
+        let mask = batch.future_observed_mask();
         for (row, prediction) in prediction.chunks_exact(channels.len()).enumerate() {
             for (&c, &prediction) in channels.iter().zip(prediction) {
-                let i = row * batch.num_channels + c;
+                let i = row * batch.num_channels() + c;
                 if mask.is_none_or(|mask| mask[i] != 0.0) {
                     self.absolute += (f64::from(prediction) - f64::from(truth[i])).abs();
                     self.points += 1;

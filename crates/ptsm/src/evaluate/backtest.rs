@@ -66,23 +66,26 @@ pub fn evaluate(
         let indices: Vec<usize> = (done..end).collect();
         let batch = windows.batch(&indices);
         let forecast = forecaster(&batch)?;
-        let wanted = batch.size * prediction_length * outputs;
+        let wanted = batch.size() * prediction_length * outputs;
         if forecast.len() != wanted {
-            let (got, size) = (forecast.len(), batch.size);
+            let (got, size) = (forecast.len(), batch.size());
             return Err(Error::input(format!(
                 "the forecast holds {got} numbers, wanted {wanted} ({size} windows x \
                  {prediction_length} steps x {outputs} channels)"
             )));
         }
-        let Some(mut truth) = batch.future_values else {
+        let Some(truth) = batch.future_values() else {
             return Err(Error::internal("windows with a future gave a batch without"));
         };
-        let mut mask = batch.future_observed_mask;
-        if let Some(channels) = channels {
-            truth = select_channels(&truth, num_channels, channels);
-            mask = mask.map(|mask| select_channels(&mask, num_channels, channels));
+        let mask = batch.future_observed_mask();
+        match channels {
+            None => sums.push(&forecast, truth, mask)?,
+            Some(channels) => {
+                let truth = select_channels(truth, num_channels, channels);
+                let mask = mask.map(|mask| select_channels(mask, num_channels, channels));
+                sums.push(&forecast, &truth, mask.as_deref())?;
+            }
         }
-        sums.push(&forecast, &truth, mask.as_deref())?;
         done = end;
         if let Some(progress) = options.progress {
             progress(done, windows.len())?;

@@ -12,9 +12,9 @@ use crate::{Error, ErrorKind, Result};
 /// Returns `[B, H, C]`, row-major, in the units of the batch. A channel without any observed point
 /// in its context gets 0, the training mean of standardised data.
 pub fn repeat_last(batch: &Batch, prediction_length: usize) -> Vec<f32> {
-    let channels = batch.num_channels;
-    let mut forecast = Vec::with_capacity(batch.size * prediction_length * channels);
-    for window in 0..batch.size {
+    let channels = batch.num_channels();
+    let mut forecast = Vec::with_capacity(batch.size() * prediction_length * channels);
+    for window in 0..batch.size() {
         let last: Vec<f32> = (0..channels)
             .map(|channel| last_observed(batch, window, channel, 0, 1).unwrap_or(0.0))
             .collect();
@@ -39,15 +39,15 @@ pub fn seasonal_naive(
     prediction_length: usize,
     season_length: usize,
 ) -> Result<Vec<f32>> {
-    let (context_length, channels) = (batch.context_length, batch.num_channels);
+    let (context_length, channels) = (batch.context_length(), batch.num_channels());
     if season_length == 0 || season_length > context_length {
         return Err(Error::config(
             "season_length",
             format!("must be from 1 to context_length {context_length}, got {season_length}"),
         ));
     }
-    let mut forecast = Vec::with_capacity(batch.size * prediction_length * channels);
-    for window in 0..batch.size {
+    let mut forecast = Vec::with_capacity(batch.size() * prediction_length * channels);
+    for window in 0..batch.size() {
         let mut season = vec![0.0; season_length * channels];
         for (i, value) in season.iter_mut().enumerate() {
             let (back, channel) = (season_length - 1 - i / channels, i % channels);
@@ -72,14 +72,14 @@ fn last_observed(
     back: usize,
     stride: usize,
 ) -> Option<f32> {
-    let length = batch.context_length;
-    let at = |back: usize| (window * length + length - 1 - back) * batch.num_channels + channel;
+    let length = batch.context_length();
+    let at = |back: usize| (window * length + length - 1 - back) * batch.num_channels() + channel;
     let mut places = (back..length).step_by(stride).map(at);
-    let place = match &batch.observed_mask {
+    let place = match batch.observed_mask() {
         None => places.next(),
         Some(mask) => places.find(|&place| mask[place] != 0.0),
     };
-    place.map(|place| batch.past_values[place])
+    place.map(|place| batch.past_values()[place])
 }
 
 /// Which baselines [`score_baselines`] scores besides repeating the last value.
@@ -133,7 +133,7 @@ fn score(
         let forecast = forecaster(batch)?;
         Ok(match &options.channels {
             None => forecast,
-            Some(channels) => select_channels(&forecast, batch.num_channels, channels),
+            Some(channels) => select_channels(&forecast, batch.num_channels(), channels),
         })
     };
     evaluate(&mut chosen, windows, options)
@@ -157,21 +157,15 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{PreparedSeries, Segment, WindowShape};
+    use crate::data::{BatchShape, PreparedSeries, Segment, WindowShape};
 
     fn batch(past: &[f32], mask: Option<&[f32]>, context_length: usize) -> Batch {
         let num_channels = 2;
-        Batch {
-            size: past.len() / context_length / num_channels,
-            context_length,
-            num_channels,
-            past_values: past.to_vec(),
-            observed_mask: mask.map(<[f32]>::to_vec),
-            future_values: None,
-            future_observed_mask: None,
-            target_values: None,
-            patch_mask: None,
-        }
+        let size = past.len() / context_length / num_channels;
+        let shape = BatchShape { size, context_length, num_channels };
+        Batch::new(shape, past.to_vec())
+            .and_then(|batch| batch.with_observed_mask(mask.map(<[f32]>::to_vec)))
+            .unwrap()
     }
 
     #[test]

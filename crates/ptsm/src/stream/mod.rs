@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, Duplicates, Grid};
+use crate::data::{Batch, BatchShape, Duplicates, Grid};
 use crate::forecast::{Forecast, Forecaster, Scratch};
 use crate::{Config, Error, Preprocessor, Result};
 use ptsm_core::Backend;
@@ -105,21 +105,12 @@ impl OnlineForecaster {
     /// `InvalidConfig` for impossible options.
     pub fn new(forecaster: Forecaster, options: StreamOptions) -> Result<Self> {
         options.check()?;
-        let Config { context_length, num_input_channels, .. } = *forecaster.config();
+        let Config { context_length, num_input_channels: num_channels, .. } = *forecaster.config();
+        let shape = BatchShape { size: 1, context_length, num_channels };
         let forecast = forecaster.empty_forecast();
         Ok(Self {
             state: State::new(&forecaster, &options),
-            batch: Batch {
-                size: 1,
-                context_length,
-                num_channels: num_input_channels,
-                past_values: Vec::new(),
-                observed_mask: None,
-                future_values: None,
-                future_observed_mask: None,
-                target_values: None,
-                patch_mask: None,
-            },
+            batch: Batch::zeros(shape),
             scratch: Scratch::default(),
             forecaster,
             options,
@@ -145,7 +136,7 @@ impl OnlineForecaster {
         self.state.counters.rows += 1;
         let missing = row.values.iter().filter(|value| value.is_nan()).count();
         self.state.counters.missing_points += missing as u64;
-        let wanted = self.options.min_rows.unwrap_or(self.batch.context_length as u64);
+        let wanted = self.options.min_rows.unwrap_or(self.batch.context_length() as u64);
         let due = matches!(step, Step::Next { .. })
             && self.state.since_forecast >= self.options.every
             && self.state.clock.rows() >= wanted;
@@ -246,7 +237,7 @@ impl OnlineForecaster {
     }
 
     fn fill_in(&mut self, values: &[f64], back: u64) {
-        let within = usize::try_from(back).ok().filter(|&back| back < self.batch.context_length);
+        let within = usize::try_from(back).ok().filter(|&back| back < self.batch.context_length());
         let wanted = within.is_some_and(|back| {
             let news = |(c, x): (usize, &f64)| !x.is_nan() && !self.state.window.is_seen(back, c);
             values.iter().enumerate().any(news)

@@ -70,11 +70,10 @@ impl Window {
     /// Writes the rows, oldest first, over a batch of one sample that has a mask.
     pub(super) fn copy_to(&self, batch: &mut Batch) {
         let (new, old) = self.values.split_at(self.oldest * self.num_channels);
-        batch.past_values.clear();
-        batch.past_values.extend(old.iter().chain(new).map(|&bits| f32::from_bits(bits)));
+        let values = batch.past_values_mut().iter_mut();
+        values.zip(old.iter().chain(new)).for_each(|(x, &bits)| *x = f32::from_bits(bits));
         let (new, old) = self.observed.split_at(self.oldest * self.num_channels);
-        let mask = batch.observed_mask.get_or_insert_default();
-        mask.clear();
-        mask.extend(old.iter().chain(new).map(|&seen| f32::from(u8::from(seen))));
+        let mask = batch.observed_mask_mut().iter_mut();
+        mask.zip(old.iter().chain(new)).for_each(|(x, &seen)| *x = f32::from(u8::from(seen)));
     }
 }

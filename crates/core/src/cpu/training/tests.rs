@@ -1,7 +1,7 @@
 use ptsm_kernels::Isa;
 
 use super::*;
-use crate::batch::Batch;
+use crate::batch::{Batch, BatchShape};
 use crate::config::Norm;
 use crate::head::OutputGradient;
 use crate::layers::Dropout;
@@ -40,18 +40,11 @@ fn config(change: impl Fn(&mut Config)) -> Config {
 
 fn batch(config: &Config, size: usize) -> Batch {
     let points = size * config.context_length * config.num_input_channels;
-    let mask = numbers(9, points).iter().map(|&x| f32::from(u8::from(x > -0.8))).collect();
-    Batch {
-        size,
-        context_length: config.context_length,
-        num_channels: config.num_input_channels,
-        past_values: numbers(3, points),
-        observed_mask: Some(mask),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: None,
-    }
+    let mask: Vec<f32> =
+        numbers(9, points).iter().map(|&x| f32::from(u8::from(x > -0.8))).collect();
+    let (context_length, num_channels) = (config.context_length, config.num_input_channels);
+    let shape = BatchShape { size, context_length, num_channels };
+    Batch::new(shape, numbers(3, points)).and_then(|batch| batch.with_observed_mask(mask)).unwrap()
 }
 
 /// Every number of the model a little off its start, so that none is 0 or 1 by accident, and no
@@ -64,40 +57,10 @@ fn model(config: Config) -> Model {
     model
 }
 
-/// The samples `indices` of a batch, one behind the other.
-fn part_of(batch: &Batch, indices: &[usize]) -> Batch {
-    let part = |values: &[f32]| {
-        let each = values.len() / batch.size;
-        values[indices[0] * each..][..indices.len() * each].to_vec()
-    };
-    Batch {
-        size: indices.len(),
-        context_length: batch.context_length,
-        num_channels: batch.num_channels,
-        past_values: part(&batch.past_values),
-        observed_mask: batch.observed_mask.as_deref().map(part),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: batch.patch_mask.as_deref().map(part),
-    }
-}
-
 /// Outputs and gradients by the definition in f64, with the draws of f32.
 fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
-    let wide = |x: &Vec<f32>| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let model = model.cast::<f64>();
-    let batch = Batch {
-        size: batch.size,
-        context_length: batch.context_length,
-        num_channels: batch.num_channels,
-        past_values: wide(&batch.past_values),
-        observed_mask: batch.observed_mask.as_ref().map(wide),
-        future_values: None,
-        future_observed_mask: None,
-        target_values: None,
-        patch_mask: batch.patch_mask.as_ref().map(wide),
-    };
+    let batch = batch.cast::<f64>();
     let forward = model.forward(&batch, mode).unwrap();
     let mut grads = vec![0.0; model.parameters.trained.len()];
     let given = numbers(8, forward.outputs.prediction.len());
@@ -112,13 +75,13 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
 fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
     let mut plan = TrainPlan::new(model, isa);
     plan.load(model);
-    let all: Vec<usize> = (0..batch.size).collect();
+    let all: Vec<usize> = (0..batch.size()).collect();
     let chunks: Vec<(Batch, Mode)> = all
         .chunks(2)
         .map(|part| {
             let first = |draws: Dropout| draws.first_sample + part[0] as u64;
             let dropout = mode.dropout.map(|d| Dropout { first_sample: first(d), ..d });
-            (part_of(batch, part), Mode { dropout, ..mode })
+            (batch.select(part), Mode { dropout, ..mode })
         })
         .collect();
     let together = model.config().norm() == Norm::Batch && !mode.frozen_backbone;
@@ -144,7 +107,7 @@ fn one_by_one(
         let backbone = model.cut_patches(batch, *mode).unwrap();
         plan.forward(backbone.read_patches(), arena, *mode);
         let given = head(model, plan, (backbone, *mode, 2 * i), arena, (&mut found, &mut grads));
-        plan.backward(&given, batch.size, arena, *mode);
+        plan.backward(&given, batch.size(), arena, *mode);
     }
     plan.finish(arena, &mut grads);
     (found, grads)
@@ -355,7 +318,7 @@ fn batch_norm_in_evaluation_takes_the_running_statistics() {
         plan.start(&mut arena);
         let backbone = model.cut_patches(&batch, Mode::default()).unwrap();
         plan.forward(backbone.read_patches(), &mut arena, Mode::default());
-        let projected = plan.project(batch.size, &mut arena);
+        let projected = plan.project(batch.size(), &mut arena);
         let got = model.forward_projected(backbone, &projected).outputs.prediction;
         assert!(distance(&got, &wanted) < 2e-5 * largest(&wanted), "{}", isa.name());
     }
@@ -395,8 +358,8 @@ fn heads_that_the_definition_computes_give_their_gradient_back() {
         check(&format!("regression, {norm}"), of("PatchTSMixerForRegression"), 3);
         check(&format!("classes, {norm}"), of("PatchTSMixerForTimeSeriesClassification"), 3);
         let model = model(of("PatchTSMixerForPretraining"));
-        let mut batch = batch(model.config(), 3);
-        batch.patch_mask = Some(draw_masks(model.config(), 3, 1, 1));
+        let masks = draw_masks(model.config(), 3, 1, 1);
+        let batch = batch(model.config(), 3).with_patch_mask(masks).unwrap();
         let mode = Mode { dropout: Some(DRAWS), ..TRAINING };
         check_in(&format!("pretraining, {norm}"), (&model, &batch), mode);
     }

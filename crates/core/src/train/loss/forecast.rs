@@ -29,10 +29,10 @@ struct Point<T> {
 
 impl<'a, T: Real> Truth<'a, T> {
     fn new(config: &Config, batch: &'a Batch<T>) -> Result<Self> {
-        let Some(values) = &batch.future_values else { return Err(missing("future_values")) };
+        let Some(values) = batch.future_values() else { return Err(missing("future_values")) };
         let steps = config.prediction_length;
-        let wanted = batch.size * steps * batch.num_channels;
-        let mask = batch.future_observed_mask.as_ref();
+        let wanted = batch.size() * steps * batch.num_channels();
+        let mask = batch.future_observed_mask();
         for (name, found) in [("future_values", Some(values)), ("future_observed_mask", mask)] {
             if let Some(found) = found
                 && found.len() != wanted
@@ -45,11 +45,11 @@ impl<'a, T: Real> Truth<'a, T> {
 
     fn point(&self, b: usize, t: usize, k: usize) -> Point<T> {
         let row = b * self.steps + t;
-        let from = row * self.batch.num_channels + self.channels[k];
-        let mask = self.batch.future_observed_mask.as_ref();
+        let from = row * self.batch.num_channels() + self.channels[k];
+        let mask = self.batch.future_observed_mask();
         Point {
             place: row * self.channels.len() + k,
-            channel: b * self.batch.num_channels + self.channels[k],
+            channel: b * self.batch.num_channels() + self.channels[k],
             value: self.values[from],
             known: mask.is_none_or(|mask| mask[from] != T::ZERO),
         }
@@ -58,7 +58,7 @@ impl<'a, T: Real> Truth<'a, T> {
     /// Every point of `[B, H, C']`, in order.
     fn points(&self) -> impl Iterator<Item = Point<T>> + '_ {
         let each = self.steps * self.channels.len();
-        (0..self.batch.size * each).map(move |i| {
+        (0..self.batch.size() * each).map(move |i| {
             let (b, rest) = (i / each, i % each);
             self.point(b, rest / self.channels.len(), rest % self.channels.len())
         })
@@ -96,9 +96,9 @@ pub(super) fn weight<T: Real>(config: &Config, batch: &Batch<T>) -> Result<LossW
                 (0..truth.channels.len()).map(move |k| truth.sum(b, s, k, segment_length))
             })
         };
-        let sums = (0..batch.size).flat_map(each);
+        let sums = (0..batch.size()).flat_map(each);
         weight.known_segments = sums.flatten().count() as f64;
-        weight.segments = (batch.size * segments * truth.channels.len()) as f64;
+        weight.segments = (batch.size() * segments * truth.channels.len()) as f64;
     }
     Ok(weight)
 }

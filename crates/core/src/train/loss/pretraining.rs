@@ -18,10 +18,10 @@ fn for_each_point<T: Real>(
     options: &LossOptions,
     mut f: impl FnMut(usize),
 ) -> Result<()> {
-    let Some(hidden) = &batch.patch_mask else { return Err(missing("patch_mask")) };
+    let Some(hidden) = batch.patch_mask() else { return Err(missing("patch_mask")) };
     let observed = match options.as_reference {
         true => None,
-        false => batch.observed_mask.as_ref(),
+        false => batch.observed_mask(),
     };
     let (patches, length) = (config.num_patches(), config.patch_length);
     for (patch, &hidden) in hidden.iter().enumerate() {
@@ -29,10 +29,10 @@ fn for_each_point<T: Real>(
             continue;
         }
         let (channel, n) = (patch / patches, patch % patches);
-        let (b, c) = (channel / batch.num_channels, channel % batch.num_channels);
+        let (b, c) = (channel / batch.num_channels(), channel % batch.num_channels());
         for k in 0..length {
             let t = config.patch_start() + n * config.patch_stride + k;
-            let from = (b * batch.context_length + t) * batch.num_channels + c;
+            let from = (b * batch.context_length() + t) * batch.num_channels() + c;
             if observed.is_none_or(|mask| mask[from] != T::ZERO) {
                 f(patch * length + k);
             }

@@ -10,10 +10,10 @@ use crate::real::Real;
 use crate::{Error, Result};
 
 fn targets<'a, T: Real>(config: &Config, batch: &'a Batch<T>) -> Result<&'a [T]> {
-    let Some(targets) = &batch.target_values else { return Err(missing("target_values")) };
+    let Some(targets) = batch.target_values() else { return Err(missing("target_values")) };
     let each = if config.task()? == Task::Classification { 1 } else { config.num_targets };
-    if targets.len() != batch.size * each {
-        return Err(wrong_length("target_values", targets.len(), batch.size * each));
+    if targets.len() != batch.size() * each {
+        return Err(wrong_length("target_values", targets.len(), batch.size() * each));
     }
     Ok(targets)
 }
@@ -49,7 +49,7 @@ pub(super) fn weight<T: Real>(
             let classes = classes(config, batch)?;
             classes.iter().map(|&class| class_weight(options, class)).sum()
         }
-        (_, Some(_)) => batch.size as f64,
+        (_, Some(_)) => batch.size() as f64,
         (_, None) => targets(config, batch)?.len() as f64,
     };
     Ok(LossWeight { main, ..LossWeight::default() })

@@ -229,14 +229,15 @@ impl Ridge {
     ///
     /// `InvalidInput` if the batch has another context length.
     pub fn predict(&self, batch: &Batch) -> Result<Vec<f32>> {
-        if batch.context_length != self.context_length {
+        if batch.context_length() != self.context_length {
             return Err(Error::input(format!(
                 "ridge was fitted on context_length {}, the batch has {}",
-                self.context_length, batch.context_length
+                self.context_length,
+                batch.context_length()
             )));
         }
-        let window = self.prediction_length * batch.num_channels;
-        let mut forecast = vec![0.0; batch.size * window];
+        let window = self.prediction_length * batch.num_channels();
+        let mut forecast = vec![0.0; batch.size() * window];
         let chunks = forecast.par_chunks_mut(WINDOWS * window).enumerate();
         chunks.for_each(|(chunk, out)| self.predict_windows(batch, chunk * WINDOWS, out));
         Ok(forecast)
@@ -245,7 +246,7 @@ impl Ridge {
     /// Fills `out` with the windows from number `first` on.
     fn predict_windows(&self, batch: &Batch, first: usize, out: &mut [f32]) {
         let (inputs, outputs) = (self.context_length, self.prediction_length);
-        let channels = batch.num_channels;
+        let channels = batch.num_channels();
         let rows = out.len() / outputs;
         let mut centred = vec![0.0; rows * inputs];
         let mut means = vec![0.0; rows];
@@ -377,24 +378,25 @@ fn centre(
     location: Location,
     into: &mut [f32],
 ) -> f32 {
-    let at = |step: usize| (window * batch.context_length + step) * batch.num_channels + channel;
-    let mask = batch.observed_mask.as_deref();
+    let at =
+        |step: usize| (window * batch.context_length() + step) * batch.num_channels() + channel;
+    let mask = batch.observed_mask();
     let observed = |step: usize| mask.is_none_or(|mask| mask[at(step)] != 0.0);
     let (mut sum, mut count) = (0.0f64, 0u32);
     for step in 0..into.len() {
         if observed(step) {
-            sum += f64::from(batch.past_values[at(step)]);
+            sum += f64::from(batch.past_values()[at(step)]);
             count += 1;
         }
     }
     let mut level = sum / f64::from(count.max(1));
     let last = (0..into.len()).rev().find(|&step| observed(step));
     if let (Location::Last, Some(last)) = (location, last) {
-        level = batch.past_values[at(last)].into();
+        level = batch.past_values()[at(last)].into();
     }
     for (step, value) in into.iter_mut().enumerate() {
         *value = if observed(step) {
-            (f64::from(batch.past_values[at(step)]) - level) as f32
+            (f64::from(batch.past_values()[at(step)]) - level) as f32
         } else {
             0.0
         };

@@ -224,10 +224,14 @@ mod tests {
             let alone = WindowSet::new(vec![segment.clone()], shape).unwrap();
             for index in (0..alone.len()).step_by(every) {
                 let batch = windows.batch(&[first_of_segment + index]);
-                let mut past = batch.past_values.clone();
-                past.extend(batch.future_values.unwrap());
-                let mut mask = batch.observed_mask.unwrap_or(vec![1.0; inputs * channels]);
-                mask.extend(batch.future_observed_mask.unwrap_or(vec![1.0; outputs * channels]));
+                let past = [batch.past_values(), batch.future_values().unwrap()].concat();
+                let ones = vec![1.0; inputs.max(outputs) * channels];
+                let (before, after) = (&ones[..inputs * channels], &ones[..outputs * channels]);
+                let mask = [
+                    batch.observed_mask().unwrap_or(before),
+                    batch.future_observed_mask().unwrap_or(after),
+                ]
+                .concat();
                 for c in 0..channels {
                     if mask.iter().skip(c).step_by(channels).any(|&m| m == 0.0) {
                         continue;

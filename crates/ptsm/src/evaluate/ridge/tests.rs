@@ -92,7 +92,7 @@ fn without_a_constant_the_level_is_forecast_from_the_level_alone() {
         let free = fit(false, location);
         assert_eq!(free.bias, [0.0; 2]);
         let batch = windows.batch(&[7]);
-        let future = batch.future_values.clone().unwrap();
+        let future = batch.future_values().unwrap();
         let got = free.predict(&batch).unwrap();
         assert!(got.iter().zip(future).all(|(x, y)| (x - y).abs() < 0.1), "{location:?} {got:?}");
     }
@@ -158,13 +158,12 @@ fn a_forecast_has_the_same_bits_alone_and_in_a_batch_and_gaps_count_as_the_mean(
     }
 
     let mut batch = train.batch(&[0]);
-    let mut mask = vec![1.0; batch.past_values.len()];
+    let mut mask = vec![1.0; batch.past_values().len()];
     mask[4] = 0.0;
-    batch.observed_mask = Some(mask);
-    let masked = ridge.predict(&batch).unwrap();
-    batch.observed_mask = None;
-    let others = (0..23).filter(|step| *step != 2).map(|step| batch.past_values[2 * step]);
-    batch.past_values[4] = others.sum::<f32>() / 22.0;
+    let masked = ridge.predict(&batch.clone().with_observed_mask(mask).unwrap()).unwrap();
+    let others = (0..23).filter(|step| *step != 2).map(|step| batch.past_values()[2 * step]);
+    let mean = others.sum::<f32>() / 22.0;
+    batch.past_values_mut()[4] = mean;
     let filled = ridge.predict(&batch).unwrap();
     assert!(masked.iter().zip(&filled).all(|(a, b)| (a - b).abs() < 1e-5));
 }
