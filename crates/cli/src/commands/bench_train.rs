@@ -5,10 +5,10 @@ use std::time::Instant;
 use ptsm::data::Batch;
 use ptsm::train::{LossOptions, Samples, Stepper, Training, loss, loss_weight};
 use ptsm::{Config, Error, Mode, Model, Result, Task};
-use ptsm_kernels::measure_fma_peak;
 use serde::Serialize;
 
-use super::bench::{quantile, rayon_pool, windows};
+use super::shapes::windows;
+use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
 use crate::args::Global;
 use crate::output::{answer, remark};
 
@@ -36,7 +36,10 @@ struct Line {
     samples_per_s: f64,
     /// Three times the forward's multiply-adds.
     gflops: f64,
-    share_of_peak: f64,
+    /// `None` where the machine was so busy that it would be above 1.
+    share_of_peak: Option<f64>,
+    /// Why the share and the times mean nothing; `None` on a quiet machine.
+    disturbed: Option<String>,
     peak_gflops: f64,
     steps: usize,
 }
@@ -83,15 +86,16 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
     let mut lines = Vec::new();
     for &threads in setting.threads {
         let pool = rayon_pool(threads)?;
-        let peak = || pool.broadcast(|_| measure_fma_peak(isa)).iter().sum::<f64>();
         for &size in setting.batches {
             remark(global, &format!("training, batch {size} on {threads} threads"));
             let samples = samples(config, size)?;
-            let before = peak();
-            let times = pool.install(|| time(model, &samples, setting.seconds))?;
-            let peak_gflops = before.max(peak());
-            let p50 = quantile(&times, 0.5);
-            let gflops = flops as f64 * size as f64 / p50 / 1e9;
+            let gflops_of = |times: &[f64]| flops as f64 * size as f64 / quantile(times, 0.5) / 1e9;
+            let (times, peak) = beside_peak(&pool, isa, || {
+                let times = time(model, &samples, setting.seconds)?;
+                let gflops = gflops_of(&times);
+                Ok((times, gflops))
+            })?;
+            let (p50, gflops) = (quantile(&times, 0.5), gflops_of(&times));
             lines.push(Line {
                 batch: size,
                 threads,
@@ -99,8 +103,9 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
                 best_ms: 1e3 * times[0],
                 samples_per_s: size as f64 / p50,
                 gflops,
-                share_of_peak: gflops / peak_gflops,
-                peak_gflops,
+                share_of_peak: peak.share(gflops),
+                peak_gflops: peak.gflops,
+                disturbed: peak.disturbed,
                 steps: times.len(),
             });
         }
@@ -197,15 +202,15 @@ fn table(report: &Report) -> String {
     text += "batch threads     p50 ms    best ms    samples/s  GFLOP/s  of peak\n";
     for line in &report.train {
         text += &format!(
-            "{:>5} {:>7} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>7.1}%\n",
+            "{:>5} {:>7} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>8}\n",
             line.batch,
             line.threads,
             line.p50_ms,
             line.best_ms,
             line.samples_per_s,
             line.gflops,
-            100.0 * line.share_of_peak,
+            share_text(line.share_of_peak, line.disturbed.as_ref()),
         );
     }
-    text
+    text + &warning(report.train.iter().map(|line| &line.disturbed))
 }
