@@ -175,9 +175,9 @@ fn task(name: &str, change: impl Fn(&mut Config)) -> Config {
 
 /// Every head with every choice that it has.
 fn heads() -> Vec<(String, Config)> {
-    let law = |law: &str| {
+    let nll = |distribution: &str| {
         forecaster(|config| {
-            (config.loss, config.distribution_output) = ("nll".into(), law.into());
+            (config.loss, config.distribution_output) = ("nll".into(), distribution.into());
         })
     };
     let cross = |context_length, gated, prepend_past| {
@@ -187,9 +187,9 @@ fn heads() -> Vec<(String, Config)> {
     let hierarchy = Some(Hierarchy { segment_length: 2 });
     let quantiles = Some(vec![0.1, 0.4, 0.5, 0.9]);
     let mut heads = vec![
-        ("student_t".to_owned(), law("student_t")),
-        ("normal".into(), law("normal")),
-        ("negative_binomial".into(), law("negative_binomial")),
+        ("student_t".to_owned(), nll("student_t")),
+        ("normal".into(), nll("normal")),
+        ("negative_binomial".into(), nll("negative_binomial")),
         ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
         ("skip".into(), extended(Extension { linear_skip: true, ..Extension::default() })),
         (
@@ -236,7 +236,7 @@ fn heads() -> Vec<(String, Config)> {
             }),
         ));
         heads.push((
-            format!("law of {name}"),
+            format!("distribution of {name}"),
             task("PatchTSMixerForRegression", |config| {
                 pooled(config);
                 (config.num_targets, config.loss) = (1, "nll".into());

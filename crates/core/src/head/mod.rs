@@ -24,6 +24,7 @@ pub(crate) mod skip;
 use crate::config::Config;
 use crate::layers::Pass;
 use crate::layers::scaler::Scaled;
+use crate::output_kind::OutputSpec;
 use crate::real::Real;
 use crate::weights::HeadSlot;
 use forecast::ForecastHead;
@@ -100,7 +101,7 @@ pub(crate) enum Cache<T> {
 }
 
 impl<T> Cache<T> {
-    /// The hidden state behind the scale injection, `[B, C, N, D]`, where there is one.
+    /// The hidden state after the scale injection, `[B, C, N, D]`, where there is one.
     pub(crate) fn injected(&self) -> Option<&Vec<T>> {
         match self {
             Cache::Pooled(cache) => cache.injected.as_ref().map(|(state, _)| state),
@@ -125,14 +126,16 @@ pub(crate) enum Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    pub(crate) fn new(slot: &'a HeadSlot, config: &'a Config) -> Self {
+    pub(crate) fn new(slot: &'a HeadSlot, config: &'a Config, output: &'a OutputSpec) -> Self {
         match slot {
-            HeadSlot::Forecast(slot) => Head::Forecast(ForecastHead::new(slot, config)),
+            HeadSlot::Forecast(slot) => Head::Forecast(ForecastHead::new(slot, config, output)),
             HeadSlot::Pretraining { projection } => {
                 let head_dropout = config.head_dropout;
                 Head::Pretraining(pretraining::PretrainingHead { projection, head_dropout })
             }
-            HeadSlot::Pooled(slot) => Head::Pooled(PooledHead { slot, config }),
+            HeadSlot::Pooled(slot) => {
+                Head::Pooled(PooledHead { slot, config, kind: output.kind() })
+            }
         }
     }
 

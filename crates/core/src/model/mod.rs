@@ -19,8 +19,10 @@ mod directory;
 mod offload;
 mod trace;
 
+use std::sync::Arc;
+
 use crate::batch::Batch;
-use crate::config::{Config, Scaler, Task};
+use crate::config::{Config, Scaler};
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
 use crate::layers::mixer::{Layer, LayerCache};
 use crate::layers::norm::BatchStatistics;
@@ -28,6 +30,7 @@ use crate::layers::patchify::{self, Cut};
 use crate::layers::scaler::{self, Scaled, Shape};
 use crate::layers::{Dropout, Pass, masking, self_attn};
 use crate::memory;
+use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
 use crate::weights::{Init, LayerSlot, Layout, Parameters, Store};
 use crate::{Error, Result};
@@ -40,6 +43,7 @@ pub use offload::Prepared;
 pub struct Model<T = f32> {
     config: Config,
     layout: Layout,
+    output: Arc<OutputSpec>,
     /// The weights; their places are those of [`Model::layout`].
     pub parameters: Parameters<T>,
 }
@@ -144,7 +148,8 @@ impl Model<f32> {
         let bytes = memory::bytes_of(&[layout.num_trained()]);
         memory::require_memory("a new model", bytes, memory::SMALLER_MODEL)?;
         let parameters = Parameters::init(&config, &layout, init, seed);
-        Ok(Self { config, layout, parameters })
+        let output = Arc::new(OutputSpec::new(&config)?);
+        Ok(Self { config, layout, output, parameters })
     }
 }
 
@@ -163,7 +168,8 @@ impl<T: Real> Model<T> {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
         }
-        Ok(Self { config, layout, parameters })
+        let output = Arc::new(OutputSpec::new(&config)?);
+        Ok(Self { config, layout, output, parameters })
     }
 
     /// The configuration.
@@ -176,11 +182,22 @@ impl<T: Real> Model<T> {
         &self.layout
     }
 
+    /// What the head puts out.
+    pub fn output(&self) -> &Arc<OutputSpec> {
+        &self.output
+    }
+
+    /// The head, ready to run.
+    fn head(&self) -> Head<'_> {
+        Head::new(&self.layout.head, &self.config, &self.output)
+    }
+
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         Model {
             config: self.config.clone(),
             layout: self.layout.clone(),
+            output: Arc::clone(&self.output),
             parameters: self.parameters.cast(),
         }
     }
@@ -264,8 +281,8 @@ impl<T: Real> Model<T> {
     /// Runs the head on what the backbone computed; `mode` is that of the backbone.
     pub fn forward_head(&self, backbone: Backbone<T>, mode: Mode) -> Forward<T> {
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, &self.config);
-        let (outputs, head) = head.forward(&self.parameters.trained, backbone.input(), &pass);
+        let (outputs, head) =
+            self.head().forward(&self.parameters.trained, backbone.input(), &pass);
         Forward { outputs, backbone, head }
     }
 
@@ -279,7 +296,7 @@ impl<T: Real> Model<T> {
         backbone: Backbone<T>,
         projected: &[Vec<T>],
     ) -> Forward<T> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let (outputs, head) = head.read(&self.parameters.trained, backbone.input(), projected);
@@ -294,7 +311,7 @@ impl<T: Real> Model<T> {
         gradient: &OutputGradient<T>,
         grads: &mut [T],
     ) -> Vec<Vec<T>> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let head::Cache::Forecast(cache) = &forward.head else {
@@ -313,7 +330,7 @@ impl<T: Real> Model<T> {
         let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
         let pass =
             Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
-        let head = Head::new(&self.layout.head, &self.config);
+        let head = self.head();
         let input = HeadInput { hidden, scaled: &scaled };
         let (outputs, _) = head.forward(&self.parameters.trained, input, &pass);
         (outputs, scaled)
@@ -354,7 +371,7 @@ impl<T: Real> Model<T> {
     ) -> head::HeadGradient<T> {
         let backbone = &forward.backbone;
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, &self.config);
+        let head = self.head();
         let input = (backbone.input(), &forward.head);
         head.backward(&self.parameters.trained, input, gradient, (grads, &pass))
     }
@@ -407,13 +424,13 @@ impl<T: Real> Model<T> {
 
     /// The mask that the scaler sees: the reference has none in classification and regression.
     fn scaler_mask<'b>(&self, batch: &'b Batch<T>, pass: &Pass) -> Option<&'b [T]> {
-        let ignored = matches!(self.config.task(), Ok(Task::Classification | Task::Regression));
+        let ignored = matches!(self.output.kind(), OutputKind::Logits | OutputKind::Values(_));
         if pass.as_reference && ignored { None } else { batch.observed_mask() }
     }
 
     /// Moves the running statistics of batch norm towards those of a training pass.
     pub fn update_running(&mut self, forward: &Forward<T>) {
-        let Self { config, layout, parameters } = self;
+        let Self { config, layout, parameters, .. } = self;
         for ((index, slot), cache) in
             layout.backbone.layers.iter().enumerate().zip(&forward.backbone.layers)
         {

@@ -8,12 +8,13 @@ use rayon::prelude::*;
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::batch::Batch;
-use crate::config::{Norm, Task};
+use crate::config::Norm;
 use crate::cpu::{Given, Member, Scorer, Together, TrainArena, TrainPlan};
 use crate::head::largest;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
 use crate::model::{Backbone, Forward, Mode, Model};
+use crate::output_kind::OutputKind;
 use crate::real::instruction_set;
 use crate::{Error, Result};
 
@@ -167,7 +168,7 @@ struct Masks {
 impl Masks {
     fn draw(model: &Model, samples: usize, seed: u64, step: u64) -> Self {
         let config = model.config();
-        let pretrains = matches!(config.task(), Ok(Task::Pretraining));
+        let pretrains = *model.output().kind() == OutputKind::Patches;
         let masks = pretrains.then(|| draw_masks(config, samples, seed, step));
         Self { masks, each: config.num_input_channels * config.num_patches() }
     }
@@ -375,7 +376,7 @@ enum Predictor<'a> {
 
 impl<'a> Predictor<'a> {
     fn new(model: &'a Model) -> Result<Self> {
-        if model.config().task()? != Task::Pretraining {
+        if *model.output().kind() != OutputKind::Patches {
             return Ok(Self::Forecasts(Box::new(Scorer::new(model)?)));
         }
         let workspace = Workspace::default();
@@ -425,17 +426,16 @@ impl std::ops::Add for Sums {
 impl Sums {
     fn count(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) -> Result<()> {
         let config = model.config();
-        let plain = config.distribution().is_none() && config.extension().quantiles.is_none();
-        match config.task()? {
-            Task::Forecasting if plain => self.forecast(model, batch, prediction),
-            Task::Regression if plain => {
+        match model.output().kind() {
+            OutputKind::Points => self.forecast(model, batch, prediction),
+            OutputKind::Values(None) => {
                 let targets = batch.target_values().unwrap_or_default();
                 for (x, y) in prediction.iter().zip(targets) {
                     self.absolute += (f64::from(*x) - f64::from(*y)).abs();
                 }
                 self.points += targets.len();
             }
-            Task::Classification => {
+            OutputKind::Logits => {
                 let targets = batch.target_values().unwrap_or_default();
                 for (row, &class) in prediction.chunks_exact(config.num_targets).zip(targets) {
                     self.right += usize::from(largest(row) == class as usize);
@@ -448,7 +448,7 @@ impl Sums {
     }
 
     fn forecast(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) {
-        let channels = model.config().prediction_channels();
+        let channels = model.output().channels();
         let truth = batch.future_values().unwrap_or_default();
         let mask = batch.future_observed_mask();
         for (row, prediction) in prediction.chunks_exact(channels.len()).enumerate() {

@@ -3,9 +3,10 @@
 use super::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Hierarchy};
-use crate::distribution::{Distribution, likelihood as law_of};
+use crate::distribution::{Distribution, likelihood as likelihood_of};
 use crate::head::OutputGradient;
 use crate::model::Forward;
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::{Error, Result};
 
@@ -78,17 +79,20 @@ impl<'a, T: Real> Truth<'a, T> {
     }
 }
 
-pub(super) fn weight<T: Real>(config: &Config, batch: &Batch<T>) -> Result<LossWeight> {
+pub(super) fn weight<T: Real>(
+    config: &Config,
+    kind: &OutputKind,
+    batch: &Batch<T>,
+) -> Result<LossWeight> {
     let truth = Truth::new(config, batch)?;
     let known = truth.points().filter(|point| point.known).count() as f64;
     let mut weight = LossWeight { main: known, ..LossWeight::default() };
-    let extension = config.extension();
-    if config.distribution().is_some() {
+    if let OutputKind::Distribution(_) = kind {
         // The reference sums over channels and averages over the rest.
         weight.main = known / truth.channels.len() as f64;
-    } else if let Some(levels) = extension.quantiles {
+    } else if let OutputKind::Quantiles(levels) = kind {
         weight.main = known * levels.len() as f64;
-    } else if let Some(Hierarchy { segment_length }) = extension.hierarchy {
+    } else if let Some(Hierarchy { segment_length }) = config.extension().hierarchy {
         let segments = truth.steps / segment_length;
         let each = |b: usize| {
             let truth = &truth;
@@ -210,12 +214,12 @@ pub(super) fn hierarchical<T: Real>(
 /// Negative log-likelihood; the prediction is `[B, K, H, C']`, in the scaled space.
 pub(super) fn likelihood<T: Real>(
     config: &Config,
-    law: Distribution,
+    distribution: Distribution,
     (batch, forward): (&Batch<T>, &Forward<T>),
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
-    let count = law.num_parameters();
+    let count = distribution.num_parameters();
     let each = truth.steps * truth.channels.len();
     let prediction = &forward.outputs.prediction;
     let (loc, scale) = (forward.backbone.loc(), forward.backbone.scale());
@@ -228,7 +232,7 @@ pub(super) fn likelihood<T: Real>(
         ..OutputGradient::default()
     };
     for point in truth.points().filter(|point| point.known) {
-        if let Some(text) = law.refuses(point.value.to_f64()) {
+        if let Some(text) = distribution.refuses(point.value.to_f64()) {
             let place = format!("future_values, element {} of the forecast", point.place);
             return Err(Error::input(text).at(place));
         }
@@ -236,7 +240,7 @@ pub(super) fn likelihood<T: Real>(
         let place = |k: usize| (b * count + k) * each + rest;
         let parameters: Vec<f64> = (0..count).map(|k| prediction[place(k)].to_f64()).collect();
         let window = (loc[point.channel].to_f64(), scale[point.channel].to_f64());
-        let found = law_of(law, &parameters, window, point.value.to_f64());
+        let found = likelihood_of(distribution, &parameters, window, point.value.to_f64());
         value += T::from_f64(found.nll);
         for k in 0..count {
             gradient.prediction[place(k)] = T::from_f64(found.d_parameters[k]) * share;
