@@ -42,7 +42,7 @@ pub use config::{
     Task,
 };
 pub use cpu::{Cpu, SharedSession, set_threads};
-pub use distribution::Distribution;
+pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result};
 pub use head::{OutputGradient, Outputs, largest};
 pub use layers::Dropout;

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::distribution::LocScale;
 use crate::output_kind::{OutputKind, OutputSpec};
 use crate::{Error, Result};
 
@@ -160,7 +161,7 @@ impl Prediction {
             for target in 0..targets {
                 let parameters: Vec<f64> =
                     (0..count).map(|k| f64::from(case[k * targets + target])).collect();
-                means.push(distribution.mean(&parameters, (0.0, 1.0)));
+                means.push(distribution.mean(&parameters, LocScale::NONE));
             }
         }
         Some(means)
@@ -185,8 +186,8 @@ impl Prediction {
     }
 
     /// Shift and scale of a window's channel.
-    fn window(&self, channel: usize) -> (f64, f64) {
-        (f64::from(self.loc[channel]), f64::from(self.scale[channel]))
+    fn window(&self, channel: usize) -> LocScale {
+        LocScale { loc: self.loc[channel].into(), scale: self.scale[channel].into() }
     }
 
     fn quantile_of(&self, place: &Place, level: f64) -> f64 {

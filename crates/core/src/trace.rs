@@ -96,13 +96,13 @@ pub fn run_trace<T: Real>(
     if aim.1 {
         let loss_options = LossOptions { as_reference: true, ..LossOptions::default() };
         let weight = loss_weight(model, &batch, &loss_options)?;
-        let loss = loss(model, (&batch, &forward), weight, &loss_options)?;
+        let loss = loss(model, &batch, &forward, weight, &loss_options)?;
         let values = vec![loss.value];
         tensors.push(NamedTensor { name: "out.loss".into(), shape: vec![], values });
         if options.gradients {
             let mut grads = vec![T::ZERO; model.layout().num_trained()];
             let gradient = &loss.gradient;
-            let values = model.backward(&batch, &forward, gradient, (&mut grads, mode));
+            let values = model.backward(&batch, &forward, gradient, &mut grads, mode);
             tensors.extend(model.name_trained("grad.", &grads));
             let shape = vec![batch.size(), batch.context_length(), batch.num_channels()];
             tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values });

@@ -71,7 +71,7 @@ fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
 fn loss_of(model: &Model<f64>, batch: &Batch<f64>, forward: &Forward<f64>) -> Loss<f64> {
     let options = LossOptions::default();
     let weight = loss_weight(model, batch, &options).unwrap();
-    ptsm_core::train::loss(model, (batch, forward), weight, &options).unwrap()
+    ptsm_core::train::loss(model, batch, forward, weight, &options).unwrap()
 }
 
 /// Central difference of `f` at `x`.
@@ -92,7 +92,7 @@ fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool
     let forward = model.forward(batch, mode).unwrap();
     let d = loss_of(model, batch, &forward).gradient;
     let mut grads = vec![0.0; model.layout().num_trained()];
-    let d_past = model.backward(batch, &forward, &d, (&mut grads, mode));
+    let d_past = model.backward(batch, &forward, &d, &mut grads, mode);
     let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
     for tensor in model.layout().tensors() {
         if tensor.store != ptsm_core::Store::Trained {
@@ -310,8 +310,7 @@ fn what_an_error_costs_has_its_derivative() {
         let weight = loss_weight(&model, &batch, &options).unwrap();
         let mut cost = |place: usize, x: f64| {
             let kept = std::mem::replace(&mut forward.outputs.prediction[place], x);
-            let found =
-                ptsm_core::train::loss(&model, (&batch, &forward), weight, &options).unwrap();
+            let found = ptsm_core::train::loss(&model, &batch, &forward, weight, &options).unwrap();
             forward.outputs.prediction[place] = kept;
             (found.value, found.gradient.prediction[place])
         };

@@ -87,6 +87,20 @@ fn squareplus<T: Real>(x: T) -> T {
     if x < T::ZERO { two / (root - x) } else { (x + root) / two }
 }
 
+/// Shift and scale of a window, which the parameters of a distribution are relative to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocScale {
+    /// What is added after the scaling, in data units.
+    pub loc: f64,
+    /// What the scaled space is multiplied by.
+    pub scale: f64,
+}
+
+impl LocScale {
+    /// No window at all: the parameters are in data units.
+    pub const NONE: LocScale = LocScale { loc: 0.0, scale: 1.0 };
+}
+
 /// Negative log-likelihood of one value, with its slopes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Likelihood {
@@ -104,9 +118,10 @@ pub(crate) struct Likelihood {
 pub(crate) fn likelihood(
     distribution: Distribution,
     parameters: &[f64],
-    (loc, scale): (f64, f64),
+    window: LocScale,
     y: f64,
 ) -> Likelihood {
+    let LocScale { loc, scale } = window;
     if distribution == Distribution::NegativeBinomial {
         return negative_binomial(parameters[0], parameters[1], y);
     }
@@ -172,7 +187,8 @@ impl Distribution {
     }
 
     /// Mean of the distribution of `loc + scale Z`, in data units.
-    pub fn mean(self, parameters: &[f64], (loc, scale): (f64, f64)) -> f64 {
+    pub fn mean(self, parameters: &[f64], window: LocScale) -> f64 {
+        let LocScale { loc, scale } = window;
         match self {
             Distribution::StudentT => loc + scale * parameters[1],
             Distribution::Normal => loc + scale * parameters[0],
@@ -182,7 +198,8 @@ impl Distribution {
 
     /// Variance of the distribution of `loc + scale Z`, in squared data units; infinite for Student's
     /// t whose degrees of freedom are at most 2.
-    pub fn variance(self, parameters: &[f64], (_, scale): (f64, f64)) -> f64 {
+    pub fn variance(self, parameters: &[f64], window: LocScale) -> f64 {
+        let scale = window.scale;
         let square = |x: f64| x * x;
         match self {
             Distribution::StudentT if parameters[0] > 2.0 => {
@@ -199,7 +216,8 @@ impl Distribution {
 
     /// The value below which the distribution of `loc + scale Z` lies with probability `level`,
     /// which is in (0, 1), in data units; for counts the smallest one that reaches it.
-    pub fn quantile(self, parameters: &[f64], (loc, scale): (f64, f64), level: f64) -> f64 {
+    pub fn quantile(self, parameters: &[f64], window: LocScale, level: f64) -> f64 {
+        let LocScale { loc, scale } = window;
         let u = match self {
             Distribution::StudentT => {
                 let u = student_t_quantile(parameters[0], level);
@@ -243,14 +261,17 @@ mod tests {
         (Distribution::NegativeBinomial, &[3.5, -0.4]),
     ];
 
+    fn window_of(distribution: Distribution) -> LocScale {
+        match distribution {
+            Distribution::NegativeBinomial => LocScale::NONE,
+            _ => LocScale { loc: 2.0, scale: 1.7 },
+        }
+    }
+
     #[test]
     fn slopes_of_the_likelihood_are_derivatives() {
         for (distribution, parameters) in DISTRIBUTIONS {
-            let window = if distribution == Distribution::NegativeBinomial {
-                (0.0, 1.0)
-            } else {
-                (2.0, 1.7)
-            };
+            let window = window_of(distribution);
             let nll = |p: &[f64], w| likelihood(distribution, p, w, 4.0).nll;
             let found = likelihood(distribution, parameters, window, 4.0);
             let slope = |f: &dyn Fn(f64) -> f64| (f(1e-6) - f(-1e-6)) / 2e-6;
@@ -265,9 +286,9 @@ mod tests {
                     "{distribution:?} {k}"
                 );
             }
-            let (loc, scale) = window;
-            let d_loc = slope(&|x| nll(parameters, (loc + x, scale)));
-            let d_scale = slope(&|x| nll(parameters, (loc, scale + x)));
+            let LocScale { loc, scale } = window;
+            let d_loc = slope(&|x| nll(parameters, LocScale { loc: loc + x, scale }));
+            let d_scale = slope(&|x| nll(parameters, LocScale { loc, scale: scale + x }));
             assert!((d_loc - found.d_loc).abs() < 1e-8 && (d_scale - found.d_scale).abs() < 1e-8);
         }
     }
@@ -275,11 +296,7 @@ mod tests {
     #[test]
     fn moments_are_those_of_the_quantiles() {
         for (distribution, parameters) in DISTRIBUTIONS {
-            let window = if distribution == Distribution::NegativeBinomial {
-                (0.0, 1.0)
-            } else {
-                (2.0, 1.7)
-            };
+            let window = window_of(distribution);
             let count = 20_000;
             let draws: Vec<f64> = (0..count)
                 .map(|i| {
@@ -311,7 +328,7 @@ mod tests {
         {
             let logits = libm::log(mean / count);
             let found =
-                Distribution::NegativeBinomial.quantile(&[count, logits], (0.0, 1.0), level);
+                Distribution::NegativeBinomial.quantile(&[count, logits], LocScale::NONE, level);
             assert!((found - wanted).abs() <= 1.0, "{count} {mean} {level}: {found}");
         }
     }

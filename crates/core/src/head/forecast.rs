@@ -6,8 +6,9 @@
 
 use super::cross_channel::{self, CrossChannelHead};
 use super::hierarchy::{self, HierarchyHead};
+use super::interface::{HeadGradient, HeadInput, OutputGradient, Outputs, Trained};
+use super::quantile;
 use super::skip::{self, SkipHead};
-use super::{HeadGradient, HeadInput, OutputGradient, Outputs, quantile};
 use crate::config::Config;
 use crate::distribution::Distribution;
 use crate::layers::{Pass, Place};
@@ -184,37 +185,37 @@ impl<'a> ForecastHead<'a> {
         Outputs { prediction, aggregates }
     }
 
-    /// Adds the gradients of the layers to `grads` and fills `result`.
-    pub(crate) fn backward<T: Real>(
+    /// The gradient of the hidden state from those of what the projections gave; adds those of the
+    /// projections.
+    pub(crate) fn project_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
-        gradient: &OutputGradient<T>,
-        (grads, pass): (&mut [T], &Pass),
-        result: &mut HeadGradient<T>,
-    ) {
-        let d_projected = self.read_backward(trained, (input, cache), gradient, grads, result);
+        trained: &mut Trained<'_, T>,
+        cache: &Cache<T>,
+        d_projected: &[Vec<T>],
+        pass: &Pass,
+    ) -> Vec<T> {
         let mut d_x = vec![T::ZERO; cache.x.len()];
-        for (projection, d) in self.slot.projections.iter().zip(&d_projected) {
-            let part = projection.backward(trained, &cache.x, d, grads);
+        for (projection, d) in self.slot.projections.iter().zip(d_projected) {
+            let part = projection.backward(trained.weights, &cache.x, d, trained.grads);
             d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
         }
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
-        result.hidden = d_x;
+        d_x
     }
 
     /// The gradients of what the projections gave, `[B, C, outputs]` each; adds those of the layers
-    /// after them to `grads` and fills the statistics' part of `result`.
+    /// after them and fills the statistics' part of `result`.
     pub(crate) fn read_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        trained: &mut Trained<'_, T>,
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
         gradient: &OutputGradient<T>,
-        grads: &mut [T],
         result: &mut HeadGradient<T>,
     ) -> Vec<Vec<T>> {
         let batch = input.scaled.loc.len() / self.config.num_input_channels;
-        let mut d = self.unscale_backward((input, cache), gradient, batch, result);
+        let Outputs { prediction: mut d, aggregates: d_sums } =
+            self.unscale_backward(input, cache, gradient, result);
         match self.kind {
             OutputKind::Distribution(distribution) => self.for_each(batch, |entry| {
                 d[entry.out] *= distribution.d_map(entry.parameter, cache.raw[entry.out]);
@@ -222,7 +223,10 @@ impl<'a> ForecastHead<'a> {
             OutputKind::Quantiles(levels) => {
                 quantile::map_backward(levels.len(), &cache.raw, &mut d)
             }
-            _ => d = self.reconcile_backward(trained, (input, cache), (d, gradient), grads, result),
+            _ => {
+                let d_scaled = Outputs { prediction: d, aggregates: d_sums };
+                d = self.reconcile_backward(trained, input, cache, d_scaled, result);
+            }
         }
         let mut d_projected: Vec<Vec<T>> = self
             .slot
@@ -234,14 +238,15 @@ impl<'a> ForecastHead<'a> {
         d_projected
     }
 
-    /// Gradient of the scaled forecast; adds those of the statistics to `result`.
+    /// Gradients of the scaled forecast and its sums; adds those of the statistics to `result`.
     fn unscale_backward<T: Real>(
         &self,
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
         gradient: &OutputGradient<T>,
-        batch: usize,
         result: &mut HeadGradient<T>,
-    ) -> Vec<T> {
+    ) -> Outputs<T> {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
         let scale = &input.scaled.scale;
         let mut d = gradient.prediction.clone();
         match self.kind {
@@ -260,36 +265,32 @@ impl<'a> ForecastHead<'a> {
                 result.loc[entry.channel] += given;
             }),
         }
-        if !gradient.aggregates.is_empty() {
+        let mut d_sums = gradient.aggregates.clone();
+        if !d_sums.is_empty() {
             self.for_each_sum(batch, |out, channel, length| {
                 let given = gradient.aggregates[out];
+                d_sums[out] = given * scale[channel];
                 result.scale[channel] += given * cache.sums[out];
                 result.loc[channel] += given * length;
             });
         }
-        d
+        Outputs { prediction: d, aggregates: d_sums }
     }
 
     fn reconcile_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
-        (mut d, gradient): (Vec<T>, &OutputGradient<T>),
-        grads: &mut [T],
+        trained: &mut Trained<'_, T>,
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
+        d_scaled: Outputs<T>,
         result: &mut HeadGradient<T>,
     ) -> Vec<T> {
+        let Outputs { prediction: mut d, aggregates: d_sums } = d_scaled;
         if let (Some(head), Some(cache)) = (self.hierarchy(), &cache.hierarchy) {
-            let batch = input.scaled.loc.len() / self.config.num_input_channels;
-            let mut d_sums = gradient.aggregates.clone();
-            if !d_sums.is_empty() {
-                self.for_each_sum(batch, |out, channel, _: T| {
-                    d_sums[out] *= input.scaled.scale[channel];
-                });
-            }
-            d = head.backward(trained, cache, (&d, &d_sums), grads);
+            d = head.backward(trained, cache, &d, &d_sums);
         }
         if let (Some(head), Some(cache)) = (self.cross_channel(), &cache.cross_channel) {
-            let (d_base, d_past) = head.backward(trained, cache, &d, grads);
+            let (d_base, d_past) = head.backward(trained, cache, &d);
             d = d_base;
             if self.prepends_past() {
                 let mut values = vec![T::ZERO; input.scaled.values.len()];
@@ -302,7 +303,7 @@ impl<'a> ForecastHead<'a> {
         if let (Some(head), Some(cache)) = (self.skip(), &cache.skip) {
             let values =
                 result.values.get_or_insert_with(|| vec![T::ZERO; input.scaled.values.len()]);
-            head.backward(trained, (input.scaled, cache), &d, (grads, values));
+            head.backward(trained, input.scaled, cache, &d, values);
         }
         d
     }

@@ -4,7 +4,7 @@
 //! Source: `PatchTSMixerLinearHead`, transformers 5.23.0.
 
 use super::inject::{self, Inject};
-use super::{HeadGradient, HeadInput};
+use super::interface::{HeadGradient, HeadInput, Trained};
 use crate::config::Config;
 use crate::layers::{Pass, Place};
 use crate::output_kind::OutputKind;
@@ -116,13 +116,13 @@ impl PooledHead<'_> {
         }
     }
 
-    /// Adds the gradients of the layers to `grads` and fills `result`.
+    /// Adds the gradients of the layers and fills `result`.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
         d_prediction: &[T],
-        (grads, pass): (&mut [T], &Pass),
+        pass: &Pass,
         result: &mut HeadGradient<T>,
     ) {
         let (targets, count) = (self.config.num_targets, self.slot.projections.len());
@@ -131,15 +131,14 @@ impl PooledHead<'_> {
         for (k, projection) in self.slot.projections.iter().enumerate() {
             let rows = d_raw.chunks_exact(count * targets);
             let d: Vec<T> = rows.flat_map(|row| row[k * targets..][..targets].to_vec()).collect();
-            let part = projection.backward(trained, &cache.x, &d, grads);
+            let part = projection.backward(trained.weights, &cache.x, &d, trained.grads);
             d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
         }
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
         let d_state = self.pool_backward(cache, &d_x);
         result.hidden = match (self.inject(), &cache.injected) {
             (Some(inject), Some((_, cache))) => {
-                let statistics = (&mut result.loc[..], &mut result.scale[..]);
-                inject.backward(trained, cache, &d_state, grads, statistics)
+                inject.backward(trained, cache, &d_state, &mut result.loc, &mut result.scale)
             }
             _ => d_state,
         };

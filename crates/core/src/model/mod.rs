@@ -303,7 +303,7 @@ impl<T: Real> Model<T> {
         Forward { outputs, backbone, head: head::Cache::Forecast(head) }
     }
 
-    /// The gradients of what the projections gave; adds those of the weights behind them to
+    /// The gradients of what the projections gave; adds those of the weights after them to
     /// `grads`.
     pub(crate) fn backward_projected(
         &self,
@@ -318,8 +318,9 @@ impl<T: Real> Model<T> {
             unreachable!("a cache is that of its own head")
         };
         let input = forward.backbone.input();
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
         let mut result = head::HeadGradient::new(input, gradient);
-        head.read_backward(&self.parameters.trained, (input, cache), gradient, grads, &mut result)
+        head.read_backward(&mut trained, input, cache, gradient, &mut result)
     }
 
     /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
@@ -351,15 +352,16 @@ impl<T: Real> Model<T> {
         batch: &Batch<T>,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> Vec<T> {
         assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
         assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
-        let d = self.backward_head(forward, gradient, (grads, mode));
+        let d = self.backward_head(forward, gradient, grads, mode);
         if mode.frozen_backbone {
             return Vec::new();
         }
-        self.backward_backbone(batch, &forward.backbone, (d, &gradient.patches), grads)
+        self.backward_backbone(batch, &forward.backbone, d, &gradient.patches, grads)
     }
 
     /// Adds the gradients of the head's weights to `grads` and returns those of what it reads.
@@ -367,13 +369,13 @@ impl<T: Real> Model<T> {
         &self,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> head::HeadGradient<T> {
         let backbone = &forward.backbone;
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = self.head();
-        let input = (backbone.input(), &forward.head);
-        head.backward(&self.parameters.trained, input, gradient, (grads, &pass))
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
+        self.head().backward(&mut trained, backbone.input(), &forward.head, gradient, &pass)
     }
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
@@ -391,14 +393,15 @@ impl<T: Real> Model<T> {
         &self,
         batch: &Batch<T>,
         backbone: &Backbone<T>,
-        (from_head, d_patches): (head::HeadGradient<T>, &[T]),
+        from_head: head::HeadGradient<T>,
+        d_patches: &[T],
         grads: &mut [T],
     ) -> Vec<T> {
         let (pass, trained) = (&backbone.pass, &self.parameters.trained);
         let head::HeadGradient { hidden: mut d, loc, scale, values } = from_head;
         let layers: Vec<Layer<'_>> = self.layers().collect();
         for (layer, cache) in layers.iter().zip(&backbone.layers).rev() {
-            d = layer.backward(trained, cache, d, (grads, pass));
+            d = layer.backward(trained, cache, d, grads, pass);
         }
         self.backward_embedding(backbone, &d, grads);
         let mut d = self.layout.backbone.patcher.backward_input(trained, &d);
@@ -416,9 +419,10 @@ impl<T: Real> Model<T> {
         scaler::backward(
             self.config.scaler(),
             shape,
-            (batch.past_values(), self.scaler_mask(batch, pass)),
+            scaler::Window { values: batch.past_values(), mask: self.scaler_mask(batch, pass) },
             &backbone.scaled,
-            (scaler::Gradients { values: &d_values, loc, scale }, pass.as_reference),
+            scaler::Gradients { values: &d_values, loc, scale },
+            pass.as_reference,
         )
     }
 

@@ -222,7 +222,7 @@ impl Pass<'_> {
         for Chunk { batch, mode } in chunks {
             let backbone = self.model.cut_patches(batch, *mode)?;
             self.plan.forward(backbone.read_patches(), arena, *mode);
-            let given = self.give_back((batch, *mode), backbone, arena, &mut part)?;
+            let given = self.give_back(batch, *mode, backbone, arena, &mut part)?;
             self.plan.backward(&given, batch.size(), arena, *mode);
         }
         self.plan.finish(arena, &mut part.gradient);
@@ -244,8 +244,8 @@ impl Pass<'_> {
         let norms = self.plan.forward_together(&patches, &mut members);
         let work = |((chunk, backbone), member): ((&Chunk, Backbone<f32>), &mut Member)| {
             let mut part = self.part();
-            let what = (&chunk.batch, chunk.mode);
-            let given = self.give_back(what, backbone, &mut member.arena, &mut part)?;
+            let (batch, arena) = (&chunk.batch, &mut member.arena);
+            let given = self.give_back(batch, chunk.mode, backbone, arena, &mut part)?;
             Ok((given, part))
         };
         let pairs = chunks.par_iter().zip(backbones).zip(&mut members);
@@ -263,21 +263,22 @@ impl Pass<'_> {
     /// The loss of what went forward, and its gradient where the plan takes it back.
     fn give_back(
         &self,
-        (batch, mode): (&Batch, Mode),
+        batch: &Batch,
+        mode: Mode,
         backbone: Backbone<f32>,
         arena: &mut TrainArena,
         part: &mut Part,
     ) -> Result<Given> {
         let (options, weight) = self.loss;
-        let forward = read(self.model, self.plan, (backbone, mode), arena);
-        let found = loss(self.model, (batch, &forward), weight, options)?;
+        let forward = read(self.model, self.plan, backbone, mode, arena);
+        let found = loss(self.model, batch, &forward, weight, options)?;
         part.loss += f64::from(found.value);
         let grads = &mut part.gradient;
         if self.plan.projects() {
             let d = self.model.backward_projected(&forward, &found.gradient, grads);
             return Ok(Given::Projected(d));
         }
-        let d = self.model.backward_head(&forward, &found.gradient, (grads, mode));
+        let d = self.model.backward_head(&forward, &found.gradient, grads, mode);
         Ok(Given::Hidden(d.hidden))
     }
 }
@@ -286,7 +287,8 @@ impl Pass<'_> {
 fn read(
     model: &Model,
     plan: &TrainPlan,
-    (backbone, mode): (Backbone<f32>, Mode),
+    backbone: Backbone<f32>,
+    mode: Mode,
     arena: &mut TrainArena,
 ) -> Forward<f32> {
     let samples = backbone.samples();
@@ -345,7 +347,7 @@ pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Res
             let forward = predictor.forward(model, &batch)?;
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
-                let found = loss(model, (&batch, &forward), sums.weight, options)?;
+                let found = loss(model, &batch, &forward, sums.weight, options)?;
                 sums.loss = f64::from(found.value) * sums.weight.main;
             }
             sums.count(model, &batch, &forward.outputs.prediction)?;
@@ -392,7 +394,7 @@ impl<'a> Predictor<'a> {
         let backbone = model.cut_patches(batch, mode)?;
         Ok(workspace.with(|arena| {
             plan.forward(backbone.read_patches(), arena, mode);
-            read(model, plan, (backbone, mode), arena)
+            read(model, plan, backbone, mode, arena)
         }))
     }
 }

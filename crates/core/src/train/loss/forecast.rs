@@ -3,7 +3,7 @@
 use super::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Hierarchy};
-use crate::distribution::{Distribution, likelihood as likelihood_of};
+use crate::distribution::{Distribution, LocScale, likelihood as likelihood_of};
 use crate::head::OutputGradient;
 use crate::model::Forward;
 use crate::output_kind::OutputKind;
@@ -128,7 +128,8 @@ impl PointLoss {
 /// Cost of the errors at known points, divided by `count`; `prediction` is `[B, H, C']`.
 pub(super) fn point<T: Real>(
     config: &Config,
-    (batch, prediction): (&Batch<T>, &[T]),
+    batch: &Batch<T>,
+    prediction: &[T],
     count: f64,
     cost: PointLoss,
 ) -> Result<Loss<T>> {
@@ -149,7 +150,8 @@ pub(super) fn point<T: Real>(
 pub(super) fn pinball<T: Real>(
     config: &Config,
     levels: &[f64],
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
@@ -174,13 +176,13 @@ pub(super) fn pinball<T: Real>(
 pub(super) fn hierarchical<T: Real>(
     config: &Config,
     &Hierarchy { segment_length: length }: &Hierarchy,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
-    let given = (batch, &forward.outputs.prediction[..]);
-    let mut total = point(config, given, weight.main, PointLoss::default())?;
     let Forward { outputs, .. } = forward;
+    let mut total = point(config, batch, &outputs.prediction, weight.main, PointLoss::default())?;
     let (segments, channels) = (truth.steps / length, truth.channels.len());
     let damp = 1.0 / (length * length) as f64;
     let (truth_share, bottom_up_share): (T, T) = (
@@ -215,7 +217,8 @@ pub(super) fn hierarchical<T: Real>(
 pub(super) fn likelihood<T: Real>(
     config: &Config,
     distribution: Distribution,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
@@ -239,7 +242,8 @@ pub(super) fn likelihood<T: Real>(
         let (b, rest) = (point.place / each, point.place % each);
         let place = |k: usize| (b * count + k) * each + rest;
         let parameters: Vec<f64> = (0..count).map(|k| prediction[place(k)].to_f64()).collect();
-        let window = (loc[point.channel].to_f64(), scale[point.channel].to_f64());
+        let (loc, scale) = (loc[point.channel].to_f64(), scale[point.channel].to_f64());
+        let window = LocScale { loc, scale };
         let found = likelihood_of(distribution, &parameters, window, point.value.to_f64());
         value += T::from_f64(found.nll);
         for k in 0..count {

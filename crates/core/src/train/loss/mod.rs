@@ -105,29 +105,28 @@ pub fn loss_weight<T: Real>(
 /// `InvalidInput` if the batch lacks what the loss aims at, or it has the wrong size or values.
 pub fn loss<T: Real>(
     model: &Model<T>,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {
     let config = model.config();
     match model.output().kind() {
         OutputKind::Distribution(distribution) => {
-            forecast::likelihood(config, *distribution, (batch, forward), weight)
+            forecast::likelihood(config, *distribution, batch, forward, weight)
         }
-        OutputKind::Quantiles(levels) => {
-            forecast::pinball(config, levels, (batch, forward), weight)
-        }
+        OutputKind::Quantiles(levels) => forecast::pinball(config, levels, batch, forward, weight),
         OutputKind::Points => match &config.extension().hierarchy {
-            Some(hierarchy) => forecast::hierarchical(config, hierarchy, (batch, forward), weight),
+            Some(hierarchy) => forecast::hierarchical(config, hierarchy, batch, forward, weight),
             None => {
-                let given = (batch, &forward.outputs.prediction[..]);
-                forecast::point(config, given, weight.main, options.point)
+                let prediction = &forward.outputs.prediction;
+                forecast::point(config, batch, prediction, weight.main, options.point)
             }
         },
-        OutputKind::Patches => pretraining::loss(config, (batch, forward), weight, options),
-        OutputKind::Logits => target::cross_entropy(config, (batch, forward), weight, options),
+        OutputKind::Patches => pretraining::loss(config, batch, forward, weight, options),
+        OutputKind::Logits => target::cross_entropy(config, batch, forward, weight, options),
         OutputKind::Values(distribution) => {
-            target::regression(config, *distribution, (batch, forward), weight)
+            target::regression(config, *distribution, batch, forward, weight)
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Loss, LossOptions, LossWeight, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::distribution::{Distribution, likelihood};
+use crate::distribution::{Distribution, LocScale, likelihood};
 use crate::head::OutputGradient;
 use crate::model::Forward;
 use crate::output_kind::OutputKind;
@@ -60,7 +60,8 @@ pub(super) fn weight<T: Real>(
 /// Cross entropy of the logits `[B, num_targets]`.
 pub(super) fn cross_entropy<T: Real>(
     config: &Config,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {
@@ -86,7 +87,8 @@ pub(super) fn cross_entropy<T: Real>(
 pub(super) fn regression<T: Real>(
     config: &Config,
     distribution: Option<Distribution>,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let targets = targets(batch, config.num_targets)?;
@@ -113,7 +115,7 @@ pub(super) fn regression<T: Real>(
                 let parameters: Vec<f64> =
                     (0..count).map(|k| prediction[place(k)].to_f64()).collect();
                 // The distribution is that of the target itself: no window scales it.
-                let found = likelihood(distribution, &parameters, (0.0, 1.0), target);
+                let found = likelihood(distribution, &parameters, LocScale::NONE, target);
                 value += T::from_f64(found.nll);
                 for k in 0..count {
                     d[place(k)] = T::from_f64(found.d_parameters[k]) * share;
