@@ -11,7 +11,7 @@ use std::time::Instant;
 use ptsm::data::{SeriesSet, Split};
 use ptsm::evaluate::{EvaluateOptions, Metrics, evaluate};
 use ptsm::train::{Recipe, Training};
-use ptsm::{CONFIG_FILE, Config, Cpu, Error, Forecaster, Result, Task, WEIGHTS_FILE};
+use ptsm::{CONFIG_FILE, Config, Cpu, Error, Forecaster, OutputKind, Result, Task, WEIGHTS_FILE};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
@@ -123,9 +123,8 @@ impl Cell {
     /// sums of a hierarchy.
     pub(crate) fn minimises_squares(&self) -> Result<bool> {
         let config = self.config()?;
-        let extension = config.extension();
-        let points = config.distribution().is_none() && extension.quantiles.is_none();
-        Ok(points && extension.hierarchy.is_none())
+        let points = OutputKind::of(&config)? == OutputKind::Points;
+        Ok(points && config.extension().hierarchy.is_none())
     }
 
     /// Seconds that its training took.

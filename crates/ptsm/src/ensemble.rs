@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
 use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
-use ptsm_core::{Backend, Prediction, Session};
+use ptsm_core::{Backend, OutputKind, Prediction, Session};
 use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
 
 /// The folder of the members.
@@ -144,7 +144,7 @@ fn check_members(configs: &[&Config]) -> Result<()> {
             let text = format!("member {i} forecasts other channels or quantiles than the first");
             return Err(Error::config("members", text));
         }
-        if config.task()? != Task::Forecasting || config.distribution().is_some() {
+        if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
             let text = format!(
                 "member {i} is no point or quantile forecaster: its output has no useful mean"
             );
@@ -180,9 +180,11 @@ struct EnsembleSession {
 
 impl Session for EnsembleSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
-        out.clear();
-        for (session, weight) in &mut self.members {
+        for (i, (session, weight)) in self.members.iter_mut().enumerate() {
             session.forward(batch, &mut self.output)?;
+            if i == 0 {
+                out.reset(self.output.spec());
+            }
             let forecast = &self.output.prediction;
             out.prediction.resize(forecast.len(), 0.0);
             // A fixed order of members: the same bits in every batch.

@@ -1,6 +1,7 @@
 //! From a model directory and a table to forecasts in data units.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::calibration::{self, Calibration};
 use crate::data::{
@@ -9,9 +10,8 @@ use crate::data::{
 use crate::ensemble::{load_members, load_session};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
-use crate::{Config, Error, Preprocessor, Result, Task};
-use ptsm_core::Reader;
-use ptsm_core::{Backend, Prediction, Session};
+use crate::{Config, Error, Preprocessor, Result};
+use ptsm_core::{Backend, OutputSpec, Prediction, Session};
 
 /// Levels of the intervals of a head that says how sure it is.
 const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
@@ -23,7 +23,7 @@ const SCORED_AT_ONCE: usize = 64;
 pub struct Forecaster {
     config: Config,
     preprocessor: Preprocessor,
-    reader: Reader,
+    output: Arc<OutputSpec>,
     calibration: Option<Calibration>,
     /// Levels of the intervals that forecasts come with.
     levels: Vec<f64>,
@@ -84,16 +84,16 @@ impl Forecaster {
         // The members agree in everything that is read from it here.
         let config = members[0].0.config().clone();
         let preprocessor = Preprocessor::from_dir(dir, &config)?;
-        if config.task()? != Task::Forecasting {
+        if !members[0].0.output().kind().is_forecast() {
             let text = format!("{} forecasts nothing", config.task()?.architecture());
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
         let calibration = Calibration::from_dir(dir, &config)?;
         let session = load_session(&members, backend)?;
-        let reader = Reader::new(&config);
+        let output = Arc::clone(members[0].0.output());
         let levels = match &calibration {
             Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),
-            None if reader.is_probabilistic() => DEFAULT_LEVELS.to_vec(),
+            None if output.kind().is_probabilistic() => DEFAULT_LEVELS.to_vec(),
             None => Vec::new(),
         };
         let numbers: Vec<&[f32]> = members
@@ -101,7 +101,7 @@ impl Forecaster {
             .flat_map(|(model, _)| [&model.parameters.trained[..], &model.parameters.buffers])
             .collect();
         let fingerprint = numbers_fingerprint(&numbers);
-        Ok(Self { config, preprocessor, reader, calibration, levels, session, fingerprint })
+        Ok(Self { config, preprocessor, output, calibration, levels, session, fingerprint })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or 80 and 95 %
@@ -120,9 +120,9 @@ impl Forecaster {
         &self.fingerprint
     }
 
-    /// Reads the outputs of the head.
-    pub fn reader(&self) -> &Reader {
-        &self.reader
+    /// What the head puts out.
+    pub fn output_spec(&self) -> &OutputSpec {
+        &self.output
     }
 
     /// The session that runs the model.
@@ -141,14 +141,13 @@ impl Forecaster {
     }
 
     /// Point forecasts of standardised windows, `[B, H, C']`: the forecast itself, the mean of a
-    /// law, the median of quantiles.
+    /// distribution, the median of quantiles.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if the batch does not fit the model.
     pub fn forward(&mut self, batch: &Batch) -> Result<Vec<f32>> {
-        let output = self.output(batch)?;
-        Ok(self.reader.points(&output))
+        Ok(self.output(batch)?.points())
     }
 
     /// What the head puts out for standardised windows.
@@ -166,8 +165,8 @@ impl Forecaster {
     /// high, standardised units.
     pub fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
         match &self.calibration {
-            Some(calibration) => calibration.apply(&self.reader, output, index),
-            None => calibration::interval(&self.reader, output, self.levels[index]),
+            Some(calibration) => calibration.apply(output, index),
+            None => calibration::interval(output, self.levels[index]),
         }
     }
 
@@ -188,10 +187,10 @@ impl Forecaster {
             let batch = windows.batch(part);
             let output = self.output(&batch)?;
             let bands: Vec<_> = (0..self.levels.len()).map(|i| self.interval(&output, i)).collect();
-            let quantiles = self
-                .reader
+            let quantiles = output
+                .kind()
                 .is_probabilistic()
-                .then(|| SCORED_LEVELS.map(|level| self.reader.quantiles(&output, level)));
+                .then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
             let truth = batch.future_values().unwrap_or_default();
             let mask = batch.future_observed_mask();
             for i in 0..truth.len() / batch.num_channels() * channels.len() {
@@ -287,8 +286,8 @@ impl Forecaster {
         forecast: &mut Forecast,
     ) -> Result<()> {
         self.session.forward(batch, &mut scratch.output)?;
-        self.reader.points_into(&scratch.output, &mut scratch.points);
-        let channels = self.reader.channels();
+        scratch.output.points_into(&mut scratch.points);
+        let channels = self.output.channels();
         let undo = |(i, &x): (usize, &f32)| {
             self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
         };

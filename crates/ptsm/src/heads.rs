@@ -8,13 +8,11 @@ use std::path::Path;
 
 use crate::data::Batch;
 use crate::train::take_backbone;
-use crate::{
-    Config, Error, Preprocessor, Result, Task, read_tensors, write_atomically, write_tensors,
-};
+use crate::{Config, Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
 use ptsm_core::Init;
-use ptsm_core::Prediction;
 use ptsm_core::SharedSession;
 use ptsm_core::{Model, NamedTensor};
+use ptsm_core::{OutputKind, Prediction};
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
@@ -35,7 +33,7 @@ pub struct SharedHead {
 
 impl SharedHead {
     fn pretrains(&self) -> bool {
-        matches!(self.model.config().task(), Ok(Task::Pretraining))
+        *self.model.output().kind() == OutputKind::Patches
     }
 }
 
@@ -236,7 +234,7 @@ mod tests {
     use crate::data::BatchShape;
     use crate::data::LabelCoding;
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
-    use crate::{Backend, Cpu};
+    use crate::{Backend, Cpu, Task};
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {

@@ -156,9 +156,9 @@ fn check(model: &Model) -> Result<f64> {
     let options = LossOptions::default();
     let forward = model.forward(&batch, mode)?;
     let weight = loss_weight(model, &batch, &options)?;
-    let found = loss(model, (&batch, &forward), weight, &options)?;
+    let found = loss(model, &batch, &forward, weight, &options)?;
     let mut wanted = vec![0.0; got.len()];
-    model.backward(&batch, &forward, &found.gradient, (&mut wanted, mode));
+    model.backward(&batch, &forward, &found.gradient, &mut wanted, mode);
     let largest = wanted.iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()));
     let differences = got.iter().zip(&wanted).map(|(x, y)| f64::from((x - y).abs() / largest));
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });

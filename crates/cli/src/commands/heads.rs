@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table};
 use ptsm::{
-    Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Reader, Result, SharedHead,
+    Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Result, SharedHead,
     SharedModel, add_head, list_heads,
 };
 use serde_json::json;
@@ -113,7 +113,7 @@ fn cells(
                 let text = format!("forecasts {} steps, not {steps}", config.prediction_length);
                 return Err(Error::config(format!("--heads {}", head.name), text));
             }
-            let points = Reader::new(config).points(output);
+            let points = output.points();
             let channels = config.prediction_channels();
             for (k, &channel) in channels.iter().enumerate() {
                 let values = points.iter().skip(k).step_by(channels.len());
@@ -129,8 +129,9 @@ fn cells(
             found.push(("probability".into(), vec![share; steps]));
         }
         Some(LabelCoding::Values { names, standardiser }) => {
-            if config.distribution().is_some() {
-                let text = "is a law of values, which is not shown beside others (use it alone)";
+            if output.kind().distribution().is_some() {
+                let text =
+                    "is a distribution of values, which is not shown beside others (use it alone)";
                 return Err(Error::config(format!("--heads {}", head.name), text));
             }
             for (k, name) in names.iter().enumerate() {

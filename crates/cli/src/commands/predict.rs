@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table};
+use ptsm::{Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -124,7 +124,8 @@ fn sampled(
     for (number, (series, forecast)) in set.series.iter().zip(&mut forecasts).enumerate() {
         forecast.intervals.clear();
         let output = forecaster.output(&forecaster.window(series, args.rows_before_end)?)?;
-        let samples = forecaster.reader().sample(&output, count, (args.seed, number as u64))?;
+        let samples =
+            output.sample(SampleOptions { count, seed: args.seed, first_window: number as u64 })?;
         let channels = forecaster.config().prediction_channels();
         let standardiser = &forecaster.preprocessor().standardiser;
         for (number, sample) in samples.chunks_exact(forecast.values.len()).enumerate() {

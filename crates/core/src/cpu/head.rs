@@ -41,9 +41,9 @@ impl PackedHead {
     pub(super) fn new(model: &Model, plan: &Plan) -> Self {
         let config = model.config();
         // Both are the business of what stands around the head.
-        let Extension { linear_skip, location, .. } = config.extension();
+        let Extension { linear_skip, location, .. } = *config.extension();
         let only_point = Extension { linear_skip, location, ..Extension::default() };
-        let plain = config.distribution().is_none() && config.extension() == only_point;
+        let plain = config.distribution().is_none() && *config.extension() == only_point;
         match &model.layout().head {
             HeadSlot::Forecast(slot) if plain => {
                 let skip = slot.skip.as_ref().map(|slot| Skip::new(model, slot, plan));

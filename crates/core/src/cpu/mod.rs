@@ -37,8 +37,8 @@ use ptsm_kernels::{Isa, all_finite};
 
 use crate::backend::{Backend, Session};
 use crate::batch::Batch;
-use crate::config::Task;
 use crate::model::{Mode, Model};
+use crate::output_kind::OutputKind;
 use crate::prediction::Prediction;
 use crate::real::instruction_set;
 use crate::{Config, Result, memory};
@@ -98,8 +98,8 @@ impl Session for CpuSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
         let Self { model, plan, head, arena } = self;
         check(model, plan, batch)?;
-        out.clear();
-        if model.config().task()? == Task::Pretraining {
+        out.reset(model.output());
+        if *model.output().kind() == OutputKind::Patches {
             let forward = model.forward(batch, Mode::default())?;
             out.prediction = forward.outputs.prediction;
             out.loc.extend_from_slice(forward.backbone.loc());
@@ -134,12 +134,8 @@ impl Session for CpuSession {
 /// What the definition of a head gives for a hidden state.
 fn define(model: &Model, batch: &Batch, hidden: &[f32], out: &mut Prediction) {
     let (outputs, scaled) = model.outputs_of(batch, hidden);
-    *out = Prediction {
-        prediction: outputs.prediction,
-        aggregates: outputs.aggregates,
-        loc: scaled.loc,
-        scale: scaled.scale,
-    };
+    (out.prediction, out.aggregates) = (outputs.prediction, outputs.aggregates);
+    (out.loc, out.scale) = (scaled.loc, scaled.scale);
 }
 
 /// Several heads on one backbone, which runs once.
@@ -178,7 +174,7 @@ impl SharedSession {
         plan.run(batch, &rows, arena)?;
         let mut unpacked: Option<Vec<f32>> = None;
         let outputs = heads.iter().map(|(model, head)| {
-            let mut out = Prediction::default();
+            let mut out = Prediction::new(model.output());
             match head {
                 PackedHead::Point(head) => {
                     let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size());

@@ -103,13 +103,14 @@ impl<'a> Layer<'a> {
         trained: &[T],
         cache: &LayerCache<T>,
         d_out: Vec<T>,
-        (grads, pass): (&mut [T], &Pass),
+        grads: &mut [T],
+        pass: &Pass,
     ) -> Vec<T> {
         let (channel_block, patch_block, feature_block) = self.blocks();
-        let d = feature_block.backward(trained, &cache.feature, d_out, (grads, pass));
-        let d = patch_block.backward(trained, &cache.patch, d, (grads, pass));
+        let d = feature_block.backward(trained, &cache.feature, d_out, grads, pass);
+        let d = patch_block.backward(trained, &cache.patch, d, grads, pass);
         match (channel_block, &cache.channel) {
-            (Some(block), Some(cache)) => block.backward(trained, cache, d, (grads, pass)),
+            (Some(block), Some(cache)) => block.backward(trained, cache, d, grads, pass),
             _ => d,
         }
     }
@@ -222,13 +223,14 @@ impl Block<'_> {
         trained: &[T],
         cache: &BlockCache<T>,
         d_out: Vec<T>,
-        (grads, pass): (&mut [T], &Pass),
+        grads: &mut [T],
+        pass: &Pass,
     ) -> Vec<T> {
         let mut d = d_out.clone();
         let mut d_attended = None;
         if let (Some(block), Some((attention, norm))) = (self.attention(), &cache.attention) {
             d = block.slot.norm.backward(trained, norm, &d, grads);
-            d_attended = Some(block.backward(trained, attention, &d, (grads, pass)));
+            d_attended = Some(block.backward(trained, attention, &d, grads, pass));
         }
         let mut d = self.mixed_last(&d);
         let gate = self.slot.gate.as_ref().zip(cache.gate.as_ref());
@@ -237,7 +239,7 @@ impl Block<'_> {
         {
             d = gated_attn::backward(slot, trained, gate, &d, grads);
         }
-        d = self.mlp().backward(trained, &cache.mlp, d, (grads, pass));
+        d = self.mlp().backward(trained, &cache.mlp, d, grads, pass);
         if self.axis == Axis::Channels
             && let Some((slot, gate)) = gate
         {

@@ -1,10 +1,12 @@
 //! A model directory: `config.json` and `model.safetensors` exactly as Hugging Face writes them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Model;
 use crate::atomic_file::write_atomically;
 use crate::config::Config;
+use crate::output_kind::OutputSpec;
 use crate::weights::{Layout, Parameters};
 use crate::{Error, ErrorKind, Result};
 
@@ -32,7 +34,8 @@ impl Model<f32> {
         let layout =
             Layout::new(&config).map_err(|e| e.at(dir.join(CONFIG_FILE).display().to_string()))?;
         let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
-        Ok(Self { config, layout, parameters })
+        let output = Arc::new(OutputSpec::new(&config)?);
+        Ok(Self { config, layout, output, parameters })
     }
 
     /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a

@@ -19,8 +19,10 @@ mod directory;
 mod offload;
 mod trace;
 
+use std::sync::Arc;
+
 use crate::batch::Batch;
-use crate::config::{Config, Scaler, Task};
+use crate::config::{Config, Scaler};
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
 use crate::layers::mixer::{Layer, LayerCache};
 use crate::layers::norm::BatchStatistics;
@@ -28,6 +30,7 @@ use crate::layers::patchify::{self, Cut};
 use crate::layers::scaler::{self, Scaled, Shape};
 use crate::layers::{Dropout, Pass, masking, self_attn};
 use crate::memory;
+use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
 use crate::weights::{Init, LayerSlot, Layout, Parameters, Store};
 use crate::{Error, Result};
@@ -40,6 +43,7 @@ pub use offload::Prepared;
 pub struct Model<T = f32> {
     config: Config,
     layout: Layout,
+    output: Arc<OutputSpec>,
     /// The weights; their places are those of [`Model::layout`].
     pub parameters: Parameters<T>,
 }
@@ -144,7 +148,8 @@ impl Model<f32> {
         let bytes = memory::bytes_of(&[layout.num_trained()]);
         memory::require_memory("a new model", bytes, memory::SMALLER_MODEL)?;
         let parameters = Parameters::init(&config, &layout, init, seed);
-        Ok(Self { config, layout, parameters })
+        let output = Arc::new(OutputSpec::new(&config)?);
+        Ok(Self { config, layout, output, parameters })
     }
 }
 
@@ -163,7 +168,8 @@ impl<T: Real> Model<T> {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
         }
-        Ok(Self { config, layout, parameters })
+        let output = Arc::new(OutputSpec::new(&config)?);
+        Ok(Self { config, layout, output, parameters })
     }
 
     /// The configuration.
@@ -176,11 +182,22 @@ impl<T: Real> Model<T> {
         &self.layout
     }
 
+    /// What the head puts out.
+    pub fn output(&self) -> &Arc<OutputSpec> {
+        &self.output
+    }
+
+    /// The head, ready to run.
+    fn head(&self) -> Head<'_> {
+        Head::new(&self.layout.head, &self.config, &self.output)
+    }
+
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         Model {
             config: self.config.clone(),
             layout: self.layout.clone(),
+            output: Arc::clone(&self.output),
             parameters: self.parameters.cast(),
         }
     }
@@ -264,8 +281,8 @@ impl<T: Real> Model<T> {
     /// Runs the head on what the backbone computed; `mode` is that of the backbone.
     pub fn forward_head(&self, backbone: Backbone<T>, mode: Mode) -> Forward<T> {
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, &self.config);
-        let (outputs, head) = head.forward(&self.parameters.trained, backbone.input(), &pass);
+        let (outputs, head) =
+            self.head().forward(&self.parameters.trained, backbone.input(), &pass);
         Forward { outputs, backbone, head }
     }
 
@@ -279,14 +296,14 @@ impl<T: Real> Model<T> {
         backbone: Backbone<T>,
         projected: &[Vec<T>],
     ) -> Forward<T> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let (outputs, head) = head.read(&self.parameters.trained, backbone.input(), projected);
         Forward { outputs, backbone, head: head::Cache::Forecast(head) }
     }
 
-    /// The gradients of what the projections gave; adds those of the weights behind them to
+    /// The gradients of what the projections gave; adds those of the weights after them to
     /// `grads`.
     pub(crate) fn backward_projected(
         &self,
@@ -294,15 +311,16 @@ impl<T: Real> Model<T> {
         gradient: &OutputGradient<T>,
         grads: &mut [T],
     ) -> Vec<Vec<T>> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, &self.config) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let head::Cache::Forecast(cache) = &forward.head else {
             unreachable!("a cache is that of its own head")
         };
         let input = forward.backbone.input();
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
         let mut result = head::HeadGradient::new(input, gradient);
-        head.read_backward(&self.parameters.trained, (input, cache), gradient, grads, &mut result)
+        head.read_backward(&mut trained, input, cache, gradient, &mut result)
     }
 
     /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
@@ -313,7 +331,7 @@ impl<T: Real> Model<T> {
         let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
         let pass =
             Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
-        let head = Head::new(&self.layout.head, &self.config);
+        let head = self.head();
         let input = HeadInput { hidden, scaled: &scaled };
         let (outputs, _) = head.forward(&self.parameters.trained, input, &pass);
         (outputs, scaled)
@@ -334,15 +352,16 @@ impl<T: Real> Model<T> {
         batch: &Batch<T>,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> Vec<T> {
         assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
         assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
-        let d = self.backward_head(forward, gradient, (grads, mode));
+        let d = self.backward_head(forward, gradient, grads, mode);
         if mode.frozen_backbone {
             return Vec::new();
         }
-        self.backward_backbone(batch, &forward.backbone, (d, &gradient.patches), grads)
+        self.backward_backbone(batch, &forward.backbone, d, &gradient.patches, grads)
     }
 
     /// Adds the gradients of the head's weights to `grads` and returns those of what it reads.
@@ -350,13 +369,13 @@ impl<T: Real> Model<T> {
         &self,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> head::HeadGradient<T> {
         let backbone = &forward.backbone;
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, &self.config);
-        let input = (backbone.input(), &forward.head);
-        head.backward(&self.parameters.trained, input, gradient, (grads, &pass))
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
+        self.head().backward(&mut trained, backbone.input(), &forward.head, gradient, &pass)
     }
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
@@ -374,14 +393,15 @@ impl<T: Real> Model<T> {
         &self,
         batch: &Batch<T>,
         backbone: &Backbone<T>,
-        (from_head, d_patches): (head::HeadGradient<T>, &[T]),
+        from_head: head::HeadGradient<T>,
+        d_patches: &[T],
         grads: &mut [T],
     ) -> Vec<T> {
         let (pass, trained) = (&backbone.pass, &self.parameters.trained);
         let head::HeadGradient { hidden: mut d, loc, scale, values } = from_head;
         let layers: Vec<Layer<'_>> = self.layers().collect();
         for (layer, cache) in layers.iter().zip(&backbone.layers).rev() {
-            d = layer.backward(trained, cache, d, (grads, pass));
+            d = layer.backward(trained, cache, d, grads, pass);
         }
         self.backward_embedding(backbone, &d, grads);
         let mut d = self.layout.backbone.patcher.backward_input(trained, &d);
@@ -399,21 +419,22 @@ impl<T: Real> Model<T> {
         scaler::backward(
             self.config.scaler(),
             shape,
-            (batch.past_values(), self.scaler_mask(batch, pass)),
+            scaler::Window { values: batch.past_values(), mask: self.scaler_mask(batch, pass) },
             &backbone.scaled,
-            (scaler::Gradients { values: &d_values, loc, scale }, pass.as_reference),
+            scaler::Gradients { values: &d_values, loc, scale },
+            pass.as_reference,
         )
     }
 
     /// The mask that the scaler sees: the reference has none in classification and regression.
     fn scaler_mask<'b>(&self, batch: &'b Batch<T>, pass: &Pass) -> Option<&'b [T]> {
-        let ignored = matches!(self.config.task(), Ok(Task::Classification | Task::Regression));
+        let ignored = matches!(self.output.kind(), OutputKind::Logits | OutputKind::Values(_));
         if pass.as_reference && ignored { None } else { batch.observed_mask() }
     }
 
     /// Moves the running statistics of batch norm towards those of a training pass.
     pub fn update_running(&mut self, forward: &Forward<T>) {
-        let Self { config, layout, parameters } = self;
+        let Self { config, layout, parameters, .. } = self;
         for ((index, slot), cache) in
             layout.backbone.layers.iter().enumerate().zip(&forward.backbone.layers)
         {

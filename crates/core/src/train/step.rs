@@ -8,12 +8,13 @@ use rayon::prelude::*;
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::batch::Batch;
-use crate::config::{Norm, Task};
+use crate::config::Norm;
 use crate::cpu::{Given, Member, Scorer, Together, TrainArena, TrainPlan};
 use crate::head::largest;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
 use crate::model::{Backbone, Forward, Mode, Model};
+use crate::output_kind::OutputKind;
 use crate::real::instruction_set;
 use crate::{Error, Result};
 
@@ -167,7 +168,7 @@ struct Masks {
 impl Masks {
     fn draw(model: &Model, samples: usize, seed: u64, step: u64) -> Self {
         let config = model.config();
-        let pretrains = matches!(config.task(), Ok(Task::Pretraining));
+        let pretrains = *model.output().kind() == OutputKind::Patches;
         let masks = pretrains.then(|| draw_masks(config, samples, seed, step));
         Self { masks, each: config.num_input_channels * config.num_patches() }
     }
@@ -221,7 +222,7 @@ impl Pass<'_> {
         for Chunk { batch, mode } in chunks {
             let backbone = self.model.cut_patches(batch, *mode)?;
             self.plan.forward(backbone.read_patches(), arena, *mode);
-            let given = self.give_back((batch, *mode), backbone, arena, &mut part)?;
+            let given = self.give_back(batch, *mode, backbone, arena, &mut part)?;
             self.plan.backward(&given, batch.size(), arena, *mode);
         }
         self.plan.finish(arena, &mut part.gradient);
@@ -243,8 +244,8 @@ impl Pass<'_> {
         let norms = self.plan.forward_together(&patches, &mut members);
         let work = |((chunk, backbone), member): ((&Chunk, Backbone<f32>), &mut Member)| {
             let mut part = self.part();
-            let what = (&chunk.batch, chunk.mode);
-            let given = self.give_back(what, backbone, &mut member.arena, &mut part)?;
+            let (batch, arena) = (&chunk.batch, &mut member.arena);
+            let given = self.give_back(batch, chunk.mode, backbone, arena, &mut part)?;
             Ok((given, part))
         };
         let pairs = chunks.par_iter().zip(backbones).zip(&mut members);
@@ -262,21 +263,22 @@ impl Pass<'_> {
     /// The loss of what went forward, and its gradient where the plan takes it back.
     fn give_back(
         &self,
-        (batch, mode): (&Batch, Mode),
+        batch: &Batch,
+        mode: Mode,
         backbone: Backbone<f32>,
         arena: &mut TrainArena,
         part: &mut Part,
     ) -> Result<Given> {
         let (options, weight) = self.loss;
-        let forward = read(self.model, self.plan, (backbone, mode), arena);
-        let found = loss(self.model, (batch, &forward), weight, options)?;
+        let forward = read(self.model, self.plan, backbone, mode, arena);
+        let found = loss(self.model, batch, &forward, weight, options)?;
         part.loss += f64::from(found.value);
         let grads = &mut part.gradient;
         if self.plan.projects() {
             let d = self.model.backward_projected(&forward, &found.gradient, grads);
             return Ok(Given::Projected(d));
         }
-        let d = self.model.backward_head(&forward, &found.gradient, (grads, mode));
+        let d = self.model.backward_head(&forward, &found.gradient, grads, mode);
         Ok(Given::Hidden(d.hidden))
     }
 }
@@ -285,7 +287,8 @@ impl Pass<'_> {
 fn read(
     model: &Model,
     plan: &TrainPlan,
-    (backbone, mode): (Backbone<f32>, Mode),
+    backbone: Backbone<f32>,
+    mode: Mode,
     arena: &mut TrainArena,
 ) -> Forward<f32> {
     let samples = backbone.samples();
@@ -344,7 +347,7 @@ pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Res
             let forward = predictor.forward(model, &batch)?;
             let mut sums = Sums { weight: loss_weight(model, &batch, options)?, ..Sums::default() };
             if sums.weight.main > 0.0 {
-                let found = loss(model, (&batch, &forward), sums.weight, options)?;
+                let found = loss(model, &batch, &forward, sums.weight, options)?;
                 sums.loss = f64::from(found.value) * sums.weight.main;
             }
             sums.count(model, &batch, &forward.outputs.prediction)?;
@@ -375,7 +378,7 @@ enum Predictor<'a> {
 
 impl<'a> Predictor<'a> {
     fn new(model: &'a Model) -> Result<Self> {
-        if model.config().task()? != Task::Pretraining {
+        if *model.output().kind() != OutputKind::Patches {
             return Ok(Self::Forecasts(Box::new(Scorer::new(model)?)));
         }
         let workspace = Workspace::default();
@@ -391,7 +394,7 @@ impl<'a> Predictor<'a> {
         let backbone = model.cut_patches(batch, mode)?;
         Ok(workspace.with(|arena| {
             plan.forward(backbone.read_patches(), arena, mode);
-            read(model, plan, (backbone, mode), arena)
+            read(model, plan, backbone, mode, arena)
         }))
     }
 }
@@ -425,17 +428,16 @@ impl std::ops::Add for Sums {
 impl Sums {
     fn count(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) -> Result<()> {
         let config = model.config();
-        let plain = config.distribution().is_none() && config.extension().quantiles.is_none();
-        match config.task()? {
-            Task::Forecasting if plain => self.forecast(model, batch, prediction),
-            Task::Regression if plain => {
+        match model.output().kind() {
+            OutputKind::Points => self.forecast(model, batch, prediction),
+            OutputKind::Values(None) => {
                 let targets = batch.target_values().unwrap_or_default();
                 for (x, y) in prediction.iter().zip(targets) {
                     self.absolute += (f64::from(*x) - f64::from(*y)).abs();
                 }
                 self.points += targets.len();
             }
-            Task::Classification => {
+            OutputKind::Logits => {
                 let targets = batch.target_values().unwrap_or_default();
                 for (row, &class) in prediction.chunks_exact(config.num_targets).zip(targets) {
                     self.right += usize::from(largest(row) == class as usize);
@@ -448,7 +450,7 @@ impl Sums {
     }
 
     fn forecast(&mut self, model: &Model, batch: &Batch, prediction: &[f32]) {
-        let channels = model.config().prediction_channels();
+        let channels = model.output().channels();
         let truth = batch.future_values().unwrap_or_default();
         let mask = batch.future_observed_mask();
         for (row, prediction) in prediction.chunks_exact(channels.len()).enumerate() {

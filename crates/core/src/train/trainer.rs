@@ -124,7 +124,7 @@ impl Trainer<'_> {
                 stopped_by = "early stopping";
                 break;
             }
-            if self.epoch((&mut model, &workspace), &mut state, observe)?.is_break() {
+            if self.epoch(&mut model, &workspace, &mut state, observe)?.is_break() {
                 stopped_by = "interrupted";
                 break;
             }
@@ -202,7 +202,8 @@ impl Trainer<'_> {
     /// The rest of the epoch in progress, its validation and its checkpoint.
     fn epoch(
         &self,
-        (model, workspace): (&mut Model, &Workspace),
+        model: &mut Model,
+        workspace: &Workspace,
         state: &mut State,
         observe: &mut Observer<'_>,
     ) -> Result<ControlFlow<()>> {
@@ -210,7 +211,7 @@ impl Trainer<'_> {
         let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
         let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
         while state.progress.batch < batches.len() {
-            self.step((model, workspace), state, batches[state.progress.batch])?;
+            self.step(model, workspace, state, batches[state.progress.batch])?;
             let progress = &state.progress;
             let event = Event::Step {
                 epoch: progress.epoch + 1,
@@ -238,7 +239,8 @@ impl Trainer<'_> {
 
     fn step(
         &self,
-        (model, workspace): (&mut Model, &Workspace),
+        model: &mut Model,
+        workspace: &Workspace,
         state: &mut State,
         indices: &[usize],
     ) -> Result<()> {

@@ -342,7 +342,7 @@ impl Walk {
         let skip =
             linear_skip.then(|| self.zero_linear("head.linear_skip", config.context_length, steps));
         let channels = config.prediction_channels().len();
-        let cross_channel = cross_channel.map(|cross| {
+        let cross_channel = cross_channel.as_ref().map(|cross| {
             let width = channels * (2 * cross.context_length + 1);
             let gate = cross
                 .gated
@@ -353,7 +353,7 @@ impl Walk {
                 mlp: self.zero_linear("head.cross_channel.mlp", width, channels),
             }
         });
-        let hierarchy = hierarchy.map(|Hierarchy { segment_length }| HierarchySlot {
+        let hierarchy = hierarchy.as_ref().map(|&Hierarchy { segment_length }| HierarchySlot {
             aggregate: self.linear("head.hierarchy.aggregate", steps, steps / segment_length),
             reconcile: self.zero_linear(
                 "head.hierarchy.reconcile",

@@ -266,7 +266,7 @@ impl OnlineForecaster {
     fn compare(&mut self, values: &[f64]) {
         let Self { state, forecaster, options, .. } = self;
         let standardiser = &forecaster.preprocessor().standardiser;
-        let channels = forecaster.reader().channels();
+        let channels = forecaster.output_spec().channels();
         let row = state.clock.rows() - 1;
         // The newest forecast alone says how things go: it looks least far ahead.
         let (mut absolute, mut points, mut newest) = (0.0, 0_u64, 0);

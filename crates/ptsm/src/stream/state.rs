@@ -87,5 +87,5 @@ impl State {
 fn pending_size(forecaster: &Forecaster, options: &StreamOptions) -> (usize, usize) {
     let steps = forecaster.config().prediction_length;
     let every = usize::try_from(options.every).unwrap_or(usize::MAX);
-    (steps.div_ceil(every), steps * forecaster.reader().channels().len())
+    (steps.div_ceil(every), steps * forecaster.output_spec().channels().len())
 }

@@ -1,12 +1,12 @@
 //! Heads as steps: the projection of the hidden state, and what is folded into it.
 //!
-//! Un-scaling, the parameters of a law, quantiles, ranges and reconciliation read the projections'
+//! Un-scaling, the parameters of a distribution, quantiles, ranges and reconciliation read the projections'
 //! few numbers in f32 on the host, through the definition ([`ptsm_core::Model::finish`]). A pooled
 //! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
 //! the projection, and one for loc and scale, which the host adds: they may have any size, and
 //! bfloat16 has eight bits.
 
-use ptsm_core::{Config, Model, Result, Task};
+use ptsm_core::{Config, Model, OutputKind, Result};
 
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;
@@ -69,8 +69,15 @@ impl HeadLowering<'_> {
 
     /// Reads the hidden state `[B, C, N, D]`.
     pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
-        match self.config().task()? {
-            Task::Forecasting => {
+        match self.model.output().kind() {
+            OutputKind::Logits | OutputKind::Values(_) => self.pooled(b, h),
+            OutputKind::Patches => {
+                let layer = self.weights.linear("head.base_pt_block")?;
+                let widths = vec![layer.outputs];
+                let out = b.linear(h, &layer, Apply::default())?;
+                Ok((out, Reading { widths, injection: None }))
+            }
+            _ => {
                 let names = self.projections("head.base_forecast_block", "head.quantile_block");
                 let (layer, widths) = self.side_by_side(&names)?;
                 let [batch, channels, n, d] = b.shape(h);
@@ -79,17 +86,10 @@ impl HeadLowering<'_> {
                 let out = b.linear(flat, &layer, Apply::default())?;
                 Ok((out, Reading { widths, injection: None }))
             }
-            Task::Pretraining => {
-                let layer = self.weights.linear("head.base_pt_block")?;
-                let widths = vec![layer.outputs];
-                let out = b.linear(h, &layer, Apply::default())?;
-                Ok((out, Reading { widths, injection: None }))
-            }
-            Task::Classification | Task::Regression => self.pooled(b, h),
         }
     }
 
-    /// Names of the projections: one, or one for each parameter of a law.
+    /// Names of the projections: one, or one for each parameter of a distribution.
     fn projections(&self, base: &str, other: &str) -> Vec<String> {
         let one =
             [base, other].into_iter().find(|name| self.weights.has(&format!("{name}.weight")));

@@ -11,7 +11,7 @@ mod kernels;
 mod weights;
 mod windows;
 
-use ptsm_core::{Model, Result, Task};
+use ptsm_core::{Model, OutputKind, Result};
 
 use crate::options::Options;
 use crate::program::Program;
@@ -61,11 +61,12 @@ pub(crate) fn lower(
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
     // What is hidden from pretraining is hidden patch by patch, on the host.
-    let windows = (kernels.embedding && config.task()? != Task::Pretraining).then_some(Windows {
-        patch_length: config.patch_length,
-        patch_stride: config.patch_stride,
-        patches: config.num_patches(),
-    });
+    let windows =
+        (kernels.embedding && *model.output().kind() != OutputKind::Patches).then_some(Windows {
+            patch_length: config.patch_length,
+            patch_stride: config.patch_stride,
+            patches: config.num_patches(),
+        });
     let backbone = Backbone { config, weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, (batch, windows))?;
     let head = HeadLowering { model, weights: &weights };

@@ -3,9 +3,10 @@
 use super::common::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Hierarchy};
-use crate::distribution::{Distribution, likelihood as law_of};
+use crate::distribution::{Distribution, LocScale, likelihood as likelihood_of};
 use crate::head::OutputGradient;
 use crate::model::Forward;
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::{Error, Result};
 
@@ -78,17 +79,20 @@ impl<'a, T: Real> Truth<'a, T> {
     }
 }
 
-pub(super) fn weight<T: Real>(config: &Config, batch: &Batch<T>) -> Result<LossWeight> {
+pub(super) fn weight<T: Real>(
+    config: &Config,
+    kind: &OutputKind,
+    batch: &Batch<T>,
+) -> Result<LossWeight> {
     let truth = Truth::new(config, batch)?;
     let known = truth.points().filter(|point| point.known).count() as f64;
     let mut weight = LossWeight { main: known, ..LossWeight::default() };
-    let extension = config.extension();
-    if config.distribution().is_some() {
+    if let OutputKind::Distribution(_) = kind {
         // The reference sums over channels and averages over the rest.
         weight.main = known / truth.channels.len() as f64;
-    } else if let Some(levels) = extension.quantiles {
+    } else if let OutputKind::Quantiles(levels) = kind {
         weight.main = known * levels.len() as f64;
-    } else if let Some(Hierarchy { segment_length }) = extension.hierarchy {
+    } else if let Some(Hierarchy { segment_length }) = config.extension().hierarchy {
         let segments = truth.steps / segment_length;
         let each = |b: usize| {
             let truth = &truth;
@@ -124,7 +128,8 @@ impl PointLoss {
 /// Cost of the errors at known points, divided by `count`; `prediction` is `[B, H, C']`.
 pub(super) fn point<T: Real>(
     config: &Config,
-    (batch, prediction): (&Batch<T>, &[T]),
+    batch: &Batch<T>,
+    prediction: &[T],
     count: f64,
     cost: PointLoss,
 ) -> Result<Loss<T>> {
@@ -145,7 +150,8 @@ pub(super) fn point<T: Real>(
 pub(super) fn pinball<T: Real>(
     config: &Config,
     levels: &[f64],
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
@@ -170,13 +176,13 @@ pub(super) fn pinball<T: Real>(
 pub(super) fn hierarchical<T: Real>(
     config: &Config,
     &Hierarchy { segment_length: length }: &Hierarchy,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
-    let given = (batch, &forward.outputs.prediction[..]);
-    let mut total = point(config, given, weight.main, PointLoss::default())?;
     let Forward { outputs, .. } = forward;
+    let mut total = point(config, batch, &outputs.prediction, weight.main, PointLoss::default())?;
     let (segments, channels) = (truth.steps / length, truth.channels.len());
     let damp = 1.0 / (length * length) as f64;
     let (truth_share, bottom_up_share): (T, T) = (
@@ -210,12 +216,13 @@ pub(super) fn hierarchical<T: Real>(
 /// Negative log-likelihood; the prediction is `[B, K, H, C']`, in the scaled space.
 pub(super) fn likelihood<T: Real>(
     config: &Config,
-    law: Distribution,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    distribution: Distribution,
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
     let truth = Truth::new(config, batch)?;
-    let count = law.num_parameters();
+    let count = distribution.num_parameters();
     let each = truth.steps * truth.channels.len();
     let prediction = &forward.outputs.prediction;
     let (loc, scale) = (forward.backbone.loc(), forward.backbone.scale());
@@ -228,15 +235,16 @@ pub(super) fn likelihood<T: Real>(
         ..OutputGradient::default()
     };
     for point in truth.points().filter(|point| point.known) {
-        if let Some(text) = law.refuses(point.value.to_f64()) {
+        if let Some(text) = distribution.refuses(point.value.to_f64()) {
             let place = format!("future_values, element {} of the forecast", point.place);
             return Err(Error::input(text).at(place));
         }
         let (b, rest) = (point.place / each, point.place % each);
         let place = |k: usize| (b * count + k) * each + rest;
         let parameters: Vec<f64> = (0..count).map(|k| prediction[place(k)].to_f64()).collect();
-        let window = (loc[point.channel].to_f64(), scale[point.channel].to_f64());
-        let found = law_of(law, &parameters, window, point.value.to_f64());
+        let (loc, scale) = (loc[point.channel].to_f64(), scale[point.channel].to_f64());
+        let window = LocScale { loc, scale };
+        let found = likelihood_of(distribution, &parameters, window, point.value.to_f64());
         value += T::from_f64(found.nll);
         for k in 0..count {
             gradient.prediction[place(k)] = T::from_f64(found.d_parameters[k]) * share;

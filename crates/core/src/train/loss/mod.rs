@@ -19,8 +19,8 @@ mod target;
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::config::{Extension, Task};
 use crate::model::{Forward, Model};
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 
 pub use common::{Loss, LossOptions, LossWeight, PointLoss};
@@ -36,10 +36,12 @@ pub fn loss_weight<T: Real>(
     options: &LossOptions,
 ) -> Result<LossWeight> {
     let config = model.config();
-    match config.task()? {
-        Task::Forecasting => forecast::weight(config, batch),
-        Task::Pretraining => pretraining::weight(config, batch, options),
-        Task::Classification | Task::Regression => target::weight(config, batch, options),
+    match model.output().kind() {
+        OutputKind::Patches => pretraining::weight(config, batch, options),
+        kind @ (OutputKind::Logits | OutputKind::Values(_)) => {
+            target::weight(config, kind, batch, options)
+        }
+        kind => forecast::weight(config, kind, batch),
     }
 }
 
@@ -50,27 +52,28 @@ pub fn loss_weight<T: Real>(
 /// `InvalidInput` if the batch lacks what the loss aims at, or it has the wrong size or values.
 pub fn loss<T: Real>(
     model: &Model<T>,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {
     let config = model.config();
-    match config.task()? {
-        Task::Forecasting => match (config.distribution(), config.extension()) {
-            (Some(law), _) => forecast::likelihood(config, law, (batch, forward), weight),
-            (None, Extension { quantiles: Some(levels), .. }) => {
-                forecast::pinball(config, &levels, (batch, forward), weight)
-            }
-            (None, Extension { hierarchy: Some(hierarchy), .. }) => {
-                forecast::hierarchical(config, &hierarchy, (batch, forward), weight)
-            }
-            _ => {
-                let given = (batch, &forward.outputs.prediction[..]);
-                forecast::point(config, given, weight.main, options.point)
+    match model.output().kind() {
+        OutputKind::Distribution(distribution) => {
+            forecast::likelihood(config, *distribution, batch, forward, weight)
+        }
+        OutputKind::Quantiles(levels) => forecast::pinball(config, levels, batch, forward, weight),
+        OutputKind::Points => match &config.extension().hierarchy {
+            Some(hierarchy) => forecast::hierarchical(config, hierarchy, batch, forward, weight),
+            None => {
+                let prediction = &forward.outputs.prediction;
+                forecast::point(config, batch, prediction, weight.main, options.point)
             }
         },
-        Task::Pretraining => pretraining::loss(config, (batch, forward), weight, options),
-        Task::Classification => target::cross_entropy(config, (batch, forward), weight, options),
-        Task::Regression => target::regression(config, (batch, forward), weight),
+        OutputKind::Patches => pretraining::loss(config, batch, forward, weight, options),
+        OutputKind::Logits => target::cross_entropy(config, batch, forward, weight, options),
+        OutputKind::Values(distribution) => {
+            target::regression(config, *distribution, batch, forward, weight)
+        }
     }
 }

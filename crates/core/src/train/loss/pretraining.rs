@@ -54,7 +54,8 @@ pub(super) fn weight<T: Real>(
 
 pub(super) fn loss<T: Real>(
     config: &Config,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {

@@ -2,16 +2,17 @@
 
 use super::common::{Loss, LossOptions, LossWeight, missing, share, wrong_length};
 use crate::batch::Batch;
-use crate::config::{Config, Task};
-use crate::distribution::likelihood;
+use crate::config::Config;
+use crate::distribution::{Distribution, LocScale, likelihood};
 use crate::head::OutputGradient;
 use crate::model::Forward;
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::{Error, Result};
 
-fn targets<'a, T: Real>(config: &Config, batch: &'a Batch<T>) -> Result<&'a [T]> {
+/// The targets of all samples, `each` numbers a sample.
+fn targets<T: Real>(batch: &Batch<T>, each: usize) -> Result<&[T]> {
     let Some(targets) = batch.target_values() else { return Err(missing("target_values")) };
-    let each = if config.task()? == Task::Classification { 1 } else { config.num_targets };
     if targets.len() != batch.size() * each {
         return Err(wrong_length("target_values", targets.len(), batch.size() * each));
     }
@@ -20,7 +21,7 @@ fn targets<'a, T: Real>(config: &Config, batch: &'a Batch<T>) -> Result<&'a [T]>
 
 /// The class of every sample.
 fn classes<T: Real>(config: &Config, batch: &Batch<T>) -> Result<Vec<usize>> {
-    let targets = targets(config, batch)?.iter().enumerate();
+    let targets = targets(batch, 1)?.iter().enumerate();
     targets
         .map(|(i, target)| {
             let class = target.to_f64();
@@ -41,16 +42,17 @@ fn class_weight(options: &LossOptions, class: usize) -> f64 {
 
 pub(super) fn weight<T: Real>(
     config: &Config,
+    kind: &OutputKind,
     batch: &Batch<T>,
     options: &LossOptions,
 ) -> Result<LossWeight> {
-    let main = match (config.task()?, config.distribution()) {
-        (Task::Classification, _) => {
+    let main = match kind {
+        OutputKind::Logits => {
             let classes = classes(config, batch)?;
             classes.iter().map(|&class| class_weight(options, class)).sum()
         }
-        (_, Some(_)) => batch.size() as f64,
-        (_, None) => targets(config, batch)?.len() as f64,
+        OutputKind::Values(Some(_)) => batch.size() as f64,
+        _ => targets(batch, config.num_targets)?.len() as f64,
     };
     Ok(LossWeight { main, ..LossWeight::default() })
 }
@@ -58,7 +60,8 @@ pub(super) fn weight<T: Real>(
 /// Cross entropy of the logits `[B, num_targets]`.
 pub(super) fn cross_entropy<T: Real>(
     config: &Config,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {
@@ -83,15 +86,17 @@ pub(super) fn cross_entropy<T: Real>(
 /// Squared error, or negative log-likelihood summed over targets.
 pub(super) fn regression<T: Real>(
     config: &Config,
-    (batch, forward): (&Batch<T>, &Forward<T>),
+    distribution: Option<Distribution>,
+    batch: &Batch<T>,
+    forward: &Forward<T>,
     weight: LossWeight,
 ) -> Result<Loss<T>> {
-    let targets = targets(config, batch)?;
+    let targets = targets(batch, config.num_targets)?;
     let prediction = &forward.outputs.prediction;
     let share: T = share(weight.main);
     let mut value = T::ZERO;
     let mut d = vec![T::ZERO; prediction.len()];
-    match config.distribution() {
+    match distribution {
         None => {
             for (i, &target) in targets.iter().enumerate() {
                 let error = prediction[i] - target;
@@ -99,18 +104,18 @@ pub(super) fn regression<T: Real>(
                 d[i] = T::from_f64(2.0) * error * share;
             }
         }
-        Some(law) => {
-            let (count, each) = (law.num_parameters(), config.num_targets);
+        Some(distribution) => {
+            let (count, each) = (distribution.num_parameters(), config.num_targets);
             for (i, target) in targets.iter().enumerate() {
                 let target = target.to_f64();
-                if let Some(text) = law.refuses(target) {
+                if let Some(text) = distribution.refuses(target) {
                     return Err(Error::input(text).at(format!("target_values, element {i}")));
                 }
                 let place = |k: usize| (i / each * count + k) * each + i % each;
                 let parameters: Vec<f64> =
                     (0..count).map(|k| prediction[place(k)].to_f64()).collect();
-                // The law is that of the target itself: no window scales it.
-                let found = likelihood(law, &parameters, (0.0, 1.0), target);
+                // The distribution is that of the target itself: no window scales it.
+                let found = likelihood(distribution, &parameters, LocScale::NONE, target);
                 value += T::from_f64(found.nll);
                 for k in 0..count {
                     d[place(k)] = T::from_f64(found.d_parameters[k]) * share;
