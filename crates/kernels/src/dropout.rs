@@ -1,7 +1,7 @@
 //! Dropout by a counter-based generator: 32 bits a draw, the same on every instruction set.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
+use crate::matrix::Columns;
 use crate::vector::Vector;
 
 /// Factors that are made at once: a multiple of every register.

@@ -1,28 +1,12 @@
 //! Gates: `value * softmax(logits)`, along rows and down columns, onto what is there or over it.
 
-use crate::columns::Columns;
+use crate::exp::exp2;
 use crate::isa::{Isa, Op};
+use crate::matrix::Columns;
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
 const SIDE_BY_SIDE: usize = 4;
-
-/// `2^x` for `x` at most 0, held at `2^-126` below that; relative error below 2e-7.
-#[inline(always)]
-fn exp2<V: Vector>(v: V, x: V::F) -> V::F {
-    /// `2^f` on half an octave to either side, by minimax of the relative error.
-    const TERMS: [f32; 6] =
-        [1.327_638e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
-    // The larger of two is the second if one is NaN: NaN goes through.
-    let x = v.max(v.splat(-126.0), x);
-    let n = v.round(x);
-    let f = v.sub(x, n);
-    let mut p = v.splat(TERMS[0]);
-    for term in &TERMS[1..] {
-        p = v.mul_add(p, f, v.splat(*term));
-    }
-    v.times_pow2(p, n)
-}
 
 /// `log2(e)`: softmax is computed in powers of 2.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;

@@ -1,7 +1,7 @@
 //! Gradients of gates: of `value * softmax(logits)`, along rows and down columns.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
+use crate::matrix::Columns;
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -165,8 +165,8 @@ impl Down<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
     use crate::testing::{assert_close, numbers, with_canaries};
-    use crate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
 
     /// `(d_value, d_logits)` of the gated numbers `at(0)`, `at(1)`, ...
     fn reference(

@@ -14,52 +14,54 @@
 //! assert_eq!(gate, [0.5, 0.5, 0.5, 0.5]);
 //! ```
 
-mod activation;
-mod active;
 mod adamw;
+mod affine_columns;
 mod aligned;
-mod columns;
 mod dropout;
+mod exp;
+mod fma_peak;
 mod gate;
 mod gate_backward;
+mod gelu;
+mod gelu_dropout;
 mod gelu_table;
-mod gemm;
 mod isa;
-mod norm;
+mod linear;
+mod matrix;
 mod norm_columns;
+mod norm_columns_backward;
+mod norm_rows;
 mod operand;
-mod packed;
-mod peak;
-mod softmax;
+mod packed_linear;
+mod product;
+mod softmax_rows;
 mod sums;
 #[cfg(test)]
 mod testing;
-mod tile;
 mod transpose;
 mod vector;
 mod window;
 
-pub use activation::{gelu, gelu_backward};
-pub use active::gelu_dropout;
 pub use adamw::{AdamWStep, adamw};
+pub use affine_columns::{add_columns, affine_columns, combine_columns};
 pub use aligned::Aligned;
-pub use columns::{
-    Columns, KeptNorm, add_columns, affine_columns, combine_columns, normalise_columns,
-    normalise_columns_keeping,
-};
 pub use dropout::{Draws, dropout, dropout_columns, keeps};
+pub use fma_peak::measure_fma_peak;
 pub use gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping, softmax_columns};
 pub use gate_backward::{Gated, gate_columns_backward, gate_rows_backward};
-pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
+pub use gelu::{gelu, gelu_backward};
+pub use gelu_dropout::gelu_dropout;
 pub use isa::Isa;
-pub use norm::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
-pub use norm_columns::{Normed, normalise_columns_backward};
+pub use linear::{LinearDims, linear, linear_d_input, linear_d_weight};
+pub use matrix::Columns;
+pub use norm_columns::{KeptNorm, normalise_columns, normalise_columns_keeping};
+pub use norm_columns_backward::{Normed, normalise_columns_backward};
+pub use norm_rows::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
 pub use operand::Strided;
-pub use packed::{ColumnLinear, RowLinear, product};
-pub use peak::measure_fma_peak;
-pub use softmax::{softmax_rows, softmax_rows_backward};
+pub use packed_linear::{ColumnLinear, RowLinear, product};
+pub use product::Finish;
+pub use softmax_rows::{softmax_rows, softmax_rows_backward};
 pub use sums::{add, add_lanes, add_product_lanes, add_rows, multiply, sum_lanes};
-pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};

@@ -136,7 +136,7 @@ impl Right for Rows<'_> {
     }
 }
 
-/// As A: tiles of [`next_height`](crate::tile::next_height) rows, each `[k][rows of the tile]`.
+/// As A: tiles of [`next_height`](crate::product::next_height) rows, each `[k][rows of the tile]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a>(pub(crate) &'a [f32]);
 

@@ -1,7 +1,7 @@
 //! Sums and products of whole rows: the gradients of biases.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
+use crate::matrix::Columns;
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.

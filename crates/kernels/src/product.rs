@@ -5,7 +5,7 @@
 //! the same order and in the same blocks whatever the tile that it falls into: its bits depend
 //! neither on the number of rows or columns in the call nor on its place among them.
 
-use crate::activation::gelu_of;
+use crate::gelu::gelu_of;
 use crate::isa::{Isa, Op};
 use crate::operand::{Bias, FAR, LINE, Left, Place, Right};
 use crate::vector::Vector;

@@ -8,7 +8,7 @@
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Op};
 use crate::operand::{ColumnBias, FAR, NoBias, Panels, RowBias, Rows, Strided, Tiles};
-use crate::tile::{Finish, Product, TILE_REGISTERS, next_height};
+use crate::product::{Finish, Product, TILE_REGISTERS, next_height};
 use crate::transpose::transpose;
 use crate::vector::Vector;
 

@@ -1,6 +1,6 @@
 //! Softmax along rows, and its gradient.
 
-use crate::activation::exp;
+use crate::exp::exp;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 

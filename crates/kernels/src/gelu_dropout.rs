@@ -1,9 +1,9 @@
 //! GELU and dropout in one pass, with what the gradient needs of both.
 
-use crate::activation::gelu_and_slope_of;
-use crate::columns::Columns;
 use crate::dropout::{Draws, FACTORS};
+use crate::gelu::gelu_and_slope_of;
 use crate::isa::{Isa, Op};
+use crate::matrix::Columns;
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -90,8 +90,8 @@ fn step<V: Vector, const N: usize>(v: V, factors: &[f32], x: &mut [f32], slope: 
 mod tests {
     use super::*;
     use crate::dropout::dropout_columns;
+    use crate::gelu::{gelu, gelu_backward};
     use crate::testing::{numbers, with_canaries};
-    use crate::{gelu, gelu_backward};
 
     #[test]
     fn it_is_its_steps_one_by_one() {
