@@ -1,28 +1,40 @@
 //! Sums and affine maps of matrices with one factor for each row.
 
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
-/// Maps every row: `out = (x - mean) * weight + bias`, all three per row; batch norm in evaluation,
-/// with the deviation in the weight.
+/// Coefficients of [`affine_columns`], one of each for each row.
+#[derive(Debug, Clone, Copy)]
+pub struct CentredAffine<'a> {
+    /// Subtracted first.
+    pub mean: &'a [f32],
+    /// Multiplies the difference.
+    pub weight: &'a [f32],
+    /// Added last.
+    pub bias: &'a [f32],
+}
+
+/// Maps every row: `out = (x - mean) * weight + bias`; batch norm in evaluation, with the reciprocal
+/// of the standard deviation in the weight.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn affine_columns(
     isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (mean, weight, bias): (&[f32], &[f32], &[f32]),
-    (out, out_pitch): (&mut [f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    map: CentredAffine<'_>,
+    out: MatrixMut<'_>,
 ) {
-    shape.check(isa.lanes(), &[(x.len(), x_pitch), (out.len(), out_pitch)]);
+    shape.check(isa.lanes(), &[x, out.view()]);
+    let CentredAffine { mean, weight, bias } = map;
     let lengths = [mean.len(), weight.len(), bias.len()];
     assert_eq!(lengths, [shape.rows; 3], "affine_columns");
     for d in 0..shape.rows {
-        let x = &x[d * x_pitch..][..shape.columns];
-        let out = &mut out[d * out_pitch..][..shape.columns];
+        let x = &x.values[d * x.pitch..][..shape.columns];
+        let out = &mut out.values[d * out.pitch..][..shape.columns];
         isa.run(Affine { x, mean: mean[d], weight: weight[d], bias: bias[d], out });
     }
 }
@@ -48,27 +60,39 @@ impl Op for Affine<'_> {
     }
 }
 
-/// Adds two matrices to a third, row by row: `out += scale x + slope z + offset`, all three per
-/// row; the gradient of batch norm.
+/// Coefficients of [`combine_columns`], one of each for each row.
+#[derive(Debug, Clone, Copy)]
+pub struct Combination<'a> {
+    /// Multiplies `x`.
+    pub scale: &'a [f32],
+    /// Multiplies `z`.
+    pub slope: &'a [f32],
+    /// Added to both.
+    pub offset: &'a [f32],
+}
+
+/// Adds a linear combination of two matrices to a third: `out += scale x + slope z + offset`; the
+/// gradient of batch norm.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn combine_columns(
     isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (z, z_pitch): (&[f32], usize),
-    (scale, slope, offset): (&[f32], &[f32], &[f32]),
-    (out, out_pitch): (&mut [f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    z: Matrix<'_>,
+    by: Combination<'_>,
+    out: MatrixMut<'_>,
 ) {
-    shape.check(isa.lanes(), &[(x.len(), x_pitch), (z.len(), z_pitch), (out.len(), out_pitch)]);
+    shape.check(isa.lanes(), &[x, z, out.view()]);
+    let Combination { scale, slope, offset } = by;
     let lengths = [scale.len(), slope.len(), offset.len()];
     assert_eq!(lengths, [shape.rows; 3], "combine_columns");
     for d in 0..shape.rows {
-        let x = &x[d * x_pitch..][..shape.columns];
-        let z = &z[d * z_pitch..][..shape.columns];
-        let out = &mut out[d * out_pitch..][..shape.columns];
+        let x = &x.values[d * x.pitch..][..shape.columns];
+        let z = &z.values[d * z.pitch..][..shape.columns];
+        let out = &mut out.values[d * out.pitch..][..shape.columns];
         isa.run(Combine { x, z, scale: scale[d], slope: slope[d], offset: offset[d], out });
     }
 }
@@ -103,16 +127,11 @@ impl Op for Combine<'_> {
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn add_columns(
-    isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (y, y_pitch): (&mut [f32], usize),
-) {
-    shape.check(isa.lanes(), &[(x.len(), x_pitch), (y.len(), y_pitch)]);
+pub fn add_columns(isa: Isa, shape: MatrixShape, x: Matrix<'_>, y: MatrixMut<'_>) {
+    shape.check(isa.lanes(), &[x, y.view()]);
     for d in 0..shape.rows {
-        let x = &x[d * x_pitch..][..shape.columns];
-        isa.run(AddTo { x, y: &mut y[d * y_pitch..][..shape.columns] });
+        let x = &x.values[d * x.pitch..][..shape.columns];
+        isa.run(AddTo { x, y: &mut y.values[d * y.pitch..][..shape.columns] });
     }
 }
 
@@ -154,10 +173,11 @@ mod tests {
                 let (rows, pitch) = (6, width + 1);
                 let x = numbers(1, rows * pitch);
                 let (mean, weight, bias) = (numbers(2, rows), numbers(3, rows), numbers(4, rows));
-                let shape = Columns { rows, columns: width };
+                let shape = MatrixShape { rows, columns: width };
+                let x_view = Matrix::new(&x, pitch);
                 let mapped = with_canaries(&vec![0.0; rows * width], |out| {
-                    let map = (&mean[..], &weight[..], &bias[..]);
-                    affine_columns(isa, shape, (&x, pitch), map, (out, width));
+                    let map = CentredAffine { mean: &mean, weight: &weight, bias: &bias };
+                    affine_columns(isa, shape, x_view, map, MatrixMut::new(out, width));
                 });
                 let value = |d: usize, j: usize| f64::from(x[d * pitch + j]);
                 let name = format!("{} {width}", isa.name());
@@ -166,14 +186,17 @@ mod tests {
                 });
                 assert_close(&mapped, &affine, 1e-6, &name);
                 let y = numbers(5, rows * width);
-                let sum = with_canaries(&y, |y| add_columns(isa, shape, (&x, pitch), (y, width)));
+                let sum = with_canaries(&y, |y| {
+                    add_columns(isa, shape, x_view, MatrixMut::new(y, width));
+                });
                 let added = wanted(rows, width, |d, j| value(d, j) + f64::from(y[d * width + j]));
                 assert_close(&sum, &added, 1e-6, &name);
                 let z_pitch = width + 2;
                 let z = numbers(6, rows * z_pitch);
                 let combined = with_canaries(&y, |y| {
-                    let map = (&mean[..], &weight[..], &bias[..]);
-                    combine_columns(isa, shape, (&x, pitch), (&z, z_pitch), map, (y, width));
+                    let by = Combination { scale: &mean, slope: &weight, offset: &bias };
+                    let (z, out) = (Matrix::new(&z, z_pitch), MatrixMut::new(y, width));
+                    combine_columns(isa, shape, x_view, z, by, out);
                 });
                 let sum = wanted(rows, width, |d, j| {
                     let part = f64::from(weight[d]) * f64::from(z[d * z_pitch + j]);

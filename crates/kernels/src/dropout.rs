@@ -1,7 +1,7 @@
 //! Dropout by a counter-based generator: 32 bits a draw, the same on every instruction set.
 
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
 /// Factors that are made at once: a multiple of every register.
@@ -18,7 +18,7 @@ pub fn dropout(isa: Isa, key: u64, counter: u64, probability: f32, x: &mut [f32]
 
 /// Whether the draw `(key, counter)` keeps its element.
 pub fn keeps(key: u64, counter: u64, probability: f32) -> bool {
-    draw(stream(key, counter), counter as u32) >= threshold(probability)
+    Stream::new(key, counter).draw(counter as u32) >= threshold(probability)
 }
 
 /// Where the elements of a matrix take their draws: element `[r, j]` takes
@@ -46,16 +46,17 @@ impl Draws {
         let start = self.counter + r as u64 * self.row + first as u64 * self.column;
         let last = start + out.len() as u64 * self.column;
         if start >> 32 == last >> 32 {
-            let (stream, start, step) = (stream(self.key, start), start as u32, self.column as u32);
+            let (stream, start, step) =
+                (Stream::new(self.key, start), start as u32, self.column as u32);
             for (i, out) in out.iter_mut().enumerate() {
                 let counter = start.wrapping_add((i as u32).wrapping_mul(step));
-                *out = if draw(stream, counter) >= threshold { scale } else { 0.0 };
+                *out = if stream.draw(counter) >= threshold { scale } else { 0.0 };
             }
             return;
         }
         for (i, out) in out.iter_mut().enumerate() {
             let counter = start + i as u64 * self.column;
-            let kept = draw(stream(self.key, counter), counter as u32) >= threshold;
+            let kept = Stream::new(self.key, counter).draw(counter as u32) >= threshold;
             *out = if kept { scale } else { 0.0 };
         }
     }
@@ -68,18 +69,17 @@ impl Draws {
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn dropout_columns(isa: Isa, shape: Columns, draws: Draws, (x, pitch): (&mut [f32], usize)) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+pub fn dropout_columns(isa: Isa, shape: MatrixShape, draws: Draws, x: MatrixMut<'_>) {
+    shape.check(isa.lanes(), &[x.view()]);
     if draws.probability > 0.0 {
-        isa.run(DropoutColumns { shape, draws, x, pitch });
+        isa.run(DropoutColumns { shape, draws, x });
     }
 }
 
 struct DropoutColumns<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     draws: Draws,
-    x: &'a mut [f32],
-    pitch: usize,
+    x: MatrixMut<'a>,
 }
 
 impl Op for DropoutColumns<'_> {
@@ -89,7 +89,7 @@ impl Op for DropoutColumns<'_> {
     fn run<V: Vector>(self, _: V) {
         let mut factors = [0.0; FACTORS];
         for r in 0..self.shape.rows {
-            let row = &mut self.x[r * self.pitch..][..self.shape.columns];
+            let row = &mut self.x.values[r * self.x.pitch..][..self.shape.columns];
             for (i, x) in row.chunks_mut(FACTORS).enumerate() {
                 let factors = &mut factors[..x.len()];
                 self.draws.factors(r, i * FACTORS, factors);
@@ -112,10 +112,26 @@ fn threshold(probability: f32) -> i32 {
     (f64::from(probability) * 2_147_483_648.0).min(2_147_483_647.0) as i32
 }
 
-/// Key of the 2^32 draws that share the upper half of the counter.
-fn stream(key: u64, counter: u64) -> (u32, u32) {
-    let upper = (counter >> 32) as u32;
-    (key as u32 ^ mix(upper), (key >> 32) as u32)
+/// Keys of the 2^32 draws that share the upper half of the counter.
+#[derive(Clone, Copy)]
+struct Stream {
+    /// Combined with the counter before the first round.
+    first: u32,
+    /// Added between the two rounds.
+    second: u32,
+}
+
+impl Stream {
+    fn new(key: u64, counter: u64) -> Self {
+        let upper = (counter >> 32) as u32;
+        Self { first: key as u32 ^ mix(upper), second: (key >> 32) as u32 }
+    }
+
+    /// 31 random bits for the lower half of a counter.
+    #[inline(always)]
+    fn draw(self, counter: u32) -> i32 {
+        (mix(mix(counter ^ self.first).wrapping_add(self.second)) >> 1) as i32
+    }
 }
 
 /// An invertible mixer of 32 bits ("lowbias32" of Ellis' hash prospector).
@@ -124,11 +140,6 @@ fn mix(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
     let x = (x ^ (x >> 15)).wrapping_mul(0xd35a_2d97);
     x ^ (x >> 15)
-}
-
-#[inline(always)]
-fn draw((first, second): (u32, u32), counter: u32) -> i32 {
-    (mix(mix(counter ^ first).wrapping_add(second)) >> 1) as i32
 }
 
 impl Op for Dropout<'_> {
@@ -151,9 +162,9 @@ impl Op for Dropout<'_> {
             let until_wrap = (1_u64 << 32) - (counter & 0xffff_ffff);
             let len = (rest.len() as u64).min(until_wrap) as usize;
             let (part, behind) = rest.split_at_mut(len);
-            let (stream, first) = (stream(self.key, counter), counter as u32);
+            let (stream, first) = (Stream::new(self.key, counter), counter as u32);
             for (i, x) in part.iter_mut().enumerate() {
-                let kept = draw(stream, first.wrapping_add(i as u32)) >= threshold;
+                let kept = stream.draw(first.wrapping_add(i as u32)) >= threshold;
                 *x *= if kept { scale } else { 0.0 };
             }
             counter += len as u64;
@@ -210,7 +221,8 @@ mod tests {
                 let pitch = columns + 3;
                 let x = numbers(1, (rows - 1) * pitch + columns);
                 let got = with_canaries(&x, |x| {
-                    dropout_columns(isa, Columns { rows, columns }, draws, (x, pitch));
+                    let shape = MatrixShape { rows, columns };
+                    dropout_columns(isa, shape, draws, MatrixMut::new(x, pitch));
                 });
                 for (at, (&got, &x)) in got.iter().zip(&x).enumerate() {
                     let (r, j) = (at / pitch, at % pitch);

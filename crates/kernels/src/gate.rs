@@ -2,7 +2,7 @@
 
 use crate::exp::exp2;
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape, PaddedRows};
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -10,6 +10,15 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// `log2(e)`: softmax is computed in powers of 2.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
+
+/// What a kernel does with the numbers that its output holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// `out = result`.
+    Overwrite,
+    /// `out += result`.
+    Add,
+}
 
 /// Gates rows: `out += value * softmax(logits)` along each row of `width`, or `=` unless `add`.
 ///
@@ -22,15 +31,14 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// If a length does not fit.
 pub fn gate_rows(
     isa: Isa,
-    (width, pitch): (usize, usize),
+    rows: PaddedRows,
     logits: &mut [f32],
     value: &[f32],
-    (out, add): (&mut [f32], bool),
+    out: &mut [f32],
+    write: Write,
 ) {
-    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
-    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
-    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
-    isa.run(GateRows { width, pitch, logits, value, out, add, keep: false });
+    let add = write == Write::Add;
+    GateRows { rows, logits, value, out, add, keep: false }.check_and_run(isa);
 }
 
 /// As [`gate_rows`] with `add`, and leaves the softmax in `logits`, for
@@ -41,20 +49,16 @@ pub fn gate_rows(
 /// If a length does not fit.
 pub fn gate_rows_keeping(
     isa: Isa,
-    (width, pitch): (usize, usize),
+    rows: PaddedRows,
     logits: &mut [f32],
     value: &[f32],
     out: &mut [f32],
 ) {
-    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
-    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
-    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
-    isa.run(GateRows { width, pitch, logits, value, out, add: true, keep: true });
+    GateRows { rows, logits, value, out, add: true, keep: true }.check_and_run(isa);
 }
 
 struct GateRows<'a> {
-    width: usize,
-    pitch: usize,
+    rows: PaddedRows,
     logits: &'a mut [f32],
     value: &'a [f32],
     out: &'a mut [f32],
@@ -67,24 +71,35 @@ impl Op for GateRows<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let rows = self.logits.len() / self.pitch;
+        let rows = self.logits.len() / self.rows.pitch;
         let mut row = 0;
         while row + SIDE_BY_SIDE <= rows {
-            self.rows::<V, SIDE_BY_SIDE>(v, row);
+            self.gate::<V, SIDE_BY_SIDE>(v, row);
             row += SIDE_BY_SIDE;
         }
         while row < rows {
-            self.rows::<V, 1>(v, row);
+            self.gate::<V, 1>(v, row);
             row += 1;
         }
     }
 }
 
 impl GateRows<'_> {
+    fn check_and_run(self, isa: Isa) {
+        let PaddedRows { width, pitch } = self.rows;
+        let lengths = [self.value.len(), self.out.len()];
+        assert!(pitch.is_multiple_of(isa.lanes()), "gate_rows: pitch");
+        assert!(0 < width && width <= pitch, "gate_rows: width");
+        assert!(self.logits.len().is_multiple_of(pitch), "gate_rows: rows");
+        assert_eq!(lengths, [self.logits.len(); 2], "gate_rows: lengths");
+        isa.run(self);
+    }
+
     /// `ROWS` rows side by side: each waits for its own sums only.
     #[inline(always)]
-    fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
-        let (width, pitch, start) = (self.width, self.pitch, row * self.pitch);
+    fn gate<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
+        let PaddedRows { width, pitch } = self.rows;
+        let start = row * pitch;
         let logits = &mut self.logits[start..start + ROWS * pitch];
         let value = &self.value[start..start + ROWS * pitch];
         let out = &mut self.out[start..start + ROWS * pitch];
@@ -145,16 +160,15 @@ fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fil
 /// If a length does not fit.
 pub fn gate_columns(
     isa: Isa,
-    shape: Columns,
-    (logits, pitch): (&mut [f32], usize),
-    (value, value_pitch): (&[f32], usize),
-    (out, out_pitch): (&mut [f32], usize),
-    add: bool,
+    shape: MatrixShape,
+    logits: MatrixMut<'_>,
+    value: Matrix<'_>,
+    out: MatrixMut<'_>,
+    write: Write,
 ) {
-    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
-    shape.check(isa.lanes(), &lengths);
-    let keep = false;
-    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
+    shape.check(isa.lanes(), &[logits.view(), value, out.view()]);
+    let (add, keep) = (write == Write::Add, false);
+    isa.run(GateColumns { shape, logits, value, out, add, keep });
 }
 
 /// As [`gate_columns`], and leaves the softmax in `logits`, for
@@ -165,26 +179,22 @@ pub fn gate_columns(
 /// If a length does not fit.
 pub fn gate_columns_keeping(
     isa: Isa,
-    shape: Columns,
-    (logits, pitch): (&mut [f32], usize),
-    (value, value_pitch): (&[f32], usize),
-    (out, out_pitch): (&mut [f32], usize),
-    add: bool,
+    shape: MatrixShape,
+    logits: MatrixMut<'_>,
+    value: Matrix<'_>,
+    out: MatrixMut<'_>,
+    write: Write,
 ) {
-    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
-    shape.check(isa.lanes(), &lengths);
-    let keep = true;
-    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
+    shape.check(isa.lanes(), &[logits.view(), value, out.view()]);
+    let (add, keep) = (write == Write::Add, true);
+    isa.run(GateColumns { shape, logits, value, out, add, keep });
 }
 
 struct GateColumns<'a> {
-    shape: Columns,
-    logits: &'a mut [f32],
-    pitch: usize,
-    value: &'a [f32],
-    value_pitch: usize,
-    out: &'a mut [f32],
-    out_pitch: usize,
+    shape: MatrixShape,
+    logits: MatrixMut<'a>,
+    value: Matrix<'a>,
+    out: MatrixMut<'a>,
     add: bool,
     keep: bool,
 }
@@ -210,14 +220,14 @@ impl Op for GateColumns<'_> {
 impl GateColumns<'_> {
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
-        let shares =
-            softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
+        let strip = self.logits.at(column);
+        let shares = softmax_strip::<V, WIDTH>(v, self.shape.rows, strip);
         // Of a known length, so that no step of a row asks whether there is another.
         let wide = WIDTH * V::LANES;
         for d in 0..self.shape.rows {
-            let e = &mut self.logits[d * self.pitch + column..][..wide];
-            let value = &self.value[d * self.value_pitch + column..][..wide];
-            let out = &mut self.out[d * self.out_pitch + column..][..wide];
+            let e = &mut self.logits.values[d * self.logits.pitch + column..][..wide];
+            let value = &self.value.values[d * self.value.pitch + column..][..wide];
+            let out = &mut self.out.values[d * self.out.pitch + column..][..wide];
             let places = e.chunks_exact_mut(V::LANES).zip(value.chunks_exact(V::LANES));
             let places = places.zip(out.chunks_exact_mut(V::LANES));
             for (&share, ((e, value), out)) in shares.iter().zip(places) {
@@ -236,9 +246,10 @@ impl GateColumns<'_> {
 #[inline(always)]
 fn softmax_strip<V: Vector, const WIDTH: usize>(
     v: V,
-    (rows, pitch): (usize, usize),
-    logits: &mut [f32],
+    rows: usize,
+    logits: MatrixMut<'_>,
 ) -> [V::F; WIDTH] {
+    let MatrixMut { values: logits, pitch } = logits;
     let wide = WIDTH * V::LANES;
     let mut largest = [v.splat(f32::MIN); WIDTH];
     for d in 0..rows {
@@ -268,15 +279,14 @@ fn softmax_strip<V: Vector, const WIDTH: usize>(
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn softmax_columns(isa: Isa, shape: Columns, (x, pitch): (&mut [f32], usize)) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
-    isa.run(SoftmaxColumns { shape, x, pitch });
+pub fn softmax_columns(isa: Isa, shape: MatrixShape, x: MatrixMut<'_>) {
+    shape.check(isa.lanes(), &[x.view()]);
+    isa.run(SoftmaxColumns { shape, x });
 }
 
 struct SoftmaxColumns<'a> {
-    shape: Columns,
-    x: &'a mut [f32],
-    pitch: usize,
+    shape: MatrixShape,
+    x: MatrixMut<'a>,
 }
 
 impl Op for SoftmaxColumns<'_> {
@@ -285,10 +295,11 @@ impl Op for SoftmaxColumns<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
         for column in (0..self.shape.columns).step_by(V::LANES) {
-            let x = &mut self.x[column..];
-            let [share] = softmax_strip::<V, 1>(v, (self.shape.rows, self.pitch), x);
+            let (x, pitch) = (&mut self.x.values[column..], self.x.pitch);
+            let strip = MatrixMut::new(x, pitch);
+            let [share] = softmax_strip::<V, 1>(v, self.shape.rows, strip);
             for d in 0..self.shape.rows {
-                let x = &mut x[d * self.pitch..][..V::LANES];
+                let x = &mut x[d * pitch..][..V::LANES];
                 v.store(v.mul(v.load(x), share), x);
             }
         }
@@ -311,13 +322,15 @@ mod tests {
     fn rows_of_every_width_are_gated() {
         for isa in Isa::available() {
             for width in 1..=67 {
-                for add in [false, true] {
+                for write in [Write::Overwrite, Write::Add] {
+                    let add = write == Write::Add;
                     let pitch = isa.pad(width) + isa.lanes();
                     let len = 3 * pitch;
                     let (logits, value, out) = (numbers(1, len), numbers(2, len), numbers(3, len));
                     let got = with_canaries(&out, |out| {
                         let mut logits = logits.clone();
-                        gate_rows(isa, (width, pitch), &mut logits, &value, (out, add));
+                        let rows = PaddedRows { width, pitch };
+                        gate_rows(isa, rows, &mut logits, &value, out, write);
                     });
                     let wanted: Vec<f64> = (0..len)
                         .map(|at| {
@@ -340,7 +353,9 @@ mod tests {
     fn columns_of_every_height_are_gated() {
         for isa in Isa::available() {
             for rows in 1..=67 {
-                for (registers, add) in [(1, true), (3, false), (5, true)] {
+                for (registers, write) in [(1, Write::Add), (3, Write::Overwrite), (5, Write::Add)]
+                {
+                    let add = write == Write::Add;
                     let columns = registers * isa.lanes();
                     let (pitch, value_pitch, out_pitch) = (columns + 2, columns, columns + 1);
                     let (logits, value) =
@@ -348,9 +363,11 @@ mod tests {
                     let out = numbers(3, (rows - 1) * out_pitch + columns);
                     let got = with_canaries(&out, |out| {
                         let mut logits = logits.clone();
-                        let shape = Columns { rows, columns };
-                        let (logits, value) = ((&mut logits[..], pitch), (&value[..], value_pitch));
-                        gate_columns(isa, shape, logits, value, (out, out_pitch), add);
+                        let shape = MatrixShape { rows, columns };
+                        let logits = MatrixMut::new(&mut logits, pitch);
+                        let value = Matrix::new(&value, value_pitch);
+                        let out = MatrixMut::new(out, out_pitch);
+                        gate_columns(isa, shape, logits, value, out, write);
                     });
                     let wanted: Vec<f64> = (0..out.len())
                         .map(|at| {
@@ -378,14 +395,15 @@ mod tests {
             x[..columns].fill(1e30);
             x[columns..2 * columns].fill(1e30);
             x[2 * columns..3 * columns].fill(-1e30);
-            softmax_columns(isa, Columns { rows: 7, columns }, (&mut x, columns));
+            let shape = MatrixShape { rows: 7, columns };
+            softmax_columns(isa, shape, MatrixMut::new(&mut x, columns));
             assert!(x[..2 * columns].iter().all(|&x| x == 0.5), "{}", isa.name());
             assert!(x[2 * columns..].iter().all(|&x| (0.0..1e-30).contains(&x)));
             let mut logits = vec![1e30; isa.lanes()];
             logits[1..].fill(-1e30);
             let (value, mut out) = (vec![2.0; isa.lanes()], vec![0.0; isa.lanes()]);
-            let lanes = isa.lanes();
-            gate_rows(isa, (lanes, lanes), &mut logits, &value, (&mut out, true));
+            let rows = PaddedRows { width: isa.lanes(), pitch: isa.lanes() };
+            gate_rows(isa, rows, &mut logits, &value, &mut out, Write::Add);
             assert_eq!(out[0], 2.0);
         }
     }

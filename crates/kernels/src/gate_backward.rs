@@ -1,7 +1,7 @@
 //! Gradients of gates: of `value * softmax(logits)`, along rows and down columns.
 
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{Matrix, MatrixShape};
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -17,6 +17,15 @@ pub struct Gated<'a> {
     pub share: &'a [f32],
 }
 
+/// Gradients of what went into a gate; both are overwritten.
+#[derive(Debug)]
+pub struct GateGradients<'a> {
+    /// Of what was gated.
+    pub value: &'a mut [f32],
+    /// Of the logits of the softmax.
+    pub logits: &'a mut [f32],
+}
+
 /// Gradient of a gate along rows of `pitch` numbers: `d_value = d share`, and
 /// `d_logits = share (d value - sum(d value share))`; both are overwritten.
 ///
@@ -30,8 +39,9 @@ pub fn gate_rows_backward(
     pitch: usize,
     d: &[f32],
     gated: Gated<'_>,
-    (d_value, d_logits): (&mut [f32], &mut [f32]),
+    gradients: GateGradients<'_>,
 ) {
+    let GateGradients { value: d_value, logits: d_logits } = gradients;
     let len = d.len();
     assert!(pitch.is_multiple_of(isa.lanes()) && pitch > 0 && len.is_multiple_of(pitch), "rows");
     let lengths = [gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
@@ -102,18 +112,20 @@ impl Rows<'_> {
 /// If a length does not fit.
 pub fn gate_columns_backward(
     isa: Isa,
-    (shape, pitch): (Columns, usize),
+    shape: MatrixShape,
+    pitch: usize,
     d: &[f32],
     gated: Gated<'_>,
-    (d_value, d_logits): (&mut [f32], &mut [f32]),
+    gradients: GateGradients<'_>,
 ) {
-    let lengths = [d.len(), gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
-    shape.check(isa.lanes(), &lengths.map(|len| (len, pitch)));
+    let GateGradients { value: d_value, logits: d_logits } = gradients;
+    let slices = [d, gated.value, gated.share, &*d_value, &*d_logits];
+    shape.check(isa.lanes(), &slices.map(|values| Matrix { values, pitch }));
     isa.run(Down { shape, pitch, d, gated, d_value, d_logits });
 }
 
 struct Down<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     pitch: usize,
     d: &'a [f32],
     gated: Gated<'a>,
@@ -165,7 +177,8 @@ impl Down<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
+    use crate::gate::{Write, gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
+    use crate::matrix::{MatrixMut, PaddedRows};
     use crate::testing::{assert_close, numbers, with_canaries};
 
     /// `(d_value, d_logits)` of the gated numbers `at(0)`, `at(1)`, ...
@@ -194,12 +207,11 @@ mod tests {
                 let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
                 let gated = Gated { value: &value, share: &share };
                 let zeros = vec![0.0; len];
-                let d_value = with_canaries(&zeros, |out| {
-                    gate_rows_backward(isa, pitch, &d, gated, (out, &mut zeros.clone()));
-                });
-                let d_logits = with_canaries(&zeros, |out| {
-                    gate_rows_backward(isa, pitch, &d, gated, (&mut zeros.clone(), out));
-                });
+                let run = |value: &mut [f32], logits: &mut [f32]| {
+                    gate_rows_backward(isa, pitch, &d, gated, GateGradients { value, logits });
+                };
+                let d_value = with_canaries(&zeros, |out| run(out, &mut zeros.clone()));
+                let d_logits = with_canaries(&zeros, |out| run(&mut zeros.clone(), out));
                 let wanted: Vec<(f64, f64)> = (0..rows)
                     .flat_map(|r| reference(pitch, |i| r * pitch + i, &d, gated))
                     .collect();
@@ -216,19 +228,17 @@ mod tests {
         for isa in Isa::available() {
             for (rows, registers) in (1..=67).map(|r| (r, 1)).chain((0..=9).map(|c| (5, c))) {
                 let columns = registers * isa.lanes();
-                let (shape, pitch) = (Columns { rows, columns }, columns + 3);
+                let (shape, pitch) = (MatrixShape { rows, columns }, columns + 3);
                 let len = (rows - 1) * pitch + columns;
                 let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
                 let gated = Gated { value: &value, share: &share };
                 let zeros = vec![0.0; len];
-                let d_value = with_canaries(&zeros, |out| {
-                    let outs = (out, &mut zeros.clone()[..]);
-                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
-                });
-                let d_logits = with_canaries(&zeros, |out| {
-                    let outs = (&mut zeros.clone()[..], out);
-                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
-                });
+                let run = |value: &mut [f32], logits: &mut [f32]| {
+                    let gradients = GateGradients { value, logits };
+                    gate_columns_backward(isa, shape, pitch, &d, gated, gradients);
+                };
+                let d_value = with_canaries(&zeros, |out| run(out, &mut zeros.clone()));
+                let d_logits = with_canaries(&zeros, |out| run(&mut zeros.clone(), out));
                 let (mut values, mut logits) = (vec![0.0; len], vec![0.0; len]);
                 for j in 0..columns {
                     let at = |i: usize| i * pitch + j;
@@ -252,25 +262,35 @@ mod tests {
                 let pitch = isa.pad(width);
                 let (start, value) = (numbers(1, 3 * pitch), numbers(2, 3 * pitch));
                 let mut plain = numbers(3, 3 * pitch);
-                gate_rows(isa, (width, pitch), &mut start.clone(), &value, (&mut plain, true));
+                let rows = PaddedRows { width, pitch };
+                gate_rows(isa, rows, &mut start.clone(), &value, &mut plain, Write::Add);
                 let share = with_canaries(&start, |logits| {
                     let mut out = numbers(3, 3 * pitch);
-                    gate_rows_keeping(isa, (width, pitch), logits, &value, &mut out);
+                    gate_rows_keeping(isa, rows, logits, &value, &mut out);
                     assert_eq!(out, plain, "{} {width}", isa.name());
                 });
                 for row in share.chunks_exact(pitch) {
                     assert!((row[..width].iter().sum::<f32>() - 1.0).abs() < 1e-5);
                     assert!(row[width..].iter().all(|&share| share == 0.0));
                 }
-                let shape = Columns { rows: width, columns: 3 * isa.lanes() };
+                let shape = MatrixShape { rows: width, columns: 3 * isa.lanes() };
                 let (pitch, len) = (shape.columns, width * shape.columns);
                 let (start, value) = (numbers(1, len), numbers(2, len));
                 let (mut plain, mut kept) = (numbers(3, len), numbers(3, len));
                 let (mut logits, mut share) = (start.clone(), start);
-                let out = (&mut plain[..], pitch);
-                gate_columns(isa, shape, (&mut logits, pitch), (&value, pitch), out, true);
-                let out = (&mut kept[..], pitch);
-                gate_columns_keeping(isa, shape, (&mut share, pitch), (&value, pitch), out, true);
+                let value = Matrix::new(&value, pitch);
+                let out = MatrixMut::new(&mut plain, pitch);
+                gate_columns(
+                    isa,
+                    shape,
+                    MatrixMut::new(&mut logits, pitch),
+                    value,
+                    out,
+                    Write::Add,
+                );
+                let (logits, out) =
+                    (MatrixMut::new(&mut share, pitch), MatrixMut::new(&mut kept, pitch));
+                gate_columns_keeping(isa, shape, logits, value, out, Write::Add);
                 assert_eq!(kept, plain, "{} {width}", isa.name());
                 for j in 0..pitch {
                     let sum: f32 = (0..width).map(|r| share[r * pitch + j]).sum();

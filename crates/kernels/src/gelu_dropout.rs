@@ -3,7 +3,7 @@
 use crate::dropout::{Draws, FACTORS};
 use crate::gelu::gelu_and_slope_of;
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -12,32 +12,29 @@ const SIDE_BY_SIDE: usize = 4;
 /// Fuses GELU, its slope and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, with the factor f
 /// of dropout, 1 without. The gradient then is a product with `slope`.
 ///
-/// Rows of both start `pitch` apart.
-///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gelu_dropout(
     isa: Isa,
-    shape: Columns,
+    shape: MatrixShape,
     draws: Option<Draws>,
-    (x, slope): (&mut [f32], &mut [f32]),
-    pitch: usize,
+    x: MatrixMut<'_>,
+    slope: MatrixMut<'_>,
 ) {
-    shape.check(isa.lanes(), &[(x.len(), pitch), (slope.len(), pitch)]);
+    shape.check(isa.lanes(), &[x.view(), slope.view()]);
     // Numbers even where nothing is dropped: the compiler may compute the threshold in front of the
     // loop, from numbers that a `None` does not have.
     let nothing = Draws { key: 0, counter: 0, row: 0, column: 0, probability: 0.0 };
     let draws = draws.unwrap_or(nothing);
-    isa.run(GeluDropout { shape, draws, x, slope, pitch });
+    isa.run(GeluDropout { shape, draws, x, slope });
 }
 
 struct GeluDropout<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     draws: Draws,
-    x: &'a mut [f32],
-    slope: &'a mut [f32],
-    pitch: usize,
+    x: MatrixMut<'a>,
+    slope: MatrixMut<'a>,
 }
 
 impl Op for GeluDropout<'_> {
@@ -47,8 +44,8 @@ impl Op for GeluDropout<'_> {
     fn run<V: Vector>(self, v: V) {
         let mut factors = [1.0; FACTORS];
         for r in 0..self.shape.rows {
-            let x = &mut self.x[r * self.pitch..][..self.shape.columns];
-            let slope = &mut self.slope[r * self.pitch..][..self.shape.columns];
+            let x = &mut self.x.values[r * self.x.pitch..][..self.shape.columns];
+            let slope = &mut self.slope.values[r * self.slope.pitch..][..self.shape.columns];
             for (i, (x, slope)) in x.chunks_mut(FACTORS).zip(slope.chunks_mut(FACTORS)).enumerate()
             {
                 let factors = &mut factors[..x.len()];
@@ -98,7 +95,7 @@ mod tests {
         for isa in Isa::available() {
             for registers in 1..=19 {
                 let (rows, columns) = (3, registers * isa.lanes());
-                let (shape, pitch) = (Columns { rows, columns }, columns + 2);
+                let (shape, pitch) = (MatrixShape { rows, columns }, columns + 2);
                 let draws = Draws { key: 5, counter: 9, row: 1, column: 11, probability: 0.3 };
                 let mut x = numbers(1, (rows - 1) * pitch + columns);
                 x.iter_mut().for_each(|x| *x *= 4.0);
@@ -112,16 +109,19 @@ mod tests {
                     let mut steps = [value.clone(), slope.clone()];
                     if let Some(draws) = draws {
                         for step in &mut steps {
-                            dropout_columns(isa, shape, draws, (step, pitch));
+                            dropout_columns(isa, shape, draws, MatrixMut::new(step, pitch));
                         }
                     }
+                    let run = |x: &mut [f32], slope: &mut [f32]| {
+                        let (x, slope) = (MatrixMut::new(x, pitch), MatrixMut::new(slope, pitch));
+                        gelu_dropout(isa, shape, draws, x, slope);
+                    };
                     let inside = |at: usize| at % pitch < columns;
                     let got = with_canaries(&x, |x| {
-                        let mut slope = slope.clone();
-                        gelu_dropout(isa, shape, draws, (x, &mut slope), pitch);
+                        run(x, &mut slope.clone());
                     });
                     let slopes = with_canaries(&slope, |slope| {
-                        gelu_dropout(isa, shape, draws, (&mut x.clone(), slope), pitch);
+                        run(&mut x.clone(), slope);
                     });
                     for at in 0..x.len() {
                         let wanted = if inside(at) { steps[0][at] } else { x[at] };

@@ -1,11 +1,22 @@
 //! Norms down columns: of activations `[features][positions]`, each position by itself.
 
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side, so that their sums do not wait for each other.
 const SIDE_BY_SIDE: usize = 4;
+
+/// Parameters of a layer norm.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerNorm<'a> {
+    /// Multiplies the normalised elements, one for each row.
+    pub weight: &'a [f32],
+    /// Added last, one for each row.
+    pub bias: &'a [f32],
+    /// Added to the variance.
+    pub eps: f32,
+}
 
 /// Normalises every column and maps it: `out = (x - mean) / sqrt(variance + eps) * weight + bias`,
 /// population variance in two passes, weight and bias per row.
@@ -15,21 +26,22 @@ const SIDE_BY_SIDE: usize = 4;
 /// If a length does not fit.
 pub fn normalise_columns(
     isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (weight, bias, eps): (&[f32], &[f32], f32),
-    (out, out_pitch): (&mut [f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    norm: LayerNorm<'_>,
+    out: MatrixMut<'_>,
 ) {
-    shape.check(isa.lanes(), &[(x.len(), x_pitch), (out.len(), out_pitch)]);
-    assert!(weight.len() == shape.rows && bias.len() == shape.rows, "normalise_columns");
-    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch, kept: None });
+    shape.check(isa.lanes(), &[x, out.view()]);
+    let lengths = [norm.weight.len(), norm.bias.len()];
+    assert_eq!(lengths, [shape.rows; 2], "normalise_columns");
+    isa.run(Normalise { shape, x, norm, out, kept: None });
 }
 
 /// What a norm leaves for its gradient.
 #[derive(Debug)]
 pub struct KeptNorm<'a> {
     /// Normalised numbers in front of weight and bias, with what their rows start apart.
-    pub z: (&'a mut [f32], usize),
+    pub z: MatrixMut<'a>,
     /// `1 / sqrt(variance + eps)`, one for each column.
     pub inverse_deviation: &'a mut [f32],
 }
@@ -42,29 +54,24 @@ pub struct KeptNorm<'a> {
 /// If a length does not fit.
 pub fn normalise_columns_keeping(
     isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (weight, bias, eps): (&[f32], &[f32], f32),
-    (out, out_pitch): (&mut [f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    norm: LayerNorm<'_>,
+    out: MatrixMut<'_>,
     kept: KeptNorm<'_>,
 ) {
-    let (z, z_pitch) = (&*kept.z.0, kept.z.1);
-    let slices = [(x.len(), x_pitch), (out.len(), out_pitch), (z.len(), z_pitch)];
-    shape.check(isa.lanes(), &slices);
-    assert!(weight.len() == shape.rows && bias.len() == shape.rows, "normalise_columns_keeping");
+    shape.check(isa.lanes(), &[x, out.view(), kept.z.view()]);
+    let lengths = [norm.weight.len(), norm.bias.len()];
+    assert_eq!(lengths, [shape.rows; 2], "normalise_columns_keeping");
     assert_eq!(kept.inverse_deviation.len(), shape.columns, "normalise_columns_keeping");
-    isa.run(Normalise { shape, x, x_pitch, weight, bias, eps, out, out_pitch, kept: Some(kept) });
+    isa.run(Normalise { shape, x, norm, out, kept: Some(kept) });
 }
 
 struct Normalise<'a> {
-    shape: Columns,
-    x: &'a [f32],
-    x_pitch: usize,
-    weight: &'a [f32],
-    bias: &'a [f32],
-    eps: f32,
-    out: &'a mut [f32],
-    out_pitch: usize,
+    shape: MatrixShape,
+    x: Matrix<'a>,
+    norm: LayerNorm<'a>,
+    out: MatrixMut<'a>,
     kept: Option<KeptNorm<'a>>,
 }
 
@@ -93,7 +100,8 @@ impl Normalise<'_> {
         let share = v.splat(1.0 / self.shape.rows as f32);
         // Of a known length, so that no step of a row asks whether there is another.
         let wide = WIDTH * V::LANES;
-        let rows = |at: usize| self.x[at * self.x_pitch + column..][..wide].chunks_exact(V::LANES);
+        let x = self.x;
+        let rows = |at: usize| x.values[at * x.pitch + column..][..wide].chunks_exact(V::LANES);
         let mut mean = [v.splat(0.0); WIDTH];
         for d in 0..self.shape.rows {
             for (mean, x) in mean.iter_mut().zip(rows(d)) {
@@ -111,22 +119,22 @@ impl Normalise<'_> {
             }
         }
         for inverse in &mut inverse {
-            let variance = v.mul_add(*inverse, share, v.splat(self.eps));
+            let variance = v.mul_add(*inverse, share, v.splat(self.norm.eps));
             *inverse = v.div(v.splat(1.0), v.sqrt(variance));
         }
-        if let Some(KeptNorm { z: (z, pitch), inverse_deviation }) = &mut self.kept {
+        if let Some(KeptNorm { z, inverse_deviation }) = &mut self.kept {
             let kept = inverse_deviation[column..].chunks_exact_mut(V::LANES);
             inverse.iter().zip(kept).for_each(|(&inverse, kept)| v.store(inverse, kept));
             for d in 0..self.shape.rows {
-                let z = z[d * *pitch + column..][..wide].chunks_exact_mut(V::LANES);
+                let z = z.values[d * z.pitch + column..][..wide].chunks_exact_mut(V::LANES);
                 for (((z, x), &mean), &inverse) in z.zip(rows(d)).zip(&mean).zip(&inverse) {
                     v.store(v.mul(v.sub(v.load(x), mean), inverse), z);
                 }
             }
         }
         for d in 0..self.shape.rows {
-            let (weight, bias) = (v.splat(self.weight[d]), v.splat(self.bias[d]));
-            let out = &mut self.out[d * self.out_pitch + column..][..wide];
+            let (weight, bias) = (v.splat(self.norm.weight[d]), v.splat(self.norm.bias[d]));
+            let out = &mut self.out.values[d * self.out.pitch + column..][..wide];
             let out = out.chunks_exact_mut(V::LANES);
             for (((out, x), &mean), &inverse) in out.zip(rows(d)).zip(&mean).zip(&inverse) {
                 let z = v.mul(v.sub(v.load(x), mean), inverse);
@@ -159,10 +167,11 @@ mod tests {
                 let pitch = width + 3;
                 let x = numbers(1, rows * pitch);
                 let (weight, bias) = (numbers(2, rows), numbers(3, rows));
-                let shape = Columns { rows, columns: width };
+                let shape = MatrixShape { rows, columns: width };
                 let got = with_canaries(&vec![0.0; rows * width], |out| {
-                    let affine = (&weight[..], &bias[..], 1e-3);
-                    normalise_columns(isa, shape, (&x, pitch), affine, (out, width));
+                    let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-3 };
+                    let (x, out) = (Matrix::new(&x, pitch), MatrixMut::new(out, width));
+                    normalise_columns(isa, shape, x, norm, out);
                 });
                 let value = |d: usize, j: usize| f64::from(x[d * pitch + j]);
                 let wanted = wanted(rows, width, |d, j| {

@@ -1,7 +1,8 @@
 //! Gradient of the layer norm down columns.
 
+use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
-use crate::matrix::Columns;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
 /// Registers that are worked on side by side.
@@ -11,7 +12,7 @@ const SIDE_BY_SIDE: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct Normed<'a> {
     /// As [`normalise_columns_keeping`](crate::normalise_columns_keeping) leaves it, with its pitch.
-    pub z: (&'a [f32], usize),
+    pub z: Matrix<'a>,
     /// One for each column.
     pub inverse_deviation: &'a [f32],
     /// One for each row.
@@ -29,30 +30,28 @@ pub struct Normed<'a> {
 /// If a length does not fit.
 pub fn normalise_columns_backward(
     isa: Isa,
-    shape: Columns,
+    shape: MatrixShape,
     normed: Normed<'_>,
-    (d, d_pitch): (&[f32], usize),
-    (d_weight, d_bias): (&mut [f32], &mut [f32]),
-    (d_x, x_pitch): (&mut [f32], usize),
+    d: Matrix<'_>,
+    gradients: AffineGradients<'_>,
+    d_x: MatrixMut<'_>,
 ) {
-    let (z, z_pitch) = normed.z;
-    shape.check(isa.lanes(), &[(z.len(), z_pitch), (d.len(), d_pitch), (d_x.len(), x_pitch)]);
+    shape.check(isa.lanes(), &[normed.z, d, d_x.view()]);
+    let AffineGradients { weight: d_weight, bias: d_bias } = gradients;
     assert_eq!(normed.inverse_deviation.len(), shape.columns, "norm backward: deviations");
     let lanes = shape.rows * isa.lanes();
     let lengths = [normed.weight.len() * isa.lanes(), d_weight.len(), d_bias.len()];
     assert_eq!(lengths, [lanes; 3], "norm backward: weights");
-    isa.run(Backward { shape, normed, d, d_pitch, d_weight, d_bias, d_x, x_pitch });
+    isa.run(Backward { shape, normed, d, d_weight, d_bias, d_x });
 }
 
 struct Backward<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     normed: Normed<'a>,
-    d: &'a [f32],
-    d_pitch: usize,
+    d: Matrix<'a>,
     d_weight: &'a mut [f32],
     d_bias: &'a mut [f32],
-    d_x: &'a mut [f32],
-    x_pitch: usize,
+    d_x: MatrixMut<'a>,
 }
 
 impl Op for Backward<'_> {
@@ -76,12 +75,12 @@ impl Op for Backward<'_> {
 impl Backward<'_> {
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
-        let (z, z_pitch) = self.normed.z;
+        let (all_z, all_d) = (self.normed.z, self.d);
         let (mut mean, mut slope) = ([v.splat(0.0); WIDTH], [v.splat(0.0); WIDTH]);
         for r in 0..self.shape.rows {
             let weight = v.splat(self.normed.weight[r]);
-            let z = z[r * z_pitch + column..].chunks_exact(V::LANES);
-            let d = self.d[r * self.d_pitch + column..].chunks_exact(V::LANES);
+            let z = all_z.values[r * all_z.pitch + column..].chunks_exact(V::LANES);
+            let d = all_d.values[r * all_d.pitch + column..].chunks_exact(V::LANES);
             let (mut sum, mut product) = (v.splat(0.0), v.splat(0.0));
             for (((mean, slope), z), d) in mean.iter_mut().zip(&mut slope).zip(z).zip(d) {
                 let (z, d) = (v.load(z), v.load(d));
@@ -106,9 +105,9 @@ impl Backward<'_> {
         }
         for r in 0..self.shape.rows {
             let weight = v.splat(self.normed.weight[r]);
-            let z = z[r * z_pitch + column..].chunks_exact(V::LANES);
-            let d = self.d[r * self.d_pitch + column..].chunks_exact(V::LANES);
-            let d_x = self.d_x[r * self.x_pitch + column..].chunks_exact_mut(V::LANES);
+            let z = all_z.values[r * all_z.pitch + column..].chunks_exact(V::LANES);
+            let d = all_d.values[r * all_d.pitch + column..].chunks_exact(V::LANES);
+            let d_x = self.d_x.values[r * self.d_x.pitch + column..].chunks_exact_mut(V::LANES);
             for (i, ((d_x, z), d)) in d_x.zip(z).zip(d).take(WIDTH).enumerate() {
                 let rest = v.sub(v.mul(v.load(d), weight), mean[i]);
                 let rest = v.mul_add(v.load(z), slope[i], rest);
@@ -121,14 +120,15 @@ impl Backward<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::norm_columns::{KeptNorm, normalise_columns, normalise_columns_keeping};
+    use crate::norm_columns::{KeptNorm, LayerNorm, normalise_columns, normalise_columns_keeping};
     use crate::sums::sum_lanes;
     use crate::testing::{assert_close, numbers, with_canaries};
 
-    fn shapes(isa: Isa) -> Vec<Columns> {
+    fn shapes(isa: Isa) -> Vec<MatrixShape> {
         let lanes = isa.lanes();
-        let mut shapes: Vec<_> = (1..=67).map(|rows| Columns { rows, columns: lanes }).collect();
-        shapes.extend((0..=9).map(|n| Columns { rows: 5, columns: n * lanes }));
+        let mut shapes: Vec<_> =
+            (1..=67).map(|rows| MatrixShape { rows, columns: lanes }).collect();
+        shapes.extend((0..=9).map(|n| MatrixShape { rows: 5, columns: n * lanes }));
         shapes
     }
 
@@ -136,18 +136,20 @@ mod tests {
     fn a_norm_that_keeps_has_the_same_bits_and_keeps_its_steps() {
         for isa in Isa::available() {
             for shape in shapes(isa) {
-                let Columns { rows, columns } = shape;
+                let MatrixShape { rows, columns } = shape;
                 let (pitch, z_pitch) = (columns + 3, columns + 1);
                 let x = numbers(1, rows * pitch);
                 let (weight, bias) = (numbers(2, rows), numbers(3, rows));
                 let mut wanted = vec![0.0; rows * columns];
-                let affine = (&weight[..], &bias[..], 1e-3);
-                normalise_columns(isa, shape, (&x, pitch), affine, (&mut wanted, columns));
+                let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-3 };
+                let x_view = Matrix::new(&x, pitch);
+                let to = MatrixMut::new(&mut wanted, columns);
+                normalise_columns(isa, shape, x_view, norm, to);
                 let (zeros, none) = (vec![0.0; rows * z_pitch], vec![0.0; columns]);
                 let run = |out: &mut [f32], z: &mut [f32], inverse_deviation: &mut [f32]| {
-                    let kept = KeptNorm { z: (z, z_pitch), inverse_deviation };
-                    let to = (out, columns);
-                    normalise_columns_keeping(isa, shape, (&x, pitch), affine, to, kept);
+                    let kept = KeptNorm { z: MatrixMut::new(z, z_pitch), inverse_deviation };
+                    let to = MatrixMut::new(out, columns);
+                    normalise_columns_keeping(isa, shape, x_view, norm, to, kept);
                 };
                 let start = vec![0.0; rows * columns];
                 let z = with_canaries(&zeros, |z| run(&mut start.clone(), z, &mut none.clone()));
@@ -176,17 +178,21 @@ mod tests {
     fn the_gradient_is_the_plain_one() {
         for isa in Isa::available() {
             for shape in shapes(isa) {
-                let Columns { rows, columns } = shape;
+                let MatrixShape { rows, columns } = shape;
                 let (z_pitch, d_pitch, x_pitch) = (columns + 3, columns + 2, columns + 1);
                 let (z, d) = (numbers(1, rows * z_pitch), numbers(2, rows * d_pitch));
                 let (inverse, weight) = (numbers(3, columns), numbers(4, rows));
                 let start = numbers(5, (rows - 1) * x_pitch + columns);
-                let normed =
-                    Normed { z: (&z, z_pitch), inverse_deviation: &inverse, weight: &weight };
+                let normed = Normed {
+                    z: Matrix::new(&z, z_pitch),
+                    inverse_deviation: &inverse,
+                    weight: &weight,
+                };
                 let lanes = vec![0.0; rows * isa.lanes()];
-                let run = |w: &mut [f32], b: &mut [f32], d_x: &mut [f32]| {
-                    let (d, d_x) = ((&d[..], d_pitch), (d_x, x_pitch));
-                    normalise_columns_backward(isa, shape, normed, d, (w, b), d_x);
+                let run = |weight: &mut [f32], bias: &mut [f32], d_x: &mut [f32]| {
+                    let (d, d_x) = (Matrix::new(&d, d_pitch), MatrixMut::new(d_x, x_pitch));
+                    let gradients = AffineGradients { weight, bias };
+                    normalise_columns_backward(isa, shape, normed, d, gradients, d_x);
                 };
                 let d_weight =
                     with_canaries(&lanes, |w| run(w, &mut lanes.clone(), &mut start.clone()));

@@ -1,5 +1,6 @@
 //! Layer norm along rows, and its gradient.
 
+use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
@@ -17,7 +18,8 @@ pub fn normalise_rows(
     width: usize,
     eps: f32,
     x: &[f32],
-    (z, inverse_deviation): (&mut [f32], &mut [f32]),
+    z: &mut [f32],
+    inverse_deviation: &mut [f32],
 ) {
     assert!(x.len() == z.len() && x.len() == width * inverse_deviation.len(), "normalise_rows");
     isa.run(Normalise { width, eps, x, z, inverse_deviation });
@@ -157,8 +159,9 @@ pub fn affine_rows_backward(
     z: &[f32],
     weight: &[f32],
     d: &mut [f32],
-    (d_weight, d_bias): (&mut [f32], &mut [f32]),
+    gradients: AffineGradients<'_>,
 ) {
+    let AffineGradients { weight: d_weight, bias: d_bias } = gradients;
     let width = weight.len();
     assert!(d_weight.len() == width && d_bias.len() == width && z.len() == d.len(), "affine");
     assert!(width > 0 && z.len().is_multiple_of(width), "affine backward");
@@ -225,7 +228,7 @@ mod tests {
                 let mut inverse = [0.0; ROWS];
                 let name = format!("{} {width}", isa.name());
                 let mut z = vec![0.0; x.len()];
-                normalise_rows(isa, width, EPS, &x, (&mut z, &mut inverse));
+                normalise_rows(isa, width, EPS, &x, &mut z, &mut inverse);
                 let (wanted, wanted_inverse) = reference(width, &x);
                 assert_close(&z, &wanted, 2e-5, &name);
                 assert_close(&inverse, &wanted_inverse, 2e-5, &name);
@@ -267,16 +270,13 @@ mod tests {
                 let out = with_canaries(&d, |out| affine_rows(isa, &z, &weight, &bias, out));
                 let (mut d_weight, mut d_bias) = (bias.clone(), weight.clone());
                 let slope = with_canaries(&d, |d| {
-                    affine_rows_backward(
-                        isa,
-                        &z,
-                        &weight,
-                        d,
-                        (&mut [0.0; 67][..width], &mut [0.0; 67][..width]),
-                    );
+                    let (mut d_weight, mut d_bias) = (vec![0.0; width], vec![0.0; width]);
+                    let gradients = AffineGradients { weight: &mut d_weight, bias: &mut d_bias };
+                    affine_rows_backward(isa, &z, &weight, d, gradients);
                 });
                 let mut again = d.clone();
-                affine_rows_backward(isa, &z, &weight, &mut again, (&mut d_weight, &mut d_bias));
+                let gradients = AffineGradients { weight: &mut d_weight, bias: &mut d_bias };
+                affine_rows_backward(isa, &z, &weight, &mut again, gradients);
                 for c in 0..width {
                     let (mut sum, mut product) = (weight[c], bias[c]);
                     for r in 0..ROWS {

@@ -6,9 +6,11 @@
 //! right. Both read the activations where they stand.
 
 use crate::aligned::Aligned;
+use crate::epilogue::{ColumnBias, Finish, RowBias};
 use crate::isa::{Isa, Op};
-use crate::operand::{ColumnBias, FAR, NoBias, Panels, RowBias, Rows, Strided, Tiles};
-use crate::product::{Finish, Product, TILE_REGISTERS, next_height};
+use crate::matrix::{Matrix, MatrixMut, MatrixShape, ProductShape};
+use crate::operand::{OUT_OF_CACHE, Panels, Tiles};
+use crate::product::{Product, TILE_REGISTERS, next_height};
 use crate::transpose::transpose;
 use crate::vector::Vector;
 
@@ -36,6 +38,26 @@ impl Op for Lanes {
     #[inline(always)]
     fn run<V: Vector>(self, _: V) -> (usize, usize) {
         (V::LANES, V::TILE_ROWS)
+    }
+}
+
+/// The weights of some neighbouring outputs, packed: a panel or a tile.
+struct Packed<'a> {
+    /// The first output.
+    first: usize,
+    /// Number of outputs.
+    outputs: usize,
+    /// `[input][output]`; a row may be wider than the outputs.
+    values: MatrixMut<'a>,
+}
+
+impl Packed<'_> {
+    /// Takes its columns of `weight`, whose rows have `width` elements.
+    fn copy_columns(self, weight: &[f32], width: usize) {
+        let rows = self.values.values.chunks_exact_mut(self.values.pitch);
+        for (to, from) in rows.zip(weight.chunks_exact(width)) {
+            to[..self.outputs].copy_from_slice(&from[self.first..][..self.outputs]);
+        }
     }
 }
 
@@ -84,9 +106,10 @@ impl RowLinear {
         let Self { isa, inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "row linear: weight");
         self.bias[..outputs].copy_from_slice(bias);
-        self.each_panel(|(first, filled), (panel, width)| {
-            let weight = &weight[first * inputs..];
-            transpose(isa, (filled, inputs), (weight, inputs), (panel, width));
+        self.each_panel(|panel| {
+            let shape = MatrixShape { rows: panel.outputs, columns: inputs };
+            let weight = Matrix::new(&weight[panel.first * inputs..], inputs);
+            transpose(isa, shape, weight, panel.values);
         });
     }
 
@@ -100,20 +123,17 @@ impl RowLinear {
         let Self { inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "row linear: weight");
         self.bias.fill(0.0);
-        self.each_panel(|(first, filled), (panel, width)| {
-            for (to, from) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
-                to[..filled].copy_from_slice(&from[first..first + filled]);
-            }
-        });
+        self.each_panel(|panel| panel.copy_columns(weight, outputs));
     }
 
-    /// Calls `fill` with the first output of each panel, their number, and the panel and its width.
-    fn each_panel(&mut self, fill: impl Fn((usize, usize), (&mut [f32], usize))) {
+    /// Calls `fill` with each panel.
+    fn each_panel(&mut self, fill: impl Fn(Packed<'_>)) {
         let (columns, full) = (self.bias.len(), TILE_REGISTERS * self.isa.lanes());
         for first in (0..columns).step_by(full) {
             let width = full.min(columns - first);
             let panel = &mut self.panels[first * self.inputs..][..width * self.inputs];
-            fill((first, width.min(self.outputs - first)), (panel, width));
+            let outputs = width.min(self.outputs - first);
+            fill(Packed { first, outputs, values: MatrixMut::new(panel, width) });
         }
     }
 
@@ -124,34 +144,24 @@ impl RowLinear {
 
     /// Applies the layer to `rows` rows.
     ///
-    /// Row `r` of `x` starts at `r * x_pitch` and has `inputs` numbers; row `r` of `out` starts at
-    /// `r * out_pitch` and takes the outputs padded to whole registers ([`Isa::pad`]). The padding
-    /// gets 0 (`Store`, `Gelu`) or stays (`Add`).
+    /// A row of `x` has `inputs` elements; a row of `out` takes the outputs padded to whole registers
+    /// ([`Isa::pad`]). The padding gets 0 (`Store`, `Gelu`) or stays (`Add`).
     ///
     /// # Panics
     ///
-    /// If a slice is too short, or `out_pitch` less than a padded row.
-    pub fn apply(
-        &self,
-        rows: usize,
-        (x, x_pitch): (&[f32], usize),
-        finish: Finish,
-        (out, out_pitch): (&mut [f32], usize),
-    ) {
-        assert!(rows <= 1 || out_pitch >= self.bias.len(), "row linear: pitch");
+    /// If a slice is too short, or the pitch of `out` less than a padded row.
+    pub fn apply(&self, rows: usize, x: Matrix<'_>, finish: Finish, out: MatrixMut<'_>) {
+        assert!(rows <= 1 || out.pitch >= self.bias.len(), "row linear: pitch");
         if rows == 0 {
             return;
         }
         self.isa.run(Product::<'_, _, _, _, false> {
-            rows,
-            columns: self.bias.len(),
-            steps: self.inputs,
-            left: Rows { values: x, pitch: x_pitch },
+            shape: ProductShape { rows, columns: self.bias.len(), inner: self.inputs },
+            left: x,
             right: Panels(&self.panels),
             bias: ColumnBias(&self.bias),
             finish,
             out,
-            pitch: out_pitch,
         });
     }
 }
@@ -199,9 +209,10 @@ impl ColumnLinear {
         let Self { isa, inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "column linear: weight");
         self.bias.copy_from_slice(bias);
-        self.each_tile(|first, (tile, height)| {
-            let weight = &weight[first * inputs..];
-            transpose(isa, (height, inputs), (weight, inputs), (tile, height));
+        self.each_tile(|tile| {
+            let shape = MatrixShape { rows: tile.outputs, columns: inputs };
+            let weight = Matrix::new(&weight[tile.first * inputs..], inputs);
+            transpose(isa, shape, weight, tile.values);
         });
     }
 
@@ -215,19 +226,16 @@ impl ColumnLinear {
         let Self { inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "column linear: weight");
         self.bias.fill(0.0);
-        self.each_tile(|first, (tile, height)| {
-            for (to, from) in tile.chunks_exact_mut(height).zip(weight.chunks_exact(outputs)) {
-                to.copy_from_slice(&from[first..first + height]);
-            }
-        });
+        self.each_tile(|tile| tile.copy_columns(weight, outputs));
     }
 
-    /// Calls `fill` with the first output of each tile, and the tile and its height.
-    fn each_tile(&mut self, fill: impl Fn(usize, (&mut [f32], usize))) {
+    /// Calls `fill` with each tile.
+    fn each_tile(&mut self, fill: impl Fn(Packed<'_>)) {
         let mut first = 0;
         while first < self.outputs {
             let height = next_height(self.outputs - first, self.isa.tile_rows());
-            fill(first, (&mut self.tiles[first * self.inputs..][..height * self.inputs], height));
+            let tile = &mut self.tiles[first * self.inputs..][..height * self.inputs];
+            fill(Packed { first, outputs: height, values: MatrixMut::new(tile, height) });
             first += height;
         }
     }
@@ -239,101 +247,27 @@ impl ColumnLinear {
 
     /// Applies the layer to `columns` columns, a multiple of [`Isa::lanes`].
     ///
-    /// Row `i` of `x` starts at `i * x_pitch`, row `o` of `out` at `o * out_pitch`.
-    ///
     /// # Panics
     ///
     /// If a slice is too short or `columns` no whole number of registers.
-    pub fn apply(
-        &self,
-        columns: usize,
-        (x, x_pitch): (&[f32], usize),
-        finish: Finish,
-        (out, out_pitch): (&mut [f32], usize),
-    ) {
-        assert!(out_pitch >= columns, "column linear: pitch");
+    pub fn apply(&self, columns: usize, x: Matrix<'_>, finish: Finish, out: MatrixMut<'_>) {
+        assert!(out.pitch >= columns, "column linear: pitch");
         let product = Product::<'_, _, _, _, false> {
-            rows: self.outputs,
-            columns,
-            steps: self.inputs,
+            shape: ProductShape { rows: self.outputs, columns, inner: self.inputs },
             left: Tiles(&self.tiles),
-            right: Rows { values: x, pitch: x_pitch },
+            right: x,
             bias: RowBias(&self.bias),
             finish,
             out,
-            pitch: out_pitch,
         };
-        product.run_across_if(self.tiles.len() > FAR, self.isa);
+        product.run_across_if(self.tiles.len() > OUT_OF_CACHE, self.isa);
     }
-}
-
-/// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
-///
-/// Row `k` of `b` starts at `k * b_pitch`, row `m` of `out` at `m * out_pitch`.
-///
-/// # Panics
-///
-/// If a slice is too short or n no whole number of registers.
-pub fn product(
-    isa: Isa,
-    [rows, columns, steps]: [usize; 3],
-    a: Strided<'_>,
-    (b, b_pitch): (&[f32], usize),
-    finish: Finish,
-    (out, out_pitch): (&mut [f32], usize),
-) {
-    assert!(out_pitch >= columns, "product: pitch");
-    let product = Product::<'_, _, _, _, false> {
-        rows,
-        columns,
-        steps,
-        left: a,
-        right: Rows { values: b, pitch: b_pitch },
-        bias: NoBias,
-        finish,
-        out,
-        pitch: out_pitch,
-    };
-    let across = product.has_far_output();
-    product.run_across_if(across, isa);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, numbers};
-
-    const CANARY: f32 = 1234.5;
-
-    /// A slice off any alignment with canaries behind it.
-    struct Guarded {
-        buffer: Vec<f32>,
-        len: usize,
-    }
-
-    impl Guarded {
-        fn new(start: &[f32]) -> Self {
-            let mut buffer = vec![CANARY; start.len() + 40];
-            buffer[1..=start.len()].copy_from_slice(start);
-            Self { buffer, len: start.len() }
-        }
-        fn slice(&mut self) -> &mut [f32] {
-            &mut self.buffer[1..=self.len]
-        }
-        fn done(self) -> Vec<f32> {
-            let behind = &self.buffer[self.len + 1..];
-            assert!(self.buffer[0] == CANARY && behind.iter().all(|&c| c == CANARY), "canary");
-            self.buffer[1..=self.len].to_vec()
-        }
-    }
-
-    fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
-        match finish {
-            Finish::Store => sum,
-            Finish::Add => f64::from(before) + sum,
-            Finish::Gelu => sum * 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2),
-        }
-    }
+    use crate::testing::{FINISHES, assert_close, finished, numbers, with_canaries};
 
     fn shapes() -> Vec<[usize; 3]> {
         let mut shapes: Vec<[usize; 3]> = (1..=67).map(|n| [3, 5, n]).collect();
@@ -347,8 +281,6 @@ mod tests {
         shapes
     }
 
-    const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
-
     #[test]
     fn along_rows_it_is_the_plain_product_on_every_set_and_shape() {
         for isa in Isa::available() {
@@ -359,8 +291,10 @@ mod tests {
                 let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
                 for finish in FINISHES {
                     let before = numbers(4, (rows - 1) * pitch + isa.pad(outputs));
-                    let mut out = Guarded::new(&before);
-                    layer.apply(rows, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let out = with_canaries(&before, |out| {
+                        let (x, out) = (Matrix::new(&x, x_pitch), MatrixMut::new(out, pitch));
+                        layer.apply(rows, x, finish, out);
+                    });
                     let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
                     for r in 0..rows {
                         for o in 0..isa.pad(outputs) {
@@ -377,7 +311,7 @@ mod tests {
                         }
                     }
                     let name = format!("{} {rows} {inputs} {outputs} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                    assert_close(&out, &wanted, 3e-6, &name);
                 }
             }
         }
@@ -394,8 +328,10 @@ mod tests {
                 let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
                 for finish in FINISHES {
                     let before = numbers(4, (outputs - 1) * pitch + columns);
-                    let mut out = Guarded::new(&before);
-                    layer.apply(columns, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let out = with_canaries(&before, |out| {
+                        let (x, out) = (Matrix::new(&x, x_pitch), MatrixMut::new(out, pitch));
+                        layer.apply(columns, x, finish, out);
+                    });
                     let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
                     for o in 0..outputs {
                         for j in 0..columns {
@@ -408,36 +344,7 @@ mod tests {
                         }
                     }
                     let name = format!("{} {columns} {inputs} {outputs} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_product_takes_its_left_side_by_strides() {
-        for isa in Isa::available() {
-            for [m, n, k] in
-                [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8], [300, 450, 5], [300, 450, 130]]
-            {
-                let n = isa.pad(n);
-                let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
-                let transposed = Strided { values: &a, row: 1, step: m + 1 };
-                let element = |i: usize, j: usize| {
-                    let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
-                    (0..k).map(term).sum::<f64>()
-                };
-                // GELU's error is bounded absolutely: one small number is no measure for it.
-                let finishes = if m == 1 { &FINISHES[..2] } else { &FINISHES[..] };
-                for &finish in finishes {
-                    let before = numbers(3, m * n);
-                    let mut out = Guarded::new(&before);
-                    product(isa, [m, n, k], transposed, (&b, n), finish, (out.slice(), n));
-                    let wanted: Vec<f64> = (0..m * n)
-                        .map(|at| finished(finish, before[at], element(at / n, at % n)))
-                        .collect();
-                    let name = format!("{} {m} {n} {k} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                    assert_close(&out, &wanted, 3e-6, &name);
                 }
             }
         }
@@ -453,22 +360,25 @@ mod tests {
             let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
             let pitch = isa.pad(outputs);
             let mut whole = vec![0.0; rows * pitch];
-            layer.apply(rows, (&x, inputs), Finish::Gelu, (&mut whole, pitch));
+            let x_view = Matrix::new(&x, inputs);
+            layer.apply(rows, x_view, Finish::Gelu, MatrixMut::new(&mut whole, pitch));
             for row in 0..rows {
                 let mut alone = vec![0.0; pitch];
-                let x = (&x[row * inputs..][..inputs], inputs);
-                layer.apply(1, x, Finish::Gelu, (&mut alone, pitch));
+                let x = Matrix::new(&x[row * inputs..][..inputs], inputs);
+                layer.apply(1, x, Finish::Gelu, MatrixMut::new(&mut alone, pitch));
                 assert_eq!(alone, whole[row * pitch..][..pitch], "{} row {row}", isa.name());
             }
             let columns = isa.lanes() * 5;
             let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
             let x = numbers(5, inputs * columns);
             let mut whole = vec![0.0; outputs * columns];
-            layer.apply(columns, (&x, columns), Finish::Gelu, (&mut whole, columns));
+            let x_view = Matrix::new(&x, columns);
+            layer.apply(columns, x_view, Finish::Gelu, MatrixMut::new(&mut whole, columns));
             for first in (0..columns).step_by(isa.lanes()) {
                 let mut alone = vec![0.0; outputs * columns];
-                let out = (&mut alone[first..], columns);
-                layer.apply(isa.lanes(), (&x[first..], columns), Finish::Gelu, out);
+                let x = Matrix::new(&x[first..], columns);
+                let out = MatrixMut::new(&mut alone[first..], columns);
+                layer.apply(isa.lanes(), x, Finish::Gelu, out);
                 for o in 0..outputs {
                     let place = o * columns + first..o * columns + first + isa.lanes();
                     assert_eq!(alone[place.clone()], whole[place], "{}", isa.name());
@@ -482,20 +392,21 @@ mod tests {
         for isa in Isa::available() {
             // Parts of 240 and 210 outputs: whole tiles, so that both are cut alike.
             let (inputs, outputs, columns, first) = (300, 450, isa.lanes() * 5, 240);
-            assert!(inputs * outputs > FAR && inputs * first < FAR);
+            assert!(inputs * outputs > OUT_OF_CACHE && inputs * first < OUT_OF_CACHE);
             let (w, bias) = (numbers(1, outputs * inputs), numbers(2, outputs));
             let x = numbers(3, inputs * columns);
             for finish in FINISHES {
                 let before = numbers(4, outputs * columns);
                 let (mut whole, mut parts) = (before.clone(), before);
                 let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
-                layer.apply(columns, (&x, columns), finish, (&mut whole, columns));
+                let x = Matrix::new(&x, columns);
+                layer.apply(columns, x, finish, MatrixMut::new(&mut whole, columns));
                 for part in [0..first, first..outputs] {
                     let weight = &w[part.start * inputs..part.end * inputs];
                     let bias = &bias[part.clone()];
                     let layer = ColumnLinear::new(isa, inputs, part.len(), weight, bias);
                     let out = &mut parts[part.start * columns..part.end * columns];
-                    layer.apply(columns, (&x, columns), finish, (out, columns));
+                    layer.apply(columns, x, finish, MatrixMut::new(out, columns));
                 }
                 assert!(whole == parts, "{} {finish:?}", isa.name());
             }

@@ -5,9 +5,11 @@
 //! the same order and in the same blocks whatever the tile that it falls into: its bits depend
 //! neither on the number of rows or columns in the call nor on its place among them.
 
-use crate::gelu::gelu_of;
+use crate::epilogue::{Bias, Finish, NoBias};
 use crate::isa::{Isa, Op};
-use crate::operand::{Bias, FAR, LINE, Left, Place, Right};
+use crate::matrix::{Matrix, MatrixMut, ProductShape, Strided};
+use crate::micro_kernel::{Ahead, GeluOf, Nothing, gelu_side_by_side, multiply, write};
+use crate::operand::{Left, OUT_OF_CACHE, Place, Right, TileSize};
 use crate::vector::Vector;
 
 /// Registers side by side in a full tile.
@@ -16,32 +18,17 @@ pub(crate) const TILE_REGISTERS: usize = 2;
 /// and sums of sums keep the rounding of long products small.
 const BLOCK: usize = 128;
 
-/// What happens to the sums on their way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
-    /// `out = product + bias`.
-    Store,
-    /// `out += product + bias`.
-    Add,
-    /// `out = gelu(product + bias)`.
-    Gelu,
-}
-
 /// `out (+)= A B + bias`: rows and steps of any number, columns a multiple of the lanes.
 ///
 /// Tiles are done down the columns, so that a block of B is read once and A for every column of
 /// tiles; or `ACROSS` the rows, so that a block of A is read once and B for every row of tiles.
 pub(crate) struct Product<'a, L, R, B, const ACROSS: bool> {
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
-    pub(crate) steps: usize,
+    pub(crate) shape: ProductShape,
     pub(crate) left: L,
     pub(crate) right: R,
     pub(crate) bias: B,
     pub(crate) finish: Finish,
-    pub(crate) out: &'a mut [f32],
-    /// Numbers from one row of `out` to the next.
-    pub(crate) pitch: usize,
+    pub(crate) out: MatrixMut<'a>,
 }
 
 impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
@@ -50,24 +37,15 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
         if !across {
             return isa.run(self);
         }
-        let Self { rows, columns, steps, left, right, bias, finish, out, pitch } = self;
-        isa.run(Product::<'_, _, _, _, true> {
-            rows,
-            columns,
-            steps,
-            left,
-            right,
-            bias,
-            finish,
-            out,
-            pitch,
-        });
+        let Self { shape, left, right, bias, finish, out } = self;
+        isa.run(Product::<'_, _, _, _, true> { shape, left, right, bias, finish, out });
     }
 
     /// Whether the output is far, and each of its numbers comes up once: then tiles are better done
     /// across, and write it row by row, not a few numbers of every row at a time.
     pub(crate) fn has_far_output(&self) -> bool {
-        self.steps <= BLOCK && self.rows.saturating_mul(self.columns) > FAR
+        let ProductShape { rows, columns, inner } = self.shape;
+        inner <= BLOCK && rows.saturating_mul(columns) > OUT_OF_CACHE
     }
 }
 
@@ -87,10 +65,11 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Op for Product<'_, L, R, B,
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        assert!(self.steps > 0 && self.columns.is_multiple_of(V::LANES), "product: shape");
-        assert!(self.rows == 0 || self.left.has(self.rows, self.steps), "product: left");
-        assert!(self.columns == 0 || self.right.has(self.columns, self.steps), "product: right");
-        let block = self.steps.div_ceil(self.steps.div_ceil(BLOCK));
+        let ProductShape { rows, columns, inner } = self.shape;
+        assert!(inner > 0 && columns.is_multiple_of(V::LANES), "product: shape");
+        assert!(rows == 0 || self.left.has(rows, inner), "product: left");
+        assert!(columns == 0 || self.right.has(columns, inner), "product: right");
+        let block = inner.div_ceil(inner.div_ceil(BLOCK));
         match ACROSS {
             true => self.across(v, block),
             false => self.down(v, block),
@@ -103,15 +82,15 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     fn down<V: Vector>(&mut self, v: V, block: usize) {
         let mut waiting = None;
         let mut column = 0;
-        while column < self.columns {
-            let registers = TILE_REGISTERS.min((self.columns - column) / V::LANES);
-            for from in (0..self.steps).step_by(block) {
-                let to = self.steps.min(from + block);
+        while column < self.shape.columns {
+            let registers = TILE_REGISTERS.min((self.shape.columns - column) / V::LANES);
+            for from in (0..self.shape.inner).step_by(block) {
+                let to = self.shape.inner.min(from + block);
                 let mut row = 0;
-                while row < self.rows {
-                    let height = next_height(self.rows - row, V::TILE_ROWS);
+                while row < self.shape.rows {
+                    let height = next_height(self.shape.rows - row, V::TILE_ROWS);
                     let place = Place { row, column, from, to };
-                    self.dispatch(v, (height, registers), place, &mut waiting);
+                    self.dispatch(v, height, registers, place, &mut waiting);
                     row += height;
                 }
             }
@@ -123,16 +102,16 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     #[inline(always)]
     fn across<V: Vector>(&mut self, v: V, block: usize) {
         let mut waiting = None;
-        for from in (0..self.steps).step_by(block) {
-            let to = self.steps.min(from + block);
+        for from in (0..self.shape.inner).step_by(block) {
+            let to = self.shape.inner.min(from + block);
             let mut row = 0;
-            while row < self.rows {
-                let height = next_height(self.rows - row, V::TILE_ROWS);
+            while row < self.shape.rows {
+                let height = next_height(self.shape.rows - row, V::TILE_ROWS);
                 let mut column = 0;
-                while column < self.columns {
-                    let registers = TILE_REGISTERS.min((self.columns - column) / V::LANES);
+                while column < self.shape.columns {
+                    let registers = TILE_REGISTERS.min((self.shape.columns - column) / V::LANES);
                     let place = Place { row, column, from, to };
-                    self.dispatch(v, (height, registers), place, &mut waiting);
+                    self.dispatch(v, height, registers, place, &mut waiting);
                     column += registers * V::LANES;
                 }
                 row += height;
@@ -145,12 +124,15 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     fn dispatch<V: Vector>(
         &mut self,
         v: V,
-        tile: (usize, usize),
+        height: usize,
+        registers: usize,
         place: Place,
         waiting: &mut Option<usize>,
     ) {
-        match tile {
-            (8, 2) if V::LOOKS_UP && self.finish == Finish::Gelu && place.to == self.steps => {
+        match (height, registers) {
+            (8, 2)
+                if V::LOOKS_UP && self.finish == Finish::Gelu && place.to == self.shape.inner =>
+            {
                 self.tile_to_gelu::<V, 8, 2>(v, place, waiting);
             }
             (8, 2) => self.tile::<V, 8, 2>(v, place),
@@ -166,19 +148,19 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         }
     }
 
-    /// What a tile of full size asks for in advance.
+    /// What a tile of full size prefetches.
     #[inline(always)]
-    fn ahead(&self, (height, width): (usize, usize), place: Place) -> Option<&[f32]> {
+    fn prefetch(&self, size: TileSize, place: Place) -> Option<&[f32]> {
         match ACROSS {
-            true => self.left.ahead(height, (width, self.columns), self.steps, place),
-            false => self.right.ahead(width, (height, self.rows), self.steps, place),
+            true => self.left.prefetch(size, self.shape, place),
+            false => self.right.prefetch(size, self.shape, place),
         }
     }
 
     /// Where the tile begins in the output.
     #[inline(always)]
     fn start(&self, place: Place) -> usize {
-        place.row * self.pitch + place.column
+        place.row * self.out.pitch + place.column
     }
 
     /// A full tile on its way to GELU, where that is looked up. Lookups have ports of their own, so
@@ -192,12 +174,12 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         waiting: &mut Option<usize>,
     ) {
         let (steps, width) = (place.to - place.from, REGISTERS * V::LANES);
-        let a = self.left.tile(ROWS, self.steps, place);
-        let b = self.right.tile(width, self.steps, place);
+        let a = self.left.tile(ROWS, self.shape.inner, place);
+        let b = self.right.tile(width, self.shape.inner, place);
         let mut sums = match waiting.take() {
             Some(at) => {
                 assert!(steps >= ROWS * REGISTERS, "product: steps");
-                let gelu = GeluOf::<V, ROWS, REGISTERS>::new(v, &mut self.out[at..], self.pitch);
+                let gelu = GeluOf::<V, ROWS, REGISTERS>::new(v, self.out.at(at));
                 multiply::<V, ROWS, REGISTERS>(v, a, b, steps, gelu)
             }
             None => multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing),
@@ -205,16 +187,17 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         self.complete(v, place, &mut sums);
         // Down or across, the next full tile stands in this column of tiles, in this row of them, or
         // begins another; and the last blocks of all tiles have the same steps.
-        let more = place.row + 2 * ROWS <= self.rows || place.column + 2 * width <= self.columns;
+        let more = place.row + 2 * ROWS <= self.shape.rows
+            || place.column + 2 * width <= self.shape.columns;
         let at = self.start(place);
-        let out = &mut self.out[at..];
+        let out = self.out.at(at);
         if more && steps >= ROWS * REGISTERS {
             *waiting = Some(at);
-            write(v, &sums, out, self.pitch);
+            write(v, &sums, out);
         } else {
             let mut active = sums;
             gelu_side_by_side::<V, 4>(v, active.as_flattened_mut());
-            write(v, &active, out, self.pitch);
+            write(v, &active, out);
         }
     }
 
@@ -227,15 +210,15 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         sums: &mut [[V::F; REGISTERS]; ROWS],
     ) {
         if self.finish == Finish::Add || place.from > 0 {
-            let out = &self.out[self.start(place)..];
+            let out = &self.out.values[self.start(place)..];
             for (i, sums) in sums.iter_mut().enumerate() {
-                let out = &out[i * self.pitch..][..REGISTERS * V::LANES];
+                let out = &out[i * self.out.pitch..][..REGISTERS * V::LANES];
                 for (sum, out) in sums.iter_mut().zip(out.chunks_exact(V::LANES)) {
                     *sum = v.add(*sum, v.load(out));
                 }
             }
         }
-        if place.to == self.steps {
+        if place.to == self.shape.inner {
             self.bias.add(v, place, sums);
         }
     }
@@ -248,10 +231,10 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         }
         let (steps, width) = (place.to - place.from, REGISTERS * V::LANES);
         let full = ROWS == V::TILE_ROWS && REGISTERS == TILE_REGISTERS;
-        let a = self.left.tile(ROWS, self.steps, place);
-        let b = self.right.tile(width, self.steps, place);
-        if full && let Some(ahead) = self.ahead((ROWS, width), place) {
-            let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Ahead(ahead));
+        let a = self.left.tile(ROWS, self.shape.inner, place);
+        let b = self.right.tile(width, self.shape.inner, place);
+        if full && let Some(next) = self.prefetch(TileSize { height: ROWS, width }, place) {
+            let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Ahead(next));
             return self.finish::<V, ROWS, REGISTERS>(v, place, sums);
         }
         let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing);
@@ -268,8 +251,8 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     ) {
         self.complete(v, place, &mut sums);
         let start = self.start(place);
-        let out = &mut self.out[start..];
-        if self.finish == Finish::Gelu && place.to == self.steps {
+        let out = self.out.at(start);
+        if self.finish == Finish::Gelu && place.to == self.shape.inner {
             // A copy: what is counted through must stand in memory, and the sums need not.
             let mut active = sums;
             // With 16 registers one at a time: more side by side would have no room to stand in.
@@ -277,188 +260,67 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
                 true => gelu_side_by_side::<V, 4>(v, active.as_flattened_mut()),
                 false => gelu_side_by_side::<V, 1>(v, active.as_flattened_mut()),
             }
-            write(v, &active, out, self.pitch);
+            write(v, &active, out);
         } else {
-            write(v, &sums, out, self.pitch);
+            write(v, &sums, out);
         }
     }
 }
 
-/// Numbers from the first of a tile to behind its last, in rows that start `pitch` apart.
-#[inline(always)]
-fn tile_len<V: Vector, const ROWS: usize, const REGISTERS: usize>(pitch: usize) -> usize {
-    (ROWS - 1) * pitch + REGISTERS * V::LANES
-}
-
-/// Writes a tile.
-#[inline(always)]
-fn write<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-    v: V,
-    sums: &[[V::F; REGISTERS]; ROWS],
-    out: &mut [f32],
-    pitch: usize,
-) {
-    assert!(out.len() >= tile_len::<V, ROWS, REGISTERS>(pitch), "product: output");
-    for (i, sums) in sums.iter().enumerate() {
-        let out = &mut out[i * pitch..][..REGISTERS * V::LANES];
-        for (&sum, out) in sums.iter().zip(out.chunks_exact_mut(V::LANES)) {
-            v.store(sum, out);
-        }
-    }
-}
-
-/// GELU of every sum, `N` at a time: its polynomial is one long chain, and a processor that waits
-/// for a link of one has those of the others to do.
-#[inline(always)]
-fn gelu_side_by_side<V: Vector, const N: usize>(v: V, sums: &mut [V::F]) {
-    let (together, rest) = sums.as_chunks_mut::<N>();
-    for sums in together {
-        gelu_of(v, sums);
-    }
-    for sum in rest.as_chunks_mut::<1>().0 {
-        gelu_of(v, sum);
-    }
-}
-
-/// What is done beside the multiply-adds of a tile, a little in each of its first steps.
-trait Beside<V: Vector> {
-    /// In how many steps there is something to do.
-    fn steps(&self) -> usize;
-    /// Does the part of step `k`.
-    ///
-    /// # Safety
-    ///
-    /// It is called for the steps from 0 on in their order, each less than [`Beside::steps`].
-    unsafe fn step(&mut self, v: V, k: usize);
-}
-
-struct Nothing;
-
-impl<V: Vector> Beside<V> for Nothing {
-    #[inline(always)]
-    fn steps(&self) -> usize {
-        0
-    }
-    #[inline(always)]
-    unsafe fn step(&mut self, _: V, _: usize) {}
-}
-
-/// Asks for the numbers, a cache line a step.
-struct Ahead<'a>(&'a [f32]);
-
-impl<V: Vector> Beside<V> for Ahead<'_> {
-    #[inline(always)]
-    fn steps(&self) -> usize {
-        self.0.len() / LINE
-    }
-    #[inline(always)]
-    unsafe fn step(&mut self, v: V, k: usize) {
-        // SAFETY: `k` is less than the number of lines in the slice (promised).
-        v.prefetch(unsafe { self.0.get_unchecked(k * LINE..) });
-    }
-}
-
-/// GELU in place of a tile two registers wide, a register a step.
-struct GeluOf<'a, V, const ROWS: usize, const REGISTERS: usize> {
-    v: V,
-    tile: &'a mut [f32],
-    pitch: usize,
-    /// The register of the next step, and that of the one after it: the left and the right of a
-    /// row by turns.
-    places: (usize, usize),
-}
-
-impl<'a, V: Vector, const ROWS: usize, const REGISTERS: usize> GeluOf<'a, V, ROWS, REGISTERS> {
-    #[inline(always)]
-    fn new(v: V, tile: &'a mut [f32], pitch: usize) -> Self {
-        // So that no place in the tile overflows.
-        assert!(pitch <= tile.len(), "gelu: pitch");
-        assert!(REGISTERS == 2 && tile.len() >= tile_len::<V, ROWS, REGISTERS>(pitch), "gelu");
-        Self { v, tile, pitch, places: (0, V::LANES) }
-    }
-}
-
-impl<V: Vector, const ROWS: usize, const REGISTERS: usize> Beside<V>
-    for GeluOf<'_, V, ROWS, REGISTERS>
-{
-    #[inline(always)]
-    fn steps(&self) -> usize {
-        ROWS * REGISTERS
-    }
-    #[inline(always)]
-    unsafe fn step(&mut self, _: V, _: usize) {
-        let (v, (at, next)) = (self.v, self.places);
-        // SAFETY: it is a register of the tile in each of its steps (promised), and the slice holds
-        // a tile of this width (asserted by `new`).
-        let place = unsafe { self.tile.get_unchecked_mut(at..at + V::LANES) };
-        let mut x = [v.load(place)];
-        gelu_of(v, &mut x);
-        v.store(x[0], place);
-        self.places = (next, at + self.pitch);
-    }
-}
-
-/// The sums of one tile, and what is to be done beside them, as far as the steps go.
-#[inline(always)]
-fn multiply<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-    v: V,
-    a: (&[f32], usize, usize),
-    b: (&[f32], usize),
-    steps: usize,
-    mut beside: impl Beside<V>,
-) -> [[V::F; REGISTERS]; ROWS] {
-    check::<V, ROWS, REGISTERS>(a, b, steps);
-    let with_more = beside.steps().min(steps);
-    let mut sums = [[v.splat(0.0); REGISTERS]; ROWS];
-    for k in 0..with_more {
-        // SAFETY: A and B are as long as `k < steps` needs (checked).
-        unsafe { step::<V, ROWS, REGISTERS>(v, a, b, k, &mut sums) };
-        // SAFETY: `k` counts from 0 to less than its steps.
-        unsafe { beside.step(v, k) };
-    }
-    for k in with_more..steps {
-        // SAFETY: as above.
-        unsafe { step::<V, ROWS, REGISTERS>(v, a, b, k, &mut sums) };
-    }
-    sums
-}
-
-/// That A and B are as long as the steps of a tile need. Nothing here overflows: A and B were found to
-/// have all of the product's places when it began.
-#[inline(always)]
-fn check<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-    (a, row, step): (&[f32], usize, usize),
-    (b, pitch): (&[f32], usize),
-    steps: usize,
-) {
-    assert!(a.len() > (ROWS - 1) * row + (steps - 1) * step, "product: left");
-    assert!(b.len() >= (steps - 1) * pitch + REGISTERS * V::LANES, "product: right");
-}
-
-/// Step `k` of a tile's sums.
+/// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for columns that are a multiple of [`Isa::lanes`].
 ///
-/// # Safety
+/// # Panics
 ///
-/// A and B are as long as [`check`] asks for more than `k` steps.
-#[inline(always)]
-unsafe fn step<V: Vector, const ROWS: usize, const REGISTERS: usize>(
-    v: V,
-    (a, row, step): (&[f32], usize, usize),
-    (b, pitch): (&[f32], usize),
-    k: usize,
-    sums: &mut [[V::F; REGISTERS]; ROWS],
+/// If a slice is too short or n no whole number of registers.
+pub fn product(
+    isa: Isa,
+    shape: ProductShape,
+    a: Strided<'_>,
+    b: Matrix<'_>,
+    finish: Finish,
+    out: MatrixMut<'_>,
 ) {
-    let mut columns = [v.splat(0.0); REGISTERS];
-    for (j, column) in columns.iter_mut().enumerate() {
-        let at = k * pitch + j * V::LANES;
-        // SAFETY: `j < REGISTERS`, and B has so many in step k (promised).
-        *column = v.load(unsafe { b.get_unchecked(at..at + V::LANES) });
-    }
-    for (i, sums) in sums.iter_mut().enumerate() {
-        // SAFETY: `i < ROWS`, and A has so many in step k (promised).
-        let a = v.splat(unsafe { *a.get_unchecked(i * row + k * step) });
-        for (sum, &column) in sums.iter_mut().zip(&columns) {
-            *sum = v.mul_add(a, column, *sum);
+    assert!(out.pitch >= shape.columns, "product: pitch");
+    let product =
+        Product::<'_, _, _, _, false> { shape, left: a, right: b, bias: NoBias, finish, out };
+    let across = product.has_far_output();
+    product.run_across_if(across, isa);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FINISHES, assert_close, finished, numbers, with_canaries};
+
+    #[test]
+    fn a_product_takes_its_left_side_by_strides() {
+        for isa in Isa::available() {
+            for [m, n, k] in
+                [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8], [300, 450, 5], [300, 450, 130]]
+            {
+                let n = isa.pad(n);
+                let shape = ProductShape { rows: m, columns: n, inner: k };
+                let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
+                let transposed = Strided { values: &a, row: 1, step: m + 1 };
+                let element = |i: usize, j: usize| {
+                    let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
+                    (0..k).map(term).sum::<f64>()
+                };
+                // GELU's error is bounded absolutely: one small number is no measure for it.
+                let finishes = if m == 1 { &FINISHES[..2] } else { &FINISHES[..] };
+                for &finish in finishes {
+                    let before = numbers(3, m * n);
+                    let out = with_canaries(&before, |out| {
+                        let (b, out) = (Matrix::new(&b, n), MatrixMut::new(out, n));
+                        product(isa, shape, transposed, b, finish, out);
+                    });
+                    let wanted: Vec<f64> = (0..m * n)
+                        .map(|at| finished(finish, before[at], element(at / n, at % n)))
+                        .collect();
+                    let name = format!("{} {m} {n} {k} {finish:?}", isa.name());
+                    assert_close(&out, &wanted, 3e-6, &name);
+                }
+            }
         }
     }
 }

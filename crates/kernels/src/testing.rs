@@ -1,5 +1,19 @@
 //! What the tests of the kernels share.
 
+use crate::epilogue::Finish;
+
+/// Every way to finish a product.
+pub(crate) const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
+
+/// What becomes of the sum of an element that is `before`, in f64.
+pub(crate) fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
+    match finish {
+        Finish::Store => sum,
+        Finish::Add => f64::from(before) + sum,
+        Finish::Gelu => sum * 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2),
+    }
+}
+
 /// Numbers between -2 and 2 from a simple generator.
 pub(crate) fn numbers(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;

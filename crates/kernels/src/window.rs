@@ -1,6 +1,7 @@
 //! Windows of one channel: taken out of rows, measured, scaled.
 
 use crate::isa::{Isa, Op};
+use crate::matrix::StridedSlice;
 use crate::vector::Vector;
 
 /// Sums that are kept side by side; the same for every instruction set, and so are the results.
@@ -15,12 +16,13 @@ pub struct Moments {
     pub variance: f64,
 }
 
-/// `out[t] = values[offset + t * stride]`: one column of a row-major table.
+/// Copies elements of a slice that lie a stride apart: `out[t] = values[offset + t * stride]`.
 ///
 /// # Panics
 ///
-/// If `values` is too short.
-pub fn gather(values: &[f32], (offset, stride): (usize, usize), out: &mut [f32]) {
+/// If the slice is too short.
+pub fn gather(from: StridedSlice<'_>, out: &mut [f32]) {
+    let StridedSlice { values, offset, stride } = from;
     if out.is_empty() {
         return;
     }
@@ -227,7 +229,8 @@ mod tests {
     fn a_column_is_gathered_and_standardised() {
         for len in 0..=67_usize {
             let table = numbers(2, len * 3);
-            let column = with_canaries(&vec![0.0; len], |out| gather(&table, (2, 3), out));
+            let from = StridedSlice { values: &table, offset: 2, stride: 3 };
+            let column = with_canaries(&vec![0.0; len], |out| gather(from, out));
             let wanted: Vec<f32> = table.iter().skip(2).step_by(3).copied().collect();
             assert_eq!(column, wanted);
             for isa in Isa::available() {

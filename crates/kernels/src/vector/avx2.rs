@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::matrix::{Matrix, MatrixMut};
 
 /// Proof that AVX2 and FMA are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +105,8 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
-    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
-        let mut x: [__m256; 8] = std::array::from_fn(|i| self.load(&from[i * pitch..]));
+    fn transpose_square(self, from: Matrix<'_>, to: MatrixMut<'_>) {
+        let mut x: [__m256; 8] = std::array::from_fn(|i| self.load(&from.values[i * from.pitch..]));
         // SAFETY: `self` proves AVX2.
         unsafe {
             for i in (0..8).step_by(2) {
@@ -128,7 +129,7 @@ impl Vector for Avx2 {
             }
         }
         for (i, &x) in x.iter().enumerate() {
-            self.store(x, &mut to[i * to_pitch..]);
+            self.store(x, &mut to.values[i * to.pitch..]);
         }
     }
     // As the default: the upper half onto the lower, three times.

@@ -6,6 +6,8 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 pub(crate) mod portable;
 
+use crate::matrix::{Matrix, MatrixMut};
+
 /// Lanes of f32. `self` is the token that proves the instructions.
 pub(crate) trait Vector: Copy {
     /// One register.
@@ -67,13 +69,12 @@ pub(crate) trait Vector: Copy {
         self.load(&found)
     }
 
-    /// Transposes a square of `LANES` by `LANES` numbers: column j of `from` becomes row j of `to`;
-    /// each comes with what its rows start apart.
+    /// Transposes a square of `LANES` by `LANES` numbers: column j of `from` becomes row j of `to`.
     #[inline(always)]
-    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
+    fn transpose_square(self, from: Matrix<'_>, to: MatrixMut<'_>) {
         for c in 0..Self::LANES {
             for r in 0..Self::LANES {
-                to[c * to_pitch + r] = from[r * pitch + c];
+                to.values[c * to.pitch + r] = from.values[r * from.pitch + c];
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use ptsm_kernels::{Isa, LinearDims, gelu, linear, softmax_rows, transpose};
+use ptsm_kernels::{
+    Isa, LinearDims, Matrix, MatrixMut, MatrixShape, gelu, linear, softmax_rows, transpose,
+};
 
 use super::kernels::{embed, mixer};
 use super::number::{multiplied, multiplied_weight};
@@ -95,7 +97,7 @@ pub(super) fn rows_product(
             &zeros
         }
     };
-    linear(isa, dims, &a, (&weight, bias), &mut out.values);
+    linear(isa, dims, &a, &weight, bias, &mut out.values);
     out
 }
 
@@ -109,7 +111,9 @@ fn reduced(values: &[f32], fidelity: MathFidelity) -> Cow<'_, [f32]> {
 /// The right operand `[inputs, outputs]` as `[outputs, inputs]`, with the bits that count.
 fn for_product(values: &[f32], (inputs, outputs): (usize, usize), f: MathFidelity) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
-    transpose(Isa::best(), (inputs, outputs), (values, outputs), (&mut out, inputs));
+    let shape = MatrixShape { rows: inputs, columns: outputs };
+    let (from, to) = (Matrix::new(values, outputs), MatrixMut::new(&mut out, inputs));
+    transpose(Isa::best(), shape, from, to);
     if f == MathFidelity::LoFi {
         out.iter_mut().for_each(|x| *x = multiplied_weight(f, *x));
     }
@@ -131,7 +135,7 @@ fn matmul(
     let left = left.chunks_exact(a.matrix_len()).cycle();
     for ((a, b), out) in left.zip(b.matrices()).zip(out.values.chunks_exact_mut(size)) {
         let weight = for_product(b, (inputs, outputs), fidelity);
-        linear(isa, dims, a, (&weight, &zeros), out);
+        linear(isa, dims, a, &weight, &zeros, out);
     }
     out
 }
@@ -187,7 +191,8 @@ fn transposed(x: &TileTensor) -> TileTensor {
     let size = x.matrix_len();
     for (from, to) in x.matrices().zip(out.values.chunks_exact_mut(size)) {
         let (height, width) = (x.height(), x.width());
-        transpose(Isa::best(), (height, width), (from, width), (to, height));
+        let shape = MatrixShape { rows: height, columns: width };
+        transpose(Isa::best(), shape, Matrix::new(from, width), MatrixMut::new(to, height));
     }
     out
 }
