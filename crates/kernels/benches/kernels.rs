@@ -1,7 +1,8 @@
-//! `cargo bench -p ptsm-kernels`: each kernel on the sizes that models have, as billions of
-//! floating-point operations (or elements) a second and, for products, as a share of the measured peak.
+//! `cargo bench -p ptsm-kernels`: the rate of each kernel at the sizes of real models, in billions of
+//! floating-point operations (or elements) per second, and for products as a percentage of the measured
+//! peak.
 
-// A bench says what it found.
+// A benchmark prints what it measured.
 #![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
@@ -46,12 +47,12 @@ fn fastest(mut call: impl FnMut()) -> f64 {
     best
 }
 
-/// What one call of a kernel does.
+/// The work of one call of a kernel.
 #[derive(Clone, Copy)]
 enum Work {
-    /// So many floating-point operations, on a core that does `peak` GFLOP/s at most.
+    /// Floating-point operations, on a core whose peak is `peak` GFLOP/s.
     Flops { count: usize, peak: f64 },
-    /// So many elements.
+    /// Elements processed.
     Elements(usize),
 }
 

@@ -1,23 +1,22 @@
-//! One step of AdamW over all weights.
+//! One step of the AdamW optimiser over all weights.
 
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// The numbers of one step, the same for every weight; each is rounded once, to the weights'
-/// precision.
+/// The coefficients of one step, the same for every weight; each is rounded once, to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// What weight decay leaves of a weight.
+    /// Factor that decoupled weight decay multiplies a weight by: 1 - learning rate * decay.
     pub keep: f64,
-    /// Learning rate over the correction of the first moment.
+    /// Learning rate divided by the bias correction of the first moment.
     pub step_size: f64,
-    /// Root of the correction of the second moment.
+    /// Square root of the bias correction of the second moment.
     pub root: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub eps: f64,
 }
 
@@ -30,6 +29,7 @@ pub struct AdamWMoments<'a> {
     pub second: &'a mut [f32],
 }
 
+/// Updates moments and weights:
 /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g g`, `w = keep w - step_size m / (sqrt(v) / root + eps)`.
 ///
 /// # Panics
@@ -87,7 +87,7 @@ mod tests {
     use crate::testing::{assert_close, numbers, with_canaries};
 
     #[test]
-    fn every_length_moves_as_the_plain_step() {
+    fn every_length_matches_the_reference() {
         let step = AdamWStep {
             beta1: 0.9,
             beta2: 0.999,

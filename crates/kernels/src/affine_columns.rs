@@ -1,4 +1,4 @@
-//! Sums and affine maps of matrices with one factor for each row.
+//! Affine maps and sums of matrices, with one coefficient for each row: batch norm and its gradient.
 
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape};
@@ -67,7 +67,7 @@ pub struct Combination<'a> {
     pub scale: &'a [f32],
     /// Multiplies `z`.
     pub slope: &'a [f32],
-    /// Added to both.
+    /// Added to the sum.
     pub offset: &'a [f32],
 }
 
@@ -161,7 +161,7 @@ mod tests {
         (0..=9).map(move |registers| registers * isa.lanes())
     }
 
-    /// `f(row, column)` for every element that is written, NaN elsewhere left out by pitch = width.
+    /// `f(row, column)` for every element of a matrix without padding.
     fn wanted(rows: usize, width: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
         (0..rows * width).map(|at| f(at / width, at % width)).collect()
     }

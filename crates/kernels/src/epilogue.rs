@@ -1,10 +1,11 @@
-//! What follows a matrix product on the way out: bias, activation, and how the output is written.
+//! The epilogue of a matrix product: bias, activation, and how the output is written.
 
 use crate::operand::Place;
 use crate::vector::Vector;
 
-/// What happens to the sums on their way out.
+/// The epilogue of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finish {
     /// `out = product + bias`.
     Store,
@@ -14,9 +15,9 @@ pub enum Finish {
     Gelu,
 }
 
-/// What is added to every element of a product.
+/// A bias that is added to the elements of a product.
 pub(crate) trait Bias: Copy {
-    /// Adds it to the sums of a tile.
+    /// Adds the bias to the sums of a tile.
     fn add<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &self,
         v: V,
@@ -25,7 +26,7 @@ pub(crate) trait Bias: Copy {
     );
 }
 
-/// Nothing.
+/// No bias.
 #[derive(Clone, Copy)]
 pub(crate) struct NoBias;
 
@@ -40,7 +41,7 @@ impl Bias for NoBias {
     }
 }
 
-/// One number for each row of the output.
+/// A bias for each row of the output.
 #[derive(Clone, Copy)]
 pub(crate) struct RowBias<'a>(pub(crate) &'a [f32]);
 
@@ -60,7 +61,7 @@ impl Bias for RowBias<'_> {
     }
 }
 
-/// One number for each column.
+/// A bias for each column of the output.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnBias<'a>(pub(crate) &'a [f32]);
 

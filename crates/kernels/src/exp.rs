@@ -1,13 +1,13 @@
-//! Exponentials of registers: base e for softmax along rows, base 2 for gates.
+//! The exponential functions `e^x` and `2^x` of a register.
 
 use crate::vector::Vector;
 
-/// `e^x`: `2^n` times a polynomial on half an octave to either side; relative error below 2e-7.
-/// Below -87 the result is held at the smallest normal number's size, above 88 at the largest's.
+/// `e^x`: `2^n` times a polynomial in the remainder, which is at most ln 2 / 2; relative error below 2e-7.
+/// `x` is clamped to -87..88, where the result is a normal number.
 #[inline(always)]
 pub(crate) fn exp<V: Vector>(v: V, x: V::F) -> V::F {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts, so that x - n ln 2 loses nothing.
+    // ln 2 in two parts (Cody and Waite), so that x - n ln 2 is exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     /// (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2.
@@ -25,13 +25,13 @@ pub(crate) fn exp<V: Vector>(v: V, x: V::F) -> V::F {
     v.mul(p, v.pow2(n))
 }
 
-/// `2^x` for `x` at most 0, held at `2^-126` below that; relative error below 2e-7.
+/// `2^x` for `x` at most 0, with `x` clamped to -126 from below; relative error below 2e-7.
 #[inline(always)]
 pub(crate) fn exp2<V: Vector>(v: V, x: V::F) -> V::F {
-    /// `2^f` on half an octave to either side, by minimax of the relative error.
+    /// `2^f` for f between -1/2 and 1/2: a minimax polynomial for the relative error.
     const TERMS: [f32; 6] =
         [1.327_638e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
-    // The larger of two is the second if one is NaN: NaN goes through.
+    // `max` returns its second operand if one is NaN, so NaN propagates.
     let x = v.max(v.splat(-126.0), x);
     let n = v.round(x);
     let f = v.sub(x, n);

@@ -1,17 +1,14 @@
-//! Gates: `value * softmax(logits)`, along rows and down columns, onto what is there or over it.
+//! Gated attention of the mixer blocks: `value * softmax(logits)`, along rows or down columns.
 
 use crate::exp::exp2;
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape, PaddedRows};
-use crate::vector::Vector;
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// `log2(e)`: softmax is computed in powers of 2.
+/// `log2(e)`: the softmax is computed with base 2.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
-/// What a kernel does with the numbers that its output holds already.
+/// How a kernel writes its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
     /// `out = result`.
@@ -20,11 +17,11 @@ pub enum Write {
     Add,
 }
 
-/// Gates rows: `out += value * softmax(logits)` along each row of `width`, or `=` unless `add`.
+/// Gates rows: `out = value * softmax(logits)` along each row, or `out +=` that.
 ///
-/// All three have `rows` rows that start `pitch` apart; `pitch` is a multiple of [`Isa::lanes`] and
-/// at least `width`. `logits` is used up. With `add` the numbers of `out` behind `width` stay;
-/// without it they become 0.
+/// All three matrices have the layout `rows`, whose pitch is a multiple of [`Isa::lanes`]. `logits` is
+/// overwritten with intermediate results. The padding of `out` stays with [`Write::Add`] and becomes 0
+/// with [`Write::Overwrite`].
 ///
 /// # Panics
 ///
@@ -41,8 +38,8 @@ pub fn gate_rows(
     GateRows { rows, logits, value, out, add, keep: false }.check_and_run(isa);
 }
 
-/// As [`gate_rows`] with `add`, and leaves the softmax in `logits`, for
-/// [`gate_rows_backward`](crate::gate_rows_backward); it is 0 behind `width`.
+/// As [`gate_rows`] with [`Write::Add`], and leaves the softmax in `logits` for
+/// [`gate_rows_backward`](crate::gate_rows_backward); its padding is 0.
 ///
 /// # Panics
 ///
@@ -73,9 +70,9 @@ impl Op for GateRows<'_> {
     fn run<V: Vector>(mut self, v: V) {
         let rows = self.logits.len() / self.rows.pitch;
         let mut row = 0;
-        while row + SIDE_BY_SIDE <= rows {
-            self.gate::<V, SIDE_BY_SIDE>(v, row);
-            row += SIDE_BY_SIDE;
+        while row + UNROLL <= rows {
+            self.gate::<V, UNROLL>(v, row);
+            row += UNROLL;
         }
         while row < rows {
             self.gate::<V, 1>(v, row);
@@ -95,7 +92,7 @@ impl GateRows<'_> {
         isa.run(self);
     }
 
-    /// `ROWS` rows side by side: each waits for its own sums only.
+    /// `ROWS` rows together, so that the latency of one row's sums is hidden by the others.
     #[inline(always)]
     fn gate<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
         let PaddedRows { width, pitch } = self.rows;
@@ -103,8 +100,8 @@ impl GateRows<'_> {
         let logits = &mut self.logits[start..start + ROWS * pitch];
         let value = &self.value[start..start + ROWS * pitch];
         let out = &mut self.out[start..start + ROWS * pitch];
-        // Behind the width nothing may count: no maximum, no share, and 0 to add.
-        fill_behind::<ROWS>(logits, width, pitch, f32::MIN);
+        // The padding must not count: not in the maximum, not in the sum, and it adds 0 to `out`.
+        fill_padding::<ROWS>(logits, width, pitch, f32::MIN);
         let mut largest = [v.splat(f32::MIN); ROWS];
         for j in (0..pitch).step_by(V::LANES) {
             for (i, largest) in largest.iter_mut().enumerate() {
@@ -124,15 +121,15 @@ impl GateRows<'_> {
                 v.store(e, logits);
             }
         }
-        // Each of them added 2^-126, which no sum of 1 or more can hold.
-        fill_behind::<ROWS>(logits, width, pitch, 0.0);
+        // Each padding element added 2^-126 to its row's sum, which is lost in a sum of 1 or more.
+        fill_padding::<ROWS>(logits, width, pitch, 0.0);
         for sum in &mut sums {
             *sum = v.splat(1.0 / v.sum(*sum));
         }
         for j in (0..pitch).step_by(V::LANES) {
-            for (i, &share) in sums.iter().enumerate() {
+            for (i, &inverse) in sums.iter().enumerate() {
                 let at = i * pitch + j;
-                let weight = v.mul(v.load(&logits[at..]), share);
+                let weight = v.mul(v.load(&logits[at..]), inverse);
                 if self.keep {
                     v.store(weight, &mut logits[at..]);
                 }
@@ -143,7 +140,7 @@ impl GateRows<'_> {
     }
 }
 
-fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
+fn fill_padding<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
     if width < pitch {
         for row in x.chunks_exact_mut(pitch).take(ROWS) {
             row[width..].fill(fill);
@@ -151,9 +148,9 @@ fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fil
     }
 }
 
-/// Gates columns: `out += value * softmax(logits)` down each column, or `=` unless `add`.
+/// Gates columns: `out = value * softmax(logits)` down each column, or `out +=` that.
 ///
-/// Each of the three comes with what its rows start apart. `logits` is used up.
+/// `logits` is overwritten with intermediate results.
 ///
 /// # Panics
 ///
@@ -171,7 +168,7 @@ pub fn gate_columns(
     isa.run(GateColumns { shape, logits, value, out, add, keep });
 }
 
-/// As [`gate_columns`], and leaves the softmax in `logits`, for
+/// As [`gate_columns`], and leaves the softmax in `logits` for
 /// [`gate_columns_backward`](crate::gate_columns_backward).
 ///
 /// # Panics
@@ -204,10 +201,10 @@ impl Op for GateColumns<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -221,8 +218,8 @@ impl GateColumns<'_> {
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
         let strip = self.logits.at(column);
-        let shares = softmax_strip::<V, WIDTH>(v, self.shape.rows, strip);
-        // Of a known length, so that no step of a row asks whether there is another.
+        let inverse_sums = softmax_strip::<V, WIDTH>(v, self.shape.rows, strip);
+        // Slices of constant length: the inner loops unroll and need no bounds checks.
         let wide = WIDTH * V::LANES;
         for d in 0..self.shape.rows {
             let e = &mut self.logits.values[d * self.logits.pitch + column..][..wide];
@@ -230,8 +227,8 @@ impl GateColumns<'_> {
             let out = &mut self.out.values[d * self.out.pitch + column..][..wide];
             let places = e.chunks_exact_mut(V::LANES).zip(value.chunks_exact(V::LANES));
             let places = places.zip(out.chunks_exact_mut(V::LANES));
-            for (&share, ((e, value), out)) in shares.iter().zip(places) {
-                let weight = v.mul(v.load(e), share);
+            for (&inverse, ((e, value), out)) in inverse_sums.iter().zip(places) {
+                let weight = v.mul(v.load(e), inverse);
                 if self.keep {
                     v.store(weight, e);
                 }
@@ -242,7 +239,7 @@ impl GateColumns<'_> {
     }
 }
 
-/// Replaces the logits by powers and returns one over their sums.
+/// Replaces the logits by their exponentials, and returns the reciprocals of the columns' sums.
 #[inline(always)]
 fn softmax_strip<V: Vector, const WIDTH: usize>(
     v: V,
@@ -274,7 +271,7 @@ fn softmax_strip<V: Vector, const WIDTH: usize>(
     sums
 }
 
-/// Softmax down each column, in place; rows start `pitch` apart.
+/// Softmax down each column, in place.
 ///
 /// # Panics
 ///
@@ -297,10 +294,10 @@ impl Op for SoftmaxColumns<'_> {
         for column in (0..self.shape.columns).step_by(V::LANES) {
             let (x, pitch) = (&mut self.x.values[column..], self.x.pitch);
             let strip = MatrixMut::new(x, pitch);
-            let [share] = softmax_strip::<V, 1>(v, self.shape.rows, strip);
+            let [inverse] = softmax_strip::<V, 1>(v, self.shape.rows, strip);
             for d in 0..self.shape.rows {
                 let x = &mut x[d * pitch..][..V::LANES];
-                v.store(v.mul(v.load(x), share), x);
+                v.store(v.mul(v.load(x), inverse), x);
             }
         }
     }
@@ -311,8 +308,8 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, numbers, with_canaries};
 
-    /// Softmax of `count` logits, `logit(i)` the i-th, at place `at`.
-    fn share(count: usize, at: usize, logit: impl Fn(usize) -> f32) -> f64 {
+    /// Element `at` of the softmax of `count` logits; `logit(i)` is the i-th.
+    fn softmax(count: usize, at: usize, logit: impl Fn(usize) -> f32) -> f64 {
         let max = (0..count).map(&logit).fold(f32::MIN, f32::max);
         let e = |i: usize| libm::exp(f64::from(logit(i)) - f64::from(max));
         e(at) / (0..count).map(e).sum::<f64>()
@@ -340,7 +337,7 @@ mod tests {
                                 return onto;
                             }
                             let logit = |i: usize| logits[row + i];
-                            onto + f64::from(value[at]) * share(width, j, logit)
+                            onto + f64::from(value[at]) * softmax(width, j, logit)
                         })
                         .collect();
                     assert_close(&got, &wanted, 1e-6, &format!("{} {width}", isa.name()));
@@ -378,7 +375,7 @@ mod tests {
                             }
                             let onto = if add { before } else { 0.0 };
                             let logit = |i: usize| logits[i * pitch + j];
-                            onto + f64::from(value[d * value_pitch + j]) * share(rows, d, logit)
+                            onto + f64::from(value[d * value_pitch + j]) * softmax(rows, d, logit)
                         })
                         .collect();
                     assert_close(&got, &wanted, 1e-6, &format!("{} {rows}", isa.name()));

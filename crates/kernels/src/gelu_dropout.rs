@@ -1,16 +1,13 @@
-//! GELU and dropout in one pass, with what the gradient needs of both.
+//! GELU and dropout fused into one pass, which also stores the factor of their gradient.
 
 use crate::dropout::{Draws, FACTORS};
 use crate::gelu::gelu_and_slope_of;
 use crate::isa::{Isa, Op};
 use crate::matrix::{MatrixMut, MatrixShape};
-use crate::vector::Vector;
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// Fuses GELU, its slope and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, with the factor f
-/// of dropout, 1 without. The gradient then is a product with `slope`.
+/// Fuses GELU, its derivative and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, where f is the
+/// factor of dropout, or 1 without `draws`. The backward pass is a multiplication by `slope`.
 ///
 /// # Panics
 ///
@@ -23,8 +20,8 @@ pub fn gelu_dropout(
     slope: MatrixMut<'_>,
 ) {
     shape.check(isa.lanes(), &[x.view(), slope.view()]);
-    // Numbers even where nothing is dropped: the compiler may compute the threshold in front of the
-    // loop, from numbers that a `None` does not have.
+    // A value even where nothing is dropped: the compiler may hoist the threshold out of the loop, and
+    // would compute it from the uninitialised bytes of a `None`, which valgrind reports.
     let nothing = Draws { key: 0, counter: 0, row: 0, column: 0, probability: 0.0 };
     let draws = draws.unwrap_or(nothing);
     isa.run(GeluDropout { shape, draws, x, slope });
@@ -52,10 +49,10 @@ impl Op for GeluDropout<'_> {
                 if self.draws.probability > 0.0 {
                     self.draws.factors(r, i * FACTORS, factors);
                 }
-                let wide = SIDE_BY_SIDE * V::LANES;
+                let wide = UNROLL * V::LANES;
                 let whole = x.len() / wide * wide;
                 for at in (0..whole).step_by(wide) {
-                    step::<V, SIDE_BY_SIDE>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
+                    step::<V, UNROLL>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
                 }
                 for at in (whole..x.len()).step_by(V::LANES) {
                     step::<V, 1>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
@@ -91,7 +88,7 @@ mod tests {
     use crate::testing::{numbers, with_canaries};
 
     #[test]
-    fn it_is_its_steps_one_by_one() {
+    fn it_equals_its_unfused_steps() {
         for isa in Isa::available() {
             for registers in 1..=19 {
                 let (rows, columns) = (3, registers * isa.lanes());

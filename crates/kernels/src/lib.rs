@@ -1,18 +1,4 @@
-//! The loops of PatchTSMixer in f32, on slices, for each instruction set.
-//!
-//! No model, no threads, no files: a caller picks an [`Isa`] once and passes it to every call.
-//! Public functions are safe, say their shapes, and assert their lengths. Each kernel is written
-//! once over a small vector trait, and tested on every instruction set of the machine against plain
-//! loops in f64. Reductions have a fixed order for each set, and no result depends on its
-//! neighbours, so the bits of a row are the same in any company.
-//!
-//! ```
-//! use ptsm_kernels::{Isa, softmax_rows};
-//!
-//! let mut gate = [0.0, 0.0, 1.0, 1.0];
-//! softmax_rows(Isa::best(), 2, &mut gate);
-//! assert_eq!(gate, [0.5, 0.5, 0.5, 0.5]);
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod adamw;
 mod affine_columns;

@@ -1,9 +1,10 @@
-//! Matrix products of linear layers: forward, gradient of the input, gradient of the weight.
+//! Linear layers with plain row-major weights: forward, gradient of the input, gradient of the weight.
 //!
-//! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed
-//! into panels of two registers' width, zero-padded, and A read in place by strides. Every element
-//! of C is summed over k in the same order, whatever the tile that it falls into: its bits depend
-//! neither on the number of rows in the call nor on its row's place.
+//! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed in
+//! every call into zero-padded panels two registers wide, and A read in place by strides. Every element
+//! of C is summed over k in the same order, whichever register tile computes it: its bits depend neither
+//! on the number of rows in the call nor on the position of its row. Layers that are applied often keep
+//! their weights packed instead: [`RowLinear`](crate::RowLinear), [`ColumnLinear`](crate::ColumnLinear).
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,16 +14,16 @@ use crate::isa::{Isa, Op};
 use crate::matrix::{ProductShape, Strided};
 use crate::vector::Vector;
 
-/// Rows of a register tile.
+/// Rows of a full register tile.
 const TILE_ROWS: usize = 6;
-/// Registers side by side in a tile.
+/// Width of a register tile, in registers.
 const TILE_REGISTERS: usize = 2;
-/// Steps of k in one pass over C: a panel of so many steps stays in the first-level cache, and
-/// sums of sums keep the rounding of long products small.
+/// Steps of k in one cache block: a panel of so many steps stays in the first-level cache, and adding
+/// the sums of blocks keeps the rounding error of long products small.
 const BLOCK: usize = 128;
 
 thread_local! {
-    /// Packed panels, kept between calls.
+    /// The packed panels of B: a buffer of each thread, reused between calls.
     static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -31,9 +32,9 @@ thread_local! {
 pub struct LinearDims {
     /// Rows of the input and of the output.
     pub rows: usize,
-    /// Numbers per input row.
+    /// Elements of an input row.
     pub inputs: usize,
-    /// Numbers per output row.
+    /// Elements of an output row.
     pub outputs: usize,
 }
 
@@ -52,7 +53,7 @@ impl LinearDims {
 ///
 /// # Panics
 ///
-/// If a length does not fit: callers pass validated shapes.
+/// If a length does not fit.
 pub fn linear(
     isa: Isa,
     dims: LinearDims,
@@ -138,8 +139,8 @@ impl Op for Product<'_> {
     fn run<V: Vector>(self, v: V) {
         let ProductShape { rows: m, columns: n, inner: k } = self.shape;
         let width = TILE_REGISTERS * V::LANES;
-        // Taken out rather than borrowed in a closure: a closure would be compiled for every
-        // machine's instructions, and its loop with it.
+        // Taken out rather than borrowed in a closure: a closure, and the loop in it, would be compiled
+        // without the instructions of this set.
         let mut packed = PACKED.take();
         for from in (0..k).step_by(BLOCK) {
             let steps = BLOCK.min(k - from);
@@ -158,7 +159,7 @@ impl Op for Product<'_> {
     }
 }
 
-/// Copies some steps of the `n` columns of B into panels `[n / width][steps][width]`.
+/// Packs some steps of the `n` columns of B into panels `[n / width][steps][width]`.
 #[inline(always)]
 fn pack(b: Strided<'_>, steps: Range<usize>, n: usize, width: usize, packed: &mut [f32]) {
     for (i, panel) in packed.chunks_exact_mut(width * steps.len()).enumerate() {
@@ -178,7 +179,7 @@ fn pack(b: Strided<'_>, steps: Range<usize>, n: usize, width: usize, packed: &mu
     }
 }
 
-/// One tile of C.
+/// One register tile of C.
 #[derive(Clone, Copy)]
 struct Tile {
     /// First row.
@@ -196,7 +197,7 @@ struct Tile {
 }
 
 impl Tile {
-    /// Runs the tallest tile that fits into `left` rows and returns its height.
+    /// Computes the tallest tile that fits into `left` rows, and returns its height.
     #[inline(always)]
     fn dispatch<V: Vector>(
         self,
@@ -233,11 +234,11 @@ impl Tile {
             let mut b = [v.splat(0.0); TILE_REGISTERS];
             for (j, b) in b.iter_mut().enumerate() {
                 let at = (k * TILE_REGISTERS + j) * lanes;
-                // SAFETY: `k < steps`, and the panel has `steps` rows of a tile's width (asserted).
+                // SAFETY: `k < steps`, and the panel holds `steps` rows of a tile's width (asserted).
                 *b = v.load(unsafe { panel.get_unchecked(at..at + lanes) });
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: at most `last`, which is inside (asserted).
+                // SAFETY: the index is at most `last`, which is in bounds (asserted).
                 let a = v.splat(unsafe { *a.values.get_unchecked(start + i * a.row + k * a.step) });
                 for (sum, &b) in sums.iter_mut().zip(&b) {
                     *sum = v.mul_add(a, b, *sum);
@@ -261,7 +262,7 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, numbers};
 
-    /// Odd shapes, tails of every kind, and the shapes of real models.
+    /// Odd shapes, remainders of every kind, and the shapes of real models.
     const SHAPES: [[usize; 3]; 14] = [
         [1, 1, 1],
         [1, 5, 3],
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn every_product_is_the_plain_one_on_every_set_and_shape() {
+    fn every_product_matches_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for shape in SHAPES {
                 let [rows, inputs, outputs] = shape;
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_same_bits_alone_and_in_company() {
+    fn a_row_has_the_same_bits_alone_as_in_a_batch() {
         for isa in Isa::available() {
             let d = LinearDims { rows: 23, inputs: 37, outputs: 41 };
             let (x, w, bias) = (numbers(1, 23 * 37), numbers(2, 41 * 37), numbers(3, 41));

@@ -1,11 +1,8 @@
-//! Norms down columns: of activations `[features][positions]`, each position by itself.
+//! Layer norm down columns: of activations `[features][positions]`, each position by itself.
 
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape};
-use crate::vector::Vector;
-
-/// Registers that are worked on side by side, so that their sums do not wait for each other.
-const SIDE_BY_SIDE: usize = 4;
+use crate::vector::{UNROLL, Vector};
 
 /// Parameters of a layer norm.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +15,9 @@ pub struct LayerNorm<'a> {
     pub eps: f32,
 }
 
-/// Normalises every column and maps it: `out = (x - mean) / sqrt(variance + eps) * weight + bias`,
-/// population variance in two passes, weight and bias per row.
+/// Layer norm of every column: `out = (x - mean) / sqrt(variance + eps) * weight + bias`.
+///
+/// The variance is that of the population, computed in two passes. Source: `torch.nn.LayerNorm`.
 ///
 /// # Panics
 ///
@@ -37,16 +35,16 @@ pub fn normalise_columns(
     isa.run(Normalise { shape, x, norm, out, kept: None });
 }
 
-/// What a norm leaves for its gradient.
+/// Where the forward pass of a layer norm stores what its gradient needs.
 #[derive(Debug)]
 pub struct KeptNorm<'a> {
-    /// Normalised numbers in front of weight and bias, with what their rows start apart.
+    /// The normalised elements, before weight and bias.
     pub z: MatrixMut<'a>,
     /// `1 / sqrt(variance + eps)`, one for each column.
     pub inverse_deviation: &'a mut [f32],
 }
 
-/// As [`normalise_columns`], with the same bits, and keeps what
+/// As [`normalise_columns`], with the same bits, and stores in `kept` what
 /// [`normalise_columns_backward`](crate::normalise_columns_backward) needs.
 ///
 /// # Panics
@@ -80,10 +78,10 @@ impl Op for Normalise<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -94,11 +92,11 @@ impl Op for Normalise<'_> {
 }
 
 impl Normalise<'_> {
-    /// `WIDTH` registers' columns.
+    /// A strip of `WIDTH` registers of columns.
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
-        let share = v.splat(1.0 / self.shape.rows as f32);
-        // Of a known length, so that no step of a row asks whether there is another.
+        let inverse_rows = v.splat(1.0 / self.shape.rows as f32);
+        // Slices of constant length: the inner loops unroll and need no bounds checks.
         let wide = WIDTH * V::LANES;
         let x = self.x;
         let rows = |at: usize| x.values[at * x.pitch + column..][..wide].chunks_exact(V::LANES);
@@ -109,7 +107,7 @@ impl Normalise<'_> {
             }
         }
         for mean in &mut mean {
-            *mean = v.mul(*mean, share);
+            *mean = v.mul(*mean, inverse_rows);
         }
         let mut inverse = [v.splat(0.0); WIDTH];
         for d in 0..self.shape.rows {
@@ -119,7 +117,7 @@ impl Normalise<'_> {
             }
         }
         for inverse in &mut inverse {
-            let variance = v.mul_add(*inverse, share, v.splat(self.norm.eps));
+            let variance = v.mul_add(*inverse, inverse_rows, v.splat(self.norm.eps));
             *inverse = v.div(v.splat(1.0), v.sqrt(variance));
         }
         if let Some(KeptNorm { z, inverse_deviation }) = &mut self.kept {
@@ -153,7 +151,7 @@ mod tests {
         (0..=9).map(move |registers| registers * isa.lanes())
     }
 
-    /// `f(row, column)` for every element that is written, NaN elsewhere left out by pitch = width.
+    /// `f(row, column)` for every element of a matrix without padding.
     fn wanted(rows: usize, width: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
         (0..rows * width).map(|at| f(at / width, at % width)).collect()
     }

@@ -3,27 +3,26 @@
 use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape};
-use crate::vector::Vector;
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// What a layer norm kept, with its weight.
+/// What the gradient of a layer norm reads: what its forward pass kept, and its weight.
 #[derive(Debug, Clone, Copy)]
 pub struct Normed<'a> {
-    /// As [`normalise_columns_keeping`](crate::normalise_columns_keeping) leaves it, with its pitch.
+    /// The normalised elements, as [`normalise_columns_keeping`](crate::normalise_columns_keeping)
+    /// stores them.
     pub z: Matrix<'a>,
-    /// One for each column.
+    /// `1 / sqrt(variance + eps)`, one for each column.
     pub inverse_deviation: &'a [f32],
-    /// One for each row.
+    /// The weight of the norm, one for each row.
     pub weight: &'a [f32],
 }
 
 /// Gradient of a layer norm, `z weight + bias`, down columns: with `e = d weight`,
 /// `d_x += (e - mean(e) - z mean(e z)) inverse_deviation`.
 ///
-/// The gradients of weight and bias, `sum(d z)` and `sum(d)` along rows, are added to `d_weight`
-/// and `d_bias` lane by lane, as [`add_lanes`](crate::add_lanes) does it.
+/// The gradients of weight and bias, `sum(d z)` and `sum(d)` along rows, are added to `gradients` as
+/// one partial sum for each lane, as by [`add_lanes`](crate::add_lanes);
+/// [`sum_lanes`](crate::sum_lanes) reduces them.
 ///
 /// # Panics
 ///
@@ -59,10 +58,10 @@ impl Op for Backward<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -95,13 +94,13 @@ impl Backward<'_> {
             let d_bias = &mut self.d_bias[r * V::LANES..][..V::LANES];
             v.store(v.add(v.load(d_bias), sum), d_bias);
         }
-        let share = 1.0 / self.shape.rows as f32;
+        let inverse_rows = 1.0 / self.shape.rows as f32;
         let mut inverse = [v.splat(0.0); WIDTH];
         let kept = self.normed.inverse_deviation[column..].chunks_exact(V::LANES);
         for (i, kept) in kept.take(WIDTH).enumerate() {
             inverse[i] = v.load(kept);
-            mean[i] = v.mul(mean[i], v.splat(share));
-            slope[i] = v.mul(slope[i], v.splat(-share));
+            mean[i] = v.mul(mean[i], v.splat(inverse_rows));
+            slope[i] = v.mul(slope[i], v.splat(-inverse_rows));
         }
         for r in 0..self.shape.rows {
             let weight = v.splat(self.normed.weight[r]);
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_norm_that_keeps_has_the_same_bits_and_keeps_its_steps() {
+    fn a_norm_that_keeps_has_the_same_bits_and_keeps_its_intermediates() {
         for isa in Isa::available() {
             for shape in shapes(isa) {
                 let MatrixShape { rows, columns } = shape;
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_the_plain_one() {
+    fn the_gradient_matches_the_reference() {
         for isa in Isa::available() {
             for shape in shapes(isa) {
                 let MatrixShape { rows, columns } = shape;

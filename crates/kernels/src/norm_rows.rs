@@ -1,11 +1,12 @@
-//! Layer norm along rows, and its gradient.
+//! Layer norm along rows and its affine map, with their gradients.
 
 use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// Normalises every row of `width`: `z = (x - mean) / sqrt(variance + eps)`, population variance in
-/// two passes.
+/// Normalises every row of `width` elements: `z = (x - mean) / sqrt(variance + eps)`.
+///
+/// The variance is that of the population, computed in two passes.
 ///
 /// Shapes: `x` and `z` `[rows, width]`, row-major; `inverse_deviation` `[rows]`; both outputs are
 /// overwritten.
@@ -38,21 +39,21 @@ impl Op for Normalise<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let share = 1.0 / self.width as f32;
+        let inverse_width = 1.0 / self.width as f32;
         let rows = self.x.chunks_exact(self.width).zip(self.z.chunks_exact_mut(self.width));
         for ((x, z), inverse) in rows.zip(self.inverse_deviation) {
             let mut sum = v.splat(0.0);
             for x in x.chunks(V::LANES) {
                 sum = v.add(sum, v.load_part(x, 0.0));
             }
-            let mean = v.fold(sum, |a, b| a + b) * share;
+            let mean = v.fold(sum, |a, b| a + b) * inverse_width;
             let mut squares = v.splat(0.0);
             for x in x.chunks(V::LANES) {
-                // Lanes behind the row's end hold the mean, and so count as 0.
+                // Lanes after the end of the row hold the mean, and so add 0.
                 let centred = v.sub(v.load_part(x, mean), v.splat(mean));
                 squares = v.mul_add(centred, centred, squares);
             }
-            let variance = v.fold(squares, |a, b| a + b) * share;
+            let variance = v.fold(squares, |a, b| a + b) * inverse_width;
             *inverse = 1.0 / (variance + self.eps).sqrt();
             for (x, z) in x.chunks(V::LANES).zip(z.chunks_mut(V::LANES)) {
                 let centred = v.sub(v.load_part(x, mean), v.splat(mean));
@@ -93,7 +94,7 @@ impl Op for NormaliseBackward<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let share = 1.0 / self.width as f32;
+        let inverse_width = 1.0 / self.width as f32;
         let rows = self.z.chunks_exact(self.width).zip(self.d.chunks_exact_mut(self.width));
         for ((z, d), &inverse) in rows.zip(self.inverse_deviation) {
             let (mut sum, mut product) = (v.splat(0.0), v.splat(0.0));
@@ -102,8 +103,8 @@ impl Op for NormaliseBackward<'_> {
                 sum = v.add(sum, d);
                 product = v.mul_add(z, d, product);
             }
-            let mean = v.splat(v.fold(sum, |a, b| a + b) * share);
-            let slope = v.splat(v.fold(product, |a, b| a + b) * -share);
+            let mean = v.splat(v.fold(sum, |a, b| a + b) * inverse_width);
+            let slope = v.splat(v.fold(product, |a, b| a + b) * -inverse_width);
             for (z, d) in z.chunks(V::LANES).zip(d.chunks_mut(V::LANES)) {
                 let rest = v.sub(v.load_part(d, 0.0), mean);
                 let rest = v.mul_add(v.load_part(z, 0.0), slope, rest);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_the_plain_ones() {
+    fn gradients_match_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let name = format!("{} {width}", isa.name());
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_affine_map_and_its_gradient_are_the_plain_ones() {
+    fn the_affine_map_and_its_gradient_match_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let (z, d) = (numbers(1, ROWS * width), numbers(2, ROWS * width));

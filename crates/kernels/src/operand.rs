@@ -1,40 +1,44 @@
-//! The operands of a product in register tiles: where each of them stands, and what a tile reads of
-//! it.
+//! The operands of a matrix product: their layouts, what a register tile reads of them, and what it
+//! prefetches.
 
 use crate::matrix::{Matrix, ProductShape, Strided};
 
-/// Half a mebibyte of numbers: an operand of more is not counted on to stay in a second-level cache
-/// from one use to the next. It is read as few times as can be, and asked for in advance.
+/// Elements of half a mebibyte. A larger operand is not expected to stay in the second-level cache
+/// from one use to the next: it is read as few times as possible, and prefetched.
 pub(crate) const OUT_OF_CACHE: usize = 1 << 17;
 
-/// The place of one tile.
+/// The position of one register tile within the product.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
+    /// First row of the output.
     pub(crate) row: usize,
+    /// First column of the output.
     pub(crate) column: usize,
-    /// The steps `from..to` of k.
+    /// First step of k of this cache block.
     pub(crate) from: usize,
+    /// End of the steps of k of this cache block.
     pub(crate) to: usize,
 }
 
-/// Rows and columns of one tile.
+/// Rows and columns of a register tile.
 #[derive(Clone, Copy)]
 pub(crate) struct TileSize {
     pub(crate) height: usize,
     pub(crate) width: usize,
 }
 
-/// Numbers in a cache line, which is what is asked for in advance.
+/// Elements of a cache line, the unit of a prefetch.
 pub(crate) const LINE: usize = 16;
 
-/// How far the last of `count` things stands from the first if they are `apart`.
-fn reach(count: usize, apart: usize) -> Option<usize> {
-    count.saturating_sub(1).checked_mul(apart)
+/// Distance from the first to the last of `count` elements at this stride; `None` if it overflows.
+fn reach(count: usize, stride: usize) -> Option<usize> {
+    count.saturating_sub(1).checked_mul(stride)
 }
 
-/// A, of which a product reads element `[m, k]`.
+/// The left operand A of a product, element `[m, k]`.
 pub(crate) trait Left: Copy {
-    /// Whether A has so many rows and steps of k, and no place in it overflows.
+    /// Whether A holds so many rows and steps of k, so that no index within them overflows or is out of
+    /// bounds.
     fn has(&self, rows: usize, steps: usize) -> bool;
 
     /// A from the tile's first element on. The tile has `height` rows; A has `steps` steps of k.
@@ -48,9 +52,10 @@ pub(crate) trait Left: Copy {
     }
 }
 
-/// B, of which a product reads element `[k, n]`.
+/// The right operand B of a product, element `[k, n]`.
 pub(crate) trait Right: Copy {
-    /// Whether B has so many columns and steps of k, and no place in it overflows.
+    /// Whether B holds so many columns and steps of k, so that no index within them overflows or is out
+    /// of bounds.
     fn has(&self, columns: usize, steps: usize) -> bool;
 
     /// B from the tile's first element on, one row for each step of k. The tile has `width` columns;
@@ -65,7 +70,7 @@ pub(crate) trait Right: Copy {
     }
 }
 
-/// `len` of the values from `start` on, as far as they are there.
+/// `values[start..start + len]`, clipped to the slice.
 #[inline(always)]
 fn part(values: &[f32], start: usize, len: usize) -> &[f32] {
     let start = start.min(values.len());
@@ -113,7 +118,7 @@ impl Right for Matrix<'_> {
     }
 }
 
-/// As A: tiles of [`next_height`](crate::product::next_height) rows, each `[k][rows of the tile]`.
+/// Packed A: register tiles of the heights that the product uses, each `[k][rows of the tile]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles<'a>(pub(crate) &'a [f32]);
 
@@ -142,7 +147,8 @@ impl Left for Tiles<'_> {
     }
 }
 
-/// As B: panels of a tile's width, the last one narrower, each `[k][columns of the panel]`.
+/// Packed B: panels as wide as a register tile, the last one narrower, each
+/// `[k][columns of the panel]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a>(pub(crate) &'a [f32]);
 
@@ -176,8 +182,8 @@ mod tests {
 
     use super::*;
 
-    /// Checks that the parts follow each other and make up `len` numbers from `next` on, as far as
-    /// they are there, but for one number of rounding each.
+    /// Checks that the parts follow each other and make up `block`, clipped to the values, with one
+    /// element of rounding for each part.
     fn assert_shared(values: &[f32], parts: &[&[f32]], block: Range<usize>) {
         let mut end = block.start.min(values.len());
         let all = values.len().min(block.end);
@@ -190,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_near_operand_asks_for_nothing() {
+    fn an_operand_that_fits_the_cache_is_not_prefetched() {
         let values = vec![0.0; OUT_OF_CACHE];
         let place = Place { row: 0, column: 0, from: 0, to: 100 };
         let tile = TileSize { height: 8, width: 32 };
@@ -234,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_overflow_are_none() {
+    fn strides_that_overflow_are_rejected() {
         let values = [0.0; 64];
         // Seven times this is 5.
         let row = (usize::MAX / 7) + 1;

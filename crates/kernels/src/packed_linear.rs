@@ -1,9 +1,9 @@
 //! Linear layers with packed weights, along rows and down columns.
 //!
-//! Activations stand as `[features][positions]`, positions contiguous. A layer over positions
-//! ([`RowLinear`]) has the activations on the left and its weights in panels on the right; a layer
-//! over features ([`ColumnLinear`]) has its weights in tiles on the left and the activations on the
-//! right. Both read the activations where they stand.
+//! Activations have the layout `[features][positions]`, positions contiguous. In a layer over positions
+//! ([`RowLinear`]) the activations are the left operand, and the weights the right one, packed in
+//! panels; in a layer over features ([`ColumnLinear`]) the weights are the left operand, packed in
+//! tiles, and the activations the right one. Both read the activations in place.
 
 use crate::aligned::Aligned;
 use crate::epilogue::{ColumnBias, Finish, RowBias};
@@ -15,12 +15,12 @@ use crate::transpose::transpose;
 use crate::vector::Vector;
 
 impl Isa {
-    /// Numbers in one register.
+    /// Lanes of one register: the elements that one instruction processes.
     pub fn lanes(self) -> usize {
         self.run(Lanes).0
     }
 
-    /// `n` rounded up to whole registers: what a row of `n` numbers takes.
+    /// `n` rounded up to a multiple of the lanes: the length of a padded row of `n` elements.
     pub fn pad(self, n: usize) -> usize {
         n.next_multiple_of(self.lanes())
     }
@@ -30,7 +30,7 @@ impl Isa {
     }
 }
 
-/// Asks a vector for its lanes and its tallest tile.
+/// Returns the lanes of a set and the rows of its tallest register tile.
 struct Lanes;
 
 impl Op for Lanes {
@@ -47,12 +47,12 @@ struct Packed<'a> {
     first: usize,
     /// Number of outputs.
     outputs: usize,
-    /// `[input][output]`; a row may be wider than the outputs.
+    /// `[input][output]`; the rows of a panel may be wider than its outputs.
     values: MatrixMut<'a>,
 }
 
 impl Packed<'_> {
-    /// Takes its columns of `weight`, whose rows have `width` elements.
+    /// Copies its columns of `weight`, whose rows have `width` elements.
     fn copy_columns(self, weight: &[f32], width: usize) {
         let rows = self.values.values.chunks_exact_mut(self.values.pitch);
         for (to, from) in rows.zip(weight.chunks_exact(width)) {
@@ -67,9 +67,9 @@ pub struct RowLinear {
     isa: Isa,
     inputs: usize,
     outputs: usize,
-    /// `[panel][input][column of the panel]`, zero in the columns past the outputs.
+    /// `[panel][input][column of the panel]`, zero in the padding.
     panels: Aligned,
-    /// As long as a padded row, zero past the outputs.
+    /// As long as a padded row, zero in the padding.
     bias: Aligned,
 }
 
@@ -85,7 +85,7 @@ impl RowLinear {
         layer
     }
 
-    /// A layer whose weights are 0, with room for others.
+    /// A layer whose weights are 0, with room for others of this shape.
     ///
     /// # Panics
     ///
@@ -97,7 +97,7 @@ impl RowLinear {
         Self { isa, inputs, outputs, panels, bias }
     }
 
-    /// Takes other weights, as [`RowLinear::new`].
+    /// Replaces the weights; arguments as for [`RowLinear::new`].
     ///
     /// # Panics
     ///
@@ -113,7 +113,8 @@ impl RowLinear {
         });
     }
 
-    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// Replaces the weights by the transpose of `weight` `[inputs, outputs]`, without a bias; this is
+    /// the backward pass of a layer whose weight it is:
     /// `out[r, o] = sum_i x[r, i] W[i, o]`.
     ///
     /// # Panics
@@ -137,7 +138,7 @@ impl RowLinear {
         }
     }
 
-    /// Numbers in an output row.
+    /// Elements of an output row, without the padding.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
@@ -145,7 +146,7 @@ impl RowLinear {
     /// Applies the layer to `rows` rows.
     ///
     /// A row of `x` has `inputs` elements; a row of `out` takes the outputs padded to whole registers
-    /// ([`Isa::pad`]). The padding gets 0 (`Store`, `Gelu`) or stays (`Add`).
+    /// ([`Isa::pad`]). The padding becomes 0 with `Store` and `Gelu`, and stays with `Add`.
     ///
     /// # Panics
     ///
@@ -189,7 +190,7 @@ impl ColumnLinear {
         layer
     }
 
-    /// A layer whose weights are 0, with room for others.
+    /// A layer whose weights are 0, with room for others of this shape.
     ///
     /// # Panics
     ///
@@ -200,7 +201,7 @@ impl ColumnLinear {
         Self { isa, inputs, outputs, tiles, bias: vec![0.0; outputs] }
     }
 
-    /// Takes other weights, as [`ColumnLinear::new`].
+    /// Replaces the weights; arguments as for [`ColumnLinear::new`].
     ///
     /// # Panics
     ///
@@ -216,7 +217,8 @@ impl ColumnLinear {
         });
     }
 
-    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// Replaces the weights by the transpose of `weight` `[inputs, outputs]`, without a bias; this is
+    /// the backward pass of a layer whose weight it is:
     /// `out[o, j] = sum_i W[i, o] x[i, j]`.
     ///
     /// # Panics
@@ -240,7 +242,7 @@ impl ColumnLinear {
         }
     }
 
-    /// Rows of the output.
+    /// Number of output rows.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
@@ -249,7 +251,7 @@ impl ColumnLinear {
     ///
     /// # Panics
     ///
-    /// If a slice is too short or `columns` no whole number of registers.
+    /// If a slice is too short, or `columns` do not fill whole registers.
     pub fn apply(&self, columns: usize, x: Matrix<'_>, finish: Finish, out: MatrixMut<'_>) {
         assert!(out.pitch >= columns, "column linear: pitch");
         let product = Product::<'_, _, _, _, false> {
@@ -274,15 +276,15 @@ mod tests {
         shapes.extend((1..=67).map(|n| [3, n, 7]));
         shapes.extend((1..=67).map(|n| [n, 5, 17]));
         shapes.extend([[16, 64, 128], [16, 128, 64], [9, 300, 33], [2, 129, 257], [8, 513, 1]]);
-        // Just enough steps for a tile's GELU beside those of the next one, and just too few.
+        // Just enough steps of k to interleave a tile's GELU with the next tile, and just too few.
         shapes.extend([[24, 15, 64], [24, 16, 64], [24, 17, 64], [24, 129, 64]]);
-        // With weights that are far.
+        // With weights that exceed the cache.
         shapes.extend([[70, 300, 450], [3, 135, 1000], [17, 1030, 131]]);
         shapes
     }
 
     #[test]
-    fn along_rows_it_is_the_plain_product_on_every_set_and_shape() {
+    fn row_layers_match_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for [rows, inputs, outputs] in shapes() {
                 let (x_pitch, pitch) = (inputs + 3, isa.pad(outputs) + isa.lanes());
@@ -318,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn down_columns_it_is_the_plain_product_on_every_set_and_shape() {
+    fn column_layers_match_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for [columns, inputs, outputs] in shapes() {
                 let columns = isa.pad(columns);
@@ -351,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_and_a_column_have_the_same_bits_alone_and_in_company() {
+    fn a_row_or_column_has_the_same_bits_alone_as_in_a_batch() {
         let cases = Isa::available().into_iter().flat_map(|isa| [(isa, 41), (isa, 450)]);
         for (isa, outputs) in cases {
             let (rows, inputs) = (23, 300);
@@ -388,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_far_layer_has_the_bits_of_its_near_parts() {
+    fn a_layer_that_exceeds_the_cache_has_the_bits_of_its_parts() {
         for isa in Isa::available() {
             // Parts of 240 and 210 outputs: whole tiles, so that both are cut alike.
             let (inputs, outputs, columns, first) = (300, 450, isa.lanes() * 5, 240);

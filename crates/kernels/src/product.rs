@@ -1,27 +1,28 @@
-//! Matrix products in register tiles, for operands that are packed or stand in the right order
-//! already, with what follows the product done on the way out.
+//! Matrix products in register tiles and cache blocks, with a fused epilogue, for operands that are
+//! packed or can be read in place.
 //!
-//! `out[m, n] = sum_k A[m, k] B[k, n]`, n along the registers. Every element is summed over k in
-//! the same order and in the same blocks whatever the tile that it falls into: its bits depend
-//! neither on the number of rows or columns in the call nor on its place among them.
+//! `out[m, n] = sum_k A[m, k] B[k, n]`, vectorised along n. Every element is summed over k in the same
+//! order and in the same blocks, whichever register tile computes it: its bits depend neither on the
+//! number of rows or columns in the call nor on its position among them.
 
 use crate::epilogue::{Bias, Finish, NoBias};
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, ProductShape, Strided};
-use crate::micro_kernel::{Ahead, GeluOf, Nothing, gelu_side_by_side, multiply, write};
+use crate::micro_kernel::{GeluOf, Nothing, Prefetch, gelu_interleaved, multiply, write};
 use crate::operand::{Left, OUT_OF_CACHE, Place, Right, TileSize};
 use crate::vector::Vector;
 
-/// Registers side by side in a full tile.
+/// Width of a full register tile, in registers.
 pub(crate) const TILE_REGISTERS: usize = 2;
-/// Most steps of k in one pass over the output: B's part of a tile stays in the first-level cache,
-/// and sums of sums keep the rounding of long products small.
+/// Most steps of k in one cache block: a tile's panel of B stays in the first-level cache, and adding
+/// the sums of blocks keeps the rounding error of long products small.
 const BLOCK: usize = 128;
 
-/// `out (+)= A B + bias`: rows and steps of any number, columns a multiple of the lanes.
+/// `out (+)= A B + bias`: any number of rows and steps of k, columns a multiple of the lanes.
 ///
-/// Tiles are done down the columns, so that a block of B is read once and A for every column of
-/// tiles; or `ACROSS` the rows, so that a block of A is read once and B for every row of tiles.
+/// The loop order decides which operand is read only once. Down the columns, each block of B is read
+/// once, and A once for every column of tiles; `ACROSS` the rows, each block of A is read once, and B
+/// once for every row of tiles.
 pub(crate) struct Product<'a, L, R, B, const ACROSS: bool> {
     pub(crate) shape: ProductShape,
     pub(crate) left: L,
@@ -32,7 +33,7 @@ pub(crate) struct Product<'a, L, R, B, const ACROSS: bool> {
 }
 
 impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
-    /// Runs it down the columns or across the rows.
+    /// Runs the product with its tiles down the columns, or across the rows.
     pub(crate) fn run_across_if(self, across: bool, isa: Isa) {
         if !across {
             return isa.run(self);
@@ -41,15 +42,16 @@ impl<L: Left, R: Right, B: Bias> Product<'_, L, R, B, false> {
         isa.run(Product::<'_, _, _, _, true> { shape, left, right, bias, finish, out });
     }
 
-    /// Whether the output is far, and each of its numbers comes up once: then tiles are better done
-    /// across, and write it row by row, not a few numbers of every row at a time.
-    pub(crate) fn has_far_output(&self) -> bool {
+    /// Whether the output exceeds the cache and each of its elements is written once, in a single
+    /// block of k. Tiles across the rows are faster then: they write the output row by row, not a few
+    /// elements of every row at a time.
+    pub(crate) fn has_large_output(&self) -> bool {
         let ProductShape { rows, columns, inner } = self.shape;
         inner <= BLOCK && rows.saturating_mul(columns) > OUT_OF_CACHE
     }
 }
 
-/// Height of the next tile when `left` rows are to be done and the tallest has `tallest`.
+/// Height of the next register tile when `left` rows remain; the tallest tile has `tallest` rows.
 #[inline(always)]
 pub(crate) fn next_height(left: usize, tallest: usize) -> usize {
     match left {
@@ -80,7 +82,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Op for Product<'_, L, R, B,
 impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS> {
     #[inline(always)]
     fn down<V: Vector>(&mut self, v: V, block: usize) {
-        let mut waiting = None;
+        let mut pending = None;
         let mut column = 0;
         while column < self.shape.columns {
             let registers = TILE_REGISTERS.min((self.shape.columns - column) / V::LANES);
@@ -90,18 +92,18 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
                 while row < self.shape.rows {
                     let height = next_height(self.shape.rows - row, V::TILE_ROWS);
                     let place = Place { row, column, from, to };
-                    self.dispatch(v, height, registers, place, &mut waiting);
+                    self.dispatch(v, height, registers, place, &mut pending);
                     row += height;
                 }
             }
             column += registers * V::LANES;
         }
-        assert!(waiting.is_none(), "product: a tile still waits for its GELU");
+        assert!(pending.is_none(), "product: a tile without its GELU");
     }
 
     #[inline(always)]
     fn across<V: Vector>(&mut self, v: V, block: usize) {
-        let mut waiting = None;
+        let mut pending = None;
         for from in (0..self.shape.inner).step_by(block) {
             let to = self.shape.inner.min(from + block);
             let mut row = 0;
@@ -111,13 +113,13 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
                 while column < self.shape.columns {
                     let registers = TILE_REGISTERS.min((self.shape.columns - column) / V::LANES);
                     let place = Place { row, column, from, to };
-                    self.dispatch(v, height, registers, place, &mut waiting);
+                    self.dispatch(v, height, registers, place, &mut pending);
                     column += registers * V::LANES;
                 }
                 row += height;
             }
         }
-        assert!(waiting.is_none(), "product: a tile still waits for its GELU");
+        assert!(pending.is_none(), "product: a tile without its GELU");
     }
 
     #[inline(always)]
@@ -127,13 +129,13 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         height: usize,
         registers: usize,
         place: Place,
-        waiting: &mut Option<usize>,
+        pending: &mut Option<usize>,
     ) {
         match (height, registers) {
             (8, 2)
-                if V::LOOKS_UP && self.finish == Finish::Gelu && place.to == self.shape.inner =>
+                if V::HAS_LOOKUP && self.finish == Finish::Gelu && place.to == self.shape.inner =>
             {
-                self.tile_to_gelu::<V, 8, 2>(v, place, waiting);
+                self.tile_with_pending_gelu::<V, 8, 2>(v, place, pending);
             }
             (8, 2) => self.tile::<V, 8, 2>(v, place),
             (8, _) => self.tile::<V, 8, 1>(v, place),
@@ -148,7 +150,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         }
     }
 
-    /// What a tile of full size prefetches.
+    /// What a full tile prefetches: the operand that this loop order reads only once.
     #[inline(always)]
     fn prefetch(&self, size: TileSize, place: Place) -> Option<&[f32]> {
         match ACROSS {
@@ -157,26 +159,26 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         }
     }
 
-    /// Where the tile begins in the output.
+    /// Index of the tile's first element in the output.
     #[inline(always)]
     fn start(&self, place: Place) -> usize {
         place.row * self.out.pitch + place.column
     }
 
-    /// A full tile on its way to GELU, where that is looked up. Lookups have ports of their own, so
-    /// each tile's GELU is done beside the multiply-adds of the next such tile: `waiting` is where a
-    /// tile begins that waits for that.
+    /// A full tile with GELU, on a set that has table lookups. These run on other execution ports than
+    /// FMAs, so the GELU of each tile is interleaved with the FMAs of the next tile: `pending` is the
+    /// start of the tile whose GELU is still to be done.
     #[inline(always)]
-    fn tile_to_gelu<V: Vector, const ROWS: usize, const REGISTERS: usize>(
+    fn tile_with_pending_gelu<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &mut self,
         v: V,
         place: Place,
-        waiting: &mut Option<usize>,
+        pending: &mut Option<usize>,
     ) {
         let (steps, width) = (place.to - place.from, REGISTERS * V::LANES);
         let a = self.left.tile(ROWS, self.shape.inner, place);
         let b = self.right.tile(width, self.shape.inner, place);
-        let mut sums = match waiting.take() {
+        let mut sums = match pending.take() {
             Some(at) => {
                 assert!(steps >= ROWS * REGISTERS, "product: steps");
                 let gelu = GeluOf::<V, ROWS, REGISTERS>::new(v, self.out.at(at));
@@ -185,23 +187,23 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
             None => multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing),
         };
         self.complete(v, place, &mut sums);
-        // Down or across, the next full tile stands in this column of tiles, in this row of them, or
-        // begins another; and the last blocks of all tiles have the same steps.
+        // In either loop order, another full tile follows if there is one below or to the right; and
+        // the last blocks of k of all tiles have the same number of steps.
         let more = place.row + 2 * ROWS <= self.shape.rows
             || place.column + 2 * width <= self.shape.columns;
         let at = self.start(place);
         let out = self.out.at(at);
         if more && steps >= ROWS * REGISTERS {
-            *waiting = Some(at);
+            *pending = Some(at);
             write(v, &sums, out);
         } else {
             let mut active = sums;
-            gelu_side_by_side::<V, 4>(v, active.as_flattened_mut());
+            gelu_interleaved::<V, 4>(v, active.as_flattened_mut());
             write(v, &active, out);
         }
     }
 
-    /// Adds to the sums what they go on from, and the bias after the last step.
+    /// Adds to the sums those of the previous blocks of k, or the output, and the bias in the last block.
     #[inline(always)]
     fn complete<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &self,
@@ -225,7 +227,7 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
 
     #[inline(always)]
     fn tile<V: Vector, const ROWS: usize, const REGISTERS: usize>(&mut self, v: V, place: Place) {
-        // So that no set has code for heights that `next_height` does not give it.
+        // So that no set is compiled for heights that `next_height` never returns for it.
         if ROWS > 4 && ROWS != V::TILE_ROWS {
             unreachable!("a tile of {ROWS} rows, the tallest has {}", V::TILE_ROWS);
         }
@@ -234,14 +236,14 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         let a = self.left.tile(ROWS, self.shape.inner, place);
         let b = self.right.tile(width, self.shape.inner, place);
         if full && let Some(next) = self.prefetch(TileSize { height: ROWS, width }, place) {
-            let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Ahead(next));
+            let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Prefetch(next));
             return self.finish::<V, ROWS, REGISTERS>(v, place, sums);
         }
         let sums = multiply::<V, ROWS, REGISTERS>(v, a, b, steps, Nothing);
         self.finish::<V, ROWS, REGISTERS>(v, place, sums);
     }
 
-    /// Completes the sums of a tile and writes them, after their last step through GELU if need be.
+    /// The epilogue of a tile: completes its sums, applies GELU in the last block of k, and writes them.
     #[inline(always)]
     fn finish<V: Vector, const ROWS: usize, const REGISTERS: usize>(
         &mut self,
@@ -253,12 +255,12 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
         let start = self.start(place);
         let out = self.out.at(start);
         if self.finish == Finish::Gelu && place.to == self.shape.inner {
-            // A copy: what is counted through must stand in memory, and the sums need not.
+            // A copy: GELU indexes its array, which forces it into memory, while `sums` stays in registers.
             let mut active = sums;
-            // With 16 registers one at a time: more side by side would have no room to stand in.
+            // One at a time on sets of 16 registers: more would spill.
             match V::TILE_ROWS > 6 {
-                true => gelu_side_by_side::<V, 4>(v, active.as_flattened_mut()),
-                false => gelu_side_by_side::<V, 1>(v, active.as_flattened_mut()),
+                true => gelu_interleaved::<V, 4>(v, active.as_flattened_mut()),
+                false => gelu_interleaved::<V, 1>(v, active.as_flattened_mut()),
             }
             write(v, &active, out);
         } else {
@@ -267,11 +269,14 @@ impl<L: Left, R: Right, B: Bias, const ACROSS: bool> Product<'_, L, R, B, ACROSS
     }
 }
 
-/// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for columns that are a multiple of [`Isa::lanes`].
+/// `out[m, n] = sum_k a[m, k] b[k, n]`, or another epilogue by `finish`.
+///
+/// The columns are a multiple of [`Isa::lanes`]. Nothing is packed: `a` is read by strides, `b` row by
+/// row.
 ///
 /// # Panics
 ///
-/// If a slice is too short or n no whole number of registers.
+/// If a slice is too short, or the columns do not fill whole registers.
 pub fn product(
     isa: Isa,
     shape: ProductShape,
@@ -283,7 +288,7 @@ pub fn product(
     assert!(out.pitch >= shape.columns, "product: pitch");
     let product =
         Product::<'_, _, _, _, false> { shape, left: a, right: b, bias: NoBias, finish, out };
-    let across = product.has_far_output();
+    let across = product.has_large_output();
     product.run_across_if(across, isa);
 }
 
@@ -293,7 +298,7 @@ mod tests {
     use crate::testing::{FINISHES, assert_close, finished, numbers, with_canaries};
 
     #[test]
-    fn a_product_takes_its_left_side_by_strides() {
+    fn a_product_reads_its_left_operand_by_strides() {
         for isa in Isa::available() {
             for [m, n, k] in
                 [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8], [300, 450, 5], [300, 450, 130]]

@@ -1,13 +1,10 @@
-//! Sums and products of whole rows: the gradients of biases.
+//! Sums along rows and down columns, and elementwise sums and products.
 
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixShape};
-use crate::vector::Vector;
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// `out[j] += sum_r x[r, j]`: rows start `pitch` apart, `out` is as long as the columns.
+/// `out[j] += sum_r x[r, j]`: the gradient of a bias for each column.
 ///
 /// # Panics
 ///
@@ -29,9 +26,9 @@ impl Op for AddRows<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         for (i, out) in self.out.chunks_mut(wide).enumerate() {
-            let mut sums = [v.splat(0.0); SIDE_BY_SIDE];
+            let mut sums = [v.splat(0.0); UNROLL];
             for r in 0..self.shape.rows {
                 let x = &self.x.values[r * self.x.pitch + i * wide..][..out.len()];
                 for (sum, x) in sums.iter_mut().zip(x.chunks_exact(V::LANES)) {
@@ -45,8 +42,9 @@ impl Op for AddRows<'_> {
     }
 }
 
-/// Sums along rows, one for each lane of a register: `sums` `[rows][lanes]` gets every
-/// [`Isa::lanes`]-th number of its row added. [`sum_lanes`] makes one number of them.
+/// Partial sums along rows, one for each lane of a register: element `[r, l]` of `sums`
+/// `[rows][lanes]` gets the elements `x[r, l + i lanes]` added. [`sum_lanes`] reduces them to one sum for
+/// each row: the gradient of a bias for each row.
 ///
 /// # Panics
 ///
@@ -70,8 +68,8 @@ impl Op for AddLanes<'_> {
     fn run<V: Vector>(self, v: V) {
         for (r, sums) in self.sums.chunks_exact_mut(V::LANES).enumerate() {
             let row = &self.x.values[r * self.x.pitch..][..self.shape.columns];
-            let mut partial = [v.splat(0.0); SIDE_BY_SIDE];
-            for x in row.chunks(SIDE_BY_SIDE * V::LANES) {
+            let mut partial = [v.splat(0.0); UNROLL];
+            for x in row.chunks(UNROLL * V::LANES) {
                 for (sum, x) in partial.iter_mut().zip(x.chunks_exact(V::LANES)) {
                     *sum = v.add(*sum, v.load(x));
                 }
@@ -82,7 +80,7 @@ impl Op for AddLanes<'_> {
     }
 }
 
-/// As [`add_lanes`], of products: `sums` gets `x[r, j] y[r, j]` added.
+/// As [`add_lanes`], of the products `x[r, j] y[r, j]`.
 ///
 /// # Panics
 ///
@@ -111,11 +109,11 @@ impl Op for AddProductLanes<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         for (r, sums) in self.sums.chunks_exact_mut(V::LANES).enumerate() {
             let x = &self.x.values[r * self.x.pitch..][..self.shape.columns];
             let y = &self.y.values[r * self.y.pitch..][..self.shape.columns];
-            let mut partial = [v.splat(0.0); SIDE_BY_SIDE];
+            let mut partial = [v.splat(0.0); UNROLL];
             for (x, y) in x.chunks(wide).zip(y.chunks(wide)) {
                 let pairs = x.chunks_exact(V::LANES).zip(y.chunks_exact(V::LANES));
                 for (sum, (x, y)) in partial.iter_mut().zip(pairs) {
@@ -128,7 +126,7 @@ impl Op for AddProductLanes<'_> {
     }
 }
 
-/// `out[r] += ` the sum of the lanes of row r, in order, for `sums` `[rows][lanes]`.
+/// `out[r] += sum_l sums[r, l]`, lanes in ascending order, for `sums` `[rows][lanes]`.
 ///
 /// # Panics
 ///
@@ -158,7 +156,7 @@ struct Multiply<'a> {
 impl Op for Multiply<'_> {
     type Output = ();
 
-    // One operation a number: the compiler turns it into the set's vectors.
+    // One operation for each element, which the compiler vectorises for the instruction set.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         self.x.iter_mut().zip(self.y).for_each(|(x, y)| *x *= y);
@@ -183,7 +181,7 @@ struct Add<'a> {
 impl Op for Add<'_> {
     type Output = ();
 
-    // As above.
+    // Vectorised by the compiler, too.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y += x);

@@ -1,11 +1,11 @@
-//! What the tests of the kernels share.
+//! Helpers shared by the tests of the kernels: inputs, tolerances, canaries.
 
 use crate::epilogue::Finish;
 
-/// Every way to finish a product.
+/// Every epilogue.
 pub(crate) const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
 
-/// What becomes of the sum of an element that is `before`, in f64.
+/// The epilogue in f64: an element that was `before`, with the sum of its product.
 pub(crate) fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
     match finish {
         Finish::Store => sum,
@@ -14,7 +14,7 @@ pub(crate) fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
     }
 }
 
-/// Numbers between -2 and 2 from a simple generator.
+/// Pseudo-random numbers between -2 and 2 (xorshift).
 pub(crate) fn numbers(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
@@ -36,8 +36,8 @@ pub(crate) fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, name: &s
     }
 }
 
-/// Runs an in-place kernel on a slice that starts off any alignment, and checks that nothing past
-/// its ends was written.
+/// Runs an in-place kernel on a copy of `x` that is not aligned, and checks that nothing before or after
+/// it was written.
 pub(crate) fn with_canaries(x: &[f32], kernel: impl Fn(&mut [f32])) -> Vec<f32> {
     const CANARY: f32 = 1234.5;
     let mut buffer = vec![CANARY; x.len() + 35];

@@ -1,4 +1,4 @@
-//! Transposition, in squares of a register's width.
+//! Matrix transposition, in square blocks of a register's width.
 
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape};
@@ -44,7 +44,7 @@ impl Op for Transpose<'_> {
                 v.transpose_square(from, to);
             }
         }
-        // Rows and columns that fill no square.
+        // The remaining rows and columns, which fill no block.
         for r in 0..rows {
             let first = if r < whole_rows { whole_columns } else { 0 };
             for c in first..columns {

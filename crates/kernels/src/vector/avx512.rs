@@ -1,11 +1,11 @@
-//! AVX-512 (F, DQ, BW, VL): 16 lanes.
+//! AVX-512 (F, DQ, BW, VL): 16 lanes in each of 32 registers.
 
 use std::arch::x86_64::*;
 
 use super::Vector;
 use crate::matrix::{Matrix, MatrixMut};
 
-/// Proof that AVX-512 F, DQ, BW and VL are there.
+/// Proof that this machine has AVX-512 F, DQ, BW and VL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512 {
     _detected: (),
@@ -28,11 +28,11 @@ impl Vector for Avx512 {
     type F = __m512;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
-    const LOOKS_UP: bool = true;
+    const HAS_LOOKUP: bool = true;
 
     #[inline(always)]
     fn prefetch(self, from: &[f32]) {
-        // SAFETY: asking for a line reads nothing; `self` proves SSE.
+        // SAFETY: a prefetch never faults, whatever the address; `self` proves SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
     }
     #[inline(always)]

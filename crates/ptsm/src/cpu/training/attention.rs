@@ -260,7 +260,7 @@ impl Attention {
         let d = Strided { values: &d_mixed[at..], row: 1, step: pitch };
         let values = Matrix::new(&cache.value[head.start..], pitch);
         product(isa, shape, d, values, Finish::Store, MatrixMut::new(d_dropped, pitch));
-        let gated = Gated { value: factors, share: weights };
+        let gated = Gated { value: factors, softmax: weights };
         let gradients = GateGradients { value: &mut other[..len], logits: &mut d_scores[..len] };
         gate_rows_backward(isa, pitch, d_dropped, gated, gradients);
     }

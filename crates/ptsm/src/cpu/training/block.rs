@@ -267,11 +267,11 @@ impl Block {
         let (d_y, d_logits) = (&mut d_y[..len], &mut d_logits[..len]);
         let d_hidden = &mut d_hidden[..wide];
         let normed = &cache.norm.normed[..len];
-        let (y, share) = (&cache.y[..len], &cache.shares[..len]);
+        let (y, softmax) = (&cache.y[..len], &cache.shares[..len]);
         match &self.gate {
             Some(gate) if !self.gates_first() => {
                 let gradients = GateGradients { value: d_y, logits: d_logits };
-                self.gate_backward(d, Gated { value: y, share }, gradients);
+                self.gate_backward(d, Gated { value: y, softmax }, gradients);
                 gate.backward(d_logits, Finish::Add, d_y);
                 gate.learn(y, d_logits, (sums, turned));
             }
@@ -289,7 +289,7 @@ impl Block {
         self.fc1.backward(d_hidden, Finish::Store, d_y);
         self.fc1.learn(&cache.gated[..len], d_hidden, (sums, turned));
         let gradients = GateGradients { value: d_normed, logits: d_logits };
-        self.gate_backward(d_y, Gated { value: normed, share }, gradients);
+        self.gate_backward(d_y, Gated { value: normed, softmax }, gradients);
         gate.backward(d_logits, Finish::Add, d_normed);
         gate.learn(normed, d_logits, (sums, turned));
     }
@@ -330,10 +330,11 @@ impl Block {
             return gate_rows_backward(isa, pitch, d, gated, gradients);
         }
         let GateGradients { value: d_value, logits: d_logits } = gradients;
-        let kept = gated.value.chunks_exact(matrix).zip(gated.share.chunks_exact(matrix));
+        let kept = gated.value.chunks_exact(matrix).zip(gated.softmax.chunks_exact(matrix));
         let to = d_value.chunks_exact_mut(matrix).zip(d_logits.chunks_exact_mut(matrix));
-        for ((d, (value, share)), (d_value, d_logits)) in d.chunks_exact(matrix).zip(kept).zip(to) {
-            let gated = Gated { value, share };
+        for ((d, (value, softmax)), (d_value, d_logits)) in d.chunks_exact(matrix).zip(kept).zip(to)
+        {
+            let gated = Gated { value, softmax };
             let gradients = GateGradients { value: d_value, logits: d_logits };
             gate_columns_backward(isa, shape.columns(), pitch, d, gated, gradients);
         }
