@@ -3,7 +3,10 @@
 //! Every row, and every strip of columns in the channel mixer, is computed by itself in an order
 //! that nothing outside it decides: the bits are the same for any batch, place and thread count.
 
-use ptsm_kernels::{Columns, Finish, add_columns, gather, mean_magnitude, moments, standardise};
+use ptsm_kernels::{
+    Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather, mean_magnitude,
+    moments, standardise,
+};
 use rayon::prelude::*;
 
 use super::arena::{Arena, Sample, Statistics, Worker};
@@ -141,7 +144,7 @@ impl Plan {
             each(workers, parts, |_, _, (hidden, normed)| {
                 let pitch = self.sizes.pitch;
                 for (x, z) in hidden.chunks_exact(row).zip(normed.chunks_exact_mut(row)) {
-                    channel.norm.apply(pitch, (x, pitch), (z, pitch));
+                    channel.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(z, pitch));
                 }
             });
             let z = &normed[..];
@@ -180,9 +183,9 @@ impl Plan {
         let width = self.sizes.channel_columns;
         let all = mixed.chunks_exact(self.sizes.num_channels * width);
         for ((first, columns), strip) in strips(self.sizes.row(), width).zip(all) {
-            let shape = Columns { rows: 1, columns };
-            let from = (&strip[channel * columns..], columns);
-            add_columns(self.isa, shape, from, (&mut x[first..], columns));
+            let shape = MatrixShape { rows: 1, columns };
+            let from = Matrix::new(&strip[channel * columns..], columns);
+            add_columns(self.isa, shape, from, MatrixMut::new(&mut x[first..], columns));
         }
     }
 
@@ -198,10 +201,10 @@ impl Plan {
         let Worker { column, mask, patches, .. } = worker;
         let sizes = &self.sizes;
         let (length, channels) = (sizes.context_length, sizes.num_channels);
-        let place = (sample * length * channels + channel, channels);
-        gather(batch.past_values(), place, column);
+        let offset = sample * length * channels + channel;
+        gather(StridedSlice { values: batch.past_values(), offset, stride: channels }, column);
         let mask = batch.observed_mask().map(|values| {
-            gather(values, place, mask);
+            gather(StridedSlice { values, offset, stride: channels }, mask);
             &mask[..]
         });
         let statistics = self.fit(column, mask);
@@ -210,7 +213,8 @@ impl Plan {
         }
         let (patch_length, n) = (sizes.patch_length, sizes.num_patches);
         for (k, patches) in patches.chunks_exact_mut(sizes.pitch).take(patch_length).enumerate() {
-            gather(column, (sizes.patch_start + k, sizes.patch_stride), &mut patches[..n]);
+            let (offset, stride) = (sizes.patch_start + k, sizes.patch_stride);
+            gather(StridedSlice { values: column, offset, stride }, &mut patches[..n]);
         }
         let finish = match &self.position {
             None => Finish::Store,
@@ -219,7 +223,8 @@ impl Plan {
                 Finish::Add
             }
         };
-        self.patcher.apply(sizes.pitch, (patches, sizes.pitch), finish, (x, sizes.pitch));
+        let (from, to) = (Matrix::new(patches, sizes.pitch), MatrixMut::new(x, sizes.pitch));
+        self.patcher.apply(sizes.pitch, from, finish, to);
         statistics
     }
 

@@ -1,43 +1,37 @@
-//! GELU and dropout in one pass, with what the gradient needs of both.
+//! GELU and dropout fused into one pass, which also stores the factor of their gradient.
 
-use crate::activation::gelu_and_slope_of;
-use crate::columns::Columns;
 use crate::dropout::{Draws, FACTORS};
+use crate::gelu::gelu_and_slope_of;
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::matrix::{MatrixMut, MatrixShape};
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// Fuses GELU, its slope and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, with the factor f
-/// of dropout, 1 without. The gradient then is a product with `slope`.
-///
-/// Rows of both start `pitch` apart.
+/// Fuses GELU, its derivative and dropout: `slope = gelu'(x) f`, then `x = gelu(x) f`, where f is the
+/// factor of dropout, or 1 without `draws`. The backward pass is a multiplication by `slope`.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gelu_dropout(
     isa: Isa,
-    shape: Columns,
+    shape: MatrixShape,
     draws: Option<Draws>,
-    (x, slope): (&mut [f32], &mut [f32]),
-    pitch: usize,
+    x: MatrixMut<'_>,
+    slope: MatrixMut<'_>,
 ) {
-    shape.check(isa.lanes(), &[(x.len(), pitch), (slope.len(), pitch)]);
-    // Numbers even where nothing is dropped: the compiler may compute the threshold in front of the
-    // loop, from numbers that a `None` does not have.
+    shape.check(isa.lanes(), &[x.view(), slope.view()]);
+    // A value even where nothing is dropped: the compiler may hoist the threshold out of the loop, and
+    // would compute it from the uninitialised bytes of a `None`, which valgrind reports.
     let nothing = Draws { key: 0, counter: 0, row: 0, column: 0, probability: 0.0 };
     let draws = draws.unwrap_or(nothing);
-    isa.run(GeluDropout { shape, draws, x, slope, pitch });
+    isa.run(GeluDropout { shape, draws, x, slope });
 }
 
 struct GeluDropout<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     draws: Draws,
-    x: &'a mut [f32],
-    slope: &'a mut [f32],
-    pitch: usize,
+    x: MatrixMut<'a>,
+    slope: MatrixMut<'a>,
 }
 
 impl Op for GeluDropout<'_> {
@@ -47,18 +41,18 @@ impl Op for GeluDropout<'_> {
     fn run<V: Vector>(self, v: V) {
         let mut factors = [1.0; FACTORS];
         for r in 0..self.shape.rows {
-            let x = &mut self.x[r * self.pitch..][..self.shape.columns];
-            let slope = &mut self.slope[r * self.pitch..][..self.shape.columns];
+            let x = &mut self.x.values[r * self.x.pitch..][..self.shape.columns];
+            let slope = &mut self.slope.values[r * self.slope.pitch..][..self.shape.columns];
             for (i, (x, slope)) in x.chunks_mut(FACTORS).zip(slope.chunks_mut(FACTORS)).enumerate()
             {
                 let factors = &mut factors[..x.len()];
                 if self.draws.probability > 0.0 {
                     self.draws.factors(r, i * FACTORS, factors);
                 }
-                let wide = SIDE_BY_SIDE * V::LANES;
+                let wide = UNROLL * V::LANES;
                 let whole = x.len() / wide * wide;
                 for at in (0..whole).step_by(wide) {
-                    step::<V, SIDE_BY_SIDE>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
+                    step::<V, UNROLL>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
                 }
                 for at in (whole..x.len()).step_by(V::LANES) {
                     step::<V, 1>(v, &factors[at..], &mut x[at..], &mut slope[at..]);
@@ -90,15 +84,15 @@ fn step<V: Vector, const N: usize>(v: V, factors: &[f32], x: &mut [f32], slope: 
 mod tests {
     use super::*;
     use crate::dropout::dropout_columns;
+    use crate::gelu::{gelu, gelu_backward};
     use crate::testing::{numbers, with_canaries};
-    use crate::{gelu, gelu_backward};
 
     #[test]
-    fn it_is_its_steps_one_by_one() {
+    fn it_equals_its_unfused_steps() {
         for isa in Isa::available() {
             for registers in 1..=19 {
                 let (rows, columns) = (3, registers * isa.lanes());
-                let (shape, pitch) = (Columns { rows, columns }, columns + 2);
+                let (shape, pitch) = (MatrixShape { rows, columns }, columns + 2);
                 let draws = Draws { key: 5, counter: 9, row: 1, column: 11, probability: 0.3 };
                 let mut x = numbers(1, (rows - 1) * pitch + columns);
                 x.iter_mut().for_each(|x| *x *= 4.0);
@@ -112,16 +106,19 @@ mod tests {
                     let mut steps = [value.clone(), slope.clone()];
                     if let Some(draws) = draws {
                         for step in &mut steps {
-                            dropout_columns(isa, shape, draws, (step, pitch));
+                            dropout_columns(isa, shape, draws, MatrixMut::new(step, pitch));
                         }
                     }
+                    let run = |x: &mut [f32], slope: &mut [f32]| {
+                        let (x, slope) = (MatrixMut::new(x, pitch), MatrixMut::new(slope, pitch));
+                        gelu_dropout(isa, shape, draws, x, slope);
+                    };
                     let inside = |at: usize| at % pitch < columns;
                     let got = with_canaries(&x, |x| {
-                        let mut slope = slope.clone();
-                        gelu_dropout(isa, shape, draws, (x, &mut slope), pitch);
+                        run(x, &mut slope.clone());
                     });
                     let slopes = with_canaries(&slope, |slope| {
-                        gelu_dropout(isa, shape, draws, (&mut x.clone(), slope), pitch);
+                        run(&mut x.clone(), slope);
                     });
                     for at in 0..x.len() {
                         let wanted = if inside(at) { steps[0][at] } else { x[at] };

@@ -1,10 +1,12 @@
-//! Layer norm along rows, and its gradient.
+//! Layer norm along rows and its affine map, with their gradients.
 
+use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// Normalises every row of `width`: `z = (x - mean) / sqrt(variance + eps)`, population variance in
-/// two passes.
+/// Normalises every row of `width` elements: `z = (x - mean) / sqrt(variance + eps)`.
+///
+/// The variance is that of the population, computed in two passes.
 ///
 /// Shapes: `x` and `z` `[rows, width]`, row-major; `inverse_deviation` `[rows]`; both outputs are
 /// overwritten.
@@ -17,7 +19,8 @@ pub fn normalise_rows(
     width: usize,
     eps: f32,
     x: &[f32],
-    (z, inverse_deviation): (&mut [f32], &mut [f32]),
+    z: &mut [f32],
+    inverse_deviation: &mut [f32],
 ) {
     assert!(x.len() == z.len() && x.len() == width * inverse_deviation.len(), "normalise_rows");
     isa.run(Normalise { width, eps, x, z, inverse_deviation });
@@ -36,21 +39,21 @@ impl Op for Normalise<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let share = 1.0 / self.width as f32;
+        let inverse_width = 1.0 / self.width as f32;
         let rows = self.x.chunks_exact(self.width).zip(self.z.chunks_exact_mut(self.width));
         for ((x, z), inverse) in rows.zip(self.inverse_deviation) {
             let mut sum = v.splat(0.0);
             for x in x.chunks(V::LANES) {
                 sum = v.add(sum, v.load_part(x, 0.0));
             }
-            let mean = v.fold(sum, |a, b| a + b) * share;
+            let mean = v.fold(sum, |a, b| a + b) * inverse_width;
             let mut squares = v.splat(0.0);
             for x in x.chunks(V::LANES) {
-                // Lanes behind the row's end hold the mean, and so count as 0.
+                // Lanes after the end of the row hold the mean, and so add 0.
                 let centred = v.sub(v.load_part(x, mean), v.splat(mean));
                 squares = v.mul_add(centred, centred, squares);
             }
-            let variance = v.fold(squares, |a, b| a + b) * share;
+            let variance = v.fold(squares, |a, b| a + b) * inverse_width;
             *inverse = 1.0 / (variance + self.eps).sqrt();
             for (x, z) in x.chunks(V::LANES).zip(z.chunks_mut(V::LANES)) {
                 let centred = v.sub(v.load_part(x, mean), v.splat(mean));
@@ -91,7 +94,7 @@ impl Op for NormaliseBackward<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let share = 1.0 / self.width as f32;
+        let inverse_width = 1.0 / self.width as f32;
         let rows = self.z.chunks_exact(self.width).zip(self.d.chunks_exact_mut(self.width));
         for ((z, d), &inverse) in rows.zip(self.inverse_deviation) {
             let (mut sum, mut product) = (v.splat(0.0), v.splat(0.0));
@@ -100,8 +103,8 @@ impl Op for NormaliseBackward<'_> {
                 sum = v.add(sum, d);
                 product = v.mul_add(z, d, product);
             }
-            let mean = v.splat(v.fold(sum, |a, b| a + b) * share);
-            let slope = v.splat(v.fold(product, |a, b| a + b) * -share);
+            let mean = v.splat(v.fold(sum, |a, b| a + b) * inverse_width);
+            let slope = v.splat(v.fold(product, |a, b| a + b) * -inverse_width);
             for (z, d) in z.chunks(V::LANES).zip(d.chunks_mut(V::LANES)) {
                 let rest = v.sub(v.load_part(d, 0.0), mean);
                 let rest = v.mul_add(v.load_part(z, 0.0), slope, rest);
@@ -157,8 +160,9 @@ pub fn affine_rows_backward(
     z: &[f32],
     weight: &[f32],
     d: &mut [f32],
-    (d_weight, d_bias): (&mut [f32], &mut [f32]),
+    gradients: AffineGradients<'_>,
 ) {
+    let AffineGradients { weight: d_weight, bias: d_bias } = gradients;
     let width = weight.len();
     assert!(d_weight.len() == width && d_bias.len() == width && z.len() == d.len(), "affine");
     assert!(width > 0 && z.len().is_multiple_of(width), "affine backward");
@@ -225,7 +229,7 @@ mod tests {
                 let mut inverse = [0.0; ROWS];
                 let name = format!("{} {width}", isa.name());
                 let mut z = vec![0.0; x.len()];
-                normalise_rows(isa, width, EPS, &x, (&mut z, &mut inverse));
+                normalise_rows(isa, width, EPS, &x, &mut z, &mut inverse);
                 let (wanted, wanted_inverse) = reference(width, &x);
                 assert_close(&z, &wanted, 2e-5, &name);
                 assert_close(&inverse, &wanted_inverse, 2e-5, &name);
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_the_plain_ones() {
+    fn gradients_match_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let name = format!("{} {width}", isa.name());
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_affine_map_and_its_gradient_are_the_plain_ones() {
+    fn the_affine_map_and_its_gradient_match_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let (z, d) = (numbers(1, ROWS * width), numbers(2, ROWS * width));
@@ -267,16 +271,13 @@ mod tests {
                 let out = with_canaries(&d, |out| affine_rows(isa, &z, &weight, &bias, out));
                 let (mut d_weight, mut d_bias) = (bias.clone(), weight.clone());
                 let slope = with_canaries(&d, |d| {
-                    affine_rows_backward(
-                        isa,
-                        &z,
-                        &weight,
-                        d,
-                        (&mut [0.0; 67][..width], &mut [0.0; 67][..width]),
-                    );
+                    let (mut d_weight, mut d_bias) = (vec![0.0; width], vec![0.0; width]);
+                    let gradients = AffineGradients { weight: &mut d_weight, bias: &mut d_bias };
+                    affine_rows_backward(isa, &z, &weight, d, gradients);
                 });
                 let mut again = d.clone();
-                affine_rows_backward(isa, &z, &weight, &mut again, (&mut d_weight, &mut d_bias));
+                let gradients = AffineGradients { weight: &mut d_weight, bias: &mut d_bias };
+                affine_rows_backward(isa, &z, &weight, &mut again, gradients);
                 for c in 0..width {
                     let (mut sum, mut product) = (weight[c], bias[c]);
                     for r in 0..ROWS {

@@ -1,25 +1,29 @@
-//! Matrix products of linear layers: forward, gradient of the input, gradient of the weight.
+//! Linear layers with plain row-major weights: forward, gradient of the input, gradient of the weight.
 //!
-//! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed
-//! into panels of two registers' width, zero-padded, and A read in place by strides. Every element
-//! of C is summed over k in the same order, whatever the tile that it falls into: its bits depend
-//! neither on the number of rows in the call nor on its row's place.
+//! One register-tiled loop serves all three: `C[m, n] (+)= sum_k A[m, k] B[k, n]`, with B packed in
+//! every call into zero-padded panels two registers wide, and A read in place by strides. Every element
+//! of C is summed over k in the same order, whichever register tile computes it: its bits depend neither
+//! on the number of rows in the call nor on the position of its row. Layers that are applied often keep
+//! their weights packed instead: [`RowLinear`](crate::RowLinear), [`ColumnLinear`](crate::ColumnLinear).
 
 use std::cell::RefCell;
+use std::ops::Range;
 
+use crate::gradients::AffineGradients;
 use crate::isa::{Isa, Op};
+use crate::matrix::{ProductShape, Strided};
 use crate::vector::Vector;
 
-/// Rows of a register tile.
+/// Rows of a full register tile.
 const TILE_ROWS: usize = 6;
-/// Registers side by side in a tile.
+/// Width of a register tile, in registers.
 const TILE_REGISTERS: usize = 2;
-/// Steps of k in one pass over C: a panel of so many steps stays in the first-level cache, and
-/// sums of sums keep the rounding of long products small.
+/// Steps of k in one cache block: a panel of so many steps stays in the first-level cache, and adding
+/// the sums of blocks keeps the rounding error of long products small.
 const BLOCK: usize = 128;
 
 thread_local! {
-    /// Packed panels, kept between calls.
+    /// The packed panels of B: a buffer of each thread, reused between calls.
     static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -28,9 +32,9 @@ thread_local! {
 pub struct LinearDims {
     /// Rows of the input and of the output.
     pub rows: usize,
-    /// Numbers per input row.
+    /// Elements of an input row.
     pub inputs: usize,
-    /// Numbers per output row.
+    /// Elements of an output row.
     pub outputs: usize,
 }
 
@@ -49,12 +53,13 @@ impl LinearDims {
 ///
 /// # Panics
 ///
-/// If a length does not fit: callers pass validated shapes.
+/// If a length does not fit.
 pub fn linear(
     isa: Isa,
     dims: LinearDims,
     x: &[f32],
-    (weight, bias): (&[f32], &[f32]),
+    weight: &[f32],
+    bias: &[f32],
     out: &mut [f32],
 ) {
     dims.check(x, weight, out);
@@ -64,7 +69,7 @@ pub fn linear(
     }
     let LinearDims { rows, inputs, outputs } = dims;
     isa.run(Product {
-        size: [rows, outputs, inputs],
+        shape: ProductShape { rows, columns: outputs, inner: inputs },
         a: Strided { values: x, row: inputs, step: 1 },
         b: Strided { values: weight, row: 1, step: inputs },
         c: out,
@@ -83,7 +88,7 @@ pub fn linear_d_input(isa: Isa, dims: LinearDims, d_out: &[f32], weight: &[f32],
     d_x.fill(0.0);
     let LinearDims { rows, inputs, outputs } = dims;
     isa.run(Product {
-        size: [rows, inputs, outputs],
+        shape: ProductShape { rows, columns: inputs, inner: outputs },
         a: Strided { values: d_out, row: outputs, step: 1 },
         b: Strided { values: weight, row: inputs, step: 1 },
         c: d_x,
@@ -102,8 +107,9 @@ pub fn linear_d_weight(
     dims: LinearDims,
     d_out: &[f32],
     x: &[f32],
-    (d_weight, d_bias): (&mut [f32], &mut [f32]),
+    gradients: AffineGradients<'_>,
 ) {
+    let AffineGradients { weight: d_weight, bias: d_bias } = gradients;
     dims.check(x, d_weight, d_out);
     assert_eq!(d_bias.len(), dims.outputs, "linear: gradient of the bias");
     let LinearDims { rows, inputs, outputs } = dims;
@@ -111,25 +117,16 @@ pub fn linear_d_weight(
         d_bias.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
     }
     isa.run(Product {
-        size: [outputs, inputs, rows],
+        shape: ProductShape { rows: outputs, columns: inputs, inner: rows },
         a: Strided { values: d_out, row: 1, step: outputs },
         b: Strided { values: x, row: inputs, step: 1 },
         c: d_weight,
     });
 }
 
-/// A matrix by strides: A has element `[m, k]` at `m * row + k * step`, B has `[k, n]` at
-/// `k * row + n * step`.
-#[derive(Clone, Copy)]
-struct Strided<'a> {
-    values: &'a [f32],
-    row: usize,
-    step: usize,
-}
-
-/// `C += A B` with `size` = `[m, n, k]` and C row-major.
+/// `C += A B`, C row-major.
 struct Product<'a> {
-    size: [usize; 3],
+    shape: ProductShape,
     a: Strided<'a>,
     b: Strided<'a>,
     c: &'a mut [f32],
@@ -140,20 +137,20 @@ impl Op for Product<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let [m, n, k] = self.size;
+        let ProductShape { rows: m, columns: n, inner: k } = self.shape;
         let width = TILE_REGISTERS * V::LANES;
-        // Taken out rather than borrowed in a closure: a closure would be compiled for every
-        // machine's instructions, and its loop with it.
+        // Taken out rather than borrowed in a closure: a closure, and the loop in it, would be compiled
+        // without the instructions of this set.
         let mut packed = PACKED.take();
         for from in (0..k).step_by(BLOCK) {
             let steps = BLOCK.min(k - from);
             packed.resize(n.div_ceil(width) * width * steps, 0.0);
-            pack(self.b, (from, steps), (n, width), &mut packed);
+            pack(self.b, from..from + steps, n, width, &mut packed);
             for (i, panel) in packed.chunks_exact(width * steps).enumerate() {
-                let columns = (i * width, width.min(n - i * width));
+                let (column, columns) = (i * width, width.min(n - i * width));
                 let mut row = 0;
                 while row < m {
-                    let tile = Tile { row, from, steps, columns, n };
+                    let tile = Tile { row, from, steps, column, columns, n };
                     row += tile.dispatch(v, m - row, self.a, panel, self.c);
                 }
             }
@@ -162,19 +159,14 @@ impl Op for Product<'_> {
     }
 }
 
-/// Copies the steps `from..from + steps` of B into panels `[n / width][steps][width]`.
+/// Packs some steps of the `n` columns of B into panels `[n / width][steps][width]`.
 #[inline(always)]
-fn pack(
-    b: Strided<'_>,
-    (from, steps): (usize, usize),
-    (n, width): (usize, usize),
-    packed: &mut [f32],
-) {
-    for (i, panel) in packed.chunks_exact_mut(width * steps).enumerate() {
+fn pack(b: Strided<'_>, steps: Range<usize>, n: usize, width: usize, packed: &mut [f32]) {
+    for (i, panel) in packed.chunks_exact_mut(width * steps.len()).enumerate() {
         let first = i * width;
         let columns = width.min(n - first);
         for (k, out) in panel.chunks_exact_mut(width).enumerate() {
-            let start = (from + k) * b.row + first * b.step;
+            let start = (steps.start + k) * b.row + first * b.step;
             if b.step == 1 {
                 out[..columns].copy_from_slice(&b.values[start..start + columns]);
             } else {
@@ -187,18 +179,25 @@ fn pack(
     }
 }
 
-/// One tile of C: its first row, its columns (first, count), the steps of k, the width of C.
+/// One register tile of C.
 #[derive(Clone, Copy)]
 struct Tile {
+    /// First row.
     row: usize,
+    /// First step of k.
     from: usize,
+    /// Number of steps of k.
     steps: usize,
-    columns: (usize, usize),
+    /// First column.
+    column: usize,
+    /// Number of columns.
+    columns: usize,
+    /// Columns of C.
     n: usize,
 }
 
 impl Tile {
-    /// Runs the tallest tile that fits into `left` rows and returns its height.
+    /// Computes the tallest tile that fits into `left` rows, and returns its height.
     #[inline(always)]
     fn dispatch<V: Vector>(
         self,
@@ -227,7 +226,6 @@ impl Tile {
         c: &mut [f32],
     ) -> usize {
         let lanes = V::LANES;
-        let (first, columns) = self.columns;
         let mut sums = [[v.splat(0.0); TILE_REGISTERS]; ROWS];
         let start = self.row * a.row + self.from * a.step;
         let last = start + (ROWS - 1) * a.row + (self.steps - 1) * a.step;
@@ -236,11 +234,11 @@ impl Tile {
             let mut b = [v.splat(0.0); TILE_REGISTERS];
             for (j, b) in b.iter_mut().enumerate() {
                 let at = (k * TILE_REGISTERS + j) * lanes;
-                // SAFETY: `k < steps`, and the panel has `steps` rows of a tile's width (asserted).
+                // SAFETY: `k < steps`, and the panel holds `steps` rows of a tile's width (asserted).
                 *b = v.load(unsafe { panel.get_unchecked(at..at + lanes) });
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: at most `last`, which is inside (asserted).
+                // SAFETY: the index is at most `last`, which is in bounds (asserted).
                 let a = v.splat(unsafe { *a.values.get_unchecked(start + i * a.row + k * a.step) });
                 for (sum, &b) in sums.iter_mut().zip(&b) {
                     *sum = v.mul_add(a, b, *sum);
@@ -248,7 +246,7 @@ impl Tile {
             }
         }
         for (i, sums) in sums.iter().enumerate() {
-            let c = &mut c[(self.row + i) * self.n + first..][..columns];
+            let c = &mut c[(self.row + i) * self.n + self.column..][..self.columns];
             for (j, &sum) in sums.iter().enumerate() {
                 let c = c.get_mut(j * lanes..).unwrap_or_default();
                 let total = v.add(v.load_part(c, 0.0), sum);
@@ -264,7 +262,7 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, numbers};
 
-    /// Odd shapes, tails of every kind, and the shapes of real models.
+    /// Odd shapes, remainders of every kind, and the shapes of real models.
     const SHAPES: [[usize; 3]; 14] = [
         [1, 1, 1],
         [1, 5, 3],
@@ -282,17 +280,14 @@ mod tests {
         [100, 512, 40],
     ];
 
-    fn dims([rows, inputs, outputs]: [usize; 3]) -> LinearDims {
-        LinearDims { rows, inputs, outputs }
-    }
-
     /// `C[m, n] = start[m, n] + sum_k f(m, k) g(k, n)` in f64.
     fn reference(
-        [m, n, k]: [usize; 3],
+        shape: [usize; 3],
         start: impl Fn(usize, usize) -> f32,
         f: impl Fn(usize, usize) -> f32,
         g: impl Fn(usize, usize) -> f32,
     ) -> Vec<f64> {
+        let [m, n, k] = shape;
         let mut c = Vec::new();
         for i in 0..m {
             for j in 0..n {
@@ -304,17 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn every_product_is_the_plain_one_on_every_set_and_shape() {
+    fn every_product_matches_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for shape in SHAPES {
-                let d = dims(shape);
                 let [rows, inputs, outputs] = shape;
+                let d = LinearDims { rows, inputs, outputs };
                 let (x, w) = (numbers(1, rows * inputs), numbers(2, outputs * inputs));
                 let (bias, d_out) = (numbers(3, outputs), numbers(4, rows * outputs));
                 let name = format!("{} {shape:?}", isa.name());
 
                 let mut out = vec![f32::NAN; rows * outputs];
-                linear(isa, d, &x, (&w, &bias), &mut out);
+                linear(isa, d, &x, &w, &bias, &mut out);
                 let wanted = reference(
                     [rows, outputs, inputs],
                     |_, o| bias[o],
@@ -334,7 +329,8 @@ mod tests {
                 assert_close(&d_x, &wanted, 3e-6, &name);
 
                 let (mut d_w, mut d_b) = (w.clone(), bias.clone());
-                linear_d_weight(isa, d, &d_out, &x, (&mut d_w, &mut d_b));
+                let gradients = AffineGradients { weight: &mut d_w, bias: &mut d_b };
+                linear_d_weight(isa, d, &d_out, &x, gradients);
                 let wanted = reference(
                     [outputs, inputs, rows],
                     |o, i| w[o * inputs + i],
@@ -354,16 +350,16 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_same_bits_alone_and_in_company() {
+    fn a_row_has_the_same_bits_alone_as_in_a_batch() {
         for isa in Isa::available() {
-            let d = dims([23, 37, 41]);
+            let d = LinearDims { rows: 23, inputs: 37, outputs: 41 };
             let (x, w, bias) = (numbers(1, 23 * 37), numbers(2, 41 * 37), numbers(3, 41));
             let mut whole = vec![0.0; 23 * 41];
-            linear(isa, d, &x, (&w, &bias), &mut whole);
+            linear(isa, d, &x, &w, &bias, &mut whole);
             for row in 0..23 {
                 let mut alone = vec![0.0; 41];
                 let one = LinearDims { rows: 1, ..d };
-                linear(isa, one, &x[row * 37..][..37], (&w, &bias), &mut alone);
+                linear(isa, one, &x[row * 37..][..37], &w, &bias, &mut alone);
                 assert_eq!(alone, whole[row * 41..][..41], "{} row {row}", isa.name());
             }
         }

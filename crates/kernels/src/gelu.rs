@@ -1,41 +1,16 @@
-//! Exponential and exact GELU with its gradient.
+//! Exact GELU and its gradient.
 //!
-//! GELU is `x Phi(x) = max(x, 0) - |x| Phi(-|x|)`; its slope, `Phi(x) + x phi(x)`, is 0.5 plus an
-//! odd function. The last term of the one and the quotient of the other by x come from one
-//! polynomial each, or, where a register can be a table, from short polynomials in pieces.
+//! GELU is `x Phi(x) = max(x, 0) - |x| Phi(-|x|)`; its derivative, `Phi(x) + x phi(x)`, is 0.5 plus an
+//! odd function of x. The term `|x| Phi(-|x|)`, and that odd function divided by x, are approximated
+//! by one polynomial each, or by piecewise polynomials where a table of coefficients fits into
+//! registers.
 
 use crate::gelu_table::{END, SLOPE, TAIL};
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side, so that none waits for its own last step.
-const SIDE_BY_SIDE: usize = 4;
-
-/// `e^x`: `2^n` times a polynomial on half an octave to either side; relative error below 2e-7.
-/// Below -87 the result is held at the smallest normal number's size, above 88 at the largest's.
-#[inline(always)]
-pub(crate) fn exp<V: Vector>(v: V, x: V::F) -> V::F {
-    const LOG2_E: f32 = std::f32::consts::LOG2_E;
-    // ln 2 in two parts, so that x - n ln 2 loses nothing.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    /// (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2.
-    const TERMS: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-    let x = v.max(v.min(x, v.splat(88.0)), v.splat(-87.0));
-    let n = v.round(v.mul(x, v.splat(LOG2_E)));
-    let r = v.mul_add(n, v.splat(-LN2_HIGH), x);
-    let r = v.mul_add(n, v.splat(-LN2_LOW), r);
-    let mut p = v.splat(TERMS[0]);
-    for term in &TERMS[1..] {
-        p = v.mul_add(p, r, v.splat(*term));
-    }
-    let p = v.add(v.mul_add(p, v.mul(r, r), r), v.splat(1.0));
-    v.mul(p, v.pow2(n))
-}
-
-/// A polynomial with an odd number of terms, the highest power first, as even powers and odd ones:
-/// two chains of half the length, which a compiler cannot lay one behind the other.
+/// A polynomial with an odd number of terms, the highest power first, split into even and odd powers:
+/// two independent chains of half the length, to halve the latency of Horner's scheme.
 #[inline(always)]
 fn polynomial<V: Vector, const N: usize>(v: V, u: &[V::F; N], terms: &[f32]) -> [V::F; N] {
     let (mut even, mut odd) = ([v.splat(terms[0]); N], [v.splat(terms[1]); N]);
@@ -59,30 +34,30 @@ fn polynomial<V: Vector, const N: usize>(v: V, u: &[V::F; N], terms: &[f32]) -> 
     even
 }
 
-/// `x Phi(x)` of some registers side by side, absolute error below 1e-6.
+/// `x Phi(x)` of `N` registers in place, absolute error below 1e-6.
 #[inline(always)]
 pub(crate) fn gelu_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
-    match V::LOOKS_UP {
+    match V::HAS_LOOKUP {
         true => gelu_by_table(v, x),
         false => gelu_by_polynomial(v, x),
     }
 }
 
-/// `max(x, 0) - t Phi(-t)` for `t = |x|` up to [`END`] in pieces (error 5.3e-8, and the rounding of
-/// the result); behind it, `max(x, 0)`. Under a third of the multiply-adds of one polynomial for
-/// everything, and the lookups have ports of their own.
+/// `max(x, 0) - t Phi(-t)` for `t = |x|` up to [`END`], piecewise (error 5.3e-8, and the rounding of
+/// the result); beyond it, `max(x, 0)`. This takes less than a third of the FMAs of a single
+/// polynomial, and table lookups run on other execution ports than FMAs.
 #[inline(always)]
 fn gelu_by_table<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     for x in x {
         let piece = Piece::of(v, v.min(v.abs(*x), v.splat(END)));
-        // The larger of two is the second if one is NaN: NaN goes through.
+        // `max` returns its second operand if one is NaN, so NaN propagates.
         *x = v.add(piece.value(v, &TAIL), v.max(v.splat(0.0), *x));
     }
 }
 
-/// A piece of a table, and the place in it.
+/// A piece of a piecewise polynomial, and the position within it.
 struct Piece<V: Vector> {
-    /// The number of the piece, in the low bits.
+    /// The index of the piece, in the low bits of the bit pattern.
     index: V::F,
     /// From -1/8 to 1/8 around the middle of the piece.
     r: V::F,
@@ -92,22 +67,24 @@ impl<V: Vector> Piece<V> {
     /// The piece in which `t` lies, from 0 to [`END`].
     #[inline(always)]
     fn of(v: V, t: V::F) -> Self {
-        /// Added to a number below 2^20 it leaves its whole quarters in the low bits of the pattern.
+        /// 1.5 * 2^21: the sum with a number below 2^20 is rounded to quarters, whose count is in the low
+        /// bits of the bit pattern.
         const SHIFT: f32 = 3_145_728.0;
         let index = v.add(t, v.splat(SHIFT));
         Self { index, r: v.sub(t, v.sub(index, v.splat(SHIFT))) }
     }
 
-    /// What the table's polynomial is there.
+    /// The value of the table's polynomial at that position.
     #[inline(always)]
-    fn value(&self, v: V, [terms @ .., highest]: &[[f32; 32]; 5]) -> V::F {
+    fn value(&self, v: V, table: &[[f32; 32]; 5]) -> V::F {
+        let [terms @ .., highest] = table;
         let highest = v.lookup(highest, self.index);
         terms.iter().rev().fold(highest, |p, term| v.mul_add(p, self.r, v.lookup(term, self.index)))
     }
 }
 
-/// `t Phi(-t)` for `t = |x|` up to `END` is `t (END - t) R(t)`, by minimax of the absolute error
-/// (5.8e-7); behind it, 0.
+/// `t Phi(-t)` for `t = |x|` up to `END` is approximated by `t (END - t) R(t)`, where R is a minimax
+/// polynomial for the absolute error (5.8e-7); beyond it, by 0.
 #[inline(always)]
 fn gelu_by_polynomial<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     const END: f32 = 5.25;
@@ -136,24 +113,24 @@ fn gelu_by_polynomial<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     }
     let p = polynomial(v, &u, &TERMS);
     for i in 0..N {
-        // The larger of two is the second if one is NaN: NaN goes through.
+        // `max` returns its second operand if one is NaN, so NaN propagates.
         let positive = v.max(v.splat(0.0), x[i]);
         x[i] = v.mul_add(v.mul(t[i], v.sub(end, t[i])), p[i], positive);
     }
 }
 
-/// `Phi(x) + x phi(x)`, the slope of GELU, of some registers side by side; absolute error below
-/// 1e-6. Less 0.5 it is odd, so `x Q(|x|)`; behind some end, what it is there.
+/// `Phi(x) + x phi(x)`, the derivative of GELU, of `N` registers in place; absolute error below 1e-6.
+/// Minus 0.5 it is an odd function: `x Q(|x|)`. Beyond the end of the approximation it is constant.
 #[inline(always)]
 pub(crate) fn slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
-    match V::LOOKS_UP {
+    match V::HAS_LOOKUP {
         true => slope_by_table(v, x),
         false => slope_by_polynomial(v, x),
     }
 }
 
-/// As [`gelu_by_table`]: error 8.5e-8, and the rounding of the result; 1.6e-7
-/// behind [`END`].
+/// Piecewise as [`gelu_by_table`]: error 8.5e-8, and the rounding of the result; 1.6e-7 beyond
+/// [`END`].
 #[inline(always)]
 fn slope_by_table<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     for x in x {
@@ -163,11 +140,11 @@ fn slope_by_table<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     }
 }
 
-/// [`gelu_of`] in place of `x`, and [`slope_of`] it.
+/// Replaces `x` by [`gelu_of`] it, and returns [`slope_of`] it.
 #[inline(always)]
 pub(crate) fn gelu_and_slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) -> [V::F; N] {
     let mut slope = *x;
-    if V::LOOKS_UP {
+    if V::HAS_LOOKUP {
         for (x, slope) in x.iter_mut().zip(&mut slope) {
             let within = v.max(v.min(*x, v.splat(END)), v.splat(-END));
             let piece = Piece::of(v, v.abs(within));
@@ -181,7 +158,7 @@ pub(crate) fn gelu_and_slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; 
     slope
 }
 
-/// `Q` up to `END` by minimax of the absolute error (2.1e-7).
+/// `Q` up to `END` by a minimax polynomial for the absolute error (2.1e-7).
 #[inline(always)]
 fn slope_by_polynomial<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     const END: f32 = 5.5;
@@ -238,10 +215,10 @@ impl Op for Gelu<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let (mut x, mut out) = (self.x.chunks_exact(wide), self.out.chunks_exact_mut(wide));
         for (x, out) in x.by_ref().zip(&mut out) {
-            let mut values = [v.splat(0.0); SIDE_BY_SIDE];
+            let mut values = [v.splat(0.0); UNROLL];
             for (value, x) in values.iter_mut().zip(x.chunks_exact(V::LANES)) {
                 *value = v.load(x);
             }
@@ -280,14 +257,14 @@ impl Op for GeluBackward<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let whole = self.x.len() / wide * wide;
         let (x, x_rest) = self.x.split_at(whole);
         let (d_out, d_out_rest) = self.d_out.split_at(whole);
         let (d_x, d_x_rest) = self.d_x.split_at_mut(whole);
         let chunks = x.chunks_exact(wide).zip(d_out.chunks_exact(wide));
         for ((x, d_out), d_x) in chunks.zip(d_x.chunks_exact_mut(wide)) {
-            let mut slopes = [v.splat(0.0); SIDE_BY_SIDE];
+            let mut slopes = [v.splat(0.0); UNROLL];
             for (slope, x) in slopes.iter_mut().zip(x.chunks_exact(V::LANES)) {
                 *slope = v.load(x);
             }
@@ -341,7 +318,7 @@ mod tests {
         }
     }
 
-    /// GELU and its slope in place of `x` and `slope`, in one of both ways.
+    /// Replaces `x` by GELU and `slope` by its derivative, with one of the two approximations.
     struct OneWay<'a> {
         by_table: bool,
         x: &'a mut [f32],
@@ -376,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn table_and_polynomial_keep_their_word_on_every_set() {
+    fn table_and_polynomial_keep_their_error_bounds_on_every_set() {
         let grid = grid();
         for (isa, by_table) in both_ways() {
             let (mut x, mut slope) = (grid.clone(), grid.clone());
@@ -398,7 +375,7 @@ mod tests {
     #[test]
     fn nan_and_infinity_go_through_gelu() {
         for (isa, by_table) in both_ways() {
-            // A whole register, so that none is filled up from a buffer.
+            // A whole register of every set, so that no load goes through a padded buffer.
             let mut x = [1.0; 16];
             x[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
             let mut slope = x;
@@ -421,32 +398,6 @@ mod tests {
                     assert!((f64::from(out[i]) - value).abs() < 1e-6);
                     assert!((f64::from(d[i]) - f64::from(x[i]) * slope).abs() < 3e-6);
                 }
-            }
-        }
-    }
-
-    struct Exp<'a>(&'a mut [f32]);
-
-    impl Op for Exp<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn run<V: Vector>(self, v: V) {
-            for x in self.0.chunks_mut(V::LANES) {
-                let e = exp(v, v.load_part(x, 0.0));
-                v.store_part(e, x);
-            }
-        }
-    }
-
-    #[test]
-    fn exp_keeps_its_relative_accuracy() {
-        for isa in Isa::available() {
-            let x: Vec<f32> = (-86_000..=87_000).map(|i| i as f32 * 1e-3).collect();
-            let mut out = x.clone();
-            isa.run(Exp(&mut out));
-            for (&x, &e) in x.iter().zip(&out) {
-                let wanted = libm::exp(f64::from(x));
-                assert!((f64::from(e) / wanted - 1.0).abs() < 2.5e-7, "{}: exp({x})", isa.name());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the machine can do at most: chains of multiply-adds that never wait for each other.
+//! The peak rate of one core, measured with independent chains of fused multiply-adds.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// Independent chains: enough to cover the latency of two multiply-add units.
+/// Independent chains: enough to hide the latency of two FMA units.
 const CHAINS: usize = 12;
 /// Multiply-adds per chain in one measurement.
 const STEPS: usize = 2_000_000;

@@ -1,24 +1,26 @@
 //! Linear layers with packed weights, along rows and down columns.
 //!
-//! Activations stand as `[features][positions]`, positions contiguous. A layer over positions
-//! ([`RowLinear`]) has the activations on the left and its weights in panels on the right; a layer
-//! over features ([`ColumnLinear`]) has its weights in tiles on the left and the activations on the
-//! right. Both read the activations where they stand.
+//! Activations have the layout `[features][positions]`, positions contiguous. In a layer over positions
+//! ([`RowLinear`]) the activations are the left operand, and the weights the right one, packed in
+//! panels; in a layer over features ([`ColumnLinear`]) the weights are the left operand, packed in
+//! tiles, and the activations the right one. Both read the activations in place.
 
 use crate::aligned::Aligned;
+use crate::epilogue::{ColumnBias, Finish, RowBias};
 use crate::isa::{Isa, Op};
-use crate::operand::{ColumnBias, FAR, NoBias, Panels, RowBias, Rows, Strided, Tiles};
-use crate::tile::{Finish, Product, TILE_REGISTERS, next_height};
+use crate::matrix::{Matrix, MatrixMut, MatrixShape, ProductShape};
+use crate::operand::{OUT_OF_CACHE, Panels, Tiles};
+use crate::product::{Product, TILE_REGISTERS, next_height};
 use crate::transpose::transpose;
 use crate::vector::Vector;
 
 impl Isa {
-    /// Numbers in one register.
+    /// Lanes of one register: the elements that one instruction processes.
     pub fn lanes(self) -> usize {
         self.run(Lanes).0
     }
 
-    /// `n` rounded up to whole registers: what a row of `n` numbers takes.
+    /// `n` rounded up to a multiple of the lanes: the length of a padded row of `n` elements.
     pub fn pad(self, n: usize) -> usize {
         n.next_multiple_of(self.lanes())
     }
@@ -28,7 +30,7 @@ impl Isa {
     }
 }
 
-/// Asks a vector for its lanes and its tallest tile.
+/// Returns the lanes of a set and the rows of its tallest register tile.
 struct Lanes;
 
 impl Op for Lanes {
@@ -39,15 +41,35 @@ impl Op for Lanes {
     }
 }
 
+/// The weights of some neighbouring outputs, packed: a panel or a tile.
+struct Packed<'a> {
+    /// The first output.
+    first: usize,
+    /// Number of outputs.
+    outputs: usize,
+    /// `[input][output]`; the rows of a panel may be wider than its outputs.
+    values: MatrixMut<'a>,
+}
+
+impl Packed<'_> {
+    /// Copies its columns of `weight`, whose rows have `width` elements.
+    fn copy_columns(self, weight: &[f32], width: usize) {
+        let rows = self.values.values.chunks_exact_mut(self.values.pitch);
+        for (to, from) in rows.zip(weight.chunks_exact(width)) {
+            to[..self.outputs].copy_from_slice(&from[self.first..][..self.outputs]);
+        }
+    }
+}
+
 /// A linear layer along contiguous rows: `out[r, o] = sum_i x[r, i] W[o, i] + b[o]`.
 #[derive(Debug, Clone)]
 pub struct RowLinear {
     isa: Isa,
     inputs: usize,
     outputs: usize,
-    /// `[panel][input][column of the panel]`, zero in the columns past the outputs.
+    /// `[panel][input][column of the panel]`, zero in the padding.
     panels: Aligned,
-    /// As long as a padded row, zero past the outputs.
+    /// As long as a padded row, zero in the padding.
     bias: Aligned,
 }
 
@@ -63,7 +85,7 @@ impl RowLinear {
         layer
     }
 
-    /// A layer whose weights are 0, with room for others.
+    /// A layer whose weights are 0, with room for others of this shape.
     ///
     /// # Panics
     ///
@@ -75,7 +97,7 @@ impl RowLinear {
         Self { isa, inputs, outputs, panels, bias }
     }
 
-    /// Takes other weights, as [`RowLinear::new`].
+    /// Replaces the weights; arguments as for [`RowLinear::new`].
     ///
     /// # Panics
     ///
@@ -84,13 +106,15 @@ impl RowLinear {
         let Self { isa, inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "row linear: weight");
         self.bias[..outputs].copy_from_slice(bias);
-        self.each_panel(|(first, filled), (panel, width)| {
-            let weight = &weight[first * inputs..];
-            transpose(isa, (filled, inputs), (weight, inputs), (panel, width));
+        self.each_panel(|panel| {
+            let shape = MatrixShape { rows: panel.outputs, columns: inputs };
+            let weight = Matrix::new(&weight[panel.first * inputs..], inputs);
+            transpose(isa, shape, weight, panel.values);
         });
     }
 
-    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// Replaces the weights by the transpose of `weight` `[inputs, outputs]`, without a bias; this is
+    /// the backward pass of a layer whose weight it is:
     /// `out[r, o] = sum_i x[r, i] W[i, o]`.
     ///
     /// # Panics
@@ -100,58 +124,45 @@ impl RowLinear {
         let Self { inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "row linear: weight");
         self.bias.fill(0.0);
-        self.each_panel(|(first, filled), (panel, width)| {
-            for (to, from) in panel.chunks_exact_mut(width).zip(weight.chunks_exact(outputs)) {
-                to[..filled].copy_from_slice(&from[first..first + filled]);
-            }
-        });
+        self.each_panel(|panel| panel.copy_columns(weight, outputs));
     }
 
-    /// Calls `fill` with the first output of each panel, their number, and the panel and its width.
-    fn each_panel(&mut self, fill: impl Fn((usize, usize), (&mut [f32], usize))) {
+    /// Calls `fill` with each panel.
+    fn each_panel(&mut self, fill: impl Fn(Packed<'_>)) {
         let (columns, full) = (self.bias.len(), TILE_REGISTERS * self.isa.lanes());
         for first in (0..columns).step_by(full) {
             let width = full.min(columns - first);
             let panel = &mut self.panels[first * self.inputs..][..width * self.inputs];
-            fill((first, width.min(self.outputs - first)), (panel, width));
+            let outputs = width.min(self.outputs - first);
+            fill(Packed { first, outputs, values: MatrixMut::new(panel, width) });
         }
     }
 
-    /// Numbers in an output row.
+    /// Elements of an output row, without the padding.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
     /// Applies the layer to `rows` rows.
     ///
-    /// Row `r` of `x` starts at `r * x_pitch` and has `inputs` numbers; row `r` of `out` starts at
-    /// `r * out_pitch` and takes the outputs padded to whole registers ([`Isa::pad`]). The padding
-    /// gets 0 (`Store`, `Gelu`) or stays (`Add`).
+    /// A row of `x` has `inputs` elements; a row of `out` takes the outputs padded to whole registers
+    /// ([`Isa::pad`]). The padding becomes 0 with `Store` and `Gelu`, and stays with `Add`.
     ///
     /// # Panics
     ///
-    /// If a slice is too short, or `out_pitch` less than a padded row.
-    pub fn apply(
-        &self,
-        rows: usize,
-        (x, x_pitch): (&[f32], usize),
-        finish: Finish,
-        (out, out_pitch): (&mut [f32], usize),
-    ) {
-        assert!(rows <= 1 || out_pitch >= self.bias.len(), "row linear: pitch");
+    /// If a slice is too short, or the pitch of `out` less than a padded row.
+    pub fn apply(&self, rows: usize, x: Matrix<'_>, finish: Finish, out: MatrixMut<'_>) {
+        assert!(rows <= 1 || out.pitch >= self.bias.len(), "row linear: pitch");
         if rows == 0 {
             return;
         }
         self.isa.run(Product::<'_, _, _, _, false> {
-            rows,
-            columns: self.bias.len(),
-            steps: self.inputs,
-            left: Rows { values: x, pitch: x_pitch },
+            shape: ProductShape { rows, columns: self.bias.len(), inner: self.inputs },
+            left: x,
             right: Panels(&self.panels),
             bias: ColumnBias(&self.bias),
             finish,
             out,
-            pitch: out_pitch,
         });
     }
 }
@@ -179,7 +190,7 @@ impl ColumnLinear {
         layer
     }
 
-    /// A layer whose weights are 0, with room for others.
+    /// A layer whose weights are 0, with room for others of this shape.
     ///
     /// # Panics
     ///
@@ -190,7 +201,7 @@ impl ColumnLinear {
         Self { isa, inputs, outputs, tiles, bias: vec![0.0; outputs] }
     }
 
-    /// Takes other weights, as [`ColumnLinear::new`].
+    /// Replaces the weights; arguments as for [`ColumnLinear::new`].
     ///
     /// # Panics
     ///
@@ -199,13 +210,15 @@ impl ColumnLinear {
         let Self { isa, inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "column linear: weight");
         self.bias.copy_from_slice(bias);
-        self.each_tile(|first, (tile, height)| {
-            let weight = &weight[first * inputs..];
-            transpose(isa, (height, inputs), (weight, inputs), (tile, height));
+        self.each_tile(|tile| {
+            let shape = MatrixShape { rows: tile.outputs, columns: inputs };
+            let weight = Matrix::new(&weight[tile.first * inputs..], inputs);
+            transpose(isa, shape, weight, tile.values);
         });
     }
 
-    /// Takes the weights of the way back through `weight` `[inputs, outputs]`, without a bias:
+    /// Replaces the weights by the transpose of `weight` `[inputs, outputs]`, without a bias; this is
+    /// the backward pass of a layer whose weight it is:
     /// `out[o, j] = sum_i W[i, o] x[i, j]`.
     ///
     /// # Panics
@@ -215,142 +228,63 @@ impl ColumnLinear {
         let Self { inputs, outputs, .. } = *self;
         assert!(weight.len() == inputs * outputs, "column linear: weight");
         self.bias.fill(0.0);
-        self.each_tile(|first, (tile, height)| {
-            for (to, from) in tile.chunks_exact_mut(height).zip(weight.chunks_exact(outputs)) {
-                to.copy_from_slice(&from[first..first + height]);
-            }
-        });
+        self.each_tile(|tile| tile.copy_columns(weight, outputs));
     }
 
-    /// Calls `fill` with the first output of each tile, and the tile and its height.
-    fn each_tile(&mut self, fill: impl Fn(usize, (&mut [f32], usize))) {
+    /// Calls `fill` with each tile.
+    fn each_tile(&mut self, fill: impl Fn(Packed<'_>)) {
         let mut first = 0;
         while first < self.outputs {
             let height = next_height(self.outputs - first, self.isa.tile_rows());
-            fill(first, (&mut self.tiles[first * self.inputs..][..height * self.inputs], height));
+            let tile = &mut self.tiles[first * self.inputs..][..height * self.inputs];
+            fill(Packed { first, outputs: height, values: MatrixMut::new(tile, height) });
             first += height;
         }
     }
 
-    /// Rows of the output.
+    /// Number of output rows.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
     /// Applies the layer to `columns` columns, a multiple of [`Isa::lanes`].
     ///
-    /// Row `i` of `x` starts at `i * x_pitch`, row `o` of `out` at `o * out_pitch`.
-    ///
     /// # Panics
     ///
-    /// If a slice is too short or `columns` no whole number of registers.
-    pub fn apply(
-        &self,
-        columns: usize,
-        (x, x_pitch): (&[f32], usize),
-        finish: Finish,
-        (out, out_pitch): (&mut [f32], usize),
-    ) {
-        assert!(out_pitch >= columns, "column linear: pitch");
+    /// If a slice is too short, or `columns` do not fill whole registers.
+    pub fn apply(&self, columns: usize, x: Matrix<'_>, finish: Finish, out: MatrixMut<'_>) {
+        assert!(out.pitch >= columns, "column linear: pitch");
         let product = Product::<'_, _, _, _, false> {
-            rows: self.outputs,
-            columns,
-            steps: self.inputs,
+            shape: ProductShape { rows: self.outputs, columns, inner: self.inputs },
             left: Tiles(&self.tiles),
-            right: Rows { values: x, pitch: x_pitch },
+            right: x,
             bias: RowBias(&self.bias),
             finish,
             out,
-            pitch: out_pitch,
         };
-        product.run_across_if(self.tiles.len() > FAR, self.isa);
+        product.run_across_if(self.tiles.len() > OUT_OF_CACHE, self.isa);
     }
-}
-
-/// `out[m, n] = sum_k a[m, k] b[k, n]`, or `+=` that with [`Finish::Add`], for `size` = `[m, n, k]`, n a multiple of [`Isa::lanes`].
-///
-/// Row `k` of `b` starts at `k * b_pitch`, row `m` of `out` at `m * out_pitch`.
-///
-/// # Panics
-///
-/// If a slice is too short or n no whole number of registers.
-pub fn product(
-    isa: Isa,
-    [rows, columns, steps]: [usize; 3],
-    a: Strided<'_>,
-    (b, b_pitch): (&[f32], usize),
-    finish: Finish,
-    (out, out_pitch): (&mut [f32], usize),
-) {
-    assert!(out_pitch >= columns, "product: pitch");
-    let product = Product::<'_, _, _, _, false> {
-        rows,
-        columns,
-        steps,
-        left: a,
-        right: Rows { values: b, pitch: b_pitch },
-        bias: NoBias,
-        finish,
-        out,
-        pitch: out_pitch,
-    };
-    let across = product.has_far_output();
-    product.run_across_if(across, isa);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, numbers};
-
-    const CANARY: f32 = 1234.5;
-
-    /// A slice off any alignment with canaries behind it.
-    struct Guarded {
-        buffer: Vec<f32>,
-        len: usize,
-    }
-
-    impl Guarded {
-        fn new(start: &[f32]) -> Self {
-            let mut buffer = vec![CANARY; start.len() + 40];
-            buffer[1..=start.len()].copy_from_slice(start);
-            Self { buffer, len: start.len() }
-        }
-        fn slice(&mut self) -> &mut [f32] {
-            &mut self.buffer[1..=self.len]
-        }
-        fn done(self) -> Vec<f32> {
-            let behind = &self.buffer[self.len + 1..];
-            assert!(self.buffer[0] == CANARY && behind.iter().all(|&c| c == CANARY), "canary");
-            self.buffer[1..=self.len].to_vec()
-        }
-    }
-
-    fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
-        match finish {
-            Finish::Store => sum,
-            Finish::Add => f64::from(before) + sum,
-            Finish::Gelu => sum * 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2),
-        }
-    }
+    use crate::testing::{FINISHES, assert_close, finished, numbers, with_canaries};
 
     fn shapes() -> Vec<[usize; 3]> {
         let mut shapes: Vec<[usize; 3]> = (1..=67).map(|n| [3, 5, n]).collect();
         shapes.extend((1..=67).map(|n| [3, n, 7]));
         shapes.extend((1..=67).map(|n| [n, 5, 17]));
         shapes.extend([[16, 64, 128], [16, 128, 64], [9, 300, 33], [2, 129, 257], [8, 513, 1]]);
-        // Just enough steps for a tile's GELU beside those of the next one, and just too few.
+        // Just enough steps of k to interleave a tile's GELU with the next tile, and just too few.
         shapes.extend([[24, 15, 64], [24, 16, 64], [24, 17, 64], [24, 129, 64]]);
-        // With weights that are far.
+        // With weights that exceed the cache.
         shapes.extend([[70, 300, 450], [3, 135, 1000], [17, 1030, 131]]);
         shapes
     }
 
-    const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
-
     #[test]
-    fn along_rows_it_is_the_plain_product_on_every_set_and_shape() {
+    fn row_layers_match_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for [rows, inputs, outputs] in shapes() {
                 let (x_pitch, pitch) = (inputs + 3, isa.pad(outputs) + isa.lanes());
@@ -359,8 +293,10 @@ mod tests {
                 let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
                 for finish in FINISHES {
                     let before = numbers(4, (rows - 1) * pitch + isa.pad(outputs));
-                    let mut out = Guarded::new(&before);
-                    layer.apply(rows, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let out = with_canaries(&before, |out| {
+                        let (x, out) = (Matrix::new(&x, x_pitch), MatrixMut::new(out, pitch));
+                        layer.apply(rows, x, finish, out);
+                    });
                     let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
                     for r in 0..rows {
                         for o in 0..isa.pad(outputs) {
@@ -377,14 +313,14 @@ mod tests {
                         }
                     }
                     let name = format!("{} {rows} {inputs} {outputs} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                    assert_close(&out, &wanted, 3e-6, &name);
                 }
             }
         }
     }
 
     #[test]
-    fn down_columns_it_is_the_plain_product_on_every_set_and_shape() {
+    fn column_layers_match_the_reference_on_every_set_and_shape() {
         for isa in Isa::available() {
             for [columns, inputs, outputs] in shapes() {
                 let columns = isa.pad(columns);
@@ -394,8 +330,10 @@ mod tests {
                 let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
                 for finish in FINISHES {
                     let before = numbers(4, (outputs - 1) * pitch + columns);
-                    let mut out = Guarded::new(&before);
-                    layer.apply(columns, (&x, x_pitch), finish, (out.slice(), pitch));
+                    let out = with_canaries(&before, |out| {
+                        let (x, out) = (Matrix::new(&x, x_pitch), MatrixMut::new(out, pitch));
+                        layer.apply(columns, x, finish, out);
+                    });
                     let mut wanted: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
                     for o in 0..outputs {
                         for j in 0..columns {
@@ -408,43 +346,14 @@ mod tests {
                         }
                     }
                     let name = format!("{} {columns} {inputs} {outputs} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
+                    assert_close(&out, &wanted, 3e-6, &name);
                 }
             }
         }
     }
 
     #[test]
-    fn a_product_takes_its_left_side_by_strides() {
-        for isa in Isa::available() {
-            for [m, n, k] in
-                [[1, 1, 1], [7, 33, 5], [19, 16, 130], [64, 64, 8], [300, 450, 5], [300, 450, 130]]
-            {
-                let n = isa.pad(n);
-                let (a, b) = (numbers(1, (m + 1) * k), numbers(2, k * n));
-                let transposed = Strided { values: &a, row: 1, step: m + 1 };
-                let element = |i: usize, j: usize| {
-                    let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
-                    (0..k).map(term).sum::<f64>()
-                };
-                // GELU's error is bounded absolutely: one small number is no measure for it.
-                let finishes = if m == 1 { &FINISHES[..2] } else { &FINISHES[..] };
-                for &finish in finishes {
-                    let before = numbers(3, m * n);
-                    let mut out = Guarded::new(&before);
-                    product(isa, [m, n, k], transposed, (&b, n), finish, (out.slice(), n));
-                    let wanted: Vec<f64> = (0..m * n)
-                        .map(|at| finished(finish, before[at], element(at / n, at % n)))
-                        .collect();
-                    let name = format!("{} {m} {n} {k} {finish:?}", isa.name());
-                    assert_close(&out.done(), &wanted, 3e-6, &name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_row_and_a_column_have_the_same_bits_alone_and_in_company() {
+    fn a_row_or_column_has_the_same_bits_alone_as_in_a_batch() {
         let cases = Isa::available().into_iter().flat_map(|isa| [(isa, 41), (isa, 450)]);
         for (isa, outputs) in cases {
             let (rows, inputs) = (23, 300);
@@ -453,22 +362,25 @@ mod tests {
             let layer = RowLinear::new(isa, inputs, outputs, &w, &bias);
             let pitch = isa.pad(outputs);
             let mut whole = vec![0.0; rows * pitch];
-            layer.apply(rows, (&x, inputs), Finish::Gelu, (&mut whole, pitch));
+            let x_view = Matrix::new(&x, inputs);
+            layer.apply(rows, x_view, Finish::Gelu, MatrixMut::new(&mut whole, pitch));
             for row in 0..rows {
                 let mut alone = vec![0.0; pitch];
-                let x = (&x[row * inputs..][..inputs], inputs);
-                layer.apply(1, x, Finish::Gelu, (&mut alone, pitch));
+                let x = Matrix::new(&x[row * inputs..][..inputs], inputs);
+                layer.apply(1, x, Finish::Gelu, MatrixMut::new(&mut alone, pitch));
                 assert_eq!(alone, whole[row * pitch..][..pitch], "{} row {row}", isa.name());
             }
             let columns = isa.lanes() * 5;
             let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
             let x = numbers(5, inputs * columns);
             let mut whole = vec![0.0; outputs * columns];
-            layer.apply(columns, (&x, columns), Finish::Gelu, (&mut whole, columns));
+            let x_view = Matrix::new(&x, columns);
+            layer.apply(columns, x_view, Finish::Gelu, MatrixMut::new(&mut whole, columns));
             for first in (0..columns).step_by(isa.lanes()) {
                 let mut alone = vec![0.0; outputs * columns];
-                let out = (&mut alone[first..], columns);
-                layer.apply(isa.lanes(), (&x[first..], columns), Finish::Gelu, out);
+                let x = Matrix::new(&x[first..], columns);
+                let out = MatrixMut::new(&mut alone[first..], columns);
+                layer.apply(isa.lanes(), x, Finish::Gelu, out);
                 for o in 0..outputs {
                     let place = o * columns + first..o * columns + first + isa.lanes();
                     assert_eq!(alone[place.clone()], whole[place], "{}", isa.name());
@@ -478,24 +390,25 @@ mod tests {
     }
 
     #[test]
-    fn a_far_layer_has_the_bits_of_its_near_parts() {
+    fn a_layer_that_exceeds_the_cache_has_the_bits_of_its_parts() {
         for isa in Isa::available() {
             // Parts of 240 and 210 outputs: whole tiles, so that both are cut alike.
             let (inputs, outputs, columns, first) = (300, 450, isa.lanes() * 5, 240);
-            assert!(inputs * outputs > FAR && inputs * first < FAR);
+            assert!(inputs * outputs > OUT_OF_CACHE && inputs * first < OUT_OF_CACHE);
             let (w, bias) = (numbers(1, outputs * inputs), numbers(2, outputs));
             let x = numbers(3, inputs * columns);
             for finish in FINISHES {
                 let before = numbers(4, outputs * columns);
                 let (mut whole, mut parts) = (before.clone(), before);
                 let layer = ColumnLinear::new(isa, inputs, outputs, &w, &bias);
-                layer.apply(columns, (&x, columns), finish, (&mut whole, columns));
+                let x = Matrix::new(&x, columns);
+                layer.apply(columns, x, finish, MatrixMut::new(&mut whole, columns));
                 for part in [0..first, first..outputs] {
                     let weight = &w[part.start * inputs..part.end * inputs];
                     let bias = &bias[part.clone()];
                     let layer = ColumnLinear::new(isa, inputs, part.len(), weight, bias);
                     let out = &mut parts[part.start * columns..part.end * columns];
-                    layer.apply(columns, (&x, columns), finish, (out, columns));
+                    layer.apply(columns, x, finish, MatrixMut::new(out, columns));
                 }
                 assert!(whole == parts, "{} {finish:?}", isa.name());
             }

@@ -1,10 +1,11 @@
 //! Softmax along rows, and its gradient.
 
-use crate::activation::exp;
+use crate::exp::exp;
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// Softmax of every row of `width` in place; the largest element is subtracted first.
+/// Softmax of every row of `width` elements, in place; the largest element is subtracted first, so
+/// that no exponential overflows.
 ///
 /// Shapes: `x` `[rows, width]`, row-major.
 ///
@@ -36,12 +37,12 @@ impl Op for Softmax<'_> {
             for x in row.chunks_mut(V::LANES) {
                 let e = exp(v, v.sub(v.load_part(x, 0.0), max));
                 v.store_part(e, x);
-                // Read back, so that lanes behind the row's end count as 0.
+                // Loaded back, so that lanes after the end of the row add 0.
                 sum = v.add(sum, v.load_part(x, 0.0));
             }
-            let share = v.splat(1.0 / v.fold(sum, |a, b| a + b));
+            let inverse = v.splat(1.0 / v.fold(sum, |a, b| a + b));
             for x in row.chunks_mut(V::LANES) {
-                let y = v.mul(v.load_part(x, 0.0), share);
+                let y = v.mul(v.load_part(x, 0.0), inverse);
                 v.store_part(y, x);
             }
         }
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_every_width_are_the_plain_softmax() {
+    fn rows_of_every_width_match_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let x = numbers(3, 3 * width);
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_the_plain_one() {
+    fn the_gradient_matches_the_reference() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let (y, d) = (numbers(3, 2 * width), numbers(4, 2 * width));
