@@ -284,7 +284,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
         let mut batch = narrow(&batch_for(&config));
         batch.patch_mask = (config.task().unwrap() == ptsm_core::Task::Pretraining)
             .then(|| ptsm_core::draw_masks(&config, 3, 1, 0));
-        let mut session = Cpu.load(&model).unwrap();
+        let mut session = Cpu::default().load(&model).unwrap().session().unwrap();
         let mut run = |batch: &Batch<f32>| {
             let mut output = Prediction::default();
             session.forward(batch, &mut output).unwrap();

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let trained = common::train(config, 3, &data.train, &data.validation)?;
     let reader = Reader::new(trained.model.config());
     let mut output = Prediction::default();
-    Cpu.load(&trained.model)?.forward(&data.test.batch(&[0]), &mut output)?;
+    Cpu::default().load(&trained.model)?.session()?.forward(&data.test.batch(&[0]), &mut output)?;
     let (mean, low, high) =
         (reader.points(&output), reader.quantiles(&output, 0.1), reader.quantiles(&output, 0.9));
     let samples = reader.sample(&output, 5, (0, 0))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::calibration::{self, Calibration};
 use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, WindowSet};
-use crate::ensemble::{load_members, load_session};
+use crate::ensemble::{load_members, load_together};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
 use crate::{Config, Error, Preprocessor, Result, Task};
@@ -87,7 +87,7 @@ impl Forecaster {
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
         let calibration = Calibration::from_dir(dir, &config)?;
-        let session = load_session(&members, backend)?;
+        let session = load_together(&members, backend)?.session()?;
         let reader = Reader::new(&config);
         let levels = match &calibration {
             Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),
@@ -423,7 +423,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
         preprocessor.save(folder.path()).unwrap();
-        Forecaster::from_dir(folder.path(), &Cpu).unwrap()
+        Forecaster::from_dir(folder.path(), &Cpu::default()).unwrap()
     }
 
     #[test]

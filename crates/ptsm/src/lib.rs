@@ -40,8 +40,8 @@
 //! # }
 //! ```
 //!
-//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`] and [`Session`] are the
-//! seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`], [`Loaded`] and
+//! [`Session`] are the seam behind which a model is computed; [`run_trace`] shows every intermediate.
 //!
 //! # The path of the data
 //!
@@ -80,12 +80,12 @@ pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use ptsm_core::testing;
 pub use ptsm_core::{
     AdamWStep, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu, CrossChannel,
-    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, Hierarchy, Init,
-    Layout, LinearDims, Location, MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient,
-    Outputs, Parameters, Prediction, Prepared, Reader, Real, Result, Scaler, Session, Store, Task,
-    Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors,
-    draw_masks, in_words, instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace,
-    set_threads, write_atomically, write_tensors,
+    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, HeadsSession,
+    Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, Location, MODEL_TYPE, Mode, Model,
+    NamedTensor, Norm, OutputGradient, Outputs, Parameters, Prediction, Prepared, Reader, Real,
+    Result, Scaler, Session, Store, Task, Tensor, TraceOptions, WEIGHTS_FILE, WideTensor,
+    available_memory, batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory,
+    read_tensors, reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;
 pub use stream::{

@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     remark(global, &summary(&source, &set));
     if let Some(names) = &args.heads {
         only_cpu(&args.backend, "several heads on one backbone")?;
-        let mut shared = SharedModel::from_dir(&args.model, names)?;
+        let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
         let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);
     }

@@ -47,7 +47,7 @@ fn forecaster(config: Config) -> Forecaster {
     let folder = tempfile::tempdir().unwrap();
     Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
     preprocessor.save(folder.path()).unwrap();
-    Forecaster::from_dir(folder.path(), &Cpu).unwrap()
+    Forecaster::from_dir(folder.path(), &Cpu::default()).unwrap()
 }
 
 fn online(options: StreamOptions) -> OnlineForecaster {
