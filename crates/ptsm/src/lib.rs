@@ -72,7 +72,7 @@ pub mod data {
 
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
-pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
+pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
@@ -90,4 +90,5 @@ pub use ptsm_core::{
 pub use ptsm_data::LabelCoding;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
+    StreamState, StreamWorker,
 };

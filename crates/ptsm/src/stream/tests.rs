@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::data::{ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform};
-use crate::{Cpu, Init, Model};
+use crate::data::{
+    Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform,
+};
+use crate::{Config, Cpu, Forecast, Forecaster, Init, Model, Preprocessor, Result};
 
 const HOUR: i64 = 3600;
 /// 2024-01-01 00:00 UTC.
