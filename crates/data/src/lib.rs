@@ -20,6 +20,7 @@ mod series;
 mod split;
 mod standard;
 mod table;
+mod texts;
 mod timestamp;
 mod ts_file;
 mod window;

@@ -20,12 +20,12 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
     let named = |role: &Option<String>| role.clone().filter(|name| name != NO_COLUMN);
     let steps = |f: &Forecast| f.prediction_length();
     if let Some(name) = named(&set.roles.id) {
-        let ids = forecasts.iter().flat_map(|f| vec![f.id.clone(); steps(f)]).collect();
-        columns.push(Column::text(name, ids));
+        let ids = forecasts.iter().map(|f| (f.id.as_str(), steps(f)));
+        columns.push(Column::repeated_texts(name, ids));
     }
     let times: Option<Vec<i64>> = forecasts
         .iter()
-        .map(|f| f.timestamps.clone())
+        .map(|f| f.timestamps.as_deref())
         .collect::<Option<Vec<_>>>()
         .map(|times| times.concat());
     match (named(&set.roles.timestamp), set.time_style, times) {
