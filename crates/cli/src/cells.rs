@@ -211,7 +211,7 @@ impl Cells {
         if let Some(score) = read_json(&path)? {
             return Ok(score);
         }
-        let mut forecaster = Forecaster::from_dir(dir, &Cpu)?;
+        let mut forecaster = Forecaster::from_dir(dir, &Cpu::default())?;
         let prepared = prepare_for(&forecaster, &subject.plan.set, None)?;
         let options = EvaluateOptions {
             batch_size: BATCH,

@@ -1,9 +1,14 @@
 //! The seam between the model and the machines that run it: whole batches, never single operations.
+//!
+//! A [`Backend`] prepares a model once; what it gives, a [`Loaded`], never changes and is shared by
+//! all threads. Each thread that computes has a [`Session`] of its own, which holds buffers only.
 
-use crate::Result;
+use std::sync::Arc;
+
 use crate::batch::Batch;
 use crate::model::Model;
 use crate::prediction::Prediction;
+use crate::{Error, ErrorKind, Result};
 
 /// A kind of machine that can run a model.
 pub trait Backend: Send + Sync {
@@ -14,11 +19,37 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if the machine is not there; `InvalidConfig` if it cannot run this model.
-    fn load(&self, model: &Model) -> Result<Box<dyn Session>>;
+    /// `BackendUnavailable` if the machine is not there; `InvalidConfig` if it cannot run this
+    /// model; `OutOfMemory` if there is no room for it.
+    fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>>;
+
+    /// Prepares several models with one backbone, which then runs once for all of them. There is at
+    /// least one model, and none pretrains.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::load`]; `BackendUnavailable` from a backend that runs one head only, as the
+    /// default does.
+    fn load_heads(&self, _models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
+        let text = format!("{} runs no several heads on one backbone (use cpu)", self.name());
+        Err(Error::new(ErrorKind::BackendUnavailable, text))
+    }
 }
 
-/// One model that is ready to run.
+/// A model that is ready to run: immutable, with one copy of its weights for all its sessions.
+pub trait Loaded: Send + Sync {
+    /// About how much memory the weights take, in bytes, whatever the number of sessions.
+    fn bytes(&self) -> u64;
+
+    /// Something to run the model with: buffers of its own, the weights of this.
+    ///
+    /// # Errors
+    ///
+    /// `BackendUnavailable` if the machine serves no further session.
+    fn session(&self) -> Result<Box<dyn Session>>;
+}
+
+/// One user of a model that is ready to run.
 pub trait Session: Send {
     /// Runs the model on one batch and fills `out`.
     ///
@@ -26,4 +57,28 @@ pub trait Session: Send {
     ///
     /// `InvalidInput` if the batch does not fit the model.
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()>;
+}
+
+/// Several heads on one backbone, ready to run: as [`Loaded`].
+pub trait LoadedHeads: Send + Sync {
+    /// As [`Loaded::bytes`].
+    fn bytes(&self) -> u64;
+
+    /// As [`Loaded::session`].
+    ///
+    /// # Errors
+    ///
+    /// `BackendUnavailable` if the machine serves no further session.
+    fn session(&self) -> Result<Box<dyn HeadsSession>>;
+}
+
+/// One user of several heads on one backbone.
+pub trait HeadsSession: Send {
+    /// Runs the backbone once and every head on what it gives; one output for each head, in the
+    /// order of the models, with the same bits as that head alone.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the batch does not fit the models.
+    fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>>;
 }

@@ -9,7 +9,7 @@
 //! | [`Layout`], [`Parameters`] | names, shapes and numbers of the weights |
 //! | [`Model`] | the definition, forward and backward, in plain loops over f32 or f64 |
 //! | [`Batch`], [`Prediction`], [`OutputKind`] | what goes in, what comes out, and what its numbers are |
-//! | [`Backend`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
+//! | [`Backend`], [`Loaded`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
 //! | [`train`] | loss, optimiser, loop, checkpoints |
 
 mod atomic_file;
@@ -35,13 +35,13 @@ mod transform;
 mod weights;
 
 pub use atomic_file::write_atomically;
-pub use backend::{Backend, Session};
+pub use backend::{Backend, HeadsSession, Loaded, LoadedHeads, Session};
 pub use batch::{Batch, BatchShape};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
     Task,
 };
-pub use cpu::{Cpu, SharedSession, set_threads};
+pub use cpu::{Cpu, set_threads};
 pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result, option};
 pub use head::{OutputGradient, Outputs, largest};

@@ -281,7 +281,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
     for (name, config) in heads() {
         let model = random_model(config.clone()).cast::<f32>();
         let batch = batch_for(&config).cast::<f32>();
-        let mut session = Cpu.load(&model).unwrap();
+        let mut session = Cpu::default().load(&model).unwrap().session().unwrap();
         let mut run = |batch: &Batch<f32>| {
             let mut output = Prediction::default();
             session.forward(batch, &mut output).unwrap();

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     config.distribution_output = "student_t".into();
     let trained = common::train(config, 3, &data.train, &data.validation)?;
     let mut output = Prediction::default();
-    Cpu.load(&trained.model)?.forward(&data.test.batch(&[0]), &mut output)?;
+    Cpu::default().load(&trained.model)?.session()?.forward(&data.test.batch(&[0]), &mut output)?;
     let (mean, low, high) = (output.points(), output.quantiles(0.1), output.quantiles(0.9));
     let samples = output.sample(SampleOptions { count: 5, ..SampleOptions::default() })?;
     println!("step  mean    80 % interval       five samples (channel 0, standardised)");

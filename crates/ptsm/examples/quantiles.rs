@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let quantiles = Some(vec![0.1, 0.5, 0.9]);
     config.ptsm = Some(Extension { quantiles, ..Extension::default() });
     let trained = common::train(config.clone(), 3, &data.train, &data.validation)?;
-    let mut session = Cpu.load(&trained.model)?;
+    let mut session = Cpu::default().load(&trained.model)?.session()?;
     let validation = (&data.validation, "validation");
     let calibration = Calibration::fit(&config, session.as_mut(), validation, &[0.8])?;
     let mut sums = ProbabilisticSums::new(&[0.8]);

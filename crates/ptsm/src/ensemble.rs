@@ -5,13 +5,14 @@
 //! differ in everything but what they read and what they forecast.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
 use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
-use ptsm_core::{Backend, OutputKind, Prediction, Session};
+use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
 use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
 
 /// The folder of the members.
@@ -154,21 +155,38 @@ fn check_members(configs: &[&Config]) -> Result<()> {
     Ok(())
 }
 
-/// Loads members onto a backend as one session.
+/// Loads members onto a backend as one model.
 ///
 /// # Errors
 ///
 /// As [`Backend::load`].
-pub(crate) fn load_session(
+pub(crate) fn load_together(
     members: &[(Model, f64)],
     backend: &dyn Backend,
-) -> Result<Box<dyn Session>> {
+) -> Result<Arc<dyn Loaded>> {
     if let [(model, _)] = members {
         return backend.load(model);
     }
     let load = |(model, weight): &(Model, f64)| Ok((backend.load(model)?, *weight as f32));
     let members = members.iter().map(load).collect::<Result<_>>()?;
-    Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
+    Ok(Arc::new(LoadedEnsemble { members }))
+}
+
+/// Every member, ready to run, with its weight.
+struct LoadedEnsemble {
+    members: Vec<(Arc<dyn Loaded>, f32)>,
+}
+
+impl Loaded for LoadedEnsemble {
+    fn bytes(&self) -> u64 {
+        self.members.iter().map(|(member, _)| member.bytes()).sum()
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let session = |(member, weight): &(Arc<dyn Loaded>, f32)| Ok((member.session()?, *weight));
+        let members = self.members.iter().map(session).collect::<Result<_>>()?;
+        Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
+    }
 }
 
 /// Runs one member after the other.
@@ -232,7 +250,10 @@ mod tests {
         std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
         let loaded = load_members(folder.path()).unwrap();
         let mut out = Prediction::default();
-        load_session(&loaded, &Cpu).unwrap().forward(&batch(), &mut out).unwrap();
+        let together = load_together(&loaded, &Cpu::default()).unwrap();
+        together.session().unwrap().forward(&batch(), &mut out).unwrap();
+        let parts = loaded.iter().map(|(model, _)| Cpu::default().load(model).unwrap().bytes());
+        assert_eq!(together.bytes(), parts.sum::<u64>());
         let each = models
             .each_ref()
             .map(|model| model.forward(&batch(), Mode::default()).unwrap().outputs.prediction);

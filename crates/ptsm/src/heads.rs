@@ -10,7 +10,7 @@ use crate::data::Batch;
 use crate::train::take_backbone;
 use crate::{Config, Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
 use ptsm_core::Init;
-use ptsm_core::SharedSession;
+use ptsm_core::{Backend, HeadsSession};
 use ptsm_core::{Model, NamedTensor};
 use ptsm_core::{OutputKind, Prediction};
 
@@ -37,10 +37,10 @@ impl SharedHead {
     }
 }
 
-/// A backbone with some of its heads, on the CPU.
+/// A backbone with some of its heads, ready to run.
 pub struct SharedModel {
     heads: Vec<SharedHead>,
-    session: SharedSession,
+    session: Box<dyn HeadsSession>,
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -147,13 +147,13 @@ fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
 }
 
 impl SharedModel {
-    /// Loads a model directory with the heads `names` (`main` is the directory's own).
+    /// Loads a model directory with the heads `names` (`main` is the directory's own) onto a backend.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` if there is no such head, naming those that are there; `Io` and
-    /// `InvalidWeights` from the files.
-    pub fn from_dir(dir: &Path, names: &[String]) -> Result<Self> {
+    /// `InvalidWeights` from the files; `BackendUnavailable`.
+    pub fn from_dir(dir: &Path, names: &[String], backend: &dyn Backend) -> Result<Self> {
         let main = Model::from_dir(dir)?;
         let preprocessor = Preprocessor::from_dir(dir, main.config())?;
         let known = list_heads(dir)?;
@@ -180,7 +180,8 @@ impl SharedModel {
                 format!("\"{}\" fills in hidden patches, which others cannot share", head.name);
             return Err(Error::config("heads", text));
         }
-        let session = SharedSession::new(heads.iter().map(|head| head.model.clone()))?;
+        let models: Vec<&Model> = heads.iter().map(|head| &head.model).collect();
+        let session = backend.load_heads(&models)?.session()?;
         Ok(Self { heads, session })
     }
 
@@ -234,7 +235,7 @@ mod tests {
     use crate::data::BatchShape;
     use crate::data::LabelCoding;
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
-    use crate::{Backend, Cpu, Task};
+    use crate::{Cpu, Task};
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {
@@ -296,14 +297,18 @@ mod tests {
         assert_eq!(list_heads(&main_dir).unwrap(), ["class"]);
 
         let names = ["class".to_owned(), MAIN_HEAD.to_owned()];
-        let mut shared = SharedModel::from_dir(&main_dir, &names).unwrap();
+        let mut shared = SharedModel::from_dir(&main_dir, &names, &Cpu::default()).unwrap();
         let outputs = shared.forward(&batch()).unwrap();
         for (output, alone) in outputs.iter().zip([&extra, &main]) {
             let mut wanted = Prediction::default();
-            Cpu.load(alone).unwrap().forward(&batch(), &mut wanted).unwrap();
+            let alone = Cpu::default().load(alone).unwrap();
+            alone.session().unwrap().forward(&batch(), &mut wanted).unwrap();
             assert_eq!(output.prediction, wanted.prediction);
         }
-        let text = SharedModel::from_dir(&main_dir, &["quant".into()]).err().unwrap().to_string();
+        let text = SharedModel::from_dir(&main_dir, &["quant".into()], &Cpu::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(text.contains("\"quant\"") && text.contains("main, class"), "{text}");
     }
 }

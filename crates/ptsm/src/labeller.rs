@@ -84,7 +84,7 @@ impl Labeller {
         if names != config.num_targets {
             return bad("preprocessor.json: labels has not as many names as num_targets says");
         }
-        Ok(Self { session: backend.load(model)?, config, preprocessor, coding })
+        Ok(Self { session: backend.load(model)?.session()?, config, preprocessor, coding })
     }
 
     /// The model's configuration.

@@ -40,8 +40,8 @@
 //! # }
 //! ```
 //!
-//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`] and [`Session`] are the
-//! seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`], [`Loaded`] and
+//! [`Session`] are the seam behind which a model is computed; [`run_trace`] shows every intermediate.
 //!
 //! # The path of the data
 //!
@@ -72,7 +72,7 @@ pub mod data {
 
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
-pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
+pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
@@ -80,16 +80,18 @@ pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use ptsm_core::testing;
 pub use ptsm_core::{
     AdamWStep, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu, CrossChannel,
-    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, Hierarchy, Init,
-    Layout, LinearDims, Location, MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient,
-    OutputKind, OutputSpec, Outputs, Parameters, Prediction, Prepared, Real, Result, SampleOptions,
-    Scaler, Session, Store, Task, Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory,
-    batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory, read_tensors,
-    reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
+    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, HeadsSession,
+    Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, Location, MODEL_TYPE, Mode, Model,
+    NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs, Parameters, Prediction,
+    Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task, Tensor, TraceOptions,
+    WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors, draw_masks, in_words,
+    instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace, set_threads,
+    write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
+    StreamState, StreamWorker,
 };
 
 /// The examples of the crate's README are compiled and run by the tests.

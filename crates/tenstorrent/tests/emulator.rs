@@ -96,7 +96,13 @@ fn every_output_correlates_with_the_reference() {
         let Ok(model) = fixture.model() else { continue };
         let batch = fixture.batch::<f32>().unwrap();
         let mut out = Prediction::default();
-        TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+        TenstorrentEmulator::default()
+            .load(&model)
+            .unwrap()
+            .session()
+            .unwrap()
+            .forward(&batch, &mut out)
+            .unwrap();
         let wanted = wanted(&fixture, &model);
         let mut line = String::new();
         for (name, values) in named_outputs(&model, &out) {

@@ -181,7 +181,7 @@ fn one_run(
         let of = |model: &Model| Coherence::new(model, &prepared.test);
         row.coherence.push((of(&start)?, of(&trained)?));
     }
-    let mut session = Cpu.load(&trained)?;
+    let mut session = Cpu::default().load(&trained)?.session()?;
     let options = EvaluateOptions {
         batch_size: 256,
         channels: Some(config.prediction_channels()),

@@ -118,7 +118,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let isa = ptsm::instruction_set()?;
     let began = Instant::now();
     let on_cpu = args.backend == "cpu";
-    let mut session = open(&args.backend)?.load(model)?;
+    let mut session = open(&args.backend)?.load(model)?.session()?;
     let load_ms = milliseconds(began.elapsed());
     let flops = 2 * model.config().multiply_adds();
     let tolerance = if on_cpu { TOLERANCE } else { BFLOAT16_TOLERANCE };

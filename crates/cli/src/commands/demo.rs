@@ -34,7 +34,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let plan = plan(global, args, model_dir.clone())?;
     let trained = train(global, &plan)?;
     let Plan { source, set, .. } = plan;
-    let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu)?;
+    let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu::default())?;
     let scoring = Scoring {
         part: Part::Test,
         baselines: true,

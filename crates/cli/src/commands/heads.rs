@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table};
 use ptsm::{
-    Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Result, SharedHead,
+    Cpu, Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Result, SharedHead,
     SharedModel, add_head, list_heads,
 };
 use serde_json::json;
@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     names.extend(list_heads(dir)?);
     let mut text = String::new();
     let mut tasks = Vec::new();
-    for head in SharedModel::from_dir(dir, &names)?.heads() {
+    for head in SharedModel::from_dir(dir, &names, &Cpu::default())?.heads() {
         let task = head.model.config().task()?;
         text += &format!("{:20} {}\n", head.name, task.architecture());
         tasks.push(json!({"name": head.name, "task": task}));

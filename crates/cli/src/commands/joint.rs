@@ -8,8 +8,8 @@ use ptsm::train::{
     JointEpoch, JointOutcome, JointTask, Recipe, Samples, Subset, TrainData, train_jointly,
 };
 use ptsm::{
-    Error, LabelCoding, MAIN_HEAD, Result, SharedHead, SharedModel, Task, WEIGHTS_FILE, list_heads,
-    save_heads,
+    Cpu, Error, LabelCoding, MAIN_HEAD, Result, SharedHead, SharedModel, Task, WEIGHTS_FILE,
+    list_heads, save_heads,
 };
 use serde_json::json;
 
@@ -76,7 +76,7 @@ pub(crate) fn train_together(global: &Global, args: &JointArgs) -> Result<()> {
     let training = &recipe.training;
     let mut names = vec![MAIN_HEAD.to_owned()];
     names.extend(list_heads(&args.model)?);
-    let shared = SharedModel::from_dir(&args.model, &names)?;
+    let shared = SharedModel::from_dir(&args.model, &names, &Cpu::default())?;
     check_names(args, &names)?;
     let data = shared
         .heads()

@@ -64,9 +64,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source, &set));
+    // The series hold all that is needed; the table would stay beside them to the end.
+    let source_name = source.name.clone();
+    drop(source);
     if let Some(names) = &args.heads {
         only_cpu(&args.backend, "several heads on one backbone")?;
-        let mut shared = SharedModel::from_dir(&args.model, names)?;
+        let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
         let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);
     }
@@ -76,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let forecasts = forecaster.predict(&set, args.rows_before_end)?;
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
-        let title = format!("Forecast of {}", source.name);
+        let title = format!("Forecast of {source_name}");
         plot::save(path, &story::forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
         remark(global, &format!("picture: {}", path.display()));
     }

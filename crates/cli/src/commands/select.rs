@@ -222,7 +222,7 @@ impl Search {
 
     fn score(&self, plan: &CasePlan, held_out: &LabelledSet) -> Result<(f64, f64)> {
         let (model, preprocessor, _) = plan.lay_out()?.fit(&plan.training)?;
-        let mut labeller = Labeller::new(&model, preprocessor, &Cpu)?;
+        let mut labeller = Labeller::new(&model, preprocessor, &Cpu::default())?;
         Ok(match labeller.score(held_out)?.1 {
             LabelScores::Classes(scores) => (scores.accuracy, scores.cross_entropy),
             LabelScores::Values(scores) => (scores.rmse, scores.rmse),

@@ -86,7 +86,7 @@ fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<us
     let batch =
         batch_from_tensors::<f32>(&read_tensors(&args.inputs)?).map_err(|e| e.at(&place))?;
     let mut out = Prediction::default();
-    backend.load(model)?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
+    backend.load(model)?.session()?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
     let tensors = outputs(model, batch.size(), out);
     write_tensors(&args.outputs, &tensors)?;
     Ok(tensors.len())

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use ptsm_kernels::Isa;
 use serde_json::Value;
 
-use super::CpuSession;
+use super::session::CpuSession;
 use crate::backend::Session;
 use crate::batch::{Batch, BatchShape};
 use crate::model::{Mode, Model};

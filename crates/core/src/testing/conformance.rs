@@ -67,7 +67,7 @@ fn check(
 ) -> Result<Vec<String>> {
     let (batch, wide) = (fixture.batch::<f32>()?, fixture.batch::<f64>()?);
     let wanted = model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction;
-    let mut session = backend.load(model)?;
+    let mut session = backend.load(model)?.session()?;
     let (mut out, mut again, mut alone) =
         (Prediction::default(), Prediction::default(), Prediction::default());
     session.forward(&batch, &mut out)?;

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::data::{ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform};
-use crate::{Cpu, Init, Model};
+use crate::data::{
+    Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform,
+};
+use crate::{Config, Cpu, Forecast, Forecaster, Init, Model, Preprocessor, Result};
 
 const HOUR: i64 = 3600;
 /// 2024-01-01 00:00 UTC.
@@ -47,7 +49,7 @@ fn forecaster(config: Config) -> Forecaster {
     let folder = tempfile::tempdir().unwrap();
     Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
     preprocessor.save(folder.path()).unwrap();
-    Forecaster::from_dir(folder.path(), &Cpu).unwrap()
+    Forecaster::from_dir(folder.path(), &Cpu::default()).unwrap()
 }
 
 fn online(options: StreamOptions) -> OnlineForecaster {
