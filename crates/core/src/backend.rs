@@ -51,7 +51,8 @@ pub trait Loaded: Send + Sync {
 
 /// One user of a model that is ready to run.
 pub trait Session: Send {
-    /// Runs the model on one batch and fills `out`.
+    /// Runs the model on one batch and fills `out`, which takes the model's
+    /// [`OutputSpec`](crate::OutputSpec) with it ([`Prediction::reset`]).
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ptsm::data::Batch;
 use ptsm::train::{LossOptions, Samples, Stepper, Training, loss, loss_weight};
-use ptsm::{Config, Error, Mode, Model, Result, Task};
+use ptsm::{Config, Error, Mode, Model, OutputKind, Result};
 use serde::Serialize;
 
 use super::shapes::windows;
@@ -125,26 +125,25 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
 fn samples(config: &Config, size: usize) -> Result<Repeated> {
     let batch = windows(config, size);
     let numbers = |len: usize| (0..len).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
-    let batch = match config.task()? {
-        Task::Forecasting => {
-            let points = size * config.prediction_length * config.num_input_channels;
-            batch.with_future_values(numbers(points))?
-        }
-        Task::Classification => {
+    let batch = match OutputKind::of(config)? {
+        OutputKind::Logits => {
             let classes = config.num_targets.max(1);
             let of: Vec<f32> = (0..size).map(|i| (i % classes) as f32).collect();
             batch.with_target_values(of)?
         }
-        Task::Regression => batch.with_target_values(numbers(size * config.num_targets))?,
-        Task::Pretraining => batch,
+        OutputKind::Values(_) => batch.with_target_values(numbers(size * config.num_targets))?,
+        OutputKind::Patches => batch,
+        _ => {
+            let points = size * config.prediction_length * config.num_input_channels;
+            batch.with_future_values(numbers(points))?
+        }
     };
     Ok(Repeated(batch))
 }
 
 /// Difference of the gradient of two samples from the definition's.
 fn check(model: &Model) -> Result<f64> {
-    let task = model.config().task()?;
-    if task == Task::Pretraining {
+    if *model.output().kind() == OutputKind::Patches {
         // Its draws of hidden patches are the trainer's own; the tests compare them.
         return Ok(0.0);
     }

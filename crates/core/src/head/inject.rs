@@ -51,7 +51,8 @@ impl Inject<'_> {
         (out, Cache { statistics, widened, joined, expanded })
     }
 
-    /// Adds the gradients of the layers, and those of the statistics to `d_loc` and `d_scale`; returns that of the hidden state.
+    /// Adds the gradients of the layers, and those of the statistics to `d_loc` and `d_scale`; returns
+    /// that of the hidden state.
     pub(crate) fn backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,

@@ -38,7 +38,7 @@ impl Coherence {
             .par_chunks(PIECE)
             .map(|indices| {
                 let forward = model.forward(&windows.batch(indices), Mode::default())?;
-                Ok(differences(model, &hierarchy, &forward.outputs))
+                Ok(differences(model, hierarchy, &forward.outputs))
             })
             .collect();
         let (mut squares, mut sums, mut count) = (0.0, 0.0, 0);
