@@ -24,6 +24,7 @@ mod head;
 mod layers;
 mod memory;
 mod model;
+pub mod network;
 mod prediction;
 mod real;
 mod tensor_file;
