@@ -7,7 +7,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `plan.rs` | sizes and packed weights of one model, made once |
+//! | `sizes.rs` | how hidden states lie in memory, and how blocks are cut |
+//! | `plan.rs` | the stages of one model with their weights packed, made once |
 //! | `pack.rs` | the parts of the plan: norms, blocks, attention |
 //! | `arena.rs` | every buffer, kept between calls |
 //! | `forward.rs` | the backbone: rows spread over threads, up to the hidden state |
@@ -28,6 +29,7 @@ mod head;
 mod pack;
 mod plan;
 mod scoring;
+mod sizes;
 mod skip;
 #[cfg(test)]
 mod tests;
@@ -187,7 +189,7 @@ impl SharedSession {
                     let statistics: Vec<_> = (0..batch.size() * kept)
                         .map(|row| {
                             let channel = head.kept()[row % kept];
-                            arena.statistics[row / kept * plan.sizes.num_channels + channel]
+                            arena.statistics[row / kept * plan.last.num_channels + channel]
                         })
                         .collect();
                     let channel = |row: usize| head.kept()[row % kept];

@@ -8,6 +8,7 @@ use super::{HeadGradient, HeadInput};
 use crate::config::{Config, Task};
 use crate::distribution::Distribution;
 use crate::layers::{Pass, Place};
+use crate::network::State;
 use crate::real::Real;
 use crate::weights::PooledSlot;
 
@@ -52,7 +53,7 @@ impl PooledHead<'_> {
 
     fn inject(&self) -> Option<Inject<'_>> {
         let slot = self.slot.inject.as_ref()?;
-        let (num_patches, d_model) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: num_patches, features: d_model, .. } = self.slot.state;
         Some(Inject { slot, num_patches, d_model })
     }
 
@@ -153,7 +154,7 @@ impl PooledHead<'_> {
 
     /// `[B, C, N, D]` to `[B, C D]`, or `[B, C D N]` where patches are kept; and the winners.
     fn pool<T: Real>(&self, state: &[T]) -> (Vec<T>, Vec<usize>) {
-        let (n, d) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: n, features: d, .. } = self.slot.state;
         let pooling = self.pooling();
         let (mut x, mut winners) = (Vec::new(), Vec::new());
         for channel in state.chunks_exact(n * d) {
@@ -180,9 +181,9 @@ impl PooledHead<'_> {
     }
 
     fn pool_backward<T: Real>(&self, cache: &Cache<T>, d_x: &[T]) -> Vec<T> {
-        let (n, d) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: n, features: d, .. } = self.slot.state;
         let pooling = self.pooling();
-        let mut d_state = vec![T::ZERO; cache.batch * self.config.num_input_channels * n * d];
+        let mut d_state = vec![T::ZERO; cache.batch * self.slot.state.len()];
         for (channel, d_channel) in d_state.chunks_exact_mut(n * d).enumerate() {
             for feature in 0..d {
                 let place = channel * d + feature;

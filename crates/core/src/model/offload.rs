@@ -44,11 +44,12 @@ impl Model<f32> {
         self.check(batch, Mode::default())?;
         let shape = self.shape(batch.size());
         let mask = batch.observed_mask();
-        let scaled = scaler::forward(self.config.scaler(), shape, batch.past_values(), mask, false);
+        let scaled =
+            scaler::forward(self.config().scaler(), shape, batch.past_values(), mask, false);
         let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
         if let Some(mask) = batch.patch_mask() {
-            let value = self.config.mask_value.as_f64().unwrap_or(0.0) as f32;
-            patches = masking::forward(&patches, mask, self.config.patch_length, value);
+            let value = self.config().mask_value.as_f64().unwrap_or(0.0) as f32;
+            patches = masking::forward(&patches, mask, self.network.embedding.patch_length, value);
         }
         Ok(Prepared { patches, batch: batch.size(), scaled })
     }
@@ -65,17 +66,17 @@ impl Model<f32> {
         let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
         let outputs = match &self.layout.head {
             HeadSlot::Forecast(slot) => {
-                ForecastHead::new(slot, &self.config).read(trained, input, projected).0
+                ForecastHead::new(slot, self.config()).read(trained, input, projected).0
             }
             HeadSlot::Pretraining { .. } => {
                 Outputs { prediction: projected[0].clone(), aggregates: Vec::new() }
             }
             HeadSlot::Pooled(slot) => {
-                let targets = self.config.num_targets;
+                let targets = self.config().num_targets;
                 let rows = (0..prepared.batch)
                     .flat_map(|b| projected.iter().map(move |p| &p[b * targets..][..targets]));
                 let raw: Vec<f32> = rows.flatten().copied().collect();
-                let prediction = PooledHead { slot, config: &self.config }.finish(&raw);
+                let prediction = PooledHead { slot, config: self.config() }.finish(&raw);
                 Outputs { prediction, aggregates: Vec::new() }
             }
         };

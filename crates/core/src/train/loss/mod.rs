@@ -38,7 +38,7 @@ pub fn loss_weight<T: Real>(
     let config = model.config();
     match config.task()? {
         Task::Forecasting => forecast::weight(config, batch),
-        Task::Pretraining => pretraining::weight(config, batch, options),
+        Task::Pretraining => pretraining::weight(model, batch, options),
         Task::Classification | Task::Regression => target::weight(config, batch, options),
     }
 }
@@ -69,7 +69,7 @@ pub fn loss<T: Real>(
                 forecast::point(config, given, weight.main, options.point)
             }
         },
-        Task::Pretraining => pretraining::loss(config, (batch, forward), weight, options),
+        Task::Pretraining => pretraining::loss(model, (batch, forward), weight, options),
         Task::Classification => target::cross_entropy(config, (batch, forward), weight, options),
         Task::Regression => target::regression(config, (batch, forward), weight),
     }
