@@ -12,12 +12,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::distribution::Distribution;
 use crate::{Error, ErrorKind, Result};
 
 mod cost;
 mod extension;
+mod network;
 mod validate;
 
+pub use crate::network::Norm;
 pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy, Location};
 
 /// The value of `model_type` in a `config.json` that is ours.
@@ -181,15 +184,6 @@ pub enum Scaler {
     None,
 }
 
-/// The two norms that a block may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Norm {
-    /// Over the features of one patch.
-    Layer,
-    /// Over batch, channels and patches together, per feature.
-    Batch,
-}
-
 /// What a model does; known from `architectures`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -346,6 +340,16 @@ impl Config {
                 default_scale: number("default_scale"),
             },
             _ => Scaler::None,
+        }
+    }
+
+    /// The distribution of a head with `loss = "nll"`; `None` with `loss = "mse"`.
+    pub fn distribution(&self) -> Option<Distribution> {
+        match (self.loss.as_str(), self.distribution_output.as_str()) {
+            ("nll", "student_t") => Some(Distribution::StudentT),
+            ("nll", "normal") => Some(Distribution::Normal),
+            ("nll", "negative_binomial") => Some(Distribution::NegativeBinomial),
+            _ => None,
         }
     }
 

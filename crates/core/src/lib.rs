@@ -6,12 +6,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`Config`] | every field of a Hugging Face `config.json`, and our extensions |
+//! | [`Architecture`], [`network`] | a model family, and what it computes as data |
 //! | [`Layout`], [`Parameters`] | names, shapes and numbers of the weights |
 //! | [`Model`] | the definition, forward and backward, in plain loops over f32 or f64 |
 //! | [`Batch`], [`Prediction`], [`OutputKind`] | what goes in, what comes out, and what its numbers are |
 //! | [`Backend`], [`Loaded`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
 //! | [`train`] | loss, optimiser, loop, checkpoints |
 
+mod architecture;
 mod atomic_file;
 mod backend;
 mod batch;
@@ -23,6 +25,7 @@ mod head;
 mod layers;
 mod memory;
 mod model;
+pub mod network;
 mod output_kind;
 mod prediction;
 mod real;
@@ -34,6 +37,7 @@ pub mod train;
 mod transform;
 mod weights;
 
+pub use architecture::Architecture;
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, HeadsSession, Loaded, LoadedHeads, Session};
 pub use batch::{Batch, BatchShape};

@@ -128,7 +128,7 @@ impl Fixture {
         let recipe = read(&self.dir.join("weights_recipe.json"))?;
         let recipe: Value = serde_json::from_slice(&recipe)
             .map_err(|e| Error::input("is not JSON").at("weights_recipe.json").because(e))?;
-        let parameters = recipe_weights(&Layout::new(&config)?, &recipe["tensors"])?;
+        let parameters = recipe_weights(&Layout::new(&config.network()?)?, &recipe["tensors"])?;
         Model::from_parameters(config, parameters)
     }
 

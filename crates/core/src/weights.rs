@@ -1,7 +1,7 @@
 //! Weights: the one table of state-dict names and parameters, and the file that holds them.
 //!
-//! [`Layout`] walks a [`Config`](crate::Config) once and gives every tensor its Hugging Face name,
-//! its shape and its place; [`Parameters`] holds the numbers. Everything that is trained stands in
+//! [`Layout`] walks a [`Network`](crate::network::Network) once and gives every tensor its name, its
+//! shape and its place; [`Parameters`] holds the numbers. Everything that is trained stands in
 //! one slice in the order of the walk, so that an optimiser, a gradient sum and a checkpoint need
 //! no names.
 
@@ -14,7 +14,7 @@ pub use init::Init;
 pub use layout::Store;
 pub(crate) use layout::{
     AttentionSlot, BlockSlot, CrossChannelSlot, ForecastSlot, HeadSlot, HierarchySlot, InjectSlot,
-    LayerSlot, LinearSlot, NormSlot, PooledSlot,
+    LinearSlot, NormSlot, PooledSlot,
 };
 pub use layout::{Layout, Tensor};
 

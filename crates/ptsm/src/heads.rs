@@ -8,7 +8,8 @@ use std::path::Path;
 
 use crate::data::Batch;
 use crate::train::take_backbone;
-use crate::{Config, Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use crate::{Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use ptsm_core::Architecture;
 use ptsm_core::Init;
 use ptsm_core::{Backend, HeadsSession};
 use ptsm_core::{Model, NamedTensor};
@@ -50,10 +51,6 @@ fn check_name(name: &str) -> Result<()> {
         return Err(Error::config("name", text));
     }
     Ok(())
-}
-
-fn is_backbone(name: &str) -> bool {
-    name.starts_with("model.")
 }
 
 /// Names of the extra heads in a model directory, ascending.
@@ -129,10 +126,11 @@ fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
     let SharedHead { name, model, preprocessor } = head;
     let folder = dir.join(FOLDER);
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
+    let own = model.layout().head_tensors();
     let tensors: Vec<NamedTensor<f32>> = model
         .name_trained("", &model.parameters.trained)
         .into_iter()
-        .filter(|tensor| !is_backbone(&tensor.name))
+        .filter(|tensor| own.iter().any(|head| head.name == tensor.name))
         .collect();
     let text = serde_json::to_string_pretty(preprocessor)
         .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
@@ -140,7 +138,7 @@ fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
         let path = folder.join(format!("{name}.{suffix}"));
         write_atomically(&path, |out| out.write_all(text.as_bytes()))
     };
-    write("json", &model.config().to_json()?)?;
+    write("json", &model.architecture().to_json()?)?;
     write("preprocessor.json", &text)?;
     // Last: a head is there once its weights are.
     write_tensors(&folder.join(format!("{name}.safetensors")), &tensors)
@@ -203,14 +201,14 @@ impl SharedModel {
 
 fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
     let file = |suffix: &str| dir.join(FOLDER).join(format!("{name}.{suffix}"));
-    let config = Config::from_file(&file("json"))?;
-    let mut model = Model::new(config, Init::PyTorch, 0)?;
+    let architecture = Architecture::from_file(&file("json"))?;
+    let mut model = Model::new(architecture, Init::PyTorch, 0)?;
     take_backbone(&mut model, main).map_err(|e| e.at(file("json").display().to_string()))?;
     let path = file("safetensors");
     let tensors = read_tensors(&path)?;
     let place = |tensor: &str| format!("{}: {tensor}", path.display());
     let layout = model.layout().clone();
-    for tensor in layout.tensors().iter().filter(|tensor| !is_backbone(&tensor.name)) {
+    for tensor in layout.head_tensors() {
         let Some(found) = tensors.get(&tensor.name) else {
             return Err(Error::weights("is missing").at(place(&tensor.name)));
         };
@@ -235,7 +233,7 @@ mod tests {
     use crate::data::BatchShape;
     use crate::data::LabelCoding;
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
-    use crate::{Cpu, Task};
+    use crate::{Config, Cpu, Task};
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {

@@ -76,16 +76,17 @@ pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, foreca
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
 pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use ptsm_core::network;
 #[cfg(feature = "testing")]
 pub use ptsm_core::testing;
 pub use ptsm_core::{
-    AdamWStep, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu, CrossChannel,
-    Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, HeadsSession,
-    Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, LocScale, Location, MODEL_TYPE, Mode,
-    Model, NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs, Parameters,
-    Prediction, Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task, Tensor,
-    TraceOptions, WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors, draw_masks,
-    in_words, instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace,
+    AdamWStep, Architecture, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu,
+    CrossChannel, Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward,
+    HeadsSession, Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, LocScale, Location,
+    MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs,
+    Parameters, Prediction, Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task,
+    Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors,
+    draw_masks, in_words, instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace,
     set_threads, write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;

@@ -125,7 +125,8 @@ fn build(
     };
     let mut kernels = Kernels::default();
     let (mut latency, mut rate) = promise(kernels)?;
-    let overlap = model.config().patch_stride < model.config().patch_length;
+    let embedding = &model.network().embedding;
+    let overlap = embedding.patch_stride < embedding.patch_length;
     for also in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
         let tried = also(kernels);
         let (taken, reached) = promise(tried)?;

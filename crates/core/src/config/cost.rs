@@ -40,6 +40,6 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(config.multiply_adds(), 12_214_272);
-        assert_eq!(Layout::new(&config).unwrap().num_trained(), 187_120);
+        assert_eq!(Layout::new(&config.network().unwrap()).unwrap().num_trained(), 187_120);
     }
 }

@@ -171,12 +171,10 @@ impl Config {
 
     /// A hostile file may hold lengths that are fine one by one and absurd together.
     fn validate_size(&self) -> Result<()> {
-        let [n, d, e, c] =
-            [self.num_patches(), self.d_model, self.expansion_factor, self.num_input_channels]
-                .map(|x| x as u128);
-        let layer = (2 * e + 1) * (n * n + d * d + c * c) + 4 * d * d;
-        let head = n * d * self.prediction_length as u128;
-        let total = self.num_layers as u128 * layer + head;
+        // All layers have the size of one, so the size is known before any is made.
+        let network = self.with_layers(1)?;
+        let layers = self.num_layers as u128 * network.stack_parameters();
+        let total = network.fixed_parameters() + layers;
         if total > MAX_PARAMETERS {
             let text = format!(
                 "the lengths ask for about {total} parameters, at most {MAX_PARAMETERS} are built"

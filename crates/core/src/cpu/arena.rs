@@ -3,7 +3,7 @@
 
 use ptsm_kernels::Aligned;
 
-use super::plan::{GROUP, Plan, Sizes};
+use super::plan::{Buffers, Plan};
 use crate::{Result, memory};
 
 /// The buffers of one session.
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) patches: Aligned,
     /// Hidden state of a group of rows.
     pub(super) group: Aligned,
+    /// The same while it gets another shape.
+    pub(super) turned: Aligned,
     pub(super) patch: PatchScratch,
     pub(super) attention: AttentionScratch,
     pub(super) column_block: ColumnScratch,
@@ -82,45 +84,45 @@ pub(super) struct ColumnScratch {
 pub(super) struct Sample {
     /// `[C][D][pitch]`.
     pub(super) hidden: Aligned,
+    /// The same while it gets another shape.
+    pub(super) turned: Aligned,
     /// The same, normalised for the channel mixer.
     pub(super) normed: Aligned,
-    /// What the channel mixer adds: strips `[C][channel_columns]`.
+    /// What the channel mixer adds: strips `[C][columns]`.
     pub(super) mixed: Aligned,
 }
 
 impl Worker {
     fn new(plan: &Plan, head: usize) -> Self {
-        let sizes = &plan.sizes;
-        let stacked = sizes.stack * sizes.row();
-        let shape = WorkerShape::of(plan, head);
-        let (attention, block) = (shape.attends, shape.block());
-        let only = |wanted: bool, len: usize| Aligned::zeros(if wanted { len } else { 0 });
+        let zeros = Aligned::zeros;
+        let (window, buffers) = (plan.window, &plan.buffers);
         Self {
-            column: Aligned::zeros(sizes.context_length),
-            mask: Aligned::zeros(sizes.context_length),
-            patches: Aligned::zeros(sizes.patch_length * sizes.pitch),
-            group: only(!plan.mixes_channels, GROUP * sizes.row()),
+            column: zeros(window.context_length),
+            mask: zeros(window.context_length),
+            patches: zeros(window.patch_length * plan.first.pitch),
+            group: zeros(buffers.group),
+            turned: zeros(buffers.turned),
             patch: PatchScratch {
-                normed: Aligned::zeros(stacked),
-                hidden: Aligned::zeros(sizes.stack * sizes.d_model * sizes.hidden_pitch),
-                value: Aligned::zeros(stacked),
-                logits: Aligned::zeros(stacked),
+                normed: zeros(buffers.stacked),
+                hidden: zeros(buffers.patch_hidden),
+                value: zeros(buffers.stacked),
+                logits: zeros(buffers.stacked),
             },
             attention: AttentionScratch {
-                query: only(attention, sizes.row()),
-                key: only(attention, sizes.row()),
-                value: only(attention, sizes.row()),
-                mixed: only(attention, sizes.row()),
-                weights: only(attention, sizes.num_patches * sizes.feature_columns),
-                attended: only(attention, stacked),
+                query: zeros(buffers.attention_row),
+                key: zeros(buffers.attention_row),
+                value: zeros(buffers.attention_row),
+                mixed: zeros(buffers.attention_row),
+                weights: zeros(buffers.attention_weights),
+                attended: zeros(buffers.attended),
             },
             column_block: ColumnScratch {
-                normed: Aligned::zeros(block),
-                hidden: Aligned::zeros(block * sizes.expansion_factor),
-                value: Aligned::zeros(block),
-                logits: Aligned::zeros(block),
+                normed: zeros(buffers.columns),
+                hidden: zeros(buffers.columns_hidden),
+                value: zeros(buffers.columns),
+                logits: zeros(buffers.columns),
             },
-            head: Aligned::zeros(head),
+            head: zeros(head),
             sample: Sample::default(),
         }
     }
@@ -129,12 +131,11 @@ impl Worker {
 impl Sample {
     /// Makes room for one sample.
     pub(super) fn reserve(&mut self, plan: &Plan) {
-        let sizes = &plan.sizes;
-        let strips = sizes.row().div_ceil(sizes.channel_columns);
-        let hidden = sizes.num_channels * sizes.row();
-        self.hidden.reserve(hidden);
-        self.normed.reserve(hidden);
-        self.mixed.reserve(strips * sizes.num_channels * sizes.channel_columns);
+        let Buffers { sample, sample_turned, sample_normed, sample_mixed, .. } = plan.buffers;
+        self.hidden.reserve(sample);
+        self.turned.reserve(sample_turned);
+        self.normed.reserve(sample_normed);
+        self.mixed.reserve(sample_mixed);
     }
 }
 
@@ -150,10 +151,9 @@ impl Arena {
     ) -> Result<()> {
         let workers = threads.saturating_sub(self.workers.len());
         if self.out.len() < rows * width || workers > 0 {
-            let shape = WorkerShape::of(plan, head);
             let new_rows = if self.out.len() < rows * width { rows * width } else { 0 };
             let bytes =
-                memory::bytes_of(&[workers, shape.numbers()]) + memory::bytes_of(&[new_rows]);
+                memory::bytes_of(&[workers, numbers(plan, head)]) + memory::bytes_of(&[new_rows]);
             let task = format!("a forecast of {rows} rows on {threads} threads");
             memory::require_memory(&task, bytes, "a smaller batch, or fewer threads")?;
         }
@@ -168,44 +168,16 @@ impl Arena {
     }
 }
 
-/// What the buffers of one thread depend on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WorkerShape<'a> {
-    pub(super) sizes: &'a Sizes,
-    pub(super) mixes_channels: bool,
-    pub(super) attends: bool,
-    /// Numbers of scratch for the head.
-    pub(super) head: usize,
-}
-
-impl<'a> WorkerShape<'a> {
-    fn of(plan: &'a Plan, head: usize) -> Self {
-        let attends = plan.layers.iter().any(|layer| layer.attention.is_some());
-        Self { sizes: &plan.sizes, mixes_channels: plan.mixes_channels, attends, head }
-    }
-
-    /// Numbers of a block that mixes down columns.
-    fn block(&self) -> usize {
-        let sizes = self.sizes;
-        let features = sizes.d_model * sizes.feature_columns;
-        let channels = sizes.num_channels * sizes.channel_columns;
-        if self.mixes_channels { features.max(channels) } else { features }
-    }
-
-    /// Numbers of all buffers together, those of a sample whose channels are mixed among them.
-    pub(super) fn numbers(&self) -> usize {
-        let Sizes { num_channels, num_patches, d_model, pitch, expansion_factor, .. } = *self.sizes;
-        let (row, stacked) = (self.sizes.row(), self.sizes.stack * self.sizes.row());
-        let window = 2 * self.sizes.context_length + self.sizes.patch_length * pitch;
-        let patch = 3 * stacked + self.sizes.stack * d_model * self.sizes.hidden_pitch;
-        let attention = 4 * row + num_patches * self.sizes.feature_columns + stacked;
-        let columns = self.block() * (3 + expansion_factor);
-        let strips = row.next_multiple_of(self.sizes.channel_columns);
-        let sample = num_channels * (2 * row + strips);
-        let group = if self.mixes_channels { sample } else { GROUP * row };
-        let attention = if self.attends { attention } else { 0 };
-        window + patch + attention + columns + group + self.head
-    }
+/// Numbers of all buffers of one thread, those of a sample whose channels are mixed among them.
+fn numbers(plan: &Plan, head: usize) -> usize {
+    let buffers = &plan.buffers;
+    let window = 2 * plan.window.context_length + plan.window.patch_length * plan.first.pitch;
+    let patch = 3 * buffers.stacked + buffers.patch_hidden;
+    let attention = 4 * buffers.attention_row + buffers.attention_weights + buffers.attended;
+    let columns = 3 * buffers.columns + buffers.columns_hidden;
+    let sample = buffers.sample + buffers.sample_turned + buffers.sample_normed;
+    let group = buffers.group + buffers.turned + sample + buffers.sample_mixed;
+    window + patch + attention + columns + group + head
 }
 
 #[cfg(test)]
@@ -264,7 +236,7 @@ mod tests {
                 ],
             ];
             let numbers: usize = all.iter().flatten().map(|buffer| buffer.len()).sum();
-            assert_eq!(WorkerShape::of(&plan, 11).numbers(), numbers, "{mode}");
+            assert_eq!(super::numbers(&plan, 11), numbers, "{mode}");
         }
     }
 }

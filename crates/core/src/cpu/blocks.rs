@@ -1,4 +1,4 @@
-//! The mixers of one layer, on rows whose hidden state stands as `[D][pitch]`.
+//! The mixer blocks, on rows whose hidden state stands as `[D][pitch]`.
 
 use ptsm_kernels::{
     Finish, Matrix, MatrixMut, MatrixShape, PaddedRows, ProductShape, Strided, Write, add_columns,
@@ -6,32 +6,33 @@ use ptsm_kernels::{
 };
 
 use super::arena::{AttentionScratch, ColumnScratch, PatchScratch, Worker};
-use super::pack::{ColumnBlock, PackedAttention, PackedLayer, RowBlock};
-use super::plan::Plan;
+use super::pack::{ColumnBlock, PackedAttention, PackedBlock, RowBlock};
+use super::plan::{Plan, Run};
 
 impl Plan {
-    /// Patch mixer, then feature mixer, on `x` `[rows][D][pitch]`, at most a stack of rows.
-    pub(super) fn mix_patches_and_features(
-        &self,
-        layer: &PackedLayer,
-        x: &mut [f32],
-        worker: &mut Worker,
-    ) {
+    /// The blocks of a run on `x` `[rows][D][pitch]`, at most a stack of rows.
+    pub(super) fn mix_rows(&self, run: &Run, x: &mut [f32], worker: &mut Worker) {
         let Worker { patch, attention, column_block, .. } = worker;
-        match &layer.attention {
-            None => self.patch_mixer(&layer.patch, x, patch),
-            Some(part) => {
-                self.patch_mixer_with_attention((&layer.patch, part), x, patch, attention)
+        for block in &run.blocks {
+            match block {
+                PackedBlock::Patches(block) => match &block.attention {
+                    None => self.patch_mixer(block, x, patch),
+                    Some(part) => {
+                        self.patch_mixer_with_attention((block, part), x, patch, attention)
+                    }
+                },
+                PackedBlock::Features(block) => {
+                    for x in x.chunks_exact_mut(block.sizes.row()) {
+                        self.feature_mixer(block, x, column_block);
+                    }
+                }
             }
-        }
-        for x in x.chunks_exact_mut(self.sizes.row()) {
-            self.feature_mixer(&layer.feature, x, column_block);
         }
     }
 
     /// `x += gate(mlp(norm(x)))` along the patches.
     fn patch_mixer(&self, block: &RowBlock, x: &mut [f32], scratch: &mut PatchScratch) {
-        let pitch = self.sizes.pitch;
+        let pitch = block.sizes.pitch;
         self.norm_rows(block, x, scratch);
         let rows = x.len() / pitch;
         match &block.gate {
@@ -42,7 +43,7 @@ impl Plan {
                 let logits = &mut scratch.logits[..x.len()];
                 let from = Matrix::new(&value, pitch);
                 gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
-                let rows = PaddedRows { width: self.sizes.num_patches, pitch };
+                let rows = PaddedRows { width: block.sizes.num_patches, pitch };
                 gate_rows(self.isa, rows, logits, &value[..x.len()], x, Write::Add);
                 scratch.value = value;
             }
@@ -50,7 +51,7 @@ impl Plan {
     }
 
     fn norm_rows(&self, block: &RowBlock, x: &[f32], scratch: &mut PatchScratch) {
-        let (row, pitch) = (self.sizes.row(), self.sizes.pitch);
+        let (row, pitch) = (block.sizes.row(), block.sizes.pitch);
         for (x, normed) in x.chunks_exact(row).zip(scratch.normed.chunks_exact_mut(row)) {
             block.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(normed, pitch));
         }
@@ -64,7 +65,7 @@ impl Plan {
         scratch: &mut PatchScratch,
         (out, finish): (&mut [f32], Finish),
     ) {
-        let (pitch, hidden_pitch) = (self.sizes.pitch, self.sizes.hidden_pitch);
+        let (pitch, hidden_pitch) = (block.sizes.pitch, block.hidden_pitch);
         let normed = Matrix::new(&scratch.normed, pitch);
         let hidden = MatrixMut::new(&mut scratch.hidden, hidden_pitch);
         block.fc1.apply(rows, normed, Finish::Gelu, hidden);
@@ -80,12 +81,12 @@ impl Plan {
         scratch: &mut PatchScratch,
         attention_scratch: &mut AttentionScratch,
     ) {
-        let (row, pitch, len) = (self.sizes.row(), self.sizes.pitch, x.len());
+        let (row, pitch, len) = (block.sizes.row(), block.sizes.pitch, x.len());
         self.norm_rows(block, x, scratch);
         let mut sum = std::mem::take(&mut attention_scratch.attended);
         for (normed, sum) in scratch.normed[..len].chunks_exact(row).zip(sum.chunks_exact_mut(row))
         {
-            self.attend(attention, normed, attention_scratch, sum);
+            self.attend((block, attention), normed, attention_scratch, sum);
         }
         let rows = len / pitch;
         match &block.gate {
@@ -96,13 +97,13 @@ impl Plan {
                 let logits = &mut scratch.logits[..len];
                 let from = Matrix::new(&value, pitch);
                 gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
-                let rows = PaddedRows { width: self.sizes.num_patches, pitch };
+                let rows = PaddedRows { width: block.sizes.num_patches, pitch };
                 let sum = &mut sum[..len];
                 gate_rows(self.isa, rows, logits, &value[..len], sum, Write::Add);
                 scratch.value = value;
             }
         }
-        let shape = MatrixShape { rows: self.sizes.d_model, columns: pitch };
+        let shape = MatrixShape { rows: block.sizes.d_model, columns: pitch };
         for (x, sum) in x.chunks_exact_mut(row).zip(sum.chunks_exact(row)) {
             let normed = &mut scratch.normed[..row];
             attention.norm.apply(pitch, Matrix::new(sum, pitch), MatrixMut::new(normed, pitch));
@@ -114,12 +115,12 @@ impl Plan {
     /// Self-attention of one row `z` `[D][pitch]` into `out`, strip by strip of its queries.
     fn attend(
         &self,
-        attention: &PackedAttention,
+        (block, attention): (&RowBlock, &PackedAttention),
         z: &[f32],
         scratch: &mut AttentionScratch,
         out: &mut [f32],
     ) {
-        let (n, pitch, isa) = (self.sizes.num_patches, self.sizes.pitch, self.isa);
+        let (n, pitch, isa) = (block.sizes.num_patches, block.sizes.pitch, self.isa);
         let AttentionScratch { query, key, value, mixed, weights, .. } = scratch;
         let projections = [
             (&attention.query, &mut *query),
@@ -130,10 +131,10 @@ impl Plan {
             let (z, out) = (Matrix::new(z, pitch), MatrixMut::new(projected, pitch));
             layer.apply(pitch, z, Finish::Store, out);
         }
-        let dim = self.sizes.d_model / attention.heads;
+        let dim = block.sizes.d_model / attention.heads;
         for head in 0..attention.heads {
             let start = head * dim * pitch;
-            for (first, columns) in strips(pitch, self.sizes.feature_columns) {
+            for (first, columns) in strips(pitch, attention.columns) {
                 // Transposed, so that the softmax runs down the columns: weights[j][i] of key j
                 // for query i.
                 let keys = Strided { values: &key[start..], row: 1, step: pitch };
@@ -156,9 +157,9 @@ impl Plan {
 
     /// `x += gate(mlp(norm(x)))` down the features of one row `[D][pitch]`, strip by strip.
     fn feature_mixer(&self, block: &ColumnBlock, x: &mut [f32], scratch: &mut ColumnScratch) {
-        let (pitch, rows) = (self.sizes.pitch, self.sizes.d_model);
+        let (pitch, rows) = (block.sizes.pitch, block.sizes.d_model);
         let ColumnScratch { normed, hidden, value, logits } = scratch;
-        for (first, columns) in strips(pitch, self.sizes.feature_columns) {
+        for (first, columns) in strips(pitch, block.columns) {
             let x = &mut x[first..];
             block.norm.apply(columns, Matrix::new(x, pitch), MatrixMut::new(normed, columns));
             let (from, to) = (Matrix::new(normed, columns), MatrixMut::new(hidden, columns));
@@ -186,13 +187,13 @@ impl Plan {
         scratch: &mut ColumnScratch,
         out: &mut [f32],
     ) {
-        let z = Matrix::new(z, self.sizes.row());
+        let z = Matrix::new(z, block.sizes.row());
         let ColumnScratch { hidden, value, logits, .. } = scratch;
         let gated = match &block.gate {
             None => z,
             Some(gate) => {
                 gate.apply(columns, z, Finish::Store, MatrixMut::new(logits, columns));
-                let shape = MatrixShape { rows: self.sizes.num_channels, columns };
+                let shape = MatrixShape { rows: block.sizes.num_channels, columns };
                 let (logits, out) =
                     (MatrixMut::new(logits, columns), MatrixMut::new(value, columns));
                 gate_columns(self.isa, shape, logits, z, out, Write::Overwrite);

@@ -12,7 +12,9 @@ use rayon::prelude::*;
 use super::arena::{Arena, Sample, Statistics, Worker};
 use super::blocks::strips;
 use super::head::RowHead;
-use super::plan::{GROUP, Plan};
+use super::pack::ColumnBlock;
+use super::plan::{Plan, Run, Window};
+use super::sizes::GROUP;
 use crate::Result;
 use crate::batch::Batch;
 use crate::config::{Location, Scaler};
@@ -28,7 +30,7 @@ impl Plan {
     /// Rows that the backbone computes for one sample: those of all channels if they are mixed,
     /// otherwise those of `channels`.
     pub(super) fn rows_per_sample(&self, channels: &[usize]) -> usize {
-        if self.mixes_channels { self.sizes.num_channels } else { channels.len() }
+        if self.mixes_channels { self.first.num_channels } else { channels.len() }
     }
 
     /// Runs the backbone and the head's part for each row on all threads; what they leave behind is
@@ -51,7 +53,7 @@ impl Plan {
     ) -> Result<()> {
         let per_sample = self.rows_per_sample(head.channels());
         let rows = batch.size() * per_sample;
-        arena.reserve(self, (rows, head.width()), head.scratch(&self.sizes), threads)?;
+        arena.reserve(self, (rows, head.width()), head.scratch(&self.last), threads)?;
         let Arena { workers, out, statistics, .. } = arena;
         let workers = &mut workers[..threads];
         let whole = Share {
@@ -83,29 +85,39 @@ impl Plan {
 
     /// Rows whose channels do not see each other, group by group.
     fn rows(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
-        let (row, stack, channels) = (self.sizes.row(), self.sizes.stack, head.channels());
+        let (row, channels) = (self.first.row(), head.channels());
         let mut group = std::mem::take(&mut worker.group);
+        let mut turned = std::mem::take(&mut worker.turned);
         let groups = share.out.chunks_mut(GROUP * head.width());
         for (g, (out, statistics)) in groups.zip(share.statistics.chunks_mut(GROUP)).enumerate() {
-            let hidden = &mut group[..statistics.len() * row];
+            let count = statistics.len();
+            let hidden = &mut group[..count * row];
             for (i, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
                 let index = share.first + g * GROUP + i;
                 let place = (index / channels.len(), channels[index % channels.len()]);
                 *statistics = self.embed(batch, place, worker, x);
             }
-            for x in hidden.chunks_mut(stack * row) {
-                for layer in &self.layers {
-                    self.mix_patches_and_features(layer, x, worker);
+            for run in &self.runs {
+                let row = run.sizes.row();
+                let hidden = &mut group[..count * row];
+                for x in hidden.chunks_mut(run.stack * row) {
+                    self.mix_rows(run, x, worker);
+                }
+                if let Some(to) = &run.reshape {
+                    let rows = hidden.chunks_exact(row).zip(turned.chunks_exact_mut(to.row()));
+                    rows.for_each(|(x, out)| run.sizes.reshape(to, x, out));
+                    std::mem::swap(&mut group, &mut turned);
                 }
             }
-            head.apply(&self.sizes, hidden, &mut worker.head, out);
+            let hidden = &group[..count * self.last.row()];
+            head.apply(&self.last, hidden, &mut worker.head, out);
         }
-        worker.group = group;
+        (worker.group, worker.turned) = (group, turned);
     }
 
     /// Whole samples whose channels are mixed, one after the other on one thread.
     fn samples(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
-        let channels = self.sizes.num_channels;
+        let channels = self.first.num_channels;
         let outs = share.out.chunks_exact_mut(channels * head.width());
         for ((i, out), statistics) in
             outs.enumerate().zip(share.statistics.chunks_exact_mut(channels))
@@ -123,66 +135,98 @@ impl Plan {
     /// One sample, number `share.first`, whose channels are mixed, on all `workers`. Strips of
     /// columns are spread over them in the channel mixer, channels in everything else.
     fn sample(&self, batch: &Batch, head: &impl RowHead, workers: &mut [Worker], share: Share<'_>) {
-        let (row, b) = (self.sizes.row(), share.first);
+        let (row, channels, b) = (self.first.row(), self.first.num_channels, share.first);
         let mut sample = std::mem::take(&mut workers[0].sample);
         sample.reserve(self);
-        let Sample { hidden, normed, mixed } = &mut sample;
-        let per_worker = self.sizes.num_channels.div_ceil(workers.len());
+        let per_worker = channels.div_ceil(workers.len());
         let statistics = share.statistics.par_chunks_mut(per_worker);
-        let parts = hidden.par_chunks_mut(per_worker * row).zip(statistics);
-        each(workers, parts, |i, worker, (hidden, statistics)| {
+        let hidden = sample.hidden[..channels * row].par_chunks_mut(per_worker * row);
+        each(workers, hidden.zip(statistics), |i, worker, (hidden, statistics)| {
             for (j, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
                 *statistics = self.embed(batch, (b, i * per_worker + j), worker, x);
             }
         });
-        let strip = self.sizes.num_channels * self.sizes.channel_columns;
-        let strips_per_worker = (mixed.len() / strip).div_ceil(workers.len());
-        for layer in &self.layers {
-            let channel = layer.channel.as_ref().expect("channels are mixed in every layer");
-            let parts =
-                hidden.par_chunks(per_worker * row).zip(normed.par_chunks_mut(per_worker * row));
-            each(workers, parts, |_, _, (hidden, normed)| {
-                let pitch = self.sizes.pitch;
-                for (x, z) in hidden.chunks_exact(row).zip(normed.chunks_exact_mut(row)) {
-                    channel.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(z, pitch));
-                }
-            });
-            let z = &normed[..];
-            let parts = mixed.par_chunks_mut(strips_per_worker * strip);
-            each(workers, parts, |i, worker, mixed| {
-                let all = strips(row, self.sizes.channel_columns).skip(i * strips_per_worker);
-                for ((first, columns), out) in all.zip(mixed.chunks_exact_mut(strip)) {
-                    let scratch = &mut worker.column_block;
-                    self.channel_mixer(channel, (&z[first..], columns), scratch, out);
-                }
-            });
-            let mixed = &mixed[..];
-            let parts = hidden.par_chunks_mut(per_worker * row);
-            each(workers, parts, |i, worker, hidden| {
-                for (j, x) in hidden.chunks_exact_mut(row).enumerate() {
-                    self.add_mixed(i * per_worker + j, mixed, x);
-                }
-                for x in hidden.chunks_mut(self.sizes.stack * row) {
-                    self.mix_patches_and_features(layer, x, worker);
-                }
-            });
+        for run in &self.runs {
+            self.run_sample(run, &mut sample, workers);
         }
+        let row = self.last.row();
         let outs = share.out.par_chunks_mut(per_worker * head.width());
-        let parts = hidden.par_chunks(per_worker * row).zip(outs);
+        let parts = sample.hidden[..channels * row].par_chunks(per_worker * row).zip(outs);
         each(workers, parts, |_, worker, (hidden, out)| {
             let groups = hidden.chunks(GROUP * row).zip(out.chunks_mut(GROUP * head.width()));
             for (hidden, out) in groups {
-                head.apply(&self.sizes, hidden, &mut worker.head, out);
+                head.apply(&self.last, hidden, &mut worker.head, out);
             }
         });
         workers[0].sample = sample;
     }
 
+    /// One run on a sample: strips of columns in the channel mixer, then channels.
+    fn run_sample(&self, run: &Run, sample: &mut Sample, workers: &mut [Worker]) {
+        let (row, channels) = (run.sizes.row(), run.sizes.num_channels);
+        let per_worker = channels.div_ceil(workers.len());
+        let Sample { hidden, turned, normed, mixed } = sample;
+        if let Some(channel) = &run.channel {
+            let normed = &mut normed[..channels * row];
+            self.mix_channels(channel, (&hidden[..channels * row], normed), mixed, workers);
+        }
+        let mixed = &mixed[..];
+        let parts = hidden[..channels * row].par_chunks_mut(per_worker * row);
+        each(workers, parts, |i, worker, hidden| {
+            if let Some(channel) = &run.channel {
+                for (j, x) in hidden.chunks_exact_mut(row).enumerate() {
+                    self.add_mixed(channel, i * per_worker + j, mixed, x);
+                }
+            }
+            for x in hidden.chunks_mut(run.stack * row) {
+                self.mix_rows(run, x, worker);
+            }
+        });
+        if let Some(to) = &run.reshape {
+            let rows = hidden[..channels * row].par_chunks_exact(row);
+            let outs = turned[..channels * to.row()].par_chunks_exact_mut(to.row());
+            rows.zip(outs).for_each(|(x, out)| run.sizes.reshape(to, x, out));
+            std::mem::swap(hidden, turned);
+        }
+    }
+
+    /// What the channel mixer adds to all rows of a sample, into the strips of `mixed`.
+    fn mix_channels(
+        &self,
+        channel: &ColumnBlock,
+        (hidden, normed): (&[f32], &mut [f32]),
+        mixed: &mut [f32],
+        workers: &mut [Worker],
+    ) {
+        let (row, channels, pitch) =
+            (channel.sizes.row(), channel.sizes.num_channels, channel.sizes.pitch);
+        let per_worker = channels.div_ceil(workers.len());
+        let parts =
+            hidden.par_chunks(per_worker * row).zip(normed.par_chunks_mut(per_worker * row));
+        each(workers, parts, |_, _, (hidden, normed)| {
+            for (x, z) in hidden.chunks_exact(row).zip(normed.chunks_exact_mut(row)) {
+                channel.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(z, pitch));
+            }
+        });
+        let z = &normed[..];
+        let strip = channels * channel.columns;
+        let number = row.div_ceil(channel.columns);
+        let strips_per_worker = number.div_ceil(workers.len());
+        let parts = mixed[..number * strip].par_chunks_mut(strips_per_worker * strip);
+        each(workers, parts, |i, worker, mixed| {
+            let all = strips(row, channel.columns).skip(i * strips_per_worker);
+            for ((first, columns), out) in all.zip(mixed.chunks_exact_mut(strip)) {
+                let scratch = &mut worker.column_block;
+                self.channel_mixer(channel, (&z[first..], columns), scratch, out);
+            }
+        });
+    }
+
     /// Adds to the row `x` of one channel what the channel mixer left in its strips.
-    fn add_mixed(&self, channel: usize, mixed: &[f32], x: &mut [f32]) {
-        let width = self.sizes.channel_columns;
-        let all = mixed.chunks_exact(self.sizes.num_channels * width);
-        for ((first, columns), strip) in strips(self.sizes.row(), width).zip(all) {
+    fn add_mixed(&self, mixer: &ColumnBlock, channel: usize, mixed: &[f32], x: &mut [f32]) {
+        let width = mixer.columns;
+        let all = mixed.chunks_exact(mixer.sizes.num_channels * width);
+        for ((first, columns), strip) in strips(mixer.sizes.row(), width).zip(all) {
             let shape = MatrixShape { rows: 1, columns };
             let from = Matrix::new(&strip[channel * columns..], columns);
             add_columns(self.isa, shape, from, MatrixMut::new(&mut x[first..], columns));
@@ -199,8 +243,10 @@ impl Plan {
         x: &mut [f32],
     ) -> Statistics {
         let Worker { column, mask, patches, .. } = worker;
-        let sizes = &self.sizes;
-        let (length, channels) = (sizes.context_length, sizes.num_channels);
+        let Window { context_length: length, patch_length, patch_stride, patch_start } =
+            self.window;
+        let (n, pitch, channels) =
+            (self.first.num_patches, self.first.pitch, self.first.num_channels);
         let offset = sample * length * channels + channel;
         gather(StridedSlice { values: batch.past_values(), offset, stride: channels }, column);
         let mask = batch.observed_mask().map(|values| {
@@ -211,9 +257,8 @@ impl Plan {
         if self.scaler != Scaler::None {
             standardise(self.isa, column, statistics.loc, statistics.scale);
         }
-        let (patch_length, n) = (sizes.patch_length, sizes.num_patches);
-        for (k, patches) in patches.chunks_exact_mut(sizes.pitch).take(patch_length).enumerate() {
-            let (offset, stride) = (sizes.patch_start + k, sizes.patch_stride);
+        for (k, patches) in patches.chunks_exact_mut(pitch).take(patch_length).enumerate() {
+            let (offset, stride) = (patch_start + k, patch_stride);
             gather(StridedSlice { values: column, offset, stride }, &mut patches[..n]);
         }
         let finish = match &self.position {
@@ -223,8 +268,8 @@ impl Plan {
                 Finish::Add
             }
         };
-        let (from, to) = (Matrix::new(patches, sizes.pitch), MatrixMut::new(x, sizes.pitch));
-        self.patcher.apply(sizes.pitch, from, finish, to);
+        let (from, to) = (Matrix::new(patches, pitch), MatrixMut::new(x, pitch));
+        self.patcher.apply(pitch, from, finish, to);
         statistics
     }
 

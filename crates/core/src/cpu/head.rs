@@ -4,7 +4,8 @@
 use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear};
 
 use super::arena::Statistics;
-use super::plan::{GROUP, Plan, Sizes};
+use super::plan::Plan;
+use super::sizes::{GROUP, Sizes};
 use super::skip::Skip;
 use crate::batch::Batch;
 use crate::config::Extension;
@@ -68,12 +69,12 @@ pub(super) struct HiddenRows {
 
 impl HiddenRows {
     pub(super) fn new(plan: &Plan) -> Self {
-        Self { channels: (0..plan.sizes.num_channels).collect(), row: plan.sizes.row() }
+        Self { channels: (0..plan.last.num_channels).collect(), row: plan.last.row() }
     }
 
     /// What was kept, as `[B, C, N, D]`.
     pub(super) fn unpack(&self, plan: &Plan, batch: usize, rows: &[f32]) -> Vec<f32> {
-        let Sizes { num_patches, d_model, pitch, .. } = plan.sizes;
+        let Sizes { num_patches, d_model, pitch, .. } = plan.last;
         let count = batch * self.channels.len();
         let mut hidden = vec![0.0; count * num_patches * d_model];
         let targets = hidden.chunks_exact_mut(num_patches * d_model);
@@ -120,7 +121,7 @@ pub(super) struct PredictionHead {
 impl PredictionHead {
     /// Packs the projection of a point forecast.
     fn new(model: &Model, projection: &LinearSlot, skip: Option<Skip>, plan: &Plan) -> Self {
-        let Sizes { num_patches, d_model, .. } = plan.sizes;
+        let Sizes { num_patches, d_model, .. } = plan.last;
         let trained = &model.parameters.trained;
         let mut weight = vec![0.0; projection.weight.len()];
         let rows = trained[projection.weight.clone()].chunks_exact(projection.inputs);
@@ -165,7 +166,7 @@ impl PredictionHead {
 
     /// Reads stored hidden states `[B, C][row]`; the outcome is `[B, C'][width]`.
     pub(super) fn apply_to_all(&self, plan: &Plan, hidden: &[f32], batch: usize) -> Vec<f32> {
-        let (sizes, row, kept) = (&plan.sizes, plan.sizes.row(), self.channels.len());
+        let (sizes, row, kept) = (&plan.last, plan.last.row(), self.channels.len());
         let mut group = Aligned::zeros(GROUP * row);
         let mut scratch = Aligned::zeros(self.scratch(sizes));
         let mut out = Aligned::zeros(batch * kept * self.width);

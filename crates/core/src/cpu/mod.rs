@@ -7,7 +7,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `plan.rs` | sizes and packed weights of one model, made once |
+//! | `sizes.rs` | how hidden states lie in memory, and how blocks are cut |
+//! | `plan.rs` | the stages of one model with their weights packed, made once |
 //! | `pack.rs` | the parts of the plan: norms, blocks, attention |
 //! | `arena.rs` | every buffer, kept between calls |
 //! | `forward.rs` | the backbone: rows spread over threads, up to the hidden state |
@@ -32,6 +33,7 @@ mod plan;
 mod scoring;
 mod session;
 mod shared;
+mod sizes;
 mod skip;
 #[cfg(test)]
 mod tests;

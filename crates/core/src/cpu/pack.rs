@@ -5,14 +5,14 @@ use ptsm_kernels::{
     affine_columns, normalise_columns,
 };
 
-use crate::config::{Config, Norm};
-use crate::weights::{AttentionSlot, BlockSlot, LayerSlot, LinearSlot, NormSlot, Parameters};
+use super::sizes::{Sizes, spread, stack, strip};
+use crate::network::{Axis, Norm};
+use crate::weights::{AttentionSlot, BlockSlot, LinearSlot, NormSlot, Parameters};
 
 /// Packs the parts of one model.
 #[derive(Clone, Copy)]
 pub(super) struct Packer<'a> {
     pub(super) isa: Isa,
-    pub(super) config: &'a Config,
     pub(super) parameters: &'a Parameters<f32>,
 }
 
@@ -28,18 +28,36 @@ pub(super) struct PackedNorm {
     eps: f32,
 }
 
+/// A block that needs one row of the hidden state only.
+#[derive(Debug)]
+pub(super) enum PackedBlock {
+    Patches(RowBlock),
+    Features(ColumnBlock),
+}
+
 /// A block that mixes along rows: the patch mixer.
 #[derive(Debug)]
 pub(super) struct RowBlock {
+    pub(super) sizes: Sizes,
+    /// From one feature's patches to the next one's in the hidden layer.
+    pub(super) hidden_pitch: usize,
+    /// (sample, channel) rows that should pass it together.
+    pub(super) stack: usize,
     pub(super) norm: PackedNorm,
     pub(super) fc1: RowLinear,
     pub(super) fc2: RowLinear,
     pub(super) gate: Option<RowLinear>,
+    pub(super) attention: Option<PackedAttention>,
 }
 
 /// A block that mixes down columns: the feature and the channel mixer.
 #[derive(Debug)]
 pub(super) struct ColumnBlock {
+    pub(super) sizes: Sizes,
+    /// Numbers that are mixed with each other.
+    pub(super) width: usize,
+    /// Columns that pass it together.
+    pub(super) columns: usize,
     pub(super) norm: PackedNorm,
     pub(super) fc1: ColumnLinear,
     pub(super) fc2: ColumnLinear,
@@ -56,15 +74,8 @@ pub(super) struct PackedAttention {
     pub(super) out: ColumnLinear,
     pub(super) norm: PackedNorm,
     pub(super) heads: usize,
-}
-
-/// One mixer layer.
-#[derive(Debug)]
-pub(super) struct PackedLayer {
-    pub(super) channel: Option<ColumnBlock>,
-    pub(super) patch: RowBlock,
-    pub(super) attention: Option<PackedAttention>,
-    pub(super) feature: ColumnBlock,
+    /// Queries that are worked on together.
+    pub(super) columns: usize,
 }
 
 impl PackedNorm {
@@ -101,8 +112,8 @@ impl Packer<'_> {
     }
 
     fn norm(&self, slot: &NormSlot) -> PackedNorm {
-        let Self { isa, config, parameters } = *self;
-        let eps = config.norm_eps as f32;
+        let Self { isa, parameters } = *self;
+        let eps = slot.eps as f32;
         let mut weight = parameters.trained[slot.weight.clone()].to_vec();
         let bias = parameters.trained[slot.bias.clone()].to_vec();
         let mean = match slot.kind {
@@ -116,17 +127,37 @@ impl Packer<'_> {
         PackedNorm { isa, mean, weight, bias, eps }
     }
 
-    fn row_block(&self, slot: &BlockSlot) -> RowBlock {
+    /// Packs a block that mixes patches.
+    pub(super) fn row_block(&self, slot: &BlockSlot, sizes: Sizes) -> RowBlock {
+        let (n, hidden) = (slot.fc1.inputs, slot.fc1.outputs);
+        let gate = if slot.gate.is_some() { n * n } else { 0 };
+        let columns = || {
+            let hidden = sizes.d_model * (hidden / n);
+            strip(self.isa, (sizes.d_model, hidden), sizes.pitch)
+        };
         RowBlock {
+            sizes,
+            hidden_pitch: spread(self.isa, hidden),
+            stack: stack(2 * n * hidden + gate),
             norm: self.norm(&slot.norm),
             fc1: self.row_linear(&slot.fc1),
             fc2: self.row_linear(&slot.fc2),
             gate: slot.gate.as_ref().map(|gate| self.row_linear(gate)),
+            attention: slot.attention.as_ref().map(|slot| self.attention(slot, columns())),
         }
     }
 
-    fn column_block(&self, slot: &BlockSlot) -> ColumnBlock {
+    /// Packs a block that mixes features or channels.
+    pub(super) fn column_block(&self, slot: &BlockSlot, sizes: Sizes) -> ColumnBlock {
+        let (width, hidden) = (slot.fc1.inputs, slot.fc1.outputs);
+        let available = match slot.block.axis {
+            Axis::Channels => sizes.row(),
+            Axis::Patches | Axis::Features => sizes.pitch,
+        };
         ColumnBlock {
+            sizes,
+            width,
+            columns: strip(self.isa, (width, hidden), available),
             norm: self.norm(&slot.norm),
             fc1: self.column_linear(&slot.fc1),
             fc2: self.column_linear(&slot.fc2),
@@ -134,8 +165,8 @@ impl Packer<'_> {
         }
     }
 
-    fn attention(&self, slot: &AttentionSlot) -> PackedAttention {
-        let heads = self.config.self_attn_heads;
+    fn attention(&self, slot: &AttentionSlot, columns: usize) -> PackedAttention {
+        let heads = slot.heads;
         let scale = 1.0 / ((slot.query.outputs / heads) as f32).sqrt();
         let (weight, bias) = self.weight_and_bias(&slot.query);
         let scaled = |x: &[f32]| x.iter().map(|x| x * scale).collect::<Vec<f32>>();
@@ -147,15 +178,7 @@ impl Packer<'_> {
             out: self.column_linear(&slot.out),
             norm: self.norm(&slot.norm),
             heads,
-        }
-    }
-
-    pub(super) fn layer(&self, slot: &LayerSlot) -> PackedLayer {
-        PackedLayer {
-            channel: slot.channel.as_ref().map(|slot| self.column_block(slot)),
-            patch: self.row_block(&slot.patch),
-            attention: slot.attention.as_ref().map(|slot| self.attention(slot)),
-            feature: self.column_block(&slot.feature),
+            columns,
         }
     }
 }

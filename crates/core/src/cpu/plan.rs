@@ -1,124 +1,213 @@
-//! The plan of one model: its sizes, its weights packed, and how the work is cut. Made once.
+//! The plan of one model: its stages with their weights packed, and how the work is cut. Made once.
 
 use ptsm_kernels::{Aligned, ColumnLinear, Isa};
 
-use super::pack::{PackedLayer, Packer};
-use crate::config::{Config, Scaler};
+use super::pack::{ColumnBlock, PackedBlock, Packer, RowBlock};
+use super::sizes::{GROUP, Sizes};
+use crate::config::Scaler;
 use crate::model::Model;
-use crate::weights::Store;
-
-/// Rows that pass the head together: its weights do not fit into the first-level cache, and are
-/// read once for all of them.
-pub(super) const GROUP: usize = 8;
-/// Bytes that a column block's buffers may take of the first-level cache.
-const BLOCK_BYTES: usize = 24 << 10;
-/// Patch mixers with more bytes of weights than this are not counted on to stay in a second-level
-/// cache: a whole group shares one reading of them.
-const RESIDENT_BYTES: usize = 512 << 10;
-/// Rows that start a multiple of so many bytes apart fall into the same sets of the first-level
-/// cache.
-const ALIAS_BYTES: usize = 4096;
+use crate::network::{Axis, Embedding, Stage};
+use crate::weights::{BlockSlot, Store};
 
 /// Everything about a model's backbone that does not change between calls.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) isa: Isa,
-    pub(super) sizes: Sizes,
+    pub(super) window: Window,
     pub(super) scaler: Scaler,
     pub(super) mixes_channels: bool,
     pub(super) patcher: ColumnLinear,
     /// Positional table `[D][pitch]`.
     pub(super) position: Option<Aligned>,
-    pub(super) layers: Vec<PackedLayer>,
+    /// The hidden state that the embedding gives.
+    pub(super) first: Sizes,
+    /// The stages, in order.
+    pub(super) runs: Vec<Run>,
+    /// The hidden state that the head reads.
+    pub(super) last: Sizes,
+    pub(super) buffers: Buffers,
 }
 
-/// Lengths, and how the work is cut.
+/// How windows are cut into patches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes {
+pub(super) struct Window {
     pub(super) context_length: usize,
-    pub(super) num_channels: usize,
     pub(super) patch_length: usize,
     pub(super) patch_stride: usize,
     pub(super) patch_start: usize,
-    pub(super) num_patches: usize,
-    pub(super) d_model: usize,
-    pub(super) expansion_factor: usize,
-    /// From one feature's patches to the next one's.
-    pub(super) pitch: usize,
-    /// The same in the hidden layer of the patch mixer.
-    pub(super) hidden_pitch: usize,
-    /// (sample, channel) rows that pass a patch mixer together.
+}
+
+/// Blocks that rows pass one after the other while they are in the cache.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) sizes: Sizes,
+    /// A channel mixer in front of them, which needs all rows of a sample.
+    pub(super) channel: Option<ColumnBlock>,
+    /// Blocks that see one row.
+    pub(super) blocks: Vec<PackedBlock>,
+    /// (sample, channel) rows that pass them together.
     pub(super) stack: usize,
-    /// Columns that pass a feature mixer together.
-    pub(super) feature_columns: usize,
-    /// Columns that pass a channel mixer together.
-    pub(super) channel_columns: usize,
+    /// What the hidden state becomes in the end, where it gets another shape.
+    pub(super) reshape: Option<Sizes>,
 }
 
-impl Sizes {
-    pub(super) fn new(isa: Isa, config: &Config) -> Self {
-        let (n, d, e) = (config.num_patches(), config.d_model, config.expansion_factor);
-        let pitch = spread(isa, n);
-        let weights = n * n * (2 * e + usize::from(config.gated_attn)) * size_of::<f32>();
-        let columns = |width: usize, available: usize| {
-            // Normed input, hidden layer, output, logits.
-            let room = BLOCK_BYTES / (width * (e + 3) * size_of::<f32>());
-            let tile = 2 * isa.lanes();
-            (room / tile * tile).max(tile).min(available)
-        };
-        Self {
-            context_length: config.context_length,
-            num_channels: config.num_input_channels,
-            patch_length: config.patch_length,
-            patch_stride: config.patch_stride,
-            patch_start: config.patch_start(),
-            num_patches: n,
-            d_model: d,
-            expansion_factor: e,
-            pitch,
-            hidden_pitch: spread(isa, n * e),
-            stack: if weights > RESIDENT_BYTES { GROUP } else { 1 },
-            feature_columns: columns(d, pitch),
-            channel_columns: columns(config.num_input_channels, d * pitch),
-        }
-    }
-
-    /// Numbers in the hidden state of one (sample, channel) row, `[D][pitch]`.
-    pub(super) fn row(&self) -> usize {
-        self.d_model * self.pitch
-    }
-}
-
-/// What a row of `n` numbers takes: whole registers, and no multiple of the aliasing distance.
-fn spread(isa: Isa, n: usize) -> usize {
-    let padded = isa.pad(n);
-    let aliases = (padded * size_of::<f32>()).is_multiple_of(ALIAS_BYTES);
-    if aliases { padded + isa.pad(16) } else { padded }
+/// Numbers that the buffers of one thread hold, enough for every run. What a sample needs whose
+/// channels are mixed is 0 where they are not.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Buffers {
+    /// Hidden states of a group of rows.
+    pub(super) group: usize,
+    /// The same in another shape; 0 where there is one shape only.
+    pub(super) turned: usize,
+    /// A stack of rows in a patch mixer.
+    pub(super) stacked: usize,
+    pub(super) patch_hidden: usize,
+    /// One row in a self-attention, a strip of its weights, and the outputs of a stack of rows.
+    pub(super) attention_row: usize,
+    pub(super) attention_weights: usize,
+    pub(super) attended: usize,
+    /// A strip of columns.
+    pub(super) columns: usize,
+    pub(super) columns_hidden: usize,
+    /// Of the sample: hidden state, the same in another shape, normalised for a channel mixer, and
+    /// what it adds.
+    pub(super) sample: usize,
+    pub(super) sample_turned: usize,
+    pub(super) sample_normed: usize,
+    pub(super) sample_mixed: usize,
 }
 
 impl Plan {
     /// Packs the backbone of `model` for one instruction set.
     pub(super) fn new(model: &Model, isa: Isa) -> Self {
-        let (config, parameters) = (model.config(), &model.parameters);
-        let packer = Packer { isa, config, parameters };
+        let parameters = &model.parameters;
+        let packer = Packer { isa, parameters };
         let backbone = &model.layout().backbone;
-        let sizes = Sizes::new(isa, config);
+        let Embedding { context_length, patch_length, patch_stride, patch_start, state, .. } =
+            &model.network().embedding;
+        let first = Sizes::new(isa, *state);
         let position = backbone.position.as_ref().map(|(store, range)| {
             let table = match store {
                 Store::Trained => &parameters.trained[range.clone()],
                 _ => &parameters.buffers[range.clone()],
             };
-            features_first(&sizes, table)
+            features_first(&first, table)
         });
+        let runs = runs(packer, first, &backbone.stages);
+        let mixes_channels = model.network().mixes_channels();
         Self {
             isa,
-            sizes,
-            scaler: config.scaler(),
-            mixes_channels: config.mixes_channels(),
+            window: Window {
+                context_length: *context_length,
+                patch_length: *patch_length,
+                patch_stride: *patch_stride,
+                patch_start: *patch_start,
+            },
+            scaler: model.config().scaler(),
+            mixes_channels,
             patcher: packer.column_linear(&backbone.patcher),
             position,
-            layers: backbone.layers.iter().map(|slot| packer.layer(slot)).collect(),
+            first,
+            last: Sizes::new(isa, model.network().last_state()),
+            buffers: Buffers::of(first, &runs, mixes_channels),
+            runs,
         }
+    }
+}
+
+/// The stages as runs: a channel mixer starts one, a reshape ends one.
+fn runs(packer: Packer<'_>, first: Sizes, stages: &[Stage<BlockSlot>]) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut run = Run::new(first);
+    for stage in stages {
+        match stage {
+            Stage::Mixer(slot) => match slot.block.axis {
+                Axis::Channels => {
+                    let next = Run::new(run.sizes);
+                    runs.push(std::mem::replace(&mut run, next));
+                    run.channel = Some(packer.column_block(slot, run.sizes));
+                }
+                Axis::Patches => {
+                    let block = packer.row_block(slot, run.sizes);
+                    run.stack = run.stack.max(block.stack);
+                    run.blocks.push(PackedBlock::Patches(block));
+                }
+                Axis::Features => {
+                    let block = packer.column_block(slot, run.sizes);
+                    run.blocks.push(PackedBlock::Features(block));
+                }
+            },
+            Stage::Reshape(reshape) => {
+                let to = Sizes::new(packer.isa, reshape.to);
+                run.reshape = Some(to);
+                runs.push(std::mem::replace(&mut run, Run::new(to)));
+            }
+        }
+    }
+    runs.push(run);
+    runs.retain(|run| !run.is_empty());
+    runs
+}
+
+impl Run {
+    fn new(sizes: Sizes) -> Self {
+        Self { sizes, channel: None, blocks: Vec::new(), stack: 1, reshape: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.channel.is_none() && self.blocks.is_empty() && self.reshape.is_none()
+    }
+
+    fn row_blocks(&self) -> impl Iterator<Item = &RowBlock> {
+        self.blocks.iter().filter_map(|block| match block {
+            PackedBlock::Patches(block) => Some(block),
+            PackedBlock::Features(_) => None,
+        })
+    }
+
+    fn column_blocks(&self) -> impl Iterator<Item = &ColumnBlock> {
+        let features = self.blocks.iter().filter_map(|block| match block {
+            PackedBlock::Features(block) => Some(block),
+            PackedBlock::Patches(_) => None,
+        });
+        self.channel.iter().chain(features)
+    }
+}
+
+impl Buffers {
+    fn of(first: Sizes, runs: &[Run], mixes_channels: bool) -> Self {
+        let mut all = Self::default();
+        let grow = |to: &mut usize, wanted: usize| *to = wanted.max(*to);
+        let (channels, mut row) = (first.num_channels, first.row());
+        for run in runs {
+            grow(&mut row, run.sizes.row());
+            grow(&mut row, run.reshape.map_or(0, |to| to.row()));
+            for block in run.row_blocks() {
+                grow(&mut all.stacked, run.stack * run.sizes.row());
+                grow(&mut all.patch_hidden, run.stack * run.sizes.d_model * block.hidden_pitch);
+                if let Some(attention) = &block.attention {
+                    let weights = run.sizes.num_patches * attention.columns;
+                    grow(&mut all.attention_row, run.sizes.row());
+                    grow(&mut all.attention_weights, weights);
+                    grow(&mut all.attended, run.stack * run.sizes.row());
+                }
+            }
+            for block in run.column_blocks() {
+                grow(&mut all.columns, block.width * block.columns);
+                grow(&mut all.columns_hidden, block.fc1.outputs() * block.columns);
+            }
+            if let Some(channel) = &run.channel {
+                let strips = run.sizes.row().next_multiple_of(channel.columns);
+                grow(&mut all.sample_normed, channels * run.sizes.row());
+                grow(&mut all.sample_mixed, channels * strips);
+            }
+        }
+        let turned = if runs.iter().any(|run| run.reshape.is_some()) { row } else { 0 };
+        match mixes_channels {
+            true => (all.sample, all.sample_turned) = (channels * row, channels * turned),
+            false => (all.group, all.turned) = (GROUP * row, GROUP * turned),
+        }
+        all
     }
 }
 

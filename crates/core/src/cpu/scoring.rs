@@ -52,7 +52,7 @@ impl<'a> Scorer<'a> {
 
     /// What the head's rows hold, `[B, C, outputs]`, 0 for channels that are not forecast.
     fn projected(&self, head: &PredictionHead, samples: usize, arena: &Arena) -> Vec<f32> {
-        let (channels, steps) = (self.plan.sizes.num_channels, head.steps());
+        let (channels, steps) = (self.plan.last.num_channels, head.steps());
         let mut all = vec![0.0; samples * channels * steps];
         for (b, sample) in all.chunks_exact_mut(channels * steps).enumerate() {
             for (place, &channel) in head.kept().iter().enumerate() {

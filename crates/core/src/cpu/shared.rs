@@ -100,7 +100,7 @@ fn point(
     let statistics: Vec<Statistics> = (0..batch.size() * kept)
         .map(|row| {
             let channel = head.kept()[row % kept];
-            arena.statistics[row / kept * plan.sizes.num_channels + channel]
+            arena.statistics[row / kept * plan.last.num_channels + channel]
         })
         .collect();
     let channel = |row: usize| head.kept()[row % kept];

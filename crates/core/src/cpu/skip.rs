@@ -6,7 +6,8 @@ use ptsm_kernels::{
 use rayon::prelude::*;
 
 use super::arena::Statistics;
-use super::plan::{GROUP, Plan};
+use super::plan::Plan;
+use super::sizes::GROUP;
 use crate::batch::Batch;
 use crate::config::Scaler;
 use crate::model::Model;

@@ -7,7 +7,6 @@ mod special;
 
 use special::{digamma, incomplete_beta, normal_quantile, student_t_quantile};
 
-use crate::config::Config;
 use crate::real::Real;
 
 /// Smallest scale of a distribution, the rounding unit of float32: as in the reference.
@@ -64,18 +63,6 @@ impl Distribution {
             "scale" if squareplus(x) > T::from_f64(MIN_SCALE) => slope,
             "scale" => T::ZERO,
             _ => T::ONE,
-        }
-    }
-}
-
-impl Config {
-    /// The distribution of a head with `loss = "nll"`; `None` with `loss = "mse"`.
-    pub fn distribution(&self) -> Option<Distribution> {
-        match (self.loss.as_str(), self.distribution_output.as_str()) {
-            ("nll", "student_t") => Some(Distribution::StudentT),
-            ("nll", "normal") => Some(Distribution::Normal),
-            ("nll", "negative_binomial") => Some(Distribution::NegativeBinomial),
-            _ => None,
         }
     }
 }

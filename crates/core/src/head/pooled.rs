@@ -7,6 +7,7 @@ use super::inject::{self, Inject};
 use super::interface::{HeadGradient, HeadInput, Trained};
 use crate::config::Config;
 use crate::layers::{Pass, Place};
+use crate::network::State;
 use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::weights::PooledSlot;
@@ -53,7 +54,7 @@ impl PooledHead<'_> {
 
     fn inject(&self) -> Option<Inject<'_>> {
         let slot = self.slot.inject.as_ref()?;
-        let (num_patches, d_model) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: num_patches, features: d_model, .. } = self.slot.state;
         Some(Inject { slot, num_patches, d_model })
     }
 
@@ -146,7 +147,7 @@ impl PooledHead<'_> {
 
     /// `[B, C, N, D]` to `[B, C D]`, or `[B, C D N]` where patches are kept; and the winners.
     fn pool<T: Real>(&self, state: &[T]) -> (Vec<T>, Vec<usize>) {
-        let (n, d) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: n, features: d, .. } = self.slot.state;
         let pooling = self.pooling();
         let (mut x, mut winners) = (Vec::new(), Vec::new());
         for channel in state.chunks_exact(n * d) {
@@ -173,9 +174,9 @@ impl PooledHead<'_> {
     }
 
     fn pool_backward<T: Real>(&self, cache: &Cache<T>, d_x: &[T]) -> Vec<T> {
-        let (n, d) = (self.config.num_patches(), self.config.d_model);
+        let State { patches: n, features: d, .. } = self.slot.state;
         let pooling = self.pooling();
-        let mut d_state = vec![T::ZERO; cache.batch * self.config.num_input_channels * n * d];
+        let mut d_state = vec![T::ZERO; cache.batch * self.slot.state.len()];
         for (channel, d_channel) in d_state.chunks_exact_mut(n * d).enumerate() {
             for feature in 0..d {
                 let place = channel * d + feature;

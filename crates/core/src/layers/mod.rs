@@ -15,4 +15,4 @@ pub(crate) mod scaler;
 pub(crate) mod self_attn;
 
 pub use dropout::Dropout;
-pub(crate) use pass::{HEAD_SITE, Pass, Place, draw_site};
+pub(crate) use pass::{HEAD_SITE, Pass, Place};

@@ -36,10 +36,10 @@ impl NormSlot {
     pub(crate) fn forward<T: Real>(
         &self,
         parameters: &Parameters<T>,
-        eps: T,
         x: &[T],
         pass: &Pass,
     ) -> (Vec<T>, Cache<T>) {
+        let eps = T::from_f64(self.eps);
         let cache = match self.kind {
             Norm::Layer => layer_statistics(self.width, eps, x),
             Norm::Batch if pass.train_norm => batch_statistics(self.width, eps, x),

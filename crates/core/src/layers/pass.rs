@@ -20,25 +20,26 @@ impl Place {
     /// In front of the head's projection.
     pub(crate) const HEAD: Place = Place(0);
 
-    pub(crate) fn block(layer: usize, block: u64) -> Self {
-        Place(1 + 3 * layer as u64 + block)
+    /// The place with the number that a network gives it.
+    pub(crate) fn new(number: u64) -> Self {
+        Place(number)
+    }
+
+    /// Number of its first draw site.
+    pub(crate) const fn site(self) -> u64 {
+        4 * self.0
     }
 }
 
 /// Number of the draw site in front of the head's projections.
-pub(crate) const HEAD_SITE: u64 = 4 * Place::HEAD.0;
-
-/// Number of the first draw site of a block: channel (0), patch (1) or feature mixer (2).
-pub(crate) fn draw_site(layer: usize, block: u64) -> u64 {
-    4 * Place::block(layer, block).0
-}
+pub(crate) const HEAD_SITE: u64 = Place::HEAD.site();
 
 impl Pass {
     /// Applies dropout to `x` `[B, ...]`, or its backward to a gradient. `site` tells the draws of
     /// one place apart.
     pub(crate) fn dropout<T: Real>(&self, place: Place, site: u64, probability: f64, x: &mut [T]) {
         if let Some(dropout) = self.dropout {
-            dropout.apply(4 * place.0 + site, probability, self.batch, x);
+            dropout.apply(place.site() + site, probability, self.batch, x);
         }
     }
 }

@@ -23,7 +23,6 @@ pub(crate) struct Cache<T> {
 /// One attention with its sizes.
 pub(crate) struct Attention<'a> {
     pub(crate) slot: &'a AttentionSlot,
-    pub(crate) heads: usize,
     pub(crate) num_patches: usize,
     pub(crate) dropout: f64,
     pub(crate) place: Place,
@@ -44,11 +43,12 @@ impl Attention<'_> {
     }
 
     fn head_dim(&self) -> usize {
-        self.d_model() / self.heads
+        self.d_model() / self.slot.heads
     }
 
     fn all_heads(&self, sequences: usize) -> impl Iterator<Item = Head> + use<> {
-        let (n, d, heads, dim) = (self.num_patches, self.d_model(), self.heads, self.head_dim());
+        let (n, d, heads, dim) =
+            (self.num_patches, self.d_model(), self.slot.heads, self.head_dim());
         (0..sequences * heads)
             .map(move |i| Head { start: i / heads * n * d + i % heads * dim, weights: i * n * n })
     }
@@ -78,7 +78,7 @@ impl Attention<'_> {
         let key = self.slot.key.forward(trained, &x);
         let value = self.slot.value.forward(trained, &x);
         let sequences = x.len() / (n * self.d_model());
-        let mut weights = vec![T::ZERO; sequences * self.heads * n * n];
+        let mut weights = vec![T::ZERO; sequences * self.slot.heads * n * n];
         for head in self.all_heads(sequences) {
             for i in 0..n {
                 let query = self.row(&query, head, i);

@@ -2,7 +2,6 @@
 
 use super::{Mode, Model};
 use crate::batch::Batch;
-use crate::config::{Config, Norm};
 use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::{Error, Result};
@@ -10,7 +9,8 @@ use crate::{Error, Result};
 impl<T: Real> Model<T> {
     /// Refuses a batch that does not fit the model, or holds a number that is not finite.
     pub(crate) fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
-        let Config { context_length, num_input_channels, .. } = self.config;
+        let context_length = self.network.embedding.context_length;
+        let num_input_channels = self.network.embedding.state.channels;
         let wanted = [
             ("time steps", context_length, batch.context_length()),
             ("channels", num_input_channels, batch.num_channels()),
@@ -37,8 +37,8 @@ impl<T: Real> Model<T> {
             }
         }
         self.check_patch_mask(batch)?;
-        let rows = batch.size() * num_input_channels * self.config.num_patches();
-        if mode.train_norm && rows < 2 && self.config.norm() == Norm::Batch {
+        let fewest = self.network.fewest_batch_norm_rows();
+        if mode.train_norm && fewest.is_some_and(|rows| batch.size() * rows < 2) {
             return Err(Error::input("batch norm cannot train on a single value per feature"));
         }
         Ok(())
@@ -51,7 +51,8 @@ impl<T: Real> Model<T> {
             None if pretrains => "is missing: pretraining hides patches (see draw_masks)".into(),
             Some(_) if !pretrains => "is there, but only pretraining hides patches".into(),
             Some(mask) => {
-                let wanted = batch.size() * batch.num_channels() * self.config.num_patches();
+                let wanted =
+                    batch.size() * batch.num_channels() * self.network.embedding.state.patches;
                 if mask.len() == wanted {
                     return Ok(());
                 }

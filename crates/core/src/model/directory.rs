@@ -1,12 +1,10 @@
 //! A model directory: `config.json` and `model.safetensors` exactly as Hugging Face writes them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::Model;
+use crate::architecture::Architecture;
 use crate::atomic_file::write_atomically;
-use crate::config::Config;
-use crate::output_kind::OutputSpec;
 use crate::weights::{Layout, Parameters};
 use crate::{Error, ErrorKind, Result};
 
@@ -30,12 +28,13 @@ impl Model<f32> {
                         name one of its members/NAME";
             return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
         }
-        let config = Config::from_file(&dir.join(CONFIG_FILE))?;
-        let layout =
-            Layout::new(&config).map_err(|e| e.at(dir.join(CONFIG_FILE).display().to_string()))?;
+        let place = dir.join(CONFIG_FILE);
+        let architecture = Architecture::from_file(&place)?;
+        let at = |error: Error| error.at(place.display().to_string());
+        let network = architecture.network().map_err(at)?;
+        let layout = Layout::new(&network).map_err(at)?;
         let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
-        let output = Arc::new(OutputSpec::new(&config)?);
-        Ok(Self { config, layout, output, parameters })
+        Self::assemble(architecture, network, layout, parameters)
     }
 
     /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a
@@ -47,7 +46,7 @@ impl Model<f32> {
     pub fn save(&self, dir: &Path) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
         self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout)?;
-        let text = self.config.to_json()?;
+        let text = self.architecture.to_json()?;
         write_atomically(&dir.join(CONFIG_FILE), |out| out.write_all(text.as_bytes()))
     }
 }

@@ -9,7 +9,8 @@
 //! | cut into patches | `[B, C, N, p]` | `patchify.rs` |
 //! | hide patches (pretraining) | `[B, C, N, p]` | `masking.rs` |
 //! | embed, add positions | `[B, C, N, D]` | `embed.rs` |
-//! | `num_layers` mixer layers | `[B, C, N, D]` | `mixer.rs` with `norm`, `mlp`, `gated_attn`, `self_attn` |
+//! | the stages of the network: mixer blocks | `[B, C, N, D]` | `mixer.rs` with `norm`, `mlp`, `gated_attn`, `self_attn` |
+//! | and reshapes, of architectures with levels | as many numbers | nothing moves |
 //! | head and un-scaling | see there | `head/mod.rs` |
 //!
 //! Source: `modeling_patchtsmixer.py`, transformers 5.23.0; differences in `docs/parity.md`.
@@ -21,27 +22,30 @@ mod trace;
 
 use std::sync::Arc;
 
+use crate::architecture::Architecture;
 use crate::batch::Batch;
 use crate::config::{Config, Scaler};
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
-use crate::layers::mixer::{Layer, LayerCache};
+use crate::layers::mixer::BlockCache;
 use crate::layers::norm::BatchStatistics;
 use crate::layers::patchify::{self, Cut};
 use crate::layers::scaler::{self, Scaled, Shape};
 use crate::layers::{Dropout, Pass, masking, self_attn};
 use crate::memory;
+use crate::network::{Embedding, Network, Stage};
 use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
-use crate::weights::{Init, LayerSlot, Layout, Parameters, Store};
+use crate::weights::{BlockSlot, Init, Layout, Parameters, Store};
 use crate::{Error, Result};
 
 pub use directory::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE};
 pub use offload::Prepared;
 
-/// A configuration with its weights.
+/// An architecture with its weights.
 #[derive(Debug, Clone)]
 pub struct Model<T = f32> {
-    config: Config,
+    architecture: Architecture,
+    network: Network,
     layout: Layout,
     output: Arc<OutputSpec>,
     /// The weights; their places are those of [`Model::layout`].
@@ -75,16 +79,25 @@ pub struct Backbone<T> {
     masked_patches: Option<Vec<T>>,
     embedding: Vec<T>,
     embedding_with_positions: Option<Vec<T>>,
-    /// By layer; empty where the layers were computed elsewhere.
-    layers: Vec<LayerCache<T>>,
+    /// What every stage gave; empty where they were computed elsewhere.
+    stages: Vec<StageOutput<T>>,
     /// What was computed elsewhere, `[B, C, N, D]`.
     mixed: Vec<T>,
 }
 
+/// What one stage gave.
+#[derive(Debug, Clone)]
+struct StageOutput<T> {
+    /// Hidden state, `[B, C, N, D]`.
+    hidden: Vec<T>,
+    /// What the gradient of a mixer block needs; nothing of a reshape.
+    cache: Stage<BlockCache<T>>,
+}
+
 impl<T> Backbone<T> {
-    /// Prediction of the last layer, `[B, C, N, D]`.
+    /// Output of the last stage, `[B, C, N, D]`.
     pub fn last_hidden_state(&self) -> &[T] {
-        self.layers.last().map_or(&self.mixed, |layer| &layer.after_feature)
+        self.stages.last().map_or(&self.mixed, |stage| &stage.hidden)
     }
 
     /// `loc` of every window and channel, `[B, C]`, data units.
@@ -107,12 +120,12 @@ impl<T> Backbone<T> {
         self.masked_patches.as_ref().unwrap_or(&self.patches)
     }
 
-    /// What the first layer reads, `[B, C, N, D]`.
+    /// What the first stage reads, `[B, C, N, D]`.
     fn embedded(&self) -> &[T] {
         self.embedding_with_positions.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// The same backbone with layers that were computed elsewhere: `mixed` `[B, C, N, D]`.
+    /// The same backbone with stages that were computed elsewhere: `mixed` `[B, C, N, D]`.
     pub(crate) fn with_mixed(self, mixed: Vec<T>) -> Self {
         Self { mixed, ..self }
     }
@@ -143,13 +156,14 @@ impl Model<f32> {
     /// # Errors
     ///
     /// `InvalidConfig` if the configuration is invalid or has no head here.
-    pub fn new(config: Config, init: Init, seed: u64) -> Result<Self> {
-        let layout = Layout::new(&config)?;
+    pub fn new(architecture: impl Into<Architecture>, init: Init, seed: u64) -> Result<Self> {
+        let architecture = architecture.into();
+        let network = architecture.network()?;
+        let layout = Layout::new(&network)?;
         let bytes = memory::bytes_of(&[layout.num_trained()]);
         memory::require_memory("a new model", bytes, memory::SMALLER_MODEL)?;
-        let parameters = Parameters::init(&config, &layout, init, seed);
-        let output = Arc::new(OutputSpec::new(&config)?);
-        Ok(Self { config, layout, output, parameters })
+        let parameters = Parameters::init(&layout, init, seed);
+        Self::assemble(architecture, network, layout, parameters)
     }
 }
 
@@ -160,21 +174,46 @@ impl<T: Real> Model<T> {
     ///
     /// `InvalidConfig` as [`Model::new`]; `InvalidWeights` if there are more or fewer numbers than
     /// the configuration asks for.
-    pub fn from_parameters(config: Config, parameters: Parameters<T>) -> Result<Self> {
-        let layout = Layout::new(&config)?;
+    pub fn from_parameters(
+        architecture: impl Into<Architecture>,
+        parameters: Parameters<T>,
+    ) -> Result<Self> {
+        let architecture = architecture.into();
+        let network = architecture.network()?;
+        let layout = Layout::new(&network)?;
         let got = [parameters.trained.len(), parameters.buffers.len(), parameters.counters.len()];
         let wanted = [Store::Trained, Store::Buffer, Store::Counter].map(|store| layout.len(store));
         if got != wanted {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
         }
-        let output = Arc::new(OutputSpec::new(&config)?);
-        Ok(Self { config, layout, output, parameters })
+        Self::assemble(architecture, network, layout, parameters)
     }
 
-    /// The configuration.
+    /// The parts together; the weights fit the layout.
+    fn assemble(
+        architecture: Architecture,
+        network: Network,
+        layout: Layout,
+        parameters: Parameters<T>,
+    ) -> Result<Self> {
+        let output = Arc::new(OutputSpec::new(architecture.contract())?);
+        Ok(Self { architecture, network, layout, output, parameters })
+    }
+
+    /// The architecture with its configuration.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// What the model takes and gives: the architecture's [contract](Architecture::contract).
     pub fn config(&self) -> &Config {
-        &self.config
+        self.architecture.contract()
+    }
+
+    /// What is computed.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Names, shapes and places of the weights.
@@ -189,13 +228,14 @@ impl<T: Real> Model<T> {
 
     /// The head, ready to run.
     fn head(&self) -> Head<'_> {
-        Head::new(&self.layout.head, &self.config, &self.output)
+        Head::new(&self.layout.head, self.config(), &self.output)
     }
 
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         Model {
-            config: self.config.clone(),
+            architecture: self.architecture.clone(),
+            network: self.network.clone(),
             layout: self.layout.clone(),
             output: Arc::clone(&self.output),
             parameters: self.parameters.cast(),
@@ -222,18 +262,27 @@ impl<T: Real> Model<T> {
     /// As [`Model::forward`].
     pub fn forward_backbone(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
         let mut backbone = self.embed(batch, mode)?;
-        for layer in self.layers() {
-            let input = match backbone.layers.last() {
-                Some(last) => &last.after_feature,
+        for stage in &self.layout.backbone.stages {
+            let x = match backbone.stages.last() {
+                Some(last) => &last.hidden,
                 None => backbone.embedded(),
             };
-            let cache = layer.forward(&self.parameters, input, &backbone.pass);
-            backbone.layers.push(cache);
+            let output = match stage {
+                Stage::Mixer(block) => {
+                    let (hidden, cache) = block.forward(&self.parameters, x, &backbone.pass);
+                    StageOutput { hidden, cache: Stage::Mixer(cache) }
+                }
+                // As `[B, C, N, D]` the numbers are in their places already.
+                Stage::Reshape(reshape) => {
+                    StageOutput { hidden: x.to_vec(), cache: Stage::Reshape(*reshape) }
+                }
+            };
+            backbone.stages.push(output);
         }
         Ok(backbone)
     }
 
-    /// The backbone up to its first layer.
+    /// The backbone up to its first stage.
     fn embed(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
         let mut backbone = self.cut_patches(batch, mode)?;
         let patcher = &self.layout.backbone.patcher;
@@ -255,7 +304,7 @@ impl<T: Real> Model<T> {
         let shape = self.shape(batch.size());
         let mask = self.scaler_mask(batch, &pass);
         let scaled = scaler::forward(
-            self.config.scaler(),
+            self.config().scaler(),
             shape,
             batch.past_values(),
             mask,
@@ -263,8 +312,8 @@ impl<T: Real> Model<T> {
         );
         let patches = patchify::forward(shape, self.cut(), &scaled.values);
         let masked_patches = batch.patch_mask().map(|mask| {
-            let value = T::from_f64(self.config.mask_value.as_f64().unwrap_or(0.0));
-            masking::forward(&patches, mask, self.config.patch_length, value)
+            let value = T::from_f64(self.config().mask_value.as_f64().unwrap_or(0.0));
+            masking::forward(&patches, mask, self.network.embedding.patch_length, value)
         });
         Ok(Backbone {
             pass,
@@ -273,7 +322,7 @@ impl<T: Real> Model<T> {
             masked_patches,
             embedding: Vec::new(),
             embedding_with_positions: None,
-            layers: Vec::new(),
+            stages: Vec::new(),
             mixed: Vec::new(),
         })
     }
@@ -327,7 +376,7 @@ impl<T: Real> Model<T> {
     pub(crate) fn outputs_of(&self, batch: &Batch<T>, hidden: &[T]) -> (Outputs<T>, Scaled<T>) {
         let mask = batch.observed_mask();
         let shape = self.shape(batch.size());
-        let scaler = self.config.scaler();
+        let scaler = self.config().scaler();
         let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
         let pass =
             Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
@@ -379,7 +428,7 @@ impl<T: Real> Model<T> {
     }
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
-    /// of what the first layer reads.
+    /// of what the first stage reads.
     fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
         if let Some((Store::Trained, range)) = &self.layout.backbone.position {
             for d in d.chunks_exact(range.len()) {
@@ -399,14 +448,15 @@ impl<T: Real> Model<T> {
     ) -> Vec<T> {
         let (pass, trained) = (&backbone.pass, &self.parameters.trained);
         let head::HeadGradient { hidden: mut d, loc, scale, values } = from_head;
-        let layers: Vec<Layer<'_>> = self.layers().collect();
-        for (layer, cache) in layers.iter().zip(&backbone.layers).rev() {
-            d = layer.backward(trained, cache, d, grads, pass);
+        for (stage, output) in self.layout.backbone.stages.iter().zip(&backbone.stages).rev() {
+            if let (Stage::Mixer(block), Stage::Mixer(cache)) = (stage, &output.cache) {
+                d = block.backward(trained, cache, d, grads, pass);
+            }
         }
         self.backward_embedding(backbone, &d, grads);
         let mut d = self.layout.backbone.patcher.backward_input(trained, &d);
         if let Some(mask) = batch.patch_mask() {
-            masking::backward(&mut d, mask, self.config.patch_length);
+            masking::backward(&mut d, mask, self.network.embedding.patch_length);
         }
         if !d_patches.is_empty() {
             self_attn::add(&mut d, d_patches);
@@ -417,7 +467,7 @@ impl<T: Real> Model<T> {
             self_attn::add(&mut d_values, values);
         }
         scaler::backward(
-            self.config.scaler(),
+            self.config().scaler(),
             shape,
             scaler::Window { values: batch.past_values(), mask: self.scaler_mask(batch, pass) },
             &backbone.scaled,
@@ -434,34 +484,23 @@ impl<T: Real> Model<T> {
 
     /// Moves the running statistics of batch norm towards those of a training pass.
     pub fn update_running(&mut self, forward: &Forward<T>) {
-        let Self { config, layout, parameters, .. } = self;
-        for ((index, slot), cache) in
-            layout.backbone.layers.iter().enumerate().zip(&forward.backbone.layers)
-        {
-            Layer { slot, config, index }.update_running(parameters, cache);
+        let Self { layout, parameters, .. } = self;
+        for (stage, output) in layout.backbone.stages.iter().zip(&forward.backbone.stages) {
+            if let (Stage::Mixer(block), Stage::Mixer(cache)) = (stage, &output.cache) {
+                block.update_running(parameters, cache);
+            }
         }
     }
 
     /// As [`Self::update_running`], with the statistics of a pass that was computed elsewhere, one
-    /// for each norm in the order of the layers.
+    /// for each norm in the order of the blocks.
     pub(crate) fn move_running<'a>(&mut self, batches: impl Iterator<Item = &'a BatchStatistics<T>>)
     where
         T: 'a,
     {
         let Self { layout, parameters, .. } = self;
-        let norms = layout.backbone.layers.iter().flat_map(
-            |LayerSlot { channel, patch, attention, feature }| {
-                let blocks = [channel.as_ref().map(|block| &block.norm), Some(&patch.norm)];
-                let behind = [attention.as_ref().map(|slot| &slot.norm), Some(&feature.norm)];
-                blocks.into_iter().chain(behind).flatten()
-            },
-        );
+        let norms = layout.backbone.blocks().flat_map(BlockSlot::norms);
         norms.zip(batches).for_each(|(slot, batch)| slot.move_running(parameters, batch));
-    }
-
-    fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
-        let layers = self.layout.backbone.layers.iter().enumerate();
-        layers.map(|(index, slot)| Layer { slot, config: &self.config, index })
     }
 
     fn add_positions(&self, embedding: &[T]) -> Option<Vec<T>> {
@@ -478,21 +517,19 @@ impl<T: Real> Model<T> {
     }
 
     fn shape(&self, batch: usize) -> Shape {
-        let Config { context_length, num_input_channels, .. } = self.config;
-        Shape { batch, length: context_length, channels: num_input_channels }
+        let Embedding { context_length, state, .. } = &self.network.embedding;
+        Shape { batch, length: *context_length, channels: state.channels }
     }
 
     fn cut(&self) -> Cut {
-        Cut {
-            start: self.config.patch_start(),
-            length: self.config.patch_length,
-            stride: self.config.patch_stride,
-            count: self.config.num_patches(),
-        }
+        let Embedding { patch_length, patch_stride, patch_start, state, .. } =
+            &self.network.embedding;
+        let (start, length, stride) = (*patch_start, *patch_length, *patch_stride);
+        Cut { start, length, stride, count: state.patches }
     }
 
     /// Whether windows are scaled at all.
     pub fn scales(&self) -> bool {
-        self.config.scaler() != Scaler::None
+        self.config().scaler() != Scaler::None
     }
 }

@@ -44,11 +44,12 @@ impl Model<f32> {
         self.check(batch, Mode::default())?;
         let shape = self.shape(batch.size());
         let mask = batch.observed_mask();
-        let scaled = scaler::forward(self.config.scaler(), shape, batch.past_values(), mask, false);
+        let scaled =
+            scaler::forward(self.config().scaler(), shape, batch.past_values(), mask, false);
         let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
         if let Some(mask) = batch.patch_mask() {
-            let value = self.config.mask_value.as_f64().unwrap_or(0.0) as f32;
-            patches = masking::forward(&patches, mask, self.config.patch_length, value);
+            let value = self.config().mask_value.as_f64().unwrap_or(0.0) as f32;
+            patches = masking::forward(&patches, mask, self.network.embedding.patch_length, value);
         }
         Ok(Prepared { patches, batch: batch.size(), scaled })
     }
@@ -65,7 +66,7 @@ impl Model<f32> {
         let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
         let outputs = match &self.layout.head {
             HeadSlot::Forecast(slot) => {
-                ForecastHead::new(slot, &self.config, &self.output)
+                ForecastHead::new(slot, self.config(), &self.output)
                     .read(trained, input, projected)
                     .0
             }
@@ -73,12 +74,12 @@ impl Model<f32> {
                 Outputs { prediction: projected[0].clone(), aggregates: Vec::new() }
             }
             HeadSlot::Pooled(slot) => {
-                let targets = self.config.num_targets;
+                let targets = self.config().num_targets;
                 let rows = (0..prepared.batch)
                     .flat_map(|b| projected.iter().map(move |p| &p[b * targets..][..targets]));
                 let raw: Vec<f32> = rows.flatten().copied().collect();
                 let kind = self.output.kind();
-                let prediction = PooledHead { slot, config: &self.config, kind }.finish(&raw);
+                let prediction = PooledHead { slot, config: self.config(), kind }.finish(&raw);
                 Outputs { prediction, aggregates: Vec::new() }
             }
         };

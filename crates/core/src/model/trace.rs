@@ -2,6 +2,7 @@
 
 use super::{Forward, Model};
 use crate::head::Outputs;
+use crate::network::{Embedding, Stage, State};
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
 use crate::weights::Store;
@@ -9,13 +10,13 @@ use crate::weights::Store;
 impl<T: Real> Model<T> {
     /// The results and intermediates of a forward pass: `out.*`, `trace.I.*`, `out.hidden.I`.
     pub fn trace(&self, forward: &Forward<T>) -> Vec<NamedTensor<T>> {
-        let config = &self.config;
         let backbone = &forward.backbone;
         let b = backbone.pass.batch;
-        let (c, n, d) = (config.num_input_channels, config.num_patches(), config.d_model);
-        let statistics = vec![b, 1, c];
-        let patches = vec![b, c, n, config.patch_length];
-        let hidden = vec![b, c, n, d];
+        let shape = |state: State| vec![b, state.channels, state.patches, state.features];
+        let Embedding { state, patch_length, .. } = &self.network.embedding;
+        let statistics = vec![b, 1, state.channels];
+        let patches = vec![b, state.channels, state.patches, *patch_length];
+        let hidden = shape(*state);
         let mut tensors = Vec::new();
         let mut push = |name: &str, shape: &Vec<usize>, values: &Vec<T>| {
             let (name, shape, values) = (name.to_owned(), shape.clone(), values.clone());
@@ -30,22 +31,24 @@ impl<T: Real> Model<T> {
         if let Some(embedding) = &backbone.embedding_with_positions {
             push("out.embedding_pos", &hidden, embedding);
         }
-        for (i, layer) in backbone.layers.iter().enumerate() {
-            if let Some(x) = &layer.after_channel {
-                push(&format!("trace.{i}.channel_feature_mixer"), &hidden, x);
+        let mut layers = 0;
+        for (stage, output) in self.network.stages.iter().zip(&backbone.stages) {
+            let Stage::Mixer(block) = stage else { continue };
+            push(&format!("trace.{}", block.trace), &shape(block.state), &output.hidden);
+            if block.ends_layer {
+                push(&format!("out.hidden.{layers}"), &shape(block.state), &output.hidden);
+                layers += 1;
             }
-            push(&format!("trace.{i}.patch_mixer"), &hidden, &layer.after_patch);
-            push(&format!("trace.{i}.feature_mixer"), &hidden, &layer.after_feature);
-            push(&format!("out.hidden.{i}"), &hidden, &layer.after_feature);
         }
-        if let Some(last) = backbone.layers.last() {
+        if let Some(last) = backbone.stages.last() {
+            let hidden = shape(self.network.last_state());
             // The reference returns the state behind the injection, where there is one.
             match forward.head.injected() {
                 Some(injected) => {
-                    push("out.backbone_last", &hidden, &last.after_feature);
+                    push("out.backbone_last", &hidden, &last.hidden);
                     push("out.last_hidden_state", &hidden, injected);
                 }
-                None => push("out.last_hidden_state", &hidden, &last.after_feature),
+                None => push("out.last_hidden_state", &hidden, &last.hidden),
             }
         }
         tensors.extend(self.trace_outputs(forward));

@@ -9,7 +9,6 @@ use super::loss::LossOptions;
 use super::step::{StepOptions, Workspace, gradient, score};
 use super::trainer::{TrainData, clip, shuffled};
 use super::training::Training;
-use crate::config::Norm;
 use crate::layers::Dropout;
 use crate::model::Model;
 use crate::weights::Parameters;
@@ -122,7 +121,7 @@ impl<'a> Run<'a> {
         let Some(first) = tasks.first().map(|task| task.model.clone()) else {
             return Err(Error::config("tasks", "wanted one or more heads"));
         };
-        if first.config().norm() == Norm::Batch {
+        if first.network().has_batch_norm() {
             let text = "\"batch\" has running statistics that the tasks would pull apart";
             return Err(Error::config("norm_mlp", text));
         }

@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use super::loss::{LossOptions, LossWeight, loss, loss_weight};
 use super::samples::Samples;
 use crate::batch::Batch;
-use crate::config::Norm;
 use crate::cpu::{Given, Member, Scorer, Together, TrainArena, TrainPlan};
 use crate::head::largest;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
 use crate::model::{Backbone, Forward, Mode, Model};
+use crate::network::State;
 use crate::output_kind::OutputKind;
 use crate::real::instruction_set;
 use crate::{Error, Result};
@@ -124,7 +124,7 @@ pub(crate) fn gradient(
     options: StepOptions<'_>,
 ) -> Result<StepGradient> {
     let StepOptions { dropout, frozen_backbone, workspace, .. } = options;
-    let together = model.config().norm() == Norm::Batch && !frozen_backbone;
+    let together = model.network().has_batch_norm() && !frozen_backbone;
     let group = group_size(indices.len(), model.layout().num_trained());
     let chunk = if together { group } else { CHUNK };
     let masks = Masks::draw(model, indices.len(), dropout.seed, dropout.step);
@@ -170,7 +170,8 @@ impl Masks {
         let config = model.config();
         let pretrains = *model.output().kind() == OutputKind::Patches;
         let masks = pretrains.then(|| draw_masks(config, samples, seed, step));
-        Self { masks, each: config.num_input_channels * config.num_patches() }
+        let State { channels, patches, .. } = model.network().embedding.state;
+        Self { masks, each: channels * patches }
     }
 
     /// The samples `indices`, which start at place `first` of the batch that was drawn for.

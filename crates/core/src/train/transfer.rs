@@ -7,28 +7,28 @@ use crate::{Error, ErrorKind};
 /// Copies everything in front of the head from `from` into `to`; returns how many numbers were
 /// copied.
 ///
-/// As transformers does when a pretraining checkpoint is loaded into another class: tensors under
-/// `model.` are kept, those of the head (and of the scale injection) are not.
+/// As transformers does when a pretraining checkpoint is loaded into another class: tensors of the
+/// backbone are kept, those of the head (and of the scale injection) are not.
 ///
 /// # Errors
 ///
 /// `InvalidConfig`, naming the first tensor that one backbone has and the other has not, or has in
 /// another shape.
 pub fn take_backbone(to: &mut Model, from: &Model) -> Result<usize> {
-    let is_backbone = |name: &str| name.starts_with("model.");
     let differ = |name: &str, text: String| {
         let text = format!("{text} (the backbones must have the same fields in config.json)");
         Err(Error::new(ErrorKind::InvalidConfig, text).at(name))
     };
-    let own: Vec<_> = to.layout().tensors().to_vec();
-    for tensor in from.layout().tensors().iter().filter(|t| is_backbone(&t.name)) {
+    let own: Vec<_> = to.layout().backbone_tensors().to_vec();
+    for tensor in from.layout().backbone_tensors() {
         if !own.iter().any(|other| other.name == tensor.name) {
             return differ(&tensor.name, "is in the first model, but not in the new one".into());
         }
     }
     let mut copied = 0;
-    for tensor in own.iter().filter(|t| is_backbone(&t.name)) {
-        let Some(source) = from.layout().tensors().iter().find(|t| t.name == tensor.name) else {
+    for tensor in &own {
+        let Some(source) = from.layout().backbone_tensors().iter().find(|t| t.name == tensor.name)
+        else {
             return differ(&tensor.name, "is in the new model, but not in the first".into());
         };
         if source.shape != tensor.shape {

@@ -197,8 +197,8 @@ mod tests {
     use crate::weights::Init;
 
     fn some(config: &Config) -> (Layout, Parameters<f32>) {
-        let layout = Layout::new(config).unwrap();
-        let parameters = Parameters::init(config, &layout, Init::PyTorch, 3);
+        let layout = Layout::new(&config.network().unwrap()).unwrap();
+        let parameters = Parameters::init(&layout, Init::PyTorch, 3);
         (layout, parameters)
     }
 
@@ -223,14 +223,14 @@ mod tests {
     fn differences_from_the_configuration_are_named() {
         let (layout, parameters) = some(&Config::default());
         let bytes = parameters.to_bytes(&layout).unwrap();
-        let wider = Layout::new(&Config { d_model: 10, ..Config::default() }).unwrap();
+        let wider = some(&Config { d_model: 10, ..Config::default() }).0;
         let text = message(&bytes, &wider);
         assert!(text.contains("patcher.weight has shape [8, 8], wanted [10, 8]"), "{text}");
-        let deeper = Layout::new(&Config { num_layers: 4, ..Config::default() }).unwrap();
+        let deeper = some(&Config { num_layers: 4, ..Config::default() }).0;
         let text = message(&bytes, &deeper);
         assert!(text.contains("lacks model.encoder.mlp_mixer_encoder.mixers.3"), "{text}");
         assert!(text.contains("and 12 more"), "{text}");
-        let flat = Layout::new(&Config { gated_attn: false, ..Config::default() }).unwrap();
+        let flat = some(&Config { gated_attn: false, ..Config::default() }).0;
         assert!(message(&bytes, &flat).contains("has unknown"));
     }
 

@@ -5,10 +5,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Role, Store};
+use super::layout::{Role, Store, Tensor};
 use super::positions::sincos_positions;
 use super::{Layout, Parameters};
-use crate::config::Config;
 
 /// Style of the initial weights.
 ///
@@ -27,7 +26,7 @@ pub enum Init {
 
 impl Parameters<f32> {
     /// Draws the initial numbers of a model; the same seed gives the same bits everywhere.
-    pub fn init(config: &Config, layout: &Layout, init: Init, seed: u64) -> Self {
+    pub fn init(layout: &Layout, init: Init, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut parameters = Parameters {
             trained: vec![0.0; layout.len(Store::Trained)],
@@ -40,26 +39,31 @@ impl Parameters<f32> {
                 Store::Buffer => &mut parameters.buffers[tensor.range.clone()],
                 Store::Counter => continue,
             };
-            fill(values, tensor.role, config, init, &mut random);
+            fill(values, tensor, (layout.init_std, init), &mut random);
         }
         parameters
     }
 }
 
-fn fill(values: &mut [f32], role: Role, config: &Config, init: Init, random: &mut ChaCha8Rng) {
-    match (role, init) {
+fn fill(
+    values: &mut [f32],
+    tensor: &Tensor,
+    (init_std, init): (f64, Init),
+    random: &mut ChaCha8Rng,
+) {
+    match (tensor.role, init) {
         (Role::LinearWeight { inputs } | Role::LinearBias { inputs }, Init::PyTorch) => {
             let bound = 1.0 / (inputs as f64).sqrt();
             for value in values {
                 *value = (bound * (2.0 * uniform(random) - 1.0)) as f32;
             }
         }
-        (Role::LinearWeight { .. }, Init::Normal) => fill_normal(values, config.init_std, random),
+        (Role::LinearWeight { .. }, Init::Normal) => fill_normal(values, init_std, random),
         (Role::LinearBias { .. }, Init::Normal) => values.fill(0.0),
         (Role::PositionRandom, Init::PyTorch) => fill_normal(values, 1.0, random),
         (Role::PositionRandom, Init::Normal) => fill_normal(values, 0.1, random),
         (Role::PositionSinCos, _) => {
-            let table = sincos_positions(config.num_patches(), config.d_model);
+            let table = sincos_positions(tensor.shape[0], tensor.shape[1]);
             for (value, entry) in values.iter_mut().zip(table) {
                 *value = entry as f32;
             }
@@ -90,9 +94,10 @@ fn fill_normal(values: &mut [f32], deviation: f64, random: &mut ChaCha8Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
 
     fn layout(config: &Config) -> Layout {
-        Layout::new(config).unwrap()
+        Layout::new(&config.network().unwrap()).unwrap()
     }
 
     fn wide() -> Config {
@@ -103,7 +108,7 @@ mod tests {
     fn pytorch_style_is_uniform_within_the_fan_in_bound() {
         let config = wide();
         let layout = layout(&config);
-        let parameters = Parameters::init(&config, &layout, Init::PyTorch, 7);
+        let parameters = Parameters::init(&layout, Init::PyTorch, 7);
         let fc1 =
             layout.tensors().iter().find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
         let weights = &parameters.trained[fc1.unwrap().range.clone()];
@@ -117,7 +122,7 @@ mod tests {
     fn normal_style_has_init_std_and_zero_biases() {
         let config = wide();
         let layout = layout(&config);
-        let parameters = Parameters::init(&config, &layout, Init::Normal, 7);
+        let parameters = Parameters::init(&layout, Init::Normal, 7);
         let fc1 =
             layout.tensors().iter().find(|t| t.name.ends_with("feature_mixer.mlp.fc1.weight"));
         let weights = &parameters.trained[fc1.unwrap().range.clone()];
@@ -131,7 +136,7 @@ mod tests {
     fn the_seed_decides_every_bit() {
         let config = wide();
         let layout = layout(&config);
-        let draw = |seed| Parameters::init(&config, &layout, Init::PyTorch, seed);
+        let draw = |seed| Parameters::init(&layout, Init::PyTorch, seed);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }

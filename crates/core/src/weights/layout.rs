@@ -1,12 +1,12 @@
-//! Which tensors a configuration has: name, shape, place.
-//!
-//! Source: the state dicts of transformers 5.23.0; every fixture pins them.
+//! Which tensors a network has: name, shape, place.
 
 use std::ops::Range;
 
 use crate::Result;
-use crate::config::{Config, Extension, Hierarchy, Norm, Scaler, Task};
-use crate::distribution::Distribution;
+use crate::network::{
+    CrossChannelLayers, Embedding, ForecastLayers, Gate, HeadLayers, HierarchyLayers, LinearLayer,
+    MixerBlock, Network, Norm, NormLayer, PooledLayers, SelfAttention, Stage, State,
+};
 
 /// Where a tensor's numbers are kept in [`Parameters`](super::Parameters).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct LinearSlot {
 pub(crate) struct NormSlot {
     pub kind: Norm,
     pub width: usize,
+    /// Added to the variance.
+    pub eps: f64,
     pub weight: Range<usize>,
     pub bias: Range<usize>,
     pub running_mean: Range<usize>,
@@ -65,18 +67,21 @@ pub(crate) struct NormSlot {
     pub num_batches_tracked: Range<usize>,
 }
 
-/// Norm, MLP and gate of one mixer block.
+/// One mixer block: what it is, and where its weights are.
 #[derive(Debug, Clone)]
 pub(crate) struct BlockSlot {
+    pub block: MixerBlock,
     pub norm: NormSlot,
     pub fc1: LinearSlot,
     pub fc2: LinearSlot,
     pub gate: Option<LinearSlot>,
+    pub attention: Option<AttentionSlot>,
 }
 
 /// Self-attention over patches, with the norm that follows it.
 #[derive(Debug, Clone)]
 pub(crate) struct AttentionSlot {
+    pub heads: usize,
     pub query: LinearSlot,
     pub key: LinearSlot,
     pub value: LinearSlot,
@@ -84,22 +89,28 @@ pub(crate) struct AttentionSlot {
     pub norm: NormSlot,
 }
 
-/// One mixer layer.
-#[derive(Debug, Clone)]
-pub(crate) struct LayerSlot {
-    pub channel: Option<BlockSlot>,
-    pub patch: BlockSlot,
-    pub attention: Option<AttentionSlot>,
-    pub feature: BlockSlot,
-}
-
-/// Embedding and mixer layers.
+/// Embedding and stages.
 #[derive(Debug, Clone)]
 pub(crate) struct BackboneSlot {
     pub patcher: LinearSlot,
     /// The positional table `[N, D]`.
     pub position: Option<(Store, Range<usize>)>,
-    pub layers: Vec<LayerSlot>,
+    /// As in the network, in the same order.
+    pub stages: Vec<Stage<BlockSlot>>,
+}
+
+impl BackboneSlot {
+    /// The mixer blocks, in order.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &BlockSlot> {
+        self.stages.iter().filter_map(Stage::mixer)
+    }
+}
+
+impl BlockSlot {
+    /// Its norms, in the order in which they are computed.
+    pub(crate) fn norms(&self) -> impl Iterator<Item = &NormSlot> {
+        [Some(&self.norm), self.attention.as_ref().map(|slot| &slot.norm)].into_iter().flatten()
+    }
 }
 
 /// The task layer.
@@ -137,6 +148,8 @@ pub(crate) struct HierarchySlot {
 /// The head of classification and regression.
 #[derive(Debug, Clone)]
 pub(crate) struct PooledSlot {
+    /// Shape of the hidden state that it reads.
+    pub state: State,
     pub inject: Option<InjectSlot>,
     pub projections: Vec<LinearSlot>,
 }
@@ -155,31 +168,46 @@ pub(crate) struct InjectSlot {
 pub struct Layout {
     tensors: Vec<Tensor>,
     lengths: [usize; 3],
+    /// Number of the head's first tensor.
+    head_tensor: usize,
     head_start: usize,
+    /// Standard deviation of the normal initialisation.
+    pub(crate) init_std: f64,
     pub(crate) backbone: BackboneSlot,
     pub(crate) head: HeadSlot,
 }
 
 impl Layout {
-    /// Lays out the tensors of `config`.
+    /// Lays out the tensors of `network`.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if the configuration is invalid; `BackendUnavailable` if `PTSM_ISA` names an
-    /// instruction set that is not there.
-    pub fn new(config: &Config) -> Result<Self> {
-        config.validate()?;
+    /// `BackendUnavailable` if `PTSM_ISA` names an instruction set that is not there.
+    pub fn new(network: &Network) -> Result<Self> {
         crate::real::instruction_set()?;
-        let mut walk = Walk { tensors: Vec::new(), lengths: [0; 3], norm: config.norm() };
-        let backbone = walk.backbone("model.encoder.", config);
+        let mut walk = Walk { tensors: Vec::new(), lengths: [0; 3] };
+        let backbone = walk.backbone(network);
         let head_start = walk.lengths[Store::Trained as usize];
-        let head = walk.head(config)?;
-        Ok(Self { tensors: walk.tensors, lengths: walk.lengths, head_start, backbone, head })
+        let head_tensor = walk.tensors.len();
+        let head = walk.head(network);
+        let Walk { tensors, lengths } = walk;
+        let init_std = network.init_std;
+        Ok(Self { tensors, lengths, head_tensor, head_start, init_std, backbone, head })
     }
 
     /// The tensors, in order.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
+    }
+
+    /// The tensors of everything before the head, in order.
+    pub fn backbone_tensors(&self) -> &[Tensor] {
+        &self.tensors[..self.head_tensor]
+    }
+
+    /// The tensors of the head, in order.
+    pub fn head_tensors(&self) -> &[Tensor] {
+        &self.tensors[self.head_tensor..]
     }
 
     /// Numbers that are trained.
@@ -198,11 +226,10 @@ impl Layout {
     }
 }
 
-/// Gives out places while the model is walked.
+/// Gives out places while the network is walked.
 struct Walk {
     tensors: Vec<Tensor>,
     lengths: [usize; 3],
-    norm: Norm,
 }
 
 impl Walk {
@@ -214,38 +241,30 @@ impl Walk {
         range
     }
 
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> LinearSlot {
-        let weight = self.tensor(
-            format!("{name}.weight"),
-            &[outputs, inputs],
-            Store::Trained,
-            Role::LinearWeight { inputs },
-        );
-        let role = Role::LinearBias { inputs };
-        let bias = self.tensor(format!("{name}.bias"), &[outputs], Store::Trained, role);
+    fn linear(&mut self, layer: &LinearLayer) -> LinearSlot {
+        let LinearLayer { inputs, outputs, starts_at_zero, .. } = *layer;
+        let drawn = |role| if starts_at_zero { Role::Zero } else { role };
+        let weight = drawn(Role::LinearWeight { inputs });
+        let weight = self.tensor(layer.weight(), &[outputs, inputs], Store::Trained, weight);
+        let bias = drawn(Role::LinearBias { inputs });
+        let bias = self.tensor(layer.bias(), &[outputs], Store::Trained, bias);
         LinearSlot { inputs, outputs, weight, bias }
     }
 
-    /// A layer that starts at 0 in every style.
-    fn zero_linear(&mut self, name: &str, inputs: usize, outputs: usize) -> LinearSlot {
-        let slot = self.linear(name, inputs, outputs);
-        let count = self.tensors.len();
-        self.tensors[count - 2..].iter_mut().for_each(|tensor| tensor.role = Role::Zero);
-        slot
+    fn linears(&mut self, layers: &[LinearLayer]) -> Vec<LinearSlot> {
+        layers.iter().map(|layer| self.linear(layer)).collect()
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> NormSlot {
-        let kind = self.norm;
-        let name = match kind {
-            Norm::Layer => format!("{name}.norm"),
-            Norm::Batch => format!("{name}.norm.batchnorm"),
-        };
+    fn norm(&mut self, norm: &NormLayer) -> NormSlot {
+        let NormLayer { kind, width, eps, .. } = *norm;
         let shape = [width];
-        let weight = self.tensor(format!("{name}.weight"), &shape, Store::Trained, Role::One);
-        let bias = self.tensor(format!("{name}.bias"), &shape, Store::Trained, Role::Zero);
+        let mut trained =
+            |part: &str, role| self.tensor(norm.tensor(part), &shape, Store::Trained, role);
+        let (weight, bias) = (trained("weight", Role::One), trained("bias", Role::Zero));
         let mut slot = NormSlot {
             kind,
             width,
+            eps,
             weight,
             bias,
             running_mean: 0..0,
@@ -253,154 +272,87 @@ impl Walk {
             num_batches_tracked: 0..0,
         };
         if kind == Norm::Batch {
-            let mut buffer = |field: &str, role| {
-                self.tensor(format!("{name}.{field}"), &shape, Store::Buffer, role)
-            };
+            let mut buffer =
+                |part: &str, role| self.tensor(norm.tensor(part), &shape, Store::Buffer, role);
             slot.running_mean = buffer("running_mean", Role::Zero);
             slot.running_var = buffer("running_var", Role::One);
-            slot.num_batches_tracked =
-                self.tensor(format!("{name}.num_batches_tracked"), &[], Store::Counter, Role::Zero);
+            let name = norm.tensor("num_batches_tracked");
+            slot.num_batches_tracked = self.tensor(name, &[], Store::Counter, Role::Zero);
         }
         slot
     }
 
-    /// A block that mixes an axis of length `width`; its norm is over `d_model` all the same.
-    fn block(&mut self, name: &str, config: &Config, width: usize) -> BlockSlot {
-        let hidden = width * config.expansion_factor;
+    fn block(&mut self, block: &MixerBlock) -> BlockSlot {
         BlockSlot {
-            norm: self.norm(&format!("{name}.norm"), config.d_model),
-            fc1: self.linear(&format!("{name}.mlp.fc1"), width, hidden),
-            fc2: self.linear(&format!("{name}.mlp.fc2"), hidden, width),
-            gate: config
-                .gated_attn
-                .then(|| self.linear(&format!("{name}.gating_block.attn_layer"), width, width)),
+            block: block.clone(),
+            norm: self.norm(&block.norm),
+            fc1: self.linear(&block.fc1),
+            fc2: self.linear(&block.fc2),
+            gate: block.gate.as_ref().map(Gate::linear).map(|layer| self.linear(layer)),
+            attention: block.attention.as_ref().map(|attention| self.attention(attention)),
         }
     }
 
-    fn attention(&mut self, name: &str, d_model: usize) -> AttentionSlot {
-        let mut project = |part: &str| {
-            self.linear(&format!("{name}.self_attn_layer.{part}_proj"), d_model, d_model)
-        };
-        let (key, value, query, out) = (project("k"), project("v"), project("q"), project("out"));
-        let norm = self.norm(&format!("{name}.norm_attn"), d_model);
-        AttentionSlot { query, key, value, out, norm }
+    fn attention(&mut self, attention: &SelfAttention) -> AttentionSlot {
+        let SelfAttention { heads, query, key, value, out, norm } = attention;
+        // The order of the reference's state dict.
+        let [key, value, query, out] = [key, value, query, out].map(|layer| self.linear(layer));
+        AttentionSlot { heads: *heads, query, key, value, out, norm: self.norm(norm) }
     }
 
-    fn layer(&mut self, name: &str, config: &Config) -> LayerSlot {
-        let channel = config.mixes_channels().then(|| {
-            self.block(&format!("{name}.channel_feature_mixer"), config, config.num_input_channels)
-        });
-        let patch_mixer = format!("{name}.patch_mixer");
-        let patch = self.block(&patch_mixer, config, config.num_patches());
-        let attention = config.self_attn.then(|| self.attention(&patch_mixer, config.d_model));
-        let feature = self.block(&format!("{name}.feature_mixer"), config, config.d_model);
-        LayerSlot { channel, patch, attention, feature }
-    }
-
-    fn backbone(&mut self, prefix: &str, config: &Config) -> BackboneSlot {
-        let patcher = self.linear(&format!("{prefix}patcher"), config.patch_length, config.d_model);
-        let position = config.use_positional_encoding.then(|| {
-            let (store, role) = match config.positional_encoding_type.as_str() {
-                "sincos" => (Store::Buffer, Role::PositionSinCos),
-                _ => (Store::Trained, Role::PositionRandom),
+    fn backbone(&mut self, network: &Network) -> BackboneSlot {
+        let Embedding { state, linear, positions, .. } = &network.embedding;
+        let patcher = self.linear(linear);
+        let position = positions.as_ref().map(|positions| {
+            let (store, role) = match positions.learnt {
+                true => (Store::Trained, Role::PositionRandom),
+                false => (Store::Buffer, Role::PositionSinCos),
             };
-            let name = format!("{prefix}positional_encoder.position_enc");
-            let shape = [config.num_patches(), config.d_model];
-            (store, self.tensor(name, &shape, store, role))
+            let shape = [state.patches, state.features];
+            (store, self.tensor(positions.name.clone(), &shape, store, role))
         });
-        let layers = (0..config.num_layers)
-            .map(|i| self.layer(&format!("{prefix}mlp_mixer_encoder.mixers.{i}"), config))
-            .collect();
-        BackboneSlot { patcher, position, layers }
+        let stages =
+            network.stages.iter().map(|stage| stage.map(|block| self.block(block))).collect();
+        BackboneSlot { patcher, position, stages }
     }
 
-    fn head(&mut self, config: &Config) -> Result<HeadSlot> {
-        Ok(match config.task()? {
-            Task::Forecasting => HeadSlot::Forecast(self.forecast(config)),
-            Task::Pretraining => {
-                let projection =
-                    self.linear("head.base_pt_block", config.d_model, config.patch_length);
-                HeadSlot::Pretraining { projection }
+    fn head(&mut self, network: &Network) -> HeadSlot {
+        match &network.head {
+            HeadLayers::Forecast(layers) => HeadSlot::Forecast(self.forecast(layers)),
+            HeadLayers::Pretraining { projection } => {
+                HeadSlot::Pretraining { projection: self.linear(projection) }
             }
-            Task::Classification | Task::Regression => HeadSlot::Pooled(self.pooled(config)?),
-        })
+            HeadLayers::Pooled(layers) => {
+                HeadSlot::Pooled(self.pooled(layers, network.last_state()))
+            }
+        }
     }
 
-    fn forecast(&mut self, config: &Config) -> ForecastSlot {
-        let inputs = config.num_patches() * config.d_model;
-        let steps = config.prediction_length;
-        let Extension { quantiles, cross_channel, hierarchy, linear_skip, .. } = config.extension();
-        let projections = match (config.distribution(), quantiles) {
-            (Some(distribution), _) => {
-                self.parameters("head.base_forecast_block", distribution, inputs, steps)
-            }
-            (None, Some(levels)) => {
-                vec![self.linear("head.quantile_block", inputs, steps * levels.len())]
-            }
-            (None, None) => vec![self.linear("head.base_forecast_block", inputs, steps)],
-        };
-        let skip =
-            linear_skip.then(|| self.zero_linear("head.linear_skip", config.context_length, steps));
-        let channels = config.prediction_channels().len();
-        let cross_channel = cross_channel.as_ref().map(|cross| {
-            let width = channels * (2 * cross.context_length + 1);
-            let gate = cross
-                .gated
-                .then(|| self.linear("head.cross_channel.gating_block.attn_layer", width, width));
-            // The correction starts at 0, so that training starts from the base forecast.
-            CrossChannelSlot {
-                gate,
-                mlp: self.zero_linear("head.cross_channel.mlp", width, channels),
-            }
-        });
-        let hierarchy = hierarchy.as_ref().map(|&Hierarchy { segment_length }| HierarchySlot {
-            aggregate: self.linear("head.hierarchy.aggregate", steps, steps / segment_length),
-            reconcile: self.zero_linear(
-                "head.hierarchy.reconcile",
-                segment_length + 1,
-                segment_length,
-            ),
-        });
-        ForecastSlot { projections, skip, cross_channel, hierarchy }
+    fn forecast(&mut self, layers: &ForecastLayers) -> ForecastSlot {
+        let ForecastLayers { projections, skip, cross_channel, hierarchy, .. } = layers;
+        ForecastSlot {
+            projections: self.linears(projections),
+            skip: skip.as_ref().map(|layer| self.linear(layer)),
+            cross_channel: cross_channel.as_ref().map(|CrossChannelLayers { gate, mlp }| {
+                let gate = gate.as_ref().map(|layer| self.linear(layer));
+                CrossChannelSlot { gate, mlp: self.linear(mlp) }
+            }),
+            hierarchy: hierarchy.as_ref().map(|HierarchyLayers { aggregate, reconcile }| {
+                let aggregate = self.linear(aggregate);
+                HierarchySlot { aggregate, reconcile: self.linear(reconcile) }
+            }),
+        }
     }
 
-    /// One layer for each parameter of a distribution.
-    fn parameters(
-        &mut self,
-        name: &str,
-        distribution: Distribution,
-        inputs: usize,
-        outputs: usize,
-    ) -> Vec<LinearSlot> {
-        let count = distribution.num_parameters();
-        (0..count).map(|k| self.linear(&format!("{name}.proj.{k}"), inputs, outputs)).collect()
-    }
-
-    fn pooled(&mut self, config: &Config) -> Result<PooledSlot> {
-        let d = config.d_model;
-        let inject = (config.scaler() != Scaler::None).then(|| {
-            let mut linear = |name: &str, inputs, outputs| {
-                self.linear(&format!("inject_scale.{name}"), inputs, outputs)
-            };
-            InjectSlot {
-                inverse_expansion: linear("inverse_trans_expansion", d + 2, 2 * d),
-                inverse_compression: linear("inverse_trans_compression", 2 * d, d),
-                map_expansion: linear("map_scale_expansion", 2, 4),
-                map_compression: linear("map_scale_compression", 4, 2),
-            }
+    fn pooled(&mut self, layers: &PooledLayers, state: State) -> PooledSlot {
+        let PooledLayers { inject, projections } = layers;
+        let inject = inject.as_ref().map(|inject| InjectSlot {
+            inverse_expansion: self.linear(&inject.inverse_expansion),
+            inverse_compression: self.linear(&inject.inverse_compression),
+            map_expansion: self.linear(&inject.map_expansion),
+            map_compression: self.linear(&inject.map_compression),
         });
-        let patches = if config.head_aggregation.is_some() { 1 } else { config.num_patches() };
-        let inputs = config.num_input_channels * d * patches;
-        let distribution = match config.task()? {
-            Task::Regression => config.distribution(),
-            _ => None,
-        };
-        let projections = match distribution {
-            Some(distribution) => {
-                self.parameters("head.projection", distribution, inputs, config.num_targets)
-            }
-            None => vec![self.linear("head.projection", inputs, config.num_targets)],
-        };
-        Ok(PooledSlot { inject, projections })
+        let projections = self.linears(projections);
+        PooledSlot { state, inject, projections }
     }
 }

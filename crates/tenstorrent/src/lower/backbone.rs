@@ -8,7 +8,10 @@
 //! operand's rows only, two cores for 64 patches, and has no bias down rows. Our own kernel does
 //! that: there a whole mixer is one step.
 
-use ptsm_core::{Config, Norm, Result};
+use ptsm_core::network::{
+    Axis, Embedding, Gate, MixerBlock, Network, Norm, NormLayer, SelfAttention, Stage, State,
+};
+use ptsm_core::{Error, Result};
 
 use super::Kernels;
 use super::builder::{Apply, Builder, LinearWeights};
@@ -29,8 +32,8 @@ const PLAIN: Apply = Apply { transpose_a: false, gelu: false };
 const GELU: Apply = Apply { transpose_a: false, gelu: true };
 
 /// The layers of one block.
-pub(super) struct Block {
-    pub(super) name: String,
+pub(super) struct Block<'a> {
+    pub(super) mixer: &'a MixerBlock,
     pub(super) fc1: LinearWeights,
     pub(super) fc2: LinearWeights,
     pub(super) gate: Option<LinearWeights>,
@@ -38,12 +41,12 @@ pub(super) struct Block {
 
 /// Lowers the backbone of one model.
 pub(super) struct Backbone<'a> {
-    pub(super) config: &'a Config,
+    pub(super) network: &'a Network,
     pub(super) weights: &'a Weights<'a>,
     pub(super) kernels: Kernels,
 }
 
-impl Backbone<'_> {
+impl<'a> Backbone<'a> {
     /// From patches `[B, C, N, p]`, or from windows that are cut here, to the last hidden state
     /// `[B, C, N, D]`.
     pub(super) fn lower(
@@ -51,68 +54,68 @@ impl Backbone<'_> {
         b: &mut Builder<'_>,
         (batch, windows): (usize, Option<Windows>),
     ) -> Result<TensorId> {
-        let (config, embedding) = (self.config, self.weights.linear("model.encoder.patcher")?);
+        let Embedding { state, patch_length, linear, positions, .. } = &self.network.embedding;
+        let (State { channels, patches, features }, linear) =
+            (*state, self.weights.linear(linear)?);
         let mut h = match windows {
-            Some(windows) => self.embedding_kernel(b, &embedding, (batch, windows))?,
+            Some(windows) => self.embedding_kernel(b, &linear, (batch, windows))?,
             None => {
-                let channels = config.num_input_channels;
-                let shape = [batch, channels, config.num_patches(), config.patch_length];
-                let patches = b.input("patches", shape);
-                b.linear(patches, &embedding, PLAIN)?
+                let patches = b.input("patches", [batch, channels, patches, *patch_length]);
+                b.linear(patches, &linear, PLAIN)?
             }
         };
-        let table = "model.encoder.positional_encoder.position_enc";
-        if self.weights.has(table) {
-            let shape = [1, 1, self.config.num_patches(), self.config.d_model];
-            let values = self.weights.values(table)?.to_vec();
-            let table = b.constant(table, (shape, DataType::Bfloat16), || values);
+        if let Some(positions) = positions {
+            let values = self.weights.values(&positions.name)?.to_vec();
+            let shape = ([1, 1, patches, features], DataType::Bfloat16);
+            let table = b.constant(&positions.name, shape, || values);
             h = b.step("positions", Op::Add, &[h, table])?;
         }
-        for layer in 0..self.config.num_layers {
-            let name = format!("model.encoder.mlp_mixer_encoder.mixers.{layer}");
-            if self.config.mixes_channels() {
-                h = self.channel_mixer(b, &format!("{name}.channel_feature_mixer"), h)?;
-            }
-            h = self.patch_mixer(b, &format!("{name}.patch_mixer"), h)?;
-            h = self.feature_mixer(b, &format!("{name}.feature_mixer"), h)?;
+        for stage in &self.network.stages {
+            let Stage::Mixer(mixer) = stage else {
+                let text = "splits or merges patches between its blocks, which this backend does \
+                            not do (use the backend \"cpu\")";
+                return Err(Error::config("network", text));
+            };
+            h = match mixer.axis {
+                Axis::Channels => self.channel_mixer(b, mixer, h)?,
+                Axis::Patches => self.patch_mixer(b, mixer, h)?,
+                Axis::Features => self.feature_mixer(b, mixer, h)?,
+            };
         }
         Ok(h)
     }
 
-    fn block(&self, name: &str) -> Result<Block> {
-        let gate = match self.config.gated_attn {
-            true => Some(self.weights.linear(&format!("{name}.gating_block.attn_layer"))?),
-            false => None,
-        };
+    fn block(&self, mixer: &'a MixerBlock) -> Result<Block<'a>> {
+        let gate = mixer.gate.as_ref().map(Gate::linear);
         Ok(Block {
-            name: name.into(),
-            fc1: self.weights.linear(&format!("{name}.mlp.fc1"))?,
-            fc2: self.weights.linear(&format!("{name}.mlp.fc2"))?,
-            gate,
+            mixer,
+            fc1: self.weights.linear(&mixer.fc1)?,
+            fc2: self.weights.linear(&mixer.fc2)?,
+            gate: gate.map(|layer| self.weights.linear(layer)).transpose()?,
         })
     }
 
     /// Batch norm as `x * slope + offset`, slope and offset `[D]`.
-    fn batch_norm(&self, name: &str) -> Result<(Vec<f32>, Vec<f32>)> {
-        let part = |part: &str| self.weights.values(&format!("{name}.norm.batchnorm.{part}"));
+    fn batch_norm(&self, norm: &NormLayer) -> Result<(Vec<f32>, Vec<f32>)> {
+        let part = |part: &str| self.weights.values(&norm.tensor(part));
         let (weight, bias) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        let eps = self.config.norm_eps as f32;
+        let eps = norm.eps as f32;
         let slope: Vec<f32> =
             weight.iter().zip(variance).map(|(w, v)| w / (v + eps).sqrt()).collect();
         let offset = (0..slope.len()).map(|d| bias[d] - mean[d] * slope[d]).collect();
         Ok((slope, offset))
     }
 
-    /// The norm `name` of `x`, plus `residual` first where there is one.
-    fn norm(&self, b: &mut Builder<'_>, name: &str, x: TensorId) -> Result<TensorId> {
-        let width = self.config.d_model;
-        if self.config.norm() == Norm::Batch {
-            let (slope, offset) = self.batch_norm(name)?;
+    /// The norm of `x`.
+    fn norm(&self, b: &mut Builder<'_>, norm: &NormLayer, x: TensorId) -> Result<TensorId> {
+        let (name, width) = (&norm.name, norm.width);
+        if norm.kind == Norm::Batch {
+            let (slope, offset) = self.batch_norm(norm)?;
             let mut weight = vec![0.0; width * width];
             slope.iter().enumerate().for_each(|(d, &s)| weight[d * width + d] = s);
             let layer = LinearWeights {
-                name: name.into(),
+                name: name.clone(),
                 inputs: width,
                 outputs: width,
                 weight,
@@ -121,33 +124,38 @@ impl Backbone<'_> {
             return b.linear(x, &layer, PLAIN);
         }
         let mut row = |part: &str| -> Result<TensorId> {
-            let name = format!("{name}.norm.{part}");
+            let name = norm.tensor(part);
             let values = self.weights.values(&name)?;
             Ok(b.row(&name, values, width))
         };
         let (weight, bias) = (row("weight")?, row("bias")?);
-        let op = Op::LayerNorm { epsilon: self.config.norm_eps };
+        let op = Op::LayerNorm { epsilon: norm.eps };
         b.step(name, op, &[x, weight, bias])
     }
 
-    fn patch_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
-        let block = self.block(name)?;
+    fn patch_mixer(
+        &self,
+        b: &mut Builder<'_>,
+        mixer: &'a MixerBlock,
+        h: TensorId,
+    ) -> Result<TensorId> {
+        let (block, attention) = (self.block(mixer)?, mixer.attention.as_ref());
         if self.kernels.patches
-            && !self.config.self_attn
+            && attention.is_none()
             && let Some(mixed) = self.mixer_kernel(b, &block, (h, true))?
         {
             return Ok(mixed);
         }
-        let z = self.norm(b, &format!("{name}.norm"), h)?;
+        let z = self.norm(b, &mixer.norm, h)?;
         let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
         let fuses = b.has(Optimisation::Layout) && b.has(Optimisation::Fusion) && whole;
-        if let Some(gate) = block.gate.as_ref().filter(|_| fuses && !self.config.self_attn) {
+        if let Some(gate) = block.gate.as_ref().filter(|_| fuses && attention.is_none()) {
             return self.mix_fused(b, (&block, gate), (h, z));
         }
         let mixed = self.mix_transposed(b, &block, z)?;
-        match self.config.self_attn {
-            true => self.attend(b, name, (h, z, mixed)),
-            false => b.step(name, Op::Add, &[h, mixed]),
+        match attention {
+            Some(attention) => self.attend(b, (mixer, attention), (h, z, mixed)),
+            None => b.step(&mixer.name, Op::Add, &[h, mixed]),
         }
     }
 
@@ -155,10 +163,10 @@ impl Backbone<'_> {
     fn mix_fused(
         &self,
         b: &mut Builder<'_>,
-        (block, gate): (&Block, &LinearWeights),
+        (block, gate): (&Block<'_>, &LinearWeights),
         (h, z): (TensorId, TensorId),
     ) -> Result<TensorId> {
-        let name = &block.name;
+        let name = &block.mixer.name;
         let hidden = b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?;
         let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
         let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
@@ -169,8 +177,13 @@ impl Backbone<'_> {
     }
 
     /// MLP and gate with the patches brought to the end and back.
-    fn mix_transposed(&self, b: &mut Builder<'_>, block: &Block, z: TensorId) -> Result<TensorId> {
-        let name = &block.name;
+    fn mix_transposed(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block<'_>,
+        z: TensorId,
+    ) -> Result<TensorId> {
+        let name = &block.mixer.name;
         let read_transposed = b.has(Optimisation::Layout);
         let hidden = if read_transposed {
             b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?
@@ -185,28 +198,33 @@ impl Backbone<'_> {
     }
 
     /// `x * softmax(gate(x))` over the last axis, in three steps.
-    fn gate(&self, b: &mut Builder<'_>, block: &Block, x: TensorId) -> Result<TensorId> {
+    fn gate(&self, b: &mut Builder<'_>, block: &Block<'_>, x: TensorId) -> Result<TensorId> {
         let Some(gate) = &block.gate else { return Ok(x) };
         let logits = b.linear(x, gate, PLAIN)?;
-        let weights = b.step(&format!("{}.gate", block.name), SOFTMAX, &[logits])?;
-        b.step(&format!("{}.gated", block.name), Op::Multiply, &[x, weights])
+        let weights = b.step(&format!("{}.gate", block.mixer.name), SOFTMAX, &[logits])?;
+        b.step(&format!("{}.gated", block.mixer.name), Op::Multiply, &[x, weights])
     }
 
-    fn feature_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
-        let mut block = self.block(name)?;
+    fn feature_mixer(
+        &self,
+        b: &mut Builder<'_>,
+        mixer: &'a MixerBlock,
+        h: TensorId,
+    ) -> Result<TensorId> {
+        let (mut block, name) = (self.block(mixer)?, &mixer.name);
         if self.kernels.features
             && let Some(mixed) = self.mixer_kernel(b, &block, (h, false))?
         {
             return Ok(mixed);
         }
-        let norm = format!("{name}.norm");
-        let z = if self.config.norm() == Norm::Batch && b.has(Optimisation::Fusion) {
+        let norm = &mixer.norm;
+        let z = if norm.kind == Norm::Batch && b.has(Optimisation::Fusion) {
             // An affine map in front of a linear layer is part of it.
-            let (slope, offset) = self.batch_norm(&norm)?;
+            let (slope, offset) = self.batch_norm(norm)?;
             block.fc1 = behind((&slope, &offset), block.fc1);
             h
         } else {
-            self.norm(b, &norm, h)?
+            self.norm(b, norm, h)?
         };
         let hidden = b.linear(z, &block.fc1, GELU)?;
         let Some(gate) = block.gate.as_ref().filter(|_| b.has(Optimisation::Fusion)) else {
@@ -224,9 +242,14 @@ impl Backbone<'_> {
     }
 
     /// The channel mixer, whose gate comes first.
-    fn channel_mixer(&self, b: &mut Builder<'_>, name: &str, h: TensorId) -> Result<TensorId> {
-        let block = self.block(name)?;
-        let z = self.norm(b, &format!("{name}.norm"), h)?;
+    fn channel_mixer(
+        &self,
+        b: &mut Builder<'_>,
+        mixer: &'a MixerBlock,
+        h: TensorId,
+    ) -> Result<TensorId> {
+        let (block, name) = (self.block(mixer)?, &mixer.name);
+        let z = self.norm(b, &mixer.norm, h)?;
         let z = b.step(&format!("{name}.moved"), SWAP_CHANNELS, &[z])?;
         let z = self.gate(b, &block, z)?;
         let hidden = b.linear(z, &block.fc1, GELU)?;
@@ -239,17 +262,18 @@ impl Backbone<'_> {
     fn attend(
         &self,
         b: &mut Builder<'_>,
-        name: &str,
+        (mixer, attention): (&MixerBlock, &SelfAttention),
         (h, z, mixed): (TensorId, TensorId, TensorId),
     ) -> Result<TensorId> {
+        let name = &mixer.name;
         let keys = b.step(&format!("{name}.keys"), Op::Transpose, &[z])?;
         let mut sum = mixed;
-        for head in 0..self.config.self_attn_heads {
-            let (query, value) = self.attention_head(name, head, b.with_values())?;
+        for head in 0..attention.heads {
+            let (query, value) = self.attention_head((name, attention), head, b.with_values())?;
             let query = b.linear(z, &query, PLAIN)?;
             let scores = b.step(&format!("{name}.scores.{head}"), MATMUL, &[query, keys])?;
             let mut weights = b.step(&format!("{name}.attention.{head}"), SOFTMAX, &[scores])?;
-            if !self.config.num_patches().is_multiple_of(TILE) {
+            if !mixer.state.patches.is_multiple_of(TILE) {
                 // The next product sums over the padding.
                 let fill = Op::FillImplicitTilePadding { value: 0.0 };
                 weights = b.step(&format!("{name}.filled.{head}"), fill, &[weights])?;
@@ -258,7 +282,7 @@ impl Backbone<'_> {
             let attended = b.step(&format!("{name}.attended.{head}"), MATMUL, &[weights, value])?;
             sum = b.step(&format!("{name}.sum.{head}"), Op::Add, &[sum, attended])?;
         }
-        let normed = self.norm(b, &format!("{name}.norm_attn"), sum)?;
+        let normed = self.norm(b, &attention.norm, sum)?;
         b.step(name, Op::Add, &[h, normed])
     }
 
@@ -267,12 +291,13 @@ impl Backbone<'_> {
     /// row sum to 1, so biases behind the values pass through.
     fn attention_head(
         &self,
-        name: &str,
+        (name, attention): (&str, &SelfAttention),
         head: usize,
         with_values: bool,
     ) -> Result<(LinearWeights, LinearWeights)> {
-        let part = |part: &str| self.weights.linear(&format!("{name}.self_attn_layer.{part}_proj"));
-        let (query, key, value, out) = (part("q")?, part("k")?, part("v")?, part("out")?);
+        let SelfAttention { heads, query, key, value, out, .. } = attention;
+        let part = |layer| self.weights.linear(layer);
+        let (query, key, value, out) = (part(query)?, part(key)?, part(value)?, part(out)?);
         let width = query.inputs;
         let layer = |part: &str| LinearWeights {
             name: format!("{name}.self_attn_layer.{part}.{head}"),
@@ -285,7 +310,7 @@ impl Backbone<'_> {
         if !with_values {
             return Ok((scores, values));
         }
-        let size = width / self.config.self_attn_heads;
+        let size = width / heads;
         let features = head * size..(head + 1) * size;
         let scale = 1.0 / (size as f32).sqrt();
         let sum = |f: &dyn Fn(usize) -> f32| features.clone().map(f).sum::<f32>();
@@ -314,4 +339,27 @@ pub(super) fn behind((slope, offset): (&[f32], &[f32]), mut layer: LinearWeights
         }
     }
     layer
+}
+
+#[cfg(test)]
+mod tests {
+    use ptsm_core::network::Reshape;
+    use ptsm_core::{Config, ErrorKind, Init, Model};
+
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn a_network_with_levels_is_refused_by_name() {
+        let model = Model::new(Config::default(), Init::PyTorch, 1).unwrap();
+        let mut network = model.network().clone();
+        let from = network.last_state();
+        network.stages.push(Stage::Reshape(Reshape { from, to: from.split(2) }));
+        let (weights, options) = (Weights::new(&model, false), Options::default());
+        let backbone =
+            Backbone { network: &network, weights: &weights, kernels: Kernels::default() };
+        let error = backbone.lower(&mut Builder::new(&options, false), (1, None)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(error.to_string().contains("splits or merges patches"), "{error}");
+    }
 }

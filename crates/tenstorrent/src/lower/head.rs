@@ -6,7 +6,8 @@
 //! the projection, and one for loc and scale, which the host adds: they may have any size, and
 //! bfloat16 has eight bits.
 
-use ptsm_core::{Config, Model, OutputKind, Result};
+use ptsm_core::network::{HeadLayers, InjectLayers, LinearLayer, PooledLayers, State};
+use ptsm_core::{Config, Model, Result};
 
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;
@@ -67,47 +68,37 @@ impl HeadLowering<'_> {
         self.model.config()
     }
 
+    fn state(&self) -> State {
+        self.model.network().last_state()
+    }
+
     /// Reads the hidden state `[B, C, N, D]`.
     pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
-        match self.model.output().kind() {
-            OutputKind::Logits | OutputKind::Values(_) => self.pooled(b, h),
-            OutputKind::Patches => {
-                let layer = self.weights.linear("head.base_pt_block")?;
-                let widths = vec![layer.outputs];
-                let out = b.linear(h, &layer, Apply::default())?;
-                Ok((out, Reading { widths, injection: None }))
-            }
-            _ => {
-                let names = self.projections("head.base_forecast_block", "head.quantile_block");
-                let (layer, widths) = self.side_by_side(&names)?;
+        match &self.model.network().head {
+            HeadLayers::Forecast(layers) => {
+                let (layer, widths) = self.side_by_side(&layers.projections)?;
                 let [batch, channels, n, d] = b.shape(h);
                 let shape = [1, 1, batch * channels, n * d];
                 let flat = b.step("head.flat", Op::Reshape { shape }, &[h])?;
                 let out = b.linear(flat, &layer, Apply::default())?;
                 Ok((out, Reading { widths, injection: None }))
             }
-        }
-    }
-
-    /// Names of the projections: one, or one for each parameter of a distribution.
-    fn projections(&self, base: &str, other: &str) -> Vec<String> {
-        let one =
-            [base, other].into_iter().find(|name| self.weights.has(&format!("{name}.weight")));
-        match one {
-            Some(name) => vec![name.to_owned()],
-            None => (0..)
-                .map(|k| format!("{base}.proj.{k}"))
-                .take_while(|name| self.weights.has(&format!("{name}.weight")))
-                .collect(),
+            HeadLayers::Pretraining { projection } => {
+                let layer = self.weights.linear(projection)?;
+                let widths = vec![layer.outputs];
+                let out = b.linear(h, &layer, Apply::default())?;
+                Ok((out, Reading { widths, injection: None }))
+            }
+            HeadLayers::Pooled(layers) => self.pooled(b, layers, h),
         }
     }
 
     /// Several layers on one input as one.
-    fn side_by_side(&self, names: &[String]) -> Result<(LinearWeights, Vec<usize>)> {
-        let mut all = self.weights.linear(&names[0])?;
+    fn side_by_side(&self, layers: &[LinearLayer]) -> Result<(LinearWeights, Vec<usize>)> {
+        let mut all = self.weights.linear(&layers[0])?;
         let mut widths = vec![all.outputs];
-        for name in &names[1..] {
-            let next = self.weights.linear(name)?;
+        for layer in &layers[1..] {
+            let next = self.weights.linear(layer)?;
             all.outputs += next.outputs;
             all.weight.extend(next.weight);
             all.bias.extend(next.bias);
@@ -117,12 +108,15 @@ impl HeadLowering<'_> {
     }
 
     /// Pooling, where it is linear, and the injection are part of the projection.
-    fn pooled(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
-        let (layer, widths) = self.side_by_side(&self.projections("head.projection", ""))?;
-        let maps = match self.weights.has("inject_scale.map_scale_expansion.weight") {
-            true => Some(self.maps()?),
-            false => None,
-        };
+    fn pooled(
+        &self,
+        b: &mut Builder<'_>,
+        layers: &PooledLayers,
+        h: TensorId,
+    ) -> Result<(TensorId, Reading)> {
+        let PooledLayers { inject, projections } = layers;
+        let (layer, widths) = self.side_by_side(projections)?;
+        let maps = inject.as_ref().map(|inject| self.maps(inject)).transpose()?;
         let [batch, channels, n, d] = b.shape(h);
         let maximum = self.config().head_aggregation.as_deref() == Some("max_pool");
         let injection = match &maps {
@@ -153,9 +147,7 @@ impl HeadLowering<'_> {
 
     /// The projection `[T, inputs]` of a linear pooling as `[T, C N D]` of the hidden state itself.
     fn over_patches(&self, layer: &LinearWeights, hidden: Option<&[f64]>) -> Vec<f32> {
-        let config = self.config();
-        let (n, d) = (config.num_patches(), config.d_model);
-        let channels = config.num_input_channels;
+        let State { channels, patches: n, features: d } = self.state();
         let mut out = Vec::with_capacity(layer.outputs * channels * n * d);
         let mut pooled = vec![0.0; d];
         for row in 0..layer.outputs {
@@ -183,9 +175,8 @@ impl HeadLowering<'_> {
         row: usize,
         (channel, patch, feature): (usize, usize, usize),
     ) -> f64 {
-        let config = self.config();
-        let n = config.num_patches();
-        let place = channel * config.d_model + feature;
+        let (config, State { patches: n, features, .. }) = (self.config(), self.state());
+        let place = channel * features + feature;
         let weight = |place: usize| f64::from(layer.weight[row * layer.inputs + place]);
         match config.head_aggregation.as_deref() {
             Some("avg_pool") => weight(place) / n as f64,
@@ -203,9 +194,7 @@ impl HeadLowering<'_> {
 
     /// What loc and scale add to the projection.
     fn injection(&self, layer: &LinearWeights, maps: &Maps) -> Injection {
-        let config = self.config();
-        let (n, d) = (config.num_patches(), config.d_model);
-        let channels = config.num_input_channels;
+        let (config, State { channels, patches: n, features: d }) = (self.config(), self.state());
         let patches = if config.head_aggregation.as_deref() == Some("max_pool") { 1 } else { n };
         let mut slopes = Vec::with_capacity(layer.outputs * channels);
         for row in 0..layer.outputs {
@@ -223,19 +212,19 @@ impl HeadLowering<'_> {
         Injection { channels, slopes }
     }
 
-    fn maps(&self) -> Result<Maps> {
-        let layer = |name: &str| -> Result<(Vec<f64>, Vec<f64>)> {
-            let values = |part: &str| -> Result<Vec<f64>> {
-                let values = self.weights.values(&format!("inject_scale.{name}.{part}"))?;
+    fn maps(&self, inject: &InjectLayers) -> Result<Maps> {
+        let layer = |layer: &LinearLayer| -> Result<(Vec<f64>, Vec<f64>)> {
+            let values = |name: String| -> Result<Vec<f64>> {
+                let values = self.weights.values(&name)?;
                 Ok(values.iter().map(|&x| f64::from(x)).collect())
             };
-            Ok((values("weight")?, values("bias")?))
+            Ok((values(layer.weight())?, values(layer.bias())?))
         };
-        let (widen, widen_bias) = layer("map_scale_expansion")?;
-        let (narrow, narrow_bias) = layer("map_scale_compression")?;
-        let (expand, expand_bias) = layer("inverse_trans_expansion")?;
-        let (compress, compress_bias) = layer("inverse_trans_compression")?;
-        let d = self.config().d_model;
+        let (widen, widen_bias) = layer(&inject.map_expansion)?;
+        let (narrow, narrow_bias) = layer(&inject.map_compression)?;
+        let (expand, expand_bias) = layer(&inject.inverse_expansion)?;
+        let (compress, compress_bias) = layer(&inject.inverse_compression)?;
+        let d = self.state().features;
         let mapped: Vec<[f64; 3]> = (0..2)
             .map(|o| {
                 let sum = |f: &dyn Fn(usize) -> f64| {

@@ -1,6 +1,7 @@
 //! Our kernels as steps, and the tables of tiles that they read.
 
-use ptsm_core::{Norm, Result};
+use ptsm_core::Result;
+use ptsm_core::network::Norm;
 
 use super::backbone::{Backbone, Block, behind};
 use super::builder::{Builder, LinearWeights};
@@ -70,7 +71,7 @@ impl Backbone<'_> {
         let d_model = layer.outputs;
         let columns = d_model.div_ceil(TILE);
         let tiles = EmbedTiles { patch_length, patch_stride, patches, columns };
-        let shape = [batch, self.config.num_input_channels, 1, tiles.window()];
+        let shape = [batch, self.network.embedding.state.channels, 1, tiles.window()];
         let input = b.input_rows("windows", shape);
         let shape = (tiles.table_shape(), DataType::Bfloat16);
         let table = b.constant(&format!("{}.table", layer.name), shape, || {
@@ -95,10 +96,11 @@ impl Backbone<'_> {
     pub(super) fn mixer_kernel(
         &self,
         b: &mut Builder<'_>,
-        block: &Block,
+        block: &Block<'_>,
         (h, left): (TensorId, bool),
     ) -> Result<Option<TensorId>> {
-        let Some(gate) = block.gate.as_ref().filter(|_| self.config.norm() == Norm::Layer) else {
+        let norm = &block.mixer.norm;
+        let Some(gate) = block.gate.as_ref().filter(|_| norm.kind == Norm::Layer) else {
             return Ok(None);
         };
         let [.., patches, features] = b.shape(h);
@@ -117,13 +119,13 @@ impl Backbone<'_> {
             true => self.table(block, gate, (tiles, features))?,
             false => Vec::new(),
         };
-        let name = &block.name;
+        let name = &block.mixer.name;
         let shape = (tiles.table_shape(), DataType::Bfloat16);
         let table = b.constant(&format!("{name}.table"), shape, || values);
         let op = Op::Mixer {
             tiles,
             buffers,
-            epsilon: self.config.norm_eps,
+            epsilon: norm.eps,
             core_grid: chip.grid,
             math_fidelity: MathFidelity::HiFi4,
         };
@@ -133,11 +135,11 @@ impl Backbone<'_> {
     /// All numbers of a block as the kernel wants them, see `TablePlaces`.
     fn table(
         &self,
-        block: &Block,
+        block: &Block<'_>,
         gate: &LinearWeights,
         (tiles, features): (MixerTiles, usize),
     ) -> Result<Vec<f32>> {
-        let norm = |part: &str| self.weights.values(&format!("{}.norm.norm.{part}", block.name));
+        let norm = |part: &str| self.weights.values(&block.mixer.norm.tensor(part));
         let (slope, offset) = (norm("weight")?, norm("bias")?);
         let MixerTiles { left, columns, hidden, .. } = tiles;
         let mixed = tiles.mixed();

@@ -57,17 +57,17 @@ pub(crate) fn lower(
     (batch, kernels): (usize, Kernels),
     with_values: bool,
 ) -> Result<Lowered> {
-    let config = model.config();
+    let (config, embedding) = (model.config(), &model.network().embedding);
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
     // What is hidden from pretraining is hidden patch by patch, on the host.
     let windows =
         (kernels.embedding && *model.output().kind() != OutputKind::Patches).then_some(Windows {
-            patch_length: config.patch_length,
-            patch_stride: config.patch_stride,
-            patches: config.num_patches(),
+            patch_length: embedding.patch_length,
+            patch_stride: embedding.patch_stride,
+            patches: embedding.state.patches,
         });
-    let backbone = Backbone { config, weights: &weights, kernels };
+    let backbone = Backbone { network: model.network(), weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, (batch, windows))?;
     let head = HeadLowering { model, weights: &weights };
     let (output, reading) = head.lower(&mut builder, hidden)?;

@@ -1,8 +1,9 @@
-//! Weights of a model by their state-dict names, and what is folded into them before they are
+//! Weights of a model by the names that its network gives them, and what is folded into them before they are
 //! uploaded.
 
 use std::collections::HashMap;
 
+use ptsm_core::network::LinearLayer;
 use ptsm_core::{Error, Model, Result, Store, Tensor};
 use ptsm_kernels::LinearDims;
 
@@ -29,10 +30,6 @@ impl<'a> Weights<'a> {
             .ok_or_else(|| Error::internal("is no tensor of this model").at(name))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
     /// The numbers of a tensor.
     pub(super) fn values(&self, name: &str) -> Result<&'a [f32]> {
         let tensor = self.tensor(name)?;
@@ -43,18 +40,17 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// The linear layer `name`.
-    pub(super) fn linear(&self, name: &str) -> Result<LinearWeights> {
-        let shape = &self.tensor(&format!("{name}.weight"))?.shape;
-        let (outputs, inputs) = (shape[0], shape[1]);
-        let values = |part: &str| -> Result<Vec<f32>> {
+    /// The numbers of a linear layer.
+    pub(super) fn linear(&self, layer: &LinearLayer) -> Result<LinearWeights> {
+        let values = |name: String| -> Result<Vec<f32>> {
             Ok(match self.with_values {
-                true => self.values(&format!("{name}.{part}"))?.to_vec(),
+                true => self.values(&name)?.to_vec(),
                 false => Vec::new(),
             })
         };
-        let (weight, bias) = (values("weight")?, values("bias")?);
-        Ok(LinearWeights { name: name.into(), inputs, outputs, weight, bias })
+        let (weight, bias) = (values(layer.weight())?, values(layer.bias())?);
+        let LinearLayer { inputs, outputs, .. } = *layer;
+        Ok(LinearWeights { name: layer.name.clone(), inputs, outputs, weight, bias })
     }
 
     /// `first` and then `second` as one layer.

@@ -11,11 +11,12 @@ use ptsm_kernels::{
 };
 
 use super::super::blocks::strips;
-use super::super::plan::Sizes;
+use super::super::sizes::Sizes;
 use super::block::{Common, Sums};
-use super::linear::{Axis, Linear};
+use super::linear::Linear;
 use super::norm::{Norm, NormCache};
 use crate::layers::Dropout;
+use crate::network::Axis;
 use crate::weights::{AttentionSlot, Parameters};
 
 /// Queries that are worked on together: a multiple of every register.
@@ -88,13 +89,13 @@ impl Attention {
         site: u64,
         sums: &mut usize,
     ) -> Self {
-        let Common { isa, sizes, probability, heads, .. } = *common;
+        let Common { isa, sizes, probability } = *common;
         let norm = Norm::new(&slot.norm, common, sums);
         let mut linear = |slot| Linear::new(isa, (Axis::Features, sizes), slot, sums);
         Self {
             isa,
             sizes: *sizes,
-            heads,
+            heads: slot.heads,
             query: linear(&slot.query),
             key: linear(&slot.key),
             value: linear(&slot.value),

@@ -6,18 +6,20 @@ use ptsm_kernels::{
     gelu_dropout, multiply,
 };
 
-use super::super::plan::Sizes;
+use super::super::sizes::Sizes;
 use super::attention::{Attention, AttentionCache, AttentionScratch};
-use super::linear::{Axis, DrawBlock, Linear, drop};
+use super::linear::{DrawBlock, Linear, drop};
 use super::norm::{Norm, NormCache, Slopes, Statistics};
-use crate::layers::Dropout;
-use crate::weights::{AttentionSlot, BlockSlot, Parameters};
+use crate::layers::{Dropout, Place};
+use crate::network::{Axis, MixerBlock};
+use crate::weights::{BlockSlot, Parameters};
 
 /// One block with its weights packed.
 #[derive(Debug)]
 pub(super) struct Block {
     isa: Isa,
-    axis: Axis,
+    /// Whether the gate is in front of the MLP.
+    gates_first: bool,
     norm: Norm,
     fc1: Linear,
     fc2: Linear,
@@ -73,14 +75,11 @@ pub(super) struct Sums<'a> {
     pub(super) grads: &'a mut [f32],
 }
 
-/// What all blocks of a model share.
+/// What the layers of a block share.
 pub(super) struct Common<'a> {
     pub(super) isa: Isa,
     pub(super) sizes: &'a Sizes,
-    pub(super) eps: f32,
     pub(super) probability: f64,
-    /// Of the self-attention.
-    pub(super) heads: usize,
 }
 
 impl Flow {
@@ -89,27 +88,34 @@ impl Flow {
             buffer.reserve(len);
         }
     }
+
+    /// Gives the activations, or their gradient, another shape.
+    pub(super) fn reshape(&mut self, from: &Sizes, to: &Sizes) {
+        // Between two blocks nothing is in `sum` that is needed.
+        let rows = self.x.chunks_exact(from.row()).zip(self.sum.chunks_exact_mut(to.row()));
+        rows.take(from.num_channels).for_each(|(x, out)| from.reshape(to, x, out));
+        std::mem::swap(&mut self.x, &mut self.sum);
+    }
 }
 
 impl Block {
     /// Makes room for the weights of a block.
-    pub(super) fn new(
-        (slot, attention): (&BlockSlot, Option<&AttentionSlot>),
-        common: &Common<'_>,
-        (axis, site): (Axis, u64),
-        sums: &mut usize,
-    ) -> Self {
-        let Common { isa, sizes, probability, .. } = *common;
-        let norm = Norm::new(&slot.norm, common, sums);
+    pub(super) fn new(isa: Isa, sizes: &Sizes, slot: &BlockSlot, sums: &mut usize) -> Self {
+        let MixerBlock { axis, dropout: probability, place, .. } = slot.block;
+        let (common, site) = (Common { isa, sizes, probability }, Place::new(place).site());
+        let norm = Norm::new(&slot.norm, &common, sums);
         let mut linear = |slot| Linear::new(isa, (axis, sizes), slot, sums);
+        let (fc1, fc2) = (linear(&slot.fc1), linear(&slot.fc2));
+        let gate = slot.gate.as_ref().map(linear);
+        let attention = slot.attention.as_ref();
         Self {
             isa,
-            axis,
+            gates_first: slot.block.gates_first(),
             norm,
-            fc1: linear(&slot.fc1),
-            fc2: linear(&slot.fc2),
-            gate: slot.gate.as_ref().map(linear),
-            attention: attention.map(|slot| Attention::new(slot, common, site + 2, sums)),
+            fc1,
+            fc2,
+            gate,
+            attention: attention.map(|slot| Attention::new(slot, &common, site + 2, sums)),
             probability,
             site,
         }
@@ -127,11 +133,6 @@ impl Block {
         if let Some(attention) = &mut self.attention {
             attention.load(parameters);
         }
-    }
-
-    /// Whether the gate stands in front of the MLP.
-    fn gates_first(&self) -> bool {
-        self.axis == Axis::Channels
     }
 
     /// Numbers of one sample.
@@ -195,7 +196,7 @@ impl Block {
         let (normed, y, shares) = (&norm.normed[..len], &mut y[..len], &mut shares[..len]);
         let (active, slope) = (&mut active[..wide], &mut slope[..wide]);
         let mut read = normed;
-        if let (Some(gate), true) = (&self.gate, self.gates_first()) {
+        if let (Some(gate), true) = (&self.gate, self.gates_first) {
             gate.apply(normed, shares);
             self.gate(shares, normed, &mut gated[..len], Write::Overwrite);
             read = &gated[..len];
@@ -205,7 +206,7 @@ impl Block {
         self.fc2.apply(active, y);
         self.drop(draws, y);
         match &self.gate {
-            Some(gate) if !self.gates_first() => {
+            Some(gate) if !self.gates_first => {
                 gate.apply(y, shares);
                 self.gate(shares, y, out, Write::Add);
             }
@@ -269,7 +270,7 @@ impl Block {
         let normed = &cache.norm.normed[..len];
         let (y, softmax) = (&cache.y[..len], &cache.shares[..len]);
         match &self.gate {
-            Some(gate) if !self.gates_first() => {
+            Some(gate) if !self.gates_first => {
                 let gradients = GateGradients { value: d_y, logits: d_logits };
                 self.gate_backward(d, Gated { value: y, softmax }, gradients);
                 gate.backward(d_logits, Finish::Add, d_y);
@@ -281,7 +282,7 @@ impl Block {
         self.fc2.backward(d_y, Finish::Store, d_hidden);
         self.fc2.learn(&cache.active[..wide], d_y, (sums, turned));
         multiply(isa, d_hidden, &cache.slope[..wide]);
-        let Some(gate) = self.gate.as_ref().filter(|_| self.gates_first()) else {
+        let Some(gate) = self.gate.as_ref().filter(|_| self.gates_first) else {
             self.fc1.backward(d_hidden, Finish::Store, d_normed);
             return self.fc1.learn(normed, d_hidden, (sums, turned));
         };
@@ -368,7 +369,7 @@ impl Cache {
         let (len, wide) = (block.fc1.from.len(), block.fc1.to.len());
         self.y.reserve(len);
         self.shares.reserve(len);
-        if block.gates_first() {
+        if block.gates_first {
             self.gated.reserve(len);
         }
         self.active.reserve(wide);

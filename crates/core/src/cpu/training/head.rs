@@ -10,10 +10,11 @@ use ptsm_kernels::{
     add_rows, product, transpose,
 };
 
-use super::super::plan::Sizes;
-use super::linear::{Axis, Shape, drop};
+use super::super::sizes::Sizes;
+use super::linear::{Shape, drop};
 use crate::config::Config;
 use crate::layers::{Dropout, HEAD_SITE};
+use crate::network::Axis;
 use crate::weights::{ForecastSlot, LinearSlot};
 
 /// The packed projections.
@@ -203,7 +204,7 @@ impl HeadPlan {
     }
 
     fn drop(&self, hidden: &mut [f32], draws: Option<Dropout>) {
-        let shape = Shape::new(Axis::Features, self.sizes.d_model, &self.sizes);
+        let shape = Shape::new(self.isa, Axis::Features, self.sizes.d_model, &self.sizes);
         drop(self.isa, (HEAD_SITE, shape), (draws, self.probability), hidden);
     }
 }

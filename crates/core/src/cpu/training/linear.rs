@@ -7,37 +7,33 @@ use ptsm_kernels::{
     RowLinear, Strided, add_lanes, add_rows, dropout_columns, product, sum_lanes, transpose,
 };
 
-use super::super::plan::Sizes;
+use super::super::sizes::{Sizes, spread};
 use crate::layers::Dropout;
+use crate::network::Axis;
 use crate::weights::LinearSlot;
 
-/// What a block mixes, and so how its activations stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Axis {
-    /// `[C][D][pitch]` as `[C][D pitch]`: down columns, all channels at once.
-    Channels,
-    /// `[C D][pitch]`: along rows.
-    Patches,
-    /// `[D][pitch]` for each channel: down columns.
-    Features,
-}
-
 /// The activations of one sample between two layers: `width` numbers are mixed with each other.
+///
+/// Where channels are mixed, `[C][D][pitch]` is `[C][D pitch]`, down columns, all channels at once;
+/// where patches are, `[C D][pitch]`, along rows; where features are, `[D][pitch]` for each channel,
+/// down columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) axis: Axis,
     pub(super) width: usize,
+    /// From one row to the next.
+    pitch: usize,
     sizes: Sizes,
 }
 
 impl Shape {
-    pub(super) fn new(axis: Axis, width: usize, sizes: &Sizes) -> Self {
-        Self { axis, width, sizes: *sizes }
-    }
-
-    /// The same activations with another width.
-    fn wide(self, width: usize) -> Self {
-        Self { width, ..self }
+    pub(super) fn new(isa: Isa, axis: Axis, width: usize, sizes: &Sizes) -> Self {
+        let pitch = match axis {
+            Axis::Channels => sizes.row(),
+            Axis::Features => sizes.pitch,
+            Axis::Patches => spread(isa, width),
+        };
+        Self { axis, width, pitch, sizes: *sizes }
     }
 
     /// Matrices that stand one behind the other.
@@ -55,12 +51,7 @@ impl Shape {
 
     /// From one row to the next.
     pub(super) fn pitch(self) -> usize {
-        match self.axis {
-            Axis::Channels => self.sizes.d_model * self.sizes.pitch,
-            Axis::Features => self.sizes.pitch,
-            Axis::Patches if self.width == self.sizes.num_patches => self.sizes.pitch,
-            Axis::Patches => self.sizes.hidden_pitch,
-        }
+        self.pitch
     }
 
     /// Numbers of one matrix.
@@ -243,8 +234,8 @@ impl Linear {
         *sums += outputs * isa.pad(inputs) + bias_sums;
         Self {
             isa,
-            from: Shape::new(axis, inputs, sizes),
-            to: Shape::new(axis, inputs, sizes).wide(outputs),
+            from: Shape::new(isa, axis, inputs, sizes),
+            to: Shape::new(isa, axis, outputs, sizes),
             forward: Packed::zeros(isa, axis, [inputs, outputs]),
             backward: Packed::zeros(isa, axis, [outputs, inputs]),
             weight: slot.weight.clone(),

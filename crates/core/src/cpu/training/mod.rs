@@ -29,15 +29,16 @@ use std::ops::Range;
 
 use ptsm_kernels::{Aligned, Isa, Matrix, MatrixMut, MatrixShape, Moments, add, transpose};
 
-use super::plan::Sizes;
-use crate::config::Config;
-use crate::layers::{Dropout, draw_site};
+use super::sizes::Sizes;
+use crate::architecture::Architecture;
+use crate::layers::Dropout;
 use crate::model::{Mode, Model};
-use crate::weights::{HeadSlot, LayerSlot, Store};
+use crate::network::{Axis, Stage};
+use crate::weights::{HeadSlot, Store};
 
-use block::{Block, Cache, Common, Flow, Scratch, Sums};
+use block::{Block, Cache, Flow, Scratch, Sums};
 use head::{HeadCache, HeadPlan};
-use linear::{Axis, Linear};
+use linear::Linear;
 use norm::{Slopes, Statistics};
 
 pub(crate) use together::{Member, Together};
@@ -45,19 +46,34 @@ pub(crate) use together::{Member, Together};
 /// A model with its weights packed for both directions.
 #[derive(Debug)]
 pub(crate) struct TrainPlan {
-    config: Config,
+    architecture: Architecture,
     isa: Isa,
-    sizes: Sizes,
+    patch_length: usize,
+    /// The hidden state that the embedding gives.
+    first: Sizes,
+    /// The hidden state that the head reads.
+    last: Sizes,
     patcher: Linear,
     position: Option<Positions>,
     /// In the order in which they are computed.
     blocks: Vec<Block>,
+    /// What happens to the shape of the hidden state in front of every block, and in the end.
+    turns: Vec<Option<Turn>>,
+    /// Most numbers of one sample's hidden state.
+    most: usize,
     /// Every norm, in the same order: its block, and its number there.
     norms: Vec<(usize, usize)>,
     /// Missing where the definition computes the head.
     head: Option<HeadPlan>,
     /// Numbers of the sums of all layers.
     sums: usize,
+}
+
+/// Hidden states of one shape that become those of another.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    from: Sizes,
+    to: Sizes,
 }
 
 /// Positions that are added to the embedding.
@@ -106,50 +122,59 @@ pub(crate) enum Given {
 impl TrainPlan {
     /// Makes room for the layers of `model`, whose weights [`Self::load`] packs.
     pub(crate) fn new(model: &Model, isa: Isa) -> Self {
-        let config = model.config();
-        let (sizes, backbone) = (Sizes::new(isa, config), &model.layout().backbone);
-        let common = Common {
-            isa,
-            sizes: &sizes,
-            eps: config.norm_eps as f32,
-            probability: config.dropout,
-            heads: config.self_attn_heads,
-        };
-        let (mut blocks, mut sums) = (Vec::new(), 0);
-        let patcher = Linear::new(isa, (Axis::Features, &sizes), &backbone.patcher, &mut sums);
+        let (network, backbone) = (model.network(), &model.layout().backbone);
+        let first = Sizes::new(isa, network.embedding.state);
+        let mut sums = 0;
+        let patcher = Linear::new(isa, (Axis::Features, &first), &backbone.patcher, &mut sums);
         let position = backbone.position.as_ref().map(|(store, range)| {
             let start = sums;
-            sums += if *store == Store::Trained { sizes.row() } else { 0 };
-            let table = Aligned::zeros(sizes.row());
+            sums += if *store == Store::Trained { first.row() } else { 0 };
+            let table = Aligned::zeros(first.row());
             Positions { store: *store, range: range.clone(), table, sums: start..sums }
         });
-        for (layer, slot) in backbone.layers.iter().enumerate() {
-            let LayerSlot { channel, patch, attention, feature } = slot;
-            let all = [
-                (Axis::Channels, channel.as_ref(), None),
-                (Axis::Patches, Some(patch), attention.as_ref()),
-                (Axis::Features, Some(feature), None),
-            ];
-            for (axis, slot, attention) in all {
-                if let Some(slot) = slot {
-                    let place = (axis, draw_site(layer, axis as u64));
-                    blocks.push(Block::new((slot, attention), &common, place, &mut sums));
+        let (mut blocks, mut turns, mut sizes) = (Vec::new(), vec![None], first);
+        for stage in &backbone.stages {
+            match stage {
+                Stage::Mixer(slot) => {
+                    blocks.push(Block::new(isa, &sizes, slot, &mut sums));
+                    turns.push(None);
+                }
+                Stage::Reshape(reshape) => {
+                    let to = Sizes::new(isa, reshape.to);
+                    let turn = &mut turns[blocks.len()];
+                    // Two reshapes after each other are one: no number of `[N, D]` moves.
+                    let from = turn.map_or(sizes, |turn: Turn| turn.from);
+                    (*turn, sizes) = (Some(Turn { from, to }), to);
                 }
             }
         }
         let head = match &model.layout().head {
-            HeadSlot::Forecast(slot) => Some(HeadPlan::new(isa, config, &sizes, slot)),
+            HeadSlot::Forecast(slot) => Some(HeadPlan::new(isa, model.config(), &sizes, slot)),
             _ => None,
         };
         let of_block = |(b, block): (usize, &Block)| (0..block.num_norms()).map(move |i| (b, i));
         let norms = blocks.iter().enumerate().flat_map(of_block).collect();
-        let config = config.clone();
-        Self { config, isa, sizes, patcher, position, blocks, norms, head, sums }
+        let rows = turns.iter().flatten().map(|turn| turn.to.row());
+        Self {
+            architecture: model.architecture().clone(),
+            isa,
+            patch_length: network.embedding.patch_length,
+            first,
+            last: sizes,
+            patcher,
+            position,
+            most: first.num_channels * rows.fold(first.row(), usize::max),
+            blocks,
+            turns,
+            norms,
+            head,
+            sums,
+        }
     }
 
     /// Whether the plan was made for a model like this one.
     pub(crate) fn fits(&self, model: &Model) -> bool {
-        self.config == *model.config()
+        self.architecture == *model.architecture()
     }
 
     /// Packs the weights of `model` as they are now.
@@ -161,7 +186,7 @@ impl TrainPlan {
                 Store::Trained => &trained[range.clone()],
                 _ => &model.parameters.buffers[range.clone()],
             };
-            let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
+            let Sizes { num_patches, d_model, pitch, .. } = self.first;
             let shape = MatrixShape { rows: num_patches, columns: d_model };
             transpose(self.isa, shape, Matrix::new(values, d_model), MatrixMut::new(table, pitch));
         }
@@ -176,8 +201,14 @@ impl TrainPlan {
         self.head.is_some()
     }
 
-    fn sample(&self) -> usize {
-        self.sizes.num_channels * self.sizes.row()
+    /// Numbers of the first hidden state of one sample.
+    fn first_sample(&self) -> usize {
+        self.first.num_channels * self.first.row()
+    }
+
+    /// Numbers of its last one.
+    fn last_sample(&self) -> usize {
+        self.last.num_channels * self.last.row()
     }
 
     /// Forgets what the arena has summed up: a new group of samples begins.
@@ -202,8 +233,8 @@ impl TrainPlan {
 
     /// Embeds a chunk of samples, and returns their number.
     fn enter(&self, patches: &[f32], arena: &mut TrainArena) -> usize {
-        let Sizes { num_channels, num_patches, patch_length, .. } = self.sizes;
-        let samples = patches.chunks_exact(num_channels * num_patches * patch_length);
+        let Sizes { num_channels, num_patches, .. } = self.first;
+        let samples = patches.chunks_exact(num_channels * num_patches * self.patch_length);
         let number = samples.len();
         if arena.caches.len() < number {
             arena.caches.resize_with(number, SampleCache::default);
@@ -226,24 +257,41 @@ impl TrainPlan {
         let place = (flow, &mut blocks[block]);
         let with = (scratch, of_sample(backbone_draws(mode), i));
         self.blocks[block].forward(number, place, with, statistics);
+        if number + 1 == self.blocks[block].num_norms() {
+            self.turn(block + 1, &mut caches[i].flow);
+        }
+    }
+
+    /// Gives the hidden state of a sample the shape that block number `block` reads.
+    fn turn(&self, block: usize, flow: &mut Flow) {
+        if let Some(Turn { from, to }) = &self.turns[block] {
+            flow.reshape(from, to);
+        }
+    }
+
+    /// Gives a gradient the shape of what stands in front of block number `block`.
+    fn turn_back(&self, block: usize, flow: &mut Flow) {
+        if let Some(Turn { from, to }) = &self.turns[block] {
+            flow.reshape(to, from);
+        }
     }
 
     /// Hands sample `i` of the chunk to the head.
     fn leave(&self, i: usize, arena: &mut TrainArena, mode: Mode) {
         let TrainArena { caches, head, .. } = arena;
         if let Some(plan) = &self.head {
-            let own = &mut caches[i].flow.x[..self.sample()];
+            let own = &mut caches[i].flow.x[..self.last_sample()];
             plan.take(own, i, head, of_sample(mode.dropout, i));
         }
     }
 
     /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, without a head here.
     pub(crate) fn hidden(&self, samples: usize, arena: &TrainArena) -> Vec<f32> {
-        let Sizes { num_channels, num_patches, d_model, pitch, .. } = self.sizes;
+        let Sizes { num_channels, num_patches, d_model, pitch } = self.last;
         let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
         let rows = arena.caches[..samples]
             .iter()
-            .flat_map(|cache| cache.flow.x[..self.sample()].chunks_exact(self.sizes.row()));
+            .flat_map(|cache| cache.flow.x[..self.last_sample()].chunks_exact(self.last.row()));
         for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
             let shape = MatrixShape { rows: d_model, columns: num_patches };
             transpose(self.isa, shape, Matrix::new(own, pitch), MatrixMut::new(x, d_model));
@@ -288,7 +336,7 @@ impl TrainPlan {
             plan.backward(d, head);
         }
         for (i, cache) in caches[..samples].iter_mut().enumerate() {
-            let own = &mut cache.flow.x[..self.sample()];
+            let own = &mut cache.flow.x[..self.last_sample()];
             match (&self.head, given) {
                 (Some(plan), Given::Projected(_)) => {
                     plan.give(own, i, head, of_sample(mode.dropout, i));
@@ -307,6 +355,9 @@ impl TrainPlan {
         let (block, number) = self.norms[norm];
         let TrainArena { caches, scratch, sums, .. } = arena;
         let SampleCache { blocks, flow, .. } = &mut caches[i];
+        if number + 1 == self.blocks[block].num_norms() {
+            self.turn_back(block + 1, flow);
+        }
         let with = (scratch, of_sample(backbone_draws(mode), i));
         let sums = &mut sums[..self.sums];
         self.blocks[block].backward(number, (&blocks[block], flow), with, sums);
@@ -330,12 +381,13 @@ impl TrainPlan {
     /// Adds the gradients of embedding and positions of sample `i`.
     fn learn_embedding(&self, i: usize, arena: &mut TrainArena) {
         let TrainArena { caches, sums, turned, .. } = arena;
-        let SampleCache { patches, flow, .. } = &caches[i];
-        let (own, sums) = (&flow.x[..self.sample()], &mut sums[..self.sums]);
+        let SampleCache { patches, flow, .. } = &mut caches[i];
+        self.turn_back(0, flow);
+        let (own, sums) = (&flow.x[..self.first_sample()], &mut sums[..self.sums]);
         if let Some(Positions { sums: place, .. }) = &self.position
             && !place.is_empty()
         {
-            own.chunks_exact(self.sizes.row())
+            own.chunks_exact(self.first.row())
                 .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
         }
         self.patcher.learn(patches, own, (sums, turned));
@@ -343,7 +395,7 @@ impl TrainPlan {
 
     /// Adds the gradients of the weights, summed since [`Self::start`], to `grads`.
     pub(crate) fn finish(&self, arena: &mut TrainArena, grads: &mut [f32]) {
-        let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
+        let Sizes { num_patches, d_model, pitch, .. } = self.first;
         let mut sums = Sums { layers: &mut arena.sums[..self.sums], grads };
         self.patcher.flush(sums.layers, sums.grads);
         if let Some(Positions { range, sums: place, .. }) = &self.position
@@ -363,11 +415,11 @@ impl TrainPlan {
 
     /// Where a sample starts: `patches` `[C, N, p]` in the embedding `[C][D][pitch]`.
     fn embed(&self, patches: &[f32], cache: &mut SampleCache) {
-        let Sizes { num_patches, patch_length, pitch, .. } = self.sizes;
+        let (Sizes { num_patches, pitch, .. }, patch_length) = (self.first, self.patch_length);
         cache.patches.reserve(self.patcher.from.len());
-        cache.flow.reserve(self.sample());
+        cache.flow.reserve(self.most);
         cache.blocks.resize_with(self.blocks.len(), Cache::default);
-        let own = &mut cache.flow.x[..self.sample()];
+        let own = &mut cache.flow.x[..self.first_sample()];
         let channels = patches.chunks_exact(num_patches * patch_length);
         for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
             let shape = MatrixShape { rows: num_patches, columns: patch_length };
@@ -375,15 +427,16 @@ impl TrainPlan {
         }
         self.patcher.apply(&cache.patches[..self.patcher.from.len()], own);
         if let Some(Positions { table, .. }) = &self.position {
-            own.chunks_exact_mut(self.sizes.row()).for_each(|x| add(self.isa, x, table));
+            own.chunks_exact_mut(self.first.row()).for_each(|x| add(self.isa, x, table));
         }
+        self.turn(0, &mut cache.flow);
     }
 
     /// `[C, N, D]` to `[C][D][pitch]`, zeros behind the patches.
     fn turn_in(&self, x: &[f32], own: &mut [f32]) {
-        let Sizes { num_patches, d_model, pitch, .. } = self.sizes;
+        let Sizes { num_patches, d_model, pitch, .. } = self.last;
         let channels = x.chunks_exact(num_patches * d_model);
-        for (x, own) in channels.zip(own.chunks_exact_mut(self.sizes.row())) {
+        for (x, own) in channels.zip(own.chunks_exact_mut(self.last.row())) {
             let shape = MatrixShape { rows: num_patches, columns: d_model };
             transpose(self.isa, shape, Matrix::new(x, d_model), MatrixMut::new(own, pitch));
             own.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));

@@ -11,10 +11,10 @@ use ptsm_kernels::{
     combine_columns, moments, normalise_columns_backward, normalise_columns_keeping, sum_lanes,
 };
 
-use super::super::plan::Sizes;
+use super::super::sizes::Sizes;
 use super::block::{Common, Sums};
-use crate::config;
 use crate::layers::norm::BatchStatistics;
+use crate::network;
 use crate::weights::{NormSlot, Parameters};
 
 /// A norm with its weights.
@@ -87,11 +87,11 @@ impl Norm {
             sizes: *common.sizes,
             weight: vec![0.0; len],
             bias: vec![0.0; len],
-            eps: common.eps,
-            running: (slot.kind == config::Norm::Batch).then(|| Running {
+            eps: slot.eps as f32,
+            running: (slot.kind == network::Norm::Batch).then(|| Running {
                 mean: slot.running_mean.clone(),
                 variance: slot.running_var.clone(),
-                now: Statistics::new(BatchStatistics::default(), common.eps),
+                now: Statistics::new(BatchStatistics::default(), slot.eps as f32),
                 zeros: vec![0.0; len],
             }),
             places: [slot.weight.clone(), slot.bias.clone()],

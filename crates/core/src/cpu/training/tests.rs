@@ -2,7 +2,6 @@ use ptsm_kernels::Isa;
 
 use super::*;
 use crate::batch::{Batch, BatchShape};
-use crate::config::Norm;
 use crate::head::OutputGradient;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
@@ -84,7 +83,7 @@ fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f
             (batch.select(part), Mode { dropout, ..mode })
         })
         .collect();
-    let together = model.config().norm() == Norm::Batch && !mode.frozen_backbone;
+    let together = model.network().has_batch_norm() && !mode.frozen_backbone;
     let mut members: Vec<Member> = (0..if together { chunks.len() } else { 1 })
         .map(|i| Member { arena: TrainArena::default(), mode: chunks[i].1, samples: 0 })
         .collect();

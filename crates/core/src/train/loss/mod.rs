@@ -37,7 +37,7 @@ pub fn loss_weight<T: Real>(
 ) -> Result<LossWeight> {
     let config = model.config();
     match model.output().kind() {
-        OutputKind::Patches => pretraining::weight(config, batch, options),
+        OutputKind::Patches => pretraining::weight(model, batch, options),
         kind @ (OutputKind::Logits | OutputKind::Values(_)) => {
             target::weight(config, kind, batch, options)
         }
@@ -70,7 +70,7 @@ pub fn loss<T: Real>(
                 forecast::point(config, batch, prediction, weight.main, options.point)
             }
         },
-        OutputKind::Patches => pretraining::loss(config, batch, forward, weight, options),
+        OutputKind::Patches => pretraining::loss(model, batch, forward, weight, options),
         OutputKind::Logits => target::cross_entropy(config, batch, forward, weight, options),
         OutputKind::Values(distribution) => {
             target::regression(config, *distribution, batch, forward, weight)

@@ -3,9 +3,9 @@
 use super::common::{Loss, LossOptions, LossWeight, missing, share};
 use crate::Result;
 use crate::batch::Batch;
-use crate::config::Config;
 use crate::head::OutputGradient;
-use crate::model::Forward;
+use crate::model::{Forward, Model};
+use crate::network::Embedding;
 use crate::real::Real;
 
 /// In the reference's denominator, against a batch without hidden patches.
@@ -13,7 +13,7 @@ const EPS: f64 = 1e-10;
 
 /// Calls `f(place in [B, C, N, p])` for every point that counts.
 fn for_each_point<T: Real>(
-    config: &Config,
+    model: &Model<T>,
     batch: &Batch<T>,
     options: &LossOptions,
     mut f: impl FnMut(usize),
@@ -23,15 +23,17 @@ fn for_each_point<T: Real>(
         true => None,
         false => batch.observed_mask(),
     };
-    let (patches, length) = (config.num_patches(), config.patch_length);
+    let Embedding { patch_length, patch_stride, patch_start, state, .. } =
+        &model.network().embedding;
+    let (patches, length) = (state.patches, *patch_length);
     for (patch, &hidden) in hidden.iter().enumerate() {
-        if config.masked_loss && hidden == T::ZERO {
+        if model.config().masked_loss && hidden == T::ZERO {
             continue;
         }
         let (channel, n) = (patch / patches, patch % patches);
         let (b, c) = (channel / batch.num_channels(), channel % batch.num_channels());
         for k in 0..length {
-            let t = config.patch_start() + n * config.patch_stride + k;
+            let t = patch_start + n * patch_stride + k;
             let from = (b * batch.context_length() + t) * batch.num_channels() + c;
             if observed.is_none_or(|mask| mask[from] != T::ZERO) {
                 f(patch * length + k);
@@ -43,29 +45,30 @@ fn for_each_point<T: Real>(
 
 /// Points that count.
 pub(super) fn weight<T: Real>(
-    config: &Config,
+    model: &Model<T>,
     batch: &Batch<T>,
     options: &LossOptions,
 ) -> Result<LossWeight> {
     let mut points = 0_usize;
-    for_each_point(config, batch, options, |_| points += 1)?;
+    for_each_point(model, batch, options, |_| points += 1)?;
     Ok(LossWeight { main: points as f64, ..LossWeight::default() })
 }
 
 pub(super) fn loss<T: Real>(
-    config: &Config,
+    model: &Model<T>,
     batch: &Batch<T>,
     forward: &Forward<T>,
     weight: LossWeight,
     options: &LossOptions,
 ) -> Result<Loss<T>> {
     let (prediction, target) = (&forward.outputs.prediction, forward.backbone.patches());
-    let eps = if config.masked_loss { EPS * config.patch_length as f64 } else { 0.0 };
+    let patch_length = model.network().embedding.patch_length;
+    let eps = if model.config().masked_loss { EPS * patch_length as f64 } else { 0.0 };
     let share: T = share(weight.main + eps);
     let two = T::from_f64(2.0);
     let mut value = T::ZERO;
     let mut d = vec![T::ZERO; prediction.len()];
-    for_each_point(config, batch, options, |place| {
+    for_each_point(model, batch, options, |place| {
         let error = prediction[place] - target[place];
         value += error * error;
         d[place] = two * error * share;

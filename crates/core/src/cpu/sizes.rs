@@ -1,0 +1,103 @@
+//! How hidden states lie in memory, and how blocks are cut to fit the caches.
+
+use ptsm_kernels::Isa;
+
+use crate::network::State;
+
+/// Rows that pass the head together: its weights do not fit into the first-level cache, and are
+/// read once for all of them.
+pub(super) const GROUP: usize = 8;
+/// Bytes that a column block's buffers may take of the first-level cache.
+const BLOCK_BYTES: usize = 24 << 10;
+/// Patch mixers with more bytes of weights than this are not counted on to stay in a second-level
+/// cache: a whole group shares one reading of them.
+const RESIDENT_BYTES: usize = 512 << 10;
+/// Rows that start a multiple of so many bytes apart fall into the same sets of the first-level
+/// cache.
+const ALIAS_BYTES: usize = 4096;
+
+/// A hidden state: one row for each sample and channel, `[D][pitch]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    pub(super) num_channels: usize,
+    pub(super) num_patches: usize,
+    pub(super) d_model: usize,
+    /// From one feature's patches to the next one's.
+    pub(super) pitch: usize,
+}
+
+impl Sizes {
+    pub(super) fn new(isa: Isa, state: State) -> Self {
+        let State { channels, patches, features } = state;
+        Self {
+            num_channels: channels,
+            num_patches: patches,
+            d_model: features,
+            pitch: spread(isa, patches),
+        }
+    }
+
+    /// Numbers in the hidden state of one (sample, channel) row, `[D][pitch]`.
+    pub(super) fn row(&self) -> usize {
+        self.d_model * self.pitch
+    }
+
+    /// The row `x` of this shape as a row `out` of another, with as many numbers: that of number i
+    /// of `[N, D]` stays number i. Zeros follow the patches.
+    pub(super) fn reshape(&self, to: &Sizes, x: &[f32], out: &mut [f32]) {
+        for (d, out) in out.chunks_exact_mut(to.pitch).take(to.d_model).enumerate() {
+            let (patches, behind) = out.split_at_mut(to.num_patches);
+            for (n, out) in patches.iter_mut().enumerate() {
+                let place = n * to.d_model + d;
+                *out = x[place % self.d_model * self.pitch + place / self.d_model];
+            }
+            behind.fill(0.0);
+        }
+    }
+}
+
+/// What a row of `n` numbers takes: whole registers, and no multiple of the aliasing distance.
+pub(super) fn spread(isa: Isa, n: usize) -> usize {
+    let padded = isa.pad(n);
+    let aliases = (padded * size_of::<f32>()).is_multiple_of(ALIAS_BYTES);
+    if aliases { padded + isa.pad(16) } else { padded }
+}
+
+/// Columns of `available` ones that pass a block together which mixes `width` numbers by way of
+/// `hidden`.
+pub(super) fn strip(isa: Isa, (width, hidden): (usize, usize), available: usize) -> usize {
+    // Normed input, hidden layer, output, logits.
+    let room = BLOCK_BYTES / ((3 * width + hidden) * size_of::<f32>());
+    let tile = 2 * isa.lanes();
+    (room / tile * tile).max(tile).min(available)
+}
+
+/// Rows that pass a patch mixer with so many weights together.
+pub(super) fn stack(weights: usize) -> usize {
+    if weights * size_of::<f32>() > RESIDENT_BYTES { GROUP } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitting_and_merging_patches_moves_no_number_of_a_row() {
+        let isa = Isa::Portable;
+        let coarse = State { channels: 1, patches: 3, features: 4 };
+        let [coarse, fine] = [coarse, coarse.split(2)].map(|state| Sizes::new(isa, state));
+        let number = |sizes: &Sizes, x: &[f32], place: usize| {
+            x[place % sizes.d_model * sizes.pitch + place / sizes.d_model]
+        };
+        let x: Vec<f32> = (0..coarse.row()).map(|i| i as f32).collect();
+        let (mut split, mut merged) = (vec![-1.0; fine.row()], vec![-1.0; coarse.row()]);
+        coarse.reshape(&fine, &x, &mut split);
+        fine.reshape(&coarse, &split, &mut merged);
+        for place in 0..12 {
+            assert_eq!(number(&fine, &split, place), number(&coarse, &x, place));
+            assert_eq!(number(&coarse, &merged, place), number(&coarse, &x, place));
+        }
+        let behind = split.chunks(fine.pitch).flat_map(|row| &row[fine.num_patches..]);
+        assert!(behind.copied().all(|x| x == 0.0));
+    }
+}
