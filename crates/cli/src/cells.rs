@@ -93,7 +93,7 @@ impl Subject {
         let Training { epochs, window_step, .. } = recipe.training;
         let windows = (rows / window_step) as u64 * u64::from(epochs);
         // Forward and backward, two operations a multiply-add; the constant is for what is no product.
-        Ok((windows * (6 * config.multiply_adds() + 1_000_000)).div_ceil(1_000_000_000))
+        Ok((windows * (6 * config.network()?.multiply_adds() + 1_000_000)).div_ceil(1_000_000_000))
     }
 }
 

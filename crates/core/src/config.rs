@@ -15,7 +15,6 @@ use serde_json::{Map, Value};
 use crate::distribution::Distribution;
 use crate::{Error, ErrorKind, Result};
 
-mod cost;
 mod extension;
 mod network;
 mod validate;

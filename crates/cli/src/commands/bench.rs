@@ -120,7 +120,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let on_cpu = args.backend == "cpu";
     let mut session = open(&args.backend)?.load(model)?.session()?;
     let load_ms = milliseconds(began.elapsed());
-    let flops = 2 * model.config().multiply_adds();
+    let flops = 2 * model.network().multiply_adds();
     let tolerance = if on_cpu { TOLERANCE } else { BFLOAT16_TOLERANCE };
     let max_rel_error = check(model, session.as_mut(), tolerance)?;
     let counts_memory = ptsm::reset_peak_memory();
@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn the_named_shapes_cost_what_they_are_known_for() {
-        let mflop = |shape: Shape| 2.0 * shape.config().multiply_adds() as f64 / 1e6;
+        let mflop =
+            |shape: Shape| 2.0 * shape.config().network().unwrap().multiply_adds() as f64 / 1e6;
         assert_eq!(format!("{:.2}", mflop(Shape::Seed)), "24.43");
         assert_eq!(format!("{:.1}", mflop(Shape::Notebook)), "38.5");
         assert_eq!(format!("{:.0}", mflop(Shape::Large)), "418");

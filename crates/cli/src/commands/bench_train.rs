@@ -81,7 +81,7 @@ impl Samples for Repeated {
 pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Result<()> {
     let isa = ptsm::instruction_set()?;
     let config = model.config();
-    let flops = 3 * 2 * config.multiply_adds();
+    let flops = 3 * 2 * model.network().multiply_adds();
     let max_rel_error = check(model)?;
     let mut lines = Vec::new();
     for &threads in setting.threads {

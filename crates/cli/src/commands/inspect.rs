@@ -39,7 +39,7 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
     let mut values = Vec::new();
     for (i, (model, weight)) in members.iter().enumerate() {
         let (config, parameters) = (model.config(), model.layout().num_trained());
-        let flops = 2 * config.multiply_adds();
+        let flops = 2 * model.network().multiply_adds();
         text += &format!(
             "member {i}: weight {weight:.3}, patches {}/{}, d_model x layers {} x {}, {parameters} \
              parameters, {:.2} MFLOP\n",
@@ -73,7 +73,7 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
     .filter(|(_, count)| *count > 0)
     .collect();
     let total = model.layout().num_trained();
-    let flops = 2 * config.multiply_adds();
+    let flops = 2 * model.network().multiply_adds();
     let mut text = format!("{} ({})\n", dir.display(), config.task()?.architecture());
     let mut line = |name: &str, value: String| text += &format!("{name:24} {value}\n");
     line(
