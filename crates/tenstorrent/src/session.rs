@@ -9,20 +9,12 @@ use ptsm_core::{
 };
 
 use crate::emulator::Emulator;
+use crate::executor::Executor;
 use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
 use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
 use crate::worker::{Devices, WorkerSettings};
-
-/// Runs programs; what a device and the emulator have in common.
-pub(crate) trait Executor: Send {
-    /// Takes a program under a number, to be run later.
-    fn load(&mut self, key: usize, program: Program) -> Result<()>;
-
-    /// Runs program `key` on one input after the other; one output for each.
-    fn run(&mut self, key: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>>;
-}
 
 /// The emulator as a backend: what a device would answer, computed here.
 #[derive(Debug, Clone, Default)]

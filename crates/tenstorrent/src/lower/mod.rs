@@ -6,6 +6,7 @@
 
 mod backbone;
 mod builder;
+mod choice;
 mod head;
 mod kernels;
 mod weights;
@@ -17,6 +18,7 @@ use crate::options::Options;
 use crate::program::Program;
 use backbone::Backbone;
 use builder::Builder;
+pub(crate) use choice::Kernels;
 use head::HeadLowering;
 pub(crate) use head::Reading;
 use weights::Weights;
@@ -28,26 +30,6 @@ pub(crate) struct Lowered {
     pub(crate) reading: Reading,
     /// How windows are cut, if the program does that.
     pub(crate) windows: Option<Windows>,
-}
-
-/// Which parts are a kernel of ours, where there is one for their kind and size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Kernels {
-    /// The embedding, which then cuts windows into patches.
-    pub(crate) embedding: bool,
-    /// The mixers of patches.
-    pub(crate) patches: bool,
-    /// The mixers of features.
-    pub(crate) features: bool,
-}
-
-impl Kernels {
-    /// One more of them each, the embedding last.
-    pub(crate) const EACH: [fn(Self) -> Self; 3] = [
-        |kernels| Self { features: true, ..kernels },
-        |kernels| Self { patches: true, ..kernels },
-        |kernels| Self { embedding: true, ..kernels },
-    ];
 }
 
 /// Lowers `model` for batches of `batch` samples; without `with_values` only for its figures.

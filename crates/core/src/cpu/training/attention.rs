@@ -12,7 +12,7 @@ use ptsm_kernels::{
 
 use super::super::blocks::strips;
 use super::super::sizes::Sizes;
-use super::block::{Common, Sums};
+use super::common::{Common, Sums};
 use super::linear::Linear;
 use super::norm::{Norm, NormCache};
 use crate::layers::Dropout;

@@ -8,6 +8,7 @@ use ptsm_kernels::{
 
 use super::super::sizes::Sizes;
 use super::attention::{Attention, AttentionCache, AttentionScratch};
+use super::common::{Common, Sums};
 use super::linear::{DrawBlock, Linear, drop};
 use super::norm::{Norm, NormCache, Slopes, Statistics};
 use crate::layers::{Dropout, Place};
@@ -65,21 +66,6 @@ pub(super) struct Scratch {
     d_hidden: Aligned,
     turned: Aligned,
     attention: AttentionScratch,
-}
-
-/// Where gradients of weights are added.
-pub(super) struct Sums<'a> {
-    /// Of layers, padded or by lanes.
-    pub(super) layers: &'a mut [f32],
-    /// Of all weights, as in the layout.
-    pub(super) grads: &'a mut [f32],
-}
-
-/// What the layers of a block share.
-pub(super) struct Common<'a> {
-    pub(super) isa: Isa,
-    pub(super) sizes: &'a Sizes,
-    pub(super) probability: f64,
 }
 
 impl Flow {

@@ -18,6 +18,7 @@
 
 mod attention;
 mod block;
+mod common;
 mod head;
 mod linear;
 mod norm;
@@ -36,7 +37,8 @@ use crate::model::{Mode, Model};
 use crate::network::{Axis, Stage};
 use crate::weights::{HeadSlot, Store};
 
-use block::{Block, Cache, Flow, Scratch, Sums};
+use block::{Block, Cache, Flow, Scratch};
+use common::Sums;
 use head::{HeadCache, HeadPlan};
 use linear::Linear;
 use norm::{Slopes, Statistics};

@@ -12,7 +12,7 @@ use ptsm_kernels::{
 };
 
 use super::super::sizes::Sizes;
-use super::block::{Common, Sums};
+use super::common::{Common, Sums};
 use crate::layers::norm::BatchStatistics;
 use crate::network;
 use crate::weights::{NormSlot, Parameters};
