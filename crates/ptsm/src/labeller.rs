@@ -131,17 +131,7 @@ impl Labeller {
             self.session.forward(&batch, &mut output)?;
             raw.extend_from_slice(&output.prediction);
         }
-        Ok(match &self.coding {
-            LabelCoding::Classes { .. } => Predictions::Logits(raw),
-            LabelCoding::Values { standardiser, .. } => {
-                let width = self.config.num_targets;
-                let means = means(self.config.distribution(), width, &raw);
-                let undo = |(i, x): (usize, &f64)| {
-                    x * standardiser.scale[i % width] + standardiser.mean[i % width]
-                };
-                Predictions::Values(means.iter().enumerate().map(undo).collect())
-            }
-        })
+        Ok(read_labels(&self.config, &self.coding, raw))
     }
 
     /// Labels the cases and compares with their own labels.
@@ -172,6 +162,21 @@ impl Labeller {
             _ => return Err(Error::input("the labels are of another kind than the model's")),
         };
         Ok((predictions, scores))
+    }
+}
+
+/// What the outputs `raw` of a classifier or a regression say of the cases.
+pub(crate) fn read_labels(config: &Config, coding: &LabelCoding, raw: Vec<f32>) -> Predictions {
+    match coding {
+        LabelCoding::Classes { .. } => Predictions::Logits(raw),
+        LabelCoding::Values { standardiser, .. } => {
+            let width = config.num_targets;
+            let means = means(config.distribution(), width, &raw);
+            let undo = |(i, x): (usize, &f64)| {
+                x * standardiser.scale[i % width] + standardiser.mean[i % width]
+            };
+            Predictions::Values(means.iter().enumerate().map(undo).collect())
+        }
     }
 }
 

@@ -73,7 +73,10 @@ pub mod data {
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
 pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
-pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
+pub use heads::{
+    HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
+    save_heads, score_heads,
+};
 pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 #[cfg(feature = "testing")]
