@@ -22,10 +22,12 @@ mod distribution;
 mod error;
 mod head;
 mod layers;
+mod loss;
 mod memory;
 mod model;
 mod prediction;
 mod real;
+mod samples;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -35,7 +37,9 @@ mod transform;
 mod weights;
 
 pub use atomic_file::write_atomically;
-pub use backend::{Backend, HeadsSession, Loaded, LoadedHeads, Session};
+pub use backend::{
+    Backend, HeadsSession, Loaded, LoadedHeads, Session, StepGradient, StepOptions, TrainingSession,
+};
 pub use bands::Reader;
 pub use batch::Batch;
 pub use config::{

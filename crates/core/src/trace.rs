@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::batch::Batch;
 use crate::config::Task;
+use crate::loss::{LossOptions, loss, loss_weight};
 use crate::model::{Mode, Model};
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
 use crate::tensor_file::WideTensor;
-use crate::train::{LossOptions, loss, loss_weight};
 use crate::{Error, Result};
 
 /// What a trace computes beside the outputs.

@@ -86,9 +86,10 @@ pub use ptsm_core::{
     Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward, HeadsSession,
     Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, Location, MODEL_TYPE, Mode, Model,
     NamedTensor, Norm, OutputGradient, Outputs, Parameters, Prediction, Prepared, Reader, Real,
-    Result, Scaler, Session, Store, Task, Tensor, TraceOptions, WEIGHTS_FILE, WideTensor,
-    available_memory, batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory,
-    read_tensors, reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
+    Result, Scaler, Session, Store, Task, Tensor, TraceOptions, TrainingSession, WEIGHTS_FILE,
+    WideTensor, available_memory, batch_from_tensors, draw_masks, in_words, instruction_set,
+    peak_memory, read_tensors, reset_peak_memory, run_trace, set_threads, write_atomically,
+    write_tensors,
 };
 pub use ptsm_data::LabelCoding;
 pub use stream::{

@@ -3,8 +3,6 @@
 mod adamw;
 mod checkpoint;
 mod joint;
-mod loss;
-mod samples;
 mod schedule;
 mod skip;
 mod step;
@@ -17,14 +15,15 @@ mod transfer;
 /// begun is not resumed, and what it has scored is not taken for this one's.
 pub const NUMERICS: u32 = 2;
 
+pub use crate::backend::Score;
+pub use crate::loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};
+pub use crate::samples::{Samples, Subset, numbers_fingerprint};
 pub use adamw::AdamW;
 pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
-pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly};
-pub use loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};
-pub use samples::{Samples, Subset, numbers_fingerprint};
+pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly, train_jointly_on};
 pub use schedule::Schedule;
 pub use skip::{SkipStart, start_skip_at};
-pub use step::{Score, score};
+pub use step::score;
 pub use stepper::Stepper;
 pub use trainer::{Epoch, Event, History, Observer, Outcome, TrainData, Trainer};
 pub use training::Training;
