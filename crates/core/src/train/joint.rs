@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
-use super::step::on_cpu;
+use super::on_cpu::on_cpu;
 use super::trainer::{TrainData, clip, shuffled};
 use super::training::Training;
 use crate::backend::{StepOptions, TrainingSession};

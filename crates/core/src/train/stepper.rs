@@ -1,7 +1,7 @@
 //! One optimiser step at a time, for those who bring their own loop or measure.
 
 use super::adamw::AdamW;
-use super::step::on_cpu;
+use super::on_cpu::on_cpu;
 use super::trainer::clip;
 use super::training::Training;
 use crate::Result;
