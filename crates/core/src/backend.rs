@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use crate::batch::Batch;
+use crate::layers::Dropout;
+use crate::loss::LossOptions;
 use crate::model::Model;
 use crate::prediction::Prediction;
+use crate::samples::Samples;
 use crate::{Error, ErrorKind, Result};
 
 /// A kind of machine that can run a model.
@@ -32,6 +35,16 @@ pub trait Backend: Send + Sync {
     /// default does.
     fn load_heads(&self, _models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
         let text = format!("{} runs no several heads on one backbone (use cpu)", self.name());
+        Err(Error::new(ErrorKind::BackendUnavailable, text))
+    }
+
+    /// What takes the gradients and scores of one run of training.
+    ///
+    /// # Errors
+    ///
+    /// `BackendUnavailable` from a backend that trains nothing, as the default does.
+    fn training(&self) -> Result<Box<dyn TrainingSession>> {
+        let text = format!("{} trains no models (use cpu)", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }
 }
@@ -82,4 +95,68 @@ pub trait HeadsSession: Send {
     ///
     /// `InvalidInput` if the batch does not fit the models.
     fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>>;
+}
+
+/// Gradients and scores of models whose weights change from step to step, for one run of training;
+/// keeps its buffers.
+pub trait TrainingSession: Send + Sync {
+    /// Computes the gradient of the loss over the samples `indices`.
+    ///
+    /// Moves the running statistics where the model has batch norm, whose samples go through the
+    /// model together.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the samples do not fit the model.
+    fn gradient(
+        &self,
+        model: &mut Model,
+        samples: &dyn Samples,
+        indices: &[usize],
+        options: StepOptions<'_>,
+    ) -> Result<StepGradient>;
+
+    /// Takes a gradient back whose numbers nobody needs any more, to use its memory again.
+    fn keep(&self, gradient: Vec<f32>);
+
+    /// Loss (and what else is known at once) of the model over every sample of a set.
+    ///
+    /// Pretraining hides patches by draws that are the same in every call.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if nothing in the set counts, or it does not fit the model.
+    fn score(&self, model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score>;
+}
+
+/// How one step's gradient is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct StepOptions<'a> {
+    /// The draws of dropout of this step.
+    pub dropout: Dropout,
+    /// What is made small.
+    pub loss: &'a LossOptions,
+    /// Only the head learns.
+    pub frozen_backbone: bool,
+}
+
+/// Loss and gradient of one batch.
+pub struct StepGradient {
+    /// The loss, divided by its weight.
+    pub loss: f64,
+    /// What it was divided by.
+    pub weight: f64,
+    /// One number per weight of the model.
+    pub gradient: Vec<f32>,
+}
+
+/// What a model scores on a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Score {
+    /// The loss that training makes small.
+    pub loss: f64,
+    /// Mean absolute error of a point forecast or a plain regression.
+    pub mae: Option<f64>,
+    /// Share of right classes.
+    pub accuracy: Option<f64>,
 }

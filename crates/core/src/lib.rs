@@ -23,12 +23,14 @@ mod distribution;
 mod error;
 mod head;
 mod layers;
+mod loss;
 mod memory;
 mod model;
 pub mod network;
 mod output_kind;
 mod prediction;
 mod real;
+mod samples;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -39,7 +41,9 @@ mod weights;
 
 pub use architecture::Architecture;
 pub use atomic_file::write_atomically;
-pub use backend::{Backend, HeadsSession, Loaded, LoadedHeads, Session};
+pub use backend::{
+    Backend, HeadsSession, Loaded, LoadedHeads, Session, StepGradient, StepOptions, TrainingSession,
+};
 pub use batch::{Batch, BatchShape};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::batch::{Batch, BatchShape};
+use crate::loss::{LossOptions, loss, loss_weight};
 use crate::model::{Mode, Model};
 use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
 use crate::tensor_file::WideTensor;
-use crate::train::{LossOptions, loss, loss_weight};
 use crate::{Error, Result};
 
 /// What a trace computes beside the outputs.

@@ -230,14 +230,21 @@ mod tests {
         Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap()
     }
 
-    fn forecaster() -> Forecaster {
-        let config = Config {
+    fn config() -> Config {
+        Config {
             context_length: 32,
             prediction_length: 4,
             num_input_channels: 2,
             prediction_channel_indices: Some(vec![1]),
             ..Config::default()
-        };
+        }
+    }
+
+    fn forecaster() -> Forecaster {
+        forecaster_of(config())
+    }
+
+    fn forecaster_of(config: Config) -> Forecaster {
         let table = table(60);
         let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap();
         let preprocessor = Preprocessor {
@@ -297,5 +304,52 @@ mod tests {
             .unwrap();
         let text = forecaster.read(&other, &Repair::default()).unwrap_err().to_string();
         assert!(text.contains("heat"), "{text}");
+    }
+
+    fn at(row: usize) -> String {
+        format!("2024-01-{:02} {:02}:00:00", 1 + row / 24, row % 24)
+    }
+
+    #[test]
+    fn many_series_at_once_have_the_bits_of_each_alone() {
+        for scaling in ["std", "mean", "none"] {
+            let scaling = if scaling == "none" { false.into() } else { scaling.into() };
+            let mut forecaster = forecaster_of(Config { scaling, ..config() });
+            let mut text = "time,item,load,heat\n".to_owned();
+            for series in 0..70 {
+                for row in 0..33 + series % 3 {
+                    // Every seventh series has gaps.
+                    let heat = match series % 7 == 3 && row % 5 == 2 {
+                        true => String::new(),
+                        false => format!("{}", ((series * 31 + row * row) % 97) as f64 * 0.7),
+                    };
+                    text += &format!("{},s{series},{row},{heat}\n", at(row));
+                }
+            }
+            let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+            let roles = Roles { id: Some("item".into()), ..Roles::default() };
+            let set = SeriesSet::from_table(&table, &roles, &Repair::default()).unwrap();
+            assert_eq!(set.series.len(), 70);
+            let forecasts = forecaster.predict(&set, 1).unwrap();
+            for (series, forecast) in set.series.iter().zip(&forecasts) {
+                let alone = SeriesSet { series: vec![series.clone()], ..set.clone() };
+                assert_eq!(forecaster.predict(&alone, 1).unwrap()[0], *forecast);
+                assert_eq!(forecast.id, series.id);
+                assert_eq!(forecast.first_row, series.num_rows() - 1);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_context_is_read() {
+        let mut forecaster = forecaster();
+        let mut set = forecaster.read(&table(40), &Repair::default()).unwrap();
+        let wanted = forecaster.predict(&set, 0).unwrap();
+        // Beyond single precision, in front of the context.
+        set.series[0].values[0] = 1e300;
+        assert_eq!(forecaster.predict(&set, 0).unwrap(), wanted);
+        set.series[0].values[2 * 20] = 1e300;
+        let text = forecaster.predict(&set, 0).unwrap_err().to_string();
+        assert!(text.contains("row 20, channel 0") && text.contains("single precision"), "{text}");
     }
 }

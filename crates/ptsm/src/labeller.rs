@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases};
+use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases, Standardiser};
 use crate::evaluate::{ClassScores, ValueScores};
 use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result};
@@ -132,11 +132,7 @@ impl Labeller {
         Ok(match &self.coding {
             LabelCoding::Classes { .. } => Predictions::Logits(logits),
             LabelCoding::Values { standardiser, .. } => {
-                let width = self.config.num_targets;
-                let undo = |(i, x): (usize, &f64)| {
-                    x * standardiser.scale[i % width] + standardiser.mean[i % width]
-                };
-                Predictions::Values(values.iter().enumerate().map(undo).collect())
+                Predictions::Values(in_data_units(standardiser, &values))
             }
         })
     }
@@ -170,4 +166,22 @@ impl Labeller {
         };
         Ok((predictions, scores))
     }
+}
+
+/// What the outputs of a classifier or a regression say of the cases of one batch.
+pub(crate) fn read_labels(coding: &LabelCoding, output: &Prediction) -> Predictions {
+    match (coding, output.values()) {
+        (LabelCoding::Values { standardiser, .. }, Some(means)) => {
+            Predictions::Values(in_data_units(standardiser, &means))
+        }
+        _ => Predictions::Logits(output.prediction.clone()),
+    }
+}
+
+/// Standardised values `[cases, targets]` in the units of the data.
+fn in_data_units(standardiser: &Standardiser, values: &[f64]) -> Vec<f64> {
+    let width = standardiser.num_channels();
+    let undo =
+        |(i, x): (usize, &f64)| x * standardiser.scale[i % width] + standardiser.mean[i % width];
+    values.iter().enumerate().map(undo).collect()
 }

@@ -73,7 +73,10 @@ pub mod data {
 pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
 pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
 pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
-pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
+pub use heads::{
+    HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
+    save_heads, score_heads,
+};
 pub use labeller::{LabelScores, Labeller, Predictions};
 pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
 pub use ptsm_core::network;
@@ -85,9 +88,9 @@ pub use ptsm_core::{
     HeadsSession, Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, LocScale, Location,
     MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs,
     Parameters, Prediction, Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task,
-    Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory, batch_from_tensors,
-    draw_masks, in_words, instruction_set, peak_memory, read_tensors, reset_peak_memory, run_trace,
-    set_threads, write_atomically, write_tensors,
+    Tensor, TraceOptions, TrainingSession, WEIGHTS_FILE, WideTensor, available_memory,
+    batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory, read_tensors,
+    reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;
 pub use stream::{

@@ -138,6 +138,13 @@ fn chips_serve_one_session_at_a_time_and_the_emulator_many() {
     for session in &mut sessions {
         assert_eq!(forward(session.as_mut(), &batch).unwrap(), wanted);
     }
+    for refused in [
+        TenstorrentEmulator::default().load_heads(&[&model]).err().unwrap(),
+        TenstorrentEmulator::default().training().err().unwrap(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
+        assert!(refused.to_string().contains("tenstorrent-emulator"), "{refused}");
+    }
     if !has_python() {
         return;
     }

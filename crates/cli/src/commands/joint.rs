@@ -8,8 +8,8 @@ use ptsm::train::{
     JointEpoch, JointOutcome, JointTask, Recipe, Samples, Subset, TrainData, train_jointly,
 };
 use ptsm::{
-    Cpu, Error, LabelCoding, MAIN_HEAD, Result, SharedHead, SharedModel, Task, WEIGHTS_FILE,
-    list_heads, save_heads,
+    Error, LabelCoding, MAIN_HEAD, Result, SharedHead, Task, WEIGHTS_FILE, list_heads, load_heads,
+    save_heads,
 };
 use serde_json::json;
 
@@ -76,15 +76,14 @@ pub(crate) fn train_together(global: &Global, args: &JointArgs) -> Result<()> {
     let training = &recipe.training;
     let mut names = vec![MAIN_HEAD.to_owned()];
     names.extend(list_heads(&args.model)?);
-    let shared = SharedModel::from_dir(&args.model, &names, &Cpu::default())?;
+    let shared = load_heads(&args.model, &names)?;
     check_names(args, &names)?;
     let data = shared
-        .heads()
         .iter()
         .map(|head| head_data(global, args, head, (training.seed, training.window_step)))
         .collect::<Result<Vec<_>>>()?;
     let empty = Subset::new(&*data[0].train, Vec::new());
-    let tasks = shared.heads().iter().zip(&data).map(|(head, data)| {
+    let tasks = shared.iter().zip(&data).map(|(head, data)| {
         let validation = data.validation.as_deref().unwrap_or(&empty);
         let data = TrainData { train: &*data.train, validation };
         Ok(JointTask { model: head.model.clone(), data, weight: weight(args, &head.name)? })
@@ -194,11 +193,11 @@ fn describe(names: &[String], epoch: &JointEpoch) -> String {
 
 fn write(
     args: &JointArgs,
-    shared: &SharedModel,
+    shared: &[SharedHead],
     outcome: &JointOutcome,
     training: &ptsm::train::Training,
 ) -> Result<()> {
-    let trained = shared.heads().iter().zip(&outcome.models);
+    let trained = shared.iter().zip(&outcome.models);
     let heads: Vec<SharedHead> =
         trained.map(|(head, model)| SharedHead { model: model.clone(), ..head.clone() }).collect();
     let record = json!({

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::{Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
+use ptsm::{Error, Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -49,7 +49,12 @@ pub(crate) struct Args {
 
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    if cases::labels(&args.model)? {
+    let labels = cases::labels(&args.model)?;
+    if labels && args.heads.is_some() {
+        let text = "wanted a model directory whose own head forecasts: its windows are the rows";
+        return Err(Error::config("heads", text));
+    }
+    if labels {
         let request = cases::Request {
             model: &args.model,
             data: &args.data,
@@ -98,7 +103,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut csv = Vec::new();
     table
         .write_csv(&mut csv)
-        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
+        .map_err(|e| Error::internal("a table cannot be written to memory").because(e))?;
     print(&String::from_utf8_lossy(&csv))
 }
 

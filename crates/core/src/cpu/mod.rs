@@ -19,6 +19,7 @@
 //! | `scoring.rs` | the backbone in front of a loss that is only measured |
 //! | `skip.rs` | the linear path beside the mixers |
 //! | `training/` | the model forward and backward |
+//! | `gradient.rs` | a step's gradient and the score of a set, spread over the threads |
 //!
 //! A plain point forecast is computed here to the end. The other heads, which are a small part of
 //! the work, read the hidden state through their definition. Pretraining, which hides patches and
@@ -27,6 +28,7 @@
 mod arena;
 mod blocks;
 mod forward;
+mod gradient;
 mod head;
 mod pack;
 mod plan;
@@ -43,16 +45,19 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use crate::backend::{Backend, Loaded, LoadedHeads};
+use crate::backend::{Backend, Loaded, LoadedHeads, TrainingSession};
 use crate::model::Model;
 use crate::real::instruction_set;
 use crate::{Error, ErrorKind, Result, memory};
 
-pub(crate) use scoring::Scorer;
-pub(crate) use training::{Given, Member, Together, TrainArena, TrainPlan};
+pub(crate) use gradient::group_size;
 
+use gradient::CpuTraining;
 use session::{LoadedModel, Packed, Threads};
 use shared::{LoadedShared, PackedHeads};
+
+#[cfg(test)]
+pub(crate) use training::{Given, Member, TrainArena, TrainPlan};
 
 /// Runs models on this machine's cores.
 ///
@@ -102,6 +107,10 @@ impl Backend for Cpu {
         memory::require_memory("preparing heads for forecasts", bytes, memory::SMALLER_MODEL)?;
         let packed = Arc::new(PackedHeads::new(models, instruction_set()?)?);
         Ok(Arc::new(LoadedShared { packed, threads: self.threads() }))
+    }
+
+    fn training(&self) -> Result<Box<dyn TrainingSession>> {
+        Ok(Box::new(CpuTraining::new(self.threads())))
     }
 }
 

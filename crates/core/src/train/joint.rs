@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
-use super::loss::LossOptions;
-use super::step::{StepOptions, Workspace, gradient, score};
+use super::on_cpu::on_cpu;
 use super::trainer::{TrainData, clip, shuffled};
 use super::training::Training;
+use crate::backend::{StepOptions, TrainingSession};
 use crate::layers::Dropout;
+use crate::loss::LossOptions;
 use crate::model::Model;
 use crate::weights::Parameters;
 use crate::{Error, Result};
@@ -64,8 +65,22 @@ pub fn train_jointly(
     training: &Training,
     observe: &mut dyn FnMut(&JointEpoch) -> ControlFlow<()>,
 ) -> Result<JointOutcome> {
+    train_jointly_on(on_cpu()?.as_ref(), tasks, training, observe)
+}
+
+/// As [`train_jointly`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+///
+/// # Errors
+///
+/// As [`train_jointly`].
+pub fn train_jointly_on(
+    on: &dyn TrainingSession,
+    tasks: Vec<JointTask<'_>>,
+    training: &Training,
+    observe: &mut dyn FnMut(&JointEpoch) -> ControlFlow<()>,
+) -> Result<JointOutcome> {
     training.validate()?;
-    let mut run = Run::new(tasks, training)?;
+    let mut run = Run::new(on, tasks, training)?;
     let mut outcome = JointOutcome { models: Vec::new(), epochs: Vec::new(), best_epoch: 0 };
     let mut best: Option<(f64, Vec<Parameters<f32>>)> = None;
     for number in 1..=training.epochs {
@@ -110,14 +125,18 @@ struct Run<'a> {
     training: &'a Training,
     /// Over the backbone, then the heads one after the other.
     adamw: AdamW<f32>,
-    workspace: Workspace,
+    on: &'a dyn TrainingSession,
     /// Weights of the backbone.
     shared: usize,
     steps_per_epoch: usize,
 }
 
 impl<'a> Run<'a> {
-    fn new(mut tasks: Vec<JointTask<'a>>, training: &'a Training) -> Result<Self> {
+    fn new(
+        on: &'a dyn TrainingSession,
+        mut tasks: Vec<JointTask<'a>>,
+        training: &'a Training,
+    ) -> Result<Self> {
         let Some(first) = tasks.first().map(|task| task.model.clone()) else {
             return Err(Error::config("tasks", "wanted one or more heads"));
         };
@@ -148,7 +167,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             cursors: tasks.iter().map(cursor).collect(),
             adamw: AdamW::new(all, (beta1, beta2), eps, weight_decay),
-            workspace: Workspace::default(),
+            on,
             steps_per_epoch: longest.div_ceil(batch_size),
             tasks,
             training,
@@ -176,9 +195,8 @@ impl<'a> Run<'a> {
                 dropout: Dropout { seed, step, first_sample: 0 },
                 loss: &LossOptions::default(),
                 frozen_backbone: false,
-                workspace: &self.workspace,
             };
-            let found = gradient(&mut task.model, task.data.train, &indices, options)?;
+            let found = self.on.gradient(&mut task.model, task.data.train, &indices, options)?;
             if !found.loss.is_finite() {
                 let text = format!(
                     "the training loss of head {t} became {} in step {} (lower learning_rate)",
@@ -194,7 +212,7 @@ impl<'a> Run<'a> {
                 *sum += share * g;
             }
             whole.extend(found.gradient[self.shared..].iter().map(|g| share * g));
-            self.workspace.keep(found.gradient);
+            self.on.keep(found.gradient);
         }
         if let Some(limit) = self.training.gradient_clip {
             clip(&mut whole, limit)?;
@@ -226,7 +244,8 @@ impl<'a> Run<'a> {
         let one = |task: &JointTask<'_>| match task.data.validation.is_empty() {
             true => Ok(None),
             false => {
-                let found = score(&task.model, task.data.validation, &LossOptions::default())?;
+                let found =
+                    self.on.score(&task.model, task.data.validation, &LossOptions::default())?;
                 Ok(Some(found.loss))
             }
         };

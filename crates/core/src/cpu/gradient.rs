@@ -1,21 +1,24 @@
-//! One optimiser step's gradient, and the score of a whole set, with the same bits for any number
-//! of threads.
+//! One optimiser step's gradient, and the score of a whole set, on this machine's cores: with the
+//! same bits for any number of threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
-use super::loss::{LossOptions, LossWeight, loss, loss_weight};
-use super::samples::Samples;
+use super::scoring::Scorer;
+use super::session::Threads;
+use super::training::{Given, Member, Together, TrainArena, TrainPlan};
+use crate::backend::{Score, StepGradient, StepOptions, TrainingSession};
 use crate::batch::Batch;
-use crate::cpu::{Given, Member, Scorer, Together, TrainArena, TrainPlan};
 use crate::head::largest;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
+use crate::loss::{LossOptions, LossWeight, loss, loss_weight};
 use crate::model::{Backbone, Forward, Mode, Model};
 use crate::network::State;
 use crate::output_kind::OutputKind;
 use crate::real::instruction_set;
+use crate::samples::Samples;
 use crate::{Error, Result};
 
 /// Samples of a batch whose gradients are summed one after the other, by one thread; the sums of
@@ -23,7 +26,7 @@ use crate::{Error, Result};
 /// order of the additions never depends on the threads. A group has at most eight samples; a batch
 /// below 32 is up to four groups, for as many threads, or fewer where the sums of four would take
 /// more than 1 GiB.
-pub(super) fn group_size(batch: usize, num_trained: usize) -> usize {
+pub(crate) fn group_size(batch: usize, num_trained: usize) -> usize {
     const GROUPS: usize = 4;
     const MOST: usize = 8;
     const NUMBERS: usize = 1 << 28;
@@ -39,7 +42,7 @@ const SCORE_CHUNK: usize = 16;
 
 /// Buffers that are kept from step to step.
 #[derive(Debug, Default)]
-pub(crate) struct Workspace {
+struct Workspace {
     /// One for each thread that needed one.
     arenas: Mutex<Vec<TrainArena>>,
     /// One for each model that took a step.
@@ -88,42 +91,58 @@ impl Workspace {
     }
 
     /// Takes a gradient back whose numbers nobody needs any more.
-    pub(crate) fn keep(&self, gradient: Vec<f32>) {
+    fn keep(&self, gradient: Vec<f32>) {
         lock(&self.gradients).push(gradient);
     }
 }
 
-/// How one step's gradient is taken.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StepOptions<'a> {
-    pub(crate) dropout: Dropout,
-    pub(crate) loss: &'a LossOptions,
-    /// Only the head learns.
-    pub(crate) frozen_backbone: bool,
-    pub(crate) workspace: &'a Workspace,
+/// One run of training on this machine's cores.
+#[derive(Debug, Default)]
+pub(super) struct CpuTraining {
+    threads: Threads,
+    workspace: Workspace,
 }
 
-/// Loss and gradient of one batch.
-pub(crate) struct StepGradient {
-    /// The loss, divided by its weight.
-    pub(crate) loss: f64,
-    /// What it was divided by.
-    pub(crate) weight: f64,
-    /// One number per weight of the model.
-    pub(crate) gradient: Vec<f32>,
+impl CpuTraining {
+    pub(super) fn new(threads: Threads) -> Self {
+        Self { threads, workspace: Workspace::default() }
+    }
 }
 
-/// Computes the gradient of the loss over the samples `indices`.
-///
-/// Moves the running statistics where the model has batch norm, whose samples go through the model
-/// together.
-pub(crate) fn gradient(
+impl TrainingSession for CpuTraining {
+    fn gradient(
+        &self,
+        model: &mut Model,
+        samples: &dyn Samples,
+        indices: &[usize],
+        options: StepOptions<'_>,
+    ) -> Result<StepGradient> {
+        let Self { threads, workspace } = self;
+        threads.run(|| gradient(model, Chosen { samples, indices }, options, workspace))
+    }
+
+    fn keep(&self, gradient: Vec<f32>) {
+        self.workspace.keep(gradient);
+    }
+
+    fn score(&self, model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
+        self.threads.run(|| score(model, samples, options))
+    }
+}
+
+/// Samples of a set by their numbers.
+struct Chosen<'a> {
+    samples: &'a dyn Samples,
+    indices: &'a [usize],
+}
+
+fn gradient(
     model: &mut Model,
-    samples: &dyn Samples,
-    indices: &[usize],
+    Chosen { samples, indices }: Chosen<'_>,
     options: StepOptions<'_>,
+    workspace: &Workspace,
 ) -> Result<StepGradient> {
-    let StepOptions { dropout, frozen_backbone, workspace, .. } = options;
+    let StepOptions { dropout, frozen_backbone, .. } = options;
     let together = model.network().has_batch_norm() && !frozen_backbone;
     let group = group_size(indices.len(), model.layout().num_trained());
     let chunk = if together { group } else { CHUNK };
@@ -318,25 +337,7 @@ fn add_up(mut parts: Vec<Vec<f32>>, workspace: &Workspace) -> Result<Vec<f32>> {
     Ok(parts.pop().unwrap_or_default())
 }
 
-/// What a model scores on a set.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Score {
-    /// The loss that training makes small.
-    pub loss: f64,
-    /// Mean absolute error of a point forecast or a plain regression.
-    pub mae: Option<f64>,
-    /// Share of right classes.
-    pub accuracy: Option<f64>,
-}
-
-/// Loss (and what else is known at once) of the model over every sample of a set.
-///
-/// Pretraining hides patches by draws that are the same in every call.
-///
-/// # Errors
-///
-/// `InvalidInput` if nothing in the set counts, or it does not fit the model.
-pub fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
+fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<Score> {
     let indices: Vec<usize> = (0..samples.len()).collect();
     let predictor = Predictor::new(model)?;
     let parts: Vec<Result<Sums>> = indices
