@@ -4,14 +4,13 @@
 
 mod args;
 mod backend;
-mod cells;
 mod commands;
 mod html;
 mod output;
 mod plot;
 mod progress;
 mod source;
-mod statistics;
+mod spelling;
 mod story;
 
 use std::process::ExitCode;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::talk(&format!("error: {error}"));
+            output::talk(&format!("error: {}", spelling::in_flags(&error.to_string())));
             ExitCode::from(error.kind().exit_code())
         }
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),

@@ -10,6 +10,7 @@ use crate::backend::Output;
 use crate::cpu::SharedSession;
 use crate::data::Batch;
 use crate::model::{Model, NamedTensor};
+use crate::model_dir::{HeadFile, ModelDir};
 use crate::train::take_backbone;
 use crate::weights::Init;
 use crate::{
@@ -18,9 +19,6 @@ use crate::{
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
-
-/// The folder of the extra heads in a model directory.
-const FOLDER: &str = "heads";
 
 /// One head of a shared backbone.
 #[derive(Debug, Clone)]
@@ -64,7 +62,7 @@ fn is_backbone(name: &str) -> bool {
 ///
 /// `Io` if the folder cannot be listed.
 pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
-    let folder = dir.join(FOLDER);
+    let folder = ModelDir::new(dir).heads();
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
@@ -128,7 +126,8 @@ pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
 
 fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
     let SharedHead { name, model, preprocessor } = head;
-    let folder = dir.join(FOLDER);
+    let files = ModelDir::new(dir);
+    let folder = files.heads();
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
     let tensors: Vec<NamedTensor<f32>> = model
         .name_trained("", &model.parameters.trained)
@@ -137,14 +136,13 @@ fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
         .collect();
     let text = serde_json::to_string_pretty(preprocessor)
         .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
-    let write = |suffix: &str, text: &str| {
-        let path = folder.join(format!("{name}.{suffix}"));
-        write_atomically(&path, |out| out.write_all(text.as_bytes()))
+    let write = |file: HeadFile, text: &str| {
+        write_atomically(&files.head(name, file), |out| out.write_all(text.as_bytes()))
     };
-    write("json", &model.config().to_json()?)?;
-    write("preprocessor.json", &text)?;
+    write(HeadFile::Config, &model.config().to_json()?)?;
+    write(HeadFile::Preprocessor, &text)?;
     // Last: a head is there once its weights are.
-    write_tensors(&folder.join(format!("{name}.safetensors")), &tensors)
+    write_tensors(&files.head(name, HeadFile::Weights), &tensors)
 }
 
 impl SharedModel {
@@ -202,11 +200,12 @@ impl SharedModel {
 }
 
 fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
-    let file = |suffix: &str| dir.join(FOLDER).join(format!("{name}.{suffix}"));
-    let config = Config::from_file(&file("json"))?;
+    let file = |file: HeadFile| ModelDir::new(dir).head(name, file);
+    let config = Config::from_file(&file(HeadFile::Config))?;
     let mut model = Model::new(config, Init::PyTorch, 0)?;
-    take_backbone(&mut model, main).map_err(|e| e.at(file("json").display().to_string()))?;
-    let path = file("safetensors");
+    take_backbone(&mut model, main)
+        .map_err(|e| e.at(file(HeadFile::Config).display().to_string()))?;
+    let path = file(HeadFile::Weights);
     let tensors = read_tensors(&path)?;
     let place = |tensor: &str| format!("{}: {tensor}", path.display());
     let layout = model.layout().clone();
@@ -221,7 +220,7 @@ fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
         let values = &mut model.parameters.trained[tensor.range.clone()];
         values.iter_mut().zip(&found.values).for_each(|(to, &from)| *to = from as f32);
     }
-    let path = file("preprocessor.json");
+    let path = file(HeadFile::Preprocessor);
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
     let preprocessor = serde_json::from_str(&text).map_err(|e| {
         Error::config(path.display().to_string(), "is not a preprocessor file").because(e)

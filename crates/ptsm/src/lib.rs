@@ -68,10 +68,14 @@ pub mod evaluate;
 mod forecast;
 mod head;
 mod heads;
+pub mod job;
 mod labeller;
 mod memory;
 mod model;
+pub mod model_dir;
 mod preprocessor;
+mod record;
+pub mod spec;
 mod stream;
 mod tensor_file;
 #[cfg(feature = "testing")]
@@ -83,13 +87,13 @@ mod weights;
 pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
 pub use bands::Reader;
-pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
+pub use calibration::{CalibratedInterval, Calibration};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
     Task,
 };
 pub use cpu::{Cpu, set_threads};
-pub use ensemble::{ENSEMBLE_FILE, MEMBERS_FOLDER, load_members, save_ensemble, task_of};
+pub use ensemble::{join, load_members, save_ensemble, task_of};
 pub use error::{Error, ErrorKind, Result};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
@@ -97,10 +101,11 @@ pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_h
 pub use labeller::{LabelCoding, LabelScores, Labeller, Predictions};
 pub use memory::{available_memory, in_words, peak_memory, reset_peak_memory};
 pub use model::{
-    AdamWStep, Backbone, CONFIG_FILE, Dropout, Forward, LinearDims, Mode, Model, NamedTensor,
-    Prepared, Real, WEIGHTS_FILE, draw_masks, instruction_set,
+    AdamWStep, Backbone, CONFIG_FILE, Dropout, ENSEMBLE_FILE, Forward, LinearDims, Mode, Model,
+    NamedTensor, Prepared, Real, WEIGHTS_FILE, draw_masks, instruction_set,
 };
-pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use preprocessor::Preprocessor;
+pub use record::Record;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
 };

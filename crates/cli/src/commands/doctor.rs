@@ -1,13 +1,13 @@
 //! `ptsm doctor`: what this machine offers.
 
 use ptsm::Result;
+use ptsm::spec::data_dir;
 use ptsm_kernels::{Isa, measure_fma_peak};
 use serde_json::json;
 
 use crate::args::Global;
 use crate::backend::NAMES;
 use crate::output::answer;
-use crate::source::data_dir;
 
 /// Options of `doctor`.
 #[derive(Debug, clap::Args)]

@@ -63,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     if let Some(names) = &args.heads {
         only_cpu(&args.backend, "several heads on one backbone")?;
         let mut shared = SharedModel::from_dir(&args.model, names)?;

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::Model;
 use crate::atomic_file::write_atomically;
 use crate::config::Config;
-use crate::ensemble::ENSEMBLE_FILE;
 use crate::weights::{Layout, Parameters};
 use crate::{Error, ErrorKind, Result};
 
@@ -13,6 +12,8 @@ use crate::{Error, ErrorKind, Result};
 pub const CONFIG_FILE: &str = "config.json";
 /// Name of the weights in a model directory.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// Name of the list of members in the directory of an ensemble.
+pub const ENSEMBLE_FILE: &str = "ensemble.json";
 
 impl Model<f32> {
     /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote; an ensemble is

@@ -39,7 +39,7 @@ use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
 use crate::memory;
 use crate::weights::{Init, LayerSlot, Layout, Parameters, Store};
 
-pub use directory::{CONFIG_FILE, WEIGHTS_FILE};
+pub use directory::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE};
 pub use dropout::Dropout;
 pub(crate) use embed::sincos_positions;
 pub use masking::draw_masks;
