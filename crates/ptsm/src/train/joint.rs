@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
-use super::loss::LossOptions;
 use super::recipe::Training;
+use super::skip::Held;
 use super::step::{StepOptions, Workspace, gradient, score};
 use super::trainer::{TrainData, clip, shuffled};
 use crate::config::Norm;
@@ -50,21 +50,24 @@ pub struct JointOutcome {
 /// Trains the heads and their backbone together. In every step each task gives a batch; the
 /// gradients of the backbone are added, each times its task's weight.
 ///
-/// `training` gives epochs, batch size, learning rate, seed and so on; checkpoints are not written,
-/// `freeze_backbone` is not looked at (frozen heads are trained one by one). As for one head, the
-/// bits do not depend on the number of threads.
+/// `training` gives epochs, batch size, learning rate, seed and so on. Point forecasts learn by
+/// `mae_share` and `huber_delta`, and a linear skip learns `skip_rate` times as fast, as for one head.
+/// `freeze_backbone` (frozen heads are trained one by one), `ema_decay` and `class_weights` are
+/// refused; checkpoints are not written, and weights start where they are. As for one head, the bits
+/// do not depend on the number of threads.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if there is no task, a backbone differs or has batch norm (whose running
-/// statistics the tasks would pull apart), or a setting is impossible; `InvalidInput` if a task has
-/// no samples, or a loss stops being finite.
+/// statistics the tasks would pull apart), or a setting is impossible or refused; `InvalidInput` if a
+/// task has no samples, or a loss stops being finite.
 pub fn train_jointly(
     tasks: Vec<JointTask<'_>>,
     training: &Training,
     observe: &mut dyn FnMut(&JointEpoch) -> ControlFlow<()>,
 ) -> Result<JointOutcome> {
     training.validate()?;
+    refuse_unused(training)?;
     let mut run = Run::new(tasks, training)?;
     let mut outcome = JointOutcome { models: Vec::new(), epochs: Vec::new(), best_epoch: 0 };
     let mut best: Option<(f64, Vec<Parameters<f32>>)> = None;
@@ -76,7 +79,9 @@ pub fn train_jointly(
         let known: Vec<f64> =
             weighted.filter_map(|(task, loss)| loss.map(|loss| loss * task.weight)).collect();
         let loss = known.iter().sum::<f64>();
-        if known.is_empty() || best.as_ref().is_none_or(|(best, _)| loss < *best) {
+        if known.is_empty()
+            || best.as_ref().is_none_or(|(best, _)| loss < *best - training.min_delta)
+        {
             let weights = run.tasks.iter().map(|task| task.model.parameters.clone()).collect();
             best = Some((loss, weights));
             outcome.best_epoch = number;
@@ -94,6 +99,22 @@ pub fn train_jointly(
         model.parameters = weights;
     }
     Ok(outcome)
+}
+
+/// Settings that are for one head alone.
+fn refuse_unused(training: &Training) -> Result<()> {
+    let alone = [
+        ("freeze_backbone", training.freeze_backbone),
+        ("ema_decay", training.ema_decay.is_some()),
+        ("class_weights", training.class_weights.is_some()),
+    ];
+    match alone.iter().find(|(_, given)| *given) {
+        Some((field, _)) => {
+            let text = "is for one head alone, not for several together (leave it out)";
+            Err(Error::config(*field, text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where a task is in its samples.
@@ -174,7 +195,7 @@ impl<'a> Run<'a> {
             let seed = self.training.seed.wrapping_add((t as u64) << 32);
             let options = StepOptions {
                 dropout: Dropout { seed, step, first_sample: 0 },
-                loss: &LossOptions::default(),
+                loss: &self.training.loss_options(),
                 frozen_backbone: false,
                 workspace: &self.workspace,
             };
@@ -214,11 +235,15 @@ impl<'a> Run<'a> {
         self.adamw.update(rate, &mut weights, gradient);
         let mut heads = &weights[self.shared..];
         for task in &mut self.tasks {
+            let held = Held::new(&task.model, self.training.skip_rate);
             let trained = &mut task.model.parameters.trained;
             let (own, rest) = heads.split_at(trained.len() - self.shared);
             trained[..self.shared].copy_from_slice(&weights[..self.shared]);
             trained[self.shared..].copy_from_slice(own);
             heads = rest;
+            if let Some(held) = held {
+                held.release(&mut task.model);
+            }
         }
     }
 
@@ -226,7 +251,8 @@ impl<'a> Run<'a> {
         let one = |task: &JointTask<'_>| match task.data.validation.is_empty() {
             true => Ok(None),
             false => {
-                let found = score(&task.model, task.data.validation, &LossOptions::default())?;
+                let options = self.training.score_options();
+                let found = score(&task.model, task.data.validation, &options)?;
                 Ok(Some(found.loss))
             }
         };
@@ -285,16 +311,20 @@ mod tests {
     }
 
     fn run(threads: usize, weight: f64) -> JointOutcome {
+        let training =
+            Training { epochs: 4, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
+        run_with(threads, weight, &training)
+    }
+
+    fn run_with(threads: usize, weight: f64, training: &Training) -> JointOutcome {
         let windows = windows();
         let data = TrainData { train: &windows, validation: &windows };
         let task =
             |quantiles| JointTask { model: model(u64::from(quantiles), quantiles), data, weight };
-        let training =
-            Training { epochs: 4, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let tasks = vec![task(false), task(true)];
-            train_jointly(tasks, &training, &mut |_| ControlFlow::Continue(())).unwrap()
+            train_jointly(tasks, training, &mut |_| ControlFlow::Continue(())).unwrap()
         })
     }
 
@@ -311,6 +341,74 @@ mod tests {
         }
         let other = run(2, 1.0);
         assert!(found.models.iter().zip(&other.models).all(|(a, b)| weights(a) == weights(b)));
+    }
+
+    #[test]
+    fn settings_change_what_is_trained_or_are_refused() {
+        let base =
+            || Training { epochs: 3, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
+        let weights = |training: &Training| -> Vec<Vec<f32>> {
+            let models = run_with(1, 1.0, training).models;
+            models.iter().map(|model| model.parameters.trained.clone()).collect()
+        };
+        let plain = weights(&base());
+        for training in [
+            Training { mae_share: 0.5, ..base() },
+            Training { huber_delta: Some(0.1), ..base() },
+            Training { gradient_clip: Some(0.01), ..base() },
+            Training { weight_decay: 0.5, ..base() },
+            // Nothing after the first epoch is good enough.
+            Training { min_delta: 1e6, ..base() },
+        ] {
+            assert_ne!(weights(&training), plain, "{training:?}");
+        }
+        let windows = windows();
+        let data = TrainData { train: &windows, validation: &windows };
+        for (training, field) in [
+            (Training { ema_decay: Some(0.9), ..base() }, "ema_decay"),
+            (Training { freeze_backbone: true, ..base() }, "freeze_backbone"),
+            (Training { class_weights: Some(vec![1.0]), ..base() }, "class_weights"),
+        ] {
+            let task = JointTask { model: model(0, false), data, weight: 1.0 };
+            let mut stop = |_: &JointEpoch| ControlFlow::Continue(());
+            let error = train_jointly(vec![task], &training, &mut stop).unwrap_err();
+            assert_eq!(error.place(), Some(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_linear_skip_is_held_back_as_for_one_head() {
+        let mut config = model(0, false).config().clone();
+        config.ptsm = Some(crate::Extension { linear_skip: true, ..crate::Extension::default() });
+        let start = Model::new(config, Init::PyTorch, 0).unwrap();
+        let windows = windows();
+        let data = TrainData { train: &windows, validation: &windows };
+        let skip = |skip_rate: f64| -> Vec<f32> {
+            let training = Training {
+                epochs: 2,
+                batch_size: 16,
+                learning_rate: 1e-2,
+                skip_rate,
+                ..Training::default()
+            };
+            let task = JointTask { model: start.clone(), data, weight: 1.0 };
+            let mut go = |_: &JointEpoch| ControlFlow::Continue(());
+            let found = train_jointly(vec![task], &training, &mut go).unwrap();
+            skip_of(&found.models[0])
+        };
+        assert_eq!(skip(0.0), skip_of(&start), "it stays where it starts");
+        assert_ne!(skip(0.5), skip_of(&start));
+        assert_ne!(skip(0.5), skip(1.0));
+    }
+
+    /// The weights of the skip.
+    fn skip_of(model: &Model) -> Vec<f32> {
+        let is_skip = |name: &str| name.contains("skip");
+        let all = model.layout().tensors().iter().filter(|tensor| is_skip(&tensor.name));
+        let found: Vec<f32> =
+            all.flat_map(|t| model.parameters.trained[t.range.clone()].to_vec()).collect();
+        assert!(!found.is_empty());
+        found
     }
 
     #[test]
