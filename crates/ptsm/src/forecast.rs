@@ -9,7 +9,7 @@ use crate::data::{Batch, Column, NO_COLUMN, Repair, Series, SeriesSet, Table, Wi
 use crate::ensemble::{load_members, load_session};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::train::numbers_fingerprint;
-use crate::{Config, Error, Preprocessor, Result, Task};
+use crate::{Config, Error, Model, Preprocessor, Result, Task};
 
 /// Levels of the intervals of a head that says how sure it is.
 const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
@@ -87,7 +87,18 @@ impl Forecaster {
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
         let calibration = Calibration::from_dir(dir, &config)?;
-        let session = load_session(&members, backend)?;
+        Self::assemble(&members, preprocessor, calibration, backend)
+    }
+
+    /// Puts members that agree in what they read and forecast onto a backend.
+    pub(crate) fn assemble(
+        members: &[(Model, f64)],
+        preprocessor: Preprocessor,
+        calibration: Option<Calibration>,
+        backend: &dyn Backend,
+    ) -> Result<Self> {
+        let config = members[0].0.config().clone();
+        let session = load_session(members, backend)?;
         let reader = Reader::new(&config);
         let levels = match &calibration {
             Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),

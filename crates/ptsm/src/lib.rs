@@ -59,12 +59,14 @@ mod atomic_file;
 mod backend;
 mod bands;
 mod calibration;
+mod cases;
 mod config;
 mod cpu;
 pub mod data;
 mod ensemble;
 mod error;
 pub mod evaluate;
+mod fit;
 mod forecast;
 mod head;
 mod heads;
@@ -88,6 +90,7 @@ pub use atomic_file::write_atomically;
 pub use backend::{Backend, Output, Session, open};
 pub use bands::Reader;
 pub use calibration::{CalibratedInterval, Calibration};
+pub use cases::{Classified, Classifier, Regressor};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
     Task,
@@ -95,6 +98,7 @@ pub use config::{
 pub use cpu::{Cpu, set_threads};
 pub use ensemble::{join, load_members, save_ensemble, task_of};
 pub use error::{Error, ErrorKind, Result};
+pub use fit::{CaseSource, FitOptions, SeriesSource};
 pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
 pub use head::{Distribution, OutputGradient, Outputs};
 pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
