@@ -12,12 +12,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::WindowSet;
+use crate::model_dir::ModelDir;
 use crate::{Error, ErrorKind, Result, write_atomically};
 use ptsm_core::Config;
 use ptsm_core::{Prediction, Session};
-
-/// Name of the file in a model directory.
-pub const CALIBRATION_FILE: &str = "calibration.json";
 
 /// Windows that go through the model at once.
 const BATCH: usize = 64;
@@ -120,7 +118,7 @@ impl Calibration {
     ///
     /// `Io` if it cannot be read, `InvalidConfig` if it is damaged or does not fit the model.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Option<Self>> {
-        let path = dir.join(CALIBRATION_FILE);
+        let path = ModelDir::new(dir).calibration();
         if !path.is_file() {
             return Ok(None);
         }
@@ -149,7 +147,7 @@ impl Calibration {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|e| Error::internal("the calibration cannot be written").because(e))?;
-        write_atomically(&dir.join(CALIBRATION_FILE), |out| {
+        write_atomically(&ModelDir::new(dir).calibration(), |out| {
             out.write_all(text.as_bytes())?;
             out.write_all(b"\n")
         })

@@ -4,25 +4,21 @@
 //! a `model.safetensors` of its own; `preprocessor.json` stands in the directory once. Members may
 //! differ in everything but what they read and what they forecast.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
-use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
+use crate::model_dir::ModelDir;
+use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task, write_atomically};
 use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
-use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
-
-/// The folder of the members.
-pub const MEMBERS_FOLDER: &str = "members";
 
 /// One member.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Member {
-    /// Name of its folder below [`MEMBERS_FOLDER`].
+    /// Name of its folder, see [`ModelDir::member`].
     name: String,
     /// Share of its forecast; all of them add up to 1.
     weight: f64,
@@ -41,8 +37,9 @@ struct Description {
 ///
 /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
 pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
-    let path = dir.join(ENSEMBLE_FILE);
-    if !path.is_file() {
+    let files = ModelDir::new(dir);
+    let path = files.ensemble();
+    if !files.is_ensemble() {
         return Ok(vec![(Model::from_dir(dir)?, 1.0)]);
     }
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
@@ -60,10 +57,7 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
     }
     let loaded: Vec<(Model, f64)> = members
         .iter()
-        .map(|member| {
-            let dir = dir.join(MEMBERS_FOLDER).join(&member.name);
-            Ok((Model::from_dir(&dir)?, member.weight))
-        })
+        .map(|member| Ok((Model::from_dir(files.member(&member.name).path())?, member.weight)))
         .collect::<Result<_>>()?;
     let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
     check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
@@ -76,9 +70,10 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
 ///
 /// `Io` or `InvalidConfig`, naming the file.
 pub fn task_of(dir: &Path) -> Result<Task> {
-    match dir.join(ENSEMBLE_FILE).is_file() {
+    let files = ModelDir::new(dir);
+    match files.is_ensemble() {
         true => Ok(Task::Forecasting),
-        false => Config::from_file(&dir.join(CONFIG_FILE))?.task(),
+        false => Config::from_file(&files.config())?.task(),
     }
 }
 
@@ -89,28 +84,55 @@ pub fn task_of(dir: &Path) -> Result<Task> {
 ///
 /// `InvalidConfig` if they cannot be averaged; `Io` if a file cannot be read or written.
 pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) -> Result<()> {
-    let folder = out.join(MEMBERS_FOLDER);
+    let files = ModelDir::new(out);
     let mut configs = Vec::new();
     for name in names {
         check_name(name)?;
-        configs.push(Config::from_file(&folder.join(name).join(CONFIG_FILE))?);
+        configs.push(Config::from_file(&files.member(name).config())?);
     }
     check_members(&configs.iter().collect::<Vec<_>>())?;
+    files.remove_stale()?;
     preprocessor.save(out)?;
     let weight = 1.0 / names.len() as f64;
     let members = names.iter().map(|name| Member { name: name.clone(), weight }).collect();
     let text = serde_json::to_string_pretty(&Description { members })
         .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
-    write_atomically(&out.join(ENSEMBLE_FILE), |file| file.write_all(text.as_bytes()))?;
-    // A plain model that stood here would be a second answer to the same question, and a calibration
-    // belongs to the forecasts that it was made with.
-    for name in [CONFIG_FILE, WEIGHTS_FILE, CALIBRATION_FILE] {
-        let path = out.join(name);
-        if path.is_file() {
-            std::fs::remove_file(&path).map_err(|e| Error::io(&path, "cannot be removed", e))?;
+    write_atomically(&files.ensemble(), |file| file.write_all(text.as_bytes()))?;
+    files.remove_model()
+}
+
+/// Makes `out` an ensemble of copies of the models in `members`; returns the number of their
+/// parameters.
+///
+/// # Errors
+///
+/// `InvalidConfig` if there is no member, or they cannot be averaged; `Io`, `InvalidWeights` from
+/// the files.
+pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
+    let mut first: Option<Preprocessor> = None;
+    let (mut names, mut parameters) = (Vec::new(), 0);
+    for (i, dir) in members.iter().enumerate() {
+        let model = Model::from_dir(dir)?;
+        let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+        let differs = first.as_ref().is_some_and(|first| {
+            (&first.channels, &first.standardiser)
+                != (&preprocessor.channels, &preprocessor.standardiser)
+        });
+        if differs {
+            let text = "reads other channels than the first member, or standardises them otherwise";
+            return Err(Error::config(dir.display().to_string(), text));
         }
+        first.get_or_insert(preprocessor);
+        let name = i.to_string();
+        model.save(ModelDir::new(out).member(&name).path())?;
+        parameters += model.layout().num_trained();
+        names.push(name);
     }
-    Ok(())
+    let Some(preprocessor) = first else {
+        return Err(Error::config("members", "there is none, wanted at least one"));
+    };
+    save_ensemble(out, &names, &preprocessor)?;
+    Ok(parameters)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -238,7 +260,7 @@ mod tests {
         let models = [model(4, 1), model(8, 2), model(16, 3)];
         let names = ["a", "b", "c"].map(str::to_owned);
         for (model, name) in models.iter().zip(&names) {
-            model.save(&folder.path().join(MEMBERS_FOLDER).join(name)).unwrap();
+            model.save(ModelDir::new(folder.path()).member(name).path()).unwrap();
         }
         let members = names.iter().map(|name| Member { name: name.clone(), weight: 0.0 });
         let text = |weights: [f64; 3]| {
@@ -246,7 +268,7 @@ mod tests {
                 members.clone().zip(weights).map(|(member, weight)| Member { weight, ..member });
             serde_json::to_string(&Description { members: members.collect() }).unwrap()
         };
-        let path = folder.path().join(ENSEMBLE_FILE);
+        let path = ModelDir::new(folder.path()).ensemble();
         std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
         let loaded = load_members(folder.path()).unwrap();
         let mut out = Prediction::default();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::calibration::Calibration;
 use crate::data::{Batch, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
-use crate::{Config, Preprocessor, Result};
+use crate::{Config, Model, Preprocessor, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, Session};
 
 pub use answer::{Forecast, ForecastInterval};
@@ -48,6 +48,17 @@ impl Forecaster {
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
         Self::new(Arc::new(ForecastModel::from_dir(dir, backend)?))
+    }
+
+    /// Puts members that agree in what they read and forecast onto a backend.
+    pub(crate) fn assemble(
+        members: &[(Model, f64)],
+        preprocessor: Preprocessor,
+        calibration: Option<Calibration>,
+        backend: &dyn Backend,
+    ) -> Result<Self> {
+        let model = ForecastModel::assemble(members, preprocessor, calibration, backend)?;
+        Self::new(Arc::new(model))
     }
 
     /// A further user of a model; the weights are there once.

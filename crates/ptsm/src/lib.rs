@@ -56,12 +56,18 @@
 //! | answer | [`Forecast`], [`evaluate::Metrics`] |
 
 mod calibration;
+mod cases;
 mod ensemble;
 pub mod evaluate;
+mod fit;
 mod forecast;
 mod heads;
+pub mod job;
 mod labeller;
+pub mod model_dir;
 mod preprocessor;
+mod record;
+pub mod spec;
 mod stream;
 pub mod train;
 
@@ -70,15 +76,17 @@ pub mod data {
     pub use ptsm_data::*;
 }
 
-pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
-pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
+pub use calibration::{CalibratedInterval, Calibration};
+pub use cases::{Classified, Classifier, Regressor};
+pub use ensemble::{join, load_members, save_ensemble, task_of};
+pub use fit::{CaseSource, FitOptions, SeriesSource};
 pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
 pub use heads::{
     HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
     save_heads, score_heads,
 };
 pub use labeller::{LabelScores, Labeller, Predictions};
-pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use preprocessor::Preprocessor;
 pub use ptsm_core::network;
 #[cfg(feature = "testing")]
 pub use ptsm_core::testing;
@@ -93,6 +101,7 @@ pub use ptsm_core::{
     reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;
+pub use record::Record;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
     StreamState, StreamWorker,

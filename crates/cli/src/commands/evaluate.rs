@@ -84,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = Scoring {
@@ -125,7 +125,7 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
     let source = args.data.read(global)?;
     let repair = args.data.repair(&source);
     let set = shared.heads()[0].preprocessor.read(&source.table, &repair)?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     let scoring = heads::HeadsScoring {
         part: args.split,
         borders: args.borders,

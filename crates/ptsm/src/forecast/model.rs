@@ -10,7 +10,7 @@ use crate::ensemble::{load_members, load_together};
 use crate::train::numbers_fingerprint;
 use ptsm_core::option;
 
-use crate::{Config, Error, Preprocessor, Result};
+use crate::{Config, Error, Model, Preprocessor, Result};
 use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
 
 /// Levels of the intervals of a head that says how sure it is.
@@ -46,7 +46,18 @@ impl ForecastModel {
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
         let calibration = Calibration::from_dir(dir, &config)?;
-        let loaded = load_together(&members, backend)?;
+        Self::assemble(&members, preprocessor, calibration, backend)
+    }
+
+    /// Puts members that agree in what they read and forecast onto a backend.
+    pub(crate) fn assemble(
+        members: &[(Model, f64)],
+        preprocessor: Preprocessor,
+        calibration: Option<Calibration>,
+        backend: &dyn Backend,
+    ) -> Result<Self> {
+        let config = members[0].0.config().clone();
+        let loaded = load_together(members, backend)?;
         let output = Arc::clone(members[0].0.output());
         let levels = match &calibration {
             Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),

@@ -7,18 +7,13 @@
 use std::path::Path;
 
 use crate::labeller::{Predictions, read_labels};
+use crate::model_dir::{HeadFile, ModelDir};
 use crate::train::take_backbone;
 use crate::{Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
-
-/// The folder of the extra heads in a model directory.
-const FOLDER: &str = "heads";
-
-/// Endings of a head's files. The weights come last: a head is there once they are.
-const ENDINGS: [&str; 3] = ["json", "preprocessor.json", "safetensors"];
 
 /// One head of a shared backbone.
 #[derive(Debug, Clone)]
@@ -55,7 +50,7 @@ fn check_name(name: &str) -> Result<()> {
 ///
 /// `Io` if the folder cannot be listed.
 pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
-    let folder = dir.join(FOLDER);
+    let folder = ModelDir::new(dir).heads();
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
@@ -116,10 +111,10 @@ pub fn remove_head(dir: &Path, name: &str) -> Result<()> {
         let text = format!("there is no head \"{name}\" to remove, only {known}");
         return Err(Error::config("name", text));
     }
-    let folder = dir.join(FOLDER);
+    let folder = ModelDir::new(dir).heads();
     // Weights first: without them the head is gone.
-    for ending in ENDINGS.iter().rev() {
-        let path = folder.join(format!("{name}.{ending}"));
+    for file in HeadFile::ALL.into_iter().rev() {
+        let path = folder.join(file.name_for(name));
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io(&path, "cannot be removed", e));
@@ -180,7 +175,7 @@ pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
 /// Writes the files of a head, all or none: under temporary names first, where they are read again;
 /// a head of that name stays until the new one is whole.
 fn write_head(dir: &Path, head: &SharedHead, main: &Model) -> Result<()> {
-    let folder = dir.join(FOLDER);
+    let folder = ModelDir::new(dir).heads();
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
     let written = write_beside(&folder, head, main);
     if written.is_err() {
@@ -200,8 +195,8 @@ fn write_beside(folder: &Path, head: &SharedHead, main: &Model) -> Result<()> {
     write_files(new.path(), head)?;
     read_head(new.path(), &head.name, main)?;
     let mut moved = Vec::new();
-    for ending in ENDINGS {
-        let file = format!("{}.{ending}", head.name);
+    for file in HeadFile::ALL {
+        let file = file.name_for(&head.name);
         let place = folder.join(&file);
         let kept = old.path().join(&file);
         let replaced = place.is_file() && std::fs::rename(&place, &kept).is_ok();
@@ -230,13 +225,13 @@ fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
         .collect();
     let text = serde_json::to_string_pretty(preprocessor)
         .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
-    let write = |suffix: &str, text: &str| {
-        let path = folder.join(format!("{name}.{suffix}"));
+    let write = |file: HeadFile, text: &str| {
+        let path = folder.join(file.name_for(name));
         write_atomically(&path, |out| out.write_all(text.as_bytes()))
     };
-    write("json", &model.architecture().to_json()?)?;
-    write("preprocessor.json", &text)?;
-    write_tensors(&folder.join(format!("{name}.safetensors")), &tensors)
+    write(HeadFile::Config, &model.architecture().to_json()?)?;
+    write(HeadFile::Preprocessor, &text)?;
+    write_tensors(&folder.join(HeadFile::Weights.name_for(name)), &tensors)
 }
 
 /// Reads the heads `names` of a model directory (`main` is the directory's own).
@@ -259,7 +254,7 @@ pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
             let text = format!("\"{name}\" is not there, only {known}");
             return Err(Error::config("heads", text));
         }
-        read_head(&dir.join(FOLDER), name, &main)
+        read_head(&ModelDir::new(dir).heads(), name, &main)
     };
     let heads = names.iter().map(load).collect::<Result<Vec<_>>>()?;
     match heads.is_empty() {
@@ -270,11 +265,12 @@ pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
 
 /// Reads the files of one head from a folder; the backbone is that of `main`.
 fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
-    let file = |suffix: &str| folder.join(format!("{name}.{suffix}"));
-    let architecture = Architecture::from_file(&file("json"))?;
+    let file = |file: HeadFile| folder.join(file.name_for(name));
+    let architecture = Architecture::from_file(&file(HeadFile::Config))?;
     let mut model = Model::new(architecture, Init::PyTorch, 0)?;
-    take_backbone(&mut model, main).map_err(|e| e.at(file("json").display().to_string()))?;
-    let path = file("safetensors");
+    take_backbone(&mut model, main)
+        .map_err(|e| e.at(file(HeadFile::Config).display().to_string()))?;
+    let path = file(HeadFile::Weights);
     let tensors = read_tensors(&path)?;
     let place = |tensor: &str| format!("{}: {tensor}", path.display());
     let layout = model.layout().clone();
@@ -289,7 +285,7 @@ fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
         let values = &mut model.parameters.trained[tensor.range.clone()];
         values.iter_mut().zip(&found.values).for_each(|(to, &from)| *to = from as f32);
     }
-    let path = file("preprocessor.json");
+    let path = file(HeadFile::Preprocessor);
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
     let preprocessor = serde_json::from_str(&text).map_err(|e| {
         Error::config(path.display().to_string(), "is not a preprocessor file").because(e)

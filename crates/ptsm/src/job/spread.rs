@@ -1,7 +1,7 @@
-//! Means and spreads over seeds.
+//! Mean and spread over seeds.
 
-/// Mean and sample deviation; 0 of one value.
-pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
+/// Mean and sample standard deviation; 0 of one value.
+pub fn spread(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
     (mean, (squares / (values.len().max(2) - 1) as f64).sqrt())
