@@ -4,8 +4,8 @@
 
 use ptsm::data::{ReadOptions, Repair, Roles, SeriesSet, Table};
 use ptsm::job::{
-    Ablation, Job, JobData, RecipeStore, Save, SaveMode, SeriesData, Silent, Start, Subject,
-    Trained, tune,
+    Ablation, CaseSearch, Job, JobData, RecipeStore, Save, SaveMode, SeriesData, Silent, Start,
+    Subject, Trained, tune,
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::spec::ModelSpec;
@@ -47,6 +47,22 @@ fn job<'a>(data: &'a JobData, recipe: &Recipe) -> Job<'a> {
 
 fn ablation(recipe: Recipe) -> Ablation {
     Ablation { recipe, seeds: vec![0], segment_length: 2, cross_channel_context: 1, few_shot: None }
+}
+
+#[test]
+fn our_own_recipes_are_understood() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut searches = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        if text.contains("\ntask = ") {
+            searches += 1;
+            assert!(!CaseSearch::from_toml(&text).unwrap().all_settings().unwrap().is_empty());
+        } else {
+            Recipe::from_toml(&text).unwrap();
+        }
+    }
+    assert!(searches > 2, "{searches}");
 }
 
 #[test]

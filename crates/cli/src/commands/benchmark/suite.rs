@@ -305,6 +305,9 @@ impl SuiteRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ptsm::Task;
+    use ptsm::job::{Usage, check_model_used, check_used};
+    use ptsm::spec::DataShape;
 
     const TEXT: &str = r#"
         title = "t"
@@ -349,6 +352,37 @@ mod tests {
         assert_eq!(suite.recipes_on("A"), ["plain", "wide"]);
         assert_eq!(suite.recipes_on("B"), ["plain"]);
         assert_eq!(suite.rows[0].candidates_on("A").last().unwrap().name(), "plain + wide");
+    }
+
+    #[test]
+    fn our_own_suites_use_all_that_they_say() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/suites");
+        let mut checked = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let suite = Suite::from_file(&entry.unwrap().path()).unwrap();
+            for (data, &horizon) in
+                suite.data.iter().flat_map(|data| suite.horizons.iter().map(move |h| (data, h)))
+            {
+                for name in suite.recipes_on(data) {
+                    let recipe = suite.resolve(name, data, horizon).unwrap();
+                    let shape = DataShape::windows(Task::Forecasting, 7);
+                    let config = recipe.model.config(&shape).unwrap();
+                    let usage = Usage {
+                        models: &[&config],
+                        joint: false,
+                        windows: true,
+                        validation: true,
+                        saved: true,
+                        drawn: true,
+                        standardised: true,
+                    };
+                    check_used(&recipe.training, &usage).unwrap();
+                    check_model_used(&recipe.model, &config).unwrap();
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 50, "{checked}");
     }
 
     #[test]
