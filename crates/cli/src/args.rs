@@ -6,6 +6,7 @@ use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
     evaluate, heads, inspect, predict, select, stream, trace, train, tt_plan, tune,
 };
+use crate::global::Global;
 
 /// PatchTSMixer for time series: train, score, forecast.
 #[derive(Debug, Parser)]
@@ -15,20 +16,6 @@ pub(crate) struct Args {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Global {
-    /// Print one JSON object on stdout instead of text
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// No progress and no remarks on stderr, errors only
-    #[arg(long, short, global = true)]
-    pub(crate) quiet: bool,
-    /// Threads to use; all cores if not given. Results have the same bits for any number
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) threads: Option<usize>,
 }
 
 /// The commands.

@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod global;
 mod html;
 mod output;
 mod plot;

@@ -7,7 +7,7 @@ use ptsm::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 
 /// An option of the library as the command's flag: `--name`, or `--name value`.
 pub(crate) fn flag(name: &str, value: Option<&str>) -> String {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::talk;
 
 /// Time between plain lines.

@@ -5,7 +5,7 @@ use ptsm::job::SeriesData;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::remark;
 
 /// The data and how they are read.

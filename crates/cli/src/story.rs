@@ -13,7 +13,7 @@ use ptsm::spec::Source;
 use ptsm::train::History;
 use ptsm::{Config, Forecast, Forecaster, Record, Result};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::html::{Column, Figure, Report, Section, Table};
 use crate::plot::{
     Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval, Point,

@@ -10,7 +10,7 @@ use ptsm::train::Recipe;
 use ptsm::{Error, Result};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, read_series, summary};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::bench_train;
 use super::shapes::{Shape, windows};
 use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark};
 use ptsm_backends::open;
 

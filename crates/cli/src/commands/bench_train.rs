@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::shapes::windows;
 use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark};
 
 /// Largest difference from the definition's gradient, relative to its largest number.

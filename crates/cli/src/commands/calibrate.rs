@@ -8,7 +8,7 @@ use ptsm::{Calibration, Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::source::{DataArgs, summary};
 use crate::story::{self, Part};

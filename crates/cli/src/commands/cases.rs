@@ -7,7 +7,7 @@ use ptsm::spec::DataSpec;
 use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, answer_table, remark};
 use crate::plot;
 use crate::source::{DataArgs, check_named};

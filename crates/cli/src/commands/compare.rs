@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use ptsm::{Error, Result, WideTensor, read_tensors};
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 
 /// Options of `compare`.

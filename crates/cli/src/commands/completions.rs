@@ -1,6 +1,5 @@
 //! `ptsm completions`: shell completions on stdout.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 use ptsm::Result;
 
@@ -11,9 +10,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-/// Prints the completions.
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Prints the completions of `command`.
+pub(crate) fn run(args: &Args, mut command: clap::Command) -> Result<()> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::args::Args::command(), "ptsm", &mut text);
+    clap_complete::generate(args.shell, &mut command, "ptsm", &mut text);
     crate::output::print(&String::from_utf8_lossy(&text))
 }

@@ -7,7 +7,7 @@ use ptsm::data::{CATALOG, Dataset};
 use ptsm::spec::data_dir;
 use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 
 /// Options of `data`.

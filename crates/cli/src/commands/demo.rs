@@ -10,8 +10,8 @@ use ptsm::train::Training;
 use ptsm::{Cpu, Error, Forecaster, Result, Task, forecast_table};
 use serde_json::json;
 
-use crate::args::Global;
 use crate::commands::train::run_job;
+use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::read_series;

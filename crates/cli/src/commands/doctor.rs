@@ -5,7 +5,7 @@ use ptsm::spec::data_dir;
 use ptsm_kernels::{Isa, measure_fma_peak};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 use ptsm_backends::NAMES;
 

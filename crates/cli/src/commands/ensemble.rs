@@ -6,7 +6,7 @@ use ptsm::model_dir::ModelDir;
 use ptsm::{Error, Result, join};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 
 /// Options of `ensemble`.

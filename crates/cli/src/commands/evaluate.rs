@@ -6,8 +6,8 @@ use ptsm::data::Split;
 use ptsm::evaluate::{Coherence, Detail};
 use ptsm::{Forecaster, Result, SharedModel};
 
-use crate::args::Global;
 use crate::commands::{cases, heads, reconstruct};
+use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::{DataArgs, summary};

@@ -12,7 +12,7 @@ use ptsm::{
 use serde_json::json;
 
 use super::joint::{JointArgs, train_together};
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 use crate::story::Part;
 

@@ -6,7 +6,7 @@ use ptsm::model_dir::ModelDir;
 use ptsm::{Layout, Model, Result, load_members};
 use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 use crate::source::{DataArgs, summary};
 

@@ -10,8 +10,8 @@ use ptsm::train::{JointEpoch, Recipe, Training};
 use ptsm::{Error, Result};
 use serde_json::json;
 
-use crate::args::Global;
 use crate::commands::train::TrainingArgs;
+use crate::global::Global;
 use crate::output::answer;
 use crate::progress::Progress;
 

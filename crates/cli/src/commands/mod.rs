@@ -31,6 +31,8 @@ use std::process::ExitCode;
 
 use ptsm::{Error, ErrorKind, Result};
 
+use clap::CommandFactory;
+
 use crate::args::{Args, Command};
 
 /// Runs the command; the exit code is that of its answer.
@@ -67,7 +69,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&global, &args),
         Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Args::command()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

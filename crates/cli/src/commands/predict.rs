@@ -6,8 +6,8 @@ use ptsm::data::{Column, SeriesSet, Table, write_table};
 use ptsm::{Error, Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
-use crate::args::Global;
 use crate::commands::{cases, heads};
+use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark};
 use crate::source::{DataArgs, summary};
 use crate::{plot, story};

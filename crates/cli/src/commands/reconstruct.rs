@@ -7,7 +7,7 @@ use ptsm::train::{LossOptions, score};
 use ptsm::{Mode, Model, Preprocessor, Result, Task, draw_masks};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::plot::{self, ReconstructionPanel, ReconstructionPlot};
 use crate::source::{DataArgs, summary};

@@ -8,7 +8,7 @@ use ptsm::spec::DataSpec;
 use ptsm::{Error, Result, Task};
 use serde_json::{Map, Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, check_named};

@@ -11,7 +11,7 @@ use ptsm::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{flag, remark, talk};
 use ptsm_backends::open;
 

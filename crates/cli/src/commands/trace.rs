@@ -8,7 +8,7 @@ use ptsm::{
 };
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::answer;
 use ptsm_backends::open;
 

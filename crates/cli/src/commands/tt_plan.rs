@@ -6,8 +6,8 @@ use ptsm::{Error, Init, Model, Result};
 use ptsm_tenstorrent::{Arch, Optimisation, Options, Plan, Variant, compare, plan};
 use serde_json::{Value, json};
 
-use crate::args::Global;
 use crate::commands::shapes::Shape;
+use crate::global::Global;
 use crate::output::answer;
 
 /// Options of `tt-plan`.

@@ -9,7 +9,7 @@ use ptsm::spec::DataSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial};
 use serde_json::json;
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, read_series, summary};

@@ -4,27 +4,28 @@
 //! with the least validation error is taken, and it alone is scored on the test part. What was
 //! trained and scored is kept, so a repeated command goes on where the last one stopped.
 
+mod outcome;
 mod report;
 mod suite;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ptsm::data::{WindowShape, prepare};
 use ptsm::evaluate::{
-    BaselineOutcome, BaselinePlan, BaselineScore, EvaluateOptions, score_baselines,
+    BaselinePlan, BaselineScore, EvaluateOptions, score_baselines,
 };
 use ptsm::job::{RecipeStore, Silent, Subject, TrainedRecipe};
 use ptsm::model_dir::{read_json, write_json};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result};
-use serde::Serialize;
 use serde_json::json;
 
-use crate::args::Global;
-use crate::output::{answer, remark, write_text};
+use crate::global::Global;
+use crate::output::{answer, remark};
 use crate::progress::Progress;
 use crate::source::{read_series, summary};
+use outcome::{Outcome, RowOutcome, SeedOutcome, Tried, errors};
 use suite::{Candidate, Suite, SuiteRow};
 
 /// Options of `benchmark`.
@@ -45,50 +46,6 @@ pub(crate) struct Args {
     /// These seeds instead of the suite's
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     seeds: Option<Vec<u64>>,
-}
-
-/// What came out for one data set and horizon.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) data: String,
-    pub(crate) horizon: usize,
-    /// Test windows; all of them are scored.
-    pub(crate) windows: usize,
-    pub(crate) rows: Vec<RowOutcome>,
-    pub(crate) baselines: Vec<BaselineScore>,
-    pub(crate) tried: Vec<Tried>,
-}
-
-/// What one row of the suite scored there.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct RowOutcome {
-    pub(crate) row: String,
-    /// The candidate that was taken, by its validation error.
-    pub(crate) picked: String,
-    pub(crate) seeds: Vec<SeedOutcome>,
-}
-
-/// One trained model on the test part.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct SeedOutcome {
-    pub(crate) seed: u64,
-    pub(crate) model: PathBuf,
-    pub(crate) parameters: usize,
-    pub(crate) mse: f64,
-    pub(crate) mae: f64,
-    pub(crate) correlation: Option<f64>,
-    pub(crate) training_seconds: f64,
-    pub(crate) sequences_per_s: f64,
-}
-
-/// A candidate on the validation part.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Tried {
-    pub(crate) row: String,
-    pub(crate) candidate: String,
-    /// Mean over the seeds.
-    pub(crate) validation_mse: f64,
-    pub(crate) picked: bool,
 }
 
 /// One data set and horizon with everything trained on it.
@@ -326,14 +283,6 @@ impl Stage<'_> {
     }
 }
 
-/// A baseline's errors, where it has any.
-pub(crate) fn errors(baseline: &BaselineScore) -> Option<(f64, f64)> {
-    match &baseline.outcome {
-        BaselineOutcome::Scored(metrics) => Some((metrics.mse, metrics.mae)),
-        BaselineOutcome::NotScored { .. } => None,
-    }
-}
-
 /// One line for one stage.
 fn line(outcome: &Outcome) -> String {
     let mut text = format!("{} {}:", outcome.data, outcome.horizon);
@@ -347,18 +296,4 @@ fn line(outcome: &Outcome) -> String {
         }
     }
     text
-}
-
-impl RowOutcome {
-    /// MSE and MAE, means over the seeds.
-    pub(crate) fn means(&self) -> (f64, f64) {
-        let count = self.seeds.len().max(1) as f64;
-        let mean = |of: fn(&SeedOutcome) -> f64| self.seeds.iter().map(of).sum::<f64>() / count;
-        (mean(|seed| seed.mse), mean(|seed| seed.mae))
-    }
-}
-
-/// Writes a text file beside the others of the report.
-fn write_page(dir: &Path, name: &str, text: &str) -> Result<()> {
-    write_text(&dir.join(name), text)
 }

@@ -7,8 +7,8 @@ use ptsm::job::spread;
 use ptsm::model_dir::write_json;
 use serde_json::json;
 
+use super::outcome::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use super::suite::{Published, Suite};
-use super::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use crate::html::{Column, Report, Section, Table};
 
 /// MSE and MAE.

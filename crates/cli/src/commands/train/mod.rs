@@ -13,7 +13,7 @@ use ptsm::train::Recipe;
 use ptsm::{Error, Record, Result, Task};
 use serde_json::{Value, json};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};

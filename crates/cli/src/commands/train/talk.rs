@@ -7,7 +7,7 @@ use ptsm::data::Labels;
 use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
 use ptsm::train::{Epoch, Event};
 
-use crate::args::Global;
+use crate::global::Global;
 use crate::output::remark;
 use crate::progress::Progress;
 use crate::source::summary;
