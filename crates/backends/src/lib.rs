@@ -16,7 +16,7 @@ const ARCH_VARIABLE: &str = "PTSM_TT_ARCH";
 /// product.
 pub fn open(name: &str) -> Result<Box<dyn Backend>> {
     match name {
-        "cpu" => Ok(Box::new(Cpu)),
+        "cpu" => Ok(Box::new(Cpu::default())),
         "tenstorrent" => Ok(Box::new(Tenstorrent { options: options()?, worker: None })),
         "tenstorrent-emulator" => Ok(Box::new(TenstorrentEmulator { options: options()? })),
         other => Err(Error::new(

@@ -3,14 +3,13 @@
 //! Data go to stdout, talk goes to stderr, and the exit code says what kind of failure it was.
 
 mod args;
-mod cells;
 mod commands;
 mod html;
 mod output;
 mod plot;
 mod progress;
 mod source;
-mod statistics;
+mod spelling;
 mod story;
 
 use std::process::ExitCode;
@@ -38,7 +37,8 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::talk(&format!("error: {}", error.spelled(output::flag)));
+            let text = spelling::in_flags(&error.spelled(output::flag));
+            output::talk(&format!("error: {text}"));
             ExitCode::from(error.kind().exit_code())
         }
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),

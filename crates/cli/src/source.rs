@@ -1,11 +1,8 @@
 //! Where data come from: a file or a named set, and how it is read.
 
-use std::path::{Path, PathBuf};
-
-use ptsm::data::{
-    DATA_DIR_VARIABLE, Dataset, Duplicates, Frequency, Grid, ReadOptions, Repair, Roles, SeriesSet,
-    Split, Table,
-};
+use ptsm::data::{Duplicates, Frequency, Grid, Repair, SeriesSet};
+use ptsm::job::SeriesData;
+use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
 use crate::args::Global;
@@ -53,116 +50,73 @@ pub(crate) struct DataArgs {
     pub(crate) frequency: Option<Frequency>,
 }
 
-/// A table with what is known about it.
-pub(crate) struct Source {
-    /// Name for reports.
-    pub(crate) name: String,
-    pub(crate) table: Table,
-    /// The named data set, if it is one.
-    pub(crate) dataset: Option<&'static Dataset>,
-}
-
 impl DataArgs {
-    /// Reads the file or the named data set.
-    pub(crate) fn read(&self, global: &Global) -> Result<Source> {
-        let Some(data) = &self.data else {
-            let text = "is missing (give a file, or a name from `ptsm data list`)";
-            return Err(Error::config("--data", text));
-        };
-        let path = Path::new(data);
-        if path.exists() {
-            let name = path.file_name().map_or(data.clone(), |n| n.to_string_lossy().into_owned());
-            let table = Table::read(path, &self.read_options()?)?;
-            return Ok(Source { name, table, dataset: None });
-        }
-        let looks_like_path = data.contains(['/', '\\']) || path.extension().is_some();
-        let set = match Dataset::named(data) {
-            Ok(set) => set,
-            Err(_) if looks_like_path => {
-                let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
-                return Err(Error::io(path, "cannot be read", cause));
-            }
-            Err(error) => return Err(error.at("--data")),
-        };
-        let table = if set.is_embedded() {
-            Dataset::embedded_table()?
-        } else {
-            let file = set.fetch(&data_dir())?;
-            remark(global, &format!("{}: {} (verified)", set.name, file.display()));
-            Table::read(&file, &self.read_options()?)?
-        };
-        Ok(Source { name: set.name.to_owned(), table, dataset: Some(set) })
-    }
-
-    pub(crate) fn read_options(&self) -> Result<ReadOptions> {
-        let delimiter = match self.delimiter.as_deref() {
-            None => None,
-            Some("tab") => Some(b'\t'),
-            Some(text) if text.len() == 1 => Some(text.as_bytes()[0]),
-            Some(text) => {
-                let text = format!("\"{text}\" is not one ASCII character (or \"tab\")");
-                return Err(Error::config("--delimiter", text));
-            }
-        };
-        Ok(ReadOptions {
-            delimiter,
-            header: self.no_header.then_some(false),
-            missing: self.missing.clone(),
-            decimal_comma: self.decimal_comma,
-        })
-    }
-
-    pub(crate) fn roles(&self) -> Roles {
-        Roles {
+    /// The same fields, as the library reads them.
+    pub(crate) fn spec(&self) -> DataSpec {
+        DataSpec {
+            data: self.data.clone(),
             timestamp: self.timestamp.clone(),
             id: self.id.clone(),
             targets: self.targets.clone(),
+            delimiter: self.delimiter.clone(),
+            no_header: self.no_header,
+            missing: self.missing.clone(),
+            decimal_comma: self.decimal_comma,
+            sort: self.sort,
+            duplicates: self.duplicates,
+            grid: self.grid,
+            frequency: self.frequency,
+            split: None,
+            label: None,
+            hold_out: None,
         }
     }
 
-    /// Which repairs are allowed. The files of the benchmark papers are read row by row.
+    /// Reads the file or the named data set.
+    pub(crate) fn read(&self, global: &Global) -> Result<Source> {
+        let spec = self.spec();
+        check_named(&spec)?;
+        let source = spec.read()?;
+        remark_verified(global, &source);
+        Ok(source)
+    }
+
+    /// Which repairs are allowed.
     pub(crate) fn repair(&self, source: &Source) -> Repair {
-        let papers = source.dataset.is_some_and(|set| !set.is_embedded());
-        let grid = self.grid.unwrap_or(if papers { Grid::Rows } else { Grid::Regular });
-        Repair {
-            sort: self.sort,
-            duplicates: self.duplicates.unwrap_or_default(),
-            grid,
-            frequency: self.frequency,
-        }
+        self.spec().repair(source)
     }
 
     /// The series of the table.
     pub(crate) fn series(&self, source: &Source) -> Result<SeriesSet> {
-        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source))
+        self.spec().series(source)
     }
 }
 
-impl Source {
-    /// The split of the papers, or 7:1:2.
-    pub(crate) fn default_split(&self) -> Split {
-        self.dataset.map_or(Split::default(), |set| set.split)
+/// Refuses to work without data, in the command's words.
+pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
+    if spec.data.is_none() {
+        let text = "is missing (give a file, or a name from `ptsm data list`)";
+        return Err(Error::config("--data", text));
     }
-
-    /// Steps of the usual season.
-    pub(crate) fn seasonal_period(&self, set: &SeriesSet) -> usize {
-        let found = set.frequency.map_or(1, Frequency::seasonal_period);
-        self.dataset.map_or(found, |set| set.seasonal_period)
-    }
+    Ok(())
 }
 
-/// Where fetched data sets are kept: `$PTSM_DATA_DIR`, or a folder of the user's.
-pub(crate) fn data_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os(DATA_DIR_VARIABLE) {
-        return PathBuf::from(dir);
+/// Reads series with what a model directory says of them.
+pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesData, Source)> {
+    check_named(spec)?;
+    let (data, source) = SeriesData::read(spec)?;
+    remark_verified(global, &source);
+    Ok((data, source))
+}
+
+fn remark_verified(global: &Global, source: &Source) {
+    if let Some(file) = &source.verified {
+        remark(global, &format!("{}: {} (verified)", source.name, file.display()));
     }
-    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("ptsm").join("data")
 }
 
 /// One line on what was read and repaired.
-pub(crate) fn summary(source: &Source, set: &SeriesSet) -> String {
+pub(crate) fn summary(name: &str, set: &SeriesSet) -> String {
     let rows: usize = set.series.iter().map(|series| series.num_rows()).sum();
     let step = set.frequency.map_or(String::new(), |step| format!(", every {step}"));
     let many = match set.series.len() {
@@ -170,8 +124,7 @@ pub(crate) fn summary(source: &Source, set: &SeriesSet) -> String {
         count => format!("{count} series, "),
     };
     let report = &set.repairs;
-    let mut text =
-        format!("{}: {many}{rows} rows x {} channels{step}", source.name, set.channels.len());
+    let mut text = format!("{name}: {many}{rows} rows x {} channels{step}", set.channels.len());
     let missing = report.missing.iter().filter(|m| m.share > 0.0);
     let worst = missing.max_by(|a, b| a.share.total_cmp(&b.share));
     if let Some(worst) = worst {

@@ -8,18 +8,19 @@ use ptsm::evaluate::{
     BaselineOutcome, BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Metrics,
     evaluate, score_baselines,
 };
+use ptsm::model_dir::{ModelDir, read_json};
+use ptsm::spec::Source;
 use ptsm::train::History;
-use ptsm::{Config, Forecast, Forecaster, Result};
+use ptsm::{Config, Forecast, Forecaster, Record, Result};
 
 use crate::args::Global;
-use crate::commands::train::{Record, TRAINING_FILE};
 use crate::html::{Column, Figure, Report, Section, Table};
 use crate::plot::{
     Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval, Point,
     TimeKind, TrainingCurve, to_svg,
 };
 use crate::progress::Progress;
-use crate::source::{Source, summary};
+use crate::source::summary;
 
 /// Forecast lengths of context that a picture shows before the forecast.
 const CONTEXT_SHOWN: usize = 3;
@@ -397,12 +398,12 @@ impl Page<'_> {
 
     /// The training curve and facts, where the model directory has a record.
     fn add_training(&self, sections: &mut Vec<Section>) -> Result<()> {
-        let text = std::fs::read_to_string(self.model_dir.join(TRAINING_FILE)).ok();
-        let record: Option<Record> = text.and_then(|text| serde_json::from_str(&text).ok());
-        let Some(record) = record else { return Ok(()) };
+        // The record of another version is no reason to write no report.
+        let record = read_json::<Record>(&ModelDir::new(self.model_dir).training());
+        let Ok(Some(record)) = record else { return Ok(()) };
         let svg = to_svg(&training_curve(&record.history, false))?;
         sections.push(Section::picture("Training", svg, ""));
-        let seconds: f64 = record.history.epochs.iter().map(|epoch| epoch.seconds).sum();
+        let seconds = record.seconds();
         let facts = [
             ("Parameters", record.num_parameters.to_string()),
             ("Training windows", record.train_windows.to_string()),
@@ -420,7 +421,7 @@ impl Page<'_> {
     }
 
     fn data_notes(&self) -> Vec<String> {
-        let mut notes = vec![summary(self.source, self.set)];
+        let mut notes = vec![summary(&self.source.name, self.set)];
         if let Some(set) = self.source.dataset {
             notes.push(format!("{}. Licence: {}. Source: {}.", set.about, set.licence, set.source));
         }

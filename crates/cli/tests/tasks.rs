@@ -187,6 +187,48 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
     let output = run(folder, "heads joint --model main --out again --data main=data.csv");
     assert!(stderr(&output).contains("missing for head \"class\""), "{}", stderr(&output));
 
+    ok(folder, &format!("train {probe} --data data.csv --prediction-length 7 --out long"));
+    ok(folder, "heads add --model main --from long --name long");
+    let text = ok(folder, "predict --model main --data data.csv --heads main,long,class -q");
+    let alone = ok(folder, "predict --model long --data data.csv -q");
+    assert_eq!(text.lines().count(), 1 + 7, "as many rows as the longest horizon: {text}");
+    for (line, alone) in text.lines().zip(alone.lines()).skip(1) {
+        let cells = |line: &str, from: usize| -> Vec<String> {
+            line.split(',').skip(from).take(2).map(str::to_owned).collect()
+        };
+        assert_eq!(cells(line, 4), cells(alone, 1), "the same bits as alone");
+    }
+    let last: Vec<&str> = text.lines().last().unwrap().split(',').collect();
+    assert_eq!((last[2], last[3]), ("", ""), "a shorter forecast ends before: {text}");
+    assert!(!last[6].is_empty(), "a label is that of every step: {text}");
+    ok(folder, "predict --model main --data data.csv --heads long -q");
+    let scores = json(folder, "evaluate --model main --data data.csv --heads main,long,q");
+    for (name, dir) in [("main", "main"), ("long", "long"), ("q", "q")] {
+        let alone = json(folder, &format!("evaluate --model {dir} --data data.csv --no-baselines"));
+        for key in ["mse", "mae", "mase", "windows", "points", "prediction_length"] {
+            assert_eq!(scores["heads"][name][key], alone[key], "{name} {key}: {scores}");
+        }
+    }
+    let output = run(folder, "evaluate --model main --data data.csv --heads main,class");
+    assert!(stderr(&output).contains("\"class\" forecasts nothing"), "{}", stderr(&output));
+    let left = json(folder, "heads remove --model main long");
+    assert_eq!(left["heads"].as_array().unwrap().len(), 3, "{left}");
+    let output = run(folder, "heads remove --model main long");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("only class, q"), "{}", stderr(&output));
+
+    let files = || {
+        let entries = std::fs::read_dir(folder.join("main/heads")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let output = run(folder, "heads add --model main --from pre --name pre");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("hidden patches"), "{}", stderr(&output));
+    assert_eq!(files(), before, "a command that fails leaves the directory as it was");
+    ok(folder, "heads list --model main");
     let output = run(folder, "heads add --model main --from tuned --name tuned");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("another backbone"), "{}", stderr(&output));

@@ -9,14 +9,13 @@
 //! | [`Architecture`], [`network`] | a model family, and what it computes as data |
 //! | [`Layout`], [`Parameters`] | names, shapes and numbers of the weights |
 //! | [`Model`] | the definition, forward and backward, in plain loops over f32 or f64 |
-//! | [`Batch`], [`Prediction`] | what goes in, what comes out |
-//! | [`Backend`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
+//! | [`Batch`], [`Prediction`], [`OutputKind`] | what goes in, what comes out, and what its numbers are |
+//! | [`Backend`], [`Loaded`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
 //! | [`train`] | loss, optimiser, loop, checkpoints |
 
 mod architecture;
 mod atomic_file;
 mod backend;
-mod bands;
 mod batch;
 mod config;
 mod cpu;
@@ -24,11 +23,14 @@ mod distribution;
 mod error;
 mod head;
 mod layers;
+mod loss;
 mod memory;
 mod model;
 pub mod network;
+mod output_kind;
 mod prediction;
 mod real;
+mod samples;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -39,15 +41,16 @@ mod weights;
 
 pub use architecture::Architecture;
 pub use atomic_file::write_atomically;
-pub use backend::{Backend, Session};
-pub use bands::Reader;
+pub use backend::{
+    Backend, HeadsSession, Loaded, LoadedHeads, Session, StepGradient, StepOptions, TrainingSession,
+};
 pub use batch::{Batch, BatchShape};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
     Task,
 };
-pub use cpu::{Cpu, SharedSession, set_threads};
-pub use distribution::Distribution;
+pub use cpu::{Cpu, set_threads};
+pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result, option};
 pub use head::{OutputGradient, Outputs, largest};
 pub use layers::Dropout;
@@ -59,7 +62,8 @@ pub use memory::{
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, Forward, Mode, Model, Prepared, WEIGHTS_FILE,
 };
-pub use prediction::Prediction;
+pub use output_kind::{OutputKind, OutputSpec};
+pub use prediction::{Prediction, SampleOptions, softmax};
 pub use real::{AdamWStep, LinearDims, Real, instruction_set};
 pub use tensor_file::{NamedTensor, WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};

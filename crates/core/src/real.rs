@@ -3,7 +3,7 @@
 //! For `f64` every operation here is a plain loop: that is the oracle. For `f32` the loops that
 //! matter are replaced by kernels, each of which is tested against its own plain loop.
 
-use ptsm_kernels::Isa;
+use ptsm_kernels::{AdamWMoments, AffineGradients, Isa, Matrix, MatrixMut, MatrixShape};
 
 use crate::{Error, ErrorKind, Result};
 use std::fmt::{Debug, Display};
@@ -131,7 +131,7 @@ pub trait Real:
         (weights, gradients): (&mut [Self], &[Self]),
         (first, second): (&mut [Self], &mut [Self]),
     ) {
-        let AdamWStep { betas: (beta1, beta2), .. } = step;
+        let AdamWStep { beta1, beta2, .. } = step;
         let (rest1, rest2) = (Self::from_f64(1.0 - beta1), Self::from_f64(1.0 - beta2));
         let (beta1, beta2) = (Self::from_f64(beta1), Self::from_f64(beta2));
         let (keep, step_size) = (Self::from_f64(step.keep), Self::from_f64(step.step_size));
@@ -311,7 +311,7 @@ impl Real for f32 {
     }
 
     fn linear(dims: LinearDims, x: &[Self], weight: &[Self], bias: &[Self], out: &mut [Self]) {
-        ptsm_kernels::linear(isa(), dims, x, (weight, bias), out);
+        ptsm_kernels::linear(isa(), dims, x, weight, bias, out);
     }
     fn linear_d_input(dims: LinearDims, d_out: &[Self], weight: &[Self], d_x: &mut [Self]) {
         ptsm_kernels::linear_d_input(isa(), dims, d_out, weight, d_x);
@@ -323,7 +323,8 @@ impl Real for f32 {
         d_weight: &mut [Self],
         d_bias: &mut [Self],
     ) {
-        ptsm_kernels::linear_d_weight(isa(), dims, d_out, x, (d_weight, d_bias));
+        let gradients = AffineGradients { weight: d_weight, bias: d_bias };
+        ptsm_kernels::linear_d_weight(isa(), dims, d_out, x, gradients);
     }
     fn gelu(x: &[Self], out: &mut [Self]) {
         ptsm_kernels::gelu(isa(), x, out);
@@ -333,14 +334,15 @@ impl Real for f32 {
     }
     fn adamw(
         step: AdamWStep,
-        weights: (&mut [Self], &[Self]),
-        moments: (&mut [Self], &mut [Self]),
+        (weights, gradients): (&mut [Self], &[Self]),
+        (first, second): (&mut [Self], &mut [Self]),
     ) {
-        ptsm_kernels::adamw(isa(), step, weights, moments);
+        ptsm_kernels::adamw(isa(), step, weights, gradients, AdamWMoments { first, second });
     }
 
     fn transpose(rows: usize, columns: usize, x: &[Self], out: &mut [Self]) {
-        ptsm_kernels::transpose(isa(), (rows, columns), (x, columns), (out, rows));
+        let (from, to) = (Matrix::new(x, columns), MatrixMut::new(out, rows));
+        ptsm_kernels::transpose(isa(), MatrixShape { rows, columns }, from, to);
     }
     fn softmax_rows(width: usize, x: &mut [Self]) {
         ptsm_kernels::softmax_rows(isa(), width, x);
@@ -349,7 +351,7 @@ impl Real for f32 {
         ptsm_kernels::softmax_rows_backward(isa(), width, y, d_y);
     }
     fn normalise_rows(width: usize, eps: Self, x: &[Self], z: &mut [Self], inverse: &mut [Self]) {
-        ptsm_kernels::normalise_rows(isa(), width, eps, x, (z, inverse));
+        ptsm_kernels::normalise_rows(isa(), width, eps, x, z, inverse);
     }
     fn normalise_rows_backward(width: usize, z: &[Self], inverse: &[Self], d: &mut [Self]) {
         ptsm_kernels::normalise_rows_backward(isa(), width, z, inverse, d);
@@ -363,7 +365,8 @@ impl Real for f32 {
         d: &mut [Self],
         (d_weight, d_bias): (&mut [Self], &mut [Self]),
     ) {
-        ptsm_kernels::affine_rows_backward(isa(), z, weight, d, (d_weight, d_bias));
+        let gradients = AffineGradients { weight: d_weight, bias: d_bias };
+        ptsm_kernels::affine_rows_backward(isa(), z, weight, d, gradients);
     }
     fn dropout(key: u64, counter: u64, probability: f64, x: &mut [Self]) {
         ptsm_kernels::dropout(isa(), key, counter, probability as f32, x);

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::batch::{Batch, BatchShape};
-use crate::config::Task;
+use crate::loss::{LossOptions, loss, loss_weight};
 use crate::model::{Mode, Model};
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
 use crate::tensor_file::WideTensor;
-use crate::train::{LossOptions, loss, loss_weight};
 use crate::{Error, Result};
 
 /// What a trace computes beside the outputs.
@@ -86,23 +86,23 @@ pub fn run_trace<T: Real>(
     let mode = Mode { train_norm: options.train_norm, as_reference: true, ..Mode::default() };
     let forward = model.forward(&batch, mode)?;
     let mut tensors = model.trace(&forward);
-    let aim = match model.config().task()? {
-        Task::Forecasting => ("in.future_values", batch.future_values().is_some()),
-        Task::Classification | Task::Regression => {
+    let aim = match model.output().kind() {
+        OutputKind::Patches => ("in.mask", true),
+        OutputKind::Logits | OutputKind::Values(_) => {
             ("in.target_values", batch.target_values().is_some())
         }
-        Task::Pretraining => ("in.mask", true),
+        _ => ("in.future_values", batch.future_values().is_some()),
     };
     if aim.1 {
         let loss_options = LossOptions { as_reference: true, ..LossOptions::default() };
         let weight = loss_weight(model, &batch, &loss_options)?;
-        let loss = loss(model, (&batch, &forward), weight, &loss_options)?;
+        let loss = loss(model, &batch, &forward, weight, &loss_options)?;
         let values = vec![loss.value];
         tensors.push(NamedTensor { name: "out.loss".into(), shape: vec![], values });
         if options.gradients {
             let mut grads = vec![T::ZERO; model.layout().num_trained()];
             let gradient = &loss.gradient;
-            let values = model.backward(&batch, &forward, gradient, (&mut grads, mode));
+            let values = model.backward(&batch, &forward, gradient, &mut grads, mode);
             tensors.extend(model.name_trained("grad.", &grads));
             let shape = vec![batch.size(), batch.context_length(), batch.num_channels()];
             tensors.push(NamedTensor { name: "grad_in.past_values".into(), shape, values });

@@ -43,7 +43,7 @@ fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
         }
         let batch = fixture.batch::<f32>().unwrap();
         let mut out = Prediction::default();
-        Cpu.load(&model).unwrap().forward(&batch, &mut out).unwrap();
+        Cpu::default().load(&model).unwrap().session().unwrap().forward(&batch, &mut out).unwrap();
         let wanted = match borrows(&model, &batch) {
             true => definition_alone(&model, &fixture),
             false => golden.values.clone(),
@@ -68,7 +68,60 @@ fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
 
 #[test]
 fn the_cpu_conforms() {
-    let found = conformance(&Cpu, Accuracy::F32).unwrap();
+    let found = conformance(&Cpu::default(), Accuracy::F32).unwrap();
     assert!(found.complaints.is_empty(), "{}", found.complaints.join("\n"));
     assert!(found.compared >= 14, "only {} fixtures were compared", found.compared);
+}
+
+#[test]
+fn no_bit_depends_on_the_pool_that_a_session_runs_in() {
+    let mut compared = 0;
+    for fixture in fixture_roots().iter().flat_map(|root| fixtures(root, "forecast").unwrap()) {
+        let Ok(model) = fixture.model() else { continue };
+        if fixture.meta.mode != "eval" {
+            continue;
+        }
+        let batch = fixture.batch::<f32>().unwrap();
+        let run = |cpu: &Cpu| {
+            let mut out = Prediction::default();
+            cpu.load(&model).unwrap().session().unwrap().forward(&batch, &mut out).unwrap();
+            out
+        };
+        let wanted = run(&Cpu::default());
+        for threads in [1, 3] {
+            assert_eq!(run(&Cpu::with_threads(threads).unwrap()), wanted, "{}", fixture.name);
+        }
+        // A worker that is its own pool of one: everything runs on its own thread.
+        let alone = std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+                let _pool = pool.build().unwrap();
+                assert_eq!(rayon::current_num_threads(), 1);
+                run(&Cpu::default())
+            });
+            worker.join().unwrap()
+        });
+        assert_eq!(alone, wanted, "{}", fixture.name);
+        compared += 1;
+    }
+    assert!(compared >= 10, "only {compared} fixtures were compared");
+}
+
+#[test]
+fn sessions_of_one_model_run_side_by_side() {
+    let fixture = fixtures(&fixture_roots()[0], "forecast").unwrap().swap_remove(0);
+    let model = fixture.model().unwrap();
+    let batch = fixture.batch::<f32>().unwrap();
+    let loaded = Cpu::default().load(&model).unwrap();
+    assert!(loaded.bytes() >= 8 * model.layout().num_trained() as u64);
+    let run = || {
+        let mut out = Prediction::default();
+        loaded.session().unwrap().forward(&batch, &mut out).unwrap();
+        out
+    };
+    let wanted = run();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        workers.into_iter().for_each(|worker| assert_eq!(worker.join().unwrap(), wanted));
+    });
 }

@@ -129,9 +129,9 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
         let forward = model.forward(&batch, mode).unwrap();
         let options = LossOptions::default();
         let weight = loss_weight(&model, &batch, &options).unwrap();
-        let loss = loss(&model, (&batch, &forward), weight, &options).unwrap();
+        let loss = loss(&model, &batch, &forward, weight, &options).unwrap();
         let mut grads = vec![T::ZERO; model.layout().num_trained()];
-        model.backward(&batch, &forward, &loss.gradient, (&mut grads, mode));
+        model.backward(&batch, &forward, &loss.gradient, &mut grads, mode);
         adamw.update(number(&settings["lr"]), &mut model.parameters.trained, &grads);
         losses.push(loss.value);
     }

@@ -71,7 +71,7 @@ fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
 fn loss_of(model: &Model<f64>, batch: &Batch<f64>, forward: &Forward<f64>) -> Loss<f64> {
     let options = LossOptions::default();
     let weight = loss_weight(model, batch, &options).unwrap();
-    ptsm_core::train::loss(model, (batch, forward), weight, &options).unwrap()
+    ptsm_core::train::loss(model, batch, forward, weight, &options).unwrap()
 }
 
 /// Central difference of `f` at `x`.
@@ -92,7 +92,7 @@ fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool
     let forward = model.forward(batch, mode).unwrap();
     let d = loss_of(model, batch, &forward).gradient;
     let mut grads = vec![0.0; model.layout().num_trained()];
-    let d_past = model.backward(batch, &forward, &d, (&mut grads, mode));
+    let d_past = model.backward(batch, &forward, &d, &mut grads, mode);
     let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
     for tensor in model.layout().tensors() {
         if tensor.store != ptsm_core::Store::Trained {
@@ -175,9 +175,9 @@ fn task(name: &str, change: impl Fn(&mut Config)) -> Config {
 
 /// Every head with every choice that it has.
 fn heads() -> Vec<(String, Config)> {
-    let law = |law: &str| {
+    let nll = |distribution: &str| {
         forecaster(|config| {
-            (config.loss, config.distribution_output) = ("nll".into(), law.into());
+            (config.loss, config.distribution_output) = ("nll".into(), distribution.into());
         })
     };
     let cross = |context_length, gated, prepend_past| {
@@ -187,9 +187,9 @@ fn heads() -> Vec<(String, Config)> {
     let hierarchy = Some(Hierarchy { segment_length: 2 });
     let quantiles = Some(vec![0.1, 0.4, 0.5, 0.9]);
     let mut heads = vec![
-        ("student_t".to_owned(), law("student_t")),
-        ("normal".into(), law("normal")),
-        ("negative_binomial".into(), law("negative_binomial")),
+        ("student_t".to_owned(), nll("student_t")),
+        ("normal".into(), nll("normal")),
+        ("negative_binomial".into(), nll("negative_binomial")),
         ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
         ("skip".into(), extended(Extension { linear_skip: true, ..Extension::default() })),
         (
@@ -236,7 +236,7 @@ fn heads() -> Vec<(String, Config)> {
             }),
         ));
         heads.push((
-            format!("law of {name}"),
+            format!("distribution of {name}"),
             task("PatchTSMixerForRegression", |config| {
                 pooled(config);
                 (config.num_targets, config.loss) = (1, "nll".into());
@@ -281,7 +281,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
     for (name, config) in heads() {
         let model = random_model(config.clone()).cast::<f32>();
         let batch = batch_for(&config).cast::<f32>();
-        let mut session = Cpu.load(&model).unwrap();
+        let mut session = Cpu::default().load(&model).unwrap().session().unwrap();
         let mut run = |batch: &Batch<f32>| {
             let mut output = Prediction::default();
             session.forward(batch, &mut output).unwrap();
@@ -310,8 +310,7 @@ fn what_an_error_costs_has_its_derivative() {
         let weight = loss_weight(&model, &batch, &options).unwrap();
         let mut cost = |place: usize, x: f64| {
             let kept = std::mem::replace(&mut forward.outputs.prediction[place], x);
-            let found =
-                ptsm_core::train::loss(&model, (&batch, &forward), weight, &options).unwrap();
+            let found = ptsm_core::train::loss(&model, &batch, &forward, weight, &options).unwrap();
             forward.outputs.prediction[place] = kept;
             (found.value, found.gradient.prediction[place])
         };

@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::csv_sniff::{Cell, guess_delimiter, looks_like_header, read_cell};
 use super::table::{Column, ReadOptions, Table, Values};
+use super::texts::Texts;
 use ptsm_core::{Error, Result, option};
 
 /// Reads the text in `bytes`; a column is numeric if every cell is a number or missing.
@@ -225,14 +227,16 @@ impl Numbers {
                 return Err(Error::input(message).at(place));
             }
         }
-        let mut texts: Vec<Vec<Option<String>>> = vec![Vec::new(); names.len()];
+        let room = |is_text: &bool| Vec::with_capacity(if *is_text { self.lines.len() } else { 0 });
+        let mut texts: Vec<Vec<Option<Arc<str>>>> = self.is_text.iter().map(room).collect();
+        let mut known: Vec<Texts> = names.iter().map(|_| Texts::default()).collect();
         if self.is_text.contains(&true) {
             records.for_each(usize::from(has_header), |_, record| {
                 for (column, cell) in record.iter().map(clean).enumerate() {
                     if self.is_text[column] {
-                        let text = str_of(cell);
+                        let text = String::from_utf8_lossy(cell);
                         let missing = read_cell(&text, options) == Cell::Missing;
-                        texts[column].push((!missing).then_some(text));
+                        texts[column].push((!missing).then(|| known[column].shared(&text)));
                     }
                 }
                 Ok(ControlFlow::Continue(()))

@@ -42,7 +42,17 @@ impl LabelledSet {
             let text = text_file::read_text(path)?;
             return ts_file::read(&text, &path.display().to_string());
         }
-        from_long_table(&Table::read(path, read)?, options)
+        Self::from_table(&Table::read(path, read)?, options)
+    }
+
+    /// Takes the cases out of a long table, which has a column that distinguishes the cases, and the
+    /// label in every row of a case.
+    ///
+    /// # Errors
+    ///
+    /// As [`LabelledSet::read`].
+    pub fn from_table(table: &Table, options: &LabelOptions) -> Result<Self> {
+        from_long_table(table, options)
     }
 
     /// Reads cases that are to be labelled: as [`LabelledSet::read`], but a table or folder without

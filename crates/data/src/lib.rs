@@ -23,6 +23,7 @@ mod split;
 mod standard;
 mod table;
 mod text_file;
+mod texts;
 mod timestamp;
 mod ts_file;
 mod window;

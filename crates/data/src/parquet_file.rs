@@ -16,6 +16,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::table::{Column, Table, Values};
+use super::texts::Texts;
 use super::timestamp::{CalendarStyle, NotATime, OffsetStyle, Precision, TimeStyle};
 use ptsm_core::{Error, Result};
 
@@ -92,13 +93,14 @@ fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
         Values::Text(cells) => {
             // What cannot be a text (a struct, say) shows its type instead: it is not a channel.
             let Ok(array) = cast(array, &DataType::Utf8) else {
-                let shown = array.data_type().to_string();
+                let shown: Arc<str> = array.data_type().to_string().into();
                 cells
                     .extend((0..array.len()).map(|row| array.is_valid(row).then(|| shown.clone())));
                 return Ok(());
             };
             let array = downcast::<StringArray>(&array)?;
-            cells.extend(array.iter().map(|cell| cell.map(str::to_owned)));
+            let mut texts = Texts::default();
+            cells.extend(array.iter().map(|cell| cell.map(|cell| texts.shared(cell))));
         }
         Values::Times { seconds, .. } => {
             let per_second = units_per_second(array.data_type());

@@ -1,5 +1,9 @@
 //! Which column is what: time, series, channel, or nothing.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::table::{Column, Table, Values};
@@ -49,12 +53,21 @@ pub struct IgnoredColumn {
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) timestamp: Option<TimeColumn>,
-    /// Name, and the series of each row.
-    pub(super) id: Option<(String, Vec<String>)>,
+    pub(super) id: Option<IdColumn>,
     pub(super) channels: Vec<String>,
     pub(super) ignored: Vec<IgnoredColumn>,
     /// A text column with repeated cells, which may be the wanted id.
     pub(super) possible_id: Option<String>,
+}
+
+/// The column that says which series a row is of.
+#[derive(Debug)]
+pub(super) struct IdColumn {
+    pub(super) name: String,
+    /// Each series once, in order of first appearance.
+    pub(super) series: Vec<String>,
+    /// Per row, the number of its series.
+    pub(super) of_row: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -71,7 +84,7 @@ impl Resolved {
         let or_none = |name: Option<&String>| name.cloned().unwrap_or_else(|| NO_COLUMN.to_owned());
         Roles {
             timestamp: Some(or_none(self.timestamp.as_ref().map(|time| &time.name))),
-            id: Some(or_none(self.id.as_ref().map(|id| &id.0))),
+            id: Some(or_none(self.id.as_ref().map(|id| &id.name))),
             targets: Some(self.channels.clone()),
         }
     }
@@ -80,7 +93,7 @@ impl Resolved {
 /// Finds the role of every column.
 pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
     let id = find_id(table, roles)?;
-    let id_name = id.as_ref().map(|id| id.0.as_str());
+    let id_name = id.as_ref().map(|id| id.name.as_str());
     let timestamp = find_timestamp(table, roles, id_name)?;
     let time_name = timestamp.as_ref().map(|time| time.name.as_str());
     let free = |column: &&Column| {
@@ -121,7 +134,7 @@ fn wanted_column<'a>(table: &'a Table, name: &str, asked_by: &str) -> Result<&'a
     })
 }
 
-fn find_id(table: &Table, roles: &Roles) -> Result<Option<(String, Vec<String>)>> {
+fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
     let column = match given(table, &roles.id) {
         Some(None) => return Ok(None),
         Some(Some(name)) => wanted_column(table, name, "id")?,
@@ -130,16 +143,44 @@ fn find_id(table: &Table, roles: &Roles) -> Result<Option<(String, Vec<String>)>
             None => return Ok(None),
         },
     };
-    let mut ids = Vec::with_capacity(table.num_rows());
+    number_series(table, column).map(Some)
+}
+
+/// Numbers the series of a table by their first rows.
+fn number_series(table: &Table, column: &Column) -> Result<IdColumn> {
+    let mut found = IdColumn {
+        name: column.name.clone(),
+        series: Vec::new(),
+        of_row: Vec::with_capacity(table.num_rows()),
+    };
+    let mut numbers: HashMap<String, u32> = HashMap::new();
     for row in 0..table.num_rows() {
-        let id = column.values.text(row);
+        let id: Cow<'_, str> = match &column.values {
+            Values::Text(cells) => cells[row].as_deref().unwrap_or_default().into(),
+            values => values.text(row).into(),
+        };
         if id.is_empty() {
             let message = "the name of the series is missing";
             return Err(Error::input(message).at(table.place(row, &column.name)));
         }
-        ids.push(id);
+        // The rows of a series mostly lie together.
+        let last = found.of_row.last().copied();
+        let number = match last.filter(|&last| found.series[last as usize] == id) {
+            Some(last) => last,
+            None => match numbers.get(id.as_ref()) {
+                Some(&known) => known,
+                None => {
+                    let new = u32::try_from(found.series.len())
+                        .map_err(|_| Error::input("there are more than 2^32 series"))?;
+                    found.series.push(id.clone().into_owned());
+                    numbers.insert(id.into_owned(), new);
+                    new
+                }
+            },
+        };
+        found.of_row.push(number);
     }
-    Ok(Some((column.name.clone(), ids)))
+    Ok(found)
 }
 
 fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
@@ -206,7 +247,7 @@ fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
     }
     let read = match &column.values {
         Values::Numbers(cells) => parse_numbers(cells),
-        Values::Text(cells) => parse_column(cells.iter().flatten().map(String::as_str)),
+        Values::Text(cells) => parse_column(cells.iter().flatten().map(AsRef::as_ref)),
         Values::Times { seconds, style } => {
             Ok((seconds.iter().flatten().copied().collect(), *style))
         }
@@ -244,8 +285,8 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
 }
 
 /// The error of the first cell that keeps a column from being numeric.
-fn not_a_number(table: &Table, name: &str, cells: &[Option<String>]) -> Error {
-    let is_bad = |cell: &Option<String>| cell.as_ref().is_some_and(|text| !is_number(text));
+fn not_a_number(table: &Table, name: &str, cells: &[Option<Arc<str>>]) -> Error {
+    let is_bad = |cell: &Option<Arc<str>>| cell.as_ref().is_some_and(|text| !is_number(text));
     let row = cells.iter().position(is_bad).unwrap_or(0);
     let text = cells[row].as_deref().unwrap_or_default();
     let decimal_comma = text.contains(',') && is_number(&text.replace(',', "."));
@@ -325,7 +366,7 @@ fn repeats(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else {
         return false;
     };
-    let mut sorted: Vec<&String> = cells.iter().flatten().collect();
+    let mut sorted: Vec<&Arc<str>> = cells.iter().flatten().collect();
     sorted.sort_unstable();
     sorted.len() == cells.len() && sorted.windows(2).any(|pair| pair[0] == pair[1])
 }

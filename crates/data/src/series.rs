@@ -1,7 +1,5 @@
 //! Series on a regular grid: values, times, and a mask instead of NaN.
 
-use std::collections::BTreeMap;
-
 use sha2::{Digest, Sha256};
 
 use super::frequency::Frequency;
@@ -218,19 +216,18 @@ fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
             Values::Text(_) | Values::Times { .. } => None,
         })
         .collect();
-    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut series: Vec<RawSeries> = Vec::new();
+    let raw = |id: &str| RawSeries {
+        id: id.to_owned(),
+        rows: Vec::new(),
+        times: roles.timestamp.as_ref().map(|_| Vec::new()),
+        values: Vec::new(),
+    };
+    let mut series: Vec<RawSeries> = match &roles.id {
+        Some(column) => column.series.iter().map(|id| raw(id)).collect(),
+        None => vec![raw("")],
+    };
     for row in 0..table.num_rows() {
-        let id = roles.id.as_ref().map_or("", |(_, ids)| &ids[row]);
-        let number = *numbers.entry(id).or_insert(series.len());
-        if number == series.len() {
-            series.push(RawSeries {
-                id: id.to_owned(),
-                rows: Vec::new(),
-                times: roles.timestamp.as_ref().map(|_| Vec::new()),
-                values: Vec::new(),
-            });
-        }
+        let number = roles.id.as_ref().map_or(0, |column| column.of_row[row] as usize);
         let target = &mut series[number];
         target.rows.push(row);
         target.values.extend(cells.iter().map(|column| column[row]));

@@ -75,14 +75,35 @@ impl Standardiser {
     ///
     /// `InvalidInput` if the number of channels differs, or a value is beyond the range of f32.
     pub fn apply(&self, series: &Series) -> Result<PreparedSeries> {
+        let values = self.apply_rows(series, 0..series.num_rows())?;
+        let mask = |seen: &Vec<bool>| seen.iter().map(|&seen| f32::from(u8::from(seen))).collect();
+        Ok(PreparedSeries {
+            id: series.id.clone(),
+            num_channels: self.num_channels(),
+            values,
+            observed_mask: series.observed.as_ref().map(mask),
+        })
+    }
+
+    /// The rows `rows` of a series, standardised, `[rows, C]`; 0 where a point is missing.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the series has another number of channels, or a value in these rows is
+    /// beyond the range of single precision.
+    ///
+    /// # Panics
+    ///
+    /// If the series has no such rows.
+    pub fn apply_rows(&self, series: &Series, rows: Range<usize>) -> Result<Vec<f32>> {
         let width = self.num_channels();
         if series.num_channels != width {
             let got = series.num_channels;
             let message = format!("the series has {got} channels, the standardiser has {width}");
             return Err(Error::input(message));
         }
-        let mut values = Vec::with_capacity(series.values.len());
-        for row in 0..series.num_rows() {
+        let mut values = Vec::with_capacity(rows.len() * width);
+        for row in rows {
             for channel in 0..width {
                 let scaled = match series.get(row, channel) {
                     Some(value) => self.apply_value(channel, value),
@@ -96,13 +117,7 @@ impl Standardiser {
                 values.push(scaled);
             }
         }
-        let mask = |seen: &Vec<bool>| seen.iter().map(|&seen| f32::from(u8::from(seen))).collect();
-        Ok(PreparedSeries {
-            id: series.id.clone(),
-            num_channels: width,
-            values,
-            observed_mask: series.observed.as_ref().map(mask),
-        })
+        Ok(values)
     }
 
     /// One standardised value.

@@ -1,6 +1,7 @@
 //! A table in memory: named columns of numbers, texts or times, from a file and back to one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +27,8 @@ pub struct ReadOptions {
 pub enum Values {
     /// Numbers; NaN = missing; never infinite.
     Numbers(Vec<f64>),
-    /// Texts; `None` = missing.
-    Text(Vec<Option<String>>),
+    /// Texts; `None` = missing. Equal texts of one column may share their memory.
+    Text(Vec<Option<Arc<str>>>),
     /// Times, and how they are written.
     Times {
         /// Seconds since 1970-01-01 00:00 UTC; `None` = missing.
@@ -60,7 +61,7 @@ impl Values {
     pub fn text(&self, row: usize) -> String {
         match self {
             Values::Numbers(cells) => number_text(cells[row]),
-            Values::Text(cells) => cells[row].clone().unwrap_or_default(),
+            Values::Text(cells) => cells[row].as_deref().unwrap_or_default().to_owned(),
             Values::Times { seconds, style } => {
                 seconds[row].map_or_else(String::new, |seconds| style.format(seconds))
             }
@@ -107,7 +108,20 @@ impl Column {
 
     /// A column of texts.
     pub fn text(name: impl Into<String>, cells: Vec<String>) -> Self {
-        Self { name: name.into(), values: Values::Text(cells.into_iter().map(Some).collect()) }
+        let cells = cells.into_iter().map(|cell| Some(cell.into())).collect();
+        Self { name: name.into(), values: Values::Text(cells) }
+    }
+
+    /// A column of texts that come several times in a row: each with how often.
+    pub fn repeated_texts<'a>(
+        name: impl Into<String>,
+        texts: impl IntoIterator<Item = (&'a str, usize)>,
+    ) -> Self {
+        let mut cells: Vec<Option<Arc<str>>> = Vec::new();
+        for (text, count) in texts {
+            cells.resize(cells.len() + count, Some(Arc::from(text)));
+        }
+        Self { name: name.into(), values: Values::Text(cells) }
     }
 
     /// A column of times in seconds since 1970-01-01 00:00 UTC, written in `style`.

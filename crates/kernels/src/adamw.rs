@@ -1,24 +1,35 @@
-//! One step of AdamW over all weights.
+//! One step of the AdamW optimiser over all weights.
 
 use crate::isa::{Isa, Op};
 use crate::vector::Vector;
 
-/// The numbers of one step, the same for every weight; each is rounded once, to the weights'
-/// precision.
+/// The coefficients of one step, the same for every weight; each is rounded once, to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
-    /// Decays of the first and the second moment.
-    pub betas: (f64, f64),
-    /// What weight decay leaves of a weight.
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Factor that decoupled weight decay multiplies a weight by: 1 - learning rate * decay.
     pub keep: f64,
-    /// Learning rate over the correction of the first moment.
+    /// Learning rate divided by the bias correction of the first moment.
     pub step_size: f64,
-    /// Root of the correction of the second moment.
+    /// Square root of the bias correction of the second moment.
     pub root: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub eps: f64,
 }
 
+/// The state of AdamW, one element for each weight.
+#[derive(Debug)]
+pub struct AdamWMoments<'a> {
+    /// Running mean of the gradients: `m`.
+    pub first: &'a mut [f32],
+    /// Running mean of their squares: `v`.
+    pub second: &'a mut [f32],
+}
+
+/// Updates moments and weights:
 /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g g`, `w = keep w - step_size m / (sqrt(v) / root + eps)`.
 ///
 /// # Panics
@@ -27,9 +38,11 @@ pub struct AdamWStep {
 pub fn adamw(
     isa: Isa,
     step: AdamWStep,
-    (weights, gradients): (&mut [f32], &[f32]),
-    (first, second): (&mut [f32], &mut [f32]),
+    weights: &mut [f32],
+    gradients: &[f32],
+    moments: AdamWMoments<'_>,
 ) {
+    let AdamWMoments { first, second } = moments;
     let lengths = [gradients.len(), first.len(), second.len()];
     assert_eq!(lengths, [weights.len(); 3], "adamw");
     isa.run(AdamW { step, weights, gradients, first, second });
@@ -48,10 +61,10 @@ impl Op for AdamW<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let AdamWStep { betas, keep, step_size, root, eps } = self.step;
+        let AdamWStep { beta1, beta2, keep, step_size, root, eps } = self.step;
         let all = |x: f64| v.splat(x as f32);
-        let (beta1, beta2) = (all(betas.0), all(betas.1));
-        let (rest1, rest2) = (all(1.0 - betas.0), all(1.0 - betas.1));
+        let (rest1, rest2) = (all(1.0 - beta1), all(1.0 - beta2));
+        let (beta1, beta2) = (all(beta1), all(beta2));
         let (keep, minus, eps, root) = (all(keep), all(-step_size), all(eps), all(root));
         let pairs = self.weights.chunks_mut(V::LANES).zip(self.gradients.chunks(V::LANES));
         let moments = self.first.chunks_mut(V::LANES).zip(self.second.chunks_mut(V::LANES));
@@ -74,15 +87,21 @@ mod tests {
     use crate::testing::{assert_close, numbers, with_canaries};
 
     #[test]
-    fn every_length_moves_as_the_plain_step() {
-        let step =
-            AdamWStep { betas: (0.9, 0.999), keep: 0.99, step_size: 0.05, root: 0.3, eps: 1e-3 };
+    fn every_length_matches_the_reference() {
+        let step = AdamWStep {
+            beta1: 0.9,
+            beta2: 0.999,
+            keep: 0.99,
+            step_size: 0.05,
+            root: 0.3,
+            eps: 1e-3,
+        };
         for isa in Isa::available() {
             for len in 0..=67 {
                 let (w, g, m) = (numbers(1, len), numbers(2, len), numbers(3, len));
                 let s: Vec<f32> = numbers(4, len).iter().map(|s| s.abs()).collect();
-                let run = |w: &mut [f32], m: &mut [f32], s: &mut [f32]| {
-                    adamw(isa, step, (w, &g), (m, s));
+                let run = |w: &mut [f32], first: &mut [f32], second: &mut [f32]| {
+                    adamw(isa, step, w, &g, AdamWMoments { first, second });
                 };
                 let weights = with_canaries(&w, |w| run(w, &mut m.clone(), &mut s.clone()));
                 let first = with_canaries(&m, |m| run(&mut w.clone(), m, &mut s.clone()));

@@ -1,31 +1,32 @@
-//! Memory that starts on a cache line, so that a register's worth never lies across two.
+//! Memory aligned to a cache line, so that no aligned load or store crosses two lines.
 
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line, and of the widest register.
 const LINE: usize = 64;
-/// Numbers in one.
-const NUMBERS: usize = LINE / size_of::<f32>();
+/// Elements of a cache line.
+const LINE_ELEMENTS: usize = LINE / size_of::<f32>();
 
-/// A fixed number of f32 whose first stands at the start of a cache line. Behaves as a slice.
+/// A buffer of f32 that starts on a cache line. Dereferences to a slice.
 #[derive(Debug, Default)]
 pub struct Aligned {
-    /// The numbers, with up to a cache line in front of them.
+    /// The elements, with up to a cache line of padding before them.
     storage: Vec<f32>,
     start: usize,
     len: usize,
 }
 
 impl Aligned {
-    /// `len` zeros.
+    /// A buffer of `len` zeros.
     pub fn zeros(len: usize) -> Self {
-        let storage = vec![0.0_f32; len + NUMBERS];
+        let storage = vec![0.0_f32; len + LINE_ELEMENTS];
         let past = storage.as_ptr() as usize % LINE;
         let start = if past == 0 { 0 } else { (LINE - past) / size_of::<f32>() };
         Self { storage, start, len }
     }
 
-    /// Makes room for at least `len` numbers; what was there is lost if it has to grow.
+    /// Grows the buffer to at least `len` elements. If it has to grow, it is filled with zeros and its
+    /// contents are lost.
     pub fn reserve(&mut self, len: usize) {
         if self.len < len {
             *self = Self::zeros(len);
@@ -46,7 +47,7 @@ impl DerefMut for Aligned {
     }
 }
 
-// The start depends on where the memory lies, so a copy finds its own.
+// The padding depends on the address of the allocation, so a copy has its own.
 impl Clone for Aligned {
     fn clone(&self) -> Self {
         let mut copy = Self::zeros(self.len);

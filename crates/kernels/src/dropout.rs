@@ -1,44 +1,46 @@
-//! Dropout by a counter-based generator: 32 bits a draw, the same on every instruction set.
+//! Dropout from a counter-based random number generator: 32 bits a draw, the same on every
+//! instruction set.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
+use crate::matrix::{MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
-/// Factors that are made at once: a multiple of every register.
+/// Factors that are drawn at once: a multiple of the lanes of every instruction set.
 pub(crate) const FACTORS: usize = 64;
 
 /// Drops elements of `x` with `probability` (0 to 1) and multiplies the others by
 /// `1 / (1 - probability)`.
 ///
 /// The draw for element i depends on `(key, counter + i)` alone. Applied to a gradient with the
-/// same key and counter it is the backward of itself.
+/// same key and counter, the function is its own backward pass.
 pub fn dropout(isa: Isa, key: u64, counter: u64, probability: f32, x: &mut [f32]) {
     isa.run(Dropout { key, counter, probability, x });
 }
 
-/// Whether the draw `(key, counter)` keeps its element.
+/// Whether the draw `(key, counter)` keeps its element when elements are dropped with
+/// `probability`.
 pub fn keeps(key: u64, counter: u64, probability: f32) -> bool {
-    draw(stream(key, counter), counter as u32) >= threshold(probability)
+    Stream::new(key, counter).draw(counter as u32) >= threshold(probability)
 }
 
-/// Where the elements of a matrix take their draws: element `[r, j]` takes
+/// The random draws of a matrix: element `[r, j]` takes
 /// `counter + r * row + j * column` of the stream `key`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Draws {
-    /// Names the stream.
+    /// Key of the random stream.
     pub key: u64,
-    /// Draw of the first element.
+    /// Counter of the first element.
     pub counter: u64,
-    /// From one row to the next.
+    /// Counter stride from one row to the next.
     pub row: u64,
-    /// From one column to the next.
+    /// Counter stride from one column to the next.
     pub column: u64,
-    /// Share of elements that are dropped, 0 to 1.
+    /// Probability that an element is dropped, 0 to 1.
     pub probability: f32,
 }
 
 impl Draws {
-    /// What the elements of row `r` from column `first` on are multiplied by.
+    /// The factors of the elements of row `r` from column `first` on: 0 or 1 / (1 - probability).
     #[inline(always)]
     pub(crate) fn factors(&self, r: usize, first: usize, out: &mut [f32]) {
         let scale = if self.probability < 1.0 { 1.0 / (1.0 - self.probability) } else { 0.0 };
@@ -46,40 +48,40 @@ impl Draws {
         let start = self.counter + r as u64 * self.row + first as u64 * self.column;
         let last = start + out.len() as u64 * self.column;
         if start >> 32 == last >> 32 {
-            let (stream, start, step) = (stream(self.key, start), start as u32, self.column as u32);
+            let (stream, start, step) =
+                (Stream::new(self.key, start), start as u32, self.column as u32);
             for (i, out) in out.iter_mut().enumerate() {
                 let counter = start.wrapping_add((i as u32).wrapping_mul(step));
-                *out = if draw(stream, counter) >= threshold { scale } else { 0.0 };
+                *out = if stream.draw(counter) >= threshold { scale } else { 0.0 };
             }
             return;
         }
         for (i, out) in out.iter_mut().enumerate() {
             let counter = start + i as u64 * self.column;
-            let kept = draw(stream(self.key, counter), counter as u32) >= threshold;
+            let kept = Stream::new(self.key, counter).draw(counter as u32) >= threshold;
             *out = if kept { scale } else { 0.0 };
         }
     }
 }
 
-/// Drops elements of `x` by [`Draws`] and scales the others; rows start `pitch` apart.
+/// Drops the elements of `x` that [`Draws`] selects and scales the others by `1 / (1 - probability)`.
 ///
-/// Applied to a gradient it is the backward of itself.
+/// Applied to a gradient, the function is its own backward pass.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn dropout_columns(isa: Isa, shape: Columns, draws: Draws, (x, pitch): (&mut [f32], usize)) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+pub fn dropout_columns(isa: Isa, shape: MatrixShape, draws: Draws, x: MatrixMut<'_>) {
+    shape.check(isa.lanes(), &[x.view()]);
     if draws.probability > 0.0 {
-        isa.run(DropoutColumns { shape, draws, x, pitch });
+        isa.run(DropoutColumns { shape, draws, x });
     }
 }
 
 struct DropoutColumns<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     draws: Draws,
-    x: &'a mut [f32],
-    pitch: usize,
+    x: MatrixMut<'a>,
 }
 
 impl Op for DropoutColumns<'_> {
@@ -89,7 +91,7 @@ impl Op for DropoutColumns<'_> {
     fn run<V: Vector>(self, _: V) {
         let mut factors = [0.0; FACTORS];
         for r in 0..self.shape.rows {
-            let row = &mut self.x[r * self.pitch..][..self.shape.columns];
+            let row = &mut self.x.values[r * self.x.pitch..][..self.shape.columns];
             for (i, x) in row.chunks_mut(FACTORS).enumerate() {
                 let factors = &mut factors[..x.len()];
                 self.draws.factors(r, i * FACTORS, factors);
@@ -106,19 +108,35 @@ struct Dropout<'a> {
     x: &'a mut [f32],
 }
 
-/// Draws below this drop their element. 31 bits are compared, as signed numbers are what vector
-/// units compare best.
+/// Draws below this threshold drop their element. 31 bits are compared, because vector units compare
+/// signed integers best.
 fn threshold(probability: f32) -> i32 {
     (f64::from(probability) * 2_147_483_648.0).min(2_147_483_647.0) as i32
 }
 
-/// Key of the 2^32 draws that share the upper half of the counter.
-fn stream(key: u64, counter: u64) -> (u32, u32) {
-    let upper = (counter >> 32) as u32;
-    (key as u32 ^ mix(upper), (key >> 32) as u32)
+/// Keys of the 2^32 draws that share the upper half of the counter.
+#[derive(Clone, Copy)]
+struct Stream {
+    /// Combined with the counter before the first round.
+    first: u32,
+    /// Added between the two rounds.
+    second: u32,
 }
 
-/// An invertible mixer of 32 bits ("lowbias32" of Ellis' hash prospector).
+impl Stream {
+    fn new(key: u64, counter: u64) -> Self {
+        let upper = (counter >> 32) as u32;
+        Self { first: key as u32 ^ mix(upper), second: (key >> 32) as u32 }
+    }
+
+    /// 31 random bits for the lower half of a counter.
+    #[inline(always)]
+    fn draw(self, counter: u32) -> i32 {
+        (mix(mix(counter ^ self.first).wrapping_add(self.second)) >> 1) as i32
+    }
+}
+
+/// An invertible hash of 32 bits, of the `lowbias32` family found by C. Wellons' hash prospector.
 #[inline(always)]
 fn mix(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
@@ -126,15 +144,10 @@ fn mix(x: u32) -> u32 {
     x ^ (x >> 15)
 }
 
-#[inline(always)]
-fn draw((first, second): (u32, u32), counter: u32) -> i32 {
-    (mix(mix(counter ^ first).wrapping_add(second)) >> 1) as i32
-}
-
 impl Op for Dropout<'_> {
     type Output = ();
 
-    // Plain integer arithmetic: the compiler turns it into the set's vectors.
+    // Plain integer arithmetic, which the compiler vectorises for the instruction set.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         if self.probability <= 0.0 {
@@ -150,14 +163,14 @@ impl Op for Dropout<'_> {
         while !rest.is_empty() {
             let until_wrap = (1_u64 << 32) - (counter & 0xffff_ffff);
             let len = (rest.len() as u64).min(until_wrap) as usize;
-            let (part, behind) = rest.split_at_mut(len);
-            let (stream, first) = (stream(self.key, counter), counter as u32);
+            let (part, after) = rest.split_at_mut(len);
+            let (stream, first) = (Stream::new(self.key, counter), counter as u32);
             for (i, x) in part.iter_mut().enumerate() {
-                let kept = draw(stream, first.wrapping_add(i as u32)) >= threshold;
+                let kept = stream.draw(first.wrapping_add(i as u32)) >= threshold;
                 *x *= if kept { scale } else { 0.0 };
             }
             counter += len as u64;
-            rest = behind;
+            rest = after;
         }
     }
 }
@@ -171,7 +184,7 @@ mod tests {
     fn every_set_keeps_the_same_elements() {
         for isa in Isa::available() {
             for len in 0..=67 {
-                // Around the wrap of the lower half of the counter.
+                // Across the point where the lower half of the counter wraps.
                 let counter = (1 << 32) - 20;
                 let mut x = vec![1.0; len];
                 dropout(isa, 0x1234_5678_9abc_def0, counter, 0.3, &mut x);
@@ -185,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_right_and_streams_differ() {
+    fn the_drop_rate_is_right_and_streams_differ() {
         for probability in [0.1_f32, 0.5, 0.7, 0.9] {
             let dropped = (0..200_000).filter(|&i| !keeps(7, i, probability)).count();
             let share = dropped as f32 / 200_000.0;
@@ -200,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_takes_its_draws_by_rows_and_columns() {
+    fn a_matrix_draws_by_rows_and_columns() {
         for isa in Isa::available() {
             for registers in 1..=9 {
                 let (rows, columns) = (5, registers * isa.lanes());
@@ -210,7 +223,8 @@ mod tests {
                 let pitch = columns + 3;
                 let x = numbers(1, (rows - 1) * pitch + columns);
                 let got = with_canaries(&x, |x| {
-                    dropout_columns(isa, Columns { rows, columns }, draws, (x, pitch));
+                    let shape = MatrixShape { rows, columns };
+                    dropout_columns(isa, shape, draws, MatrixMut::new(x, pitch));
                 });
                 for (at, (&got, &x)) in got.iter().zip(&x).enumerate() {
                     let (r, j) = (at / pitch, at % pitch);

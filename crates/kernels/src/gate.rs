@@ -1,76 +1,61 @@
-//! Gates: `value * softmax(logits)`, along rows and down columns, onto what is there or over it.
+//! Gated attention of the mixer blocks: `value * softmax(logits)`, along rows or down columns.
 
-use crate::columns::Columns;
+use crate::exp::exp2;
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape, PaddedRows};
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// `2^x` for `x` at most 0, held at `2^-126` below that; relative error below 2e-7.
-#[inline(always)]
-fn exp2<V: Vector>(v: V, x: V::F) -> V::F {
-    /// `2^f` on half an octave to either side, by minimax of the relative error.
-    const TERMS: [f32; 6] =
-        [1.327_638e-3, 9.675_541e-3, 5.550_713_5e-2, 0.240_221_2, 0.693_146_97, 1.000_000_1];
-    // The larger of two is the second if one is NaN: NaN goes through.
-    let x = v.max(v.splat(-126.0), x);
-    let n = v.round(x);
-    let f = v.sub(x, n);
-    let mut p = v.splat(TERMS[0]);
-    for term in &TERMS[1..] {
-        p = v.mul_add(p, f, v.splat(*term));
-    }
-    v.times_pow2(p, n)
-}
-
-/// `log2(e)`: softmax is computed in powers of 2.
+/// `log2(e)`: the softmax is computed with base 2.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
-/// Gates rows: `out += value * softmax(logits)` along each row of `width`, or `=` unless `add`.
+/// How a kernel writes its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// `out = result`.
+    Overwrite,
+    /// `out += result`.
+    Add,
+}
+
+/// Gates rows: `out = value * softmax(logits)` along each row, or `out +=` that.
 ///
-/// All three have `rows` rows that start `pitch` apart; `pitch` is a multiple of [`Isa::lanes`] and
-/// at least `width`. `logits` is used up. With `add` the numbers of `out` behind `width` stay;
-/// without it they become 0.
+/// All three matrices have the layout `rows`, whose pitch is a multiple of [`Isa::lanes`]. `logits` is
+/// overwritten with intermediate results. The padding of `out` stays with [`Write::Add`] and becomes 0
+/// with [`Write::Overwrite`].
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gate_rows(
     isa: Isa,
-    (width, pitch): (usize, usize),
+    rows: PaddedRows,
     logits: &mut [f32],
     value: &[f32],
-    (out, add): (&mut [f32], bool),
+    out: &mut [f32],
+    write: Write,
 ) {
-    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
-    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
-    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
-    isa.run(GateRows { width, pitch, logits, value, out, add, keep: false });
+    let add = write == Write::Add;
+    GateRows { rows, logits, value, out, add, keep: false }.check_and_run(isa);
 }
 
-/// As [`gate_rows`] with `add`, and leaves the softmax in `logits`, for
-/// [`gate_rows_backward`](crate::gate_rows_backward); it is 0 behind `width`.
+/// As [`gate_rows`] with [`Write::Add`], and leaves the softmax in `logits` for
+/// [`gate_rows_backward`](crate::gate_rows_backward); its padding is 0.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gate_rows_keeping(
     isa: Isa,
-    (width, pitch): (usize, usize),
+    rows: PaddedRows,
     logits: &mut [f32],
     value: &[f32],
     out: &mut [f32],
 ) {
-    assert!(pitch.is_multiple_of(isa.lanes()) && 0 < width && width <= pitch, "gate_rows: width");
-    assert!(logits.len().is_multiple_of(pitch), "gate_rows: rows");
-    assert_eq!([value.len(), out.len()], [logits.len(); 2], "gate_rows: lengths");
-    isa.run(GateRows { width, pitch, logits, value, out, add: true, keep: true });
+    GateRows { rows, logits, value, out, add: true, keep: true }.check_and_run(isa);
 }
 
 struct GateRows<'a> {
-    width: usize,
-    pitch: usize,
+    rows: PaddedRows,
     logits: &'a mut [f32],
     value: &'a [f32],
     out: &'a mut [f32],
@@ -83,29 +68,40 @@ impl Op for GateRows<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let rows = self.logits.len() / self.pitch;
+        let rows = self.logits.len() / self.rows.pitch;
         let mut row = 0;
-        while row + SIDE_BY_SIDE <= rows {
-            self.rows::<V, SIDE_BY_SIDE>(v, row);
-            row += SIDE_BY_SIDE;
+        while row + UNROLL <= rows {
+            self.gate::<V, UNROLL>(v, row);
+            row += UNROLL;
         }
         while row < rows {
-            self.rows::<V, 1>(v, row);
+            self.gate::<V, 1>(v, row);
             row += 1;
         }
     }
 }
 
 impl GateRows<'_> {
-    /// `ROWS` rows side by side: each waits for its own sums only.
+    fn check_and_run(self, isa: Isa) {
+        let PaddedRows { width, pitch } = self.rows;
+        let lengths = [self.value.len(), self.out.len()];
+        assert!(pitch.is_multiple_of(isa.lanes()), "gate_rows: pitch");
+        assert!(0 < width && width <= pitch, "gate_rows: width");
+        assert!(self.logits.len().is_multiple_of(pitch), "gate_rows: rows");
+        assert_eq!(lengths, [self.logits.len(); 2], "gate_rows: lengths");
+        isa.run(self);
+    }
+
+    /// `ROWS` rows together, so that the latency of one row's sums is hidden by the others.
     #[inline(always)]
-    fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
-        let (width, pitch, start) = (self.width, self.pitch, row * self.pitch);
+    fn gate<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
+        let PaddedRows { width, pitch } = self.rows;
+        let start = row * pitch;
         let logits = &mut self.logits[start..start + ROWS * pitch];
         let value = &self.value[start..start + ROWS * pitch];
         let out = &mut self.out[start..start + ROWS * pitch];
-        // Behind the width nothing may count: no maximum, no share, and 0 to add.
-        fill_behind::<ROWS>(logits, width, pitch, f32::MIN);
+        // The padding must not count: not in the maximum, not in the sum, and it adds 0 to `out`.
+        fill_padding::<ROWS>(logits, width, pitch, f32::MIN);
         let mut largest = [v.splat(f32::MIN); ROWS];
         for j in (0..pitch).step_by(V::LANES) {
             for (i, largest) in largest.iter_mut().enumerate() {
@@ -125,15 +121,15 @@ impl GateRows<'_> {
                 v.store(e, logits);
             }
         }
-        // Each of them added 2^-126, which no sum of 1 or more can hold.
-        fill_behind::<ROWS>(logits, width, pitch, 0.0);
+        // Each padding element added 2^-126 to its row's sum, which is lost in a sum of 1 or more.
+        fill_padding::<ROWS>(logits, width, pitch, 0.0);
         for sum in &mut sums {
             *sum = v.splat(1.0 / v.sum(*sum));
         }
         for j in (0..pitch).step_by(V::LANES) {
-            for (i, &share) in sums.iter().enumerate() {
+            for (i, &inverse) in sums.iter().enumerate() {
                 let at = i * pitch + j;
-                let weight = v.mul(v.load(&logits[at..]), share);
+                let weight = v.mul(v.load(&logits[at..]), inverse);
                 if self.keep {
                     v.store(weight, &mut logits[at..]);
                 }
@@ -144,7 +140,7 @@ impl GateRows<'_> {
     }
 }
 
-fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
+fn fill_padding<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fill: f32) {
     if width < pitch {
         for row in x.chunks_exact_mut(pitch).take(ROWS) {
             row[width..].fill(fill);
@@ -152,28 +148,27 @@ fn fill_behind<const ROWS: usize>(x: &mut [f32], width: usize, pitch: usize, fil
     }
 }
 
-/// Gates columns: `out += value * softmax(logits)` down each column, or `=` unless `add`.
+/// Gates columns: `out = value * softmax(logits)` down each column, or `out +=` that.
 ///
-/// Each of the three comes with what its rows start apart. `logits` is used up.
+/// `logits` is overwritten with intermediate results.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gate_columns(
     isa: Isa,
-    shape: Columns,
-    (logits, pitch): (&mut [f32], usize),
-    (value, value_pitch): (&[f32], usize),
-    (out, out_pitch): (&mut [f32], usize),
-    add: bool,
+    shape: MatrixShape,
+    logits: MatrixMut<'_>,
+    value: Matrix<'_>,
+    out: MatrixMut<'_>,
+    write: Write,
 ) {
-    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
-    shape.check(isa.lanes(), &lengths);
-    let keep = false;
-    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
+    shape.check(isa.lanes(), &[logits.view(), value, out.view()]);
+    let (add, keep) = (write == Write::Add, false);
+    isa.run(GateColumns { shape, logits, value, out, add, keep });
 }
 
-/// As [`gate_columns`], and leaves the softmax in `logits`, for
+/// As [`gate_columns`], and leaves the softmax in `logits` for
 /// [`gate_columns_backward`](crate::gate_columns_backward).
 ///
 /// # Panics
@@ -181,26 +176,22 @@ pub fn gate_columns(
 /// If a length does not fit.
 pub fn gate_columns_keeping(
     isa: Isa,
-    shape: Columns,
-    (logits, pitch): (&mut [f32], usize),
-    (value, value_pitch): (&[f32], usize),
-    (out, out_pitch): (&mut [f32], usize),
-    add: bool,
+    shape: MatrixShape,
+    logits: MatrixMut<'_>,
+    value: Matrix<'_>,
+    out: MatrixMut<'_>,
+    write: Write,
 ) {
-    let lengths = [(logits.len(), pitch), (value.len(), value_pitch), (out.len(), out_pitch)];
-    shape.check(isa.lanes(), &lengths);
-    let keep = true;
-    isa.run(GateColumns { shape, logits, pitch, value, value_pitch, out, out_pitch, add, keep });
+    shape.check(isa.lanes(), &[logits.view(), value, out.view()]);
+    let (add, keep) = (write == Write::Add, true);
+    isa.run(GateColumns { shape, logits, value, out, add, keep });
 }
 
 struct GateColumns<'a> {
-    shape: Columns,
-    logits: &'a mut [f32],
-    pitch: usize,
-    value: &'a [f32],
-    value_pitch: usize,
-    out: &'a mut [f32],
-    out_pitch: usize,
+    shape: MatrixShape,
+    logits: MatrixMut<'a>,
+    value: Matrix<'a>,
+    out: MatrixMut<'a>,
     add: bool,
     keep: bool,
 }
@@ -210,10 +201,10 @@ impl Op for GateColumns<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -226,18 +217,18 @@ impl Op for GateColumns<'_> {
 impl GateColumns<'_> {
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
-        let shares =
-            softmax_strip::<V, WIDTH>(v, (self.shape.rows, self.pitch), &mut self.logits[column..]);
-        // Of a known length, so that no step of a row asks whether there is another.
+        let strip = self.logits.at(column);
+        let inverse_sums = softmax_strip::<V, WIDTH>(v, self.shape.rows, strip);
+        // Slices of constant length: the inner loops unroll and need no bounds checks.
         let wide = WIDTH * V::LANES;
         for d in 0..self.shape.rows {
-            let e = &mut self.logits[d * self.pitch + column..][..wide];
-            let value = &self.value[d * self.value_pitch + column..][..wide];
-            let out = &mut self.out[d * self.out_pitch + column..][..wide];
+            let e = &mut self.logits.values[d * self.logits.pitch + column..][..wide];
+            let value = &self.value.values[d * self.value.pitch + column..][..wide];
+            let out = &mut self.out.values[d * self.out.pitch + column..][..wide];
             let places = e.chunks_exact_mut(V::LANES).zip(value.chunks_exact(V::LANES));
             let places = places.zip(out.chunks_exact_mut(V::LANES));
-            for (&share, ((e, value), out)) in shares.iter().zip(places) {
-                let weight = v.mul(v.load(e), share);
+            for (&inverse, ((e, value), out)) in inverse_sums.iter().zip(places) {
+                let weight = v.mul(v.load(e), inverse);
                 if self.keep {
                     v.store(weight, e);
                 }
@@ -248,13 +239,14 @@ impl GateColumns<'_> {
     }
 }
 
-/// Replaces the logits by powers and returns one over their sums.
+/// Replaces the logits by their exponentials, and returns the reciprocals of the columns' sums.
 #[inline(always)]
 fn softmax_strip<V: Vector, const WIDTH: usize>(
     v: V,
-    (rows, pitch): (usize, usize),
-    logits: &mut [f32],
+    rows: usize,
+    logits: MatrixMut<'_>,
 ) -> [V::F; WIDTH] {
+    let MatrixMut { values: logits, pitch } = logits;
     let wide = WIDTH * V::LANES;
     let mut largest = [v.splat(f32::MIN); WIDTH];
     for d in 0..rows {
@@ -279,20 +271,19 @@ fn softmax_strip<V: Vector, const WIDTH: usize>(
     sums
 }
 
-/// Softmax down each column, in place; rows start `pitch` apart.
+/// Softmax down each column, in place.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn softmax_columns(isa: Isa, shape: Columns, (x, pitch): (&mut [f32], usize)) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
-    isa.run(SoftmaxColumns { shape, x, pitch });
+pub fn softmax_columns(isa: Isa, shape: MatrixShape, x: MatrixMut<'_>) {
+    shape.check(isa.lanes(), &[x.view()]);
+    isa.run(SoftmaxColumns { shape, x });
 }
 
 struct SoftmaxColumns<'a> {
-    shape: Columns,
-    x: &'a mut [f32],
-    pitch: usize,
+    shape: MatrixShape,
+    x: MatrixMut<'a>,
 }
 
 impl Op for SoftmaxColumns<'_> {
@@ -301,11 +292,12 @@ impl Op for SoftmaxColumns<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
         for column in (0..self.shape.columns).step_by(V::LANES) {
-            let x = &mut self.x[column..];
-            let [share] = softmax_strip::<V, 1>(v, (self.shape.rows, self.pitch), x);
+            let (x, pitch) = (&mut self.x.values[column..], self.x.pitch);
+            let strip = MatrixMut::new(x, pitch);
+            let [inverse] = softmax_strip::<V, 1>(v, self.shape.rows, strip);
             for d in 0..self.shape.rows {
-                let x = &mut x[d * self.pitch..][..V::LANES];
-                v.store(v.mul(v.load(x), share), x);
+                let x = &mut x[d * pitch..][..V::LANES];
+                v.store(v.mul(v.load(x), inverse), x);
             }
         }
     }
@@ -316,8 +308,8 @@ mod tests {
     use super::*;
     use crate::testing::{assert_close, numbers, with_canaries};
 
-    /// Softmax of `count` logits, `logit(i)` the i-th, at place `at`.
-    fn share(count: usize, at: usize, logit: impl Fn(usize) -> f32) -> f64 {
+    /// Element `at` of the softmax of `count` logits; `logit(i)` is the i-th.
+    fn softmax(count: usize, at: usize, logit: impl Fn(usize) -> f32) -> f64 {
         let max = (0..count).map(&logit).fold(f32::MIN, f32::max);
         let e = |i: usize| libm::exp(f64::from(logit(i)) - f64::from(max));
         e(at) / (0..count).map(e).sum::<f64>()
@@ -327,13 +319,15 @@ mod tests {
     fn rows_of_every_width_are_gated() {
         for isa in Isa::available() {
             for width in 1..=67 {
-                for add in [false, true] {
+                for write in [Write::Overwrite, Write::Add] {
+                    let add = write == Write::Add;
                     let pitch = isa.pad(width) + isa.lanes();
                     let len = 3 * pitch;
                     let (logits, value, out) = (numbers(1, len), numbers(2, len), numbers(3, len));
                     let got = with_canaries(&out, |out| {
                         let mut logits = logits.clone();
-                        gate_rows(isa, (width, pitch), &mut logits, &value, (out, add));
+                        let rows = PaddedRows { width, pitch };
+                        gate_rows(isa, rows, &mut logits, &value, out, write);
                     });
                     let wanted: Vec<f64> = (0..len)
                         .map(|at| {
@@ -343,7 +337,7 @@ mod tests {
                                 return onto;
                             }
                             let logit = |i: usize| logits[row + i];
-                            onto + f64::from(value[at]) * share(width, j, logit)
+                            onto + f64::from(value[at]) * softmax(width, j, logit)
                         })
                         .collect();
                     assert_close(&got, &wanted, 1e-6, &format!("{} {width}", isa.name()));
@@ -356,7 +350,9 @@ mod tests {
     fn columns_of_every_height_are_gated() {
         for isa in Isa::available() {
             for rows in 1..=67 {
-                for (registers, add) in [(1, true), (3, false), (5, true)] {
+                for (registers, write) in [(1, Write::Add), (3, Write::Overwrite), (5, Write::Add)]
+                {
+                    let add = write == Write::Add;
                     let columns = registers * isa.lanes();
                     let (pitch, value_pitch, out_pitch) = (columns + 2, columns, columns + 1);
                     let (logits, value) =
@@ -364,9 +360,11 @@ mod tests {
                     let out = numbers(3, (rows - 1) * out_pitch + columns);
                     let got = with_canaries(&out, |out| {
                         let mut logits = logits.clone();
-                        let shape = Columns { rows, columns };
-                        let (logits, value) = ((&mut logits[..], pitch), (&value[..], value_pitch));
-                        gate_columns(isa, shape, logits, value, (out, out_pitch), add);
+                        let shape = MatrixShape { rows, columns };
+                        let logits = MatrixMut::new(&mut logits, pitch);
+                        let value = Matrix::new(&value, value_pitch);
+                        let out = MatrixMut::new(out, out_pitch);
+                        gate_columns(isa, shape, logits, value, out, write);
                     });
                     let wanted: Vec<f64> = (0..out.len())
                         .map(|at| {
@@ -377,7 +375,7 @@ mod tests {
                             }
                             let onto = if add { before } else { 0.0 };
                             let logit = |i: usize| logits[i * pitch + j];
-                            onto + f64::from(value[d * value_pitch + j]) * share(rows, d, logit)
+                            onto + f64::from(value[d * value_pitch + j]) * softmax(rows, d, logit)
                         })
                         .collect();
                     assert_close(&got, &wanted, 1e-6, &format!("{} {rows}", isa.name()));
@@ -394,14 +392,15 @@ mod tests {
             x[..columns].fill(1e30);
             x[columns..2 * columns].fill(1e30);
             x[2 * columns..3 * columns].fill(-1e30);
-            softmax_columns(isa, Columns { rows: 7, columns }, (&mut x, columns));
+            let shape = MatrixShape { rows: 7, columns };
+            softmax_columns(isa, shape, MatrixMut::new(&mut x, columns));
             assert!(x[..2 * columns].iter().all(|&x| x == 0.5), "{}", isa.name());
             assert!(x[2 * columns..].iter().all(|&x| (0.0..1e-30).contains(&x)));
             let mut logits = vec![1e30; isa.lanes()];
             logits[1..].fill(-1e30);
             let (value, mut out) = (vec![2.0; isa.lanes()], vec![0.0; isa.lanes()]);
-            let lanes = isa.lanes();
-            gate_rows(isa, (lanes, lanes), &mut logits, &value, (&mut out, true));
+            let rows = PaddedRows { width: isa.lanes(), pitch: isa.lanes() };
+            gate_rows(isa, rows, &mut logits, &value, &mut out, Write::Add);
             assert_eq!(out[0], 2.0);
         }
     }

@@ -1,26 +1,32 @@
-//! Gradients of gates: of `value * softmax(logits)`, along rows and down columns.
+//! Gradients of gated attention, `value * softmax(logits)`, along rows or down columns.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::matrix::{Matrix, MatrixShape};
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// What a gate kept.
+/// What the forward pass of a gate kept for its gradient.
 #[derive(Debug, Clone, Copy)]
 pub struct Gated<'a> {
-    /// What was gated.
+    /// The input that was gated.
     pub value: &'a [f32],
     /// The softmax, as [`gate_rows_keeping`](crate::gate_rows_keeping) or
     /// [`gate_columns_keeping`](crate::gate_columns_keeping) leaves it.
-    pub share: &'a [f32],
+    pub softmax: &'a [f32],
 }
 
-/// Gradient of a gate along rows of `pitch` numbers: `d_value = d share`, and
-/// `d_logits = share (d value - sum(d value share))`; both are overwritten.
+/// Gradients of the inputs of a gate; both are overwritten.
+#[derive(Debug)]
+pub struct GateGradients<'a> {
+    /// Gradient of the input that was gated.
+    pub value: &'a mut [f32],
+    /// Gradient of the logits.
+    pub logits: &'a mut [f32],
+}
+
+/// Gradient of a gate along rows of `pitch` elements: `d_value = d softmax` and
+/// `d_logits = softmax (d value - sum(d value softmax))`, from the gradient `d` of its output.
 ///
-/// All have the same length. Where the share is 0, as behind the width, so are both.
+/// All slices have the same length. Where the softmax is 0, as in the padding, so are both gradients.
 ///
 /// # Panics
 ///
@@ -30,11 +36,12 @@ pub fn gate_rows_backward(
     pitch: usize,
     d: &[f32],
     gated: Gated<'_>,
-    (d_value, d_logits): (&mut [f32], &mut [f32]),
+    gradients: GateGradients<'_>,
 ) {
+    let GateGradients { value: d_value, logits: d_logits } = gradients;
     let len = d.len();
     assert!(pitch.is_multiple_of(isa.lanes()) && pitch > 0 && len.is_multiple_of(pitch), "rows");
-    let lengths = [gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
+    let lengths = [gated.value.len(), gated.softmax.len(), d_value.len(), d_logits.len()];
     assert_eq!(lengths, [len; 4], "gate_rows_backward");
     isa.run(Rows { pitch, d, gated, d_value, d_logits });
 }
@@ -54,9 +61,9 @@ impl Op for Rows<'_> {
     fn run<V: Vector>(mut self, v: V) {
         let rows = self.d.len() / self.pitch;
         let mut row = 0;
-        while row + SIDE_BY_SIDE <= rows {
-            self.rows::<V, SIDE_BY_SIDE>(v, row);
-            row += SIDE_BY_SIDE;
+        while row + UNROLL <= rows {
+            self.rows::<V, UNROLL>(v, row);
+            row += UNROLL;
         }
         while row < rows {
             self.rows::<V, 1>(v, row);
@@ -70,13 +77,13 @@ impl Rows<'_> {
     fn rows<V: Vector, const ROWS: usize>(&mut self, v: V, row: usize) {
         let (pitch, place) = (self.pitch, row * self.pitch..(row + ROWS) * self.pitch);
         let (d, value) = (&self.d[place.clone()], &self.gated.value[place.clone()]);
-        let share = &self.gated.share[place.clone()];
+        let softmax = &self.gated.softmax[place.clone()];
         let (d_value, d_logits) = (&mut self.d_value[place.clone()], &mut self.d_logits[place]);
         let mut sums = [v.splat(0.0); ROWS];
         for j in (0..pitch).step_by(V::LANES) {
             for (i, sum) in sums.iter_mut().enumerate() {
                 let at = i * pitch + j;
-                let part = v.mul(v.load(&d[at..]), v.load(&share[at..]));
+                let part = v.mul(v.load(&d[at..]), v.load(&softmax[at..]));
                 v.store(part, &mut d_value[at..]);
                 *sum = v.mul_add(part, v.load(&value[at..]), *sum);
             }
@@ -87,33 +94,35 @@ impl Rows<'_> {
         for j in (0..pitch).step_by(V::LANES) {
             for (i, &sum) in sums.iter().enumerate() {
                 let at = i * pitch + j;
-                // In this order one logit alone, whose share is 1, gets exactly 0.
+                // In this order a single logit, whose softmax is 1, gets a gradient of exactly 0.
                 let slope = v.sub(v.mul(v.load(&d[at..]), v.load(&value[at..])), sum);
-                v.store(v.mul(v.load(&share[at..]), slope), &mut d_logits[at..]);
+                v.store(v.mul(v.load(&softmax[at..]), slope), &mut d_logits[at..]);
             }
         }
     }
 }
 
-/// As [`gate_rows_backward`], down columns; rows of all of them start `pitch` apart.
+/// As [`gate_rows_backward`], down columns; all slices are matrices of the same pitch.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn gate_columns_backward(
     isa: Isa,
-    (shape, pitch): (Columns, usize),
+    shape: MatrixShape,
+    pitch: usize,
     d: &[f32],
     gated: Gated<'_>,
-    (d_value, d_logits): (&mut [f32], &mut [f32]),
+    gradients: GateGradients<'_>,
 ) {
-    let lengths = [d.len(), gated.value.len(), gated.share.len(), d_value.len(), d_logits.len()];
-    shape.check(isa.lanes(), &lengths.map(|len| (len, pitch)));
+    let GateGradients { value: d_value, logits: d_logits } = gradients;
+    let slices = [d, gated.value, gated.softmax, &*d_value, &*d_logits];
+    shape.check(isa.lanes(), &slices.map(|values| Matrix { values, pitch }));
     isa.run(Down { shape, pitch, d, gated, d_value, d_logits });
 }
 
 struct Down<'a> {
-    shape: Columns,
+    shape: MatrixShape,
     pitch: usize,
     d: &'a [f32],
     gated: Gated<'a>,
@@ -126,10 +135,10 @@ impl Op for Down<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -146,7 +155,7 @@ impl Down<'_> {
         for r in 0..self.shape.rows {
             for (j, sum) in sums.iter_mut().enumerate() {
                 let at = r * self.pitch + column + j * V::LANES;
-                let part = v.mul(v.load(&self.d[at..]), v.load(&self.gated.share[at..]));
+                let part = v.mul(v.load(&self.d[at..]), v.load(&self.gated.softmax[at..]));
                 v.store(part, &mut self.d_value[at..]);
                 *sum = v.mul_add(part, v.load(&self.gated.value[at..]), *sum);
             }
@@ -154,9 +163,9 @@ impl Down<'_> {
         for r in 0..self.shape.rows {
             for (j, &sum) in sums.iter().enumerate() {
                 let at = r * self.pitch + column + j * V::LANES;
-                let given = v.mul(v.load(&self.d[at..]), v.load(&self.gated.value[at..]));
-                let share = v.load(&self.gated.share[at..]);
-                v.store(v.mul(share, v.sub(given, sum)), &mut self.d_logits[at..]);
+                let product = v.mul(v.load(&self.d[at..]), v.load(&self.gated.value[at..]));
+                let softmax = v.load(&self.gated.softmax[at..]);
+                v.store(v.mul(softmax, v.sub(product, sum)), &mut self.d_logits[at..]);
             }
         }
     }
@@ -165,10 +174,11 @@ impl Down<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::{Write, gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
+    use crate::matrix::{MatrixMut, PaddedRows};
     use crate::testing::{assert_close, numbers, with_canaries};
-    use crate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping};
 
-    /// `(d_value, d_logits)` of the gated numbers `at(0)`, `at(1)`, ...
+    /// `(d_value, d_logits)` of the elements `at(0)`, `at(1)`, ..., which share one softmax.
     fn reference(
         count: usize,
         at: impl Fn(usize) -> usize,
@@ -177,29 +187,28 @@ mod tests {
     ) -> Vec<(f64, f64)> {
         let wide = |x: &[f32], i: usize| f64::from(x[at(i)]);
         let sum: f64 =
-            (0..count).map(|i| wide(d, i) * wide(gated.value, i) * wide(gated.share, i)).sum();
+            (0..count).map(|i| wide(d, i) * wide(gated.value, i) * wide(gated.softmax, i)).sum();
         let one = |i: usize| {
-            let share = wide(gated.share, i);
-            (wide(d, i) * share, share * (wide(d, i) * wide(gated.value, i) - sum))
+            let softmax = wide(gated.softmax, i);
+            (wide(d, i) * softmax, softmax * (wide(d, i) * wide(gated.value, i) - sum))
         };
         (0..count).map(one).collect()
     }
 
     #[test]
-    fn along_rows_it_is_the_plain_gradient() {
+    fn the_gradient_along_rows_matches_the_reference() {
         for isa in Isa::available() {
             for (rows, registers) in (1..=9).map(|r| (r, 2)).chain((1..=9).map(|c| (6, c))) {
                 let pitch = registers * isa.lanes();
                 let len = rows * pitch;
-                let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
-                let gated = Gated { value: &value, share: &share };
+                let (d, value, softmax) = (numbers(1, len), numbers(2, len), numbers(3, len));
+                let gated = Gated { value: &value, softmax: &softmax };
                 let zeros = vec![0.0; len];
-                let d_value = with_canaries(&zeros, |out| {
-                    gate_rows_backward(isa, pitch, &d, gated, (out, &mut zeros.clone()));
-                });
-                let d_logits = with_canaries(&zeros, |out| {
-                    gate_rows_backward(isa, pitch, &d, gated, (&mut zeros.clone(), out));
-                });
+                let run = |value: &mut [f32], logits: &mut [f32]| {
+                    gate_rows_backward(isa, pitch, &d, gated, GateGradients { value, logits });
+                };
+                let d_value = with_canaries(&zeros, |out| run(out, &mut zeros.clone()));
+                let d_logits = with_canaries(&zeros, |out| run(&mut zeros.clone(), out));
                 let wanted: Vec<(f64, f64)> = (0..rows)
                     .flat_map(|r| reference(pitch, |i| r * pitch + i, &d, gated))
                     .collect();
@@ -212,23 +221,21 @@ mod tests {
     }
 
     #[test]
-    fn down_columns_it_is_the_plain_gradient() {
+    fn the_gradient_down_columns_matches_the_reference() {
         for isa in Isa::available() {
             for (rows, registers) in (1..=67).map(|r| (r, 1)).chain((0..=9).map(|c| (5, c))) {
                 let columns = registers * isa.lanes();
-                let (shape, pitch) = (Columns { rows, columns }, columns + 3);
+                let (shape, pitch) = (MatrixShape { rows, columns }, columns + 3);
                 let len = (rows - 1) * pitch + columns;
-                let (d, value, share) = (numbers(1, len), numbers(2, len), numbers(3, len));
-                let gated = Gated { value: &value, share: &share };
+                let (d, value, softmax) = (numbers(1, len), numbers(2, len), numbers(3, len));
+                let gated = Gated { value: &value, softmax: &softmax };
                 let zeros = vec![0.0; len];
-                let d_value = with_canaries(&zeros, |out| {
-                    let outs = (out, &mut zeros.clone()[..]);
-                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
-                });
-                let d_logits = with_canaries(&zeros, |out| {
-                    let outs = (&mut zeros.clone()[..], out);
-                    gate_columns_backward(isa, (shape, pitch), &d, gated, outs);
-                });
+                let run = |value: &mut [f32], logits: &mut [f32]| {
+                    let gradients = GateGradients { value, logits };
+                    gate_columns_backward(isa, shape, pitch, &d, gated, gradients);
+                };
+                let d_value = with_canaries(&zeros, |out| run(out, &mut zeros.clone()));
+                let d_logits = with_canaries(&zeros, |out| run(&mut zeros.clone(), out));
                 let (mut values, mut logits) = (vec![0.0; len], vec![0.0; len]);
                 for j in 0..columns {
                     let at = |i: usize| i * pitch + j;
@@ -246,34 +253,44 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_keeps_its_shares_puts_out_the_same() {
+    fn a_gate_that_keeps_its_softmax_has_the_same_output() {
         for isa in Isa::available() {
             for width in 1..=67 {
                 let pitch = isa.pad(width);
                 let (start, value) = (numbers(1, 3 * pitch), numbers(2, 3 * pitch));
                 let mut plain = numbers(3, 3 * pitch);
-                gate_rows(isa, (width, pitch), &mut start.clone(), &value, (&mut plain, true));
-                let share = with_canaries(&start, |logits| {
+                let rows = PaddedRows { width, pitch };
+                gate_rows(isa, rows, &mut start.clone(), &value, &mut plain, Write::Add);
+                let softmax = with_canaries(&start, |logits| {
                     let mut out = numbers(3, 3 * pitch);
-                    gate_rows_keeping(isa, (width, pitch), logits, &value, &mut out);
+                    gate_rows_keeping(isa, rows, logits, &value, &mut out);
                     assert_eq!(out, plain, "{} {width}", isa.name());
                 });
-                for row in share.chunks_exact(pitch) {
+                for row in softmax.chunks_exact(pitch) {
                     assert!((row[..width].iter().sum::<f32>() - 1.0).abs() < 1e-5);
-                    assert!(row[width..].iter().all(|&share| share == 0.0));
+                    assert!(row[width..].iter().all(|&weight| weight == 0.0));
                 }
-                let shape = Columns { rows: width, columns: 3 * isa.lanes() };
+                let shape = MatrixShape { rows: width, columns: 3 * isa.lanes() };
                 let (pitch, len) = (shape.columns, width * shape.columns);
                 let (start, value) = (numbers(1, len), numbers(2, len));
                 let (mut plain, mut kept) = (numbers(3, len), numbers(3, len));
-                let (mut logits, mut share) = (start.clone(), start);
-                let out = (&mut plain[..], pitch);
-                gate_columns(isa, shape, (&mut logits, pitch), (&value, pitch), out, true);
-                let out = (&mut kept[..], pitch);
-                gate_columns_keeping(isa, shape, (&mut share, pitch), (&value, pitch), out, true);
+                let (mut logits, mut softmax) = (start.clone(), start);
+                let value = Matrix::new(&value, pitch);
+                let out = MatrixMut::new(&mut plain, pitch);
+                gate_columns(
+                    isa,
+                    shape,
+                    MatrixMut::new(&mut logits, pitch),
+                    value,
+                    out,
+                    Write::Add,
+                );
+                let (logits, out) =
+                    (MatrixMut::new(&mut softmax, pitch), MatrixMut::new(&mut kept, pitch));
+                gate_columns_keeping(isa, shape, logits, value, out, Write::Add);
                 assert_eq!(kept, plain, "{} {width}", isa.name());
                 for j in 0..pitch {
-                    let sum: f32 = (0..width).map(|r| share[r * pitch + j]).sum();
+                    let sum: f32 = (0..width).map(|r| softmax[r * pitch + j]).sum();
                     assert!((sum - 1.0).abs() < 1e-5);
                 }
             }

@@ -1,12 +1,13 @@
-//! The tables that GELU and its slope are looked up in where a register can be a table.
+//! Coefficients of the piecewise polynomials of GELU and its derivative, for sets whose registers hold
+//! a table.
 //!
-//! Piece k of 32 lies around `t = k / 4`; its polynomial is one of `r = t - k / 4`, between -1/8 and
-//! 1/8, the lowest power first, and was interpolated at Chebyshev points.
+//! Piece k of 32 is centred at `t = k / 4`; its polynomial in `r = t - k / 4`, between -1/8 and 1/8, has
+//! the lowest power first, and interpolates the function at Chebyshev points.
 
-/// The last `t` that is looked up, in the middle of piece 23.
+/// The largest `t` that the tables cover, the centre of piece 23.
 pub(crate) const END: f32 = 5.75;
 
-/// `-t Phi(-t)`, error 5.3e-8. The first piece goes through 0, and the last is 0.
+/// `-t Phi(-t)`, error 5.3e-8. The first piece is exact at 0, and the last is 0.
 #[rustfmt::skip]
 pub(crate) const TAIL: [[f32; 32]; 5] = [
     [

@@ -1,7 +1,7 @@
-//! Instruction sets: found at run time, named once, passed down.
+//! Instruction sets: detected at run time, chosen once, and passed to every kernel.
 //!
-//! A wider set than [`Isa::Portable`] holds a token that only detection can make, so that holding
-//! one proves that the instructions are there. A kernel is an [`Op`], written once over
+//! The sets other than [`Isa::Portable`] hold a token that only detection can make: a value of such a
+//! set proves that the machine has the instructions. A kernel is an [`Op`], written once over
 //! [`Vector`]; [`Isa::run`] is the single place that enters the code compiled for a set.
 
 use crate::vector::Vector;
@@ -13,12 +13,12 @@ use crate::vector::{avx2::Avx2, avx512::Avx512};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isa {
-    /// What every machine of this architecture has; one number at a time in the source.
+    /// The instructions that every machine of this architecture has; one element at a time in the source.
     Portable,
-    /// 8 lanes of f32 and fused multiply-add.
+    /// AVX2 and FMA: 8 lanes of f32.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// 16 lanes of f32.
+    /// AVX-512 (F, DQ, BW, VL): 16 lanes of f32.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
@@ -27,8 +27,8 @@ pub enum Isa {
 pub(crate) trait Op {
     /// What it returns.
     type Output;
-    /// The loop. Implementations are `#[inline(always)]`, into the function that enables the
-    /// instructions.
+    /// The loop. Implementations are `#[inline(always)]`, so that they are compiled into the function
+    /// that enables the instructions.
     fn run<V: Vector>(self, v: V) -> Self::Output;
 }
 
@@ -65,7 +65,7 @@ impl Isa {
     ///
     /// # Errors
     ///
-    /// A sentence that names what there is.
+    /// A sentence that names the sets of this machine.
     pub fn named(name: Option<&str>) -> Result<Isa, String> {
         let available = Self::available();
         let Some(name) = name else {
@@ -92,7 +92,7 @@ impl Isa {
         CHOICE.get_or_init(choose).clone()
     }
 
-    /// Runs `op`, compiled for this set.
+    /// Runs `op` in code compiled for this set.
     #[inline]
     pub(crate) fn run<O: Op>(self, op: O) -> O::Output {
         match self {

@@ -1,65 +1,61 @@
-//! The loops of PatchTSMixer in f32, on slices, for each instruction set.
-//!
-//! No model, no threads, no files: a caller picks an [`Isa`] once and passes it to every call.
-//! Public functions are safe, say their shapes, and assert their lengths. Each kernel is written
-//! once over a small vector trait, and tested on every instruction set of the machine against plain
-//! loops in f64. Reductions have a fixed order for each set, and no result depends on its
-//! neighbours, so the bits of a row are the same in any company.
-//!
-//! ```
-//! use ptsm_kernels::{Isa, softmax_rows};
-//!
-//! let mut gate = [0.0, 0.0, 1.0, 1.0];
-//! softmax_rows(Isa::best(), 2, &mut gate);
-//! assert_eq!(gate, [0.5, 0.5, 0.5, 0.5]);
-//! ```
+#![doc = include_str!("../README.md")]
 
-mod activation;
-mod active;
 mod adamw;
+mod affine_columns;
 mod aligned;
-mod columns;
 mod dropout;
+mod epilogue;
+mod exp;
+mod fma_peak;
 mod gate;
 mod gate_backward;
+mod gelu;
+mod gelu_dropout;
 mod gelu_table;
-mod gemm;
+mod gradients;
 mod isa;
-mod norm;
+mod linear;
+mod matrix;
+mod micro_kernel;
 mod norm_columns;
+mod norm_columns_backward;
+mod norm_rows;
 mod operand;
-mod packed;
-mod peak;
-mod softmax;
+mod packed_linear;
+mod product;
+mod softmax_rows;
 mod sums;
 #[cfg(test)]
 mod testing;
-mod tile;
 mod transpose;
 mod vector;
 mod window;
 
-pub use activation::{gelu, gelu_backward};
-pub use active::gelu_dropout;
-pub use adamw::{AdamWStep, adamw};
-pub use aligned::Aligned;
-pub use columns::{
-    Columns, KeptNorm, add_columns, affine_columns, combine_columns, normalise_columns,
-    normalise_columns_keeping,
+pub use adamw::{AdamWMoments, AdamWStep, adamw};
+pub use affine_columns::{
+    CentredAffine, Combination, add_columns, affine_columns, combine_columns,
 };
+pub use aligned::Aligned;
 pub use dropout::{Draws, dropout, dropout_columns, keeps};
-pub use gate::{gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping, softmax_columns};
-pub use gate_backward::{Gated, gate_columns_backward, gate_rows_backward};
-pub use gemm::{LinearDims, linear, linear_d_input, linear_d_weight};
+pub use epilogue::Finish;
+pub use fma_peak::measure_fma_peak;
+pub use gate::{
+    Write, gate_columns, gate_columns_keeping, gate_rows, gate_rows_keeping, softmax_columns,
+};
+pub use gate_backward::{GateGradients, Gated, gate_columns_backward, gate_rows_backward};
+pub use gelu::{gelu, gelu_backward};
+pub use gelu_dropout::gelu_dropout;
+pub use gradients::AffineGradients;
 pub use isa::Isa;
-pub use norm::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
-pub use norm_columns::{Normed, normalise_columns_backward};
-pub use operand::Strided;
-pub use packed::{ColumnLinear, RowLinear, product};
-pub use peak::measure_fma_peak;
-pub use softmax::{softmax_rows, softmax_rows_backward};
+pub use linear::{LinearDims, linear, linear_d_input, linear_d_weight};
+pub use matrix::{Matrix, MatrixMut, MatrixShape, PaddedRows, ProductShape, Strided, StridedSlice};
+pub use norm_columns::{KeptNorm, LayerNorm, normalise_columns, normalise_columns_keeping};
+pub use norm_columns_backward::{Normed, normalise_columns_backward};
+pub use norm_rows::{affine_rows, affine_rows_backward, normalise_rows, normalise_rows_backward};
+pub use packed_linear::{ColumnLinear, RowLinear};
+pub use product::product;
+pub use softmax_rows::{softmax_rows, softmax_rows_backward};
 pub use sums::{add, add_lanes, add_product_lanes, add_rows, multiply, sum_lanes};
-pub use tile::Finish;
 pub use transpose::transpose;
 #[cfg(target_arch = "x86_64")]
 pub use vector::{avx2::Avx2, avx512::Avx512};

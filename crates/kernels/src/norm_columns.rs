@@ -1,69 +1,87 @@
-//! Gradient of the layer norm down columns.
+//! Layer norm down columns: of activations `[features][positions]`, each position by itself.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::matrix::{Matrix, MatrixMut, MatrixShape};
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// What a layer norm kept, with its weight.
+/// Parameters of a layer norm.
 #[derive(Debug, Clone, Copy)]
-pub struct Normed<'a> {
-    /// As [`normalise_columns_keeping`](crate::normalise_columns_keeping) leaves it, with its pitch.
-    pub z: (&'a [f32], usize),
-    /// One for each column.
-    pub inverse_deviation: &'a [f32],
-    /// One for each row.
+pub struct LayerNorm<'a> {
+    /// Multiplies the normalised elements, one for each row.
     pub weight: &'a [f32],
+    /// Added last, one for each row.
+    pub bias: &'a [f32],
+    /// Added to the variance.
+    pub eps: f32,
 }
 
-/// Gradient of a layer norm, `z weight + bias`, down columns: with `e = d weight`,
-/// `d_x += (e - mean(e) - z mean(e z)) inverse_deviation`.
+/// Layer norm of every column: `out = (x - mean) / sqrt(variance + eps) * weight + bias`.
 ///
-/// The gradients of weight and bias, `sum(d z)` and `sum(d)` along rows, are added to `d_weight`
-/// and `d_bias` lane by lane, as [`add_lanes`](crate::add_lanes) does it.
+/// The variance is that of the population, computed in two passes. Source: `torch.nn.LayerNorm`.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn normalise_columns_backward(
+pub fn normalise_columns(
     isa: Isa,
-    shape: Columns,
-    normed: Normed<'_>,
-    (d, d_pitch): (&[f32], usize),
-    (d_weight, d_bias): (&mut [f32], &mut [f32]),
-    (d_x, x_pitch): (&mut [f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    norm: LayerNorm<'_>,
+    out: MatrixMut<'_>,
 ) {
-    let (z, z_pitch) = normed.z;
-    shape.check(isa.lanes(), &[(z.len(), z_pitch), (d.len(), d_pitch), (d_x.len(), x_pitch)]);
-    assert_eq!(normed.inverse_deviation.len(), shape.columns, "norm backward: deviations");
-    let lanes = shape.rows * isa.lanes();
-    let lengths = [normed.weight.len() * isa.lanes(), d_weight.len(), d_bias.len()];
-    assert_eq!(lengths, [lanes; 3], "norm backward: weights");
-    isa.run(Backward { shape, normed, d, d_pitch, d_weight, d_bias, d_x, x_pitch });
+    shape.check(isa.lanes(), &[x, out.view()]);
+    let lengths = [norm.weight.len(), norm.bias.len()];
+    assert_eq!(lengths, [shape.rows; 2], "normalise_columns");
+    isa.run(Normalise { shape, x, norm, out, kept: None });
 }
 
-struct Backward<'a> {
-    shape: Columns,
-    normed: Normed<'a>,
-    d: &'a [f32],
-    d_pitch: usize,
-    d_weight: &'a mut [f32],
-    d_bias: &'a mut [f32],
-    d_x: &'a mut [f32],
-    x_pitch: usize,
+/// Where the forward pass of a layer norm stores what its gradient needs.
+#[derive(Debug)]
+pub struct KeptNorm<'a> {
+    /// The normalised elements, before weight and bias.
+    pub z: MatrixMut<'a>,
+    /// `1 / sqrt(variance + eps)`, one for each column.
+    pub inverse_deviation: &'a mut [f32],
 }
 
-impl Op for Backward<'_> {
+/// As [`normalise_columns`], with the same bits, and stores in `kept` what
+/// [`normalise_columns_backward`](crate::normalise_columns_backward) needs.
+///
+/// # Panics
+///
+/// If a length does not fit.
+pub fn normalise_columns_keeping(
+    isa: Isa,
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    norm: LayerNorm<'_>,
+    out: MatrixMut<'_>,
+    kept: KeptNorm<'_>,
+) {
+    shape.check(isa.lanes(), &[x, out.view(), kept.z.view()]);
+    let lengths = [norm.weight.len(), norm.bias.len()];
+    assert_eq!(lengths, [shape.rows; 2], "normalise_columns_keeping");
+    assert_eq!(kept.inverse_deviation.len(), shape.columns, "normalise_columns_keeping");
+    isa.run(Normalise { shape, x, norm, out, kept: Some(kept) });
+}
+
+struct Normalise<'a> {
+    shape: MatrixShape,
+    x: Matrix<'a>,
+    norm: LayerNorm<'a>,
+    out: MatrixMut<'a>,
+    kept: Option<KeptNorm<'a>>,
+}
+
+impl Op for Normalise<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         let mut column = 0;
         while column + wide <= self.shape.columns {
-            self.strip::<V, SIDE_BY_SIDE>(v, column);
+            self.strip::<V, UNROLL>(v, column);
             column += wide;
         }
         while column < self.shape.columns {
@@ -73,46 +91,52 @@ impl Op for Backward<'_> {
     }
 }
 
-impl Backward<'_> {
+impl Normalise<'_> {
+    /// A strip of `WIDTH` registers of columns.
     #[inline(always)]
     fn strip<V: Vector, const WIDTH: usize>(&mut self, v: V, column: usize) {
-        let (z, z_pitch) = self.normed.z;
-        let (mut mean, mut slope) = ([v.splat(0.0); WIDTH], [v.splat(0.0); WIDTH]);
-        for r in 0..self.shape.rows {
-            let weight = v.splat(self.normed.weight[r]);
-            let z = z[r * z_pitch + column..].chunks_exact(V::LANES);
-            let d = self.d[r * self.d_pitch + column..].chunks_exact(V::LANES);
-            let (mut sum, mut product) = (v.splat(0.0), v.splat(0.0));
-            for (((mean, slope), z), d) in mean.iter_mut().zip(&mut slope).zip(z).zip(d) {
-                let (z, d) = (v.load(z), v.load(d));
-                sum = v.add(sum, d);
-                product = v.mul_add(d, z, product);
-                let e = v.mul(d, weight);
-                *mean = v.add(*mean, e);
-                *slope = v.mul_add(e, z, *slope);
+        let inverse_rows = v.splat(1.0 / self.shape.rows as f32);
+        // Slices of constant length: the inner loops unroll and need no bounds checks.
+        let wide = WIDTH * V::LANES;
+        let x = self.x;
+        let rows = |at: usize| x.values[at * x.pitch + column..][..wide].chunks_exact(V::LANES);
+        let mut mean = [v.splat(0.0); WIDTH];
+        for d in 0..self.shape.rows {
+            for (mean, x) in mean.iter_mut().zip(rows(d)) {
+                *mean = v.add(*mean, v.load(x));
             }
-            let d_weight = &mut self.d_weight[r * V::LANES..][..V::LANES];
-            v.store(v.add(v.load(d_weight), product), d_weight);
-            let d_bias = &mut self.d_bias[r * V::LANES..][..V::LANES];
-            v.store(v.add(v.load(d_bias), sum), d_bias);
         }
-        let share = 1.0 / self.shape.rows as f32;
+        for mean in &mut mean {
+            *mean = v.mul(*mean, inverse_rows);
+        }
         let mut inverse = [v.splat(0.0); WIDTH];
-        let kept = self.normed.inverse_deviation[column..].chunks_exact(V::LANES);
-        for (i, kept) in kept.take(WIDTH).enumerate() {
-            inverse[i] = v.load(kept);
-            mean[i] = v.mul(mean[i], v.splat(share));
-            slope[i] = v.mul(slope[i], v.splat(-share));
+        for d in 0..self.shape.rows {
+            for ((squares, &mean), x) in inverse.iter_mut().zip(&mean).zip(rows(d)) {
+                let centred = v.sub(v.load(x), mean);
+                *squares = v.mul_add(centred, centred, *squares);
+            }
         }
-        for r in 0..self.shape.rows {
-            let weight = v.splat(self.normed.weight[r]);
-            let z = z[r * z_pitch + column..].chunks_exact(V::LANES);
-            let d = self.d[r * self.d_pitch + column..].chunks_exact(V::LANES);
-            let d_x = self.d_x[r * self.x_pitch + column..].chunks_exact_mut(V::LANES);
-            for (i, ((d_x, z), d)) in d_x.zip(z).zip(d).take(WIDTH).enumerate() {
-                let rest = v.sub(v.mul(v.load(d), weight), mean[i]);
-                let rest = v.mul_add(v.load(z), slope[i], rest);
-                v.store(v.mul_add(rest, inverse[i], v.load(d_x)), d_x);
+        for inverse in &mut inverse {
+            let variance = v.mul_add(*inverse, inverse_rows, v.splat(self.norm.eps));
+            *inverse = v.div(v.splat(1.0), v.sqrt(variance));
+        }
+        if let Some(KeptNorm { z, inverse_deviation }) = &mut self.kept {
+            let kept = inverse_deviation[column..].chunks_exact_mut(V::LANES);
+            inverse.iter().zip(kept).for_each(|(&inverse, kept)| v.store(inverse, kept));
+            for d in 0..self.shape.rows {
+                let z = z.values[d * z.pitch + column..][..wide].chunks_exact_mut(V::LANES);
+                for (((z, x), &mean), &inverse) in z.zip(rows(d)).zip(&mean).zip(&inverse) {
+                    v.store(v.mul(v.sub(v.load(x), mean), inverse), z);
+                }
+            }
+        }
+        for d in 0..self.shape.rows {
+            let (weight, bias) = (v.splat(self.norm.weight[d]), v.splat(self.norm.bias[d]));
+            let out = &mut self.out.values[d * self.out.pitch + column..][..wide];
+            let out = out.chunks_exact_mut(V::LANES);
+            for (((out, x), &mean), &inverse) in out.zip(rows(d)).zip(&mean).zip(&inverse) {
+                let z = v.mul(v.sub(v.load(x), mean), inverse);
+                v.store(v.mul_add(z, weight, bias), out);
             }
         }
     }
@@ -122,101 +146,40 @@ impl Backward<'_> {
 mod tests {
     use super::*;
     use crate::testing::{assert_close, numbers, with_canaries};
-    use crate::{KeptNorm, normalise_columns, normalise_columns_keeping, sum_lanes};
 
-    fn shapes(isa: Isa) -> Vec<Columns> {
-        let lanes = isa.lanes();
-        let mut shapes: Vec<_> = (1..=67).map(|rows| Columns { rows, columns: lanes }).collect();
-        shapes.extend((0..=9).map(|n| Columns { rows: 5, columns: n * lanes }));
-        shapes
+    fn widths(isa: Isa) -> impl Iterator<Item = usize> {
+        (0..=9).map(move |registers| registers * isa.lanes())
+    }
+
+    /// `f(row, column)` for every element of a matrix without padding.
+    fn wanted(rows: usize, width: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+        (0..rows * width).map(|at| f(at / width, at % width)).collect()
     }
 
     #[test]
-    fn a_norm_that_keeps_has_the_same_bits_and_keeps_its_steps() {
+    fn columns_are_normalised_and_mapped() {
         for isa in Isa::available() {
-            for shape in shapes(isa) {
-                let Columns { rows, columns } = shape;
-                let (pitch, z_pitch) = (columns + 3, columns + 1);
+            for (rows, width) in
+                (1..=67).map(|d| (d, isa.lanes())).chain(widths(isa).map(|w| (5, w)))
+            {
+                let pitch = width + 3;
                 let x = numbers(1, rows * pitch);
                 let (weight, bias) = (numbers(2, rows), numbers(3, rows));
-                let mut wanted = vec![0.0; rows * columns];
-                let affine = (&weight[..], &bias[..], 1e-3);
-                normalise_columns(isa, shape, (&x, pitch), affine, (&mut wanted, columns));
-                let (zeros, none) = (vec![0.0; rows * z_pitch], vec![0.0; columns]);
-                let run = |out: &mut [f32], z: &mut [f32], inverse_deviation: &mut [f32]| {
-                    let kept = KeptNorm { z: (z, z_pitch), inverse_deviation };
-                    let to = (out, columns);
-                    normalise_columns_keeping(isa, shape, (&x, pitch), affine, to, kept);
-                };
-                let start = vec![0.0; rows * columns];
-                let z = with_canaries(&zeros, |z| run(&mut start.clone(), z, &mut none.clone()));
-                let kept =
-                    with_canaries(&none, |kept| run(&mut start.clone(), &mut zeros.clone(), kept));
-                let out =
-                    with_canaries(&start, |out| run(out, &mut zeros.clone(), &mut none.clone()));
-                let name = format!("{} {shape:?}", isa.name());
-                assert_eq!(out, wanted, "{name}");
-                for j in 0..columns {
-                    let x = |r: usize| f64::from(x[r * pitch + j]);
-                    let mean = (0..rows).map(x).sum::<f64>() / rows as f64;
-                    let squares = (0..rows).map(|r| (x(r) - mean).powi(2)).sum::<f64>();
-                    let inverse = 1.0 / (squares / rows as f64 + 1e-3).sqrt();
-                    assert!((f64::from(kept[j]) / inverse - 1.0).abs() < 1e-4, "{name}");
-                    for r in 0..rows {
-                        let wanted = (x(r) - mean) * inverse;
-                        assert!((f64::from(z[r * z_pitch + j]) - wanted).abs() < 1e-4, "{name}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_gradient_is_the_plain_one() {
-        for isa in Isa::available() {
-            for shape in shapes(isa) {
-                let Columns { rows, columns } = shape;
-                let (z_pitch, d_pitch, x_pitch) = (columns + 3, columns + 2, columns + 1);
-                let (z, d) = (numbers(1, rows * z_pitch), numbers(2, rows * d_pitch));
-                let (inverse, weight) = (numbers(3, columns), numbers(4, rows));
-                let start = numbers(5, (rows - 1) * x_pitch + columns);
-                let normed =
-                    Normed { z: (&z, z_pitch), inverse_deviation: &inverse, weight: &weight };
-                let lanes = vec![0.0; rows * isa.lanes()];
-                let run = |w: &mut [f32], b: &mut [f32], d_x: &mut [f32]| {
-                    let (d, d_x) = ((&d[..], d_pitch), (d_x, x_pitch));
-                    normalise_columns_backward(isa, shape, normed, d, (w, b), d_x);
-                };
-                let d_weight =
-                    with_canaries(&lanes, |w| run(w, &mut lanes.clone(), &mut start.clone()));
-                let d_bias =
-                    with_canaries(&lanes, |b| run(&mut lanes.clone(), b, &mut start.clone()));
-                let d_x = with_canaries(&start, |x| run(&mut lanes.clone(), &mut lanes.clone(), x));
-
-                let z = |r: usize, j: usize| f64::from(z[r * z_pitch + j]);
-                let d = |r: usize, j: usize| f64::from(d[r * d_pitch + j]);
-                let e = |r: usize, j: usize| d(r, j) * f64::from(weight[r]);
-                let name = format!("{} {shape:?}", isa.name());
-                let mut wanted: Vec<f64> = start.iter().map(|&x| f64::from(x)).collect();
-                for j in 0..columns {
-                    let mean = (0..rows).map(|r| e(r, j)).sum::<f64>() / rows as f64;
-                    let slope = (0..rows).map(|r| e(r, j) * z(r, j)).sum::<f64>() / rows as f64;
-                    for r in 0..rows {
-                        let rest = e(r, j) - mean - z(r, j) * slope;
-                        wanted[r * x_pitch + j] += rest * f64::from(inverse[j]);
-                    }
-                }
-                assert_close(&d_x, &wanted, 3e-6, &name);
-                for (lanes, term) in [
-                    (d_weight, &(|r, j| d(r, j) * z(r, j)) as &dyn Fn(usize, usize) -> f64),
-                    (d_bias, &d),
-                ] {
-                    let mut got = vec![0.0; rows];
-                    sum_lanes(isa, &lanes, &mut got);
-                    let sum = |r: usize| (0..columns).map(|j| term(r, j)).sum::<f64>();
-                    let wanted: Vec<f64> = (0..rows).map(sum).collect();
-                    assert_close(&got, &wanted, 3e-6, &name);
-                }
+                let shape = MatrixShape { rows, columns: width };
+                let got = with_canaries(&vec![0.0; rows * width], |out| {
+                    let norm = LayerNorm { weight: &weight, bias: &bias, eps: 1e-3 };
+                    let (x, out) = (Matrix::new(&x, pitch), MatrixMut::new(out, width));
+                    normalise_columns(isa, shape, x, norm, out);
+                });
+                let value = |d: usize, j: usize| f64::from(x[d * pitch + j]);
+                let wanted = wanted(rows, width, |d, j| {
+                    let mean = (0..rows).map(|d| value(d, j)).sum::<f64>() / rows as f64;
+                    let square = |d| (value(d, j) - mean) * (value(d, j) - mean);
+                    let variance = (0..rows).map(square).sum::<f64>() / rows as f64;
+                    (value(d, j) - mean) / (variance + 1e-3).sqrt() * f64::from(weight[d])
+                        + f64::from(bias[d])
+                });
+                assert_close(&got, &wanted, 3e-6, &format!("{} {rows} {width}", isa.name()));
             }
         }
     }

@@ -1,27 +1,23 @@
-//! Sums and products of whole rows: the gradients of biases.
+//! Sums along rows and down columns, and elementwise sums and products.
 
-use crate::columns::Columns;
 use crate::isa::{Isa, Op};
-use crate::vector::Vector;
+use crate::matrix::{Matrix, MatrixShape};
+use crate::vector::{UNROLL, Vector};
 
-/// Registers that are worked on side by side.
-const SIDE_BY_SIDE: usize = 4;
-
-/// `out[j] += sum_r x[r, j]`: rows start `pitch` apart, `out` is as long as the columns.
+/// `out[j] += sum_r x[r, j]`: the gradient of a bias for each column.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn add_rows(isa: Isa, shape: Columns, (x, pitch): (&[f32], usize), out: &mut [f32]) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+pub fn add_rows(isa: Isa, shape: MatrixShape, x: Matrix<'_>, out: &mut [f32]) {
+    shape.check(isa.lanes(), &[x]);
     assert_eq!(out.len(), shape.columns, "add_rows");
-    isa.run(AddRows { shape, x, pitch, out });
+    isa.run(AddRows { shape, x, out });
 }
 
 struct AddRows<'a> {
-    shape: Columns,
-    x: &'a [f32],
-    pitch: usize,
+    shape: MatrixShape,
+    x: Matrix<'a>,
     out: &'a mut [f32],
 }
 
@@ -30,11 +26,11 @@ impl Op for AddRows<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         for (i, out) in self.out.chunks_mut(wide).enumerate() {
-            let mut sums = [v.splat(0.0); SIDE_BY_SIDE];
+            let mut sums = [v.splat(0.0); UNROLL];
             for r in 0..self.shape.rows {
-                let x = &self.x[r * self.pitch + i * wide..][..out.len()];
+                let x = &self.x.values[r * self.x.pitch + i * wide..][..out.len()];
                 for (sum, x) in sums.iter_mut().zip(x.chunks_exact(V::LANES)) {
                     *sum = v.add(*sum, v.load(x));
                 }
@@ -46,22 +42,22 @@ impl Op for AddRows<'_> {
     }
 }
 
-/// Sums along rows, one for each lane of a register: `sums` `[rows][lanes]` gets every
-/// [`Isa::lanes`]-th number of its row added. [`sum_lanes`] makes one number of them.
+/// Partial sums along rows, one for each lane of a register: element `[r, l]` of `sums`
+/// `[rows][lanes]` gets the elements `x[r, l + i lanes]` added. [`sum_lanes`] reduces them to one sum for
+/// each row: the gradient of a bias for each row.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
-pub fn add_lanes(isa: Isa, shape: Columns, (x, pitch): (&[f32], usize), sums: &mut [f32]) {
-    shape.check(isa.lanes(), &[(x.len(), pitch)]);
+pub fn add_lanes(isa: Isa, shape: MatrixShape, x: Matrix<'_>, sums: &mut [f32]) {
+    shape.check(isa.lanes(), &[x]);
     assert_eq!(sums.len(), shape.rows * isa.lanes(), "add_lanes");
-    isa.run(AddLanes { shape, x, pitch, sums });
+    isa.run(AddLanes { shape, x, sums });
 }
 
 struct AddLanes<'a> {
-    shape: Columns,
-    x: &'a [f32],
-    pitch: usize,
+    shape: MatrixShape,
+    x: Matrix<'a>,
     sums: &'a mut [f32],
 }
 
@@ -71,9 +67,9 @@ impl Op for AddLanes<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
         for (r, sums) in self.sums.chunks_exact_mut(V::LANES).enumerate() {
-            let row = &self.x[r * self.pitch..][..self.shape.columns];
-            let mut partial = [v.splat(0.0); SIDE_BY_SIDE];
-            for x in row.chunks(SIDE_BY_SIDE * V::LANES) {
+            let row = &self.x.values[r * self.x.pitch..][..self.shape.columns];
+            let mut partial = [v.splat(0.0); UNROLL];
+            for x in row.chunks(UNROLL * V::LANES) {
                 for (sum, x) in partial.iter_mut().zip(x.chunks_exact(V::LANES)) {
                     *sum = v.add(*sum, v.load(x));
                 }
@@ -84,29 +80,27 @@ impl Op for AddLanes<'_> {
     }
 }
 
-/// As [`add_lanes`], of products: `sums` gets `x[r, j] y[r, j]` added.
+/// As [`add_lanes`], of the products `x[r, j] y[r, j]`.
 ///
 /// # Panics
 ///
 /// If a length does not fit.
 pub fn add_product_lanes(
     isa: Isa,
-    shape: Columns,
-    (x, x_pitch): (&[f32], usize),
-    (y, y_pitch): (&[f32], usize),
+    shape: MatrixShape,
+    x: Matrix<'_>,
+    y: Matrix<'_>,
     sums: &mut [f32],
 ) {
-    shape.check(isa.lanes(), &[(x.len(), x_pitch), (y.len(), y_pitch)]);
+    shape.check(isa.lanes(), &[x, y]);
     assert_eq!(sums.len(), shape.rows * isa.lanes(), "add_product_lanes");
-    isa.run(AddProductLanes { shape, x, x_pitch, y, y_pitch, sums });
+    isa.run(AddProductLanes { shape, x, y, sums });
 }
 
 struct AddProductLanes<'a> {
-    shape: Columns,
-    x: &'a [f32],
-    x_pitch: usize,
-    y: &'a [f32],
-    y_pitch: usize,
+    shape: MatrixShape,
+    x: Matrix<'a>,
+    y: Matrix<'a>,
     sums: &'a mut [f32],
 }
 
@@ -115,11 +109,11 @@ impl Op for AddProductLanes<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let wide = SIDE_BY_SIDE * V::LANES;
+        let wide = UNROLL * V::LANES;
         for (r, sums) in self.sums.chunks_exact_mut(V::LANES).enumerate() {
-            let x = &self.x[r * self.x_pitch..][..self.shape.columns];
-            let y = &self.y[r * self.y_pitch..][..self.shape.columns];
-            let mut partial = [v.splat(0.0); SIDE_BY_SIDE];
+            let x = &self.x.values[r * self.x.pitch..][..self.shape.columns];
+            let y = &self.y.values[r * self.y.pitch..][..self.shape.columns];
+            let mut partial = [v.splat(0.0); UNROLL];
             for (x, y) in x.chunks(wide).zip(y.chunks(wide)) {
                 let pairs = x.chunks_exact(V::LANES).zip(y.chunks_exact(V::LANES));
                 for (sum, (x, y)) in partial.iter_mut().zip(pairs) {
@@ -132,7 +126,7 @@ impl Op for AddProductLanes<'_> {
     }
 }
 
-/// `out[r] += ` the sum of the lanes of row r, in order, for `sums` `[rows][lanes]`.
+/// `out[r] += sum_l sums[r, l]`, lanes in ascending order, for `sums` `[rows][lanes]`.
 ///
 /// # Panics
 ///
@@ -162,7 +156,7 @@ struct Multiply<'a> {
 impl Op for Multiply<'_> {
     type Output = ();
 
-    // One operation a number: the compiler turns it into the set's vectors.
+    // One operation for each element, which the compiler vectorises for the instruction set.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         self.x.iter_mut().zip(self.y).for_each(|(x, y)| *x *= y);
@@ -187,7 +181,7 @@ struct Add<'a> {
 impl Op for Add<'_> {
     type Output = ();
 
-    // As above.
+    // Vectorised by the compiler, too.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y += x);
@@ -204,19 +198,19 @@ mod tests {
         for isa in Isa::available() {
             for (rows, registers) in (1..=67).map(|r| (r, 3)).chain((1..=9).map(|c| (5, c))) {
                 let columns = registers * isa.lanes();
-                let (shape, pitch) = (Columns { rows, columns }, columns + 3);
+                let (shape, pitch) = (MatrixShape { rows, columns }, columns + 3);
                 let (x, start) = (numbers(1, rows * pitch), numbers(2, rows.max(columns)));
                 let value = |r: usize, j: usize| f64::from(x[r * pitch + j]);
+                let x_view = Matrix::new(&x, pitch);
                 let name = format!("{} {rows} {columns}", isa.name());
 
-                let got =
-                    with_canaries(&start[..columns], |out| add_rows(isa, shape, (&x, pitch), out));
+                let got = with_canaries(&start[..columns], |out| add_rows(isa, shape, x_view, out));
                 let sum = |j: usize| (0..rows).map(|r| value(r, j)).sum::<f64>();
                 let wanted: Vec<f64> = (0..columns).map(|j| f64::from(start[j]) + sum(j)).collect();
                 assert_close(&got, &wanted, 1e-6, &name);
 
                 let lanes = with_canaries(&vec![0.0; rows * isa.lanes()], |sums| {
-                    add_lanes(isa, shape, (&x, pitch), sums);
+                    add_lanes(isa, shape, x_view, sums);
                 });
                 let got = with_canaries(&start[..rows], |out| sum_lanes(isa, &lanes, out));
                 let sum = |r: usize| (0..columns).map(|j| value(r, j)).sum::<f64>();
@@ -225,7 +219,7 @@ mod tests {
 
                 let (y, y_pitch) = (numbers(3, rows * (columns + 1)), columns + 1);
                 let lanes = with_canaries(&vec![0.0; rows * isa.lanes()], |sums| {
-                    add_product_lanes(isa, shape, (&x, pitch), (&y, y_pitch), sums);
+                    add_product_lanes(isa, shape, x_view, Matrix::new(&y, y_pitch), sums);
                 });
                 let got = with_canaries(&start[..rows], |out| sum_lanes(isa, &lanes, out));
                 let product = |r: usize, j: usize| value(r, j) * f64::from(y[r * y_pitch + j]);

@@ -1,6 +1,20 @@
-//! What the tests of the kernels share.
+//! Helpers shared by the tests of the kernels: inputs, tolerances, canaries.
 
-/// Numbers between -2 and 2 from a simple generator.
+use crate::epilogue::Finish;
+
+/// Every epilogue.
+pub(crate) const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
+
+/// The epilogue in f64: an element that was `before`, with the sum of its product.
+pub(crate) fn finished(finish: Finish, before: f32, sum: f64) -> f64 {
+    match finish {
+        Finish::Store => sum,
+        Finish::Add => f64::from(before) + sum,
+        Finish::Gelu => sum * 0.5 * libm::erfc(-sum * std::f64::consts::FRAC_1_SQRT_2),
+    }
+}
+
+/// Pseudo-random numbers between -2 and 2 (xorshift).
 pub(crate) fn numbers(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
@@ -22,8 +36,8 @@ pub(crate) fn assert_close(got: &[f32], wanted: &[f64], tolerance: f64, name: &s
     }
 }
 
-/// Runs an in-place kernel on a slice that starts off any alignment, and checks that nothing past
-/// its ends was written.
+/// Runs an in-place kernel on a copy of `x` that is not aligned, and checks that nothing before or after
+/// it was written.
 pub(crate) fn with_canaries(x: &[f32], kernel: impl Fn(&mut [f32])) -> Vec<f32> {
     const CANARY: f32 = 1234.5;
     let mut buffer = vec![CANARY; x.len() + 35];

@@ -1,35 +1,30 @@
-//! Transposition, in squares of a register's width.
+//! Matrix transposition, in square blocks of a register's width.
 
 use crate::isa::{Isa, Op};
+use crate::matrix::{Matrix, MatrixMut, MatrixShape};
 use crate::vector::Vector;
 
-/// `out[c, r] = x[r, c]` for `rows` rows and `columns` columns of `x`; each matrix comes with what
-/// its rows start apart.
+/// `out[c, r] = x[r, c]`; `shape` is that of `x`, and may have any number of columns.
 ///
 /// # Panics
 ///
 /// If a slice is too short or its rows overlap.
-pub fn transpose(
-    isa: Isa,
-    (rows, columns): (usize, usize),
-    (x, pitch): (&[f32], usize),
-    (out, out_pitch): (&mut [f32], usize),
-) {
+pub fn transpose(isa: Isa, shape: MatrixShape, x: Matrix<'_>, out: MatrixMut<'_>) {
+    let MatrixShape { rows, columns } = shape;
     if rows == 0 || columns == 0 {
         return;
     }
-    assert!(pitch >= columns && x.len() >= (rows - 1) * pitch + columns, "transpose: from");
-    assert!(out_pitch >= rows && out.len() >= (columns - 1) * out_pitch + rows, "transpose: to");
-    isa.run(Transpose { rows, columns, x, pitch, out, out_pitch });
+    let from = x.pitch >= columns && x.values.len() >= (rows - 1) * x.pitch + columns;
+    assert!(from, "transpose: from");
+    let to = out.pitch >= rows && out.values.len() >= (columns - 1) * out.pitch + rows;
+    assert!(to, "transpose: to");
+    isa.run(Transpose { shape, x, out });
 }
 
 struct Transpose<'a> {
-    rows: usize,
-    columns: usize,
-    x: &'a [f32],
-    pitch: usize,
-    out: &'a mut [f32],
-    out_pitch: usize,
+    shape: MatrixShape,
+    x: Matrix<'a>,
+    out: MatrixMut<'a>,
 }
 
 impl Op for Transpose<'_> {
@@ -37,17 +32,21 @@ impl Op for Transpose<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, v: V) {
-        let Self { rows, columns, x, pitch, out, out_pitch } = self;
-        let whole = (rows / V::LANES * V::LANES, columns / V::LANES * V::LANES);
-        for r in (0..whole.0).step_by(V::LANES) {
-            for c in (0..whole.1).step_by(V::LANES) {
-                let from = (&x[r * pitch + c..], pitch);
-                v.transpose_square(from, (&mut out[c * out_pitch + r..], out_pitch));
+        let MatrixShape { rows, columns } = self.shape;
+        let Matrix { values: x, pitch } = self.x;
+        let MatrixMut { values: out, pitch: out_pitch } = self.out;
+        let (whole_rows, whole_columns) =
+            (rows / V::LANES * V::LANES, columns / V::LANES * V::LANES);
+        for r in (0..whole_rows).step_by(V::LANES) {
+            for c in (0..whole_columns).step_by(V::LANES) {
+                let from = Matrix::new(&x[r * pitch + c..], pitch);
+                let to = MatrixMut::new(&mut out[c * out_pitch + r..], out_pitch);
+                v.transpose_square(from, to);
             }
         }
-        // Rows and columns that fill no square.
+        // The remaining rows and columns, which fill no block.
         for r in 0..rows {
-            let first = if r < whole.0 { whole.1 } else { 0 };
+            let first = if r < whole_rows { whole_columns } else { 0 };
             for c in first..columns {
                 out[c * out_pitch + r] = x[r * pitch + c];
             }
@@ -69,7 +68,8 @@ mod tests {
                 let x = numbers(1, rows * pitch);
                 let before = numbers(2, columns * out_pitch);
                 let out = with_canaries(&before, |out| {
-                    transpose(isa, (rows, columns), (&x, pitch), (out, out_pitch));
+                    let shape = MatrixShape { rows, columns };
+                    transpose(isa, shape, Matrix::new(&x, pitch), MatrixMut::new(out, out_pitch));
                 });
                 for (at, &got) in out.iter().enumerate() {
                     let (c, r) = (at / out_pitch, at % out_pitch);

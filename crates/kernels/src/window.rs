@@ -1,12 +1,13 @@
-//! Windows of one channel: taken out of rows, measured, scaled.
+//! Windows of one channel of a series: gathered from a table, checked, measured and standardised.
 
 use crate::isa::{Isa, Op};
+use crate::matrix::StridedSlice;
 use crate::vector::Vector;
 
-/// Sums that are kept side by side; the same for every instruction set, and so are the results.
+/// Partial sums; their number is the same for every instruction set, so the results are, too.
 const SUMS: usize = 16;
 
-/// What the observed points of a window say.
+/// Mean and variance of the observed points of a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
     /// Mean; 0 if nothing was observed.
@@ -15,12 +16,13 @@ pub struct Moments {
     pub variance: f64,
 }
 
-/// `out[t] = values[offset + t * stride]`: one column of a row-major table.
+/// Copies elements of a slice that lie a stride apart: `out[t] = values[offset + t * stride]`.
 ///
 /// # Panics
 ///
-/// If `values` is too short.
-pub fn gather(values: &[f32], (offset, stride): (usize, usize), out: &mut [f32]) {
+/// If the slice is too short.
+pub fn gather(from: StridedSlice<'_>, out: &mut [f32]) {
+    let StridedSlice { values, offset, stride } = from;
     if out.is_empty() {
         return;
     }
@@ -30,8 +32,8 @@ pub fn gather(values: &[f32], (offset, stride): (usize, usize), out: &mut [f32])
     }
 }
 
-/// Mean and population variance of the observed points, in f64 and two passes. `mask` has 1 for an
-/// observed point and 0 for another; `None` means all.
+/// Mean and population variance of the observed points, in f64 and two passes. `mask` is 1 at an
+/// observed point and 0 at a missing one; `None` means that all are observed.
 ///
 /// # Panics
 ///
@@ -44,7 +46,7 @@ pub fn moments(isa: Isa, x: &[f32], mask: Option<&[f32]>) -> Moments {
     Moments { mean, variance }
 }
 
-/// Mean magnitude of the observed points in f64; `None` if there is none.
+/// Mean absolute value of the observed points in f64; `None` if no point is observed.
 ///
 /// # Panics
 ///
@@ -55,7 +57,7 @@ pub fn mean_magnitude(isa: Isa, x: &[f32], mask: Option<&[f32]>) -> Option<f64> 
     (count > 0.0).then(|| isa.run(Sum { x, mask, term: Term::Magnitude }) / count)
 }
 
-/// Sum of the squares in f64.
+/// Sum of the squares, in f64.
 pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
     isa.run(Sum { x, mask: None, term: Term::SquareAround(0.0) })
 }
@@ -81,7 +83,7 @@ impl Op for Sum<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, _: V) -> f64 {
-        // Arrays that the compiler turns into registers: f64 appears nowhere else.
+        // Arrays that the compiler vectorises: the vector trait has no f64, which only this file needs.
         match (self.term, self.mask) {
             (Term::One, None) => self.x.len() as f64,
             (Term::One, Some(mask)) => sum(mask, None, |mask| mask),
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_the_plain_ones_and_the_same_on_every_set() {
+    fn moments_match_the_reference_and_are_the_same_on_every_set() {
         for len in 0..=67 {
             let x: Vec<f32> = numbers(1, len).iter().map(|x| x + 100.0).collect();
             let seen = mask(len);
@@ -227,7 +229,8 @@ mod tests {
     fn a_column_is_gathered_and_standardised() {
         for len in 0..=67_usize {
             let table = numbers(2, len * 3);
-            let column = with_canaries(&vec![0.0; len], |out| gather(&table, (2, 3), out));
+            let from = StridedSlice { values: &table, offset: 2, stride: 3 };
+            let column = with_canaries(&vec![0.0; len], |out| gather(from, out));
             let wanted: Vec<f32> = table.iter().skip(2).step_by(3).copied().collect();
             assert_eq!(column, wanted);
             for isa in Isa::available() {

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let trained = common::train(config, 150, &train, &validation)?;
     let all: Vec<usize> = (0..test.len()).collect();
     let mut output = Prediction::default();
-    Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;
+    Cpu::default().load(&trained.model)?.session()?.forward(&test.batch(&all), &mut output)?;
     let truth: Vec<usize> = test.targets().iter().map(|&class| class as usize).collect();
     let scores = ClassScores::new(&output.prediction, &truth, &["slow".into(), "fast".into()])?;
     print!("{}", scores.table());

@@ -1,4 +1,4 @@
-//! A forecaster of distributions: Student's law for every step, its quantiles and its samples.
+//! A forecaster of distributions: Student's t distribution for every step, its quantiles and its samples.
 //!
 //! `cargo run --release -p ptsm --example distribution`
 
@@ -7,7 +7,7 @@
 
 mod common;
 
-use ptsm::{Backend, Cpu, Prediction, Reader, Result, Task};
+use ptsm::{Backend, Cpu, Prediction, Result, SampleOptions, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;
@@ -15,12 +15,10 @@ fn main() -> Result<()> {
     config.loss = "nll".into();
     config.distribution_output = "student_t".into();
     let trained = common::train(config, 3, &data.train, &data.validation)?;
-    let reader = Reader::new(trained.model.config());
     let mut output = Prediction::default();
-    Cpu.load(&trained.model)?.forward(&data.test.batch(&[0]), &mut output)?;
-    let (mean, low, high) =
-        (reader.points(&output), reader.quantiles(&output, 0.1), reader.quantiles(&output, 0.9));
-    let samples = reader.sample(&output, 5, (0, 0))?;
+    Cpu::default().load(&trained.model)?.session()?.forward(&data.test.batch(&[0]), &mut output)?;
+    let (mean, low, high) = (output.points(), output.quantiles(0.1), output.quantiles(0.9));
+    let samples = output.sample(SampleOptions { count: 5, ..SampleOptions::default() })?;
     println!("step  mean    80 % interval       five samples (channel 0, standardised)");
     for step in 0..12 {
         let i = step * 6;

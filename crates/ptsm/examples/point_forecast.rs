@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let data = common::weather(24)?;
     let config = common::config(Task::Forecasting, 24);
     let trained = common::train(config, 8, &data.train, &data.validation)?;
-    let mut session = Cpu.load(&trained.model)?;
+    let mut session = Cpu::default().load(&trained.model)?.session()?;
     let mut forecast = |batch: &ptsm::data::Batch| {
         let mut output = Prediction::default();
         session.forward(batch, &mut output)?;

@@ -8,7 +8,7 @@
 mod common;
 
 use ptsm::evaluate::ProbabilisticSums;
-use ptsm::{Backend, Calibration, Cpu, Extension, Prediction, Reader, Result, Task};
+use ptsm::{Backend, Calibration, Cpu, Extension, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;
@@ -16,16 +16,15 @@ fn main() -> Result<()> {
     let quantiles = Some(vec![0.1, 0.5, 0.9]);
     config.ptsm = Some(Extension { quantiles, ..Extension::default() });
     let trained = common::train(config.clone(), 3, &data.train, &data.validation)?;
-    let mut session = Cpu.load(&trained.model)?;
+    let mut session = Cpu::default().load(&trained.model)?.session()?;
     let validation = (&data.validation, "validation");
     let calibration = Calibration::fit(&config, session.as_mut(), validation, &[0.8])?;
-    let reader = Reader::new(&config);
     let mut sums = ProbabilisticSums::new(&[0.8]);
     for window in 0..data.test.len() {
         let batch = data.test.batch(&[window]);
         let mut output = Prediction::default();
         session.forward(&batch, &mut output)?;
-        let (low, high) = calibration.apply(&reader, &output, 0);
+        let (low, high) = calibration.apply(&output, 0);
         let (Some(truth), mask) = (batch.future_values(), batch.future_observed_mask()) else {
             continue;
         };

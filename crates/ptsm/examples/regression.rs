@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let trained = common::train(config, 60, &train, &validation)?;
     let all: Vec<usize> = (0..test.len()).collect();
     let mut output = Prediction::default();
-    Cpu.load(&trained.model)?.forward(&test.batch(&all), &mut output)?;
+    Cpu::default().load(&trained.model)?.session()?.forward(&test.batch(&all), &mut output)?;
     let undo = |x: &f32| targets.undo_value(0, *x);
     let prediction: Vec<f64> = output.prediction.iter().map(undo).collect();
     let scores = ValueScores::new(&prediction, &of[600..], names, &targets.mean)?;

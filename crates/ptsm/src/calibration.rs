@@ -12,13 +12,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::WindowSet;
+use crate::model_dir::ModelDir;
 use crate::{Error, ErrorKind, Result, write_atomically};
 use ptsm_core::Config;
-use ptsm_core::Reader;
 use ptsm_core::{Prediction, Session};
-
-/// Name of the file in a model directory.
-pub const CALIBRATION_FILE: &str = "calibration.json";
 
 /// Windows that go through the model at once.
 const BATCH: usize = 64;
@@ -57,7 +54,6 @@ impl Calibration {
         levels: &[f64],
     ) -> Result<Self> {
         check_levels(levels)?;
-        let reader = Reader::new(config);
         let channels = config.prediction_channels();
         let each = config.prediction_length * channels.len();
         let mut scores: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); each]; levels.len()];
@@ -69,7 +65,7 @@ impl Calibration {
             let truth = batch.future_values().unwrap_or_default();
             let mask = batch.future_observed_mask();
             for (level, scores) in levels.iter().zip(&mut scores) {
-                let (low, high) = interval(&reader, &output, *level);
+                let (low, high) = interval(&output, *level);
                 for (i, (low, high)) in low.iter().zip(&high).enumerate() {
                     let (row, k) = (i / channels.len(), i % channels.len());
                     let from = row * batch.num_channels() + channels[k];
@@ -95,15 +91,10 @@ impl Calibration {
 
     /// The calibrated interval at number `index` for what a head put out: low and high,
     /// `[B, H, C']`, in the units of the batch. A wider level holds every narrower one.
-    pub fn apply(
-        &self,
-        reader: &Reader,
-        output: &Prediction,
-        index: usize,
-    ) -> (Vec<f64>, Vec<f64>) {
+    pub fn apply(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
         let mut found: Option<(Vec<f64>, Vec<f64>)> = None;
         for CalibratedInterval { level, offsets } in &self.intervals[..=index] {
-            let (mut low, mut high) = interval(reader, output, *level);
+            let (mut low, mut high) = interval(output, *level);
             for (i, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
                 let offset = offsets[i % offsets.len()];
                 (*low, *high) = (*low - offset, *high + offset);
@@ -127,7 +118,7 @@ impl Calibration {
     ///
     /// `Io` if it cannot be read, `InvalidConfig` if it is damaged or does not fit the model.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Option<Self>> {
-        let path = dir.join(CALIBRATION_FILE);
+        let path = ModelDir::new(dir).calibration();
         if !path.is_file() {
             return Ok(None);
         }
@@ -156,7 +147,7 @@ impl Calibration {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|e| Error::internal("the calibration cannot be written").because(e))?;
-        write_atomically(&dir.join(CALIBRATION_FILE), |out| {
+        write_atomically(&ModelDir::new(dir).calibration(), |out| {
             out.write_all(text.as_bytes())?;
             out.write_all(b"\n")
         })
@@ -164,9 +155,9 @@ impl Calibration {
 }
 
 /// The head's own central interval.
-pub(crate) fn interval(reader: &Reader, output: &Prediction, level: f64) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn interval(output: &Prediction, level: f64) -> (Vec<f64>, Vec<f64>) {
     let tail = 0.5 * (1.0 - level);
-    (reader.quantiles(output, tail), reader.quantiles(output, 1.0 - tail))
+    (output.quantiles(tail), output.quantiles(1.0 - tail))
 }
 
 fn check_levels(levels: &[f64]) -> Result<()> {
@@ -215,22 +206,16 @@ mod tests {
 
     #[test]
     fn a_wider_level_holds_the_narrower_one() {
-        let config = Config { prediction_length: 1, ..Config::default() };
-        let output = Prediction {
-            prediction: vec![5.0],
-            loc: vec![0.0],
-            scale: vec![1.0],
-            ..Prediction::default()
-        };
+        let mut output = Prediction::default();
+        output.prediction.push(5.0);
         let interval = |level, offset| CalibratedInterval { level, offsets: vec![offset] };
         let calibration = Calibration {
             fitted_on: String::new(),
             windows: 1,
             intervals: vec![interval(0.5, 2.0), interval(0.8, 1.0), interval(0.9, -3.0)],
         };
-        let reader = Reader::new(&config);
         for index in 0..3 {
-            assert_eq!(calibration.apply(&reader, &output, index), (vec![3.0], vec![7.0]));
+            assert_eq!(calibration.apply(&output, index), (vec![3.0], vec![7.0]));
         }
     }
 }

@@ -4,24 +4,21 @@
 //! a `model.safetensors` of its own; `preprocessor.json` stands in the directory once. Members may
 //! differ in everything but what they read and what they forecast.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::CALIBRATION_FILE;
 use crate::data::Batch;
-use crate::{Config, Error, ErrorKind, Preprocessor, Result, Task, write_atomically};
-use ptsm_core::{Backend, Prediction, Session};
-use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, Model, WEIGHTS_FILE};
-
-/// The folder of the members.
-pub const MEMBERS_FOLDER: &str = "members";
+use crate::model_dir::ModelDir;
+use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task, write_atomically};
+use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
 
 /// One member.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Member {
-    /// Name of its folder below [`MEMBERS_FOLDER`].
+    /// Name of its folder, see [`ModelDir::member`].
     name: String,
     /// Share of its forecast; all of them add up to 1.
     weight: f64,
@@ -40,8 +37,9 @@ struct Description {
 ///
 /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
 pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
-    let path = dir.join(ENSEMBLE_FILE);
-    if !path.is_file() {
+    let files = ModelDir::new(dir);
+    let path = files.ensemble();
+    if !files.is_ensemble() {
         return Ok(vec![(Model::from_dir(dir)?, 1.0)]);
     }
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
@@ -59,10 +57,7 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
     }
     let loaded: Vec<(Model, f64)> = members
         .iter()
-        .map(|member| {
-            let dir = dir.join(MEMBERS_FOLDER).join(&member.name);
-            Ok((Model::from_dir(&dir)?, member.weight))
-        })
+        .map(|member| Ok((Model::from_dir(files.member(&member.name).path())?, member.weight)))
         .collect::<Result<_>>()?;
     let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
     check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
@@ -75,9 +70,10 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
 ///
 /// `Io` or `InvalidConfig`, naming the file.
 pub fn task_of(dir: &Path) -> Result<Task> {
-    match dir.join(ENSEMBLE_FILE).is_file() {
+    let files = ModelDir::new(dir);
+    match files.is_ensemble() {
         true => Ok(Task::Forecasting),
-        false => Config::from_file(&dir.join(CONFIG_FILE))?.task(),
+        false => Config::from_file(&files.config())?.task(),
     }
 }
 
@@ -88,28 +84,55 @@ pub fn task_of(dir: &Path) -> Result<Task> {
 ///
 /// `InvalidConfig` if they cannot be averaged; `Io` if a file cannot be read or written.
 pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) -> Result<()> {
-    let folder = out.join(MEMBERS_FOLDER);
+    let files = ModelDir::new(out);
     let mut configs = Vec::new();
     for name in names {
         check_name(name)?;
-        configs.push(Config::from_file(&folder.join(name).join(CONFIG_FILE))?);
+        configs.push(Config::from_file(&files.member(name).config())?);
     }
     check_members(&configs.iter().collect::<Vec<_>>())?;
+    files.remove_stale()?;
     preprocessor.save(out)?;
     let weight = 1.0 / names.len() as f64;
     let members = names.iter().map(|name| Member { name: name.clone(), weight }).collect();
     let text = serde_json::to_string_pretty(&Description { members })
         .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
-    write_atomically(&out.join(ENSEMBLE_FILE), |file| file.write_all(text.as_bytes()))?;
-    // A plain model that stood here would be a second answer to the same question, and a calibration
-    // belongs to the forecasts that it was made with.
-    for name in [CONFIG_FILE, WEIGHTS_FILE, CALIBRATION_FILE] {
-        let path = out.join(name);
-        if path.is_file() {
-            std::fs::remove_file(&path).map_err(|e| Error::io(&path, "cannot be removed", e))?;
+    write_atomically(&files.ensemble(), |file| file.write_all(text.as_bytes()))?;
+    files.remove_model()
+}
+
+/// Makes `out` an ensemble of copies of the models in `members`; returns the number of their
+/// parameters.
+///
+/// # Errors
+///
+/// `InvalidConfig` if there is no member, or they cannot be averaged; `Io`, `InvalidWeights` from
+/// the files.
+pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
+    let mut first: Option<Preprocessor> = None;
+    let (mut names, mut parameters) = (Vec::new(), 0);
+    for (i, dir) in members.iter().enumerate() {
+        let model = Model::from_dir(dir)?;
+        let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+        let differs = first.as_ref().is_some_and(|first| {
+            (&first.channels, &first.standardiser)
+                != (&preprocessor.channels, &preprocessor.standardiser)
+        });
+        if differs {
+            let text = "reads other channels than the first member, or standardises them otherwise";
+            return Err(Error::config(dir.display().to_string(), text));
         }
+        first.get_or_insert(preprocessor);
+        let name = i.to_string();
+        model.save(ModelDir::new(out).member(&name).path())?;
+        parameters += model.layout().num_trained();
+        names.push(name);
     }
-    Ok(())
+    let Some(preprocessor) = first else {
+        return Err(Error::config("members", "there is none, wanted at least one"));
+    };
+    save_ensemble(out, &names, &preprocessor)?;
+    Ok(parameters)
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -144,7 +167,7 @@ fn check_members(configs: &[&Config]) -> Result<()> {
             let text = format!("member {i} forecasts other channels or quantiles than the first");
             return Err(Error::config("members", text));
         }
-        if config.task()? != Task::Forecasting || config.distribution().is_some() {
+        if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
             let text = format!(
                 "member {i} is no point or quantile forecaster: its output has no useful mean"
             );
@@ -154,21 +177,38 @@ fn check_members(configs: &[&Config]) -> Result<()> {
     Ok(())
 }
 
-/// Loads members onto a backend as one session.
+/// Loads members onto a backend as one model.
 ///
 /// # Errors
 ///
 /// As [`Backend::load`].
-pub(crate) fn load_session(
+pub(crate) fn load_together(
     members: &[(Model, f64)],
     backend: &dyn Backend,
-) -> Result<Box<dyn Session>> {
+) -> Result<Arc<dyn Loaded>> {
     if let [(model, _)] = members {
         return backend.load(model);
     }
     let load = |(model, weight): &(Model, f64)| Ok((backend.load(model)?, *weight as f32));
     let members = members.iter().map(load).collect::<Result<_>>()?;
-    Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
+    Ok(Arc::new(LoadedEnsemble { members }))
+}
+
+/// Every member, ready to run, with its weight.
+struct LoadedEnsemble {
+    members: Vec<(Arc<dyn Loaded>, f32)>,
+}
+
+impl Loaded for LoadedEnsemble {
+    fn bytes(&self) -> u64 {
+        self.members.iter().map(|(member, _)| member.bytes()).sum()
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let session = |(member, weight): &(Arc<dyn Loaded>, f32)| Ok((member.session()?, *weight));
+        let members = self.members.iter().map(session).collect::<Result<_>>()?;
+        Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
+    }
 }
 
 /// Runs one member after the other.
@@ -180,9 +220,11 @@ struct EnsembleSession {
 
 impl Session for EnsembleSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
-        out.clear();
-        for (session, weight) in &mut self.members {
+        for (i, (session, weight)) in self.members.iter_mut().enumerate() {
             session.forward(batch, &mut self.output)?;
+            if i == 0 {
+                out.reset(self.output.spec());
+            }
             let forecast = &self.output.prediction;
             out.prediction.resize(forecast.len(), 0.0);
             // A fixed order of members: the same bits in every batch.
@@ -218,7 +260,7 @@ mod tests {
         let models = [model(4, 1), model(8, 2), model(16, 3)];
         let names = ["a", "b", "c"].map(str::to_owned);
         for (model, name) in models.iter().zip(&names) {
-            model.save(&folder.path().join(MEMBERS_FOLDER).join(name)).unwrap();
+            model.save(ModelDir::new(folder.path()).member(name).path()).unwrap();
         }
         let members = names.iter().map(|name| Member { name: name.clone(), weight: 0.0 });
         let text = |weights: [f64; 3]| {
@@ -226,11 +268,14 @@ mod tests {
                 members.clone().zip(weights).map(|(member, weight)| Member { weight, ..member });
             serde_json::to_string(&Description { members: members.collect() }).unwrap()
         };
-        let path = folder.path().join(ENSEMBLE_FILE);
+        let path = ModelDir::new(folder.path()).ensemble();
         std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
         let loaded = load_members(folder.path()).unwrap();
         let mut out = Prediction::default();
-        load_session(&loaded, &Cpu).unwrap().forward(&batch(), &mut out).unwrap();
+        let together = load_together(&loaded, &Cpu::default()).unwrap();
+        together.session().unwrap().forward(&batch(), &mut out).unwrap();
+        let parts = loaded.iter().map(|(model, _)| Cpu::default().load(model).unwrap().bytes());
+        assert_eq!(together.bytes(), parts.sum::<u64>());
         let each = models
             .each_ref()
             .map(|model| model.forward(&batch(), Mode::default()).unwrap().outputs.prediction);

@@ -1,238 +1,30 @@
-//! Several tasks from one pass: extra heads on the backbone of a model directory.
+//! Several tasks from one pass: extra heads on the backbone of a model directory, which is in the
+//! directory once and runs once.
 //!
-//! `heads/NAME.json` is the head's `config.json`, `heads/NAME.safetensors` holds its own weights
-//! (everything that is not the backbone), `heads/NAME.preprocessor.json` says how its outputs become
-//! labels. The backbone stands in the directory once and runs once.
+//! | file | holds |
+//! |---|---|
+//! | `files.rs` | the heads of a directory: listed, added, removed, read |
+//! | `shared.rs` | heads that run together |
+//! | `score.rs` | scores of several heads in one pass |
 
-use std::path::Path;
+mod files;
+mod score;
+mod shared;
 
-use crate::data::Batch;
-use crate::train::take_backbone;
-use crate::{Error, Preprocessor, Result, Task, read_tensors, write_atomically, write_tensors};
-use ptsm_core::Architecture;
-use ptsm_core::Init;
-use ptsm_core::Prediction;
-use ptsm_core::SharedSession;
-use ptsm_core::{Model, NamedTensor};
-
-/// Name of the head that a model directory is about.
-pub const MAIN_HEAD: &str = "main";
-
-/// The folder of the extra heads in a model directory.
-const FOLDER: &str = "heads";
-
-/// One head of a shared backbone.
-#[derive(Debug, Clone)]
-pub struct SharedHead {
-    /// `main`, or the name that it was added under.
-    pub name: String,
-    /// The head with the shared backbone.
-    pub model: Model,
-    /// How its outputs become forecasts or labels.
-    pub preprocessor: Preprocessor,
-}
-
-impl SharedHead {
-    fn pretrains(&self) -> bool {
-        matches!(self.model.config().task(), Ok(Task::Pretraining))
-    }
-}
-
-/// A backbone with some of its heads, on the CPU.
-pub struct SharedModel {
-    heads: Vec<SharedHead>,
-    session: SharedSession,
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || name == MAIN_HEAD || !name.chars().all(plain) {
-        let text = format!("\"{name}\" must consist of letters, digits, - and _, and not be main");
-        return Err(Error::config("name", text));
-    }
-    Ok(())
-}
-
-/// Names of the extra heads in a model directory, ascending.
-///
-/// # Errors
-///
-/// `Io` if the folder cannot be listed.
-pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
-    let folder = dir.join(FOLDER);
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let failed = |e| Error::io(&folder, "cannot be listed", e);
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(&folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if let Some(name) = name.strip_suffix(".safetensors") {
-            names.push(name.to_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// Adds the head of the model directory `from` to the model directory `dir`, under `name`.
-///
-/// Both must have the same backbone, bit for bit (`train --init DIR --freeze backbone` sees to
-/// it), and read their channels alike. A head of that name is replaced.
-///
-/// # Errors
-///
-/// `InvalidConfig` for an impossible name, or naming what differs; `Io`, `InvalidWeights` from the
-/// files.
-pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
-    check_name(name)?;
-    let (main, extra) = (Model::from_dir(dir)?, Model::from_dir(from)?);
-    let mut joined = extra.clone();
-    take_backbone(&mut joined, &main)?;
-    if joined.parameters != extra.parameters {
-        let text =
-            "has another backbone: its weights were trained on (train it with `freeze_backbone`)";
-        return Err(Error::config(from.display().to_string(), text));
-    }
-    let ours = Preprocessor::from_dir(dir, main.config())?;
-    let theirs = Preprocessor::from_dir(from, extra.config())?;
-    if ours.standardiser != theirs.standardiser {
-        let text = "standardises its channels otherwise: one pass cannot serve both";
-        return Err(Error::config(from.display().to_string(), text));
-    }
-    write_head(dir, &SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs })
-}
-
-/// Writes heads that were trained together into the model directory `dir`, that of `main` last: the
-/// directory is a model once everything is there.
-///
-/// # Errors
-///
-/// `InvalidConfig` if no head is `main`; `Io` if something cannot be written.
-pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
-    let Some(main) = heads.iter().find(|head| head.name == MAIN_HEAD) else {
-        return Err(Error::config("heads", format!("wanted one of the name {MAIN_HEAD}")));
-    };
-    for head in heads.iter().filter(|head| head.name != MAIN_HEAD) {
-        check_name(&head.name)?;
-        write_head(dir, head)?;
-    }
-    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
-    main.preprocessor.save(dir)?;
-    main.model.save(dir)
-}
-
-fn write_head(dir: &Path, head: &SharedHead) -> Result<()> {
-    let SharedHead { name, model, preprocessor } = head;
-    let folder = dir.join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
-    let own = model.layout().head_tensors();
-    let tensors: Vec<NamedTensor<f32>> = model
-        .name_trained("", &model.parameters.trained)
-        .into_iter()
-        .filter(|tensor| own.iter().any(|head| head.name == tensor.name))
-        .collect();
-    let text = serde_json::to_string_pretty(preprocessor)
-        .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
-    let write = |suffix: &str, text: &str| {
-        let path = folder.join(format!("{name}.{suffix}"));
-        write_atomically(&path, |out| out.write_all(text.as_bytes()))
-    };
-    write("json", &model.architecture().to_json()?)?;
-    write("preprocessor.json", &text)?;
-    // Last: a head is there once its weights are.
-    write_tensors(&folder.join(format!("{name}.safetensors")), &tensors)
-}
-
-impl SharedModel {
-    /// Loads a model directory with the heads `names` (`main` is the directory's own).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidConfig` if there is no such head, naming those that are there; `Io` and
-    /// `InvalidWeights` from the files.
-    pub fn from_dir(dir: &Path, names: &[String]) -> Result<Self> {
-        let main = Model::from_dir(dir)?;
-        let preprocessor = Preprocessor::from_dir(dir, main.config())?;
-        let known = list_heads(dir)?;
-        let load = |name: &String| {
-            if name == MAIN_HEAD {
-                let (model, preprocessor) = (main.clone(), preprocessor.clone());
-                return Ok(SharedHead { name: name.clone(), model, preprocessor });
-            }
-            if !known.contains(name) {
-                let known = [vec![MAIN_HEAD.to_owned()], known.clone()].concat().join(", ");
-                return Err(Error::config(
-                    "heads",
-                    format!("\"{name}\" is not there, only {known}"),
-                ));
-            }
-            load_head(dir, name, &main)
-        };
-        let heads = names.iter().map(load).collect::<Result<Vec<_>>>()?;
-        if heads.is_empty() {
-            return Err(Error::config("heads", "wanted one or more names"));
-        }
-        if let Some(head) = heads.iter().find(|head| head.pretrains()) {
-            let text =
-                format!("\"{}\" fills in hidden patches, which others cannot share", head.name);
-            return Err(Error::config("heads", text));
-        }
-        let session = SharedSession::new(heads.iter().map(|head| head.model.clone()))?;
-        Ok(Self { heads, session })
-    }
-
-    /// The heads, in the order in which they were asked for.
-    pub fn heads(&self) -> &[SharedHead] {
-        &self.heads
-    }
-
-    /// Runs the backbone once and every head on what it gives; one output for each head, with the
-    /// same bits as that head alone.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the batch does not fit the model.
-    pub fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>> {
-        self.session.forward(batch)
-    }
-}
-
-fn load_head(dir: &Path, name: &str, main: &Model) -> Result<SharedHead> {
-    let file = |suffix: &str| dir.join(FOLDER).join(format!("{name}.{suffix}"));
-    let architecture = Architecture::from_file(&file("json"))?;
-    let mut model = Model::new(architecture, Init::PyTorch, 0)?;
-    take_backbone(&mut model, main).map_err(|e| e.at(file("json").display().to_string()))?;
-    let path = file("safetensors");
-    let tensors = read_tensors(&path)?;
-    let place = |tensor: &str| format!("{}: {tensor}", path.display());
-    let layout = model.layout().clone();
-    for tensor in layout.head_tensors() {
-        let Some(found) = tensors.get(&tensor.name) else {
-            return Err(Error::weights("is missing").at(place(&tensor.name)));
-        };
-        if found.shape != tensor.shape {
-            let text = format!("has shape {:?}, wanted {:?}", found.shape, tensor.shape);
-            return Err(Error::weights(text).at(place(&tensor.name)));
-        }
-        let values = &mut model.parameters.trained[tensor.range.clone()];
-        values.iter_mut().zip(&found.values).for_each(|(to, &from)| *to = from as f32);
-    }
-    let path = file("preprocessor.json");
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
-    let preprocessor = serde_json::from_str(&text).map_err(|e| {
-        Error::config(path.display().to_string(), "is not a preprocessor file").because(e)
-    })?;
-    Ok(SharedHead { name: name.to_owned(), model, preprocessor })
-}
+pub use files::{MAIN_HEAD, SharedHead, add_head, list_heads, load_heads, remove_head, save_heads};
+pub use score::{HeadWindows, score_heads};
+pub use shared::SharedModel;
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::data::BatchShape;
     use crate::data::LabelCoding;
+    use crate::data::{Batch, BatchShape};
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
-    use crate::{Backend, Config, Cpu};
+    use crate::train::take_backbone;
+    use crate::{Backend, Config, Cpu, Init, Model, Prediction, Preprocessor, Task};
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {
@@ -294,14 +86,109 @@ mod tests {
         assert_eq!(list_heads(&main_dir).unwrap(), ["class"]);
 
         let names = ["class".to_owned(), MAIN_HEAD.to_owned()];
-        let mut shared = SharedModel::from_dir(&main_dir, &names).unwrap();
+        let mut shared = SharedModel::from_dir(&main_dir, &names, &Cpu::default()).unwrap();
         let outputs = shared.forward(&batch()).unwrap();
         for (output, alone) in outputs.iter().zip([&extra, &main]) {
             let mut wanted = Prediction::default();
-            Cpu.load(alone).unwrap().forward(&batch(), &mut wanted).unwrap();
+            let alone = Cpu::default().load(alone).unwrap();
+            alone.session().unwrap().forward(&batch(), &mut wanted).unwrap();
             assert_eq!(output.prediction, wanted.prediction);
         }
-        let text = SharedModel::from_dir(&main_dir, &["quant".into()]).err().unwrap().to_string();
+        let text = SharedModel::from_dir(&main_dir, &["quant".into()], &Cpu::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(text.contains("\"quant\"") && text.contains("main, class"), "{text}");
+    }
+
+    /// Names of the files in the folder of the heads; none if there is no folder.
+    fn files(dir: &Path) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(dir.join("heads")) else { return Vec::new() };
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<String> =
+            entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_head_that_cannot_be_joined_leaves_the_directory_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main_dir, extra_dir) = (folder.path().join("main"), folder.path().join("extra"));
+        let main = model(Task::Forecasting, 1);
+        save(&main, &main_dir, 1.0);
+        let refused = |model: &Model, wanted: &str| {
+            save(model, &extra_dir, 1.0);
+            let before = files(&main_dir);
+            let text = add_head(&main_dir, "extra", &extra_dir).unwrap_err().to_string();
+            assert!(text.contains(wanted), "{text}");
+            assert_eq!(files(&main_dir), before);
+        };
+        let scaled = Config { scaling: "mean".into(), ..main.config().clone() };
+        let mut other = Model::new(scaled, Init::PyTorch, 2).unwrap();
+        take_backbone(&mut other, &main).unwrap();
+        for with_heads in [false, true] {
+            refused(&model(Task::Pretraining, 1), "hidden patches");
+            refused(&model(Task::Classification, 2), "another backbone");
+            // Its weights are the same, what is done with them is not.
+            refused(&other, "scaling");
+            if !with_heads {
+                assert!(!main_dir.join("heads").exists());
+                let mut extra = model(Task::Classification, 2);
+                take_backbone(&mut extra, &main).unwrap();
+                save(&extra, &extra_dir, 1.0);
+                add_head(&main_dir, "class", &extra_dir).unwrap();
+            }
+        }
+        assert_eq!(
+            files(&main_dir),
+            ["class.json", "class.preprocessor.json", "class.safetensors"],
+            "no temporary file is left"
+        );
+    }
+
+    #[test]
+    fn a_removed_head_leaves_nothing_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main_dir, extra_dir) = (folder.path().join("main"), folder.path().join("extra"));
+        let main = model(Task::Forecasting, 1);
+        let mut extra = model(Task::Classification, 2);
+        take_backbone(&mut extra, &main).unwrap();
+        save(&main, &main_dir, 1.0);
+        save(&extra, &extra_dir, 1.0);
+        // The second "a" replaces the first.
+        for name in ["a", "a", "b"] {
+            add_head(&main_dir, name, &extra_dir).unwrap();
+        }
+        remove_head(&main_dir, "a").unwrap();
+        assert_eq!(files(&main_dir), ["b.json", "b.preprocessor.json", "b.safetensors"]);
+        let text = remove_head(&main_dir, "a").unwrap_err().to_string();
+        assert!(text.contains("only b"), "{text}");
+        assert!(remove_head(&main_dir, MAIN_HEAD).is_err());
+        remove_head(&main_dir, "b").unwrap();
+        assert!(!main_dir.join("heads").exists() && main_dir.join("config.json").exists());
+    }
+
+    #[test]
+    fn heads_of_several_horizons_share_one_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main_dir, extra_dir) = (folder.path().join("main"), folder.path().join("extra"));
+        let main = model(Task::Forecasting, 1);
+        let config = Config { prediction_length: 40, ..main.config().clone() };
+        let mut long = Model::new(config, Init::PyTorch, 2).unwrap();
+        take_backbone(&mut long, &main).unwrap();
+        save(&main, &main_dir, 1.0);
+        save(&long, &extra_dir, 1.0);
+        add_head(&main_dir, "long", &extra_dir).unwrap();
+        let names = [MAIN_HEAD.to_owned(), "long".to_owned()];
+        let mut shared = SharedModel::from_dir(&main_dir, &names, &Cpu::default()).unwrap();
+        let outputs = shared.forward(&batch()).unwrap();
+        for (output, alone) in outputs.iter().zip([&main, &long]) {
+            let mut wanted = Prediction::default();
+            let alone = Cpu::default().load(alone).unwrap();
+            alone.session().unwrap().forward(&batch(), &mut wanted).unwrap();
+            assert_eq!(output.prediction, wanted.prediction);
+        }
+        assert_eq!(outputs[1].prediction.len(), 3 * 40 * 2);
     }
 }

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases};
+use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases, Standardiser};
 use crate::evaluate::{ClassScores, ValueScores};
 use crate::train::Samples;
-use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task};
-use ptsm_core::Distribution;
-use ptsm_core::{Backend, Prediction, Session};
+use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result};
+use ptsm_core::{Backend, OutputKind, Prediction, Session, softmax};
 
 /// Cases that go through the model at once.
 const BATCH: usize = 64;
@@ -34,14 +33,7 @@ pub enum Predictions {
 impl Predictions {
     /// Softmax of logits `[cases, classes]`: probabilities, each row adding up to 1.
     pub fn probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
-        let mut probabilities = Vec::with_capacity(logits.len());
-        for row in logits.chunks_exact(classes) {
-            let max = row.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-            let powers: Vec<f64> = row.iter().map(|&x| f64::from(x - max).exp()).collect();
-            let sum: f64 = powers.iter().sum();
-            probabilities.extend(powers.iter().map(|power| power / sum));
-        }
-        probabilities
+        softmax(logits, classes)
     }
 }
 
@@ -76,7 +68,7 @@ impl Labeller {
     pub fn new(model: &Model, preprocessor: Preprocessor, backend: &dyn Backend) -> Result<Self> {
         let config = model.config().clone();
         let bad = |text: &str| Err(Error::new(ErrorKind::InvalidConfig, text));
-        if !matches!(config.task()?, Task::Classification | Task::Regression) {
+        if !matches!(model.output().kind(), OutputKind::Logits | OutputKind::Values(_)) {
             return bad("is neither a classifier nor a regression");
         }
         let Some(coding) = preprocessor.labels.clone() else {
@@ -85,10 +77,14 @@ impl Labeller {
         let names = match &coding {
             LabelCoding::Classes { names } | LabelCoding::Values { names, .. } => names.len(),
         };
+        let classifies = *model.output().kind() == OutputKind::Logits;
+        if classifies != matches!(coding, LabelCoding::Classes { .. }) {
+            return bad("preprocessor.json: labels is of another task than architectures names");
+        }
         if names != config.num_targets {
             return bad("preprocessor.json: labels has not as many names as num_targets says");
         }
-        Ok(Self { session: backend.load(model)?, config, preprocessor, coding })
+        Ok(Self { session: backend.load(model)?.session()?, config, preprocessor, coding })
     }
 
     /// The model's configuration.
@@ -123,22 +119,20 @@ impl Labeller {
         let standardiser = &self.preprocessor.standardiser;
         let cases = PreparedCases::new(&unlabelled, length, standardiser, None)?;
         let mut output = Prediction::default();
-        let mut raw = Vec::new();
+        let (mut logits, mut values) = (Vec::new(), Vec::new());
         let indices: Vec<usize> = (0..cases.len()).collect();
         for part in indices.chunks(BATCH) {
             let batch = cases.batch(part).with_target_values(None)?;
             self.session.forward(&batch, &mut output)?;
-            raw.extend_from_slice(&output.prediction);
+            match output.values() {
+                Some(means) => values.extend(means),
+                None => logits.extend_from_slice(&output.prediction),
+            }
         }
         Ok(match &self.coding {
-            LabelCoding::Classes { .. } => Predictions::Logits(raw),
+            LabelCoding::Classes { .. } => Predictions::Logits(logits),
             LabelCoding::Values { standardiser, .. } => {
-                let width = self.config.num_targets;
-                let means = means(self.config.distribution(), width, &raw);
-                let undo = |(i, x): (usize, &f64)| {
-                    x * standardiser.scale[i % width] + standardiser.mean[i % width]
-                };
-                Predictions::Values(means.iter().enumerate().map(undo).collect())
+                Predictions::Values(in_data_units(standardiser, &values))
             }
         })
     }
@@ -174,17 +168,20 @@ impl Labeller {
     }
 }
 
-/// The mean of what a regression says: the value itself, or that of its law.
-fn means(law: Option<Distribution>, width: usize, raw: &[f32]) -> Vec<f64> {
-    let Some(law) = law else { return raw.iter().map(|&x| f64::from(x)).collect() };
-    let count = law.num_parameters();
-    let mut means = Vec::with_capacity(raw.len() / count);
-    for case in raw.chunks_exact(count * width) {
-        for target in 0..width {
-            let parameters: Vec<f64> =
-                (0..count).map(|k| f64::from(case[k * width + target])).collect();
-            means.push(law.mean(&parameters, (0.0, 1.0)));
+/// What the outputs of a classifier or a regression say of the cases of one batch.
+pub(crate) fn read_labels(coding: &LabelCoding, output: &Prediction) -> Predictions {
+    match (coding, output.values()) {
+        (LabelCoding::Values { standardiser, .. }, Some(means)) => {
+            Predictions::Values(in_data_units(standardiser, &means))
         }
+        _ => Predictions::Logits(output.prediction.clone()),
     }
-    means
+}
+
+/// Standardised values `[cases, targets]` in the units of the data.
+fn in_data_units(standardiser: &Standardiser, values: &[f64]) -> Vec<f64> {
+    let width = standardiser.num_channels();
+    let undo =
+        |(i, x): (usize, &f64)| x * standardiser.scale[i % width] + standardiser.mean[i % width];
+    values.iter().enumerate().map(undo).collect()
 }

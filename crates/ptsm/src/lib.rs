@@ -40,8 +40,8 @@
 //! # }
 //! ```
 //!
-//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`] and [`Session`] are the
-//! seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`], [`Loaded`] and
+//! [`Session`] are the seam behind which a model is computed; [`run_trace`] shows every intermediate.
 //!
 //! # The path of the data
 //!
@@ -56,12 +56,18 @@
 //! | answer | [`Forecast`], [`evaluate::Metrics`] |
 
 mod calibration;
+mod cases;
 mod ensemble;
 pub mod evaluate;
+mod fit;
 mod forecast;
 mod heads;
+pub mod job;
 mod labeller;
+pub mod model_dir;
 mod preprocessor;
+mod record;
+pub mod spec;
 mod stream;
 pub mod train;
 
@@ -70,27 +76,35 @@ pub mod data {
     pub use ptsm_data::*;
 }
 
-pub use calibration::{CALIBRATION_FILE, CalibratedInterval, Calibration};
-pub use ensemble::{MEMBERS_FOLDER, load_members, save_ensemble, task_of};
-pub use forecast::{Forecast, ForecastInterval, Forecaster, forecast_table};
-pub use heads::{MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, save_heads};
+pub use calibration::{CalibratedInterval, Calibration};
+pub use cases::{Classified, Classifier, Regressor};
+pub use ensemble::{join, load_members, save_ensemble, task_of};
+pub use fit::{CaseSource, FitOptions, SeriesSource};
+pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
+pub use heads::{
+    HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
+    save_heads, score_heads,
+};
 pub use labeller::{LabelScores, Labeller, Predictions};
-pub use preprocessor::{PREPROCESSOR_FILE, Preprocessor};
+pub use preprocessor::Preprocessor;
 pub use ptsm_core::network;
 #[cfg(feature = "testing")]
 pub use ptsm_core::testing;
 pub use ptsm_core::{
     AdamWStep, Architecture, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu,
     CrossChannel, Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward,
-    Hierarchy, Init, Layout, LinearDims, Location, MODEL_TYPE, Mode, Model, NamedTensor, Norm,
-    OutputGradient, Outputs, Parameters, Prediction, Prepared, Reader, Real, Result, Scaler,
-    Session, Store, Task, Tensor, TraceOptions, WEIGHTS_FILE, WideTensor, available_memory,
+    HeadsSession, Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, LocScale, Location,
+    MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs,
+    Parameters, Prediction, Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task,
+    Tensor, TraceOptions, TrainingSession, WEIGHTS_FILE, WideTensor, available_memory,
     batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory, read_tensors,
     reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
 };
 pub use ptsm_data::LabelCoding;
+pub use record::Record;
 pub use stream::{
     Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
+    StreamState, StreamWorker,
 };
 
 /// The examples of the crate's README are compiled and run by the tests.

@@ -8,10 +8,8 @@ use crate::data::{
     Frequency, Grid, LabelCoding, NO_COLUMN, Repair, Roles, RowColumns, SeriesSet, Split,
     Standardiser, Table,
 };
+use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result, write_atomically};
-
-/// Name of the file in a model directory.
-pub const PREPROCESSOR_FILE: &str = "preprocessor.json";
 
 /// What stands between a table and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +43,7 @@ impl Preprocessor {
     /// `Io` if there is none; `InvalidConfig` if it is damaged or has another number of channels
     /// than `config`.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Self> {
-        let path = dir.join(PREPROCESSOR_FILE);
+        let path = ModelDir::new(dir).preprocessor();
         let text = std::fs::read_to_string(&path).map_err(|e| {
             let text = "cannot be read (train writes it; it says how columns become channels)";
             Error::io(&path, text, e)
@@ -107,7 +105,7 @@ impl Preprocessor {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
-        write_atomically(&dir.join(PREPROCESSOR_FILE), |out| {
+        write_atomically(&ModelDir::new(dir).preprocessor(), |out| {
             out.write_all(text.as_bytes())?;
             out.write_all(b"\n")
         })

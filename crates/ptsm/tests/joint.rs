@@ -36,16 +36,20 @@ fn model(seed: u64, quantiles: bool) -> Model {
 }
 
 fn run(threads: usize, weight: f64) -> JointOutcome {
+    let training =
+        Training { epochs: 4, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
+    run_with(threads, weight, &training)
+}
+
+fn run_with(threads: usize, weight: f64, training: &Training) -> JointOutcome {
     let windows = windows();
     let data = TrainData { train: &windows, validation: &windows };
     let task =
         |quantiles| JointTask { model: model(u64::from(quantiles), quantiles), data, weight };
-    let training =
-        Training { epochs: 4, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
         let tasks = vec![task(false), task(true)];
-        train_jointly(tasks, &training, &mut |_| ControlFlow::Continue(())).unwrap()
+        train_jointly(tasks, training, &mut |_| ControlFlow::Continue(())).unwrap()
     })
 }
 
@@ -62,6 +66,74 @@ fn both_heads_learn_on_one_backbone_with_the_same_bits_for_any_threads() {
     }
     let other = run(2, 1.0);
     assert!(found.models.iter().zip(&other.models).all(|(a, b)| weights(a) == weights(b)));
+}
+
+#[test]
+fn settings_change_what_is_trained_or_are_refused() {
+    let base =
+        || Training { epochs: 3, batch_size: 16, learning_rate: 1e-2, ..Training::default() };
+    let weights = |training: &Training| -> Vec<Vec<f32>> {
+        let models = run_with(1, 1.0, training).models;
+        models.iter().map(|model| model.parameters.trained.clone()).collect()
+    };
+    let plain = weights(&base());
+    for training in [
+        Training { mae_share: 0.5, ..base() },
+        Training { huber_delta: Some(0.1), ..base() },
+        Training { gradient_clip: Some(0.01), ..base() },
+        Training { weight_decay: 0.5, ..base() },
+        // Nothing after the first epoch is good enough.
+        Training { min_delta: 1e6, ..base() },
+    ] {
+        assert_ne!(weights(&training), plain, "{training:?}");
+    }
+    let windows = windows();
+    let data = TrainData { train: &windows, validation: &windows };
+    for (training, field) in [
+        (Training { ema_decay: Some(0.9), ..base() }, "ema_decay"),
+        (Training { freeze_backbone: true, ..base() }, "freeze_backbone"),
+        (Training { class_weights: Some(vec![1.0]), ..base() }, "class_weights"),
+    ] {
+        let task = JointTask { model: model(0, false), data, weight: 1.0 };
+        let mut stop = |_: &JointEpoch| ControlFlow::Continue(());
+        let error = train_jointly(vec![task], &training, &mut stop).unwrap_err();
+        assert_eq!(error.place(), Some(field), "{error}");
+    }
+}
+
+#[test]
+fn a_linear_skip_is_held_back_as_for_one_head() {
+    let mut config = model(0, false).config().clone();
+    config.ptsm = Some(Extension { linear_skip: true, ..Extension::default() });
+    let start = Model::new(config, Init::PyTorch, 0).unwrap();
+    let windows = windows();
+    let data = TrainData { train: &windows, validation: &windows };
+    let skip = |skip_rate: f64| -> Vec<f32> {
+        let training = Training {
+            epochs: 2,
+            batch_size: 16,
+            learning_rate: 1e-2,
+            skip_rate,
+            ..Training::default()
+        };
+        let task = JointTask { model: start.clone(), data, weight: 1.0 };
+        let mut go = |_: &JointEpoch| ControlFlow::Continue(());
+        let found = train_jointly(vec![task], &training, &mut go).unwrap();
+        skip_of(&found.models[0])
+    };
+    assert_eq!(skip(0.0), skip_of(&start), "it stays where it starts");
+    assert_ne!(skip(0.5), skip_of(&start));
+    assert_ne!(skip(0.5), skip(1.0));
+}
+
+/// The weights of the skip.
+fn skip_of(model: &Model) -> Vec<f32> {
+    let is_skip = |name: &str| name.contains("skip");
+    let all = model.layout().tensors().iter().filter(|tensor| is_skip(&tensor.name));
+    let found: Vec<f32> =
+        all.flat_map(|t| model.parameters.trained[t.range.clone()].to_vec()).collect();
+    assert!(!found.is_empty());
+    found
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn stream(mode: &str) -> OnlineForecaster {
         labels: None,
     };
     preprocessor.save(folder.path()).unwrap();
-    OnlineForecaster::from_dir(folder.path(), &Cpu, StreamOptions::default()).unwrap()
+    OnlineForecaster::from_dir(folder.path(), &Cpu::default(), StreamOptions::default()).unwrap()
 }
 
 fn push(stream: &mut OnlineForecaster, row: i64) {

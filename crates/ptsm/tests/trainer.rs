@@ -13,7 +13,7 @@ use ptsm::train::{
     CHECKPOINT_FILE, Event, LossOptions, Outcome, SkipStart, TrainData, Trainer, Training, score,
     start_skip,
 };
-use ptsm::{Config, Extension, Init, Location, Model, Result};
+use ptsm::{Backend, Config, Cpu, Extension, Init, Location, Model, Result};
 
 const SHAPE: WindowShape = WindowShape { context_length: 24, prediction_length: 4, step: 1 };
 
@@ -104,6 +104,13 @@ fn the_number_of_threads_does_not_change_a_bit() {
         let one = with(1);
         assert_eq!(one, with(2), "{norm}, {self_attn}");
         assert_eq!(one, with(3), "{norm}, {self_attn}");
+        let (train, validation) = (windows(0..80, true), windows(56..120, true));
+        let data = TrainData { train: &train, validation: &validation };
+        let trainer = Trainer { training: &run.training, data, dir: None, resume: false };
+        let on = Cpu::with_threads(2).unwrap().training().unwrap();
+        let start = model(&run.config);
+        let own = trainer.run_on(on.as_ref(), start, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(one, own.model.parameters, "threads of the backend's own: {norm}, {self_attn}");
     }
 }
 

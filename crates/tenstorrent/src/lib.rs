@@ -13,7 +13,7 @@
 //! | `plan.rs`, `options.rs`, `cost.rs`, `report.rs` | the planner, what it may do, what it believes, what it promises |
 //! | `emulator/` | runs a program on the CPU |
 //! | `worker/` | runs a program on a device, in another process; our kernels |
-//! | `session.rs` | both behind [`ptsm_core::Backend`] |
+//! | `session.rs` | both as a [`ptsm_core::Backend`] |
 //!
 //! `docs/tenstorrent.md` has the set-up of a host, the figures, and how to bring up another model.
 
@@ -21,6 +21,7 @@ mod chip;
 mod cost;
 mod doctor;
 mod emulator;
+mod executor;
 mod lower;
 mod options;
 mod plan;

@@ -1,25 +1,20 @@
 //! The backends: programs by batch size, the host's share of the work on either side of a run.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ptsm_core::Batch;
-use ptsm_core::{Backend, Error, Model, Prediction, Prepared, Result, Session};
+use ptsm_core::{
+    Backend, Batch, Error, ErrorKind, Loaded, Model, Prediction, Prepared, Result, Session,
+    bytes_of,
+};
 
 use crate::emulator::Emulator;
+use crate::executor::Executor;
 use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
 use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
 use crate::worker::{Devices, WorkerSettings};
-
-/// Runs programs; what a device and the emulator have in common.
-pub(crate) trait Executor: Send {
-    /// Takes a program under a number, to be run later.
-    fn load(&mut self, key: usize, program: Program) -> Result<()>;
-
-    /// Runs program `key` on one input after the other; one output for each.
-    fn run(&mut self, key: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>>;
-}
 
 /// The emulator as a backend: what a device would answer, computed here.
 #[derive(Debug, Clone, Default)]
@@ -33,9 +28,9 @@ impl Backend for TenstorrentEmulator {
         "tenstorrent-emulator"
     }
 
-    fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
-        let executor = Box::new(EmulatedDevice::default());
-        Ok(Box::new(ProgramSession::new(model, &self.options, executor)))
+    fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
+        let shared = Arc::new(Shared { model: model.clone(), options: self.options.clone() });
+        Ok(Arc::new(LoadedEmulator { shared, device: EmulatedDevice::default() }))
     }
 }
 
@@ -53,31 +48,92 @@ impl Backend for Tenstorrent {
         "tenstorrent"
     }
 
-    fn load(&self, model: &Model) -> Result<Box<dyn Session>> {
+    fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
         let settings = match &self.worker {
             Some(settings) => settings.clone(),
             None => WorkerSettings::from_environment()?,
         };
         let devices = Devices::open(&settings, self.options.arch.chips())?;
-        Ok(Box::new(ProgramSession::new(model, &self.options, Box::new(devices))))
+        let shared = Arc::new(Shared { model: model.clone(), options: self.options.clone() });
+        let programs = Arc::new(Mutex::new(Some(Programs::new(Box::new(devices)))));
+        Ok(Arc::new(LoadedDevices { shared, programs }))
     }
 }
 
-#[derive(Default)]
+/// What every session of a model reads.
+struct Shared {
+    model: Model,
+    options: Options,
+}
+
+impl Shared {
+    /// Bytes of the host; what a device holds is its own.
+    fn bytes(&self) -> u64 {
+        let parameters = &self.model.parameters;
+        bytes_of(&[parameters.trained.len()]) + bytes_of(&[parameters.buffers.len()])
+    }
+}
+
+/// A model for the emulator; its sessions share the programs.
+struct LoadedEmulator {
+    shared: Arc<Shared>,
+    device: EmulatedDevice,
+}
+
+impl Loaded for LoadedEmulator {
+    fn bytes(&self) -> u64 {
+        self.shared.bytes()
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let programs = Programs::new(Box::new(self.device.clone()));
+        let (shared, owner) = (Arc::clone(&self.shared), Owner::default());
+        Ok(Box::new(ProgramSession { shared, programs: Some(programs), owner }))
+    }
+}
+
+/// A model on chips, which one session at a time has to itself.
+struct LoadedDevices {
+    shared: Arc<Shared>,
+    programs: Owner,
+}
+
+impl Loaded for LoadedDevices {
+    fn bytes(&self) -> u64 {
+        self.shared.bytes()
+    }
+
+    fn session(&self) -> Result<Box<dyn Session>> {
+        let Some(programs) = lock(&self.programs).take() else {
+            let text = "the chips serve one session at a time (drop the other one first)";
+            return Err(Error::new(ErrorKind::BackendUnavailable, text));
+        };
+        let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.programs));
+        Ok(Box::new(ProgramSession { shared, programs: Some(programs), owner }))
+    }
+}
+
+/// The programs of the emulator, by number; clones share them.
+#[derive(Clone, Default)]
 struct EmulatedDevice {
-    programs: HashMap<usize, Emulator>,
+    programs: Arc<Mutex<HashMap<usize, Arc<Emulator>>>>,
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Executor for EmulatedDevice {
     fn load(&mut self, key: usize, program: Program) -> Result<()> {
-        self.programs.insert(key, Emulator::new(program)?);
+        let emulator = Arc::new(Emulator::new(program)?);
+        lock(&self.programs).insert(key, emulator);
         Ok(())
     }
 
     fn run(&mut self, key: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
-        let emulator = self
-            .programs
+        let emulator = lock(&self.programs)
             .get(&key)
+            .map(Arc::clone)
             .ok_or_else(|| Error::internal(format!("program {key} was never loaded")))?;
         let run = |input: &&[f32]| -> Result<Vec<f32>> {
             let mut outputs = emulator.run(&[*input])?;
@@ -89,52 +145,71 @@ impl Executor for EmulatedDevice {
 
 /// A program that an executor has.
 #[derive(Clone)]
-struct Loaded {
+struct LoadedProgram {
     /// Samples of a run.
     size: usize,
     reading: Reading,
     windows: Option<Windows>,
 }
 
-/// A model's programs, one for each batch size that was asked for.
-pub(crate) struct ProgramSession {
-    model: Model,
-    options: Options,
+/// A model's programs, one for each batch size that was asked for, and what runs them.
+struct Programs {
     /// By the size of the request, rounded up to a power of two.
-    plans: HashMap<usize, Loaded>,
+    plans: HashMap<usize, LoadedProgram>,
     executor: Box<dyn Executor>,
 }
 
-impl ProgramSession {
-    pub(crate) fn new(model: &Model, options: &Options, executor: Box<dyn Executor>) -> Self {
-        Self { model: model.clone(), options: options.clone(), plans: HashMap::new(), executor }
+/// Where a session puts its programs when it ends, for the next one.
+type Owner = Arc<Mutex<Option<Programs>>>;
+
+impl Programs {
+    fn new(executor: Box<dyn Executor>) -> Self {
+        Self { plans: HashMap::new(), executor }
     }
 
     /// The program `key`, for requests of so many samples, loaded.
-    fn program(&mut self, key: usize) -> Result<Loaded> {
+    fn program(&mut self, shared: &Shared, key: usize) -> Result<LoadedProgram> {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan.clone());
         }
-        let Plan { program, reading, windows, .. } = plan(&self.model, &self.options, key)?;
-        let loaded = Loaded { size: program.batch, reading, windows };
+        let Plan { program, reading, windows, .. } = plan(&shared.model, &shared.options, key)?;
+        let loaded = LoadedProgram { size: program.batch, reading, windows };
         self.executor.load(key, program)?;
         self.plans.insert(key, loaded.clone());
         Ok(loaded)
     }
 }
 
+/// One user of a model's programs.
+struct ProgramSession {
+    shared: Arc<Shared>,
+    /// There until the session ends.
+    programs: Option<Programs>,
+    owner: Owner,
+}
+
+impl Drop for ProgramSession {
+    fn drop(&mut self) {
+        *lock(&self.owner) = self.programs.take();
+    }
+}
+
 impl Session for ProgramSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
-        let prepared = self.model.prepare(batch)?;
+        let Self { shared, programs, .. } = self;
+        let Some(programs) = programs else {
+            return Err(Error::internal("a session without programs"));
+        };
+        let prepared = shared.model.prepare(batch)?;
         // Few programs serve all sizes: a new one is compiled and captured before it runs.
         let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
-        let Loaded { size, reading, windows } = self.program(key)?;
+        let LoadedProgram { size, reading, windows } = programs.program(shared, key)?;
         let mut given = input(windows, &prepared.patches).into_owned();
         let sample = given.len() / batch.size();
         // A last run that is not full is filled up with zeros.
         given.resize(batch.size().next_multiple_of(size) * sample, 0.0);
         let inputs: Vec<&[f32]> = given.chunks_exact(size * sample).collect();
-        let outputs = self.executor.run(key, &inputs)?;
+        let outputs = programs.executor.run(key, &inputs)?;
         let width: usize = reading.widths.iter().sum();
         let rows = outputs[0].len() / width / size;
         let mut all = outputs.concat();
@@ -143,7 +218,7 @@ impl Session for ProgramSession {
             return Err(Error::internal("the device gave no finite numbers of the right count"));
         }
         let projected = split(&reading, &mut all, &prepared);
-        *out = self.model.finish(&prepared, &projected);
+        *out = shared.model.finish(&prepared, &projected);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
-use ptsm::{Backend, Mode, Model, Prediction, Scaler, Task};
+use ptsm::{Backend, Mode, Model, Prediction, Scaler};
 use ptsm_core::Batch;
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 
@@ -52,19 +52,9 @@ fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
 
 /// Every output of the session, as the fixtures name them.
 fn named_outputs(model: &Model, out: &Prediction) -> Vec<(String, Vec<f32>)> {
-    let config = model.config();
-    let law = match config.task().unwrap() {
-        Task::Forecasting | Task::Regression => config.distribution(),
-        _ => None,
-    };
-    let Some(law) = law else { return vec![("out.prediction".into(), out.prediction.clone())] };
-    let (names, count) = (law.parameter_names(), law.num_parameters());
-    let batch = out.loc.len() / config.num_input_channels;
-    let each = out.prediction.len() / batch / count;
-    let part = |k: usize| {
-        out.prediction.chunks_exact(each).skip(k).step_by(count).flatten().copied().collect()
-    };
-    (0..count).map(|k| (format!("out.prediction.{}", names[k]), part(k))).collect()
+    let batch = out.loc.len() / model.config().num_input_channels;
+    let tensors = model.output().named("out.prediction", batch, &out.prediction);
+    tensors.into_iter().map(|tensor| (tensor.name, tensor.values)).collect()
 }
 
 /// Correlation of every block's output, worst first.
@@ -106,7 +96,13 @@ fn every_output_correlates_with_the_reference() {
         let Ok(model) = fixture.model() else { continue };
         let batch = fixture.batch::<f32>().unwrap();
         let mut out = Prediction::default();
-        TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+        TenstorrentEmulator::default()
+            .load(&model)
+            .unwrap()
+            .session()
+            .unwrap()
+            .forward(&batch, &mut out)
+            .unwrap();
         let wanted = wanted(&fixture, &model);
         let mut line = String::new();
         for (name, values) in named_outputs(&model, &out) {

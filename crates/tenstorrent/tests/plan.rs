@@ -200,7 +200,13 @@ fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_i
     let batch = batch(model.config(), 8);
     let wanted = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
     let mut out = Prediction::default();
-    TenstorrentEmulator::default().load(&model).unwrap().forward(&batch, &mut out).unwrap();
+    TenstorrentEmulator::default()
+        .load(&model)
+        .unwrap()
+        .session()
+        .unwrap()
+        .forward(&batch, &mut out)
+        .unwrap();
     let worst = out.prediction.iter().zip(&wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
     assert!(worst < 0.03, "{worst}");
 }
@@ -290,7 +296,7 @@ fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
             options.optimisations.retain(|o| Some(*o) != off);
             let backend = TenstorrentEmulator { options };
             let mut out = Prediction::default();
-            backend.load(&model).unwrap().forward(&batch, &mut out).unwrap();
+            backend.load(&model).unwrap().session().unwrap().forward(&batch, &mut out).unwrap();
             for (got, wanted) in
                 [(&out.prediction, &wanted.prediction), (&out.aggregates, &wanted.aggregates)]
             {

@@ -23,13 +23,13 @@ fn there() -> bool {
 fn compare(name: &str, model: &Model, batch: &Batch) {
     let run = |backend: &dyn Backend| {
         let mut out = Prediction::default();
-        backend.load(model).unwrap().forward(batch, &mut out).unwrap();
+        backend.load(model).unwrap().session().unwrap().forward(batch, &mut out).unwrap();
         out.prediction
     };
     let options = Options::default();
     let device = run(&Tenstorrent { options: options.clone(), worker: None });
     let emulator = run(&TenstorrentEmulator { options });
-    let exact = run(&Cpu);
+    let exact = run(&Cpu::default());
     let (to_exact, to_emulator) = (correlation(&device, &exact), correlation(&device, &emulator));
     eprintln!("{name}: PCC {to_exact:.6} to f32, {to_emulator:.6} to the emulator");
     assert!(to_exact >= LEAST, "{name}: {to_exact}");

@@ -68,7 +68,7 @@ fn forward(session: &mut dyn Session, batch: &Batch) -> ptsm::Result<Vec<f32>> {
 
 fn emulated(model: &Model, batch: &Batch, options: &Options) -> Vec<f32> {
     let backend = TenstorrentEmulator { options: options.clone() };
-    forward(backend.load(model).unwrap().as_mut(), batch).unwrap()
+    forward(backend.load(model).unwrap().session().unwrap().as_mut(), batch).unwrap()
 }
 
 fn assert_close(x: &[f32], y: &[f32]) {
@@ -91,7 +91,8 @@ fn the_worker_computes_what_the_emulator_computes() {
             let mut options = Options::default();
             options.optimisations.retain(|o| Some(*o) != off);
             let wanted = emulated(&model, &batch, &options);
-            let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+            let mut session =
+                backend(folder.path(), 60.0, options).load(&model).unwrap().session().unwrap();
             assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
             let alone = forward(session.as_mut(), &batch.slice(0..1)).unwrap();
             assert_close(&alone, &wanted[..alone.len()]);
@@ -123,8 +124,39 @@ fn the_worker_cuts_overlapping_patches() {
     let options = Options::default();
     assert_eq!(plan(&model, &options, 8).unwrap().program.steps[0].op.name(), "embed");
     let wanted = emulated(&model, &batch, &options);
-    let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+    let mut session =
+        backend(folder.path(), 60.0, options).load(&model).unwrap().session().unwrap();
     assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+}
+
+#[test]
+fn chips_serve_one_session_at_a_time_and_the_emulator_many() {
+    let (model, batch) = fixture("g01_common");
+    let wanted = emulated(&model, &batch, &Options::default());
+    let loaded = TenstorrentEmulator::default().load(&model).unwrap();
+    let mut sessions = [loaded.session().unwrap(), loaded.session().unwrap()];
+    for session in &mut sessions {
+        assert_eq!(forward(session.as_mut(), &batch).unwrap(), wanted);
+    }
+    for refused in [
+        TenstorrentEmulator::default().load_heads(&[&model]).err().unwrap(),
+        TenstorrentEmulator::default().training().err().unwrap(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
+        assert!(refused.to_string().contains("tenstorrent-emulator"), "{refused}");
+    }
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    let loaded = backend(folder.path(), 60.0, Options::default()).load(&model).unwrap();
+    for _ in 0..2 {
+        let mut session = loaded.session().unwrap();
+        let refused = loaded.session().err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
+        assert!(refused.to_string().contains("one session at a time"), "{refused}");
+        assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+    }
 }
 
 #[test]
@@ -138,7 +170,8 @@ fn a_request_of_several_runs_keeps_their_order() {
     let mut options = Options::default();
     options.optimisations.retain(|o| *o != Optimisation::Fold);
     let wanted = emulated(&model, &batch, &options);
-    let mut session = backend(folder.path(), 60.0, options).load(&model).unwrap();
+    let mut session =
+        backend(folder.path(), 60.0, options).load(&model).unwrap().session().unwrap();
     assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
 }
 
@@ -160,7 +193,8 @@ fn a_failing_worker_is_an_error_that_names_the_step_and_the_next_call_works() {
     for (fault, step, text) in cases {
         let folder = python();
         let options = if step == "(mixer)" { Options::default() } else { plain.clone() };
-        let mut session = backend(folder.path(), 2.0, options).load(&model).unwrap();
+        let mut session =
+            backend(folder.path(), 2.0, options).load(&model).unwrap().session().unwrap();
         std::fs::write(folder.path().join("fault"), fault).unwrap();
         let error = forward(session.as_mut(), &batch).unwrap_err();
         let said = error.to_string();

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ptsm::data::{Batch, BatchShape};
-use ptsm::{Config, Error, ErrorKind, Init, Mode, Model, Prediction, Result, Session};
-use ptsm_kernels::measure_fma_peak;
+use ptsm::data::Batch;
+use ptsm::{Error, Init, Mode, Model, Prediction, Result, Session};
 use serde::Serialize;
 
 use super::bench_train;
+use super::shapes::{Shape, windows};
+use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
 use crate::args::Global;
 use crate::output::{answer, remark};
 use ptsm_backends::open;
@@ -47,60 +48,6 @@ pub(crate) struct Args {
     backend: String,
 }
 
-/// Shapes with a reason each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Shape {
-    /// 512 -> 96, 64 patches of 8, d_model 16, 4 layers, 7 channels: the reference shape
-    Seed,
-    /// 32 patches of 16, d_model 48, 3 layers, expansion 3: as IBM trains ETTh
-    Notebook,
-    /// 63 overlapping patches of 16, d_model 48, 8 layers, expansion 5
-    Large,
-    /// 2,048 patches: weights beyond every cache
-    Long,
-    /// 16,384 patches of one channel in one layer: 1.3 billion weights
-    Longest,
-    /// 130 channels that are mixed
-    Wide,
-    /// 1,000 channels that are mixed
-    Widest,
-}
-
-impl Shape {
-    /// Its configuration.
-    pub(crate) fn config(self) -> Config {
-        let seed = Config {
-            context_length: 512,
-            prediction_length: 96,
-            num_input_channels: 7,
-            d_model: 16,
-            num_layers: 4,
-            ..Config::default()
-        };
-        let wider = |patch_stride, num_layers, expansion_factor| Config {
-            patch_length: 16,
-            patch_stride,
-            d_model: 48,
-            num_layers,
-            expansion_factor,
-            ..seed.clone()
-        };
-        match self {
-            Shape::Notebook => wider(16, 3, 3),
-            Shape::Large => wider(8, 8, 5),
-            Shape::Long => Config { context_length: 16_384, num_layers: 2, ..seed },
-            Shape::Longest => {
-                Config { context_length: 131_072, num_input_channels: 1, num_layers: 1, ..seed }
-            }
-            Shape::Wide => Config { num_input_channels: 130, mode: "mix_channel".into(), ..seed },
-            Shape::Widest => {
-                Config { num_input_channels: 1000, mode: "mix_channel".into(), ..seed }
-            }
-            Shape::Seed => seed,
-        }
-    }
-}
-
 /// One line: a batch size on a number of threads.
 #[derive(Debug, Serialize)]
 struct Line {
@@ -113,8 +60,11 @@ struct Line {
     /// At the median latency.
     sequences_per_s: f64,
     gflops: f64,
-    /// Of this machine's peak; not for work that is done elsewhere.
+    /// Of this machine's peak; not for work that is done elsewhere, nor where the machine was so busy
+    /// that it would be above 1.
     share_of_peak: Option<f64>,
+    /// Why the share and the times mean nothing; `None` on a quiet machine.
+    disturbed: Option<String>,
     /// The multiply-add peak of so many threads, measured around this line.
     peak_gflops: f64,
     calls: usize,
@@ -168,7 +118,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let isa = ptsm::instruction_set()?;
     let began = Instant::now();
     let on_cpu = args.backend == "cpu";
-    let mut session = open(&args.backend)?.load(model)?;
+    let mut session = open(&args.backend)?.load(model)?.session()?;
     let load_ms = milliseconds(began.elapsed());
     let flops = 2 * model.network().multiply_adds();
     let tolerance = if on_cpu { TOLERANCE } else { BFLOAT16_TOLERANCE };
@@ -179,15 +129,16 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let counts = if on_cpu { threads(args) } else { vec![1] };
     for threads in counts {
         let pool = rayon_pool(threads)?;
-        let peak = || pool.broadcast(|_| measure_fma_peak(isa)).iter().sum::<f64>();
         for &size in &args.batch {
             remark(global, &format!("batch {size} on {threads} threads"));
             let batch = windows(model.config(), size);
-            let before = peak();
-            let times = pool.install(|| time(session.as_mut(), &batch, args.seconds))?;
-            let peak_gflops = before.max(peak());
-            let p50 = quantile(&times, 0.5);
-            let gflops = flops as f64 * size as f64 / p50 / 1e9;
+            let gflops_of = |times: &[f64]| flops as f64 * size as f64 / quantile(times, 0.5) / 1e9;
+            let (times, peak) = beside_peak(&pool, isa, || {
+                let times = time(session.as_mut(), &batch, args.seconds)?;
+                let gflops = gflops_of(&times);
+                Ok((times, gflops))
+            })?;
+            let (p50, gflops) = (quantile(&times, 0.5), gflops_of(&times));
             results.push(Line {
                 batch: size,
                 threads,
@@ -196,8 +147,9 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
                 best_ms: 1e3 * times[0],
                 sequences_per_s: size as f64 / p50,
                 gflops,
-                share_of_peak: on_cpu.then_some(gflops / peak_gflops),
-                peak_gflops,
+                share_of_peak: peak.share(gflops).filter(|_| on_cpu),
+                peak_gflops: peak.gflops,
+                disturbed: peak.disturbed.filter(|_| on_cpu),
                 calls: times.len(),
             });
         }
@@ -222,24 +174,6 @@ fn threads(args: &Args) -> Vec<usize> {
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores > 1 { vec![1, cores] } else { vec![1] }
-}
-
-pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| Error::new(ErrorKind::Internal, "no threads could be started").because(e))
-}
-
-/// Windows of a slow wave with some noise on it.
-pub(super) fn windows(config: &Config, size: usize) -> Batch {
-    let (context_length, num_channels) = (config.context_length, config.num_input_channels);
-    let mut batch = Batch::zeros(BatchShape { size, context_length, num_channels });
-    for (i, x) in batch.past_values_mut().iter_mut().enumerate() {
-        let i = i as f32;
-        *x = (i * 0.003).sin() + 0.3 * (i * 12.9898).sin();
-    }
-    batch
 }
 
 /// Largest difference of one window from the definition, relative to the largest number.
@@ -289,12 +223,6 @@ fn time(session: &mut dyn Session, batch: &Batch, seconds: f64) -> Result<Vec<f6
     Ok(times)
 }
 
-/// The quantile of ascending numbers, by nearest rank.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted[rank.clamp(1, sorted.len()) - 1]
-}
-
 fn milliseconds(time: Duration) -> f64 {
     1e3 * time.as_secs_f64()
 }
@@ -323,10 +251,10 @@ fn table(report: &Report) -> String {
             line.best_ms,
             line.sequences_per_s,
             line.gflops,
-            line.share_of_peak.map_or("-".into(), |share| format!("{:.1}%", 100.0 * share)),
+            share_text(line.share_of_peak, line.disturbed.as_ref()),
         );
     }
-    text
+    text + &warning(report.results.iter().map(|line| &line.disturbed))
 }
 
 #[cfg(test)]

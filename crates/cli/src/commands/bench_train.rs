@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use ptsm::data::Batch;
 use ptsm::train::{LossOptions, Samples, Stepper, Training, loss, loss_weight};
-use ptsm::{Config, Error, Mode, Model, Result, Task};
-use ptsm_kernels::measure_fma_peak;
+use ptsm::{Config, Error, Mode, Model, OutputKind, Result};
 use serde::Serialize;
 
-use super::bench::{quantile, rayon_pool, windows};
+use super::shapes::windows;
+use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
 use crate::args::Global;
 use crate::output::{answer, remark};
 
@@ -36,7 +36,10 @@ struct Line {
     samples_per_s: f64,
     /// Three times the forward's multiply-adds.
     gflops: f64,
-    share_of_peak: f64,
+    /// `None` where the machine was so busy that it would be above 1.
+    share_of_peak: Option<f64>,
+    /// Why the share and the times mean nothing; `None` on a quiet machine.
+    disturbed: Option<String>,
     peak_gflops: f64,
     steps: usize,
 }
@@ -83,15 +86,16 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
     let mut lines = Vec::new();
     for &threads in setting.threads {
         let pool = rayon_pool(threads)?;
-        let peak = || pool.broadcast(|_| measure_fma_peak(isa)).iter().sum::<f64>();
         for &size in setting.batches {
             remark(global, &format!("training, batch {size} on {threads} threads"));
             let samples = samples(config, size)?;
-            let before = peak();
-            let times = pool.install(|| time(model, &samples, setting.seconds))?;
-            let peak_gflops = before.max(peak());
-            let p50 = quantile(&times, 0.5);
-            let gflops = flops as f64 * size as f64 / p50 / 1e9;
+            let gflops_of = |times: &[f64]| flops as f64 * size as f64 / quantile(times, 0.5) / 1e9;
+            let (times, peak) = beside_peak(&pool, isa, || {
+                let times = time(model, &samples, setting.seconds)?;
+                let gflops = gflops_of(&times);
+                Ok((times, gflops))
+            })?;
+            let (p50, gflops) = (quantile(&times, 0.5), gflops_of(&times));
             lines.push(Line {
                 batch: size,
                 threads,
@@ -99,8 +103,9 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
                 best_ms: 1e3 * times[0],
                 samples_per_s: size as f64 / p50,
                 gflops,
-                share_of_peak: gflops / peak_gflops,
-                peak_gflops,
+                share_of_peak: peak.share(gflops),
+                peak_gflops: peak.gflops,
+                disturbed: peak.disturbed,
                 steps: times.len(),
             });
         }
@@ -120,26 +125,25 @@ pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Resu
 fn samples(config: &Config, size: usize) -> Result<Repeated> {
     let batch = windows(config, size);
     let numbers = |len: usize| (0..len).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
-    let batch = match config.task()? {
-        Task::Forecasting => {
-            let points = size * config.prediction_length * config.num_input_channels;
-            batch.with_future_values(numbers(points))?
-        }
-        Task::Classification => {
+    let batch = match OutputKind::of(config)? {
+        OutputKind::Logits => {
             let classes = config.num_targets.max(1);
             let of: Vec<f32> = (0..size).map(|i| (i % classes) as f32).collect();
             batch.with_target_values(of)?
         }
-        Task::Regression => batch.with_target_values(numbers(size * config.num_targets))?,
-        Task::Pretraining => batch,
+        OutputKind::Values(_) => batch.with_target_values(numbers(size * config.num_targets))?,
+        OutputKind::Patches => batch,
+        _ => {
+            let points = size * config.prediction_length * config.num_input_channels;
+            batch.with_future_values(numbers(points))?
+        }
     };
     Ok(Repeated(batch))
 }
 
 /// Difference of the gradient of two samples from the definition's.
 fn check(model: &Model) -> Result<f64> {
-    let task = model.config().task()?;
-    if task == Task::Pretraining {
+    if *model.output().kind() == OutputKind::Patches {
         // Its draws of hidden patches are the trainer's own; the tests compare them.
         return Ok(0.0);
     }
@@ -151,9 +155,9 @@ fn check(model: &Model) -> Result<f64> {
     let options = LossOptions::default();
     let forward = model.forward(&batch, mode)?;
     let weight = loss_weight(model, &batch, &options)?;
-    let found = loss(model, (&batch, &forward), weight, &options)?;
+    let found = loss(model, &batch, &forward, weight, &options)?;
     let mut wanted = vec![0.0; got.len()];
-    model.backward(&batch, &forward, &found.gradient, (&mut wanted, mode));
+    model.backward(&batch, &forward, &found.gradient, &mut wanted, mode);
     let largest = wanted.iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()));
     let differences = got.iter().zip(&wanted).map(|(x, y)| f64::from((x - y).abs() / largest));
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
@@ -197,15 +201,15 @@ fn table(report: &Report) -> String {
     text += "batch threads     p50 ms    best ms    samples/s  GFLOP/s  of peak\n";
     for line in &report.train {
         text += &format!(
-            "{:>5} {:>7} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>7.1}%\n",
+            "{:>5} {:>7} {:>10.3} {:>10.3} {:>12.0} {:>8.1} {:>8}\n",
             line.batch,
             line.threads,
             line.p50_ms,
             line.best_ms,
             line.samples_per_s,
             line.gflops,
-            100.0 * line.share_of_peak,
+            share_text(line.share_of_peak, line.disturbed.as_ref()),
         );
     }
-    text
+    text + &warning(report.train.iter().map(|line| &line.disturbed))
 }

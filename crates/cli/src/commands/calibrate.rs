@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ptsm::data::Split;
-use ptsm::{CALIBRATION_FILE, Calibration, Forecaster, Result};
+use ptsm::model_dir::ModelDir;
+use ptsm::{Calibration, Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
     let windows = args.split.windows(&prepared);
     let config = forecaster.config().clone();
@@ -46,7 +47,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     calibration.save(&args.model)?;
     let mut text = format!(
         "{}: {} windows of {name}\n",
-        args.model.join(CALIBRATION_FILE).display(),
+        ModelDir::new(&args.model).calibration().display(),
         calibration.windows
     );
     let mut intervals = Vec::new();

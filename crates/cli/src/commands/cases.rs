@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{Column, LabelOptions, LabelledSet, Labels, Roles, Table, write_table};
+use ptsm::data::{Column, LabelledSet, Labels, Table, write_table};
+use ptsm::spec::DataSpec;
 use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::commands::train::read_cases;
 use crate::output::{answer, answer_table, remark};
 use crate::plot;
-use crate::source::DataArgs;
+use crate::source::{DataArgs, check_named};
 use ptsm_backends::open;
 
 /// Where a labelling command writes to.
@@ -23,6 +23,15 @@ pub(crate) struct Request<'a> {
     pub(crate) out: Option<&'a PathBuf>,
 }
 
+impl Request<'_> {
+    /// The data with the columns of the labels.
+    fn spec(&self) -> Result<DataSpec> {
+        let spec = DataSpec { label: self.label.cloned(), ..self.data.spec() };
+        check_named(&spec)?;
+        Ok(spec)
+    }
+}
+
 /// Whether the model in `dir` labels cases.
 pub(crate) fn labels(dir: &Path) -> Result<bool> {
     Ok(matches!(ptsm::task_of(dir)?, Task::Classification | Task::Regression))
@@ -32,7 +41,8 @@ pub(crate) fn labels(dir: &Path) -> Result<bool> {
 pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let mut labeller = Labeller::from_dir(request.model, open(request.backend)?.as_ref())?;
     let task = labeller.config().task()?;
-    let (name, set) = read_cases(request.data, request.label, task)?;
+    let spec = request.spec()?;
+    let (name, set) = spec.read_cases(task)?;
     remark(global, &format!("{name}: {} cases", set.len()));
     let began = std::time::Instant::now();
     let (predictions, scores) = labeller.score(&set)?;
@@ -109,16 +119,9 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
 
 /// Cases whose labels do not matter; a table may have none.
 fn read_unlabelled(request: &Request<'_>, task: Task) -> Result<LabelledSet> {
-    let Some(path) = &request.data.data else {
-        let text = "is missing (give a .ts file, a folder or a table)";
-        return Err(ptsm::Error::config("--data", text));
-    };
-    let options = LabelOptions {
-        columns: request.label.cloned(),
-        values: Some(task == Task::Regression),
-        roles: Roles { targets: request.data.targets.clone(), ..request.data.roles() },
-    };
-    LabelledSet::read_unlabelled(Path::new(path), &request.data.read_options()?, &options)
+    let spec = request.spec()?;
+    let path = Path::new(spec.data.as_deref().unwrap_or_default());
+    LabelledSet::read_unlabelled(path, &spec.read_options()?, &spec.label_options(task))
 }
 
 /// Case, label and probabilities; or case and values.

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use ptsm::Result;
 use ptsm::data::{CATALOG, Dataset};
+use ptsm::spec::data_dir;
 use serde_json::{Value, json};
 
 use crate::args::Global;
 use crate::output::answer;
-use crate::source::data_dir;
 
 /// Options of `data`.
 #[derive(Debug, clap::Args)]

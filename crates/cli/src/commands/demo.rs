@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{Grid, Repair, Roles, SeriesSet, write_table};
+use ptsm::data::write_table;
+use ptsm::job::{Job, JobData, Save, SaveMode};
+use ptsm::model_dir::ModelDir;
+use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Training;
-use ptsm::{Cpu, Forecaster, Result, forecast_table};
+use ptsm::{Cpu, Error, Forecaster, Result, Task, forecast_table};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::commands::train::{Plan, train};
+use crate::commands::train::run_job;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
-use crate::source::{DataArgs, Source};
+use crate::source::read_series;
 use crate::story::{self, Page, Part, Scoring};
 
 /// Options of `demo`.
@@ -31,10 +34,15 @@ pub(crate) struct Args {
 /// Trains, scores, forecasts, draws.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let model_dir = args.out.join("model");
-    let plan = plan(global, args, model_dir.clone())?;
-    let trained = train(global, &plan)?;
-    let Plan { source, set, .. } = plan;
-    let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu)?;
+    let (data, source) = read_series(global, &DataSpec::of(ptsm::data::EMBEDDED_NAME))?;
+    remark(global, "one week of hourly weather in, one day of weather out");
+    let set = data.set.clone();
+    let data = data.into();
+    let trained = run_job(global, &job(args, &data, &model_dir))?;
+    let Some(prepared) = trained.samples.windows() else {
+        return Err(Error::internal("a forecaster without windows"));
+    };
+    let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu::default())?;
     let scoring = Scoring {
         part: Part::Test,
         baselines: true,
@@ -42,8 +50,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         per_step: true,
         per_channel: true,
     };
-    let evaluation =
-        story::score(global, &mut forecaster, &trained.prepared, &source.name, &scoring)?;
+    let evaluation = story::score(global, &mut forecaster, prepared, &source.name, &scoring)?;
     let future = forecaster.predict(&set, 0)?;
     write_table(&args.out.join("forecast.csv"), &forecast_table(&set, &future)?)?;
     let past = story::last_forecasts(&mut forecaster, &set)?;
@@ -81,27 +88,24 @@ fn draw(out: &Path, picture: &plot::ForecastPlot) -> Result<()> {
     plot::save(&out.join("forecast.png"), picture)
 }
 
-fn plan(global: &Global, args: &Args, model_dir: PathBuf) -> Result<Plan> {
-    let data = DataArgs { data: Some(ptsm::data::EMBEDDED_NAME.into()), ..DataArgs::default() };
-    let source: Source = data.read(global)?;
-    let set = SeriesSet::from_table(&source.table, &Roles::default(), &Repair::default())?;
-    remark(global, "one week of hourly weather in, one day of weather out");
-    let model = json!({
-        "context_length": 168, "prediction_length": 24, "patch_length": 12, "patch_stride": 6,
-        "d_model": 24, "num_layers": 3, "dropout": 0.3, "head_dropout": 0.3,
-    });
-    Ok(Plan {
-        split: source.default_split(),
-        grid: Grid::Regular,
-        model: model.as_object().cloned().unwrap_or_default(),
+fn job<'a>(args: &Args, data: &'a JobData, model_dir: &Path) -> Job<'a> {
+    Job {
+        data,
+        task: Task::Forecasting,
+        model: ModelSpec {
+            context_length: Some(168),
+            prediction_length: Some(24),
+            patch_length: Some(12),
+            patch_stride: Some(6),
+            d_model: Some(24),
+            num_layers: Some(3),
+            dropout: Some(0.3),
+            head_dropout: Some(0.3),
+            ..ModelSpec::default()
+        },
         training: Training { epochs: args.epochs, seed: args.seed, ..Training::default() },
-        task: ptsm::Task::Forecasting,
         start: None,
         few_shot: None,
-        keep_head: false,
-        out: model_dir,
-        resume: false,
-        source,
-        set,
-    })
+        save: Some(Save { dir: ModelDir::new(model_dir), mode: SaveMode::Replace }),
+    }
 }

@@ -1,12 +1,12 @@
 //! `ptsm doctor`: what this machine offers.
 
 use ptsm::Result;
+use ptsm::spec::data_dir;
 use ptsm_kernels::{Isa, measure_fma_peak};
 use serde_json::json;
 
 use crate::args::Global;
 use crate::output::answer;
-use crate::source::data_dir;
 use ptsm_backends::NAMES;
 
 /// Options of `doctor`.

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use ptsm::data::Split;
-use ptsm::evaluate::Coherence;
-use ptsm::{Forecaster, Result};
+use ptsm::evaluate::{Coherence, Detail};
+use ptsm::{Forecaster, Result, SharedModel};
 
 use crate::args::Global;
-use crate::commands::{cases, reconstruct};
+use crate::commands::{cases, heads, reconstruct};
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::{DataArgs, summary};
@@ -49,6 +49,14 @@ pub(crate) struct Args {
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
+    /// Scores of these heads from one pass: main, and those of `ptsm heads`
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME,...",
+        conflicts_with_all = ["report", "plot", "label", "no_baselines"]
+    )]
+    heads: Option<Vec<String>>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
@@ -56,6 +64,9 @@ pub(crate) struct Args {
 
 /// Scores and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    if let Some(names) = &args.heads {
+        return evaluate_heads(global, args, names);
+    }
     if cases::labels(&args.model)? {
         return cases::evaluate(global, &args.request());
     }
@@ -73,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = Scoring {
@@ -105,6 +116,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     story::trim(&mut evaluation, args.per_step, args.per_channel);
     answer(global, &evaluation, &evaluation.table())
+}
+
+/// Scores several heads on one backbone.
+fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> {
+    only_cpu(&args.backend, "several heads on one backbone")?;
+    let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
+    let source = args.data.read(global)?;
+    let repair = args.data.repair(&source);
+    let set = shared.heads()[0].preprocessor.read(&source.table, &repair)?;
+    remark(global, &summary(&source.name, &set));
+    let scoring = heads::HeadsScoring {
+        part: args.split,
+        borders: args.borders,
+        batch_size: args.batch_size,
+        detail: Detail { per_step: args.per_step, per_channel: args.per_channel },
+    };
+    heads::evaluate(global, &mut shared, &set, &scoring)
 }
 
 impl Args {

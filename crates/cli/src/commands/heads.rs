@@ -1,17 +1,20 @@
-//! `ptsm heads`: several tasks on one backbone; and what `predict --heads` prints.
+//! `ptsm heads`: several tasks on one backbone; and what `predict --heads` and `evaluate --heads`
+//! print.
 
 use std::path::PathBuf;
 
-use ptsm::data::{Column, SeriesSet, Table};
+use ptsm::data::{Column, SeriesSet, Split, Table, Values, WindowShape, prepare};
+use ptsm::evaluate::{Detail, MaseScale, Metrics};
 use ptsm::{
-    Error, Forecaster, LabelCoding, MAIN_HEAD, Prediction, Predictions, Reader, Result, SharedHead,
-    SharedModel, add_head, list_heads,
+    Error, Forecaster, HeadWindows, LabelCoding, MAIN_HEAD, Prediction, Predictions, Result,
+    SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head, score_heads,
 };
 use serde_json::json;
 
 use super::joint::{JointArgs, train_together};
 use crate::args::Global;
 use crate::output::answer;
+use crate::story::Part;
 
 /// Options of `heads`.
 #[derive(Debug, clap::Args)]
@@ -41,11 +44,19 @@ enum Action {
         #[arg(long)]
         name: String,
     },
+    /// Remove a head that was added
+    Remove {
+        /// Model directory that loses the head
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        /// Name of the head
+        name: String,
+    },
     /// Train the heads of a model directory and their backbone together
     Joint(Box<JointArgs>),
 }
 
-/// Lists or adds.
+/// Lists, adds or removes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = match &args.action {
         Action::Joint(joint) => return train_together(global, joint),
@@ -54,12 +65,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             add_head(model, name, from)?;
             model
         }
+        Action::Remove { model, name } => {
+            remove_head(model, name)?;
+            model
+        }
     };
     let mut names = vec![MAIN_HEAD.to_owned()];
     names.extend(list_heads(dir)?);
     let mut text = String::new();
     let mut tasks = Vec::new();
-    for head in SharedModel::from_dir(dir, &names)?.heads() {
+    for head in load_heads(dir, &names)? {
         let task = head.model.config().task()?;
         text += &format!("{:20} {}\n", head.name, task.architecture());
         tasks.push(json!({"name": head.name, "task": task}));
@@ -68,76 +83,124 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 /// The answers of some heads for the end of every series, as one table: a row a step, a column
-/// `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class.
+/// `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as the
+/// longest horizon has; a shorter forecast ends before, a label is that of every step.
 pub(crate) fn table(
     forecaster: &Forecaster,
     shared: &mut SharedModel,
     set: &SeriesSet,
     rows_before_end: usize,
 ) -> Result<Table> {
-    let steps = forecaster.config().prediction_length;
-    let mut columns: Vec<(String, Vec<String>)> =
+    let horizons = shared.heads().iter().filter(|head| head.preprocessor.labels.is_none());
+    let steps = horizons.map(|head| head.model.config().prediction_length).max();
+    let steps = steps.unwrap_or(forecaster.config().prediction_length);
+    let mut columns: Vec<(String, Cells)> =
         vec![("id".into(), Vec::new()), ("step".into(), Vec::new())];
-    let mut push = |name: String, cells: Vec<String>| match columns
-        .iter_mut()
-        .find(|(known, _)| *known == name)
-    {
-        Some((_, all)) => all.extend(cells),
-        None => columns.push((name, cells)),
-    };
+    let mut push =
+        |name: String, cells: Cells| match columns.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => all.extend(cells),
+            None => columns.push((name, cells)),
+        };
     for series in &set.series {
         let window = forecaster.window(series, rows_before_end)?;
         let outputs = shared.forward(&window)?;
-        push("id".into(), vec![series.id.clone(); steps]);
-        push("step".into(), (1..=steps).map(|step| step.to_string()).collect());
+        push("id".into(), vec![Some(series.id.clone()); steps]);
+        push("step".into(), (1..=steps).map(|step| Some(step.to_string())).collect());
         for (head, output) in shared.heads().iter().zip(&outputs) {
-            for (name, cells) in cells(head, output, steps)? {
+            for (name, mut cells) in cells(head, output, steps) {
+                cells.resize(steps, None);
                 push(format!("{}.{name}", head.name), cells);
             }
         }
     }
-    Table::new(columns.into_iter().map(|(name, cells)| Column::text(name, cells)).collect())
+    let column = |(name, cells): (String, Cells)| Column {
+        name,
+        values: Values::Text(cells.into_iter().map(|cell| cell.map(Into::into)).collect()),
+    };
+    Table::new(columns.into_iter().map(column).collect())
 }
 
-/// The columns of one head for one series.
-fn cells(
-    head: &SharedHead,
-    output: &Prediction,
-    steps: usize,
-) -> Result<Vec<(String, Vec<String>)>> {
+/// Cells of one column; `None` where a head says nothing.
+type Cells = Vec<Option<String>>;
+
+/// The columns of one head for one series: as many rows as it has steps, or `steps` of a label.
+fn cells(head: &SharedHead, output: &Prediction, steps: usize) -> Vec<(String, Cells)> {
     let (config, preprocessor) = (head.model.config(), &head.preprocessor);
-    let mut found = Vec::new();
-    match &preprocessor.labels {
+    let names = match &preprocessor.labels {
+        Some(LabelCoding::Classes { names } | LabelCoding::Values { names, .. }) => &names[..],
+        None => &[],
+    };
+    let everywhere = |text: String| vec![Some(text); steps];
+    match head.labels(output) {
         None => {
-            if config.prediction_length != steps {
-                let text = format!("forecasts {} steps, not {steps}", config.prediction_length);
-                return Err(Error::config(format!("--heads {}", head.name), text));
-            }
-            let points = Reader::new(config).points(output);
+            let points = output.points();
             let channels = config.prediction_channels();
-            for (k, &channel) in channels.iter().enumerate() {
+            let column = |(k, &channel): (usize, &usize)| {
                 let values = points.iter().skip(k).step_by(channels.len());
-                let undo = |&x: &f32| preprocessor.standardiser.undo_value(channel, x).to_string();
-                found.push((preprocessor.channels[channel].clone(), values.map(undo).collect()));
-            }
+                let undo =
+                    |&x: &f32| Some(preprocessor.standardiser.undo_value(channel, x).to_string());
+                (preprocessor.channels[channel].clone(), values.map(undo).collect())
+            };
+            channels.iter().enumerate().map(column).collect()
         }
-        Some(LabelCoding::Classes { names }) => {
-            let shares = Predictions::probabilities(&output.prediction, names.len());
+        Some(Predictions::Logits(logits)) => {
+            let shares = Predictions::probabilities(&logits, names.len());
             let best = (0..names.len()).fold(0, |b, i| if shares[i] > shares[b] { i } else { b });
-            found.push(("label".into(), vec![names[best].clone(); steps]));
             let share = format!("{:.6}", shares[best]);
-            found.push(("probability".into(), vec![share; steps]));
+            let label = ("label".into(), everywhere(names[best].clone()));
+            vec![label, ("probability".into(), everywhere(share))]
         }
-        Some(LabelCoding::Values { names, standardiser }) => {
-            if config.distribution().is_some() {
-                let text = "is a law of values, which is not shown beside others (use it alone)";
-                return Err(Error::config(format!("--heads {}", head.name), text));
-            }
-            for (k, name) in names.iter().enumerate() {
-                let value = standardiser.undo_value(k, output.prediction[k]).to_string();
-                found.push((name.clone(), vec![value; steps]));
-            }
+        Some(Predictions::Values(values)) => {
+            let column = |(name, x): (&String, &f64)| (name.clone(), everywhere(x.to_string()));
+            names.iter().zip(&values).map(column).collect()
         }
     }
-    Ok(found)
+}
+
+/// The scores of some heads on every window of a part, from one pass of the backbone.
+pub(crate) fn evaluate(
+    global: &Global,
+    shared: &mut SharedModel,
+    set: &SeriesSet,
+    scoring: &HeadsScoring,
+) -> Result<()> {
+    let HeadsScoring { part, borders, batch_size, detail } = *scoring;
+    let mut windows = Vec::new();
+    for head in shared.heads() {
+        let (config, preprocessor) = (head.model.config(), &head.preprocessor);
+        let shape = WindowShape {
+            context_length: config.context_length,
+            prediction_length: config.prediction_length,
+            step: 1,
+        };
+        let split = borders.unwrap_or(preprocessor.split);
+        let prepared = prepare(set, &split, shape, None, Some(&preprocessor.standardiser))?;
+        let season = preprocessor.seasonal_period;
+        windows.push(HeadWindows {
+            windows: part.windows(&prepared).clone(),
+            mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
+        });
+    }
+    let metrics = score_heads(shared, &windows, batch_size, detail)?;
+    let mut text = format!("{:20} {:>6} {:>9} {:>9} {:>9}\n", "", "steps", "windows", "MSE", "MAE");
+    let mut found = serde_json::Map::new();
+    for (head, metrics) in shared.heads().iter().zip(&metrics) {
+        let steps = head.model.config().prediction_length;
+        let Metrics { windows, mse, mae, .. } = metrics;
+        text += &format!("{:20} {steps:6} {windows:9} {mse:9.4} {mae:9.4}\n", head.name);
+        let mut value = serde_json::to_value(metrics)
+            .map_err(|e| Error::internal("scores cannot be written").because(e))?;
+        value["prediction_length"] = steps.into();
+        found.insert(head.name.clone(), value);
+    }
+    answer(global, &json!({"split": part.name(), "heads": found}), &text)
+}
+
+/// What `evaluate --heads` scores.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadsScoring {
+    pub(crate) part: Part,
+    pub(crate) borders: Option<Split>,
+    pub(crate) batch_size: usize,
+    pub(crate) detail: Detail,
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::{CONFIG_FILE, ENSEMBLE_FILE, Layout, Model, Result, load_members};
+use ptsm::model_dir::ModelDir;
+use ptsm::{Layout, Model, Result, load_members};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -22,10 +23,11 @@ pub(crate) struct Args {
 /// Looks and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let path = PathBuf::from(&args.path);
-    if path.join(ENSEMBLE_FILE).is_file() {
+    let dir = ModelDir::new(&path);
+    if dir.is_ensemble() {
         return inspect_ensemble(global, &path);
     }
-    if path.join(CONFIG_FILE).is_file() || path.is_dir() {
+    if dir.config().is_file() || path.is_dir() {
         return inspect_model(global, &path);
     }
     let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
@@ -117,7 +119,7 @@ fn count(layout: &Layout, part: &str) -> usize {
 fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     let source = data.read(global)?;
     let set = data.series(&source)?;
-    let mut text = summary(&source, &set) + "\n";
+    let mut text = summary(&source.name, &set) + "\n";
     let mut channels = Vec::new();
     let width = set.channels.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     text += &format!(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::{Forecast, Forecaster, Result, SharedModel, forecast_table};
+use ptsm::{Error, Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -49,7 +49,12 @@ pub(crate) struct Args {
 
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    if cases::labels(&args.model)? {
+    let labels = cases::labels(&args.model)?;
+    if labels && args.heads.is_some() {
+        let text = "wanted a model directory whose own head forecasts: its windows are the rows";
+        return Err(Error::config("heads", text));
+    }
+    if labels {
         let request = cases::Request {
             model: &args.model,
             data: &args.data,
@@ -63,10 +68,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
+    // The series hold all that is needed; the table would stay beside them to the end.
+    let source_name = source.name.clone();
+    drop(source);
     if let Some(names) = &args.heads {
         only_cpu(&args.backend, "several heads on one backbone")?;
-        let mut shared = SharedModel::from_dir(&args.model, names)?;
+        let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
         let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);
     }
@@ -76,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let forecasts = forecaster.predict(&set, args.rows_before_end)?;
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
-        let title = format!("Forecast of {}", source.name);
+        let title = format!("Forecast of {source_name}");
         plot::save(path, &story::forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
         remark(global, &format!("picture: {}", path.display()));
     }
@@ -95,7 +103,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut csv = Vec::new();
     table
         .write_csv(&mut csv)
-        .map_err(|e| ptsm::Error::internal("a table cannot be written to memory").because(e))?;
+        .map_err(|e| Error::internal("a table cannot be written to memory").because(e))?;
     print(&String::from_utf8_lossy(&csv))
 }
 
@@ -124,7 +132,8 @@ fn sampled(
     for (number, (series, forecast)) in set.series.iter().zip(&mut forecasts).enumerate() {
         forecast.intervals.clear();
         let output = forecaster.output(&forecaster.window(series, args.rows_before_end)?)?;
-        let samples = forecaster.reader().sample(&output, count, (args.seed, number as u64))?;
+        let samples =
+            output.sample(SampleOptions { count, seed: args.seed, first_window: number as u64 })?;
         let channels = forecaster.config().prediction_channels();
         let standardiser = &forecaster.preprocessor().standardiser;
         for (number, sample) in samples.chunks_exact(forecast.values.len()).enumerate() {

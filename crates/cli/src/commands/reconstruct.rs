@@ -33,7 +33,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let preprocessor = Preprocessor::from_dir(request.model, model.config())?;
     let source = request.data.read(global)?;
     let set = preprocessor.read(&source.table, &request.data.repair(&source))?;
-    remark(global, &summary(&source, &set));
+    remark(global, &summary(&source.name, &set));
     let context_length = model.config().context_length;
     let shape = WindowShape { context_length, prediction_length: 0, step: 1 };
     let split = request.borders.unwrap_or(preprocessor.split);

@@ -193,7 +193,7 @@ impl Args {
             decimal_comma: self.decimal_comma,
             ..Default::default()
         };
-        data.read_options()
+        data.spec().read_options()
     }
 
     /// What a row that cannot be used means.

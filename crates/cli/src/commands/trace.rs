@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ptsm::{
-    Backend, Error, Model, NamedTensor, Prediction, Real, Result, Task, TraceOptions,
-    batch_from_tensors, read_tensors, run_trace, write_tensors,
+    Backend, Error, Model, NamedTensor, Prediction, Real, Result, TraceOptions, batch_from_tensors,
+    read_tensors, run_trace, write_tensors,
 };
 use serde_json::json;
 
@@ -86,51 +86,24 @@ fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<us
     let batch =
         batch_from_tensors::<f32>(&read_tensors(&args.inputs)?).map_err(|e| e.at(&place))?;
     let mut out = Prediction::default();
-    backend.load(model)?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
-    let tensors = outputs(model, batch.size(), out)?;
+    backend.load(model)?.session()?.forward(&batch, &mut out).map_err(|e| e.at(place))?;
+    let tensors = outputs(model, batch.size(), out);
     write_tensors(&args.outputs, &tensors)?;
     Ok(tensors.len())
 }
 
 /// The outputs under the names of a trace.
-fn outputs(model: &Model, batch: usize, out: Prediction) -> Result<Vec<NamedTensor<f32>>> {
-    let config = model.config();
-    let (task, channels) = (config.task()?, config.num_input_channels);
-    let mut shape = match task {
-        Task::Pretraining => vec![batch, channels, config.num_patches(), config.patch_length],
-        Task::Classification | Task::Regression => vec![batch, config.num_targets],
-        Task::Forecasting => {
-            vec![batch, config.prediction_length, config.prediction_channels().len()]
-        }
+fn outputs(model: &Model, batch: usize, out: Prediction) -> Vec<NamedTensor<f32>> {
+    let output = model.output();
+    let mut tensors = output.named("out.prediction", batch, &out.prediction);
+    let mut push = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
+        tensors.push(NamedTensor { name: name.to_owned(), shape, values });
     };
-    let law = match task {
-        Task::Forecasting | Task::Regression => config.distribution(),
-        _ => None,
-    };
-    let named = |name: String, shape: &[usize], values: Vec<f32>| NamedTensor {
-        name,
-        shape: shape.to_vec(),
-        values,
-    };
-    let mut tensors = Vec::new();
-    if let Some(law) = law {
-        let each: usize = shape[1..].iter().product();
-        for (k, name) in law.parameter_names().iter().enumerate() {
-            let rows = out.prediction.chunks_exact(each).skip(k).step_by(law.num_parameters());
-            let values = rows.flatten().copied().collect();
-            tensors.push(named(format!("out.prediction.{name}"), &shape, values));
-        }
-    } else {
-        let extension = config.extension();
-        shape.extend(extension.quantiles.map(|levels| levels.len()));
-        tensors.push(named("out.prediction".into(), &shape, out.prediction));
-        if let Some(hierarchy) = extension.hierarchy {
-            shape[1] /= hierarchy.segment_length;
-            tensors.push(named("out.aggregates".into(), &shape, out.aggregates));
-        }
+    if let Some(shape) = output.aggregates_shape(batch) {
+        push("out.aggregates", shape, out.aggregates);
     }
-    let statistics = [batch, 1, channels];
-    tensors.push(named("out.loc".into(), &statistics, out.loc));
-    tensors.push(named("out.scale".into(), &statistics, out.scale));
-    Ok(tensors)
+    let statistics = vec![batch, 1, output.num_input_channels()];
+    push("out.loc", statistics.clone(), out.loc);
+    push("out.scale", statistics, out.scale);
+    tensors
 }

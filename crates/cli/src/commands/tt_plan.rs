@@ -7,7 +7,7 @@ use ptsm_tenstorrent::{Arch, Optimisation, Options, Plan, Variant, compare, plan
 use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::commands::bench::Shape;
+use crate::commands::shapes::Shape;
 use crate::output::answer;
 
 /// Options of `tt-plan`.

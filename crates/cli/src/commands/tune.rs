@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial, best_trial, search};
-use ptsm::{Error, ErrorKind, Result};
+use ptsm::Result;
+use ptsm::job::{RecipeStore, Subject, TuneEvent, Tuned, tune};
+use ptsm::model_dir::write_json;
+use ptsm::spec::DataSpec;
+use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial};
 use serde_json::json;
 
 use crate::args::Global;
-use crate::cells::{Cells, Subject, write_json};
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
-use crate::source::DataArgs;
+use crate::source::{DataArgs, read_series, summary};
 
 /// The space that is searched if none is given.
 const SPACE: &str = include_str!("tune_space.toml");
@@ -52,61 +54,49 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         Some(path) => SearchSpace::from_file(path)?,
         None => SearchSpace::from_toml(SPACE)?,
     };
-    let lengths =
-        [("context_length", args.context_length), ("prediction_length", args.prediction_length)];
-    for (name, length) in lengths {
-        if let Some(length) = length {
-            space.base.model.insert(name.into(), length.into());
-        }
-    }
-    space.base.training.seed = args.seed;
-    let mut subject = Subject::read(global, &args.data, args.split)?;
-    remark(global, &subject.summary());
+    let model = &mut space.base.model;
+    model.context_length = args.context_length.or(model.context_length);
+    model.prediction_length = args.prediction_length.or(model.prediction_length);
+    let spec = DataSpec { split: args.split, ..args.data.spec() };
+    let subject = Subject::new(read_series(global, &spec)?.0);
+    remark(global, &summary(&subject.data().name, subject.set()));
     remark(global, &format!("{} different recipes in the space", space.len()));
-    let cells = Cells::new(&args.out.join("cells"))?;
+    let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut progress = Progress::new(global, "seconds of training", args.budget.ceil() as u64);
     let options = SearchOptions { seed: args.seed, seconds: args.budget, rungs: args.rungs };
-    let (mut spent, mut last) = (0.0, None);
-    let trials = search(&space, options, &mut |recipe, trial| {
-        progress.update(spent as u64, &format!("rung {}", trial.rung));
-        let place =
-            format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs);
-        let cell = match cells.obtain(global, &mut subject, recipe) {
-            Ok(cell) => cell,
-            Err(error) if is_of_the_recipe(&error) => {
-                progress.line(&format!("{place}: {error}"));
-                last = Some(error);
-                return Ok((None, 0.0));
-            }
-            Err(error) => return Err(error.at(place)),
-        };
-        let (loss, seconds) = (cell.validation()?, cell.seconds());
-        spent += seconds;
-        progress.line(&format!("{place}: validation {loss:.4}, {seconds:.1} s"));
-        Ok((Some(loss), seconds))
+    let mut spent = 0.0;
+    let tuned = tune(&space, &subject, &store, options, &mut |event| {
+        say(&mut progress, event, &mut spent);
     })?;
     progress.finish();
-    let Some(best) = best_trial(&trials) else {
-        let error = last.unwrap_or_else(|| Error::internal("a search without a trial"));
-        return Err(error.at("every recipe failed; the last"));
-    };
-    let recipe = space.recipe(&best.choices, best.epochs)?;
-    let model = cells.obtain(global, &mut subject, &recipe)?.dir;
+    let Tuned { recipe, model, best, trials } = tuned;
+    space.base.training.seed = args.seed;
     let recipe_path = args.out.join("recipe.toml");
-    write_text(&recipe_path, &commented(recipe, args, (&subject, best))?)?;
+    write_text(&recipe_path, &commented(recipe, args, (&subject, &best))?)?;
     write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
     let value = json!({
-        "recipe": recipe_path, "model": model, "validation_loss": best.loss, "best": best,
-        "trials": trials.len(), "seconds": spent,
+        "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
+        "best": best, "trials": trials.len(), "seconds": spent,
     });
-    answer(global, &value, &report(&space, &trials, best, &recipe_path.display().to_string()))
+    answer(global, &value, &report(&space, &trials, &best, &recipe_path.display().to_string()))
 }
 
-/// Whether another recipe may do better: settings that do not fit the data, a loss that is not finite,
-/// too little memory.
-fn is_of_the_recipe(error: &Error) -> bool {
-    use ErrorKind::{InvalidConfig, InvalidInput, OutOfMemory};
-    matches!(error.kind(), InvalidConfig | InvalidInput | OutOfMemory)
+/// Says how a search goes on; `spent` adds up the seconds of training.
+fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
+    let place = |trial: &Trial| {
+        format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs)
+    };
+    match event {
+        TuneEvent::Began(trial) => {
+            progress.update(*spent as u64, &format!("rung {}", trial.rung));
+        }
+        TuneEvent::Done { trial, outcome: (loss, seconds) } => {
+            *spent += seconds;
+            progress.line(&format!("{}: validation {loss:.4}, {seconds:.1} s", place(trial)));
+        }
+        TuneEvent::Failed { trial, error } => progress.line(&format!("{}: {error}", place(trial))),
+        _ => {}
+    }
 }
 
 /// The recipe with where it comes from.
@@ -115,11 +105,9 @@ fn commented(
     args: &Args,
     (subject, best): (&Subject, &Trial),
 ) -> Result<String> {
-    recipe.data.insert("split".into(), subject.split().to_string().into());
-    if let Some(targets) = &args.data.targets {
-        recipe.data.insert("targets".into(), json!(targets));
-    }
-    let name = subject.name();
+    recipe.data.split = Some(subject.split());
+    recipe.data.targets.clone_from(&args.data.targets);
+    let name = &subject.data().name;
     let loss = best.loss.unwrap_or(f64::NAN);
     let text = recipe.to_toml()?;
     Ok(format!("# Found by `ptsm tune` on {name}: validation loss {loss:.4}.\n{text}"))

@@ -151,7 +151,7 @@ mod tests {
             let forward = model.forward(&batch, Mode::default()).unwrap();
             let given = gradient(forward.outputs.prediction.len());
             let mut grads = vec![0.0; model.layout().num_trained()];
-            model.backward(&batch, &forward, &given, (&mut grads, Mode::default()));
+            model.backward(&batch, &forward, &given, &mut grads, Mode::default());
             // One weight of every tensor.
             let tensors = model.layout().tensors().iter().filter(|t| t.store == Store::Trained);
             for i in tensors.map(|tensor| tensor.range.start).collect::<Vec<usize>>() {
@@ -174,7 +174,13 @@ mod tests {
         for (contract, factors) in cases() {
             let (model, indices) = (model(&contract, factors), [3, 11, 30]);
             let mut out = Prediction::default();
-            Cpu.load(&model).unwrap().forward(&waves(&contract, &indices), &mut out).unwrap();
+            Cpu::default()
+                .load(&model)
+                .unwrap()
+                .session()
+                .unwrap()
+                .forward(&waves(&contract, &indices), &mut out)
+                .unwrap();
             let wide = model.cast::<f64>().forward(&waves(&contract, &indices), Mode::default());
             let wanted = wide.unwrap().outputs.prediction;
             let error = distance(&out.prediction, &wanted) / largest(&wanted);
@@ -192,7 +198,7 @@ mod tests {
             let forward = exact.forward(&batch, mode).unwrap();
             let given = gradient(forward.outputs.prediction.len());
             let mut wanted = vec![0.0; model.layout().num_trained()];
-            exact.backward(&batch, &forward, &given, (&mut wanted, mode));
+            exact.backward(&batch, &forward, &given, &mut wanted, mode);
             for isa in Isa::available() {
                 let got = fused(&model, &waves(&contract, &[3, 11, 30]), mode, isa);
                 for tensor in model.layout().tensors().iter().filter(|t| t.store == Store::Trained)

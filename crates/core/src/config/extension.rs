@@ -45,6 +45,17 @@ pub enum Location {
     Last,
 }
 
+impl Extension {
+    /// Everything off: a plain Hugging Face configuration.
+    const NONE: Extension = Extension {
+        quantiles: None,
+        cross_channel: None,
+        hierarchy: None,
+        linear_skip: false,
+        location: Location::Mean,
+    };
+}
+
 impl Location {
     fn is_mean(&self) -> bool {
         *self == Location::Mean
@@ -111,8 +122,8 @@ impl Config {
     }
 
     /// The extension; everything off where the file has none.
-    pub fn extension(&self) -> Extension {
-        self.ptsm.clone().unwrap_or_default()
+    pub fn extension(&self) -> &Extension {
+        self.ptsm.as_ref().unwrap_or(&Extension::NONE)
     }
 
     pub(super) fn validate_extension(&self) -> Result<()> {

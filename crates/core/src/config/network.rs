@@ -118,7 +118,7 @@ impl Config {
         let skip =
             linear_skip.then(|| LinearLayer::zero("head.linear_skip", self.context_length, steps));
         let channels = self.prediction_channels().len();
-        let cross_channel = cross_channel.map(|cross| {
+        let cross_channel = cross_channel.as_ref().map(|cross| {
             let width = channels * (2 * cross.context_length + 1);
             let gate = "head.cross_channel.gating_block.attn_layer";
             CrossChannelLayers {
@@ -127,7 +127,7 @@ impl Config {
                 mlp: LinearLayer::zero("head.cross_channel.mlp", width, channels),
             }
         });
-        let hierarchy = hierarchy.map(|Hierarchy { segment_length }| {
+        let hierarchy = hierarchy.as_ref().map(|&Hierarchy { segment_length }| {
             let segments = steps / segment_length;
             let (inputs, outputs) = (segment_length + 1, segment_length);
             HierarchyLayers {

@@ -1,7 +1,9 @@
 //! The mixer blocks, on rows whose hidden state stands as `[D][pitch]`.
 
-use ptsm_kernels::softmax_columns;
-use ptsm_kernels::{Columns, Finish, Strided, add_columns, gate_columns, gate_rows, product};
+use ptsm_kernels::{
+    Finish, Matrix, MatrixMut, MatrixShape, PaddedRows, ProductShape, Strided, Write, add_columns,
+    gate_columns, gate_rows, product, softmax_columns,
+};
 
 use super::arena::{AttentionScratch, ColumnScratch, PatchScratch, Worker};
 use super::pack::{ColumnBlock, PackedAttention, PackedBlock, RowBlock};
@@ -39,9 +41,10 @@ impl Plan {
                 let mut value = std::mem::take(&mut scratch.value);
                 self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
                 let logits = &mut scratch.logits[..x.len()];
-                gate.apply(rows, (&value, pitch), Finish::Store, (logits, pitch));
-                let width = (block.sizes.num_patches, pitch);
-                gate_rows(self.isa, width, logits, &value[..x.len()], (x, true));
+                let from = Matrix::new(&value, pitch);
+                gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
+                let rows = PaddedRows { width: block.sizes.num_patches, pitch };
+                gate_rows(self.isa, rows, logits, &value[..x.len()], x, Write::Add);
                 scratch.value = value;
             }
         }
@@ -50,7 +53,7 @@ impl Plan {
     fn norm_rows(&self, block: &RowBlock, x: &[f32], scratch: &mut PatchScratch) {
         let (row, pitch) = (block.sizes.row(), block.sizes.pitch);
         for (x, normed) in x.chunks_exact(row).zip(scratch.normed.chunks_exact_mut(row)) {
-            block.norm.apply(pitch, (x, pitch), (normed, pitch));
+            block.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(normed, pitch));
         }
     }
 
@@ -63,9 +66,11 @@ impl Plan {
         (out, finish): (&mut [f32], Finish),
     ) {
         let (pitch, hidden_pitch) = (block.sizes.pitch, block.hidden_pitch);
-        let hidden = (&mut scratch.hidden[..], hidden_pitch);
-        block.fc1.apply(rows, (&scratch.normed, pitch), Finish::Gelu, hidden);
-        block.fc2.apply(rows, (&scratch.hidden, hidden_pitch), finish, (out, pitch));
+        let normed = Matrix::new(&scratch.normed, pitch);
+        let hidden = MatrixMut::new(&mut scratch.hidden, hidden_pitch);
+        block.fc1.apply(rows, normed, Finish::Gelu, hidden);
+        let hidden = Matrix::new(&scratch.hidden, hidden_pitch);
+        block.fc2.apply(rows, hidden, finish, MatrixMut::new(out, pitch));
     }
 
     /// `z = norm(x)`, `x += norm_attn(gate(mlp(z)) + attention(z))`.
@@ -90,17 +95,19 @@ impl Plan {
                 let mut value = std::mem::take(&mut scratch.value);
                 self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
                 let logits = &mut scratch.logits[..len];
-                gate.apply(rows, (&value, pitch), Finish::Store, (logits, pitch));
-                let width = (block.sizes.num_patches, pitch);
-                gate_rows(self.isa, width, logits, &value[..len], (&mut sum[..len], true));
+                let from = Matrix::new(&value, pitch);
+                gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
+                let rows = PaddedRows { width: block.sizes.num_patches, pitch };
+                let sum = &mut sum[..len];
+                gate_rows(self.isa, rows, logits, &value[..len], sum, Write::Add);
                 scratch.value = value;
             }
         }
-        let shape = Columns { rows: block.sizes.d_model, columns: pitch };
+        let shape = MatrixShape { rows: block.sizes.d_model, columns: pitch };
         for (x, sum) in x.chunks_exact_mut(row).zip(sum.chunks_exact(row)) {
             let normed = &mut scratch.normed[..row];
-            attention.norm.apply(pitch, (sum, pitch), (normed, pitch));
-            add_columns(self.isa, shape, (normed, pitch), (x, pitch));
+            attention.norm.apply(pitch, Matrix::new(sum, pitch), MatrixMut::new(normed, pitch));
+            add_columns(self.isa, shape, Matrix::new(normed, pitch), MatrixMut::new(x, pitch));
         }
         attention_scratch.attended = sum;
     }
@@ -121,7 +128,8 @@ impl Plan {
             (&attention.value, &mut *value),
         ];
         for (layer, projected) in projections {
-            layer.apply(pitch, (z, pitch), Finish::Store, (projected, pitch));
+            let (z, out) = (Matrix::new(z, pitch), MatrixMut::new(projected, pitch));
+            layer.apply(pitch, z, Finish::Store, out);
         }
         let dim = block.sizes.d_model / attention.heads;
         for head in 0..attention.heads {
@@ -130,15 +138,21 @@ impl Plan {
                 // Transposed, so that the softmax runs down the columns: weights[j][i] of key j
                 // for query i.
                 let keys = Strided { values: &key[start..], row: 1, step: pitch };
-                let queries = (&query[start + first..], pitch);
-                product(isa, [n, columns, dim], keys, queries, Finish::Store, (weights, columns));
-                softmax_columns(isa, Columns { rows: n, columns }, (weights, columns));
+                let queries = Matrix::new(&query[start + first..], pitch);
+                let shape = ProductShape { rows: n, columns, inner: dim };
+                let out = MatrixMut::new(weights, columns);
+                product(isa, shape, keys, queries, Finish::Store, out);
+                let shape = MatrixShape { rows: n, columns };
+                softmax_columns(isa, shape, MatrixMut::new(weights, columns));
                 let values = Strided { values: &value[start..], row: pitch, step: 1 };
-                let mixed = (&mut mixed[start + first..], pitch);
-                product(isa, [dim, columns, n], values, (weights, columns), Finish::Store, mixed);
+                let shape = ProductShape { rows: dim, columns, inner: n };
+                let weights = Matrix::new(weights, columns);
+                let out = MatrixMut::new(&mut mixed[start + first..], pitch);
+                product(isa, shape, values, weights, Finish::Store, out);
             }
         }
-        attention.out.apply(pitch, (mixed, pitch), Finish::Store, (out, pitch));
+        let (mixed, out) = (Matrix::new(mixed, pitch), MatrixMut::new(out, pitch));
+        attention.out.apply(pitch, mixed, Finish::Store, out);
     }
 
     /// `x += gate(mlp(norm(x)))` down the features of one row `[D][pitch]`, strip by strip.
@@ -147,17 +161,20 @@ impl Plan {
         let ColumnScratch { normed, hidden, value, logits } = scratch;
         for (first, columns) in strips(pitch, block.columns) {
             let x = &mut x[first..];
-            block.norm.apply(columns, (x, pitch), (normed, columns));
-            block.fc1.apply(columns, (normed, columns), Finish::Gelu, (hidden, columns));
+            block.norm.apply(columns, Matrix::new(x, pitch), MatrixMut::new(normed, columns));
+            let (from, to) = (Matrix::new(normed, columns), MatrixMut::new(hidden, columns));
+            block.fc1.apply(columns, from, Finish::Gelu, to);
+            let (hidden, x) = (Matrix::new(hidden, columns), MatrixMut::new(x, pitch));
             let Some(gate) = &block.gate else {
-                block.fc2.apply(columns, (hidden, columns), Finish::Add, (x, pitch));
+                block.fc2.apply(columns, hidden, Finish::Add, x);
                 continue;
             };
-            block.fc2.apply(columns, (hidden, columns), Finish::Store, (value, columns));
-            gate.apply(columns, (value, columns), Finish::Store, (logits, columns));
-            let shape = Columns { rows, columns };
-            let value = (&value[..], columns);
-            gate_columns(self.isa, shape, (logits, columns), value, (x, pitch), true);
+            block.fc2.apply(columns, hidden, Finish::Store, MatrixMut::new(value, columns));
+            let value = Matrix::new(value, columns);
+            gate.apply(columns, value, Finish::Store, MatrixMut::new(logits, columns));
+            let shape = MatrixShape { rows, columns };
+            let logits = MatrixMut::new(logits, columns);
+            gate_columns(self.isa, shape, logits, value, x, Write::Add);
         }
     }
 
@@ -170,19 +187,22 @@ impl Plan {
         scratch: &mut ColumnScratch,
         out: &mut [f32],
     ) {
-        let z = (z, block.sizes.row());
+        let z = Matrix::new(z, block.sizes.row());
         let ColumnScratch { hidden, value, logits, .. } = scratch;
         let gated = match &block.gate {
             None => z,
             Some(gate) => {
-                gate.apply(columns, z, Finish::Store, (logits, columns));
-                let shape = Columns { rows: block.sizes.num_channels, columns };
-                gate_columns(self.isa, shape, (logits, columns), z, (value, columns), false);
-                (&value[..], columns)
+                gate.apply(columns, z, Finish::Store, MatrixMut::new(logits, columns));
+                let shape = MatrixShape { rows: block.sizes.num_channels, columns };
+                let (logits, out) =
+                    (MatrixMut::new(logits, columns), MatrixMut::new(value, columns));
+                gate_columns(self.isa, shape, logits, z, out, Write::Overwrite);
+                Matrix::new(value, columns)
             }
         };
-        block.fc1.apply(columns, gated, Finish::Gelu, (hidden, columns));
-        block.fc2.apply(columns, (hidden, columns), Finish::Store, (out, columns));
+        block.fc1.apply(columns, gated, Finish::Gelu, MatrixMut::new(hidden, columns));
+        let (hidden, out) = (Matrix::new(hidden, columns), MatrixMut::new(out, columns));
+        block.fc2.apply(columns, hidden, Finish::Store, out);
     }
 }
 

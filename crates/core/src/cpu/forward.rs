@@ -3,7 +3,10 @@
 //! Every row, and every strip of columns in the channel mixer, is computed by itself in an order
 //! that nothing outside it decides: the bits are the same for any batch, place and thread count.
 
-use ptsm_kernels::{Columns, Finish, add_columns, gather, mean_magnitude, moments, standardise};
+use ptsm_kernels::{
+    Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather, mean_magnitude,
+    moments, standardise,
+};
 use rayon::prelude::*;
 
 use super::arena::{Arena, Sample, Statistics, Worker};
@@ -202,7 +205,7 @@ impl Plan {
             hidden.par_chunks(per_worker * row).zip(normed.par_chunks_mut(per_worker * row));
         each(workers, parts, |_, _, (hidden, normed)| {
             for (x, z) in hidden.chunks_exact(row).zip(normed.chunks_exact_mut(row)) {
-                channel.norm.apply(pitch, (x, pitch), (z, pitch));
+                channel.norm.apply(pitch, Matrix::new(x, pitch), MatrixMut::new(z, pitch));
             }
         });
         let z = &normed[..];
@@ -224,9 +227,9 @@ impl Plan {
         let width = mixer.columns;
         let all = mixed.chunks_exact(mixer.sizes.num_channels * width);
         for ((first, columns), strip) in strips(mixer.sizes.row(), width).zip(all) {
-            let shape = Columns { rows: 1, columns };
-            let from = (&strip[channel * columns..], columns);
-            add_columns(self.isa, shape, from, (&mut x[first..], columns));
+            let shape = MatrixShape { rows: 1, columns };
+            let from = Matrix::new(&strip[channel * columns..], columns);
+            add_columns(self.isa, shape, from, MatrixMut::new(&mut x[first..], columns));
         }
     }
 
@@ -244,10 +247,10 @@ impl Plan {
             self.window;
         let (n, pitch, channels) =
             (self.first.num_patches, self.first.pitch, self.first.num_channels);
-        let place = (sample * length * channels + channel, channels);
-        gather(batch.past_values(), place, column);
+        let offset = sample * length * channels + channel;
+        gather(StridedSlice { values: batch.past_values(), offset, stride: channels }, column);
         let mask = batch.observed_mask().map(|values| {
-            gather(values, place, mask);
+            gather(StridedSlice { values, offset, stride: channels }, mask);
             &mask[..]
         });
         let statistics = self.fit(column, mask);
@@ -255,7 +258,8 @@ impl Plan {
             standardise(self.isa, column, statistics.loc, statistics.scale);
         }
         for (k, patches) in patches.chunks_exact_mut(pitch).take(patch_length).enumerate() {
-            gather(column, (patch_start + k, patch_stride), &mut patches[..n]);
+            let (offset, stride) = (patch_start + k, patch_stride);
+            gather(StridedSlice { values: column, offset, stride }, &mut patches[..n]);
         }
         let finish = match &self.position {
             None => Finish::Store,
@@ -264,7 +268,8 @@ impl Plan {
                 Finish::Add
             }
         };
-        self.patcher.apply(pitch, (patches, pitch), finish, (x, pitch));
+        let (from, to) = (Matrix::new(patches, pitch), MatrixMut::new(x, pitch));
+        self.patcher.apply(pitch, from, finish, to);
         statistics
     }
 

@@ -1,7 +1,7 @@
 //! What stands on the backbone: reads the hidden state of a few rows at a time, while it is in the
 //! cache.
 
-use ptsm_kernels::{Aligned, Finish, RowLinear};
+use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear};
 
 use super::arena::Statistics;
 use super::plan::Plan;
@@ -42,9 +42,9 @@ impl PackedHead {
     pub(super) fn new(model: &Model, plan: &Plan) -> Self {
         let config = model.config();
         // Both are the business of what stands around the head.
-        let Extension { linear_skip, location, .. } = config.extension();
+        let Extension { linear_skip, location, .. } = *config.extension();
         let only_point = Extension { linear_skip, location, ..Extension::default() };
-        let plain = config.distribution().is_none() && config.extension() == only_point;
+        let plain = config.distribution().is_none() && *config.extension() == only_point;
         match &model.layout().head {
             HeadSlot::Forecast(slot) if plain => {
                 let skip = slot.skip.as_ref().map(|slot| Skip::new(model, slot, plan));
@@ -237,15 +237,16 @@ impl RowHead for PredictionHead {
 
     fn apply(&self, sizes: &Sizes, hidden: &[f32], scratch: &mut [f32], out: &mut [f32]) {
         let rows = out.len() / self.width;
-        let out = (out, self.width);
+        let out = MatrixMut::new(out, self.width);
         let Sizes { num_patches, pitch, .. } = *sizes;
         if pitch == num_patches {
-            return self.projection.apply(rows, (hidden, sizes.row()), Finish::Store, out);
+            let hidden = Matrix::new(hidden, sizes.row());
+            return self.projection.apply(rows, hidden, Finish::Store, out);
         }
         for (from, to) in hidden.chunks_exact(pitch).zip(scratch.chunks_exact_mut(num_patches)) {
             to.copy_from_slice(&from[..num_patches]);
         }
         let row = sizes.d_model * num_patches;
-        self.projection.apply(rows, (scratch, row), Finish::Store, out);
+        self.projection.apply(rows, Matrix::new(scratch, row), Finish::Store, out);
     }
 }

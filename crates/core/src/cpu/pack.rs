@@ -1,6 +1,9 @@
 //! The parts of a plan: norms, blocks and attention with their weights packed.
 
-use ptsm_kernels::{ColumnLinear, Columns, Isa, RowLinear, affine_columns, normalise_columns};
+use ptsm_kernels::{
+    CentredAffine, ColumnLinear, Isa, LayerNorm, Matrix, MatrixMut, MatrixShape, RowLinear,
+    affine_columns, normalise_columns,
+};
 
 use super::sizes::{Sizes, spread, stack, strip};
 use crate::network::{Axis, Norm};
@@ -76,16 +79,17 @@ pub(super) struct PackedAttention {
 }
 
 impl PackedNorm {
-    /// `x` `[D][columns]` gives the normalised and mapped `out`; each with its pitch.
-    pub(super) fn apply(&self, columns: usize, x: (&[f32], usize), out: (&mut [f32], usize)) {
-        let shape = Columns { rows: self.weight.len(), columns };
+    /// `x` `[D][columns]` gives the normalised and mapped `out`.
+    pub(super) fn apply(&self, columns: usize, x: Matrix<'_>, out: MatrixMut<'_>) {
+        let shape = MatrixShape { rows: self.weight.len(), columns };
         match &self.mean {
             None => {
-                let affine = (&self.weight[..], &self.bias[..], self.eps);
-                normalise_columns(self.isa, shape, x, affine, out);
+                let norm = LayerNorm { weight: &self.weight, bias: &self.bias, eps: self.eps };
+                normalise_columns(self.isa, shape, x, norm, out);
             }
             Some(mean) => {
-                affine_columns(self.isa, shape, x, (mean, &self.weight, &self.bias), out);
+                let map = CentredAffine { mean, weight: &self.weight, bias: &self.bias };
+                affine_columns(self.isa, shape, x, map, out);
             }
         }
     }

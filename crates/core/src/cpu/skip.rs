@@ -1,6 +1,8 @@
 //! The linear skip of a point forecast: scaled windows times one matrix, added to what the head wrote.
 
-use ptsm_kernels::{Aligned, Finish, Isa, RowLinear, gather, standardise};
+use ptsm_kernels::{
+    Aligned, Finish, Isa, Matrix, MatrixMut, RowLinear, StridedSlice, gather, standardise,
+};
 use rayon::prelude::*;
 
 use super::arena::Statistics;
@@ -50,8 +52,8 @@ impl Skip {
                     let place = (row / per_sample, channel(row));
                     self.read(plan, batch, (place, statistics), window);
                 }
-                let x = (&*windows, length);
-                self.linear.apply(statistics.len(), x, Finish::Add, (out, pitch));
+                let (x, out) = (Matrix::new(windows, length), MatrixMut::new(out, pitch));
+                self.linear.apply(statistics.len(), x, Finish::Add, out);
             },
         );
     }
@@ -66,7 +68,8 @@ impl Skip {
     ) {
         let channels = batch.num_channels();
         let place = sample * self.context_length * channels + channel;
-        gather(batch.past_values(), (place, channels), window);
+        let values = batch.past_values();
+        gather(StridedSlice { values, offset: place, stride: channels }, window);
         if plan.scaler != Scaler::None {
             standardise(self.isa, window, statistics.loc, statistics.scale);
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use ptsm_kernels::Isa;
 use serde_json::Value;
 
-use super::CpuSession;
+use super::session::CpuSession;
 use crate::backend::Session;
 use crate::batch::{Batch, BatchShape};
 use crate::model::{Mode, Model};
@@ -237,7 +237,7 @@ fn a_batch_that_does_not_fit_is_refused_by_name() {
     let shorter = BatchShape { context_length: 31, ..good.shape() };
     assert!(refused(&Batch::zeros(shorter)).contains("31 time steps"));
     assert!(refused(&good.slice(0..0)).contains("no sample"));
-    let hidden = good.with_patch_mask(vec![1.0; 4]).unwrap();
+    let hidden = good.with_patch_mask(vec![1.0; 6]).unwrap();
     assert!(refused(&hidden).contains("patch_mask"));
 }
 

@@ -1,4 +1,4 @@
-//! The laws that a head with `loss = "nll"` predicts: what their parameters are made of.
+//! The distributions that a head with `loss = "nll"` predicts: what their parameters are made of.
 //!
 //! Source: `StudentTOutput`, `NormalOutput`, `NegativeBinomialOutput` of `time_series_utils.py`,
 //! transformers 5.23.0.
@@ -9,10 +9,10 @@ use special::{digamma, incomplete_beta, normal_quantile, student_t_quantile};
 
 use crate::real::Real;
 
-/// Smallest scale of a law, the rounding unit of float32: as in the reference.
+/// Smallest scale of a distribution, the rounding unit of float32: as in the reference.
 const MIN_SCALE: f64 = 1.192_092_9e-7;
 
-/// A family of laws.
+/// A family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distribution {
     /// Parameters `df`, `loc`, `scale`.
@@ -27,7 +27,7 @@ impl Distribution {
     /// Number of the parameter `logits` of a negative binomial.
     pub(crate) const LOGITS: usize = 1;
 
-    /// Parameters of one law, K.
+    /// Parameters of one distribution, K.
     pub fn num_parameters(self) -> usize {
         self.parameter_names().len()
     }
@@ -74,44 +74,59 @@ fn squareplus<T: Real>(x: T) -> T {
     if x < T::ZERO { two / (root - x) } else { (x + root) / two }
 }
 
+/// Shift and scale of a window, which the parameters of a distribution are relative to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocScale {
+    /// What is added after the scaling, in data units.
+    pub loc: f64,
+    /// What the scaled space is multiplied by.
+    pub scale: f64,
+}
+
+impl LocScale {
+    /// No window at all: the parameters are in data units.
+    pub const NONE: LocScale = LocScale { loc: 0.0, scale: 1.0 };
+}
+
 /// Negative log-likelihood of one value, with its slopes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Likelihood {
     /// In nats.
     pub(crate) nll: f64,
-    /// For each parameter of the law, in order.
+    /// For each parameter of the distribution, in order.
     pub(crate) d_parameters: [f64; 3],
     /// For the window's loc and scale.
     pub(crate) d_loc: f64,
     pub(crate) d_scale: f64,
 }
 
-/// Negative log-likelihood of `y` under the law of `loc + scale Z`, Z having these (mapped)
+/// Negative log-likelihood of `y` under the distribution of `loc + scale Z`, Z having these (mapped)
 /// parameters. A negative binomial knows no window: its logits hold the logarithm of the scale.
 pub(crate) fn likelihood(
-    law: Distribution,
+    distribution: Distribution,
     parameters: &[f64],
-    (loc, scale): (f64, f64),
+    window: LocScale,
     y: f64,
 ) -> Likelihood {
-    if law == Distribution::NegativeBinomial {
+    let LocScale { loc, scale } = window;
+    if distribution == Distribution::NegativeBinomial {
         return negative_binomial(parameters[0], parameters[1], y);
     }
     let z = (y - loc) / scale;
-    let (centre, width) = match law {
+    let (centre, width) = match distribution {
         Distribution::StudentT => (parameters[1], parameters[2]),
         _ => (parameters[0], parameters[1]),
     };
     let u = (z - centre) / width;
-    // `slope` is the derivative of the standard law's nll at u.
-    let (standard, slope, d_df) = match law {
+    // `slope` is the derivative of the standard distribution's nll at u.
+    let (standard, slope, d_df) = match distribution {
         Distribution::StudentT => student_t(parameters[0], u),
         _ => (0.5 * u * u + 0.5 * libm::log(std::f64::consts::TAU), u, 0.0),
     };
     let (d_centre, d_width) = (-slope / width, (1.0 - slope * u) / width);
     Likelihood {
         nll: standard + libm::log(width) + libm::log(scale),
-        d_parameters: match law {
+        d_parameters: match distribution {
             Distribution::StudentT => [d_df, d_centre, d_width],
             _ => [d_centre, d_width, 0.0],
         },
@@ -120,7 +135,7 @@ pub(crate) fn likelihood(
     }
 }
 
-/// Of Student's standard law at `u`: nll, its derivative in `u`, and in the degrees of freedom.
+/// Of Student's t distribution at `u`: nll, its derivative in `u`, and in the degrees of freedom.
 fn student_t(df: f64, u: f64) -> (f64, f64, f64) {
     let half = 0.5 * (df + 1.0);
     let square = u * u / df;
@@ -147,7 +162,7 @@ fn negative_binomial(count: f64, logits: f64, y: f64) -> Likelihood {
 }
 
 impl Distribution {
-    /// Why a value cannot come from the law, if it cannot.
+    /// Why a value cannot come from the distribution, if it cannot.
     pub(crate) fn refuses(self, y: f64) -> Option<String> {
         let counts = self == Distribution::NegativeBinomial;
         (counts && (y < 0.0 || y.fract() != 0.0)).then(|| {
@@ -158,8 +173,9 @@ impl Distribution {
         })
     }
 
-    /// Mean of the law of `loc + scale Z`, in data units.
-    pub fn mean(self, parameters: &[f64], (loc, scale): (f64, f64)) -> f64 {
+    /// Mean of the distribution of `loc + scale Z`, in data units.
+    pub fn mean(self, parameters: &[f64], window: LocScale) -> f64 {
+        let LocScale { loc, scale } = window;
         match self {
             Distribution::StudentT => loc + scale * parameters[1],
             Distribution::Normal => loc + scale * parameters[0],
@@ -167,9 +183,10 @@ impl Distribution {
         }
     }
 
-    /// Variance of the law of `loc + scale Z`, in squared data units; infinite for a Student law
-    /// whose degrees of freedom are at most 2.
-    pub fn variance(self, parameters: &[f64], (_, scale): (f64, f64)) -> f64 {
+    /// Variance of the distribution of `loc + scale Z`, in squared data units; infinite for Student's
+    /// t whose degrees of freedom are at most 2.
+    pub fn variance(self, parameters: &[f64], window: LocScale) -> f64 {
+        let scale = window.scale;
         let square = |x: f64| x * x;
         match self {
             Distribution::StudentT if parameters[0] > 2.0 => {
@@ -184,9 +201,10 @@ impl Distribution {
         }
     }
 
-    /// The value below which the law of `loc + scale Z` lies with probability `level`, which is in
-    /// (0, 1), in data units; for counts the smallest one that reaches it.
-    pub fn quantile(self, parameters: &[f64], (loc, scale): (f64, f64), level: f64) -> f64 {
+    /// The value below which the distribution of `loc + scale Z` lies with probability `level`,
+    /// which is in (0, 1), in data units; for counts the smallest one that reaches it.
+    pub fn quantile(self, parameters: &[f64], window: LocScale, level: f64) -> f64 {
+        let LocScale { loc, scale } = window;
         let u = match self {
             Distribution::StudentT => {
                 let u = student_t_quantile(parameters[0], level);
@@ -201,7 +219,7 @@ impl Distribution {
     }
 }
 
-/// The smallest count up to which the law has a probability of at least `level`.
+/// The smallest count up to which the distribution has a probability of at least `level`.
 fn count_quantile(count: f64, logits: f64, level: f64) -> f64 {
     let rest = 1.0 / (1.0 + libm::exp(logits));
     let reached = |k: f64| incomplete_beta(count, k + 1.0, rest) >= level;
@@ -224,19 +242,25 @@ fn count_quantile(count: f64, logits: f64, level: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const LAWS: [(Distribution, &[f64]); 3] = [
+    const DISTRIBUTIONS: [(Distribution, &[f64]); 3] = [
         (Distribution::StudentT, &[4.5, 0.3, 0.8]),
         (Distribution::Normal, &[0.3, 0.8]),
         (Distribution::NegativeBinomial, &[3.5, -0.4]),
     ];
 
+    fn window_of(distribution: Distribution) -> LocScale {
+        match distribution {
+            Distribution::NegativeBinomial => LocScale::NONE,
+            _ => LocScale { loc: 2.0, scale: 1.7 },
+        }
+    }
+
     #[test]
     fn slopes_of_the_likelihood_are_derivatives() {
-        for (law, parameters) in LAWS {
-            let window =
-                if law == Distribution::NegativeBinomial { (0.0, 1.0) } else { (2.0, 1.7) };
-            let nll = |p: &[f64], w| likelihood(law, p, w, 4.0).nll;
-            let found = likelihood(law, parameters, window, 4.0);
+        for (distribution, parameters) in DISTRIBUTIONS {
+            let window = window_of(distribution);
+            let nll = |p: &[f64], w| likelihood(distribution, p, w, 4.0).nll;
+            let found = likelihood(distribution, parameters, window, 4.0);
             let slope = |f: &dyn Fn(f64) -> f64| (f(1e-6) - f(-1e-6)) / 2e-6;
             for k in 0..parameters.len() {
                 let moved = |x: f64| {
@@ -244,30 +268,42 @@ mod tests {
                     p[k] += x;
                     nll(&p, window)
                 };
-                assert!((slope(&moved) - found.d_parameters[k]).abs() < 1e-8, "{law:?} {k}");
+                assert!(
+                    (slope(&moved) - found.d_parameters[k]).abs() < 1e-8,
+                    "{distribution:?} {k}"
+                );
             }
-            let (loc, scale) = window;
-            let d_loc = slope(&|x| nll(parameters, (loc + x, scale)));
-            let d_scale = slope(&|x| nll(parameters, (loc, scale + x)));
+            let LocScale { loc, scale } = window;
+            let d_loc = slope(&|x| nll(parameters, LocScale { loc: loc + x, scale }));
+            let d_scale = slope(&|x| nll(parameters, LocScale { loc, scale: scale + x }));
             assert!((d_loc - found.d_loc).abs() < 1e-8 && (d_scale - found.d_scale).abs() < 1e-8);
         }
     }
 
     #[test]
     fn moments_are_those_of_the_quantiles() {
-        for (law, parameters) in LAWS {
-            let window =
-                if law == Distribution::NegativeBinomial { (0.0, 1.0) } else { (2.0, 1.7) };
+        for (distribution, parameters) in DISTRIBUTIONS {
+            let window = window_of(distribution);
             let count = 20_000;
             let draws: Vec<f64> = (0..count)
-                .map(|i| law.quantile(parameters, window, (f64::from(i) + 0.5) / f64::from(count)))
+                .map(|i| {
+                    distribution.quantile(
+                        parameters,
+                        window,
+                        (f64::from(i) + 0.5) / f64::from(count),
+                    )
+                })
                 .collect();
             let mean = draws.iter().sum::<f64>() / draws.len() as f64;
             let variance =
                 draws.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / draws.len() as f64;
-            let (wanted, spread) = (law.mean(parameters, window), law.variance(parameters, window));
-            assert!((mean - wanted).abs() < 0.01 * spread.sqrt(), "{law:?} {mean} {wanted}");
-            assert!((variance / spread - 1.0).abs() < 0.06, "{law:?} {variance} {spread}");
+            let (wanted, spread) =
+                (distribution.mean(parameters, window), distribution.variance(parameters, window));
+            assert!(
+                (mean - wanted).abs() < 0.01 * spread.sqrt(),
+                "{distribution:?} {mean} {wanted}"
+            );
+            assert!((variance / spread - 1.0).abs() < 0.06, "{distribution:?} {variance} {spread}");
         }
     }
 
@@ -279,7 +315,7 @@ mod tests {
         {
             let logits = libm::log(mean / count);
             let found =
-                Distribution::NegativeBinomial.quantile(&[count, logits], (0.0, 1.0), level);
+                Distribution::NegativeBinomial.quantile(&[count, logits], LocScale::NONE, level);
             assert!((found - wanted).abs() <= 1.0, "{count} {mean} {level}: {found}");
         }
     }

@@ -73,19 +73,19 @@ pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
     libm::exp(ln_front) * fraction / a
 }
 
-/// Distribution function of Student's standard law with `df` degrees of freedom.
+/// Distribution function of Student's t with `df` degrees of freedom.
 pub(super) fn student_t_cdf(df: f64, u: f64) -> f64 {
     let tail = 0.5 * incomplete_beta(0.5 * df, 0.5, df / (df + u * u));
     if u > 0.0 { 1.0 - tail } else { tail }
 }
 
-/// Distribution function of the standard normal law.
+/// Distribution function of the standard normal distribution.
 pub(super) fn normal_cdf(u: f64) -> f64 {
     0.5 * libm::erfc(-u * std::f64::consts::FRAC_1_SQRT_2)
 }
 
-/// Where Student's standard law reaches `level`: Newton steps towards the root, kept inside a
-/// bracket, from the quantile of the normal law.
+/// Where the distribution function of Student's t reaches `level`: Newton steps towards the root,
+/// kept inside a bracket, from the quantile of the normal distribution.
 pub(super) fn student_t_quantile(df: f64, level: f64) -> f64 {
     if level > 0.5 {
         return -student_t_quantile(df, 1.0 - level);
@@ -122,7 +122,7 @@ pub(super) fn student_t_quantile(df: f64, level: f64) -> f64 {
     u
 }
 
-/// Where the standard normal law reaches `level`: a rational start and Newton steps.
+/// Where the standard normal distribution reaches `level`: a rational start and Newton steps.
 pub(super) fn normal_quantile(level: f64) -> f64 {
     if level > 0.5 {
         return -normal_quantile(1.0 - level);

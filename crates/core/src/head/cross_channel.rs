@@ -4,6 +4,7 @@
 //! Source: `ForecastChannelHeadMixer` without its mixer, granite-tsfm 0.3.11; TSMixer (arXiv
 //! 2306.09364). Everything is in the scaled space.
 
+use super::interface::Trained;
 use crate::layers::gated_attn;
 use crate::real::Real;
 use crate::weights::CrossChannelSlot;
@@ -94,17 +95,17 @@ impl CrossChannelHead<'_> {
         (out, Cache { gate, gated })
     }
 
-    /// Adds the gradients of the layers to `grads` and returns those of `base` and `past`.
+    /// Adds the gradients of the layers and returns those of `base` and `past`.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
         d_out: &[T],
-        grads: &mut [T],
     ) -> (Vec<T>, Vec<T>) {
-        let mut d_windows = self.slot.mlp.backward(trained, &cache.gated, d_out, grads);
+        let Trained { weights, grads } = trained;
+        let mut d_windows = self.slot.mlp.backward(weights, &cache.gated, d_out, grads);
         if let (Some(slot), Some(gate)) = (&self.slot.gate, &cache.gate) {
-            d_windows = gated_attn::backward(slot, trained, gate, &d_windows, grads);
+            d_windows = gated_attn::backward(slot, weights, gate, &d_windows, grads);
         }
         let batch = d_out.len() / (self.steps * self.channels);
         let mut d_base = d_out.to_vec();
@@ -188,7 +189,7 @@ mod tests {
             })
             .collect();
         let mut grads = vec![0.0; trained.len()];
-        head.backward(&trained, &cache, &d_out, &mut grads);
+        head.backward(&mut Trained { weights: &trained, grads: &mut grads }, &cache, &d_out);
         let wanted: Vec<f64> =
             BLOCK.iter().flat_map(|name| values(&io, &format!("grad.{name}"))).collect();
         for range in [0..225, 225..240, 240..285, 285..288] {

@@ -6,11 +6,13 @@
 
 use super::cross_channel::{self, CrossChannelHead};
 use super::hierarchy::{self, HierarchyHead};
+use super::interface::{HeadGradient, HeadInput, OutputGradient, Outputs, Trained};
+use super::quantile;
 use super::skip::{self, SkipHead};
-use super::{HeadGradient, HeadInput, OutputGradient, Outputs, quantile};
-use crate::config::{Config, Extension};
+use crate::config::Config;
 use crate::distribution::Distribution;
 use crate::layers::{Pass, Place};
+use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
 use crate::weights::{ForecastSlot, LinearSlot};
 
@@ -30,22 +32,13 @@ pub(crate) struct Cache<T> {
     hierarchy: Option<hierarchy::Cache<T>>,
 }
 
-/// What a forecast consists of.
-#[derive(Debug, Clone, PartialEq)]
-enum Kind {
-    Point,
-    Law(Distribution),
-    /// Number of levels.
-    Quantiles(usize),
-}
-
 /// The head with its sizes.
 pub(crate) struct ForecastHead<'a> {
     slot: &'a ForecastSlot,
     config: &'a Config,
-    kind: Kind,
+    kind: &'a OutputKind,
     /// Channels that are kept, ascending.
-    channels: Vec<usize>,
+    channels: &'a [usize],
 }
 
 /// One number of the prediction.
@@ -57,37 +50,31 @@ struct Entry {
     from: usize,
     /// Place in `[B, C]`.
     channel: usize,
-    /// Number of the parameter of a law.
+    /// Number of the parameter of a distribution.
     parameter: usize,
 }
 
 impl<'a> ForecastHead<'a> {
-    pub(crate) fn new(slot: &'a ForecastSlot, config: &'a Config) -> Self {
-        let Extension { quantiles, .. } = config.extension();
-        let kind = match (config.distribution(), quantiles) {
-            (Some(law), _) => Kind::Law(law),
-            (None, Some(levels)) => Kind::Quantiles(levels.len()),
-            (None, None) => Kind::Point,
-        };
-        Self { slot, config, kind, channels: config.prediction_channels() }
+    pub(crate) fn new(slot: &'a ForecastSlot, config: &'a Config, output: &'a OutputSpec) -> Self {
+        Self { slot, config, kind: output.kind(), channels: output.channels() }
     }
 
     fn skip(&self) -> Option<SkipHead<'_>> {
         let linear = self.slot.skip.as_ref()?;
         let Config { context_length, num_input_channels, .. } = *self.config;
-        Some(SkipHead { linear, context_length, num_input_channels, channels: &self.channels })
+        Some(SkipHead { linear, context_length, num_input_channels, channels: self.channels })
     }
 
     fn cross_channel(&self) -> Option<CrossChannelHead<'_>> {
         let slot = self.slot.cross_channel.as_ref()?;
-        let context_length = self.config.extension().cross_channel?.context_length;
+        let context_length = self.config.extension().cross_channel.as_ref()?.context_length;
         let (steps, channels) = (self.config.prediction_length, self.channels.len());
         Some(CrossChannelHead { slot, context_length, steps, channels })
     }
 
     fn hierarchy(&self) -> Option<HierarchyHead<'_>> {
         let slot = self.slot.hierarchy.as_ref()?;
-        let segment_length = self.config.extension().hierarchy?.segment_length;
+        let segment_length = self.config.extension().hierarchy.as_ref()?.segment_length;
         let (steps, channels) = (self.config.prediction_length, self.channels.len());
         Some(HierarchyHead { slot, segment_length, steps, channels })
     }
@@ -108,7 +95,7 @@ impl<'a> ForecastHead<'a> {
         (outputs, cache)
     }
 
-    /// Everything behind the projections, which gave `[B, C, outputs]` each; does not look at the
+    /// Everything after the projections, which gave `[B, C, outputs]` each; does not look at the
     /// hidden state.
     pub(crate) fn read<T: Real>(
         &self,
@@ -141,15 +128,15 @@ impl<'a> ForecastHead<'a> {
         cache: &mut Cache<T>,
     ) -> Vec<T> {
         let mut scaled = cache.raw.clone();
-        match &self.kind {
-            Kind::Law(law) => {
+        match self.kind {
+            OutputKind::Distribution(distribution) => {
                 let batch = input.scaled.loc.len() / self.config.num_input_channels;
                 self.for_each(batch, |entry| {
-                    scaled[entry.out] = law.map(entry.parameter, cache.raw[entry.out]);
+                    scaled[entry.out] = distribution.map(entry.parameter, cache.raw[entry.out]);
                 });
             }
-            Kind::Quantiles(count) => quantile::map(*count, &mut scaled),
-            Kind::Point => {
+            OutputKind::Quantiles(levels) => quantile::map(levels.len(), &mut scaled),
+            _ => {
                 if let Some(head) = self.skip() {
                     cache.skip = Some(head.forward(trained, input.scaled, &mut scaled));
                 }
@@ -167,8 +154,8 @@ impl<'a> ForecastHead<'a> {
         scaled
     }
 
-    /// Back into data units; a law's parameters stay in the scaled space, as in the reference,
-    /// where the logits of a negative binomial take the logarithm of the scale.
+    /// Back into data units; a distribution's parameters stay in the scaled space, as in the
+    /// reference, where the logits of a negative binomial take the logarithm of the scale.
     fn unscale<T: Real>(
         &self,
         input: HeadInput<'_, T>,
@@ -177,14 +164,16 @@ impl<'a> ForecastHead<'a> {
     ) -> Outputs<T> {
         let (loc, scale) = (&input.scaled.loc, &input.scaled.scale);
         let mut prediction = cache.scaled.clone();
-        match &self.kind {
-            Kind::Law(Distribution::NegativeBinomial) => self.for_each(batch, |entry| {
-                if entry.parameter == Distribution::LOGITS {
-                    prediction[entry.out] += scale[entry.channel].ln();
-                }
-            }),
-            Kind::Law(_) => {}
-            Kind::Point | Kind::Quantiles(_) => self.for_each(batch, |entry| {
+        match self.kind {
+            OutputKind::Distribution(Distribution::NegativeBinomial) => {
+                self.for_each(batch, |entry| {
+                    if entry.parameter == Distribution::LOGITS {
+                        prediction[entry.out] += scale[entry.channel].ln();
+                    }
+                })
+            }
+            OutputKind::Distribution(_) => {}
+            _ => self.for_each(batch, |entry| {
                 prediction[entry.out] =
                     cache.scaled[entry.out] * scale[entry.channel] + loc[entry.channel];
             }),
@@ -196,44 +185,47 @@ impl<'a> ForecastHead<'a> {
         Outputs { prediction, aggregates }
     }
 
-    /// Adds the gradients of the layers to `grads` and fills `result`.
-    pub(crate) fn backward<T: Real>(
+    /// The gradient of the hidden state from those of what the projections gave; adds those of the
+    /// projections.
+    pub(crate) fn project_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
-        gradient: &OutputGradient<T>,
-        (grads, pass): (&mut [T], &Pass),
-        result: &mut HeadGradient<T>,
-    ) {
-        let d_projected = self.read_backward(trained, (input, cache), gradient, grads, result);
+        trained: &mut Trained<'_, T>,
+        cache: &Cache<T>,
+        d_projected: &[Vec<T>],
+        pass: &Pass,
+    ) -> Vec<T> {
         let mut d_x = vec![T::ZERO; cache.x.len()];
-        for (projection, d) in self.slot.projections.iter().zip(&d_projected) {
-            let part = projection.backward(trained, &cache.x, d, grads);
+        for (projection, d) in self.slot.projections.iter().zip(d_projected) {
+            let part = projection.backward(trained.weights, &cache.x, d, trained.grads);
             d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
         }
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
-        result.hidden = d_x;
+        d_x
     }
 
     /// The gradients of what the projections gave, `[B, C, outputs]` each; adds those of the layers
-    /// behind them to `grads` and fills the statistics' part of `result`.
+    /// after them and fills the statistics' part of `result`.
     pub(crate) fn read_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        trained: &mut Trained<'_, T>,
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
         gradient: &OutputGradient<T>,
-        grads: &mut [T],
         result: &mut HeadGradient<T>,
     ) -> Vec<Vec<T>> {
         let batch = input.scaled.loc.len() / self.config.num_input_channels;
-        let mut d = self.unscale_backward((input, cache), gradient, batch, result);
-        match &self.kind {
-            Kind::Law(law) => self.for_each(batch, |entry| {
-                d[entry.out] *= law.d_map(entry.parameter, cache.raw[entry.out]);
+        let Outputs { prediction: mut d, aggregates: d_sums } =
+            self.unscale_backward(input, cache, gradient, result);
+        match self.kind {
+            OutputKind::Distribution(distribution) => self.for_each(batch, |entry| {
+                d[entry.out] *= distribution.d_map(entry.parameter, cache.raw[entry.out]);
             }),
-            Kind::Quantiles(count) => quantile::map_backward(*count, &cache.raw, &mut d),
-            Kind::Point => {
-                d = self.reconcile_backward(trained, (input, cache), (d, gradient), grads, result)
+            OutputKind::Quantiles(levels) => {
+                quantile::map_backward(levels.len(), &cache.raw, &mut d)
+            }
+            _ => {
+                let d_scaled = Outputs { prediction: d, aggregates: d_sums };
+                d = self.reconcile_backward(trained, input, cache, d_scaled, result);
             }
         }
         let mut d_projected: Vec<Vec<T>> = self
@@ -246,60 +238,59 @@ impl<'a> ForecastHead<'a> {
         d_projected
     }
 
-    /// Gradient of the scaled forecast; adds those of the statistics to `result`.
+    /// Gradients of the scaled forecast and its sums; adds those of the statistics to `result`.
     fn unscale_backward<T: Real>(
         &self,
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
         gradient: &OutputGradient<T>,
-        batch: usize,
         result: &mut HeadGradient<T>,
-    ) -> Vec<T> {
+    ) -> Outputs<T> {
+        let batch = input.scaled.loc.len() / self.config.num_input_channels;
         let scale = &input.scaled.scale;
         let mut d = gradient.prediction.clone();
-        match &self.kind {
-            Kind::Law(Distribution::NegativeBinomial) => self.for_each(batch, |entry| {
-                if entry.parameter == Distribution::LOGITS {
-                    result.scale[entry.channel] += d[entry.out] / scale[entry.channel];
-                }
-            }),
-            Kind::Law(_) => {}
-            Kind::Point | Kind::Quantiles(_) => self.for_each(batch, |entry| {
+        match self.kind {
+            OutputKind::Distribution(Distribution::NegativeBinomial) => {
+                self.for_each(batch, |entry| {
+                    if entry.parameter == Distribution::LOGITS {
+                        result.scale[entry.channel] += d[entry.out] / scale[entry.channel];
+                    }
+                })
+            }
+            OutputKind::Distribution(_) => {}
+            _ => self.for_each(batch, |entry| {
                 let given = gradient.prediction[entry.out];
                 d[entry.out] = given * scale[entry.channel];
                 result.scale[entry.channel] += given * cache.scaled[entry.out];
                 result.loc[entry.channel] += given;
             }),
         }
-        if !gradient.aggregates.is_empty() {
+        let mut d_sums = gradient.aggregates.clone();
+        if !d_sums.is_empty() {
             self.for_each_sum(batch, |out, channel, length| {
                 let given = gradient.aggregates[out];
+                d_sums[out] = given * scale[channel];
                 result.scale[channel] += given * cache.sums[out];
                 result.loc[channel] += given * length;
             });
         }
-        d
+        Outputs { prediction: d, aggregates: d_sums }
     }
 
     fn reconcile_backward<T: Real>(
         &self,
-        trained: &[T],
-        (input, cache): (HeadInput<'_, T>, &Cache<T>),
-        (mut d, gradient): (Vec<T>, &OutputGradient<T>),
-        grads: &mut [T],
+        trained: &mut Trained<'_, T>,
+        input: HeadInput<'_, T>,
+        cache: &Cache<T>,
+        d_scaled: Outputs<T>,
         result: &mut HeadGradient<T>,
     ) -> Vec<T> {
+        let Outputs { prediction: mut d, aggregates: d_sums } = d_scaled;
         if let (Some(head), Some(cache)) = (self.hierarchy(), &cache.hierarchy) {
-            let batch = input.scaled.loc.len() / self.config.num_input_channels;
-            let mut d_sums = gradient.aggregates.clone();
-            if !d_sums.is_empty() {
-                self.for_each_sum(batch, |out, channel, _: T| {
-                    d_sums[out] *= input.scaled.scale[channel];
-                });
-            }
-            d = head.backward(trained, cache, (&d, &d_sums), grads);
+            d = head.backward(trained, cache, &d, &d_sums);
         }
         if let (Some(head), Some(cache)) = (self.cross_channel(), &cache.cross_channel) {
-            let (d_base, d_past) = head.backward(trained, cache, &d, grads);
+            let (d_base, d_past) = head.backward(trained, cache, &d);
             d = d_base;
             if self.prepends_past() {
                 let mut values = vec![T::ZERO; input.scaled.values.len()];
@@ -312,13 +303,13 @@ impl<'a> ForecastHead<'a> {
         if let (Some(head), Some(cache)) = (self.skip(), &cache.skip) {
             let values =
                 result.values.get_or_insert_with(|| vec![T::ZERO; input.scaled.values.len()]);
-            head.backward(trained, (input.scaled, cache), &d, (grads, values));
+            head.backward(trained, input.scaled, cache, &d, values);
         }
         d
     }
 
     fn prepends_past(&self) -> bool {
-        self.config.extension().cross_channel.is_some_and(|cross| cross.prepend_past)
+        self.config.extension().cross_channel.as_ref().is_some_and(|cross| cross.prepend_past)
     }
 
     /// The last scaled values of the kept channels, `[B, cl, C']`.
@@ -345,7 +336,7 @@ impl<'a> ForecastHead<'a> {
         let mut place = 0;
         for b in 0..batch {
             for t in length - context..length {
-                for &c in &self.channels {
+                for &c in self.channels {
                     f(place, (b * length + t) * all + c);
                     place += 1;
                 }
@@ -364,14 +355,14 @@ impl<'a> ForecastHead<'a> {
         let steps = self.config.prediction_length;
         let projections = self.slot.projections.len();
         let levels = match self.kind {
-            Kind::Quantiles(count) => count,
+            OutputKind::Quantiles(levels) => levels.len(),
             _ => 1,
         };
         let mut out = 0;
         for b in 0..batch {
             for projection in 0..projections {
                 for t in 0..steps {
-                    for &c in &self.channels {
+                    for &c in self.channels {
                         let channel = b * self.config.num_input_channels + c;
                         for q in 0..levels {
                             let from = (channel * steps + t) * levels + q;
@@ -390,7 +381,7 @@ impl<'a> ForecastHead<'a> {
         let mut out = 0;
         for b in 0..batch {
             for _ in 0..head.num_segments() {
-                for &c in &self.channels {
+                for &c in self.channels {
                     let channel = b * self.config.num_input_channels + c;
                     f(out, channel, T::from_usize(head.segment_length));
                     out += 1;

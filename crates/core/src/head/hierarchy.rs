@@ -5,6 +5,7 @@
 //! space. With y the forecast of one channel: h = Linear(H, S)(y) are the sums of the S segments;
 //! each segment's steps and its sum go through Linear(sl + 1, sl), and are added to y.
 
+use super::interface::Trained;
 use crate::real::Real;
 use crate::weights::HierarchySlot;
 
@@ -51,18 +52,19 @@ impl HierarchyHead<'_> {
         (reconciled, sums, Cache { rows, segments })
     }
 
-    /// Adds the gradients of the layers to `grads` and returns that of `y`. An empty `d_sums` is
+    /// Adds the gradients of the layers and returns that of `y`. An empty `d_sums` is
     /// zero.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
-        (d_out, d_sums): (&[T], &[T]),
-        grads: &mut [T],
+        d_out: &[T],
+        d_sums: &[T],
     ) -> Vec<T> {
+        let Trained { weights, grads } = trained;
         let (sl, count) = (self.segment_length, self.num_segments());
         let mut d_rows = swap(d_out, self.steps, self.channels);
-        let d_segments = self.slot.reconcile.backward(trained, &cache.segments, &d_rows, grads);
+        let d_segments = self.slot.reconcile.backward(weights, &cache.segments, &d_rows, grads);
         let mut d_sums = match d_sums.is_empty() {
             true => vec![T::ZERO; d_rows.len() / sl],
             false => swap(d_sums, count, self.channels),
@@ -72,7 +74,7 @@ impl HierarchyHead<'_> {
             d_steps.iter_mut().zip(d).for_each(|(to, &d)| *to += d);
             *d_sum += d[sl];
         }
-        let d = self.slot.aggregate.backward(trained, &cache.rows, &d_sums, grads);
+        let d = self.slot.aggregate.backward(weights, &cache.rows, &d_sums, grads);
         d_rows.iter_mut().zip(&d).for_each(|(to, &d)| *to += d);
         swap(&d_rows, self.channels, self.steps)
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: `InjectScalerStatistics4D`, transformers 5.23.0. Four linear layers, no activation.
 
+use super::interface::Trained;
 use crate::layers::scaler::Scaled;
 use crate::real::Real;
 use crate::weights::InjectSlot;
@@ -50,19 +51,20 @@ impl Inject<'_> {
         (out, Cache { statistics, widened, joined, expanded })
     }
 
-    /// Adds the gradients of the layers to `grads` and those of the statistics to `d_loc` and
-    /// `d_scale`; returns that of the hidden state.
+    /// Adds the gradients of the layers, and those of the statistics to `d_loc` and `d_scale`; returns
+    /// that of the hidden state.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
         d_out: &[T],
-        grads: &mut [T],
-        (d_loc, d_scale): (&mut [T], &mut [T]),
+        d_loc: &mut [T],
+        d_scale: &mut [T],
     ) -> Vec<T> {
+        let Trained { weights, grads } = trained;
         let slot = self.slot;
-        let d = slot.inverse_compression.backward(trained, &cache.expanded, d_out, grads);
-        let d_joined = slot.inverse_expansion.backward(trained, &cache.joined, &d, grads);
+        let d = slot.inverse_compression.backward(weights, &cache.expanded, d_out, grads);
+        let d_joined = slot.inverse_expansion.backward(weights, &cache.joined, &d, grads);
         let mut d_hidden = Vec::with_capacity(d_out.len());
         let mut d_mapped = vec![T::ZERO; cache.statistics.len()];
         for (row, d) in d_joined.chunks_exact(self.d_model + 2).enumerate() {
@@ -71,8 +73,8 @@ impl Inject<'_> {
             d_mapped[2 * channel] += d[self.d_model];
             d_mapped[2 * channel + 1] += d[self.d_model + 1];
         }
-        let d = slot.map_compression.backward(trained, &cache.widened, &d_mapped, grads);
-        let d = slot.map_expansion.backward(trained, &cache.statistics, &d, grads);
+        let d = slot.map_compression.backward(weights, &cache.widened, &d_mapped, grads);
+        let d = slot.map_expansion.backward(weights, &cache.statistics, &d, grads);
         for ((d, d_loc), d_scale) in d.chunks_exact(2).zip(d_loc).zip(d_scale) {
             *d_loc += d[0];
             *d_scale += d[1];

@@ -4,11 +4,11 @@
 //! Source: `PatchTSMixerLinearHead`, transformers 5.23.0.
 
 use super::inject::{self, Inject};
-use super::{HeadGradient, HeadInput};
-use crate::config::{Config, Task};
-use crate::distribution::Distribution;
+use super::interface::{HeadGradient, HeadInput, Trained};
+use crate::config::Config;
 use crate::layers::{Pass, Place};
 use crate::network::State;
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::weights::PooledSlot;
 
@@ -30,6 +30,7 @@ pub(crate) struct Cache<T> {
 pub(crate) struct PooledHead<'a> {
     pub(crate) slot: &'a PooledSlot,
     pub(crate) config: &'a Config,
+    pub(crate) kind: &'a OutputKind,
 }
 
 /// How patches become one.
@@ -57,15 +58,7 @@ impl PooledHead<'_> {
         Some(Inject { slot, num_patches, d_model })
     }
 
-    /// The law of a regression with loss "nll".
-    fn distribution(&self) -> Option<Distribution> {
-        match self.config.task() {
-            Ok(Task::Regression) => self.config.distribution(),
-            _ => None,
-        }
-    }
-
-    /// Reads `[B, C, N, D]`, gives `[B, num_targets]` or, for a law, `[B, K, num_targets]`.
+    /// Reads `[B, C, N, D]`, gives `[B, num_targets]` or, for a distribution, `[B, K, num_targets]`.
     pub(crate) fn forward<T: Real>(
         &self,
         trained: &[T],
@@ -77,25 +70,25 @@ impl PooledHead<'_> {
         let state = injected.as_ref().map_or(input.hidden, |(state, _)| state.as_slice());
         let (mut x, winners) = self.pool(state);
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut x);
-        let (targets, laws) = (self.config.num_targets, self.slot.projections.len());
-        let mut raw = vec![T::ZERO; pass.batch * laws * targets];
+        let (targets, count) = (self.config.num_targets, self.slot.projections.len());
+        let mut raw = vec![T::ZERO; pass.batch * count * targets];
         for (k, projection) in self.slot.projections.iter().enumerate() {
             let projected = projection.forward(trained, &x);
             for (b, row) in projected.chunks_exact(targets).enumerate() {
-                raw[(b * laws + k) * targets..][..targets].copy_from_slice(row);
+                raw[(b * count + k) * targets..][..targets].copy_from_slice(row);
             }
         }
         let prediction = self.finish(&raw);
         (prediction, Cache { injected, winners, x, raw, batch: pass.batch })
     }
 
-    /// The range of a regression, or the parameters of a law.
+    /// The range of a regression, or the parameters of a distribution.
     pub(crate) fn finish<T: Real>(&self, raw: &[T]) -> Vec<T> {
         let targets = self.config.num_targets;
-        if let Some(law) = self.distribution() {
-            let count = law.num_parameters();
+        if let Some(distribution) = self.kind.distribution() {
+            let count = distribution.num_parameters();
             let place = |i: usize| i / targets % count;
-            return raw.iter().enumerate().map(|(i, &x)| law.map(place(i), x)).collect();
+            return raw.iter().enumerate().map(|(i, &x)| distribution.map(place(i), x)).collect();
         }
         match self.config.output_range {
             Some([low, high]) => {
@@ -109,9 +102,10 @@ impl PooledHead<'_> {
     fn d_finish<T: Real>(&self, raw: &[T], d: &[T]) -> Vec<T> {
         let targets = self.config.num_targets;
         let pairs = raw.iter().zip(d);
-        if let Some(law) = self.distribution() {
-            let count = law.num_parameters();
-            let slope = |(i, (&x, &d)): (usize, (&T, &T))| d * law.d_map(i / targets % count, x);
+        if let Some(distribution) = self.kind.distribution() {
+            let count = distribution.num_parameters();
+            let slope =
+                |(i, (&x, &d)): (usize, (&T, &T))| d * distribution.d_map(i / targets % count, x);
             return pairs.enumerate().map(slope).collect();
         }
         match self.config.output_range {
@@ -123,30 +117,29 @@ impl PooledHead<'_> {
         }
     }
 
-    /// Adds the gradients of the layers to `grads` and fills `result`.
+    /// Adds the gradients of the layers and fills `result`.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
         d_prediction: &[T],
-        (grads, pass): (&mut [T], &Pass),
+        pass: &Pass,
         result: &mut HeadGradient<T>,
     ) {
-        let (targets, laws) = (self.config.num_targets, self.slot.projections.len());
+        let (targets, count) = (self.config.num_targets, self.slot.projections.len());
         let d_raw = self.d_finish(&cache.raw, d_prediction);
         let mut d_x = vec![T::ZERO; cache.x.len()];
         for (k, projection) in self.slot.projections.iter().enumerate() {
-            let rows = d_raw.chunks_exact(laws * targets);
+            let rows = d_raw.chunks_exact(count * targets);
             let d: Vec<T> = rows.flat_map(|row| row[k * targets..][..targets].to_vec()).collect();
-            let part = projection.backward(trained, &cache.x, &d, grads);
+            let part = projection.backward(trained.weights, &cache.x, &d, trained.grads);
             d_x.iter_mut().zip(&part).for_each(|(to, &d)| *to += d);
         }
         pass.dropout(Place::HEAD, 0, self.config.head_dropout, &mut d_x);
         let d_state = self.pool_backward(cache, &d_x);
         result.hidden = match (self.inject(), &cache.injected) {
             (Some(inject), Some((_, cache))) => {
-                let statistics = (&mut result.loc[..], &mut result.scale[..]);
-                inject.backward(trained, cache, &d_state, grads, statistics)
+                inject.backward(trained, cache, &d_state, &mut result.loc, &mut result.scale)
             }
             _ => d_state,
         };

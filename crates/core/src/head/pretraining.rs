@@ -2,6 +2,7 @@
 //!
 //! Source: `PatchTSMixerPretrainHead`, transformers 5.23.0.
 
+use super::interface::Trained;
 use crate::layers::{Pass, Place};
 use crate::real::Real;
 use crate::weights::LinearSlot;
@@ -32,15 +33,16 @@ impl PretrainingHead<'_> {
         (self.projection.forward(trained, &x), Cache { x })
     }
 
-    /// Adds the gradients of the projection to `grads` and returns that of the hidden state.
+    /// Adds the gradients of the projection and returns that of the hidden state.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
+        trained: &mut Trained<'_, T>,
         cache: &Cache<T>,
         d_prediction: &[T],
-        (grads, pass): (&mut [T], &Pass),
+        pass: &Pass,
     ) -> Vec<T> {
-        let mut d_x = self.projection.backward(trained, &cache.x, d_prediction, grads);
+        let mut d_x =
+            self.projection.backward(trained.weights, &cache.x, d_prediction, trained.grads);
         pass.dropout(Place::HEAD, 0, self.head_dropout, &mut d_x);
         d_x
     }

@@ -3,6 +3,7 @@
 //! One layer for all channels, so it holds exactly what a linear forecaster holds; started from a
 //! ridge regression, the mixers have only to learn what is not linear. An extension of ours.
 
+use super::interface::Trained;
 use crate::layers::scaler::Scaled;
 use crate::real::Real;
 use crate::weights::LinearSlot;
@@ -42,18 +43,20 @@ impl SkipHead<'_> {
         Cache { windows }
     }
 
-    /// Adds the gradients of the layer to `grads` and that of the scaled window to `d_values`
+    /// Adds the gradients of the layer, and that of the scaled window to `d_values`
     /// `[B, L, C]`; `d` is that of the forecast.
     pub(crate) fn backward<T: Real>(
         &self,
-        trained: &[T],
-        (scaled, cache): (&Scaled<T>, &Cache<T>),
+        trained: &mut Trained<'_, T>,
+        scaled: &Scaled<T>,
+        cache: &Cache<T>,
         d: &[T],
-        (grads, d_values): (&mut [T], &mut [T]),
+        d_values: &mut [T],
     ) {
         let mut d_added = vec![T::ZERO; d.len()];
         self.for_each_step(d.len(), |place, from| d_added[from] = d[place]);
-        let d_windows = self.linear.backward(trained, &cache.windows, &d_added, grads);
+        let Trained { weights, grads } = trained;
+        let d_windows = self.linear.backward(weights, &cache.windows, &d_added, grads);
         self.for_each_point(scaled, |place, from, seen| d_values[from] += d_windows[place] * seen);
     }
 

@@ -104,13 +104,14 @@ impl BlockSlot {
         trained: &[T],
         cache: &BlockCache<T>,
         d_out: Vec<T>,
-        (grads, pass): (&mut [T], &Pass),
+        grads: &mut [T],
+        pass: &Pass,
     ) -> Vec<T> {
         let mut d = d_out.clone();
         let mut d_attended = None;
         if let (Some(block), Some((attention, norm))) = (self.attention(), &cache.attention) {
             d = block.slot.norm.backward(trained, norm, &d, grads);
-            d_attended = Some(block.backward(trained, attention, &d, (grads, pass)));
+            d_attended = Some(block.backward(trained, attention, &d, grads, pass));
         }
         let mut d = self.mixed_last(&d);
         let gate = self.gate.as_ref().zip(cache.gate.as_ref());
@@ -119,7 +120,7 @@ impl BlockSlot {
         {
             d = gated_attn::backward(slot, trained, gate, &d, grads);
         }
-        d = self.mlp().backward(trained, &cache.mlp, d, (grads, pass));
+        d = self.mlp().backward(trained, &cache.mlp, d, grads, pass);
         if self.block.gates_first()
             && let Some((slot, gate)) = gate
         {

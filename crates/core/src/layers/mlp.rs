@@ -48,7 +48,8 @@ impl Mlp<'_> {
         trained: &[T],
         cache: &Cache<T>,
         mut d_out: Vec<T>,
-        (grads, pass): (&mut [T], &Pass),
+        grads: &mut [T],
+        pass: &Pass,
     ) -> Vec<T> {
         pass.dropout(self.place, 1, self.dropout, &mut d_out);
         let mut d_active = self.fc2.backward(trained, &cache.active, &d_out, grads);

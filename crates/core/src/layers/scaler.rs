@@ -121,14 +121,23 @@ pub(crate) struct Gradients<'a, T> {
     pub(crate) scale: Vec<T>,
 }
 
+/// What [`forward`] read.
+#[derive(Clone, Copy)]
+pub(crate) struct Window<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) mask: Option<&'a [T]>,
+}
+
 /// Gradient for the input; it flows through `loc` and `scale` too.
 pub(crate) fn backward<T: Real>(
     scaler: Scaler,
     shape: Shape,
-    (x, mask): (&[T], Option<&[T]>),
+    window: Window<'_, T>,
     scaled: &Scaled<T>,
-    (d, borrow_scale): (Gradients<'_, T>, bool),
+    d: Gradients<'_, T>,
+    borrow_scale: bool,
 ) -> Vec<T> {
+    let Window { values: x, mask } = window;
     let mut d_x = vec![T::ZERO; x.len()];
     let Gradients { values: d_values, loc: mut d_loc, scale: mut d_scale } = d;
     for_each_point(shape, |i, place| {
@@ -167,7 +176,7 @@ pub(crate) fn backward<T: Real>(
                     if own.count > T::ZERO {
                         if own.sum / own.count >= minimum {
                             let d = d_scale[place] / own.count;
-                            add_signs(shape, (x, mask), (b, c), d, &mut d_x);
+                            add_signs(window, shape.column(b, c), d, &mut d_x);
                         }
                     } else if borrow_scale && default_scale.is_none() {
                         let all = whole_batch(shape, x, mask, c);
@@ -175,7 +184,7 @@ pub(crate) fn backward<T: Real>(
                         if all.sum / count >= minimum {
                             for other in 0..shape.batch {
                                 let d = d_scale[place] / count;
-                                add_signs(shape, (x, mask), (other, c), d, &mut d_x);
+                                add_signs(window, shape.column(other, c), d, &mut d_x);
                             }
                         }
                     }
@@ -216,13 +225,13 @@ fn whole_batch<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, c: usize) -> 
 
 /// `d_x += d * sign(x) * mask` along one channel of one sample.
 fn add_signs<T: Real>(
-    shape: Shape,
-    (x, mask): (&[T], Option<&[T]>),
-    (b, c): (usize, usize),
+    window: Window<'_, T>,
+    column: impl Iterator<Item = usize>,
     d: T,
     d_x: &mut [T],
 ) {
-    for i in shape.column(b, c) {
+    let Window { values: x, mask } = window;
+    for i in column {
         let seen = observed(mask, i);
         if x[i] > T::ZERO {
             d_x[i] += d * seen;

@@ -111,7 +111,8 @@ impl Attention<'_> {
         trained: &[T],
         cache: &Cache<T>,
         d_out: &[T],
-        (grads, pass): (&mut [T], &Pass),
+        grads: &mut [T],
+        pass: &Pass,
     ) -> Vec<T> {
         let n = self.num_patches;
         let sequences = cache.x.len() / (n * self.d_model());

@@ -2,7 +2,7 @@
 
 use super::{Mode, Model};
 use crate::batch::Batch;
-use crate::config::Task;
+use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::{Error, Result};
 
@@ -46,7 +46,7 @@ impl<T: Real> Model<T> {
 
     /// Pretraining needs a mask, other tasks must not have one.
     fn check_patch_mask(&self, batch: &Batch<T>) -> Result<()> {
-        let pretrains = self.config().task()? == Task::Pretraining;
+        let pretrains = *self.output.kind() == OutputKind::Patches;
         let text = match batch.patch_mask() {
             None if pretrains => "is missing: pretraining hides patches (see draw_masks)".into(),
             Some(_) if !pretrains => "is there, but only pretraining hides patches".into(),

@@ -34,7 +34,7 @@ impl Model<f32> {
         let network = architecture.network().map_err(at)?;
         let layout = Layout::new(&network).map_err(at)?;
         let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
-        Ok(Self { architecture, network, layout, parameters })
+        Self::assemble(architecture, network, layout, parameters)
     }
 
     /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a

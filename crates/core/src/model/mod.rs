@@ -20,9 +20,11 @@ mod directory;
 mod offload;
 mod trace;
 
+use std::sync::Arc;
+
 use crate::architecture::Architecture;
 use crate::batch::Batch;
-use crate::config::{Config, Scaler, Task};
+use crate::config::{Config, Scaler};
 use crate::head::{self, Head, HeadInput, OutputGradient, Outputs};
 use crate::layers::mixer::BlockCache;
 use crate::layers::norm::BatchStatistics;
@@ -31,6 +33,7 @@ use crate::layers::scaler::{self, Scaled, Shape};
 use crate::layers::{Dropout, Pass, masking, self_attn};
 use crate::memory;
 use crate::network::{Embedding, Network, Stage};
+use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
 use crate::weights::{BlockSlot, Init, Layout, Parameters, Store};
 use crate::{Error, Result};
@@ -44,6 +47,7 @@ pub struct Model<T = f32> {
     architecture: Architecture,
     network: Network,
     layout: Layout,
+    output: Arc<OutputSpec>,
     /// The weights; their places are those of [`Model::layout`].
     pub parameters: Parameters<T>,
 }
@@ -159,7 +163,7 @@ impl Model<f32> {
         let bytes = memory::bytes_of(&[layout.num_trained()]);
         memory::require_memory("a new model", bytes, memory::SMALLER_MODEL)?;
         let parameters = Parameters::init(&layout, init, seed);
-        Ok(Self { architecture, network, layout, parameters })
+        Self::assemble(architecture, network, layout, parameters)
     }
 }
 
@@ -183,7 +187,18 @@ impl<T: Real> Model<T> {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
         }
-        Ok(Self { architecture, network, layout, parameters })
+        Self::assemble(architecture, network, layout, parameters)
+    }
+
+    /// The parts together; the weights fit the layout.
+    fn assemble(
+        architecture: Architecture,
+        network: Network,
+        layout: Layout,
+        parameters: Parameters<T>,
+    ) -> Result<Self> {
+        let output = Arc::new(OutputSpec::new(architecture.contract())?);
+        Ok(Self { architecture, network, layout, output, parameters })
     }
 
     /// The architecture with its configuration.
@@ -206,12 +221,23 @@ impl<T: Real> Model<T> {
         &self.layout
     }
 
+    /// What the head puts out.
+    pub fn output(&self) -> &Arc<OutputSpec> {
+        &self.output
+    }
+
+    /// The head, ready to run.
+    fn head(&self) -> Head<'_> {
+        Head::new(&self.layout.head, self.config(), &self.output)
+    }
+
     /// The same model in another precision.
     pub fn cast<U: Real>(&self) -> Model<U> {
         Model {
             architecture: self.architecture.clone(),
             network: self.network.clone(),
             layout: self.layout.clone(),
+            output: Arc::clone(&self.output),
             parameters: self.parameters.cast(),
         }
     }
@@ -304,8 +330,8 @@ impl<T: Real> Model<T> {
     /// Runs the head on what the backbone computed; `mode` is that of the backbone.
     pub fn forward_head(&self, backbone: Backbone<T>, mode: Mode) -> Forward<T> {
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, self.config());
-        let (outputs, head) = head.forward(&self.parameters.trained, backbone.input(), &pass);
+        let (outputs, head) =
+            self.head().forward(&self.parameters.trained, backbone.input(), &pass);
         Forward { outputs, backbone, head }
     }
 
@@ -319,14 +345,14 @@ impl<T: Real> Model<T> {
         backbone: Backbone<T>,
         projected: &[Vec<T>],
     ) -> Forward<T> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, self.config()) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let (outputs, head) = head.read(&self.parameters.trained, backbone.input(), projected);
         Forward { outputs, backbone, head: head::Cache::Forecast(head) }
     }
 
-    /// The gradients of what the projections gave; adds those of the weights behind them to
+    /// The gradients of what the projections gave; adds those of the weights after them to
     /// `grads`.
     pub(crate) fn backward_projected(
         &self,
@@ -334,15 +360,16 @@ impl<T: Real> Model<T> {
         gradient: &OutputGradient<T>,
         grads: &mut [T],
     ) -> Vec<Vec<T>> {
-        let Head::Forecast(head) = Head::new(&self.layout.head, self.config()) else {
+        let Head::Forecast(head) = self.head() else {
             unreachable!("only forecasts are projected elsewhere")
         };
         let head::Cache::Forecast(cache) = &forward.head else {
             unreachable!("a cache is that of its own head")
         };
         let input = forward.backbone.input();
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
         let mut result = head::HeadGradient::new(input, gradient);
-        head.read_backward(&self.parameters.trained, (input, cache), gradient, grads, &mut result)
+        head.read_backward(&mut trained, input, cache, gradient, &mut result)
     }
 
     /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
@@ -353,7 +380,7 @@ impl<T: Real> Model<T> {
         let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
         let pass =
             Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
-        let head = Head::new(&self.layout.head, self.config());
+        let head = self.head();
         let input = HeadInput { hidden, scaled: &scaled };
         let (outputs, _) = head.forward(&self.parameters.trained, input, &pass);
         (outputs, scaled)
@@ -374,15 +401,16 @@ impl<T: Real> Model<T> {
         batch: &Batch<T>,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> Vec<T> {
         assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
         assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
-        let d = self.backward_head(forward, gradient, (grads, mode));
+        let d = self.backward_head(forward, gradient, grads, mode);
         if mode.frozen_backbone {
             return Vec::new();
         }
-        self.backward_backbone(batch, &forward.backbone, (d, &gradient.patches), grads)
+        self.backward_backbone(batch, &forward.backbone, d, &gradient.patches, grads)
     }
 
     /// Adds the gradients of the head's weights to `grads` and returns those of what it reads.
@@ -390,13 +418,13 @@ impl<T: Real> Model<T> {
         &self,
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
-        (grads, mode): (&mut [T], Mode),
+        grads: &mut [T],
+        mode: Mode,
     ) -> head::HeadGradient<T> {
         let backbone = &forward.backbone;
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
-        let head = Head::new(&self.layout.head, self.config());
-        let input = (backbone.input(), &forward.head);
-        head.backward(&self.parameters.trained, input, gradient, (grads, &pass))
+        let mut trained = head::Trained { weights: &self.parameters.trained, grads };
+        self.head().backward(&mut trained, backbone.input(), &forward.head, gradient, &pass)
     }
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
@@ -414,14 +442,15 @@ impl<T: Real> Model<T> {
         &self,
         batch: &Batch<T>,
         backbone: &Backbone<T>,
-        (from_head, d_patches): (head::HeadGradient<T>, &[T]),
+        from_head: head::HeadGradient<T>,
+        d_patches: &[T],
         grads: &mut [T],
     ) -> Vec<T> {
         let (pass, trained) = (&backbone.pass, &self.parameters.trained);
         let head::HeadGradient { hidden: mut d, loc, scale, values } = from_head;
         for (stage, output) in self.layout.backbone.stages.iter().zip(&backbone.stages).rev() {
             if let (Stage::Mixer(block), Stage::Mixer(cache)) = (stage, &output.cache) {
-                d = block.backward(trained, cache, d, (grads, pass));
+                d = block.backward(trained, cache, d, grads, pass);
             }
         }
         self.backward_embedding(backbone, &d, grads);
@@ -440,15 +469,16 @@ impl<T: Real> Model<T> {
         scaler::backward(
             self.config().scaler(),
             shape,
-            (batch.past_values(), self.scaler_mask(batch, pass)),
+            scaler::Window { values: batch.past_values(), mask: self.scaler_mask(batch, pass) },
             &backbone.scaled,
-            (scaler::Gradients { values: &d_values, loc, scale }, pass.as_reference),
+            scaler::Gradients { values: &d_values, loc, scale },
+            pass.as_reference,
         )
     }
 
     /// The mask that the scaler sees: the reference has none in classification and regression.
     fn scaler_mask<'b>(&self, batch: &'b Batch<T>, pass: &Pass) -> Option<&'b [T]> {
-        let ignored = matches!(self.config().task(), Ok(Task::Classification | Task::Regression));
+        let ignored = matches!(self.output.kind(), OutputKind::Logits | OutputKind::Values(_));
         if pass.as_reference && ignored { None } else { batch.observed_mask() }
     }
 

@@ -66,7 +66,9 @@ impl Model<f32> {
         let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
         let outputs = match &self.layout.head {
             HeadSlot::Forecast(slot) => {
-                ForecastHead::new(slot, self.config()).read(trained, input, projected).0
+                ForecastHead::new(slot, self.config(), &self.output)
+                    .read(trained, input, projected)
+                    .0
             }
             HeadSlot::Pretraining { .. } => {
                 Outputs { prediction: projected[0].clone(), aggregates: Vec::new() }
@@ -76,15 +78,15 @@ impl Model<f32> {
                 let rows = (0..prepared.batch)
                     .flat_map(|b| projected.iter().map(move |p| &p[b * targets..][..targets]));
                 let raw: Vec<f32> = rows.flatten().copied().collect();
-                let prediction = PooledHead { slot, config: self.config() }.finish(&raw);
+                let kind = self.output.kind();
+                let prediction = PooledHead { slot, config: self.config(), kind }.finish(&raw);
                 Outputs { prediction, aggregates: Vec::new() }
             }
         };
-        Prediction {
-            prediction: outputs.prediction,
-            aggregates: outputs.aggregates,
-            loc: prepared.scaled.loc.clone(),
-            scale: prepared.scaled.scale.clone(),
-        }
+        let mut out = Prediction::new(&self.output);
+        (out.prediction, out.aggregates) = (outputs.prediction, outputs.aggregates);
+        out.loc.clone_from(&prepared.scaled.loc);
+        out.scale.clone_from(&prepared.scaled.scale);
+        out
     }
 }

@@ -1,7 +1,6 @@
 //! Every intermediate under the name that the reference fixtures give it.
 
 use super::{Forward, Model};
-use crate::config::Task;
 use crate::head::Outputs;
 use crate::network::{Embedding, Stage, State};
 use crate::real::Real;
@@ -57,43 +56,18 @@ impl<T: Real> Model<T> {
     }
 
     /// What the head gave: `out.head` before and `out.prediction` after un-scaling, each parameter
-    /// of a law by itself.
+    /// of a distribution by itself.
     fn trace_outputs(&self, forward: &Forward<T>) -> Vec<NamedTensor<T>> {
-        let config = self.config();
-        let b = forward.backbone.pass.batch;
-        let embedding = &self.network.embedding;
-        let (c, targets) = (embedding.state.channels, config.num_targets);
-        let mut shape = match config.task() {
-            Ok(Task::Pretraining) => vec![b, c, embedding.state.patches, embedding.patch_length],
-            Ok(Task::Classification | Task::Regression) => vec![b, targets],
-            _ => vec![b, config.prediction_length, config.prediction_channels().len()],
-        };
-        let law = match config.task() {
-            Ok(Task::Forecasting | Task::Regression) => config.distribution(),
-            _ => None,
-        };
+        let batch = forward.backbone.pass.batch;
         let Outputs { prediction, aggregates } = &forward.outputs;
         let head = forward.head.scaled().unwrap_or(prediction);
-        let mut tensors = Vec::new();
-        let mut push = |name: String, shape: &[usize], values: Vec<T>| {
-            tensors.push(NamedTensor { name, shape: shape.to_vec(), values });
-        };
-        let Some(law) = law else {
-            shape.extend(config.extension().quantiles.map(|levels| levels.len()));
-            push("out.head".into(), &shape, head.clone());
-            push("out.prediction".into(), &shape, prediction.clone());
-            if let Some(hierarchy) = config.extension().hierarchy {
-                shape[1] /= hierarchy.segment_length;
-                push("out.aggregates".into(), &shape, aggregates.clone());
-            }
-            return tensors;
-        };
-        let each: usize = shape[1..].iter().product();
-        for (k, name) in law.parameter_names().iter().enumerate() {
-            for (place, values) in [("head", head), ("prediction", prediction)] {
-                let rows = values.chunks_exact(each).skip(k).step_by(law.num_parameters());
-                push(format!("out.{place}.{name}"), &shape, rows.flatten().copied().collect());
-            }
+        let heads = self.output.named("out.head", batch, head);
+        let predictions = self.output.named("out.prediction", batch, prediction);
+        let mut tensors: Vec<NamedTensor<T>> =
+            heads.into_iter().zip(predictions).flat_map(|(head, after)| [head, after]).collect();
+        if let Some(shape) = self.output.aggregates_shape(batch) {
+            let values = aggregates.clone();
+            tensors.push(NamedTensor { name: "out.aggregates".into(), shape, values });
         }
         tensors
     }

@@ -48,7 +48,7 @@ pub fn conformance(backend: &dyn Backend, accuracy: Accuracy) -> Result<Conforma
                 }
                 found.compared += 1;
                 let name = fixture.name.clone();
-                let wrong = match check(backend, accuracy, (&fixture, &model)) {
+                let wrong = match check(backend, accuracy, &fixture, &model) {
                     Ok(wrong) => wrong,
                     Err(error) => vec![error.to_string()],
                 };
@@ -63,15 +63,19 @@ pub fn conformance(backend: &dyn Backend, accuracy: Accuracy) -> Result<Conforma
 fn check(
     backend: &dyn Backend,
     accuracy: Accuracy,
-    (fixture, model): (&Fixture, &Model),
+    fixture: &Fixture,
+    model: &Model,
 ) -> Result<Vec<String>> {
     let (batch, wide) = (fixture.batch::<f32>()?, fixture.batch::<f64>()?);
     let wanted = model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction;
-    let mut session = backend.load(model)?;
+    let mut session = backend.load(model)?.session()?;
     let (mut out, mut again, mut alone) =
         (Prediction::default(), Prediction::default(), Prediction::default());
     session.forward(&batch, &mut out)?;
     let mut wrong = Vec::new();
+    if out.spec() != model.output() {
+        wrong.push(format!("the numbers are taken for {:?}", out.kind()));
+    }
     if out.prediction.len() != wanted.len() {
         return Ok(vec![format!("{} numbers, wanted {}", out.prediction.len(), wanted.len())]);
     }

@@ -65,7 +65,8 @@ impl<T: Real> AdamW<T> {
         self.step += 1;
         let correction = |beta: f64| 1.0 - libm::pow(beta, self.step as f64);
         let step = AdamWStep {
-            betas: (self.beta1, self.beta2),
+            beta1: self.beta1,
+            beta2: self.beta2,
             keep: 1.0 - learning_rate * self.weight_decay,
             step_size: learning_rate / correction(self.beta1),
             root: correction(self.beta2).sqrt(),

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
-use super::loss::LossOptions;
-use super::step::{StepOptions, Workspace, gradient, score};
+use super::on_cpu::on_cpu;
+use super::skip::Held;
 use super::trainer::{TrainData, clip, shuffled};
 use super::training::Training;
+use crate::backend::{StepOptions, TrainingSession};
 use crate::layers::Dropout;
 use crate::model::Model;
 use crate::weights::Parameters;
@@ -50,22 +51,39 @@ pub struct JointOutcome {
 /// Trains the heads and their backbone together. In every step each task gives a batch; the
 /// gradients of the backbone are added, each times its task's weight.
 ///
-/// `training` gives epochs, batch size, learning rate, seed and so on; checkpoints are not written,
-/// `freeze_backbone` is not looked at (frozen heads are trained one by one). As for one head, the
-/// bits do not depend on the number of threads.
+/// `training` gives epochs, batch size, learning rate, seed and so on. Point forecasts learn by
+/// `mae_share` and `huber_delta`, and a linear skip learns `skip_rate` times as fast, as for one head.
+/// `freeze_backbone` (frozen heads are trained one by one), `ema_decay` and `class_weights` are
+/// refused; checkpoints are not written, and weights start where they are. As for one head, the bits
+/// do not depend on the number of threads.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if there is no task, a backbone differs or has batch norm (whose running
-/// statistics the tasks would pull apart), or a setting is impossible; `InvalidInput` if a task has
-/// no samples, or a loss stops being finite.
+/// statistics the tasks would pull apart), or a setting is impossible or refused; `InvalidInput` if a
+/// task has no samples, or a loss stops being finite.
 pub fn train_jointly(
     tasks: Vec<JointTask<'_>>,
     training: &Training,
     observe: &mut dyn FnMut(&JointEpoch) -> ControlFlow<()>,
 ) -> Result<JointOutcome> {
+    train_jointly_on(on_cpu()?.as_ref(), tasks, training, observe)
+}
+
+/// As [`train_jointly`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+///
+/// # Errors
+///
+/// As [`train_jointly`].
+pub fn train_jointly_on(
+    on: &dyn TrainingSession,
+    tasks: Vec<JointTask<'_>>,
+    training: &Training,
+    observe: &mut dyn FnMut(&JointEpoch) -> ControlFlow<()>,
+) -> Result<JointOutcome> {
     training.validate()?;
-    let mut run = Run::new(tasks, training)?;
+    refuse_unused(training)?;
+    let mut run = Run::new(on, tasks, training)?;
     let mut outcome = JointOutcome { models: Vec::new(), epochs: Vec::new(), best_epoch: 0 };
     let mut best: Option<(f64, Vec<Parameters<f32>>)> = None;
     for number in 1..=training.epochs {
@@ -76,7 +94,9 @@ pub fn train_jointly(
         let known: Vec<f64> =
             weighted.filter_map(|(task, loss)| loss.map(|loss| loss * task.weight)).collect();
         let loss = known.iter().sum::<f64>();
-        if known.is_empty() || best.as_ref().is_none_or(|(best, _)| loss < *best) {
+        if known.is_empty()
+            || best.as_ref().is_none_or(|(best, _)| loss < *best - training.min_delta)
+        {
             let weights = run.tasks.iter().map(|task| task.model.parameters.clone()).collect();
             best = Some((loss, weights));
             outcome.best_epoch = number;
@@ -96,6 +116,22 @@ pub fn train_jointly(
     Ok(outcome)
 }
 
+/// Settings that are for one head alone.
+fn refuse_unused(training: &Training) -> Result<()> {
+    let alone = [
+        ("freeze_backbone", training.freeze_backbone),
+        ("ema_decay", training.ema_decay.is_some()),
+        ("class_weights", training.class_weights.is_some()),
+    ];
+    match alone.iter().find(|(_, given)| *given) {
+        Some((field, _)) => {
+            let text = "is for one head alone, not for several together (leave it out)";
+            Err(Error::config(*field, text))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Where a task is in its samples.
 struct Cursor {
     order: Vec<usize>,
@@ -110,14 +146,18 @@ struct Run<'a> {
     training: &'a Training,
     /// Over the backbone, then the heads one after the other.
     adamw: AdamW<f32>,
-    workspace: Workspace,
+    on: &'a dyn TrainingSession,
     /// Weights of the backbone.
     shared: usize,
     steps_per_epoch: usize,
 }
 
 impl<'a> Run<'a> {
-    fn new(mut tasks: Vec<JointTask<'a>>, training: &'a Training) -> Result<Self> {
+    fn new(
+        on: &'a dyn TrainingSession,
+        mut tasks: Vec<JointTask<'a>>,
+        training: &'a Training,
+    ) -> Result<Self> {
         let Some(first) = tasks.first().map(|task| task.model.clone()) else {
             return Err(Error::config("tasks", "wanted one or more heads"));
         };
@@ -148,7 +188,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             cursors: tasks.iter().map(cursor).collect(),
             adamw: AdamW::new(all, (beta1, beta2), eps, weight_decay),
-            workspace: Workspace::default(),
+            on,
             steps_per_epoch: longest.div_ceil(batch_size),
             tasks,
             training,
@@ -174,11 +214,10 @@ impl<'a> Run<'a> {
             let seed = self.training.seed.wrapping_add((t as u64) << 32);
             let options = StepOptions {
                 dropout: Dropout { seed, step, first_sample: 0 },
-                loss: &LossOptions::default(),
+                loss: &self.training.loss_options(),
                 frozen_backbone: false,
-                workspace: &self.workspace,
             };
-            let found = gradient(&mut task.model, task.data.train, &indices, options)?;
+            let found = self.on.gradient(&mut task.model, task.data.train, &indices, options)?;
             if !found.loss.is_finite() {
                 let text = format!(
                     "the training loss of head {t} became {} in step {} (lower learning_rate)",
@@ -194,7 +233,7 @@ impl<'a> Run<'a> {
                 *sum += share * g;
             }
             whole.extend(found.gradient[self.shared..].iter().map(|g| share * g));
-            self.workspace.keep(found.gradient);
+            self.on.keep(found.gradient);
         }
         if let Some(limit) = self.training.gradient_clip {
             clip(&mut whole, limit)?;
@@ -214,11 +253,15 @@ impl<'a> Run<'a> {
         self.adamw.update(rate, &mut weights, gradient);
         let mut heads = &weights[self.shared..];
         for task in &mut self.tasks {
+            let held = Held::new(&task.model, self.training.skip_rate);
             let trained = &mut task.model.parameters.trained;
             let (own, rest) = heads.split_at(trained.len() - self.shared);
             trained[..self.shared].copy_from_slice(&weights[..self.shared]);
             trained[self.shared..].copy_from_slice(own);
             heads = rest;
+            if let Some(held) = held {
+                held.release(&mut task.model);
+            }
         }
     }
 
@@ -226,7 +269,8 @@ impl<'a> Run<'a> {
         let one = |task: &JointTask<'_>| match task.data.validation.is_empty() {
             true => Ok(None),
             false => {
-                let found = score(&task.model, task.data.validation, &LossOptions::default())?;
+                let options = self.training.score_options();
+                let found = self.on.score(&task.model, task.data.validation, &options)?;
                 Ok(Some(found.loss))
             }
         };

@@ -1,13 +1,14 @@
 //! One optimiser step at a time, for those who bring their own loop or measure.
 
 use super::adamw::AdamW;
-use super::samples::Samples;
-use super::step::{StepGradient, StepOptions, Workspace, gradient};
+use super::on_cpu::on_cpu;
 use super::trainer::clip;
 use super::training::Training;
 use crate::Result;
+use crate::backend::{StepGradient, StepOptions, TrainingSession};
 use crate::layers::Dropout;
 use crate::model::Model;
+use crate::samples::Samples;
 
 /// A model in training: gradient and AdamW, as [`Trainer`](super::Trainer) does them, without
 /// epochs, schedule and checkpoints.
@@ -15,17 +16,26 @@ pub struct Stepper {
     model: Model,
     training: Training,
     adamw: AdamW<f32>,
-    workspace: Workspace,
+    on: Box<dyn TrainingSession>,
 }
 
 impl Stepper {
-    /// Starts from the weights of `model`; of `training` the optimiser's numbers, `gradient_clip`,
+    /// Starts from the weights of `model`, on this machine's cores; of `training` the optimiser's numbers, `gradient_clip`,
     /// `learning_rate`, `class_weights`, `freeze_backbone` and `seed` count.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` for impossible settings.
     pub fn new(model: Model, training: &Training) -> Result<Self> {
+        Self::on(on_cpu()?, model, training)
+    }
+
+    /// As [`Stepper::new`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible settings.
+    pub fn on(on: Box<dyn TrainingSession>, model: Model, training: &Training) -> Result<Self> {
         training.validate()?;
         let Training { beta1, beta2, eps, weight_decay, .. } = *training;
         let len = model.layout().num_trained();
@@ -33,7 +43,7 @@ impl Stepper {
             model,
             training: training.clone(),
             adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
-            workspace: Workspace::default(),
+            on,
         })
     }
 
@@ -76,7 +86,7 @@ impl Stepper {
         let first = if frozen { self.model.layout().head_start() } else { 0 };
         let rate = self.training.learning_rate;
         self.adamw.update_from(first, rate, &mut self.model.parameters.trained, &gradient);
-        self.workspace.keep(gradient);
+        self.on.keep(gradient);
         Ok(loss)
     }
 
@@ -85,8 +95,7 @@ impl Stepper {
             dropout: self.dropout(),
             loss: &self.training.loss_options(),
             frozen_backbone: self.training.freeze_backbone,
-            workspace: &self.workspace,
         };
-        gradient(&mut self.model, samples, indices, options)
+        self.on.gradient(&mut self.model, samples, indices, options)
     }
 }

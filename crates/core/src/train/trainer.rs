@@ -12,14 +12,16 @@ use super::NUMERICS;
 use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
 use super::history::{Epoch, History};
-use super::samples::{Samples, numbers_fingerprint};
+use super::on_cpu::on_cpu;
 use super::skip::{Held, SkipStart, has_skip};
-use super::step::{StepOptions, Workspace, gradient, group_size, score};
 use super::training::Training;
 use crate::atomic_file::sweep_temporaries;
+use crate::backend::{StepOptions, TrainingSession};
+use crate::cpu::group_size;
 use crate::layers::Dropout;
 use crate::model::Model;
 use crate::real::instruction_set;
+use crate::samples::{Samples, numbers_fingerprint};
 use crate::{Error, Result, memory};
 
 /// The samples of a run.
@@ -88,7 +90,7 @@ pub enum Event<'a> {
 pub type Observer<'o> = dyn FnMut(&Event<'_>) -> ControlFlow<()> + 'o;
 
 impl Trainer<'_> {
-    /// Trains `model` and returns it with the best weights.
+    /// Trains `model` on this machine's cores and returns it with the best weights.
     ///
     /// The bits of the result depend on the settings, the data, the initial weights and the
     /// instruction set, not on the number of threads, and not on whether the run was killed and
@@ -98,7 +100,21 @@ impl Trainer<'_> {
     ///
     /// `InvalidConfig` for impossible settings or a checkpoint of another run; `InvalidInput` if
     /// there are no windows or the loss stops being finite; `Io` if a checkpoint cannot be written.
-    pub fn run(&self, mut model: Model, observe: &mut Observer<'_>) -> Result<Outcome> {
+    pub fn run(&self, model: Model, observe: &mut Observer<'_>) -> Result<Outcome> {
+        self.run_on(on_cpu()?.as_ref(), model, observe)
+    }
+
+    /// As [`Trainer::run`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::run`].
+    pub fn run_on(
+        &self,
+        on: &dyn TrainingSession,
+        mut model: Model,
+        observe: &mut Observer<'_>,
+    ) -> Result<Outcome> {
         self.check()?;
         let bytes = self.memory(model.layout().num_trained());
         memory::require_memory("training", bytes, "a smaller model, or a smaller batch_size")?;
@@ -116,15 +132,14 @@ impl Trainer<'_> {
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
-        self.score_start(&model, &mut state)?;
-        let workspace = Workspace::default();
+        self.score_start(on, &model, &mut state)?;
         let mut stopped_by = "completed";
         while state.progress.epoch < self.training.epochs {
             if self.patience_is_over(&state.progress) {
                 stopped_by = "early stopping";
                 break;
             }
-            if self.epoch((&mut model, &workspace), &mut state, observe)?.is_break() {
+            if self.epoch(on, &mut model, &mut state, observe)?.is_break() {
                 stopped_by = "interrupted";
                 break;
             }
@@ -202,7 +217,8 @@ impl Trainer<'_> {
     /// The rest of the epoch in progress, its validation and its checkpoint.
     fn epoch(
         &self,
-        (model, workspace): (&mut Model, &Workspace),
+        on: &dyn TrainingSession,
+        model: &mut Model,
         state: &mut State,
         observe: &mut Observer<'_>,
     ) -> Result<ControlFlow<()>> {
@@ -210,7 +226,7 @@ impl Trainer<'_> {
         let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
         let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
         while state.progress.batch < batches.len() {
-            self.step((model, workspace), state, batches[state.progress.batch])?;
+            self.step(on, model, state, batches[state.progress.batch])?;
             let progress = &state.progress;
             let event = Event::Step {
                 epoch: progress.epoch + 1,
@@ -228,7 +244,7 @@ impl Trainer<'_> {
                 return Ok(flow);
             }
         }
-        let epoch = self.finish_epoch(model, state, began.elapsed().as_secs_f64())?;
+        let epoch = self.finish_epoch(on, model, state, began.elapsed().as_secs_f64())?;
         let best = state.progress.best_epoch == epoch.epoch;
         self.save(state)?;
         let mut best_model = model.clone();
@@ -238,7 +254,8 @@ impl Trainer<'_> {
 
     fn step(
         &self,
-        (model, workspace): (&mut Model, &Workspace),
+        on: &dyn TrainingSession,
+        model: &mut Model,
         state: &mut State,
         indices: &[usize],
     ) -> Result<()> {
@@ -248,9 +265,8 @@ impl Trainer<'_> {
             dropout,
             loss: &self.training.loss_options(),
             frozen_backbone: self.training.freeze_backbone,
-            workspace,
         };
-        let mut found = gradient(model, self.data.train, indices, options)?;
+        let mut found = on.gradient(model, self.data.train, indices, options)?;
         if !found.loss.is_finite() {
             return Err(Error::input(format!(
                 "the training loss became {} in step {} (lower learning_rate, or set gradient_clip)",
@@ -268,7 +284,7 @@ impl Trainer<'_> {
         if let Some(held) = held {
             held.release(model);
         }
-        workspace.keep(found.gradient);
+        on.keep(found.gradient);
         state.weights.clone_from(&model.parameters);
         state.follow(self.training.ema_decay);
         state.progress.batch += 1;
@@ -283,17 +299,28 @@ impl Trainer<'_> {
     }
 
     /// Scores the model that training starts from where that is a forecaster already.
-    fn score_start(&self, model: &Model, state: &mut State) -> Result<()> {
+    fn score_start(
+        &self,
+        on: &dyn TrainingSession,
+        model: &Model,
+        state: &mut State,
+    ) -> Result<()> {
         let fresh = state.adamw.step == 0;
         let ridge = self.training.skip_start == SkipStart::Ridge && has_skip(model);
         if fresh && ridge && !self.data.validation.is_empty() {
-            let found = score(model, self.data.validation, &self.training.score_options())?;
+            let found = on.score(model, self.data.validation, &self.training.score_options())?;
             state.progress.best_loss = Some(found.loss);
         }
         Ok(())
     }
 
-    fn finish_epoch(&self, model: &Model, state: &mut State, seconds: f64) -> Result<Epoch> {
+    fn finish_epoch(
+        &self,
+        on: &dyn TrainingSession,
+        model: &Model,
+        state: &mut State,
+        seconds: f64,
+    ) -> Result<Epoch> {
         let began = Instant::now();
         let mut kept = model.clone();
         if let Some(average) = &state.average {
@@ -301,7 +328,7 @@ impl Trainer<'_> {
         }
         let validation = match self.data.validation.is_empty() {
             true => None,
-            false => Some(score(&kept, self.data.validation, &self.training.score_options())?),
+            false => Some(on.score(&kept, self.data.validation, &self.training.score_options())?),
         };
         let progress = &mut state.progress;
         let epoch = Epoch {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::loss::{LossOptions, PointLoss};
 use super::schedule::Schedule;
 use super::skip::SkipStart;
+use crate::loss::{LossOptions, PointLoss};
 use crate::transform::Transform;
 use crate::weights::Init;
 use crate::{Error, Result};

@@ -1,10 +1,11 @@
-//! AVX2 with FMA: 8 lanes.
+//! AVX2 with FMA: 8 lanes in each of 16 registers.
 
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::matrix::{Matrix, MatrixMut};
 
-/// Proof that AVX2 and FMA are there.
+/// Proof that this machine has AVX2 and FMA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx2 {
     _detected: (),
@@ -25,7 +26,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn prefetch(self, from: &[f32]) {
-        // SAFETY: asking for a line reads nothing; `self` proves SSE.
+        // SAFETY: a prefetch never faults, whatever the address; `self` proves SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
     }
     #[inline(always)]
@@ -104,8 +105,8 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
-    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
-        let mut x: [__m256; 8] = std::array::from_fn(|i| self.load(&from[i * pitch..]));
+    fn transpose_square(self, from: Matrix<'_>, to: MatrixMut<'_>) {
+        let mut x: [__m256; 8] = std::array::from_fn(|i| self.load(&from.values[i * from.pitch..]));
         // SAFETY: `self` proves AVX2.
         unsafe {
             for i in (0..8).step_by(2) {
@@ -128,10 +129,10 @@ impl Vector for Avx2 {
             }
         }
         for (i, &x) in x.iter().enumerate() {
-            self.store(x, &mut to[i * to_pitch..]);
+            self.store(x, &mut to.values[i * to.pitch..]);
         }
     }
-    // As the default: the upper half onto the lower, three times.
+    // In the order of the default implementation: upper half to lower half, three times.
     #[inline(always)]
     fn sum(self, x: __m256) -> f32 {
         // SAFETY: `self` proves AVX2.

@@ -1,10 +1,11 @@
-//! AVX-512 (F, DQ, BW, VL): 16 lanes.
+//! AVX-512 (F, DQ, BW, VL): 16 lanes in each of 32 registers.
 
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::matrix::{Matrix, MatrixMut};
 
-/// Proof that AVX-512 F, DQ, BW and VL are there.
+/// Proof that this machine has AVX-512 F, DQ, BW and VL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Avx512 {
     _detected: (),
@@ -27,11 +28,11 @@ impl Vector for Avx512 {
     type F = __m512;
     const LANES: usize = 16;
     const TILE_ROWS: usize = 8;
-    const LOOKS_UP: bool = true;
+    const HAS_LOOKUP: bool = true;
 
     #[inline(always)]
     fn prefetch(self, from: &[f32]) {
-        // SAFETY: asking for a line reads nothing; `self` proves SSE.
+        // SAFETY: a prefetch never faults, whatever the address; `self` proves SSE.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().cast()) }
     }
     #[inline(always)]
@@ -121,8 +122,9 @@ impl Vector for Avx512 {
         unsafe { _mm512_permutex2var_ps(low, _mm512_castps_si512(index), high) }
     }
     #[inline(always)]
-    fn transpose_square(self, (from, pitch): (&[f32], usize), (to, to_pitch): (&mut [f32], usize)) {
-        let mut x: [__m512; 16] = std::array::from_fn(|i| self.load(&from[i * pitch..]));
+    fn transpose_square(self, from: Matrix<'_>, to: MatrixMut<'_>) {
+        let mut x: [__m512; 16] =
+            std::array::from_fn(|i| self.load(&from.values[i * from.pitch..]));
         // SAFETY: `self` proves AVX-512.
         unsafe {
             for i in (0..16).step_by(2) {
@@ -149,7 +151,7 @@ impl Vector for Avx512 {
             }
         }
         for (i, &x) in x.iter().enumerate() {
-            self.store(x, &mut to[i * to_pitch..]);
+            self.store(x, &mut to.values[i * to.pitch..]);
         }
     }
     #[inline(always)]

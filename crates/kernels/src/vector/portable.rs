@@ -1,8 +1,8 @@
-//! One lane: the definition of what the other sets do.
+//! The portable set: one lane, plain Rust, the reference for what the other sets compute.
 
 use super::Vector;
 
-/// No instructions beyond those of every machine.
+/// Needs no instructions beyond those that every machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Portable;
 
@@ -39,7 +39,7 @@ impl Vector for Portable {
     fn div(self, a: f32, b: f32) -> f32 {
         a / b
     }
-    // Rounded twice: a fused one is a library call on machines without the instruction.
+    // Rounded twice: a fused multiply-add is a slow library call on machines without the instruction.
     #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a * b + c

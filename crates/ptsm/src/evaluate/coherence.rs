@@ -29,7 +29,7 @@ impl Coherence {
     /// `InvalidConfig` if the model has no hierarchical head; `InvalidInput` if there is no window,
     /// or they do not fit the model.
     pub fn new(model: &Model, windows: &WindowSet) -> Result<Self> {
-        let Some(hierarchy) = model.config().extension().hierarchy else {
+        let Some(hierarchy) = &model.config().extension().hierarchy else {
             let text = "is not there: the model has no sums to be coherent with";
             return Err(Error::config("ptsm.hierarchy", text));
         };
@@ -38,7 +38,7 @@ impl Coherence {
             .par_chunks(PIECE)
             .map(|indices| {
                 let forward = model.forward(&windows.batch(indices), Mode::default())?;
-                Ok(differences(model, &hierarchy, &forward.outputs))
+                Ok(differences(model, hierarchy, &forward.outputs))
             })
             .collect();
         let (mut squares, mut sums, mut count) = (0.0, 0.0, 0);

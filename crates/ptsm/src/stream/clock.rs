@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::has_grid;
-use crate::forecast::Forecaster;
-use crate::{Error, Result};
+use crate::data::Grid;
+use crate::forecast::ForecastModel;
+use crate::{Error, Preprocessor, Result};
 
 /// The place of the newest row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ impl Clock {
     }
 
     /// Finds the place of a row with this time.
-    pub(super) fn place(&self, time: Option<i64>, forecaster: &Forecaster) -> Result<Step> {
-        let preprocessor = forecaster.preprocessor();
+    pub(super) fn place(&self, time: Option<i64>, model: &ForecastModel) -> Result<Step> {
+        let preprocessor = model.preprocessor();
         let next = Step::Next { skipped: 0, time };
         let Some(frequency) = preprocessor.frequency.filter(|_| has_grid(preprocessor)) else {
             return Ok(next);
@@ -61,15 +61,19 @@ impl Clock {
     }
 
     /// Times of the rows that are forecast; `None` where rows have none.
-    pub(super) fn times_after(&self, forecaster: &Forecaster, times: &mut Option<Vec<i64>>) {
-        let (Some(newest), Some(frequency)) = (self.newest, forecaster.preprocessor().frequency)
-        else {
+    pub(super) fn times_after(&self, model: &ForecastModel, times: &mut Option<Vec<i64>>) {
+        let (Some(newest), Some(frequency)) = (self.newest, model.preprocessor().frequency) else {
             *times = None;
             return;
         };
-        let steps = forecaster.config().prediction_length as i64;
+        let steps = model.config().prediction_length as i64;
         let times = times.get_or_insert_default();
         times.clear();
         times.extend((1..=steps).map(|step| frequency.after(newest, step)));
     }
+}
+
+/// Whether the rows of this model lie on a grid of times.
+fn has_grid(preprocessor: &Preprocessor) -> bool {
+    preprocessor.grid == Grid::Regular && preprocessor.frequency.is_some()
 }

@@ -1,42 +1,92 @@
-//! Everything that a stream remembers, and its file.
+//! What a stream has seen, and its file.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Clock;
+use super::clock::{Clock, Step};
+use super::options::StreamOptions;
 use super::score::{Drift, Pending, StreamScore};
 use super::window::Window;
-use super::{Counters, StreamOptions};
-use crate::forecast::Forecaster;
-use crate::{Error, Result, write_atomically};
+use crate::data::{Batch, Duplicates};
+use crate::forecast::ForecastModel;
+use crate::{Error, Preprocessor, Result, write_atomically};
 
 /// Version of the file.
 const VERSION: u32 = 1;
 
-/// What is kept between two rows.
+/// One row of a stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StreamRow<'a> {
+    /// Seconds since 1970-01-01 00:00 UTC; `None` where rows are only numbered.
+    pub time: Option<i64>,
+    /// `[C]` in the model's order, data units; NaN = missing.
+    pub values: &'a [f64],
+}
+
+/// What happened to the rows of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Rows that came.
+    pub rows: u64,
+    /// Rows that were missing on the grid and are masked.
+    pub gap_rows: u64,
+    /// Rows of a time that had come already.
+    pub duplicates: u64,
+    /// Late rows that filled in missing points.
+    pub late_used: u64,
+    /// Late rows that changed nothing: older than the context, or nothing was missing.
+    pub late_dropped: u64,
+    /// Points that were missing in the rows that came.
+    pub missing_points: u64,
+    /// Forecasts made.
+    pub forecasts: u64,
+}
+
+/// Everything that one stream of a model has seen: its last rows, the forecasts that wait for their
+/// truth, errors and counts. Some kilobytes, without the model; a [`StreamWorker`](crate::StreamWorker)
+/// moves it on.
+///
+/// Times must lie on the grid of the training data. A time that is skipped is a row of missing
+/// points; a row of the newest time again is treated by [`StreamOptions::duplicates`]; a row that is
+/// older fills in points that are missing in the context, and never changes a point that was seen.
+/// Neither of the last two makes a forecast. Where the model was trained without times (or row by
+/// row), each row is the next one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamState {
+    options: StreamOptions,
+    kept: Kept,
+}
+
+/// What is kept between two rows, as it is written to a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
+struct Kept {
     version: u32,
     /// SHA-256 over the model's weights.
     model: String,
-    pub(super) clock: Clock,
-    pub(super) counters: Counters,
-    pub(super) score: StreamScore,
-    pub(super) drift: Drift,
+    clock: Clock,
+    counters: Counters,
+    score: StreamScore,
+    drift: Drift,
     /// Rows of the grid since the last forecast.
-    pub(super) since_forecast: u64,
-    pub(super) window: Window,
-    pub(super) pending: Pending,
+    since_forecast: u64,
+    window: Window,
+    pending: Pending,
 }
 
-impl State {
-    pub(super) fn new(forecaster: &Forecaster, options: &StreamOptions) -> Self {
-        let config = forecaster.config();
-        let (slots, each) = pending_size(forecaster, options);
-        Self {
+impl StreamState {
+    /// A stream of this model that waits for its first row.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible options.
+    pub fn new(model: &ForecastModel, options: StreamOptions) -> Result<Self> {
+        options.check()?;
+        let config = model.config();
+        let (slots, each) = pending_size(model, &options);
+        let kept = Kept {
             version: VERSION,
-            model: forecaster.fingerprint().to_owned(),
+            model: model.fingerprint().to_owned(),
             clock: Clock::default(),
             counters: Counters::default(),
             score: StreamScore::default(),
@@ -45,47 +95,250 @@ impl State {
             since_forecast: options.every - 1,
             window: Window::new(config.context_length, config.num_input_channels),
             pending: Pending::new(slots, each),
-        }
+        };
+        Ok(Self { options, kept })
     }
 
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string(self)
-            .map_err(|e| Error::internal("the state cannot be written").because(e))?;
-        write_atomically(path, |out| out.write_all(text.as_bytes()))
+    /// What the stream has seen so far, as JSON: what [`StreamState::from_json`] reads goes on with
+    /// the same bits.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if it cannot be written.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(&self.kept)
+            .map_err(|e| Error::internal("the state cannot be written").because(e))
     }
 
-    pub(super) fn load(
-        path: &Path,
-        forecaster: &Forecaster,
-        options: &StreamOptions,
-    ) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        let bad = |text: &str| Error::input(text).at(path.display().to_string());
-        let state: Self = serde_json::from_str(&text)
-            .map_err(|e| bad("is not the state of a stream").because(e))?;
-        if state.version != VERSION {
-            return Err(bad("is of another version of this program (start without a state)"));
+    /// Reads what [`StreamState::to_json`] wrote for a stream of the same model.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible options; `InvalidInput` if the text is damaged, of another
+    /// model, or was written with another `every`.
+    pub fn from_json(text: &str, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
+        options.check()?;
+        let kept: Kept = serde_json::from_str(text)
+            .map_err(|e| Error::input("is not the state of a stream").because(e))?;
+        if kept.version != VERSION {
+            let text = "is of another version of this program (start without a state)";
+            return Err(Error::input(text));
         }
-        if state.model != forecaster.fingerprint() {
-            return Err(bad("is of another model (start without a state)"));
-        }
-        let config = forecaster.config();
-        let (slots, each) = pending_size(forecaster, options);
-        if !state.window.fits(config.context_length, config.num_input_channels)
-            || !state.pending.fits(slots, each)
+        let state = Self { options, kept };
+        state.check_model(model)?;
+        let config = model.config();
+        let (slots, each) = pending_size(model, &options);
+        if !state.kept.window.fits(config.context_length, config.num_input_channels)
+            || !state.kept.pending.fits(slots, each)
         {
-            return Err(bad(
-                "does not fit: forecasts came every other number of rows, or it is damaged",
-            ));
+            let text = "does not fit: forecasts came every other number of rows, or it is damaged";
+            return Err(Error::input(text));
         }
         Ok(state)
     }
+
+    /// Writes the state to a file, atomically.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = self.to_json()?;
+        write_atomically(path, |out| out.write_all(text.as_bytes()))
+    }
+
+    /// Reads what [`StreamState::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read; otherwise those of [`StreamState::from_json`].
+    pub fn load(path: &Path, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        Self::from_json(&text, model, options).map_err(|e| e.at(path.display().to_string()))
+    }
+
+    /// The rules of the stream.
+    pub fn options(&self) -> &StreamOptions {
+        &self.options
+    }
+
+    /// What happened to the rows.
+    pub fn counters(&self) -> Counters {
+        self.kept.counters
+    }
+
+    /// Errors of the forecasts whose truth has come.
+    pub fn score(&self) -> StreamScore {
+        self.kept.score
+    }
+
+    /// The drift alarm.
+    pub fn drift(&self) -> Drift {
+        self.kept.drift
+    }
+
+    /// Refuses another model than that of the stream.
+    pub(super) fn check_model(&self, model: &ForecastModel) -> Result<()> {
+        match self.kept.model == model.fingerprint() {
+            true => Ok(()),
+            false => Err(Error::input("is of another model (start without a state)")),
+        }
+    }
+
+    /// Takes in a row; says whether a forecast is due. A row that is refused changes nothing.
+    pub(super) fn take(&mut self, model: &ForecastModel, row: StreamRow<'_>) -> Result<bool> {
+        check_values(model, row.values)?;
+        let step = self.kept.clock.place(row.time, model)?;
+        match step {
+            Step::Next { skipped, time } => self.append(model, row.values, (skipped, time)),
+            Step::Again => self.repeat(model, row.values)?,
+            Step::Late { rows } => self.fill_in(model, row.values, rows),
+        }
+        let kept = &mut self.kept;
+        kept.counters.rows += 1;
+        let missing = row.values.iter().filter(|value| value.is_nan()).count();
+        kept.counters.missing_points += missing as u64;
+        let wanted = self.options.min_rows.unwrap_or(model.config().context_length as u64);
+        Ok(matches!(step, Step::Next { .. })
+            && kept.since_forecast >= self.options.every
+            && kept.clock.rows() >= wanted)
+    }
+
+    /// Writes the window that a forecast is made from over a batch of one sample.
+    pub(super) fn copy_window(&self, batch: &mut Batch) {
+        self.kept.window.copy_to(batch);
+    }
+
+    /// Keeps a forecast's standardised points until their truth comes; says the number of its first
+    /// row, and writes its times.
+    pub(super) fn keep_forecast(
+        &mut self,
+        model: &ForecastModel,
+        points: &[f32],
+        times: &mut Option<Vec<i64>>,
+    ) -> u64 {
+        let kept = &mut self.kept;
+        kept.clock.times_after(model, times);
+        kept.pending.push(kept.clock.rows(), points);
+        kept.counters.forecasts += 1;
+        kept.since_forecast = 0;
+        kept.clock.rows()
+    }
+
+    fn append(
+        &mut self,
+        model: &ForecastModel,
+        values: &[f64],
+        (skipped, time): (u64, Option<i64>),
+    ) {
+        let kept = &mut self.kept;
+        kept.window.advance_by(usize::try_from(skipped).unwrap_or(usize::MAX));
+        kept.window.advance();
+        kept.counters.gap_rows += skipped;
+        kept.since_forecast += skipped + 1;
+        kept.clock.append(skipped, time);
+        self.write(model, values, Write { back: 0, over: true });
+        self.compare(model, values);
+    }
+
+    fn repeat(&mut self, model: &ForecastModel, values: &[f64]) -> Result<()> {
+        let over = match self.options.duplicates {
+            Duplicates::Error => {
+                let text =
+                    "a second row of the newest time (allow it with `duplicates` first or last)";
+                return Err(Error::input(text));
+            }
+            Duplicates::Last => true,
+            Duplicates::First | Duplicates::Mean => false,
+        };
+        self.write(model, values, Write { back: 0, over });
+        self.kept.counters.duplicates += 1;
+        Ok(())
+    }
+
+    fn fill_in(&mut self, model: &ForecastModel, values: &[f64], back: u64) {
+        let context_length = model.config().context_length;
+        let within = usize::try_from(back).ok().filter(|&back| back < context_length);
+        let wanted = within.is_some_and(|back| {
+            let news = |(c, x): (usize, &f64)| !x.is_nan() && !self.kept.window.is_seen(back, c);
+            values.iter().enumerate().any(news)
+        });
+        match within.filter(|_| wanted) {
+            Some(back) => {
+                self.write(model, values, Write { back, over: false });
+                self.kept.counters.late_used += 1;
+            }
+            None => self.kept.counters.late_dropped += 1,
+        }
+    }
+
+    /// Writes the points that are there.
+    fn write(&mut self, model: &ForecastModel, values: &[f64], Write { back, over }: Write) {
+        let standardiser = &model.preprocessor().standardiser;
+        let window = &mut self.kept.window;
+        for (channel, &value) in values.iter().enumerate() {
+            if !value.is_nan() && (over || !window.is_seen(back, channel)) {
+                window.set((back, channel), standardiser.apply_value(channel, value));
+            }
+        }
+    }
+
+    /// Holds the forecasts of this row against it.
+    fn compare(&mut self, model: &ForecastModel, values: &[f64]) {
+        let Self { kept, options } = self;
+        let standardiser = &model.preprocessor().standardiser;
+        let channels = model.output_spec().channels();
+        let row = kept.clock.rows() - 1;
+        // The newest forecast alone says how things go: it looks least far ahead.
+        let (mut absolute, mut points, mut newest) = (0.0, 0_u64, 0);
+        for (first_row, forecast) in kept.pending.of_row(row, channels.len()) {
+            if first_row > newest {
+                (absolute, points, newest) = (0.0, 0, first_row);
+            }
+            for (&channel, &bits) in channels.iter().zip(forecast) {
+                let value = values[channel];
+                if !value.is_nan() {
+                    let truth = f64::from(standardiser.apply_value(channel, value));
+                    let error = f64::from(f32::from_bits(bits)) - truth;
+                    kept.score.push(error);
+                    if first_row == newest {
+                        absolute += error.abs();
+                        points += 1;
+                    }
+                }
+            }
+        }
+        if points > 0 {
+            kept.drift.push(row, absolute / points as f64, &options.drift);
+        }
+    }
+}
+
+/// Where a row's points go: how many rows before the newest one, and whether over seen points.
+struct Write {
+    back: usize,
+    over: bool,
+}
+
+fn check_values(model: &ForecastModel, values: &[f64]) -> Result<()> {
+    let Preprocessor { standardiser, channels, .. } = model.preprocessor();
+    if values.len() != channels.len() {
+        let (got, wanted) = (values.len(), channels.len());
+        return Err(Error::input(format!("the row has {got} values, the model wants {wanted}")));
+    }
+    for (channel, &value) in values.iter().enumerate() {
+        if !value.is_nan() && !standardiser.apply_value(channel, value).is_finite() {
+            let text = format!("{value} is infinite or beyond the range of single precision");
+            return Err(Error::input(text).at(format!("channel {}", channels[channel])));
+        }
+    }
+    Ok(())
 }
 
 /// Forecasts that can wait at a time, and points of each.
-fn pending_size(forecaster: &Forecaster, options: &StreamOptions) -> (usize, usize) {
-    let steps = forecaster.config().prediction_length;
+fn pending_size(model: &ForecastModel, options: &StreamOptions) -> (usize, usize) {
+    let steps = model.config().prediction_length;
     let every = usize::try_from(options.every).unwrap_or(usize::MAX);
-    (steps.div_ceil(every), steps * forecaster.reader().channels().len())
+    (steps.div_ceil(every), steps * model.output_spec().channels().len())
 }

@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::data::{ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform};
-use crate::{Cpu, Init, Model};
+use crate::data::{
+    Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform,
+};
+use crate::{Config, Cpu, Forecast, Forecaster, Init, Model, Preprocessor, Result};
 
 const HOUR: i64 = 3600;
 /// 2024-01-01 00:00 UTC.
@@ -47,7 +49,7 @@ fn forecaster(config: Config) -> Forecaster {
     let folder = tempfile::tempdir().unwrap();
     Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
     preprocessor.save(folder.path()).unwrap();
-    Forecaster::from_dir(folder.path(), &Cpu).unwrap()
+    Forecaster::from_dir(folder.path(), &Cpu::default()).unwrap()
 }
 
 fn online(options: StreamOptions) -> OnlineForecaster {
@@ -254,4 +256,59 @@ fn errors_are_those_of_the_forecasts_whose_rows_came() {
     assert_eq!(score.points, points);
     assert!((score.mse().unwrap() / (squared / points as f64) - 1.0).abs() < 1e-5);
     assert!((score.mae().unwrap() / (absolute / points as f64) - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn streams_of_one_model_share_it_and_keep_apart() {
+    let (model, _) = forecaster(config()).into_parts();
+    let options = StreamOptions::default();
+    let mut worker = StreamWorker::new(model.clone()).unwrap();
+    let mut states: Vec<StreamState> =
+        (0..3).map(|_| StreamState::new(&model, options).unwrap()).collect();
+    let mut alone: Vec<OnlineForecaster> = (0..3).map(|_| online(options)).collect();
+    for row in 0..40 {
+        // Taken in turn by one worker, each with rows of its own.
+        for (i, (state, alone)) in states.iter_mut().zip(&mut alone).enumerate() {
+            let values = values(row + 5 * i);
+            let time = Some(START + HOUR * row as i64);
+            let found = worker.push(state, StreamRow { time, values: &values }).unwrap().cloned();
+            assert_eq!(found, push(alone, row, &values).unwrap(), "stream {i}, row {row}");
+        }
+    }
+    for (state, alone) in states.iter().zip(&alone) {
+        assert_eq!(*state, alone.state);
+        let text = state.to_json().unwrap();
+        assert!(text.starts_with("{\"version\":1,\"model\":\""), "{text}");
+        assert_eq!(StreamState::from_json(&text, &model, options).unwrap(), *state);
+    }
+    let (other, _) = forecaster(Config { prediction_length: 6, ..config() }).into_parts();
+    let mut other = StreamWorker::new(other).unwrap();
+    let row = StreamRow { time: None, values: &[1.0, 1.0] };
+    let before = states[0].clone();
+    let text = other.push(&mut states[0], row).unwrap_err().to_string();
+    assert!(text.contains("another model"), "{text}");
+    assert!(states[0] == before);
+}
+
+/// Such a file as it was written before states were apart from forecasters.
+#[test]
+fn the_file_of_a_state_has_its_fields_in_their_order() {
+    let text = online(StreamOptions { every: 5, ..StreamOptions::default() });
+    let text = text.state.to_json().unwrap();
+    let names = [
+        "version",
+        "model",
+        "clock",
+        "counters",
+        "score",
+        "drift",
+        "since_forecast",
+        "window",
+        "pending",
+    ];
+    let places: Vec<usize> =
+        names.iter().map(|name| text.find(&format!("\"{name}\":")).unwrap()).collect();
+    assert!(places.is_sorted(), "{text}");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value.as_object().unwrap().len(), names.len());
 }

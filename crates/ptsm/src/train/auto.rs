@@ -3,9 +3,8 @@
 //! The rules come from the ablations in `docs/accuracy.md`: each says why it chose. They look at
 //! lengths, channels and season only, never at a score.
 
-use serde_json::{Map, Value, json};
-
 use super::recipe::Recipe;
+use crate::spec::ModeChoice;
 
 /// The context that the benchmark papers use, where the data are long enough.
 const CONTEXT: usize = 512;
@@ -53,8 +52,8 @@ pub fn auto_recipe(facts: &DataFacts) -> (Recipe, Vec<String>) {
     choice.strength(facts, windows);
     choice.paths(facts, windows, context_length);
     choice.pace(facts, windows);
-    choice.recipe.model.insert("context_length".into(), context_length.into());
-    choice.recipe.model.insert("prediction_length".into(), facts.prediction_length.into());
+    choice.recipe.model.context_length = Some(context_length);
+    choice.recipe.model.prediction_length = Some(facts.prediction_length);
     (choice.recipe, choice.reasons)
 }
 
@@ -65,12 +64,6 @@ struct Choice {
 }
 
 impl Choice {
-    fn set(&mut self, fields: Value) {
-        if let Value::Object(fields) = fields {
-            self.recipe.model.extend(fields);
-        }
-    }
-
     fn because(&mut self, reason: String) {
         self.reasons.push(reason);
     }
@@ -106,7 +99,8 @@ impl Choice {
         // At least eight patches.
         let length = [wanted, 8, 4, 2, 1].into_iter().find(|p| p * 8 <= context_length);
         let length = length.unwrap_or(1).min(wanted);
-        self.set(json!({"patch_length": length, "patch_stride": length}));
+        let model = &mut self.recipe.model;
+        (model.patch_length, model.patch_stride) = (Some(length), Some(length));
         self.because(format!("patches of {length} steps, side by side"));
     }
 
@@ -117,8 +111,9 @@ impl Choice {
             (true, false) => (0.3, 1e-3),
             (false, _) => (0.5, 1e-3),
         };
-        self.set(json!({"d_model": 16, "num_layers": 3}));
-        self.set(json!({"dropout": dropout, "head_dropout": dropout}));
+        let model = &mut self.recipe.model;
+        (model.d_model, model.num_layers) = (Some(16), Some(3));
+        (model.dropout, model.head_dropout) = (Some(dropout), Some(dropout));
         self.recipe.training.learning_rate = rate;
         self.because(format!(
             "dropout {dropout} and learning rate {rate}: {windows} training windows of {} channels",
@@ -129,14 +124,12 @@ impl Choice {
     /// A linear skip, or mixed channels.
     fn paths(&mut self, facts: &DataFacts, windows: usize, context_length: usize) {
         if facts.channels >= MANY_CHANNELS && windows >= MANY_WINDOWS {
-            self.set(json!({"mode": "mix_channel"}));
+            self.recipe.model.mode = Some(ModeChoice::MixChannel);
             self.because(format!("channels are mixed: there are {}", facts.channels));
         } else if !facts.forecasts_points {
             self.because("no linear skip: it forecasts points only".into());
         } else if windows * facts.channels >= 4 * context_length {
-            let mut extension = Map::new();
-            extension.insert("linear_skip".into(), true.into());
-            self.set(json!({"ptsm": extension}));
+            self.recipe.model.extension_mut().linear_skip = true;
             self.recipe.training.skip_rate = 0.1;
             self.because(
                 "a linear skip that starts as the ridge regression: it is hard to beat on few \
@@ -167,7 +160,8 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
+    use crate::Task;
+    use crate::spec::DataShape;
 
     fn facts(rows: usize, channels: usize) -> DataFacts {
         DataFacts {
@@ -180,33 +174,33 @@ mod tests {
         }
     }
 
-    fn number(recipe: &Recipe, field: &str) -> usize {
-        recipe.model[field].as_u64().unwrap() as usize
+    fn lengths(recipe: &Recipe) -> (usize, usize) {
+        (recipe.model.context_length.unwrap(), recipe.model.patch_length.unwrap())
     }
 
     #[test]
     fn choices_follow_length_and_channels() {
         let (small, reasons) = auto_recipe(&facts(8640, 7));
-        assert_eq!((number(&small, "context_length"), number(&small, "patch_length")), (512, 16));
-        assert_eq!(small.model["ptsm"]["linear_skip"], true);
-        assert_eq!(small.model["dropout"], 0.5);
+        assert_eq!(lengths(&small), (512, 16));
+        assert!(small.model.ptsm.as_ref().unwrap().linear_skip);
+        assert_eq!(small.model.dropout, Some(0.5));
         assert!(reasons.iter().any(|reason| reason.contains("ridge")), "{reasons:?}");
         let (wide, _) = auto_recipe(&facts(36_000, 21));
-        assert_eq!(wide.model["mode"], "mix_channel");
+        assert_eq!(wide.model.mode, Some(ModeChoice::MixChannel));
         assert_eq!(wide.training.window_step, 2);
-        assert!(wide.model.get("ptsm").is_none());
+        assert!(wide.model.ptsm.is_none());
         let (long, _) = auto_recipe(&facts(34_000, 7));
-        assert_eq!((number(&long, "patch_length"), long.training.window_step), (8, 1));
+        assert_eq!((lengths(&long).1, long.training.window_step), (8, 1));
     }
 
     #[test]
     fn many_short_series_are_not_one_long_one() {
         let many = DataFacts { training_rows: vec![40; 1000], ..facts(40, 1) };
         let (recipe, reasons) = auto_recipe(&many);
-        assert_eq!(recipe.model["dropout"], 0.5);
+        assert_eq!(recipe.model.dropout, Some(0.5));
         assert!(reasons.iter().any(|text| text.contains("9000 training windows")), "{reasons:?}");
         let law = DataFacts { forecasts_points: false, ..facts(8640, 7) };
-        assert!(auto_recipe(&law).0.model.get("ptsm").is_none());
+        assert!(auto_recipe(&law).0.model.ptsm.is_none());
     }
 
     #[test]
@@ -215,19 +209,15 @@ mod tests {
             for channels in [1, 9, 300] {
                 let facts = facts(rows, channels);
                 let (recipe, reasons) = auto_recipe(&facts);
-                let (context, patch) =
-                    (number(&recipe, "context_length"), number(&recipe, "patch_length"));
+                let (context, patch) = lengths(&recipe);
                 assert!(context > patch && patch >= 1, "{rows} rows: {context} {patch}");
                 recipe.training.validate().unwrap();
-                let mut fields = recipe.model.clone();
-                fields.insert("num_input_channels".into(), channels.into());
-                fields.insert("model_type".into(), crate::MODEL_TYPE.into());
-                fields.insert("architectures".into(), json!(["PatchTSMixerForPrediction"]));
-                Config::from_json(&Value::Object(fields).to_string()).unwrap();
+                let shape = DataShape::windows(Task::Forecasting, channels);
+                recipe.model.config(&shape).unwrap();
                 assert!(reasons.len() >= 4);
             }
         }
         let asked = DataFacts { context_length: Some(100), ..facts(10_000, 1) };
-        assert_eq!(number(&auto_recipe(&asked).0, "context_length"), 100);
+        assert_eq!(lengths(&auto_recipe(&asked).0).0, 100);
     }
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use ptsm_core::train::Training;
 
+use crate::spec::{DataSpec, ModelSpec, from_fields, with_nearest};
 use crate::{Error, ErrorKind, Result};
 
 /// A recipe file: `[model]` holds fields of `config.json`, `[data]` and `[training]` those below.
@@ -16,9 +17,9 @@ use crate::{Error, ErrorKind, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// Fields of `config.json`, by their Hugging Face names.
-    pub model: Map<String, Value>,
+    pub model: ModelSpec,
     /// Where the data come from and how they are split; names as the command's flags.
-    pub data: Map<String, Value>,
+    pub data: DataSpec,
     /// How the model is trained.
     pub training: Training,
     /// Members of an ensemble, each by what it has other than the tables above; none = one model.
@@ -64,8 +65,10 @@ impl Recipe {
     ///
     /// `InvalidConfig`, with line and column.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let recipe: Recipe = toml::from_str(text)
-            .map_err(|e| Error::new(ErrorKind::InvalidConfig, "is no recipe").because(e))?;
+        let recipe: Recipe = toml::from_str(text).map_err(|e| {
+            let cause = with_nearest(&e.to_string());
+            Error::new(ErrorKind::InvalidConfig, "is no recipe").because(cause)
+        })?;
         recipe.training.validate()?;
         recipe.resolve_members()?;
         Ok(recipe)
@@ -79,7 +82,7 @@ impl Recipe {
     pub fn resolve_members(&self) -> Result<Vec<Recipe>> {
         let resolve = |(number, member): (usize, &Member)| {
             let alone = Recipe { members: Vec::new(), ..self.clone() };
-            alone.with(member).map_err(|e| e.at(format!("members[{number}].training")))
+            alone.with_at(member, &format!("members[{number}]."))
         };
         self.members.iter().enumerate().map(resolve).collect()
     }
@@ -88,17 +91,22 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig`, naming the field of the training that is not understood.
+    /// `InvalidConfig`, naming the field of the model or the training that is not understood.
     pub fn with(&self, other: &Member) -> Result<Recipe> {
-        let failed = |e| Error::config("training", "is not understood").because(e);
+        self.with_at(other, "")
+    }
+
+    /// As [`Recipe::with`]; messages name the tables behind `prefix`.
+    fn with_at(&self, other: &Member, prefix: &str) -> Result<Recipe> {
         let mut recipe = self.clone();
-        recipe.model.extend(other.model.clone());
-        let mut training = serde_json::to_value(&self.training).map_err(failed)?;
-        if let Value::Object(fields) = &mut training {
+        recipe.model.overlay(&from_fields(&format!("{prefix}model"), &other.model)?);
+        let training = serde_json::to_value(&self.training)
+            .map_err(|e| Error::internal("a training cannot be written").because(e))?;
+        if let Value::Object(mut fields) = training {
             fields.extend(other.training.clone());
+            recipe.training = from_fields(&format!("{prefix}training"), &fields)?;
         }
-        recipe.training = serde_json::from_value(training).map_err(failed)?;
-        recipe.training.validate()?;
+        recipe.training.validate().map_err(|e| e.at(format!("{prefix}training")))?;
         Ok(recipe)
     }
 
@@ -109,11 +117,10 @@ impl Recipe {
     ///
     /// `Internal` if the recipe cannot be written.
     pub fn fingerprint(&self, circumstances: &[&str]) -> Result<String> {
-        // Through a value with sorted names: the order in a file does not matter.
-        let sorted = |map: &Map<String, Value>| -> BTreeMap<String, Value> {
-            map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-        };
-        let parts = (sorted(&self.model), &self.training, &self.members, circumstances);
+        // The fields of config.json with sorted names: neither the order in a file matters nor which
+        // of two words for the same thing it uses.
+        let model: BTreeMap<String, Value> = self.model.fields()?.into_iter().collect();
+        let parts = (model, &self.training, &self.members, circumstances);
         let text = serde_json::to_vec(&parts)
             .map_err(|e| Error::internal("a recipe cannot be written").because(e))?;
         Ok(Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
@@ -123,7 +130,7 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if a model field is null, which TOML cannot say.
+    /// `InvalidConfig` if a member has a field that is null, which TOML cannot say.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|e| {
             Error::new(ErrorKind::InvalidConfig, "a recipe cannot be written").because(e)
@@ -142,7 +149,7 @@ mod tests {
                     schedule = \"cosine\"\ninit = \"normal\"\npatience = 3\n";
         let recipe = Recipe::from_toml(text).unwrap();
         assert_eq!(recipe.training.schedule, Schedule::Cosine);
-        assert_eq!(recipe.model["d_model"], 16);
+        assert_eq!(recipe.model.d_model, Some(16));
         assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(), recipe);
     }
 
@@ -155,15 +162,10 @@ mod tests {
         let members = recipe.resolve_members().unwrap();
         let read = |i: usize| {
             let Recipe { model, training, .. } = &members[i];
-            (
-                model["d_model"].clone(),
-                model["patch_length"].clone(),
-                training.epochs,
-                training.seed,
-            )
+            (model.d_model, model.patch_length, training.epochs, training.seed)
         };
-        assert_eq!(read(0), (16.into(), 16.into(), 3, 0));
-        assert_eq!(read(1), (16.into(), 8.into(), 3, 7));
+        assert_eq!(read(0), (Some(16), Some(16), 3, 0));
+        assert_eq!(read(1), (Some(16), Some(8), 3, 7));
         let error = Recipe::from_toml("[[members]]\ntraining = { sed = 7 }").unwrap_err();
         assert!(error.to_string().contains("members[0].training"), "{error}");
         assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap()).unwrap(), recipe);
@@ -194,7 +196,14 @@ mod tests {
             ("[training]\nbatch_size = 0", "batch_size: 0 must be at least 1"),
             ("[training]\nbeta2 = 1.0", "beta2: 1 must be at least 0 and below 1"),
             ("[training]\nschedule = \"step\"", "unknown variant `step`"),
+            ("[training]\nschedule = \"cosin\"", "did you mean `cosine`?"),
             ("[training", "line 1"),
+            ("[model]\nmode = \"mix_chanel\"", "did you mean `mix_channel`?"),
+            ("[model]\nscaling = \"standard\"", "expected one of `std`, `mean`, `none`"),
+            ("[model]\nnorm_mlp = \"btach\"", "expected `LayerNorm` or `BatchNorm`"),
+            ("[model]\nd_modell = 8", "did you mean `d_model`?"),
+            ("[data]\ntarget = [\"x\"]", "did you mean `targets`?"),
+            ("[[members]]\nmodel = { mode = \"hybird\" }", "members[0].model mode"),
         ];
         for (text, wanted) in table {
             let error = Recipe::from_toml(text).unwrap_err();

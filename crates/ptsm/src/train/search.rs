@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Member, Recipe};
+use crate::spec::{DataSpec, with_nearest};
 use crate::{Error, ErrorKind, Result};
 
 /// Of so many recipes one goes on to the next rung, where it is trained so many times as long.
@@ -88,12 +89,13 @@ impl SearchSpace {
     ///
     /// `InvalidConfig`, naming the axis.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let space: Self = toml::from_str(text)
-            .map_err(|e| Error::new(ErrorKind::InvalidConfig, "is no search space").because(e))?;
+        let space: Self = toml::from_str(text).map_err(|e| {
+            let cause = with_nearest(&e.to_string());
+            Error::new(ErrorKind::InvalidConfig, "is no search space").because(cause)
+        })?;
         space.base.training.validate()?;
-        for (name, used) in
-            [("data", !space.base.data.is_empty()), ("members", !space.base.members.is_empty())]
-        {
+        let data = space.base.data != DataSpec::default();
+        for (name, used) in [("data", data), ("members", !space.base.members.is_empty())] {
             if used {
                 return Err(Error::config(format!("base.{name}"), "has no place in a search"));
             }
@@ -237,7 +239,7 @@ mod tests {
 
     /// The wider the better, and a rate of 1e-2 is best; a second an epoch.
     fn loss(recipe: &Recipe) -> (Option<f64>, f64) {
-        let width = recipe.model["d_model"].as_f64().unwrap();
+        let width = recipe.model.d_model.unwrap() as f64;
         let rate = recipe.training.learning_rate.log10();
         let loss = (rate + 2.0).powi(2) - 0.01 * width;
         let epochs = f64::from(recipe.training.epochs);
@@ -277,7 +279,7 @@ mod tests {
     #[test]
     fn a_recipe_that_fails_ends_its_trial_and_not_the_search() {
         let space = SearchSpace::from_toml(SPACE).unwrap();
-        let mut run = |recipe: &Recipe, _: &Trial| match recipe.model["d_model"] == 64 {
+        let mut run = |recipe: &Recipe, _: &Trial| match recipe.model.d_model == Some(64) {
             true => Ok((None, 0.0)),
             false => Ok(loss(recipe)),
         };

@@ -1,6 +1,6 @@
 //! Our kernels as the chip runs them: step by step, every buffer rounded, padding included.
 
-use ptsm_kernels::{LinearDims, gelu, linear, transpose};
+use ptsm_kernels::{LinearDims, MatrixMut, MatrixShape, gelu, linear, transpose};
 
 use super::number::{bfloat16, multiplied};
 use super::product::{Context, rows_product};
@@ -74,10 +74,12 @@ impl Kernel<'_> {
     fn product(&self, a: &Matrix, b: &Matrix) -> Matrix {
         let a = a.map(|_, _, x| multiplied(self.fidelity, x));
         let (isa, mut turned) = (self.context.isa, vec![0.0; b.values.len()]);
-        transpose(isa, (b.rows, b.columns), (&b.values, b.columns), (&mut turned, b.rows));
+        let shape = MatrixShape { rows: b.rows, columns: b.columns };
+        let from = ptsm_kernels::Matrix::new(&b.values, b.columns);
+        transpose(isa, shape, from, MatrixMut::new(&mut turned, b.rows));
         let mut values = vec![0.0; a.rows * b.columns];
         let dims = LinearDims { rows: a.rows, inputs: a.columns, outputs: b.columns };
-        linear(isa, dims, &a.values, (&turned, &vec![0.0; b.columns]), &mut values);
+        linear(isa, dims, &a.values, &turned, &vec![0.0; b.columns], &mut values);
         Matrix { rows: a.rows, columns: b.columns, values }
     }
 

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use ptsm_kernels::{Isa, LinearDims, gelu, linear, softmax_rows, transpose};
+use ptsm_kernels::{
+    Isa, LinearDims, Matrix, MatrixMut, MatrixShape, gelu, linear, softmax_rows, transpose,
+};
 
 use super::kernels::{embed, mixer};
 use super::product::{Context, for_product, reduced, rows_product};
@@ -83,7 +85,7 @@ fn matmul(
     let left = left.chunks_exact(a.matrix_len()).cycle();
     for ((a, b), out) in left.zip(b.matrices()).zip(out.values.chunks_exact_mut(size)) {
         let weight = for_product(b, (inputs, outputs), fidelity);
-        linear(isa, dims, a, (&weight, &zeros), out);
+        linear(isa, dims, a, &weight, &zeros, out);
     }
     out
 }
@@ -139,7 +141,8 @@ fn transposed(x: &TileTensor) -> TileTensor {
     let size = x.matrix_len();
     for (from, to) in x.matrices().zip(out.values.chunks_exact_mut(size)) {
         let (height, width) = (x.height(), x.width());
-        transpose(Isa::best(), (height, width), (from, width), (to, height));
+        let shape = MatrixShape { rows: height, columns: width };
+        transpose(Isa::best(), shape, Matrix::new(from, width), MatrixMut::new(to, height));
     }
     out
 }

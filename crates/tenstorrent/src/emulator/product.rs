@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ptsm_kernels::{Isa, LinearDims, linear, transpose};
+use ptsm_kernels::{Isa, LinearDims, Matrix, MatrixMut, MatrixShape, linear, transpose};
 
 use super::number::{multiplied, multiplied_weight};
 use super::tensor::TileTensor;
@@ -35,7 +35,7 @@ pub(super) fn rows_product(
             &zeros
         }
     };
-    linear(isa, dims, &a, (&weight, bias), &mut out.values);
+    linear(isa, dims, &a, &weight, bias, &mut out.values);
     out
 }
 
@@ -54,7 +54,9 @@ pub(super) fn for_product(
     f: MathFidelity,
 ) -> Vec<f32> {
     let mut out = vec![0.0; values.len()];
-    transpose(Isa::best(), (inputs, outputs), (values, outputs), (&mut out, inputs));
+    let shape = MatrixShape { rows: inputs, columns: outputs };
+    let (from, to) = (Matrix::new(values, outputs), MatrixMut::new(&mut out, inputs));
+    transpose(Isa::best(), shape, from, to);
     if f == MathFidelity::LoFi {
         out.iter_mut().for_each(|x| *x = multiplied_weight(f, *x));
     }

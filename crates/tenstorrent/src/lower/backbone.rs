@@ -13,8 +13,8 @@ use ptsm_core::network::{
 };
 use ptsm_core::{Error, Result};
 
-use super::Kernels;
 use super::builder::{Apply, Builder, LinearWeights};
+use super::choice::Kernels;
 use super::weights::Weights;
 use super::windows::Windows;
 use crate::options::Optimisation;

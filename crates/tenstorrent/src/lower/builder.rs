@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ptsm_core::Result;
+use ptsm_kernels::{Isa, Matrix, MatrixMut, MatrixShape, transpose};
 
 use crate::chip::Chip;
 use crate::options::{Optimisation, Options};
@@ -154,8 +155,9 @@ impl<'a> Builder<'a> {
         let name = format!("{name}.weight{suffix}");
         self.constant(&name, ([1, 1, *inputs, *outputs], dtype), || {
             let mut out = vec![0.0; weight.len()];
-            let (from, to) = ((&weight[..], *inputs), (&mut out[..], *outputs));
-            ptsm_kernels::transpose(ptsm_kernels::Isa::best(), (*outputs, *inputs), from, to);
+            let shape = MatrixShape { rows: *outputs, columns: *inputs };
+            let (from, to) = (Matrix::new(weight, *inputs), MatrixMut::new(&mut out, *outputs));
+            transpose(Isa::best(), shape, from, to);
             out
         })
     }

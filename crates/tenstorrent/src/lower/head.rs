@@ -1,6 +1,6 @@
 //! Heads as steps: the projection of the hidden state, and what is folded into it.
 //!
-//! Un-scaling, the parameters of a law, quantiles, ranges and reconciliation read the projections'
+//! Un-scaling, the parameters of a distribution, quantiles, ranges and reconciliation read the projections'
 //! few numbers in f32 on the host, through the definition ([`ptsm_core::Model::finish`]). A pooled
 //! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
 //! the projection, and one for loc and scale, which the host adds: they may have any size, and

@@ -6,17 +6,19 @@
 
 mod backbone;
 mod builder;
+mod choice;
 mod head;
 mod kernels;
 mod weights;
 mod windows;
 
-use ptsm_core::{Model, Result, Task};
+use ptsm_core::{Model, OutputKind, Result};
 
 use crate::options::Options;
 use crate::program::Program;
 use backbone::Backbone;
 use builder::Builder;
+pub(crate) use choice::Kernels;
 use head::HeadLowering;
 pub(crate) use head::Reading;
 use weights::Weights;
@@ -30,26 +32,6 @@ pub(crate) struct Lowered {
     pub(crate) windows: Option<Windows>,
 }
 
-/// Which parts are a kernel of ours, where there is one for their kind and size.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Kernels {
-    /// The embedding, which then cuts windows into patches.
-    pub(crate) embedding: bool,
-    /// The mixers of patches.
-    pub(crate) patches: bool,
-    /// The mixers of features.
-    pub(crate) features: bool,
-}
-
-impl Kernels {
-    /// One more of them each, the embedding last.
-    pub(crate) const EACH: [fn(Self) -> Self; 3] = [
-        |kernels| Self { features: true, ..kernels },
-        |kernels| Self { patches: true, ..kernels },
-        |kernels| Self { embedding: true, ..kernels },
-    ];
-}
-
 /// Lowers `model` for batches of `batch` samples; without `with_values` only for its figures.
 pub(crate) fn lower(
     model: &Model,
@@ -61,11 +43,12 @@ pub(crate) fn lower(
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
     // What is hidden from pretraining is hidden patch by patch, on the host.
-    let windows = (kernels.embedding && config.task()? != Task::Pretraining).then_some(Windows {
-        patch_length: embedding.patch_length,
-        patch_stride: embedding.patch_stride,
-        patches: embedding.state.patches,
-    });
+    let windows =
+        (kernels.embedding && *model.output().kind() != OutputKind::Patches).then_some(Windows {
+            patch_length: embedding.patch_length,
+            patch_stride: embedding.patch_stride,
+            patches: embedding.state.patches,
+        });
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, (batch, windows))?;
     let head = HeadLowering { model, weights: &weights };

@@ -73,8 +73,8 @@ impl<'a> Weights<'a> {
         ptsm_kernels::linear_d_input(isa, dims, &second.weight, &first.weight, weight);
         folded.bias = second.bias.clone();
         let dims = LinearDims { rows: 1, inputs: first.outputs, outputs };
-        let second = (&second.weight[..], &second.bias[..]);
-        ptsm_kernels::linear(isa, dims, &first.bias, second, &mut folded.bias);
+        let LinearWeights { weight, bias, .. } = second;
+        ptsm_kernels::linear(isa, dims, &first.bias, weight, bias, &mut folded.bias);
         Ok(folded)
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
+use crate::executor::Executor;
 use crate::program::{Program, Role};
-use crate::session::Executor;
 use process::Process;
 use protocol::Kind;
 

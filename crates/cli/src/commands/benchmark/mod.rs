@@ -14,16 +14,17 @@ use ptsm::data::{WindowShape, prepare};
 use ptsm::evaluate::{
     BaselineOutcome, BaselinePlan, BaselineScore, EvaluateOptions, score_baselines,
 };
+use ptsm::job::{RecipeStore, Silent, Subject, TrainedRecipe};
+use ptsm::model_dir::{read_json, write_json};
+use ptsm::spec::DataSpec;
 use ptsm::{Error, Result};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Global;
-use crate::cells::{Cell, Cells, Subject, read_json, write_json};
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
-use crate::source::DataArgs;
-use crate::story::Part;
+use crate::source::{read_series, summary};
 use suite::{Candidate, Suite, SuiteRow};
 
 /// Options of `benchmark`.
@@ -93,29 +94,28 @@ pub(crate) struct Tried {
 /// One data set and horizon with everything trained on it.
 struct Stage<'a> {
     suite: &'a Suite,
-    cells: &'a Cells,
+    store: &'a RecipeStore,
     subject: &'a Subject,
     horizon: usize,
-    trained: BTreeMap<(String, u64), Cell>,
+    trained: BTreeMap<(String, u64), TrainedRecipe>,
 }
 
 /// Trains, chooses, scores, reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let suite = chosen(Suite::from_file(&args.suite)?, args)?;
-    let cells = Cells::new(&args.out.join("cells"))?;
+    let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut subjects = Vec::new();
     for name in &suite.data {
-        let data = DataArgs { data: Some(name.clone()), ..DataArgs::default() };
-        let subject = Subject::read(global, &data, None)?;
-        remark(global, &subject.summary());
+        let subject = Subject::new(read_series(global, &DataSpec::of(name))?.0);
+        remark(global, &summary(&subject.data().name, subject.set()));
         subjects.push(subject);
     }
-    let mut work = Work::new(global, &suite, &mut subjects)?;
+    let mut work = Work::new(global, &suite, &subjects)?;
     let mut outcomes = Vec::new();
-    for (name, subject) in suite.data.iter().zip(&mut subjects) {
+    for (name, subject) in suite.data.iter().zip(&subjects) {
         for &horizon in &suite.horizons {
-            let trained = work.train(global, (&suite, &cells), (name, subject), horizon)?;
-            let stage = Stage { suite: &suite, cells: &cells, subject, horizon, trained };
+            let trained = work.train((&suite, &store), (name, subject), horizon)?;
+            let stage = Stage { suite: &suite, store: &store, subject, horizon, trained };
             let place = format!("{name}, {horizon} steps");
             let outcome = stage.judge(name).map_err(|e| e.at(place))?;
             work.progress.line(&line(&outcome));
@@ -157,7 +157,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(global: &Global, suite: &Suite, subjects: &mut [Subject]) -> Result<Self> {
+    fn new(global: &Global, suite: &Suite, subjects: &[Subject]) -> Result<Self> {
         let mut total = 0;
         for (name, subject) in suite.data.iter().zip(subjects) {
             for &horizon in &suite.horizons {
@@ -175,11 +175,10 @@ impl Work {
     /// Trains every recipe of a data set and horizon with every seed.
     fn train(
         &mut self,
-        global: &Global,
-        (suite, cells): (&Suite, &Cells),
-        (name, subject): (&str, &mut Subject),
+        (suite, store): (&Suite, &RecipeStore),
+        (name, subject): (&str, &Subject),
         horizon: usize,
-    ) -> Result<BTreeMap<(String, u64), Cell>> {
+    ) -> Result<BTreeMap<(String, u64), TrainedRecipe>> {
         let mut trained = BTreeMap::new();
         for recipe_name in suite.recipes_on(name) {
             for &seed in &suite.seeds {
@@ -187,14 +186,15 @@ impl Work {
                 recipe.training.seed = seed;
                 self.progress.update(self.done, &format!("{name} {horizon} {recipe_name}"));
                 let place = || format!("{name}, {horizon} steps, recipe \"{recipe_name}\"");
-                let cell = cells.obtain(global, subject, &recipe).map_err(|e| e.at(place()))?;
+                let found =
+                    store.obtain(subject, &recipe, &mut Silent).map_err(|e| e.at(place()))?;
                 self.done += subject.cost(&recipe)?;
-                if !cell.found {
-                    let (loss, seconds) = (cell.validation()?, cell.seconds());
+                if !found.found {
+                    let (loss, seconds) = (found.validation()?, found.seconds());
                     let text = format!("validation {loss:.4}, {seconds:.0} s");
                     self.progress.line(&format!("{}, seed {seed}: {text}", place()));
                 }
-                trained.insert((recipe_name.to_owned(), seed), cell);
+                trained.insert((recipe_name.to_owned(), seed), found);
             }
         }
         Ok(trained)
@@ -252,8 +252,8 @@ impl Stage<'_> {
         Ok(candidate)
     }
 
-    /// The cells that a candidate averages.
-    fn members(&self, candidate: &Candidate, seed: u64) -> Result<Vec<&Cell>> {
+    /// The models that a candidate averages.
+    fn members(&self, candidate: &Candidate, seed: u64) -> Result<Vec<&TrainedRecipe>> {
         let cell = |name: &String| {
             let found = self.trained.get(&(name.clone(), seed));
             found.ok_or_else(|| Error::internal("a candidate was not trained"))
@@ -269,8 +269,8 @@ impl Stage<'_> {
                 // What picked its epoch is this very error, unless it learnt a law or quantiles.
                 [only] if only.minimises_squares()? => only.validation()?,
                 several => {
-                    let dir = self.cells.average(several)?;
-                    self.cells.score(self.subject, &dir, Part::Validation)?.metrics.mse
+                    let dir = self.store.average(several)?;
+                    self.store.score(self.subject, &dir, false)?.metrics.mse
                 }
             };
         }
@@ -279,8 +279,8 @@ impl Stage<'_> {
 
     fn test(&self, candidate: &Candidate, seed: u64) -> Result<SeedOutcome> {
         let members = self.members(candidate, seed)?;
-        let model = self.cells.average(&members)?;
-        let score = self.cells.score(self.subject, &model, Part::Test)?;
+        let model = self.store.average(&members)?;
+        let score = self.store.score(self.subject, &model, true)?;
         Ok(SeedOutcome {
             seed,
             parameters: members.iter().map(|cell| cell.record.num_parameters).sum(),
@@ -289,16 +289,16 @@ impl Stage<'_> {
             correlation: score.metrics.correlation,
             training_seconds: members.iter().map(|cell| cell.seconds()).sum(),
             sequences_per_s: score.metrics.windows as f64 / score.seconds.max(1e-9),
-            model,
+            model: model.path().to_path_buf(),
         })
     }
 
     /// Test windows and baselines, computed once.
     fn baselines(&self) -> Result<(usize, Vec<BaselineScore>)> {
         let context_length = self.context_length()?;
-        let season = self.subject.seasonal_period();
+        let season = self.subject.data().seasonal_period;
         let lengths = format!("{context_length} {} {season}", self.horizon);
-        let path = self.cells.path("baselines", (self.subject, &lengths))?;
+        let path = self.store.path("baselines", self.subject, &lengths)?;
         if let Some(found) = read_json(&path)? {
             return Ok(found);
         }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use ptsm::Result;
+use ptsm::job::spread;
+use ptsm::model_dir::write_json;
 use serde_json::json;
 
 use super::suite::{Published, Suite};
 use super::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
-use crate::cells::write_json;
 use crate::html::{Column, Report, Section, Table};
-use crate::statistics::spread;
 
 /// MSE and MAE.
 type Errors = (f64, Option<f64>);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ptsm::train::{Recipe, Training};
+use ptsm::train::{Member, Recipe, Training};
 use ptsm::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -246,18 +246,28 @@ impl Suite {
     pub(crate) fn resolve(&self, name: &str, data: &str, horizon: usize) -> Result<Recipe> {
         let found = self.recipes.iter().find(|recipe| recipe.name == name);
         let recipe = found.ok_or_else(|| Error::config("recipes", format!("no \"{name}\"")))?;
-        let (mut model, mut training) = (self.model.clone(), self.training.clone());
-        model.extend(recipe.model.clone());
-        training.extend(recipe.training.clone());
-        for other in recipe.overrides.iter().filter(|other| other.applies(data, horizon)) {
-            model.extend(other.model.clone());
-            training.extend(other.training.clone());
+        let member = |model: &Map<String, Value>, training: &Map<String, Value>| Member {
+            model: model.clone(),
+            training: training.clone(),
+        };
+        let mut layers =
+            vec![member(&self.model, &self.training), member(&recipe.model, &recipe.training)];
+        let overrides = recipe.overrides.iter().filter(|other| other.applies(data, horizon));
+        layers.extend(overrides.map(|other| member(&other.model, &other.training)));
+        let mut resolved = Recipe::default();
+        for layer in &layers {
+            resolved = resolved.with(layer)?;
         }
-        model.insert("prediction_length".into(), horizon.into());
-        let training: Training = serde_json::from_value(Value::Object(training))
-            .map_err(|e| Error::config("training", "is not understood").because(e))?;
-        training.validate()?;
-        Ok(Recipe { model, training, ..Recipe::default() })
+        // What the suite decides itself has no place in a recipe.
+        let decided = [
+            ("seed", "seeds", resolved.training.seed != Training::default().seed),
+            ("prediction_length", "horizons", resolved.model.prediction_length.is_some()),
+        ];
+        if let Some((field, of, _)) = decided.iter().find(|(.., given)| *given) {
+            return Err(Error::config(*field, format!("is decided by the suite's {of}")));
+        }
+        resolved.model.prediction_length = Some(horizon);
+        Ok(resolved)
     }
 
     /// Every recipe that some row tries on a data set, once each, in the order of the file.
@@ -295,6 +305,9 @@ impl SuiteRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ptsm::Task;
+    use ptsm::job::{Usage, check_model_used, check_used};
+    use ptsm::spec::DataShape;
 
     const TEXT: &str = r#"
         title = "t"
@@ -329,13 +342,8 @@ mod tests {
         let suite = Suite::from_toml(TEXT).unwrap();
         let read = |name: &str, data: &str, horizon: usize| {
             let recipe = suite.resolve(name, data, horizon).unwrap();
-            let number = |field: &str| recipe.model.get(field).and_then(Value::as_u64);
-            (
-                number("d_model"),
-                number("patch_length"),
-                number("prediction_length"),
-                recipe.training.epochs,
-            )
+            let model = &recipe.model;
+            (model.d_model, model.patch_length, model.prediction_length, recipe.training.epochs)
         };
         assert_eq!(read("plain", "A", 8), (Some(8), Some(4), Some(8), 2));
         assert_eq!(read("plain", "B", 4).3, 2);
@@ -344,6 +352,37 @@ mod tests {
         assert_eq!(suite.recipes_on("A"), ["plain", "wide"]);
         assert_eq!(suite.recipes_on("B"), ["plain"]);
         assert_eq!(suite.rows[0].candidates_on("A").last().unwrap().name(), "plain + wide");
+    }
+
+    #[test]
+    fn our_own_suites_use_all_that_they_say() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/suites");
+        let mut checked = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let suite = Suite::from_file(&entry.unwrap().path()).unwrap();
+            for (data, &horizon) in
+                suite.data.iter().flat_map(|data| suite.horizons.iter().map(move |h| (data, h)))
+            {
+                for name in suite.recipes_on(data) {
+                    let recipe = suite.resolve(name, data, horizon).unwrap();
+                    let shape = DataShape::windows(Task::Forecasting, 7);
+                    let config = recipe.model.config(&shape).unwrap();
+                    let usage = Usage {
+                        models: &[&config],
+                        joint: false,
+                        windows: true,
+                        validation: true,
+                        saved: true,
+                        drawn: true,
+                        standardised: true,
+                    };
+                    check_used(&recipe.training, &usage).unwrap();
+                    check_model_used(&recipe.model, &config).unwrap();
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 50, "{checked}");
     }
 
     #[test]
@@ -364,6 +403,10 @@ mod tests {
             ("name = \"wide\"", "name = \"plain\"", "stands there twice"),
             ("A = [0.1, 0.2]", "A = [0.1, 0.2, 0.3]", "A has 3 numbers"),
             ("title", "titel", "no suite"),
+            ("d_model = 16", "d_modl = 16", "did you mean `d_model`?"),
+            ("d_model = 16", "mode = \"mix_chanel\"", "did you mean `mix_channel`?"),
+            ("d_model = 16", "prediction_length = 16", "decided by the suite's horizons"),
+            ("epochs = 5", "seed = 5", "decided by the suite's seeds"),
             ("data = [\"B\"]", "data = [\"C\"]", "\"C\" is not in the suite"),
             ("horizons = [8]", "horizons = [9]", "9 is no horizon"),
             ("B = [0.3]", "D = [0.3]", "\"D\" is not in the suite"),

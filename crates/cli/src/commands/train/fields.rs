@@ -1,10 +1,11 @@
 //! The flags of `train` that are fields of `config.json` and of a recipe.
 
 use ptsm::data::Transform;
+use ptsm::spec::{ModelSpec, from_fields};
 use ptsm::train::{Schedule, SkipStart, Training};
-use ptsm::{Error, Extension, Hierarchy, Init, Location, Result};
+use ptsm::{Error, Hierarchy, Init, Location, Result};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 /// Fields of `config.json`.
 #[derive(Debug, Default, clap::Args, Serialize)]
@@ -12,10 +13,10 @@ use serde_json::{Map, Value, json};
 pub(crate) struct ModelArgs {
     /// Past time steps that the model sees [default: 512]
     #[arg(long)]
-    pub(super) context_length: Option<usize>,
+    context_length: Option<usize>,
     /// Future time steps that are forecast [default: 96]
     #[arg(long)]
-    pub(super) prediction_length: Option<usize>,
+    prediction_length: Option<usize>,
     /// Time steps per patch [default: 8]
     #[arg(long)]
     patch_length: Option<usize>,
@@ -73,7 +74,7 @@ pub(crate) struct ModelArgs {
     init_std: Option<f64>,
     /// mse, nll (see --distribution-output) or quantile (see --quantiles) [default: mse]
     #[arg(long, value_parser = ["mse", "nll", "quantile"])]
-    pub(super) loss: Option<String>,
+    loss: Option<String>,
     /// Law of the forecast with --loss nll [default: student_t]
     #[arg(long, value_parser = ["student_t", "normal", "negative_binomial"])]
     distribution_output: Option<String>,
@@ -114,7 +115,7 @@ pub(crate) struct ModelArgs {
 }
 
 /// Parts that Hugging Face does not have.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = "Model (beyond Hugging Face)")]
 struct ExtensionArgs {
     /// Levels of --loss quantile [default: 0.1,0.2,...,0.9]
@@ -138,90 +139,58 @@ struct ExtensionArgs {
     location: Option<Location>,
 }
 
-/// Our defaults, then those of the model that training starts from, then the recipe's `[model]`,
-/// then the flags.
-pub(crate) fn model_fields(
-    recipe: &Map<String, Value>,
-    flags: &ModelArgs,
-    start: Option<&Map<String, Value>>,
-) -> Result<Map<String, Value>> {
-    let mut fields = default_model_fields();
-    fields.extend(start.cloned().unwrap_or_default());
-    fields.extend(recipe.clone());
-    let extension = &flags.extension;
-    let flags = serde_json::to_value(flags)
-        .map_err(|e| Error::internal("flags cannot become fields").because(e))?;
-    if let Value::Object(flags) = flags {
-        fields.extend(flags.into_iter().filter(|(_, value)| !value.is_null()));
+impl ModelArgs {
+    /// What the flags choose over a lower specification.
+    pub(crate) fn over(&self, lower: ModelSpec) -> Result<ModelSpec> {
+        let mut spec = lower.with(&self.fields()?);
+        spec.settle();
+        self.extension.apply(&mut spec)?;
+        Ok(spec)
     }
-    for name in ["scaling", "head_aggregation"] {
-        if fields.get(name).and_then(Value::as_str) == Some("none") {
-            fields.insert(name.into(), Value::Null);
-        }
+
+    /// The flags that are fields of `config.json`.
+    fn fields(&self) -> Result<ModelSpec> {
+        let fields = serde_json::to_value(self)
+            .map_err(|e| Error::internal("flags cannot become fields").because(e))?;
+        let Value::Object(mut fields) = fields else {
+            return Err(Error::internal("flags did not become an object"));
+        };
+        fields.retain(|_, value| !value.is_null());
+        from_fields("flag", &fields)
     }
-    extend(&mut fields, extension)?;
-    Ok(fields)
 }
 
-/// Turns what Hugging Face has no word for into fields of the extension.
-fn extend(fields: &mut Map<String, Value>, flags: &ExtensionArgs) -> Result<()> {
-    let mut extension: Extension = match fields.remove("ptsm") {
-        Some(value) => serde_json::from_value(value)
-            .map_err(|e| Error::config("recipe [model.ptsm]", "is not understood").because(e))?,
-        None => Extension::default(),
-    };
-    let is = |name: &str, wanted: &str| fields.get(name).and_then(Value::as_str) == Some(wanted);
-    let (hybrid, quantile) = (is("mode", "hybrid"), is("loss", "quantile"));
-    if hybrid {
-        fields.insert("mode".into(), "common_channel".into());
-        extension.cross_channel.get_or_insert_default();
-    }
-    if let Some(context_length) = flags.cross_channel_context {
-        extension.cross_channel.get_or_insert_default().context_length = context_length;
-    }
-    match &mut extension.cross_channel {
-        Some(cross) => cross.prepend_past |= flags.cross_channel_past,
-        None if flags.cross_channel_past => {
-            let text = "needs --mode hybrid or --cross-channel-context";
-            return Err(Error::config("--cross-channel-past", text));
+impl ExtensionArgs {
+    /// Turns what Hugging Face has no word for into fields of the extension.
+    fn apply(&self, spec: &mut ModelSpec) -> Result<()> {
+        if *self == Self::default() {
+            return Ok(());
         }
-        None => {}
-    }
-    if let Some(segment_length) = flags.segment_length {
-        extension.hierarchy = Some(Hierarchy { segment_length });
-    }
-    extension.linear_skip |= flags.linear_skip;
-    extension.location = flags.location.unwrap_or(extension.location);
-    if quantile {
-        fields.insert("loss".into(), "mse".into());
-        let tenths = || (1..10).map(|i| f64::from(i) / 10.0).collect();
-        extension.quantiles.get_or_insert_with(tenths);
-    }
-    if let Some(levels) = &flags.quantiles {
-        if extension.quantiles.is_none() {
-            return Err(Error::config("--quantiles", "needs --loss quantile"));
+        let extension = spec.extension_mut();
+        if let Some(context_length) = self.cross_channel_context {
+            extension.cross_channel.get_or_insert_default().context_length = context_length;
         }
-        extension.quantiles = Some(levels.clone());
+        match &mut extension.cross_channel {
+            Some(cross) => cross.prepend_past |= self.cross_channel_past,
+            None if self.cross_channel_past => {
+                let text = "needs --mode hybrid or --cross-channel-context";
+                return Err(Error::config("--cross-channel-past", text));
+            }
+            None => {}
+        }
+        if let Some(segment_length) = self.segment_length {
+            extension.hierarchy = Some(Hierarchy { segment_length });
+        }
+        extension.linear_skip |= self.linear_skip;
+        extension.location = self.location.unwrap_or(extension.location);
+        if let Some(levels) = &self.quantiles {
+            if extension.quantiles.is_none() {
+                return Err(Error::config("--quantiles", "needs --loss quantile"));
+            }
+            extension.quantiles = Some(levels.clone());
+        }
+        Ok(())
     }
-    if extension != Extension::default() {
-        let value = serde_json::to_value(&extension)
-            .map_err(|e| Error::internal("the extension cannot be written").because(e))?;
-        fields.insert("ptsm".into(), value);
-    }
-    Ok(())
-}
-
-/// Future time steps that are forecast if nobody says.
-pub(super) const PREDICTION_LENGTH: usize = 96;
-
-fn default_model_fields() -> Map<String, Value> {
-    let defaults = [
-        ("context_length", json!(512)),
-        ("prediction_length", json!(PREDICTION_LENGTH)),
-        ("d_model", json!(16)),
-        ("num_layers", json!(4)),
-    ];
-    defaults.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Fields of the recipe's `[training]`.
@@ -318,6 +287,11 @@ fn parse_init(text: &str) -> std::result::Result<Init, String> {
 }
 
 impl TrainingArgs {
+    /// The seed of the flags, or that of a recipe.
+    pub(crate) fn seed_or(&self, recipe: &Training) -> u64 {
+        self.seed.unwrap_or(recipe.seed)
+    }
+
     pub(crate) fn apply(&self, training: &mut Training) {
         fn set<T: Clone>(to: &mut T, from: &Option<T>) {
             if let Some(value) = from {

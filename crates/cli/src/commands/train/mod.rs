@@ -1,36 +1,26 @@
 //! `ptsm train`: from a table to a model directory.
 
-mod cases;
 mod fields;
-mod plan;
-mod windows;
+mod talk;
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{LabelledSet, Split, Standardiser};
-use ptsm::train::{History, Recipe, Training};
-use ptsm::{
-    ENSEMBLE_FILE, Error, MEMBERS_FOLDER, Model, Preprocessor, Result, Task, WEIGHTS_FILE,
-    save_ensemble,
-};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use ptsm::data::Split;
+use ptsm::job::{EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained, automatic_recipe};
+use ptsm::model_dir::ModelDir;
+use ptsm::spec::{DataSpec, ModelSpec};
+use ptsm::train::Recipe;
+use ptsm::{Error, Record, Result, Task};
+use serde_json::{Value, json};
 
 use crate::args::Global;
-use crate::output::answer;
+use crate::output::{answer, remark};
 use crate::plot;
-use crate::source::DataArgs;
+use crate::source::{DataArgs, check_named, read_series};
 use crate::story;
 
-use cases::train_cases;
-pub(crate) use cases::{CasePlan, read_cases};
-pub(crate) use fields::{ModelArgs, TrainingArgs, model_fields};
-pub(crate) use plan::{Plan, config_of};
-use plan::{automatic, merge_data, start_fields};
-pub(crate) use windows::train;
-
-/// Name of the record of a training run in a model directory.
-pub(crate) const TRAINING_FILE: &str = "training.json";
+pub(crate) use fields::{ModelArgs, TrainingArgs};
+pub(crate) use talk::Talk;
 
 /// The recipe that is chosen from the data.
 const AUTO: &str = "auto";
@@ -74,9 +64,9 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
     /// Share of the labelled cases that picks the epoch; 0 = all are trained on, and the last epoch
-    /// is kept
-    #[arg(long, default_value_t = 0.2, value_name = "SHARE")]
-    hold_out: f64,
+    /// is kept [default: 0.2]
+    #[arg(long, value_name = "SHARE")]
+    hold_out: Option<f64>,
     /// Picture of the loss by epoch (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -86,183 +76,132 @@ pub(crate) struct Args {
     training: TrainingArgs,
 }
 
-/// Record of a run, `training.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) version: String,
-    pub(crate) instruction_set: String,
-    pub(crate) dataset: String,
-    pub(crate) split: Split,
-    pub(crate) train_windows: usize,
-    pub(crate) validation_windows: usize,
-    pub(crate) num_parameters: usize,
-    /// Whether the backbone was that of another model.
-    #[serde(default)]
-    pub(crate) init: bool,
-    pub(crate) training: Training,
-    pub(crate) history: History,
-}
-
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let mut recipe = match &args.recipe {
-        Some(path) if path.as_os_str() == AUTO => {
-            if args.task != Task::Forecasting {
-                let text = "auto is for forecasting (for labelled cases, see ptsm select)";
-                return Err(Error::config("--recipe", text));
-            }
-            automatic(global, (&args.data, args.split), &args.model)?
-        }
-        Some(path) => Recipe::from_file(path)?,
-        None => Recipe::default(),
-    };
-    let mut data = args.data.clone();
-    let recipe_split = merge_data(&mut data, &recipe.data)?;
-    args.training.apply(&mut recipe.training);
-    let start = args.init.as_deref().map(Model::from_dir).transpose()?;
-    let model = model_fields(&recipe.model, &args.model, start_fields(start.as_ref())?.as_ref())?;
-    let taken = [WEIGHTS_FILE, ENSEMBLE_FILE].iter().any(|name| args.out.join(name).exists());
-    if !args.resume && !args.overwrite && taken {
+    let dir = ModelDir::new(&args.out);
+    if !args.resume && !args.overwrite && dir.is_taken() {
         let text = "holds a model already (use --resume, --overwrite or another folder)";
         return Err(Error::config(args.out.display().to_string(), text));
     }
-    if !recipe.members.is_empty() {
-        let split = args.split.or(recipe_split);
-        return train_members(global, args, (&recipe, &data, split));
-    }
-    let (record, seconds) = match args.task {
-        Task::Classification | Task::Regression => {
-            let (name, set) = read_cases(&data, args.label.as_ref(), args.task)?;
-            let (train, validation) = hold_out(set, args.hold_out, recipe.training.seed)?;
-            let plan = CasePlan {
-                name,
-                task: args.task,
-                train,
-                validation,
-                model: case_fields(model, &recipe.model, args),
-                training: recipe.training,
-                start: start.map(|start| with_standardiser(args, start)).transpose()?,
-                few_shot: args.few_shot,
-                keep_head: args.keep_head,
-            };
-            train_cases(global, &plan, (args.out.clone(), args.resume))?
-        }
-        Task::Forecasting | Task::Pretraining => {
-            let source = data.read(global)?;
-            let set = data.series(&source)?;
-            let plan = Plan {
-                task: args.task,
-                few_shot: args.few_shot,
-                keep_head: args.keep_head,
-                split: args.split.or(recipe_split).unwrap_or_else(|| source.default_split()),
-                grid: data.repair(&source).grid,
-                model,
-                start,
-                training: recipe.training,
-                out: args.out.clone(),
-                resume: args.resume,
-                source,
-                set,
-            };
-            let trained = train(global, &plan)?;
-            (trained.record, trained.seconds)
+    let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
+    let (mut recipe, data) = match &args.recipe {
+        Some(path) if path.as_os_str() == AUTO => automatic(global, args)?,
+        path => {
+            let recipe = path.as_deref().map_or(Ok(Recipe::default()), Recipe::from_file)?;
+            let spec = recipe.data.clone().with(&args.data_spec());
+            let seed = args.training.seed_or(&recipe.training);
+            (recipe, read(global, &spec, args.task, seed)?)
         }
     };
+    let save = Save { dir, mode: args.mode() };
+    if !recipe.members.is_empty() {
+        return train_members(global, args, &recipe, &data, save);
+    }
+    args.training.apply(&mut recipe.training);
+    let lower = start.as_ref().map(|start| ModelSpec::of_backbone(start.model.config()));
+    let job = Job {
+        data: &data,
+        task: args.task,
+        model: args.model.over(lower.unwrap_or_default().with(&recipe.model))?,
+        training: recipe.training,
+        start,
+        few_shot: args.few_shot,
+        save: Some(save),
+    };
+    let Trained { record, seconds, .. } = run_job(global, &job)?;
     if let Some(path) = &args.plot {
         plot::save(path, &story::training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)
 }
 
+/// Runs a job and says what it tells.
+pub(crate) fn run_job(global: &Global, job: &Job<'_>) -> Result<Trained> {
+    let mut talk = Talk::new(global);
+    let trained = job.run(&mut talk);
+    talk.finish();
+    trained
+}
+
+fn start_from(init: &Path, args: &Args) -> Result<Start> {
+    Start::from_dir(&ModelDir::new(init), args.task, args.keep_head)
+}
+
+/// Reads the data of a task.
+fn read(global: &Global, spec: &DataSpec, task: Task, seed: u64) -> Result<JobData> {
+    check_named(spec)?;
+    match task {
+        Task::Forecasting | Task::Pretraining => Ok(read_series(global, spec)?.0.into()),
+        Task::Classification | Task::Regression => JobData::read(spec, task, seed),
+    }
+}
+
+/// The recipe that the data suggest, with its reasons said, and the data.
+fn automatic(global: &Global, args: &Args) -> Result<(Recipe, JobData)> {
+    if args.task != Task::Forecasting {
+        let text = "auto is for forecasting (for labelled cases, see ptsm select)";
+        return Err(Error::config("--recipe", text));
+    }
+    let (data, _) = read_series(global, &args.data_spec())?;
+    let (recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
+    remark(global, "recipe auto:");
+    reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
+    Ok((recipe, data.into()))
+}
+
 /// Trains every member of an ensemble, one after the other.
 fn train_members(
     global: &Global,
     args: &Args,
-    (recipe, data, split): (&Recipe, &DataArgs, Option<Split>),
+    recipe: &Recipe,
+    data: &JobData,
+    save: Save,
 ) -> Result<()> {
     if args.task != Task::Forecasting || args.init.is_some() || args.plot.is_some() {
         let text = "makes an ensemble of forecasters: no other --task, no --init, no --plot";
         return Err(Error::config("recipe [[members]]", text));
     }
-    let source = data.read(global)?;
-    let set = data.series(&source)?;
-    let mut plan = Plan {
-        task: args.task,
-        few_shot: args.few_shot,
-        keep_head: false,
-        split: split.unwrap_or_else(|| source.default_split()),
-        grid: data.repair(&source).grid,
-        model: Map::new(),
-        start: None,
-        training: Training::default(),
-        out: args.out.clone(),
-        resume: args.resume,
-        source,
-        set,
-    };
-    let (mut names, mut last) = (Vec::new(), None);
-    let mut records = Vec::new();
-    for (i, mut member) in recipe.resolve_members()?.into_iter().enumerate() {
-        let name = i.to_string();
+    let mut members = recipe.resolve_members()?;
+    for member in &mut members {
         args.training.apply(&mut member.training);
-        plan.model = model_fields(&member.model, &args.model, None)?;
-        plan.training = member.training;
-        plan.out = args.out.join(MEMBERS_FOLDER).join(&name);
-        let trained = train(global, &plan)?;
-        let model = Model::from_dir(&plan.out)?;
-        last = Some(Preprocessor::from_dir(&plan.out, model.config())?);
-        records.push(json!({
-            "out": plan.out, "validation_loss": trained.record.history.best_validation_loss,
-            "best_epoch": trained.record.history.best_epoch, "seconds": trained.seconds,
-            "num_parameters": trained.record.num_parameters,
-        }));
-        names.push(name);
+        member.model = args.model.over(member.model.clone())?;
     }
-    let preprocessor = last.ok_or_else(|| Error::internal("an ensemble without members"))?;
-    save_ensemble(&args.out, &names, &preprocessor)?;
-    let text = format!("{}: ensemble of {} members\n", args.out.display(), names.len());
+    let job = EnsembleJob { data, members, few_shot: args.few_shot, save };
+    let mut talk = Talk::new(global);
+    let trained = job.run(&mut talk);
+    talk.finish();
+    let records =
+        trained?.into_iter().enumerate().map(|(number, Trained { record, seconds, .. })| {
+            json!({
+                "out": job.member_dir(number).path(),
+                "validation_loss": record.history.best_validation_loss,
+                "best_epoch": record.history.best_epoch, "seconds": seconds,
+                "num_parameters": record.num_parameters,
+            })
+        });
+    let records: Vec<Value> = records.collect();
+    let text = format!("{}: ensemble of {} members\n", args.out.display(), records.len());
     answer(global, &json!({"out": args.out, "members": records}), &text)
 }
 
-/// How the model that training starts from standardised its channels.
-fn with_standardiser(args: &Args, start: Model) -> Result<(Model, Standardiser)> {
-    let dir = args.init.as_deref().unwrap_or(Path::new(""));
-    let preprocessor = Preprocessor::from_dir(dir, start.config())?;
-    Ok((start, preprocessor.standardiser))
-}
+impl Args {
+    /// The data of the flags.
+    fn data_spec(&self) -> DataSpec {
+        DataSpec {
+            split: self.split,
+            label: self.label.clone(),
+            hold_out: self.hold_out,
+            ..self.data.spec()
+        }
+    }
 
-/// The lengths of cases decide the context, unless somebody else does.
-fn case_fields(
-    mut model: Map<String, Value>,
-    recipe: &Map<String, Value>,
-    args: &Args,
-) -> Map<String, Value> {
-    let chosen = args.model.context_length.is_some()
-        || recipe.contains_key("context_length")
-        || args.init.is_some();
-    if !chosen {
-        model.remove("context_length");
+    fn mode(&self) -> SaveMode {
+        match (self.resume, self.overwrite) {
+            (true, _) => SaveMode::Resume,
+            (false, true) => SaveMode::Replace,
+            (false, false) => SaveMode::New,
+        }
     }
-    model
-}
-
-/// Takes a share of the cases away to pick the epoch, each class evenly.
-pub(crate) fn hold_out(
-    set: LabelledSet,
-    share: f64,
-    seed: u64,
-) -> Result<(LabelledSet, Option<LabelledSet>)> {
-    if share == 0.0 {
-        return Ok((set, None));
-    }
-    if !(share > 0.0 && share < 1.0) {
-        let text = format!("{share} must be at least 0 and below 1");
-        return Err(Error::config("--hold-out", text));
-    }
-    let parts = (1.0 / share.min(0.5)).round().max(2.0) as usize;
-    let folds = set.folds(parts.min(set.len()), seed)?;
-    let rest: Vec<usize> = (0..set.len()).filter(|i| !folds[0].contains(i)).collect();
-    Ok((set.subset(&rest), Some(set.subset(&folds[0]))))
 }
 
 fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<()> {

@@ -5,13 +5,14 @@
 //! the softmax, so its kernels serve here too.
 
 use ptsm_kernels::{
-    Aligned, Columns, Draws, Finish, Gated, Isa, Strided, dropout_columns, gate_rows_backward,
-    gate_rows_keeping, product, softmax_columns, transpose,
+    Aligned, Draws, Finish, GateGradients, Gated, Isa, Matrix, MatrixMut, MatrixShape, PaddedRows,
+    ProductShape, Strided, dropout_columns, gate_rows_backward, gate_rows_keeping, product,
+    softmax_columns, transpose,
 };
 
 use super::super::blocks::strips;
 use super::super::sizes::Sizes;
-use super::block::{Common, Sums};
+use super::common::{Common, Sums};
 use super::linear::Linear;
 use super::norm::{Norm, NormCache};
 use crate::layers::Dropout;
@@ -178,18 +179,19 @@ impl Attention {
                 // Keys by queries, so that the softmax runs down the columns.
                 let at = head.start + first;
                 let keys = Strided { values: &key[head.start..], row: 1, step: pitch };
-                let size = [n, columns, self.width()];
-                let to = (&mut weights[..], columns);
-                product(isa, size, keys, (&query[at..], pitch), Finish::Store, to);
-                let shape = Columns { rows: n, columns };
-                softmax_columns(isa, shape, (weights, columns));
+                let shape = ProductShape { rows: n, columns, inner: self.width() };
+                let to = MatrixMut::new(weights, columns);
+                product(isa, shape, keys, Matrix::new(&query[at..], pitch), Finish::Store, to);
+                let shape = MatrixShape { rows: n, columns };
+                softmax_columns(isa, shape, MatrixMut::new(weights, columns));
                 if let Some(dropout) = draws {
                     let draws = self.draws(dropout, head, first);
-                    dropout_columns(isa, shape, draws, (weights, columns));
+                    dropout_columns(isa, shape, draws, MatrixMut::new(weights, columns));
                 }
                 let values = Strided { values: &value[head.start..], row: pitch, step: 1 };
-                let (size, to) = ([self.width(), columns, n], (&mut mixed[at..], pitch));
-                product(isa, size, values, (weights, columns), Finish::Store, to);
+                let shape = ProductShape { rows: self.width(), columns, inner: n };
+                let to = MatrixMut::new(&mut mixed[at..], pitch);
+                product(isa, shape, values, Matrix::new(weights, columns), Finish::Store, to);
             }
         }
         self.out.apply(mixed, out);
@@ -243,23 +245,25 @@ impl Attention {
         let Strip { weights, factors, dropped, d_dropped, d_scores, other } = strip;
         let (weights, factors) = (&mut weights[..len], &mut factors[..len]);
         let (dropped, d_dropped) = (&mut dropped[..len], &mut d_dropped[..len]);
-        let size = [rows, pitch, self.width()];
+        let shape = ProductShape { rows, columns: pitch, inner: self.width() };
         let queries = Strided { values: &cache.query[at..], row: 1, step: pitch };
-        let keys = (&cache.key[head.start..], pitch);
-        product(isa, size, queries, keys, Finish::Store, (weights, pitch));
+        let keys = Matrix::new(&cache.key[head.start..], pitch);
+        product(isa, shape, queries, keys, Finish::Store, MatrixMut::new(weights, pitch));
         factors.fill(1.0);
         if let Some(dropout) = draws {
             let draws = self.draws(dropout, head, first);
             let draws = Draws { row: draws.column, column: draws.row, ..draws };
-            dropout_columns(isa, Columns { rows, columns: pitch }, draws, (factors, pitch));
+            let shape = MatrixShape { rows, columns: pitch };
+            dropout_columns(isa, shape, draws, MatrixMut::new(factors, pitch));
         }
         dropped.fill(0.0);
-        gate_rows_keeping(isa, (n, pitch), weights, factors, dropped);
+        gate_rows_keeping(isa, PaddedRows { width: n, pitch }, weights, factors, dropped);
         let d = Strided { values: &d_mixed[at..], row: 1, step: pitch };
-        let values = (&cache.value[head.start..], pitch);
-        product(isa, size, d, values, Finish::Store, (d_dropped, pitch));
-        let gated = Gated { value: factors, share: weights };
-        gate_rows_backward(isa, pitch, d_dropped, gated, (&mut other[..len], &mut d_scores[..len]));
+        let values = Matrix::new(&cache.value[head.start..], pitch);
+        product(isa, shape, d, values, Finish::Store, MatrixMut::new(d_dropped, pitch));
+        let gated = Gated { value: factors, softmax: weights };
+        let gradients = GateGradients { value: &mut other[..len], logits: &mut d_scores[..len] };
+        gate_rows_backward(isa, pitch, d_dropped, gated, gradients);
     }
 
     /// What a strip of queries gives to the gradients of its queries, all keys and all values.
@@ -275,15 +279,18 @@ impl Attention {
         let Strip { dropped, d_scores, other, .. } = strip;
         let onto = |from: &[f32], strip: &[f32], to: &mut [f32]| {
             let left = Strided { values: &from[at..], row: pitch, step: 1 };
-            let (size, to) = ([width, pitch, rows], (&mut to[head.start..], pitch));
-            product(isa, size, left, (strip, pitch), Finish::Add, to);
+            let shape = ProductShape { rows: width, columns: pitch, inner: rows };
+            let to = MatrixMut::new(&mut to[head.start..], pitch);
+            product(isa, shape, left, Matrix::new(strip, pitch), Finish::Add, to);
         };
         onto(d_mixed, dropped, d_value);
         onto(&cache.query, d_scores, d_key);
-        transpose(isa, (rows, n), (d_scores, pitch), (other, rows));
+        let shape = MatrixShape { rows, columns: n };
+        transpose(isa, shape, Matrix::new(d_scores, pitch), MatrixMut::new(other, rows));
         let keys = Strided { values: &cache.key[head.start..], row: pitch, step: 1 };
-        let (size, to) = ([width, rows, n], (&mut d_query[at..], pitch));
-        product(isa, size, keys, (other, rows), Finish::Store, to);
+        let shape = ProductShape { rows: width, columns: rows, inner: n };
+        let to = MatrixMut::new(&mut d_query[at..], pitch);
+        product(isa, shape, keys, Matrix::new(other, rows), Finish::Store, to);
     }
 }
 

@@ -1,12 +1,14 @@
 //! A mixer block that learns, on the activations of one sample.
 
 use ptsm_kernels::{
-    Aligned, Finish, Gated, Isa, add, gate_columns_backward, gate_columns_keeping,
-    gate_rows_backward, gate_rows_keeping, gelu_dropout, multiply,
+    Aligned, Finish, GateGradients, Gated, Isa, Matrix, MatrixMut, PaddedRows, Write, add,
+    gate_columns_backward, gate_columns_keeping, gate_rows_backward, gate_rows_keeping,
+    gelu_dropout, multiply,
 };
 
 use super::super::sizes::Sizes;
 use super::attention::{Attention, AttentionCache, AttentionScratch};
+use super::common::{Common, Sums};
 use super::linear::{DrawBlock, Linear, drop};
 use super::norm::{Norm, NormCache, Slopes, Statistics};
 use crate::layers::{Dropout, Place};
@@ -64,21 +66,6 @@ pub(super) struct Scratch {
     d_hidden: Aligned,
     turned: Aligned,
     attention: AttentionScratch,
-}
-
-/// Where gradients of weights are added.
-pub(super) struct Sums<'a> {
-    /// Of layers, padded or by lanes.
-    pub(super) layers: &'a mut [f32],
-    /// Of all weights, as in the layout.
-    pub(super) grads: &'a mut [f32],
-}
-
-/// What the layers of a block share.
-pub(super) struct Common<'a> {
-    pub(super) isa: Isa,
-    pub(super) sizes: &'a Sizes,
-    pub(super) probability: f64,
 }
 
 impl Flow {
@@ -197,7 +184,7 @@ impl Block {
         let mut read = normed;
         if let (Some(gate), true) = (&self.gate, self.gates_first) {
             gate.apply(normed, shares);
-            self.gate(shares, normed, &mut gated[..len], false);
+            self.gate(shares, normed, &mut gated[..len], Write::Overwrite);
             read = &gated[..len];
         }
         self.fc1.apply(read, active);
@@ -207,7 +194,7 @@ impl Block {
         match &self.gate {
             Some(gate) if !self.gates_first => {
                 gate.apply(y, shares);
-                self.gate(shares, y, out, true);
+                self.gate(shares, y, out, Write::Add);
             }
             _ => add(self.isa, out, y),
         }
@@ -267,10 +254,11 @@ impl Block {
         let (d_y, d_logits) = (&mut d_y[..len], &mut d_logits[..len]);
         let d_hidden = &mut d_hidden[..wide];
         let normed = &cache.norm.normed[..len];
-        let (y, share) = (&cache.y[..len], &cache.shares[..len]);
+        let (y, softmax) = (&cache.y[..len], &cache.shares[..len]);
         match &self.gate {
             Some(gate) if !self.gates_first => {
-                self.gate_backward(d, Gated { value: y, share }, (d_y, d_logits));
+                let gradients = GateGradients { value: d_y, logits: d_logits };
+                self.gate_backward(d, Gated { value: y, softmax }, gradients);
                 gate.backward(d_logits, Finish::Add, d_y);
                 gate.learn(y, d_logits, (sums, turned));
             }
@@ -287,7 +275,8 @@ impl Block {
         // From here on `d_y` is the gradient of what the MLP reads.
         self.fc1.backward(d_hidden, Finish::Store, d_y);
         self.fc1.learn(&cache.gated[..len], d_hidden, (sums, turned));
-        self.gate_backward(d_y, Gated { value: normed, share }, (d_normed, d_logits));
+        let gradients = GateGradients { value: d_normed, logits: d_logits };
+        self.gate_backward(d_y, Gated { value: normed, softmax }, gradients);
         gate.backward(d_logits, Finish::Add, d_normed);
         gate.learn(normed, d_logits, (sums, turned));
     }
@@ -305,36 +294,36 @@ impl Block {
 
     /// `out = value * softmax(logits)` over the mixed axis, or added; leaves the softmax in
     /// `logits`. Along rows it is always added: no block gates along rows in front of its MLP.
-    fn gate(&self, logits: &mut [f32], value: &[f32], out: &mut [f32], add: bool) {
+    fn gate(&self, logits: &mut [f32], value: &[f32], out: &mut [f32], write: Write) {
         let (isa, shape) = (self.isa, self.fc1.from);
         let (pitch, matrix) = (shape.pitch(), shape.matrix());
         if shape.axis == Axis::Patches {
-            return gate_rows_keeping(isa, (shape.width, pitch), logits, value, out);
+            let rows = PaddedRows { width: shape.width, pitch };
+            return gate_rows_keeping(isa, rows, logits, value, out);
         }
         let matrices = logits.chunks_exact_mut(matrix).zip(value.chunks_exact(matrix));
         for ((logits, value), out) in matrices.zip(out.chunks_exact_mut(matrix)) {
-            let (logits, out) = ((logits, pitch), (out, pitch));
-            gate_columns_keeping(isa, shape.columns(), logits, (value, pitch), out, add);
+            let (logits, out) = (MatrixMut::new(logits, pitch), MatrixMut::new(out, pitch));
+            let value = Matrix::new(value, pitch);
+            gate_columns_keeping(isa, shape.columns(), logits, value, out, write);
         }
     }
 
     /// The gradient of a gate, for what it gated and for the logits.
-    fn gate_backward(
-        &self,
-        d: &[f32],
-        Gated { value, share }: Gated<'_>,
-        (d_value, d_logits): (&mut [f32], &mut [f32]),
-    ) {
+    fn gate_backward(&self, d: &[f32], gated: Gated<'_>, gradients: GateGradients<'_>) {
         let (isa, shape) = (self.isa, self.fc1.from);
         let (pitch, matrix) = (shape.pitch(), shape.matrix());
         if shape.axis == Axis::Patches {
-            let gated = Gated { value, share };
-            return gate_rows_backward(isa, pitch, d, gated, (d_value, d_logits));
+            return gate_rows_backward(isa, pitch, d, gated, gradients);
         }
-        let kept = value.chunks_exact(matrix).zip(share.chunks_exact(matrix));
+        let GateGradients { value: d_value, logits: d_logits } = gradients;
+        let kept = gated.value.chunks_exact(matrix).zip(gated.softmax.chunks_exact(matrix));
         let to = d_value.chunks_exact_mut(matrix).zip(d_logits.chunks_exact_mut(matrix));
-        for ((d, (value, share)), to) in d.chunks_exact(matrix).zip(kept).zip(to) {
-            gate_columns_backward(isa, (shape.columns(), pitch), d, Gated { value, share }, to);
+        for ((d, (value, softmax)), (d_value, d_logits)) in d.chunks_exact(matrix).zip(kept).zip(to)
+        {
+            let gated = Gated { value, softmax };
+            let gradients = GateGradients { value: d_value, logits: d_logits };
+            gate_columns_backward(isa, shape.columns(), pitch, d, gated, gradients);
         }
     }
 
@@ -345,7 +334,8 @@ impl Block {
             let draws = draws.map(with);
             let DrawBlock { place, shape, .. } = block;
             let pitch = shape.columns;
-            gelu_dropout(self.isa, shape, draws, (&mut x[place.clone()], &mut slope[place]), pitch);
+            let x = MatrixMut::new(&mut x[place.clone()], pitch);
+            gelu_dropout(self.isa, shape, draws, x, MatrixMut::new(&mut slope[place], pitch));
         }
     }
 

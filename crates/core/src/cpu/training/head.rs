@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use ptsm_kernels::{Aligned, Finish, Isa, RowLinear, Strided, add, add_rows, product, transpose};
+use ptsm_kernels::{
+    Aligned, Finish, Isa, Matrix, MatrixMut, MatrixShape, ProductShape, RowLinear, Strided, add,
+    add_rows, product, transpose,
+};
 
 use super::super::sizes::Sizes;
 use super::linear::{Shape, drop};
@@ -73,8 +76,9 @@ impl HeadPlan {
             let inputs = d_model * num_patches;
             let rows = weight.chunks_exact(inputs).zip(features_first.chunks_exact_mut(inputs));
             for (from, to) in rows {
-                let shape = (num_patches, d_model);
-                transpose(self.isa, shape, (from, d_model), (to, num_patches));
+                let shape = MatrixShape { rows: num_patches, columns: d_model };
+                let (from, to) = (Matrix::new(from, d_model), MatrixMut::new(to, num_patches));
+                transpose(self.isa, shape, from, to);
             }
             projection.forward.pack(&features_first, &trained[projection.bias.clone()]);
             projection.backward.pack_transposed(&features_first);
@@ -114,11 +118,11 @@ impl HeadPlan {
     pub(super) fn project(&self, samples: usize, cache: &mut HeadCache) -> Vec<Vec<f32>> {
         let (rows, pitch) = (samples * self.sizes.num_channels, self.pitch());
         let HeadCache { x, scratch, done, .. } = cache;
-        let x = &x[*done * pitch..];
+        let x = Matrix::new(&x[*done * pitch..], pitch);
         let apply = |projection: &Projection| {
             let wide = self.isa.pad(projection.outputs);
             scratch.reserve(rows * wide);
-            projection.forward.apply(rows, (x, pitch), Finish::Store, (scratch, wide));
+            projection.forward.apply(rows, x, Finish::Store, MatrixMut::new(scratch, wide));
             let rows = scratch[..rows * wide].chunks_exact(wide);
             rows.flat_map(|row| &row[..projection.outputs]).copied().collect()
         };
@@ -143,7 +147,8 @@ impl HeadPlan {
             }
             d_x.reserve(rows * pitch);
             let finish = if i == 0 { Finish::Store } else { Finish::Add };
-            projection.backward.apply(rows, (kept, wide), finish, (d_x, pitch));
+            let (kept, d_x) = (Matrix::new(kept, wide), MatrixMut::new(d_x, pitch));
+            projection.backward.apply(rows, kept, finish, d_x);
         }
         *done += d.first().map_or(0, |d| d.len() / self.projections[0].outputs);
     }
@@ -179,19 +184,21 @@ impl HeadPlan {
         for (projection, d) in self.projections.iter().zip(d) {
             let (outputs, wide) = (projection.outputs, isa.pad(projection.outputs));
             scratch.reserve((outputs * pitch).max(wide));
-            let size = [outputs, pitch, *done];
+            let shape = ProductShape { rows: outputs, columns: pitch, inner: *done };
             let left = Strided { values: d, row: 1, step: wide };
-            product(isa, size, left, (x, pitch), Finish::Store, (scratch, pitch));
+            let out = MatrixMut::new(scratch, pitch);
+            product(isa, shape, left, Matrix::new(x, pitch), Finish::Store, out);
             let rows = scratch.chunks_exact(pitch);
             for (from, to) in rows.zip(grads[projection.weight.clone()].chunks_exact_mut(inputs)) {
-                let shape = (d_model, num_patches);
-                transpose(isa, shape, (&from[..inputs], num_patches), (turned, d_model));
+                let shape = MatrixShape { rows: d_model, columns: num_patches };
+                let from = Matrix::new(&from[..inputs], num_patches);
+                transpose(isa, shape, from, MatrixMut::new(turned, d_model));
                 add(isa, to, &turned[..inputs]);
             }
             let sums = &mut scratch[..wide];
             sums.fill(0.0);
-            let shape = ptsm_kernels::Columns { rows: *done, columns: wide };
-            add_rows(isa, shape, (d, wide), sums);
+            let shape = MatrixShape { rows: *done, columns: wide };
+            add_rows(isa, shape, Matrix::new(d, wide), sums);
             add(isa, &mut grads[projection.bias.clone()], &sums[..outputs]);
         }
     }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use ptsm_kernels::{
-    Aligned, ColumnLinear, Columns, Draws, Finish, Isa, RowLinear, Strided, add_lanes, add_rows,
-    dropout_columns, product, sum_lanes, transpose,
+    Aligned, ColumnLinear, Draws, Finish, Isa, Matrix, MatrixMut, MatrixShape, ProductShape,
+    RowLinear, Strided, add_lanes, add_rows, dropout_columns, product, sum_lanes, transpose,
 };
 
 use super::super::sizes::{Sizes, spread};
@@ -64,8 +64,8 @@ impl Shape {
         self.groups() * self.matrix()
     }
 
-    pub(super) fn columns(self) -> Columns {
-        Columns { rows: self.rows(), columns: self.pitch() }
+    pub(super) fn columns(self) -> MatrixShape {
+        MatrixShape { rows: self.rows(), columns: self.pitch() }
     }
 
     /// Blocks of rows whose elements take draws of dropout at fixed distances in the definition's
@@ -96,7 +96,7 @@ impl Shape {
             // `[N, D, C]`.
             Axis::Channels => DrawBlock {
                 place: i * own..(i + 1) * own,
-                shape: Columns { rows: d, columns: pitch },
+                shape: MatrixShape { rows: d, columns: pitch },
                 first: i as u64,
                 steps: (width as u64, (d * width) as u64),
             },
@@ -133,7 +133,7 @@ impl Shape {
 pub(super) struct DrawBlock {
     /// Where they stand, one behind the other.
     pub(super) place: Range<usize>,
-    pub(super) shape: Columns,
+    pub(super) shape: MatrixShape,
     /// Draw of the first element, counted from the sample's first.
     pub(super) first: u64,
     /// From one row's draw to the next one's, and from one column's.
@@ -151,7 +151,7 @@ pub(super) fn drop(
     for block in shape.draw_blocks() {
         let draws = shape.draws(site, (draws, probability), &block);
         let DrawBlock { place, shape, .. } = block;
-        dropout_columns(isa, shape, draws, (&mut x[place], shape.columns));
+        dropout_columns(isa, shape, draws, MatrixMut::new(&mut x[place], shape.columns));
     }
 }
 
@@ -188,13 +188,14 @@ impl Packed {
     fn apply(&self, (from, x): (Shape, &[f32]), finish: Finish, (to, out): (Shape, &mut [f32])) {
         match self {
             Packed::Row(linear) => {
-                linear.apply(from.rows(), (x, from.pitch()), finish, (out, to.pitch()));
+                let (x, out) = (Matrix::new(x, from.pitch()), MatrixMut::new(out, to.pitch()));
+                linear.apply(from.rows(), x, finish, out);
             }
             Packed::Column(linear) => {
                 let matrices = x.chunks_exact(from.matrix());
                 for (x, out) in matrices.zip(out.chunks_exact_mut(to.matrix())) {
                     let pitch = from.pitch();
-                    linear.apply(pitch, (x, pitch), finish, (out, pitch));
+                    linear.apply(pitch, Matrix::new(x, pitch), finish, MatrixMut::new(out, pitch));
                 }
             }
         }
@@ -273,20 +274,23 @@ impl Linear {
         let (weight, bias) = sums[self.sums.clone()].split_at_mut(outputs * padded);
         if from.axis == Axis::Patches {
             let d = Strided { values: d_out, row: 1, step: to.pitch() };
-            let size = [outputs, padded, from.rows()];
-            product(isa, size, d, (x, from.pitch()), Finish::Add, (weight, padded));
-            let columns = Columns { rows: to.rows(), columns: bias.len() };
-            return add_rows(isa, columns, (d_out, to.pitch()), bias);
+            let shape = ProductShape { rows: outputs, columns: padded, inner: from.rows() };
+            let (x, sums) = (Matrix::new(x, from.pitch()), MatrixMut::new(weight, padded));
+            product(isa, shape, d, x, Finish::Add, sums);
+            let shape = MatrixShape { rows: to.rows(), columns: bias.len() };
+            return add_rows(isa, shape, Matrix::new(d_out, to.pitch()), bias);
         }
         let columns = from.pitch();
         turned.reserve(columns * inputs + padded);
         let matrices = x.chunks_exact(from.matrix()).zip(d_out.chunks_exact(to.matrix()));
         for (x, d_out) in matrices {
-            transpose(isa, (inputs, columns), (x, columns), (turned, inputs));
+            let shape = MatrixShape { rows: inputs, columns };
+            transpose(isa, shape, Matrix::new(x, columns), MatrixMut::new(turned, inputs));
             let d = Strided { values: d_out, row: columns, step: 1 };
-            let size = [outputs, padded, columns];
-            product(isa, size, d, (&turned[..], inputs), Finish::Add, (weight, padded));
-            add_lanes(isa, to.columns(), (d_out, columns), bias);
+            let shape = ProductShape { rows: outputs, columns: padded, inner: columns };
+            let (x, sums) = (Matrix::new(turned, inputs), MatrixMut::new(weight, padded));
+            product(isa, shape, d, x, Finish::Add, sums);
+            add_lanes(isa, to.columns(), Matrix::new(d_out, columns), bias);
         }
     }
 

@@ -18,6 +18,7 @@
 
 mod attention;
 mod block;
+mod common;
 mod head;
 mod linear;
 mod norm;
@@ -27,7 +28,7 @@ mod together;
 
 use std::ops::Range;
 
-use ptsm_kernels::{Aligned, Isa, Moments, add, transpose};
+use ptsm_kernels::{Aligned, Isa, Matrix, MatrixMut, MatrixShape, Moments, add, transpose};
 
 use super::sizes::Sizes;
 use crate::architecture::Architecture;
@@ -36,7 +37,8 @@ use crate::model::{Mode, Model};
 use crate::network::{Axis, Stage};
 use crate::weights::{HeadSlot, Store};
 
-use block::{Block, Cache, Flow, Scratch, Sums};
+use block::{Block, Cache, Flow, Scratch};
+use common::Sums;
 use head::{HeadCache, HeadPlan};
 use linear::Linear;
 use norm::{Slopes, Statistics};
@@ -187,7 +189,8 @@ impl TrainPlan {
                 _ => &model.parameters.buffers[range.clone()],
             };
             let Sizes { num_patches, d_model, pitch, .. } = self.first;
-            transpose(self.isa, (num_patches, d_model), (values, d_model), (table, pitch));
+            let shape = MatrixShape { rows: num_patches, columns: d_model };
+            transpose(self.isa, shape, Matrix::new(values, d_model), MatrixMut::new(table, pitch));
         }
         self.blocks.iter_mut().for_each(|block| block.load(&model.parameters));
         if let Some(head) = &mut self.head {
@@ -292,7 +295,8 @@ impl TrainPlan {
             .iter()
             .flat_map(|cache| cache.flow.x[..self.last_sample()].chunks_exact(self.last.row()));
         for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
-            transpose(self.isa, (d_model, num_patches), (own, pitch), (x, d_model));
+            let shape = MatrixShape { rows: d_model, columns: num_patches };
+            transpose(self.isa, shape, Matrix::new(own, pitch), MatrixMut::new(x, d_model));
         }
         all
     }
@@ -401,7 +405,8 @@ impl TrainPlan {
         {
             let (from, turned) = (&sums.layers[place.clone()], &mut arena.turned);
             turned.reserve(range.len());
-            transpose(self.isa, (d_model, num_patches), (from, pitch), (turned, d_model));
+            let shape = MatrixShape { rows: d_model, columns: num_patches };
+            transpose(self.isa, shape, Matrix::new(from, pitch), MatrixMut::new(turned, d_model));
             add(self.isa, &mut sums.grads[range.clone()], &turned[..range.len()]);
         }
         self.blocks.iter().for_each(|block| block.flush(&mut sums));
@@ -419,7 +424,8 @@ impl TrainPlan {
         let own = &mut cache.flow.x[..self.first_sample()];
         let channels = patches.chunks_exact(num_patches * patch_length);
         for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
-            transpose(self.isa, (num_patches, patch_length), (from, patch_length), (to, pitch));
+            let shape = MatrixShape { rows: num_patches, columns: patch_length };
+            transpose(self.isa, shape, Matrix::new(from, patch_length), MatrixMut::new(to, pitch));
         }
         self.patcher.apply(&cache.patches[..self.patcher.from.len()], own);
         if let Some(Positions { table, .. }) = &self.position {
@@ -433,7 +439,8 @@ impl TrainPlan {
         let Sizes { num_patches, d_model, pitch, .. } = self.last;
         let channels = x.chunks_exact(num_patches * d_model);
         for (x, own) in channels.zip(own.chunks_exact_mut(self.last.row())) {
-            transpose(self.isa, (num_patches, d_model), (x, d_model), (own, pitch));
+            let shape = MatrixShape { rows: num_patches, columns: d_model };
+            transpose(self.isa, shape, Matrix::new(x, d_model), MatrixMut::new(own, pitch));
             own.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));
         }
     }

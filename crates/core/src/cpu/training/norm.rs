@@ -6,12 +6,13 @@
 use std::ops::Range;
 
 use ptsm_kernels::{
-    Aligned, Columns, Isa, KeptNorm, Moments, Normed, add_lanes, add_product_lanes, affine_columns,
+    AffineGradients, Aligned, CentredAffine, Combination, Isa, KeptNorm, LayerNorm, Matrix,
+    MatrixMut, MatrixShape, Moments, Normed, add_lanes, add_product_lanes, affine_columns,
     combine_columns, moments, normalise_columns_backward, normalise_columns_keeping, sum_lanes,
 };
 
 use super::super::sizes::Sizes;
-use super::block::{Common, Sums};
+use super::common::{Common, Sums};
 use crate::layers::norm::BatchStatistics;
 use crate::network;
 use crate::weights::{NormSlot, Parameters};
@@ -109,9 +110,9 @@ impl Norm {
         }
     }
 
-    fn rows(&self) -> (Columns, usize) {
+    fn rows(&self) -> (MatrixShape, usize) {
         let Sizes { d_model, pitch, .. } = self.sizes;
-        (Columns { rows: d_model, columns: pitch }, pitch)
+        (MatrixShape { rows: d_model, columns: pitch }, pitch)
     }
 
     /// Normalises `x` `[C][D][pitch]` of one sample into the cache. Batch norm does it with `given`
@@ -126,9 +127,10 @@ impl Norm {
         let kept = cache.z.chunks_exact_mut(row).zip(cache.inverse_deviation.chunks_mut(pitch));
         let rows = x.chunks_exact(row).zip(cache.normed.chunks_exact_mut(row));
         for ((x, normed), (z, inverse_deviation)) in rows.zip(kept) {
-            let kept = KeptNorm { z: (z, pitch), inverse_deviation };
-            let affine = (&self.weight[..], &self.bias[..], self.eps);
-            normalise_columns_keeping(self.isa, shape, (x, pitch), affine, (normed, pitch), kept);
+            let kept = KeptNorm { z: MatrixMut::new(z, pitch), inverse_deviation };
+            let norm = LayerNorm { weight: &self.weight, bias: &self.bias, eps: self.eps };
+            let (x, normed) = (Matrix::new(x, pitch), MatrixMut::new(normed, pitch));
+            normalise_columns_keeping(self.isa, shape, x, norm, normed, kept);
         }
     }
 
@@ -138,11 +140,12 @@ impl Norm {
         let Statistics { batch, inverse_deviation } = with;
         let kept = cache.z.chunks_exact_mut(row).zip(cache.normed.chunks_exact_mut(row));
         for (x, (z, normed)) in x.chunks_exact(row).zip(kept) {
-            let map = (&batch.mean[..], &inverse_deviation[..], zeros);
-            affine_columns(self.isa, shape, (x, pitch), map, (z, pitch));
+            let map = CentredAffine { mean: &batch.mean, weight: inverse_deviation, bias: zeros };
+            affine_columns(self.isa, shape, Matrix::new(x, pitch), map, MatrixMut::new(z, pitch));
             self.clear_behind(z);
-            let map = (zeros, &self.weight[..], &self.bias[..]);
-            affine_columns(self.isa, shape, (z, pitch), map, (normed, pitch));
+            let map = CentredAffine { mean: zeros, weight: &self.weight, bias: &self.bias };
+            let (z, normed) = (Matrix::new(z, pitch), MatrixMut::new(normed, pitch));
+            affine_columns(self.isa, shape, z, map, normed);
         }
     }
 
@@ -194,15 +197,19 @@ impl Norm {
         let kept = cache.z.chunks_exact(row).zip(cache.inverse_deviation.chunks_exact(pitch));
         let rows = d.chunks_exact(row).zip(d_x.chunks_exact_mut(row));
         for ((d, d_x), (z, inverse_deviation)) in rows.zip(kept) {
+            let d = Matrix::new(d, pitch);
             if let Some(Slopes { scale, slope, offset }) = slopes {
-                let map = (&scale[..], &slope[..], &offset[..]);
-                combine_columns(self.isa, shape, (d, pitch), (z, pitch), map, (d_x, pitch));
+                let by = Combination { scale, slope, offset };
+                let out = MatrixMut::new(d_x, pitch);
+                combine_columns(self.isa, shape, d, Matrix::new(z, pitch), by, out);
                 self.clear_behind(d_x);
                 continue;
             }
-            let normed = Normed { z: (z, pitch), inverse_deviation, weight: &self.weight };
-            let to = (&mut *d_weight, &mut *d_bias);
-            normalise_columns_backward(self.isa, shape, normed, (d, pitch), to, (d_x, pitch));
+            let z = Matrix::new(z, pitch);
+            let normed = Normed { z, inverse_deviation, weight: &self.weight };
+            let gradients = AffineGradients { weight: d_weight, bias: d_bias };
+            let d_x = MatrixMut::new(d_x, pitch);
+            normalise_columns_backward(self.isa, shape, normed, d, gradients, d_x);
         }
     }
 
@@ -212,8 +219,9 @@ impl Norm {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
         let (d_weight, d_bias) = all[self.sums.clone()].split_at_mut(self.sums.len() / 2);
         for (d, z) in d.chunks_exact(row).zip(cache.z.chunks_exact(row)) {
-            add_product_lanes(self.isa, shape, (d, pitch), (z, pitch), d_weight);
-            add_lanes(self.isa, shape, (d, pitch), d_bias);
+            let (d, z) = (Matrix::new(d, pitch), Matrix::new(z, pitch));
+            add_product_lanes(self.isa, shape, d, z, d_weight);
+            add_lanes(self.isa, shape, d, d_bias);
         }
     }
 

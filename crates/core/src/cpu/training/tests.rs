@@ -65,7 +65,7 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     let given = numbers(8, forward.outputs.prediction.len());
     let prediction = given.iter().map(|&x| f64::from(x)).collect();
     let given = OutputGradient { prediction, ..OutputGradient::default() };
-    model.backward(&batch, &forward, &given, (&mut grads, mode));
+    model.backward(&batch, &forward, &given, &mut grads, mode);
     (forward.outputs.prediction, grads)
 }
 
@@ -160,7 +160,7 @@ fn head(
     let mixed = plan.hidden(samples, arena);
     let forward = model.forward_head(backbone.with_mixed(mixed), mode);
     let given = given(&forward.outputs.prediction);
-    Given::Hidden(model.backward_head(&forward, &given, (grads, mode)).hidden)
+    Given::Hidden(model.backward_head(&forward, &given, grads, mode).hidden)
 }
 
 /// Largest difference.

@@ -164,7 +164,7 @@ impl Ridge {
         }
         let mut best: Option<Candidate> = None;
         for &penalty in penalties {
-            let Some(candidate) = solve(&fitted, &judged, (penalty, constant)) else {
+            let Some(candidate) = solve(&fitted, &judged, penalty, constant) else {
                 continue;
             };
             let better = |best: &Candidate| candidate.validation_mse < best.validation_mse;
@@ -252,7 +252,7 @@ impl Ridge {
         let mut means = vec![0.0; rows];
         for (row, past) in centred.chunks_exact_mut(inputs).enumerate() {
             let (window, channel) = (first + row / channels, row % channels);
-            means[row] = centre(batch, (window, channel), self.location, past);
+            means[row] = centre(batch, window, channel, self.location, past);
         }
         // [rows, H], a tile of steps at a time
         let mut sums = vec![0.0; rows * outputs];
@@ -294,11 +294,7 @@ fn lengths(train: &WindowSet, validation: &WindowSet) -> Result<(usize, usize)> 
 
 /// Solves the normal equations for one penalty and judges the solution; `None` if they are not
 /// positive definite in double precision.
-fn solve(
-    fitted: &Moments,
-    judged: &Moments,
-    (penalty, constant): (f64, bool),
-) -> Option<Candidate> {
+fn solve(fitted: &Moments, judged: &Moments, penalty: f64, constant: bool) -> Option<Candidate> {
     let outputs = fitted.target_squares.len();
     let inputs = fitted.cross.len() / outputs;
     let mut matrix = fitted.gram.clone();
@@ -374,7 +370,8 @@ fn squared_error(judged: &Moments, weights: &[f64], first: usize, columns: usize
 /// returned.
 fn centre(
     batch: &Batch,
-    (window, channel): (usize, usize),
+    window: usize,
+    channel: usize,
     location: Location,
     into: &mut [f32],
 ) -> f32 {

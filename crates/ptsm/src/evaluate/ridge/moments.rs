@@ -49,7 +49,7 @@ impl Moments {
         let mut stretches = Vec::new();
         for segment in windows.segments() {
             for channel in 0..windows.num_channels() {
-                add_stretches(&mut stretches, segment, channel, (width, spacing));
+                add_stretches(&mut stretches, segment, channel, width, spacing);
             }
         }
         let raw = RawSums::of(&stretches, inputs, width, spacing);
@@ -57,13 +57,14 @@ impl Moments {
     }
 }
 
-/// Cuts one channel of a segment at its gaps; `(width, spacing)` are the length of a window and the
+/// Cuts one channel of a segment at its gaps; `width` is the length of a window, `spacing` the
 /// distance between window starts, counted from the start of the segment.
 fn add_stretches(
     stretches: &mut Vec<Stretch>,
     segment: &Segment,
     channel: usize,
-    (width, spacing): (usize, usize),
+    width: usize,
+    spacing: usize,
 ) {
     let Segment { series, rows } = segment;
     let at = |row: usize| (rows.start + row) * series.num_channels + channel;

@@ -1,0 +1,118 @@
+//! What a job tells, said: remarks, a progress bar, a line for every epoch.
+
+use std::ops::ControlFlow;
+
+use ptsm::Task;
+use ptsm::data::Labels;
+use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
+use ptsm::train::{Epoch, Event};
+
+use crate::args::Global;
+use crate::output::remark;
+use crate::progress::Progress;
+use crate::source::summary;
+
+/// Says what a job tells.
+pub(crate) struct Talk<'g> {
+    global: &'g Global,
+    progress: Option<Progress>,
+}
+
+impl<'g> Talk<'g> {
+    pub(crate) fn new(global: &'g Global) -> Self {
+        Self { global, progress: None }
+    }
+
+    /// Takes the bar away, if there is one.
+    pub(crate) fn finish(&self) {
+        if let Some(progress) = &self.progress {
+            progress.finish();
+        }
+    }
+}
+
+impl Observer for Talk<'_> {
+    fn observe(&mut self, event: &JobEvent<'_>) -> ControlFlow<()> {
+        match event {
+            JobEvent::Ready(ready) => {
+                self.finish();
+                match ready.data {
+                    JobData::Series(data) => say_windows(self.global, ready, data),
+                    JobData::Cases(data) => remark(self.global, &describe_cases(ready, data)),
+                }
+                self.progress = Some(Progress::new(self.global, "training", ready.total_steps));
+            }
+            JobEvent::Training(event) => {
+                if let Some(progress) = &mut self.progress {
+                    follow(progress, event);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn follow(progress: &mut Progress, event: &Event<'_>) {
+    match event {
+        Event::Resumed { step, total_steps } => {
+            progress.line(&format!("resumed after step {step} of {total_steps}"));
+        }
+        Event::Step { epoch, step, loss, .. } => {
+            progress.update(*step, &format!("epoch {epoch}, loss {loss:.4}"));
+        }
+        Event::Epoch { epoch, best, .. } => progress.line(&describe(epoch, *best)),
+    }
+}
+
+fn say_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
+    let config = ready.model.config();
+    remark(global, &summary(&data.name, &data.set));
+    data.set.repairs.notes().iter().for_each(|note| remark(global, &format!("  {note}")));
+    let steps = match config.task() {
+        Ok(Task::Pretraining) => 0,
+        _ => config.prediction_length,
+    };
+    let text = format!(
+        "{} training and {} validation windows of {} + {steps} steps (split {}), {} parameters",
+        ready.train,
+        ready.validation,
+        config.context_length,
+        data.split,
+        ready.model.layout().num_trained()
+    );
+    remark(global, &text);
+}
+
+fn describe_cases(ready: &Ready<'_>, data: &CaseData) -> String {
+    let labels = match &data.train.labels {
+        Labels::Classes { names, .. } => format!("{} classes", names.len()),
+        Labels::Values { names, .. } => format!("targets {}", names.join(", ")),
+        Labels::Unknown(_) => "no labels".into(),
+    };
+    format!(
+        "{}: {} training and {} validation cases x {} channels, up to {} steps, {labels}; \
+         {} parameters",
+        data.name,
+        data.train.len(),
+        ready.validation,
+        data.train.channels.len(),
+        data.train.longest(),
+        ready.model.layout().num_trained()
+    )
+}
+
+/// One line for one epoch.
+fn describe(epoch: &Epoch, best: bool) -> String {
+    let mut text = format!("epoch {:3}  train {:.4}", epoch.epoch, epoch.train_loss);
+    if let Some(loss) = epoch.validation_loss {
+        text += &format!("  validation {loss:.4}");
+    }
+    if let Some(mae) = epoch.validation_mae {
+        text += &format!(" (MAE {mae:.4})");
+    }
+    if let Some(accuracy) = epoch.validation_accuracy {
+        text += &format!(" (accuracy {accuracy:.4})");
+    }
+    text + &format!("{}  {:.1} s", if best { " *" } else { "" }, epoch.seconds)
+}

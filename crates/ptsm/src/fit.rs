@@ -1,0 +1,306 @@
+//! The front door: from data to a trained model in a handful of lines.
+
+use std::path::PathBuf;
+
+use crate::data::{
+    Column, LabelOptions, LabelledSet, NO_COLUMN, Repair, Roles, Series, SeriesSet, Split, Table,
+};
+use crate::job::{CaseData, Job, JobData, Save, SeriesData, Silent, Trained, automatic_recipe};
+use crate::spec::ModelSpec;
+use crate::train::Training;
+use crate::{
+    Classifier, Cpu, Error, Forecast, Forecaster, Labeller, Preprocessor, Regressor, Result, Task,
+};
+
+/// What a fit is told; everything has a default, so that `FitOptions::default()` will do.
+///
+/// ```
+/// use ptsm::FitOptions;
+///
+/// let options = FitOptions::steps(24).context(168).epochs(3).seed(1);
+/// assert_eq!(options.model.prediction_length, Some(24));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct FitOptions {
+    /// What is chosen of the model; the rest of a forecaster follows from the data, as
+    /// [`automatic_recipe`] says.
+    pub model: ModelSpec,
+    /// How it is trained; `None` = as the data suggest.
+    pub training: Option<Training>,
+    /// Passes over the training samples, in place of those of the training.
+    pub epochs: Option<u32>,
+    /// Seed of weights, order and dropout, in place of that of the training.
+    pub seed: Option<u64>,
+    /// Borders of training, validation and test of series; 7:1:2 if not given.
+    pub split: Option<Split>,
+    /// Share of labelled cases that picks the epoch; 0.2 if not given, 0 = none.
+    pub hold_out: Option<f64>,
+    /// Model directory to write; it must not hold a model.
+    pub save_to: Option<PathBuf>,
+}
+
+/// Passes over labelled cases if nobody says; they are few and short.
+const CASE_EPOCHS: u32 = 40;
+
+/// Cases of one step of the optimiser if nobody says.
+const CASE_BATCH: usize = 16;
+
+impl FitOptions {
+    /// To forecast so many steps.
+    pub fn steps(prediction_length: usize) -> Self {
+        let model =
+            ModelSpec { prediction_length: Some(prediction_length), ..ModelSpec::default() };
+        Self { model, ..Self::default() }
+    }
+
+    /// So many past steps are seen.
+    #[must_use]
+    pub fn context(mut self, context_length: usize) -> Self {
+        self.model.context_length = Some(context_length);
+        self
+    }
+
+    /// So many passes over the training samples.
+    #[must_use]
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.epochs = Some(epochs);
+        self
+    }
+
+    /// This seed.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// The model directory is written here.
+    #[must_use]
+    pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.save_to = Some(dir.into());
+        self
+    }
+
+    fn training(&self, suggested: Training) -> Training {
+        let mut training = self.training.clone().unwrap_or(suggested);
+        training.epochs = self.epochs.unwrap_or(training.epochs);
+        training.seed = self.seed.unwrap_or(training.seed);
+        training
+    }
+
+    fn job<'a>(
+        &self,
+        data: &'a JobData,
+        task: Task,
+        model: ModelSpec,
+        training: Training,
+    ) -> Job<'a> {
+        let save = self.save_to.as_ref().map(Save::new);
+        Job { data, task, model, training, start: None, few_shot: None, save }
+    }
+}
+
+/// What series can be taken from: a [`Table`], a [`SeriesSet`], or one [`Series`] of numbers.
+pub trait SeriesSource {
+    /// The series; as `preprocessor` reads them where a model is there already.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it.
+    fn series(&self, preprocessor: Option<&Preprocessor>) -> Result<SeriesSet>;
+}
+
+impl SeriesSource for Table {
+    fn series(&self, preprocessor: Option<&Preprocessor>) -> Result<SeriesSet> {
+        match preprocessor {
+            Some(preprocessor) => preprocessor.read(self, &Repair::default()),
+            None => SeriesSet::from_table(self, &Roles::default(), &Repair::default()),
+        }
+    }
+}
+
+impl SeriesSource for SeriesSet {
+    fn series(&self, _: Option<&Preprocessor>) -> Result<SeriesSet> {
+        Ok(self.clone())
+    }
+}
+
+impl SeriesSource for Series {
+    fn series(&self, _: Option<&Preprocessor>) -> Result<SeriesSet> {
+        let cells = |channel: usize| {
+            let value = |row: usize| self.get(row, channel).unwrap_or(f64::NAN);
+            (0..self.num_rows()).map(value).collect()
+        };
+        let columns =
+            (0..self.num_channels).map(|c| Column::numbers(format!("channel {c}"), cells(c)));
+        let none = Some(NO_COLUMN.to_owned());
+        let roles = Roles { timestamp: none.clone(), id: none, targets: None };
+        SeriesSet::from_table(&Table::new(columns.collect())?, &roles, &Repair::default())
+    }
+}
+
+/// What labelled cases can be taken from: a [`LabelledSet`], or a long [`Table`].
+pub trait CaseSource {
+    /// The cases with their labels: classes, or values.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it.
+    fn cases(&self, values: bool) -> Result<LabelledSet>;
+}
+
+impl CaseSource for LabelledSet {
+    fn cases(&self, _: bool) -> Result<LabelledSet> {
+        Ok(self.clone())
+    }
+}
+
+impl CaseSource for Table {
+    fn cases(&self, values: bool) -> Result<LabelledSet> {
+        let options = LabelOptions { values: Some(values), ..LabelOptions::default() };
+        LabelledSet::from_table(self, &options)
+    }
+}
+
+impl Forecaster {
+    /// Trains a forecaster on all series of `data`. What `options` leave open follows from the
+    /// length of the series, their channels and their season.
+    ///
+    /// ```
+    /// use ptsm::data::Dataset;
+    /// use ptsm::{FitOptions, Forecaster};
+    ///
+    /// # fn main() -> ptsm::Result<()> {
+    /// let table = Dataset::embedded_table()?;
+    /// let options = FitOptions::steps(12).context(48).epochs(1);
+    /// let mut forecaster = Forecaster::fit(&table, &options)?;
+    /// let forecasts = forecaster.forecast(&table)?;
+    /// assert_eq!(forecasts[0].prediction_length(), 12);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// From numbers in memory, `[T, C]` row by row:
+    ///
+    /// ```
+    /// use ptsm::data::Series;
+    /// use ptsm::{FitOptions, Forecaster};
+    ///
+    /// # fn main() -> ptsm::Result<()> {
+    /// let waves = (0..400).map(|t| (t as f64 * 0.3).sin()).collect();
+    /// let series = Series::new("", 1, waves)?;
+    /// let mut forecaster = Forecaster::fit(&series, &FitOptions::steps(6).epochs(1))?;
+    /// assert_eq!(forecaster.forecast(&series)?[0].values.len(), 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`]; `InvalidInput` if the series are too short, with the numbers.
+    pub fn fit(data: &impl SeriesSource, options: &FitOptions) -> Result<Self> {
+        if options.hold_out.is_some() {
+            return Err(Error::config("hold_out", "is for labelled cases (use split)"));
+        }
+        let mut series = SeriesData::new("data", data.series(None)?);
+        series.split = options.split.unwrap_or(series.split);
+        let (recipe, _) = automatic_recipe(&series, &options.model);
+        let model = recipe.model.with(&options.model);
+        let training = options.training(recipe.training);
+        let data = series.into();
+        let trained = options.job(&data, Task::Forecasting, model, training).run(&mut Silent)?;
+        let Trained { model, preprocessor, .. } = trained;
+        Self::assemble(&[(model, 1.0)], preprocessor, None, &Cpu::default())
+    }
+
+    /// Forecasts past the end of every series of `data`, which are read as those of the training.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming the series, if one is shorter than the context.
+    pub fn forecast(&mut self, data: &impl SeriesSource) -> Result<Vec<Forecast>> {
+        let set = data.series(Some(self.preprocessor()))?;
+        self.predict(&set, 0)
+    }
+}
+
+impl Classifier {
+    /// Trains a classifier on labelled cases.
+    ///
+    /// ```
+    /// use ptsm::data::{LabelledSet, Labels, Series};
+    /// use ptsm::{Classifier, FitOptions};
+    ///
+    /// # fn main() -> ptsm::Result<()> {
+    /// let wave = |i: usize| {
+    ///     let speed = if i % 2 == 0 { 0.2 } else { 1.1 };
+    ///     Series::new(i.to_string(), 1, (0..32).map(|t| (t as f64 * speed).sin()).collect())
+    /// };
+    /// let waves: Vec<Series> = (0..40).map(wave).collect::<ptsm::Result<_>>()?;
+    /// let labels = (0..40).map(|i| if i % 2 == 0 { "slow" } else { "fast" }.to_owned());
+    /// let set = LabelledSet::new(vec!["x".into()], waves, Labels::classes(labels.collect()))?;
+    /// let mut classifier = Classifier::fit(&set, &FitOptions::default().epochs(20))?;
+    /// let answers = classifier.classify(&set)?;
+    /// assert_eq!((answers.len(), answers[0].probabilities.len()), (40, 2));
+    /// assert!(classifier.score(&set)?.accuracy > 0.5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`]; `InvalidInput` if the labels are values.
+    pub fn fit(data: &impl CaseSource, options: &FitOptions) -> Result<Self> {
+        Self::new(fit_cases(data.cases(false)?, Task::Classification, options)?)
+    }
+}
+
+impl Regressor {
+    /// Trains a regression on cases labelled with one or more values.
+    ///
+    /// ```
+    /// use ptsm::data::{LabelledSet, Labels, Series};
+    /// use ptsm::{FitOptions, Regressor};
+    ///
+    /// # fn main() -> ptsm::Result<()> {
+    /// let wave = |i: usize| {
+    ///     let height = 1.0 + i as f64;
+    ///     Series::new(i.to_string(), 1, (0..32).map(|t| height * (t as f64).sin()).collect())
+    /// };
+    /// let waves: Vec<Series> = (0..20).map(wave).collect::<ptsm::Result<_>>()?;
+    /// let heights = (0..20).map(|i| 1.0 + i as f64).collect();
+    /// let labels = Labels::Values { names: vec!["height".into()], of: heights };
+    /// let set = LabelledSet::new(vec!["x".into()], waves, labels)?;
+    /// let mut regressor = Regressor::fit(&set, &FitOptions::default().epochs(2))?;
+    /// assert_eq!(regressor.predict(&set)?.len(), 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`]; `InvalidInput` if the labels are classes.
+    pub fn fit(data: &impl CaseSource, options: &FitOptions) -> Result<Self> {
+        Self::new(fit_cases(data.cases(true)?, Task::Regression, options)?)
+    }
+}
+
+fn fit_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Labeller> {
+    if options.split.is_some() {
+        return Err(Error::config("split", "is for series (use hold_out)"));
+    }
+    let suggested = Training { epochs: CASE_EPOCHS, batch_size: CASE_BATCH, ..Training::default() };
+    let training = options.training(suggested);
+    let length = options.model.context_length.unwrap_or(set.longest());
+    // At least eight patches, as long as they can be.
+    let patch = [8, 4, 2, 1].into_iter().find(|patch| patch * 8 <= length).unwrap_or(1);
+    let lower =
+        ModelSpec { patch_length: Some(patch), patch_stride: Some(patch), ..ModelSpec::default() };
+    let model = lower.with(&options.model);
+    let hold_out = options.hold_out.unwrap_or(CaseData::HOLD_OUT);
+    let data = CaseData::new("data", set, hold_out, training.seed)?.into();
+    let Trained { model, preprocessor, .. } =
+        options.job(&data, task, model, training).run(&mut Silent)?;
+    Labeller::new(&model, preprocessor, &Cpu::default())
+}

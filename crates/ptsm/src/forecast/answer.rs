@@ -1,0 +1,36 @@
+//! What a forecaster answers: the forecast of one series, with its intervals.
+
+/// The forecast of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Which series of a long table this is; empty for a wide table.
+    pub id: String,
+    /// Names of the channels that are forecast, C'.
+    pub channels: Vec<String>,
+    /// Time of each step in seconds since 1970-01-01 00:00 UTC, `[H]`; `None` without times.
+    pub timestamps: Option<Vec<i64>>,
+    /// Number of the first step's row, counted from the start of the series.
+    pub first_row: usize,
+    /// `[H, C']`, row-major, data units.
+    pub values: Vec<f64>,
+    /// Central intervals, narrow ones first; empty where the model cannot say any.
+    pub intervals: Vec<ForecastInterval>,
+}
+
+/// Range that should hold the truth with a given probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForecastInterval {
+    /// Probability, in (0, 1).
+    pub level: f64,
+    /// `[H, C']`, row-major, data units.
+    pub lower: Vec<f64>,
+    /// `[H, C']`, row-major, data units.
+    pub upper: Vec<f64>,
+}
+
+impl Forecast {
+    /// Steps, H.
+    pub fn prediction_length(&self) -> usize {
+        self.values.len() / self.channels.len()
+    }
+}

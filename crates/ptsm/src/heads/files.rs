@@ -1,0 +1,294 @@
+//! The files of the heads in a model directory: listed, added, removed, read.
+//!
+//! `heads/NAME.json` is the head's `config.json`, `heads/NAME.safetensors` holds its own weights
+//! (everything that is not the backbone), `heads/NAME.preprocessor.json` says how its outputs become
+//! labels.
+
+use std::path::Path;
+
+use crate::labeller::{Predictions, read_labels};
+use crate::model_dir::{HeadFile, ModelDir};
+use crate::train::take_backbone;
+use crate::{Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
+
+/// Name of the head that a model directory is about.
+pub const MAIN_HEAD: &str = "main";
+
+/// One head of a shared backbone.
+#[derive(Debug, Clone)]
+pub struct SharedHead {
+    /// `main`, or the name that it was added under.
+    pub name: String,
+    /// The head with the shared backbone.
+    pub model: Model,
+    /// How its outputs become forecasts or labels.
+    pub preprocessor: Preprocessor,
+}
+
+impl SharedHead {
+    /// What the head says of the cases of a batch, as a [`Labeller`](crate::Labeller) reads it;
+    /// `None` from a head that forecasts.
+    pub fn labels(&self, output: &Prediction) -> Option<Predictions> {
+        let coding = self.preprocessor.labels.as_ref()?;
+        Some(read_labels(coding, output))
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name == MAIN_HEAD || !name.chars().all(plain) {
+        let text = format!("\"{name}\" must consist of letters, digits, - and _, and not be main");
+        return Err(Error::config("name", text));
+    }
+    Ok(())
+}
+
+/// Names of the extra heads in a model directory, ascending.
+///
+/// # Errors
+///
+/// `Io` if the folder cannot be listed.
+pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
+    let folder = ModelDir::new(dir).heads();
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let failed = |e| Error::io(&folder, "cannot be listed", e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if let Some(name) = name.strip_suffix(".safetensors") {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Adds the head of the model directory `from` to the model directory `dir`, under `name`.
+///
+/// Both must have the same backbone, bit for bit (`train --init DIR --freeze backbone` sees to
+/// it), and read their channels alike. A head of that name is replaced. On an error the directory is
+/// as it was.
+///
+/// # Errors
+///
+/// `InvalidConfig` for an impossible name, or naming what differs or cannot be joined; `Io`,
+/// `InvalidWeights` from the files.
+pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
+    check_name(name)?;
+    let (main, extra) = (Model::from_dir(dir)?, Model::from_dir(from)?);
+    check_joined(MAIN_HEAD, &main, &main)?;
+    check_joined(name, &extra, &main).map_err(|e| e.at(from.display().to_string()))?;
+    let mut joined = extra.clone();
+    take_backbone(&mut joined, &main)?;
+    if joined.parameters != extra.parameters {
+        let text =
+            "has another backbone: its weights were trained on (train it with `freeze_backbone`)";
+        return Err(Error::config(from.display().to_string(), text));
+    }
+    let ours = Preprocessor::from_dir(dir, main.config())?;
+    let theirs = Preprocessor::from_dir(from, extra.config())?;
+    if ours.standardiser != theirs.standardiser {
+        let text = "standardises its channels otherwise: one pass cannot serve both";
+        return Err(Error::config(from.display().to_string(), text));
+    }
+    let head = SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs };
+    write_head(dir, &head, &main)
+}
+
+/// Removes the extra head `name` from a model directory.
+///
+/// # Errors
+///
+/// `InvalidConfig` if there is no such head, naming those that are there; `Io` if a file cannot be
+/// removed.
+pub fn remove_head(dir: &Path, name: &str) -> Result<()> {
+    let known = list_heads(dir)?;
+    if !known.iter().any(|known| known == name) {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let text = format!("there is no head \"{name}\" to remove, only {known}");
+        return Err(Error::config("name", text));
+    }
+    let folder = ModelDir::new(dir).heads();
+    // Weights first: without them the head is gone.
+    for file in HeadFile::ALL.into_iter().rev() {
+        let path = folder.join(file.name_for(name));
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(&path, "cannot be removed", e));
+            }
+            _ => {}
+        }
+    }
+    // Only an empty folder goes.
+    let _ = std::fs::remove_dir(&folder);
+    Ok(())
+}
+
+/// Whether a head can share a pass of the backbone of `main`.
+pub(super) fn check_joined(name: &str, head: &Model, main: &Model) -> Result<()> {
+    let (config, wanted) = (head.config(), main.config());
+    if *head.output().kind() == OutputKind::Patches {
+        let text = format!("\"{name}\" fills in hidden patches, which others cannot share");
+        return Err(Error::config("heads", text));
+    }
+    // What the weights' shapes do not show.
+    let fields = [
+        ("context_length", config.context_length == wanted.context_length),
+        ("patch_length", config.patch_length == wanted.patch_length),
+        ("patch_stride", config.patch_stride == wanted.patch_stride),
+        ("mode", config.mixes_channels() == wanted.mixes_channels()),
+        ("norm_mlp", config.norm() == wanted.norm()),
+        ("norm_eps", config.norm_eps.to_bits() == wanted.norm_eps.to_bits()),
+        ("self_attn_heads", !config.self_attn || config.self_attn_heads == wanted.self_attn_heads),
+        ("scaling", config.scaler() == wanted.scaler()),
+    ];
+    match fields.iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((field, _)) => {
+            let text = format!("\"{name}\" has another one than the head {MAIN_HEAD}");
+            Err(Error::config(*field, text))
+        }
+    }
+}
+
+/// Writes heads that were trained together into the model directory `dir`, that of `main` last: the
+/// directory is a model once everything is there.
+///
+/// # Errors
+///
+/// `InvalidConfig` if no head is `main`; `Io` if something cannot be written.
+pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
+    let Some(main) = heads.iter().find(|head| head.name == MAIN_HEAD) else {
+        return Err(Error::config("heads", format!("wanted one of the name {MAIN_HEAD}")));
+    };
+    let extra = || heads.iter().filter(|head| head.name != MAIN_HEAD);
+    extra().try_for_each(|head| check_name(&head.name))?;
+    extra().try_for_each(|head| write_head(dir, head, &main.model))?;
+    std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
+    main.preprocessor.save(dir)?;
+    main.model.save(dir)
+}
+
+/// Writes the files of a head, all or none: under temporary names first, where they are read again;
+/// a head of that name stays until the new one is whole.
+fn write_head(dir: &Path, head: &SharedHead, main: &Model) -> Result<()> {
+    let folder = ModelDir::new(dir).heads();
+    std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
+    let written = write_beside(&folder, head, main);
+    if written.is_err() {
+        // Only an empty folder goes.
+        let _ = std::fs::remove_dir(&folder);
+    }
+    written
+}
+
+fn write_beside(folder: &Path, head: &SharedHead, main: &Model) -> Result<()> {
+    let failed = |e| Error::io(folder, "a head cannot be written", e);
+    let hidden = |kind: &str| {
+        let prefix = format!(".ptsm-{kind}-");
+        tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempdir_in(folder).map_err(failed)
+    };
+    let (new, old) = (hidden("new")?, hidden("old")?);
+    write_files(new.path(), head)?;
+    read_head(new.path(), &head.name, main)?;
+    let mut moved = Vec::new();
+    for file in HeadFile::ALL {
+        let file = file.name_for(&head.name);
+        let place = folder.join(&file);
+        let kept = old.path().join(&file);
+        let replaced = place.is_file() && std::fs::rename(&place, &kept).is_ok();
+        let done = std::fs::rename(new.path().join(&file), &place);
+        moved.push((place, replaced.then_some(kept)));
+        if let Err(e) = done {
+            for (place, kept) in moved {
+                let _ = match kept {
+                    Some(kept) => std::fs::rename(kept, place),
+                    None => std::fs::remove_file(place),
+                };
+            }
+            return Err(failed(e));
+        }
+    }
+    Ok(())
+}
+
+fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
+    let SharedHead { name, model, preprocessor } = head;
+    let own = model.layout().head_tensors();
+    let tensors: Vec<NamedTensor<f32>> = model
+        .name_trained("", &model.parameters.trained)
+        .into_iter()
+        .filter(|tensor| own.iter().any(|head| head.name == tensor.name))
+        .collect();
+    let text = serde_json::to_string_pretty(preprocessor)
+        .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
+    let write = |file: HeadFile, text: &str| {
+        let path = folder.join(file.name_for(name));
+        write_atomically(&path, |out| out.write_all(text.as_bytes()))
+    };
+    write(HeadFile::Config, &model.architecture().to_json()?)?;
+    write(HeadFile::Preprocessor, &text)?;
+    write_tensors(&folder.join(HeadFile::Weights.name_for(name)), &tensors)
+}
+
+/// Reads the heads `names` of a model directory (`main` is the directory's own).
+///
+/// # Errors
+///
+/// `InvalidConfig` if there is no such head, naming those that are there, or no name; `Io` and
+/// `InvalidWeights` from the files.
+pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
+    let main = Model::from_dir(dir)?;
+    let preprocessor = Preprocessor::from_dir(dir, main.config())?;
+    let known = list_heads(dir)?;
+    let load = |name: &String| {
+        if name == MAIN_HEAD {
+            let (model, preprocessor) = (main.clone(), preprocessor.clone());
+            return Ok(SharedHead { name: name.clone(), model, preprocessor });
+        }
+        if !known.contains(name) {
+            let known = [vec![MAIN_HEAD.to_owned()], known.clone()].concat().join(", ");
+            let text = format!("\"{name}\" is not there, only {known}");
+            return Err(Error::config("heads", text));
+        }
+        read_head(&ModelDir::new(dir).heads(), name, &main)
+    };
+    let heads = names.iter().map(load).collect::<Result<Vec<_>>>()?;
+    match heads.is_empty() {
+        true => Err(Error::config("heads", "wanted one or more names")),
+        false => Ok(heads),
+    }
+}
+
+/// Reads the files of one head from a folder; the backbone is that of `main`.
+fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
+    let file = |file: HeadFile| folder.join(file.name_for(name));
+    let architecture = Architecture::from_file(&file(HeadFile::Config))?;
+    let mut model = Model::new(architecture, Init::PyTorch, 0)?;
+    take_backbone(&mut model, main)
+        .map_err(|e| e.at(file(HeadFile::Config).display().to_string()))?;
+    let path = file(HeadFile::Weights);
+    let tensors = read_tensors(&path)?;
+    let place = |tensor: &str| format!("{}: {tensor}", path.display());
+    let layout = model.layout().clone();
+    for tensor in layout.head_tensors() {
+        let Some(found) = tensors.get(&tensor.name) else {
+            return Err(Error::weights("is missing").at(place(&tensor.name)));
+        };
+        if found.shape != tensor.shape {
+            let text = format!("has shape {:?}, wanted {:?}", found.shape, tensor.shape);
+            return Err(Error::weights(text).at(place(&tensor.name)));
+        }
+        let values = &mut model.parameters.trained[tensor.range.clone()];
+        values.iter_mut().zip(&found.values).for_each(|(to, &from)| *to = from as f32);
+    }
+    let path = file(HeadFile::Preprocessor);
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+    let preprocessor = serde_json::from_str(&text).map_err(|e| {
+        Error::config(path.display().to_string(), "is not a preprocessor file").because(e)
+    })?;
+    Ok(SharedHead { name: name.to_owned(), model, preprocessor })
+}

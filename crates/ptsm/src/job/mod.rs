@@ -1,0 +1,36 @@
+//! The work itself: from data, a model specification and training settings to a trained model.
+//!
+//! [`Job`] is what the commands `train`, `ablate`, `select`, `tune` and `benchmark` run, and what
+//! a server or a binding runs; [`JointJob`] trains the heads of one backbone together.
+
+mod ablation;
+mod automatic;
+mod cases;
+mod data;
+mod event;
+mod joint;
+mod members;
+mod plan;
+mod run;
+mod samples;
+mod selection;
+mod spread;
+mod store;
+mod tuning;
+mod used;
+mod windows;
+
+pub use ablation::{Ablation, AblationRow};
+pub use automatic::automatic_recipe;
+pub use data::{CaseData, JobData, SeriesData};
+pub use event::{JobEvent, Observer, Ready, Silent};
+pub use joint::{JointHead, JointJob, JointTrained};
+pub use members::EnsembleJob;
+pub use plan::{Job, Save, SaveMode, Start};
+pub use run::{Trained, save_model};
+pub use samples::LaidSamples;
+pub use selection::{CaseSearch, SearchCell, SeedScores};
+pub use spread::spread;
+pub use store::{RecipeStore, Score, Subject, TrainedRecipe};
+pub use tuning::{TuneEvent, Tuned, tune};
+pub use used::{Usage, check_model_used, check_used};

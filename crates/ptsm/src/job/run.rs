@@ -1,0 +1,151 @@
+//! The run of a job: data laid out, a model made, trained and saved.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::data::JobData;
+use super::event::{JobEvent, Observer, Ready};
+use super::plan::{Job, Save, SaveMode};
+use super::samples::{Laid, LaidSamples};
+use crate::model_dir::{ModelDir, write_json};
+use crate::train::{Event, History, Subset, TrainData, Trainer};
+use crate::{Config, Error, Model, Preprocessor, Record, Result, Task};
+
+/// A finished job.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The model with the weights of the kept epoch.
+    pub model: Model,
+    /// How data become its inputs.
+    pub preprocessor: Preprocessor,
+    /// What it was told and what happened.
+    pub record: Record,
+    /// The samples as they were laid out.
+    pub samples: LaidSamples,
+    /// Seconds of training, saving included.
+    pub seconds: f64,
+}
+
+impl Job<'_> {
+    /// The configuration of the model.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field; `InvalidInput` if the data have no labels to learn.
+    pub fn config(&self) -> Result<Config> {
+        match (self.data, self.task) {
+            (JobData::Series(data), Task::Forecasting | Task::Pretraining) => {
+                self.window_config(data)
+            }
+            (JobData::Cases(data), Task::Classification | Task::Regression) => {
+                self.case_config(data)
+            }
+            (JobData::Series(_), task) => Err(unfit(task, "series", "labelled cases")),
+            (JobData::Cases(_), task) => Err(unfit(task, "labelled cases", "series")),
+        }
+    }
+
+    fn lay_out(&self) -> Result<Laid> {
+        let config = self.config()?;
+        match self.data {
+            JobData::Series(data) => self.lay_out_windows(data, config),
+            JobData::Cases(data) => self.lay_out_cases(data, config),
+        }
+    }
+
+    /// Runs the job: lays the data out, makes the model, trains it, saves it.
+    ///
+    /// The bits of the result depend on the job and the instruction set alone, not on the number of
+    /// threads, and not on whether the run was killed and resumed in between.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field, for impossible settings and for those that the job would
+    /// not use; `InvalidInput` if the data do not fit; `Io` if something cannot be written.
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<Trained> {
+        self.training.validate()?;
+        self.save.as_ref().map_or(Ok(()), Save::check)?;
+        let Laid { model, preprocessor, samples } = self.lay_out()?;
+        self.check_used(model.config(), &samples)?;
+        let few = self.few_shot.map(|share| Subset::last(samples.train(), share)).transpose()?;
+        let empty = Subset::new(samples.train(), Vec::new());
+        let data = TrainData {
+            train: few.as_ref().map_or(samples.train(), |few| few),
+            validation: samples.validation().unwrap_or(&empty),
+        };
+        let (train, validation) = (data.train.len(), data.validation.len());
+        let steps = train.div_ceil(self.training.batch_size) as u64;
+        let total_steps = steps * u64::from(self.training.epochs);
+        let ready = Ready { data: self.data, model: &model, train, validation, total_steps };
+        let _ = observer.observe(&JobEvent::Ready(ready));
+        if let Some(save) = &self.save {
+            save.dir.check_writable()?;
+        }
+        let began = Instant::now();
+        let (model, history) = self.optimise(data, model, &preprocessor, observer)?;
+        let record = Record {
+            version: env!("CARGO_PKG_VERSION").into(),
+            instruction_set: crate::instruction_set()?.name().into(),
+            dataset: self.data.name().to_owned(),
+            split: preprocessor.split,
+            train_windows: train,
+            validation_windows: validation,
+            num_parameters: model.layout().num_trained(),
+            init: self.start.is_some(),
+            training: self.training.clone(),
+            history,
+        };
+        if let Some(Save { dir, .. }) = &self.save {
+            save_model(dir, &model, &preprocessor)?;
+            write_json(&dir.training(), &record)?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Trained { model, preprocessor, record, samples, seconds })
+    }
+
+    /// The loop; every better epoch is saved as a whole model directory.
+    fn optimise(
+        &self,
+        data: TrainData<'_>,
+        model: Model,
+        preprocessor: &Preprocessor,
+        observer: &mut dyn Observer,
+    ) -> Result<(Model, History)> {
+        let dir = self.save.as_ref().map(|save| save.dir.path().to_path_buf());
+        let resume = self.save.as_ref().is_some_and(|save| save.mode == SaveMode::Resume);
+        let trainer = Trainer { training: &self.training, data, dir, resume };
+        let mut failure = None;
+        let outcome = trainer.run(model, &mut |event| {
+            let flow = observer.observe(&JobEvent::Training(event));
+            if let (Event::Epoch { best: true, best_model, .. }, Some(save)) = (event, &self.save)
+                && let Err(error) = save_model(&save.dir, best_model, preprocessor)
+            {
+                failure = Some(error);
+                return ControlFlow::Break(());
+            }
+            flow
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => outcome.map(|outcome| (outcome.model, outcome.history)),
+        }
+    }
+}
+
+fn unfit(task: Task, got: &str, wanted: &str) -> Error {
+    let name = serde_json::to_value(task).ok().and_then(|v| v.as_str().map(str::to_owned));
+    let name = name.unwrap_or_default();
+    Error::config("task", format!("\"{name}\" learns from {wanted}, not from {got}"))
+}
+
+/// Writes a model with its preprocessor in place of what was in the directory.
+///
+/// # Errors
+///
+/// `Io`, naming the file.
+pub fn save_model(dir: &ModelDir, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
+    dir.remove_stale()?;
+    preprocessor.save(dir.path())?;
+    model.save(dir.path())?;
+    dir.remove_ensemble()
+}

@@ -1,0 +1,309 @@
+//! The data of a job: a file or a named set, how its columns are read, how it is split.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{
+    DATA_DIR_VARIABLE, Dataset, Duplicates, Frequency, Grid, LabelOptions, LabelledSet, Labels,
+    ReadOptions, Repair, Roles, SeriesSet, Split, Table,
+};
+use crate::{Error, Result, Task};
+
+/// Where the data come from and how they are read. Unknown fields and values are refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSpec {
+    /// A CSV (also .gz), Parquet or .ts file, a folder of cases, or the name of a data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// Column of times; the first that holds times if not given; `none` = rows are numbered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+    /// Column that distinguishes the series of a long table; `none` = one series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Channels, in this order; every numeric column if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<String>>,
+    /// Character between cells; found out if not given; `tab` for a tabulator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// The first line holds data, not names.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_header: bool,
+    /// Further texts that mean "missing".
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// `1,5` is one and a half.
+    #[serde(skip_serializing_if = "is_false")]
+    pub decimal_comma: bool,
+    /// Put rows into the order of their times.
+    #[serde(skip_serializing_if = "is_false")]
+    pub sort: bool,
+    /// What becomes of several rows of one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<Duplicates>,
+    /// Whether a time without a row is a missing row, or each row is one step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
+    /// Step of the grid, where the most common one is not meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<Frequency>,
+    /// Borders of the parts; the data set's own, or 7:1:2, if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// Columns of the labels in a labelled table; `label`, `class` or `target` if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Vec<String>>,
+    /// Share of the labelled cases that picks the epoch, 0 to below 1; 0 = all are trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<f64>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A table with what is known about it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Name for reports.
+    pub name: String,
+    /// The table.
+    pub table: Table,
+    /// The named data set, if it is one.
+    pub dataset: Option<&'static Dataset>,
+    /// The file of a named data set, whose check sum was found right.
+    pub verified: Option<PathBuf>,
+}
+
+impl DataSpec {
+    /// Of a file or a named data set, everything else found out.
+    pub fn of(data: impl Into<String>) -> Self {
+        Self { data: Some(data.into()), ..Self::default() }
+    }
+
+    /// This specification with what `upper` says instead; switches that either sets are set, and
+    /// texts for "missing" add up.
+    #[must_use]
+    pub fn with(mut self, upper: &Self) -> Self {
+        fn set<T: Clone>(to: &mut Option<T>, from: &Option<T>) {
+            if from.is_some() {
+                to.clone_from(from);
+            }
+        }
+        set(&mut self.data, &upper.data);
+        set(&mut self.timestamp, &upper.timestamp);
+        set(&mut self.id, &upper.id);
+        set(&mut self.targets, &upper.targets);
+        set(&mut self.delimiter, &upper.delimiter);
+        set(&mut self.duplicates, &upper.duplicates);
+        set(&mut self.grid, &upper.grid);
+        set(&mut self.frequency, &upper.frequency);
+        set(&mut self.split, &upper.split);
+        set(&mut self.label, &upper.label);
+        set(&mut self.hold_out, &upper.hold_out);
+        self.no_header |= upper.no_header;
+        self.decimal_comma |= upper.decimal_comma;
+        self.sort |= upper.sort;
+        self.missing.extend(upper.missing.iter().cloned());
+        self
+    }
+
+    /// Reads the table: a file, or a named data set, which is fetched into [`data_dir`] if it is
+    /// not there.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` without a file or name, or for a name that is not known; `Io` and
+    /// `InvalidInput` from the file.
+    pub fn read(&self) -> Result<Source> {
+        let data = self.named()?;
+        let path = Path::new(data);
+        if path.exists() {
+            let name = path.file_name().map_or(data.into(), |n| n.to_string_lossy().into_owned());
+            let table = Table::read(path, &self.read_options()?)?;
+            return Ok(Source { name, table, dataset: None, verified: None });
+        }
+        let looks_like_path = data.contains(['/', '\\']) || path.extension().is_some();
+        let set = match Dataset::named(data) {
+            Ok(set) => set,
+            Err(_) if looks_like_path => return Err(not_found(path)),
+            Err(error) => return Err(error.at("data")),
+        };
+        let name = set.name.to_owned();
+        if set.is_embedded() {
+            let table = Dataset::embedded_table()?;
+            return Ok(Source { name, table, dataset: Some(set), verified: None });
+        }
+        let file = set.fetch(&data_dir())?;
+        let table = Table::read(&file, &self.read_options()?)?;
+        Ok(Source { name, table, dataset: Some(set), verified: Some(file) })
+    }
+
+    fn named(&self) -> Result<&str> {
+        self.data.as_deref().ok_or_else(|| {
+            Error::config("data", "is missing (give a file, a folder or the name of a data set)")
+        })
+    }
+
+    /// Reads labelled cases; returns them with their name for reports.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` without a file; `Io` and `InvalidInput` from the file, or if the labels are
+    /// not what `task` learns.
+    pub fn read_cases(&self, task: Task) -> Result<(String, LabelledSet)> {
+        let path = Path::new(self.named()?);
+        if !path.exists() {
+            return Err(not_found(path));
+        }
+        let set = LabelledSet::read(path, &self.read_options()?, &self.label_options(task))?;
+        let fits = match set.labels {
+            Labels::Classes { .. } => task == Task::Classification,
+            Labels::Values { .. } => task == Task::Regression,
+            Labels::Unknown(_) => false,
+        };
+        if !fits {
+            let (kind, other) = match task {
+                Task::Classification => ("values", "regression"),
+                _ => ("classes", "classification"),
+            };
+            let text = format!("the labels are {kind} (use task = \"{other}\")");
+            return Err(Error::input(text).at(path.display().to_string()));
+        }
+        let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        Ok((name, set))
+    }
+
+    /// How labels are found in tables.
+    pub fn label_options(&self, task: Task) -> LabelOptions {
+        LabelOptions {
+            columns: self.label.clone(),
+            values: Some(task == Task::Regression),
+            roles: self.roles(),
+        }
+    }
+
+    /// How cells are read.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if the delimiter is not one character.
+    pub fn read_options(&self) -> Result<ReadOptions> {
+        let delimiter = match self.delimiter.as_deref() {
+            None => None,
+            Some("tab") => Some(b'\t'),
+            Some(text) if text.len() == 1 => Some(text.as_bytes()[0]),
+            Some(text) => {
+                let text = format!("\"{text}\" is not one ASCII character (or \"tab\")");
+                return Err(Error::config("delimiter", text));
+            }
+        };
+        Ok(ReadOptions {
+            delimiter,
+            header: self.no_header.then_some(false),
+            missing: self.missing.clone(),
+            decimal_comma: self.decimal_comma,
+        })
+    }
+
+    /// What the columns are.
+    pub fn roles(&self) -> Roles {
+        Roles {
+            timestamp: self.timestamp.clone(),
+            id: self.id.clone(),
+            targets: self.targets.clone(),
+        }
+    }
+
+    /// Which repairs are allowed. The files of the benchmark papers are read row by row.
+    pub fn repair(&self, source: &Source) -> Repair {
+        let papers = source.dataset.is_some_and(|set| !set.is_embedded());
+        let grid = self.grid.unwrap_or(if papers { Grid::Rows } else { Grid::Regular });
+        Repair {
+            sort: self.sort,
+            duplicates: self.duplicates.unwrap_or_default(),
+            grid,
+            frequency: self.frequency,
+        }
+    }
+
+    /// The series of the table.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it.
+    pub fn series(&self, source: &Source) -> Result<SeriesSet> {
+        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source))
+    }
+}
+
+fn not_found(path: &Path) -> Error {
+    Error::io(path, "cannot be read", std::io::Error::from(std::io::ErrorKind::NotFound))
+}
+
+impl Source {
+    /// The split of the papers, or 7:1:2.
+    pub fn default_split(&self) -> Split {
+        self.dataset.map_or(Split::default(), |set| set.split)
+    }
+
+    /// Steps of the usual season; 1 = none.
+    pub fn seasonal_period(&self, set: &SeriesSet) -> usize {
+        let found = set.frequency.map_or(1, Frequency::seasonal_period);
+        self.dataset.map_or(found, |set| set.seasonal_period)
+    }
+}
+
+/// Where fetched data sets are kept: the folder that `PTSM_DATA_DIR` names, or one of the user's
+/// cache.
+pub fn data_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os(DATA_DIR_VARIABLE) {
+        return PathBuf::from(dir);
+    }
+    let home = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = home("XDG_CACHE_HOME").or_else(|| home("HOME").map(|home| home.join(".cache")));
+    cache.unwrap_or_else(std::env::temp_dir).join("ptsm").join("data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upper_specification_wins_and_switches_add_up() {
+        let lower: DataSpec = toml::from_str(
+            "data = \"a.csv\"\nmissing = [\"-\"]\nsort = true\nsplit = \"8:1:1\"\ngrid = \"rows\"",
+        )
+        .unwrap();
+        let upper = DataSpec {
+            data: Some("b.csv".into()),
+            missing: vec!["?".into()],
+            split: Some("7:1:2".parse().unwrap()),
+            ..DataSpec::default()
+        };
+        let both = lower.clone().with(&upper);
+        assert_eq!((both.data.as_deref(), both.sort), (Some("b.csv"), true));
+        assert_eq!((both.missing.len(), both.split, both.grid), (2, upper.split, lower.grid));
+        let text = toml::to_string(&both).unwrap();
+        assert_eq!(toml::from_str::<DataSpec>(&text).unwrap(), both);
+    }
+
+    #[test]
+    fn unknown_fields_and_values_are_refused() {
+        for (text, says) in [
+            ("target = [\"x\"]", "unknown field `target`"),
+            ("grid = \"regulr\"", "unknown variant `regulr`"),
+            ("split = \"half\"", "7:1:2"),
+            ("sort = \"yes\"", "boolean"),
+        ] {
+            let error = toml::from_str::<DataSpec>(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert!(
+            DataSpec::default().read().unwrap_err().to_string().starts_with("data: is missing")
+        );
+    }
+}

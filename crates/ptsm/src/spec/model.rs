@@ -1,0 +1,217 @@
+//! The model of a job: the fields of `config.json` that somebody can choose.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::choices::{
+    AggregationChoice, DistributionChoice, LossChoice, MaskChoice, ModeChoice, NormChoice,
+    PositionChoice, ScalingChoice,
+};
+use crate::{Config, Extension, Location};
+
+/// Defines the specification: every field may be left open, and an upper one wins over a lower.
+macro_rules! specification {
+    ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
+        /// What is chosen of a model; what is `None` is left to a lower layer: the model that
+        /// training starts from, then [`ModelSpec::defaults`], then Hugging Face's defaults.
+        ///
+        /// Fields are named as in `config.json`. Unknown fields and values are refused.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct ModelSpec {
+            $($(#[$meta])* #[serde(skip_serializing_if = "Option::is_none")] pub $name: Option<$type>,)*
+        }
+
+        impl ModelSpec {
+            /// Names of all fields.
+            pub const FIELDS: &[&str] = &[$(stringify!($name)),*];
+
+            /// Takes every field that `upper` has chosen.
+            pub fn overlay(&mut self, upper: &Self) {
+                $(if upper.$name.is_some() {
+                    self.$name.clone_from(&upper.$name);
+                })*
+            }
+        }
+    };
+}
+
+specification! {
+    /// Past time steps that the model sees; for labelled cases the longest case if not given.
+    context_length: usize,
+    /// Future time steps that are forecast.
+    prediction_length: usize,
+    /// Time steps per patch.
+    patch_length: usize,
+    /// Time steps between patch starts.
+    patch_stride: usize,
+    /// Channels; must be those of the data.
+    num_input_channels: usize,
+    /// Numbers per patch.
+    d_model: usize,
+    /// Mixer layers.
+    num_layers: usize,
+    /// Hidden width of the MLPs as a multiple of their input.
+    expansion_factor: usize,
+    /// Probability of dropping a value inside the mixers, 0 to below 1.
+    dropout: f64,
+    /// Probability of dropping a value in front of the head, 0 to below 1.
+    head_dropout: f64,
+    /// How channels see each other.
+    mode: ModeChoice,
+    /// Whether every block is gated.
+    gated_attn: bool,
+    /// The norm of the blocks.
+    norm_mlp: NormChoice,
+    /// Added to the variance in the norms.
+    norm_eps: f64,
+    /// Whether the patch mixers have self-attention beside them.
+    self_attn: bool,
+    /// Heads of the self-attention; divides `d_model`.
+    self_attn_heads: usize,
+    /// Whether a positional encoding is added.
+    use_positional_encoding: bool,
+    /// Which one.
+    positional_encoding_type: PositionChoice,
+    /// What each window is scaled by.
+    #[serde(deserialize_with = "null_is_none")]
+    scaling: ScalingChoice,
+    /// Channels that are forecast, by number from 0; all of them if not given.
+    prediction_channel_indices: Vec<usize>,
+    /// Standard deviation of the normal initialisation.
+    init_std: f64,
+    /// What training makes small.
+    loss: LossChoice,
+    /// The distribution with `loss = "nll"`.
+    distribution_output: DistributionChoice,
+    /// Samples that are drawn from it in the reference's `generate`.
+    num_parallel_samples: usize,
+    /// How patches are pooled for classification and regression.
+    #[serde(deserialize_with = "null_is_none")]
+    head_aggregation: AggregationChoice,
+    /// `[low, high]` that a regression is squeezed into.
+    output_range: [f64; 2],
+    /// How pretraining hides patches.
+    mask_type: MaskChoice,
+    /// Share of patches that random masks hide, 0 to below 1.
+    random_mask_ratio: f64,
+    /// Patches that forecast masks hide at the end: one number or a list.
+    #[serde(deserialize_with = "one_or_many")]
+    num_forecast_mask_patches: Vec<usize>,
+    /// What a masked patch holds, in the scaled space.
+    mask_value: f64,
+    /// Whether all channels share one mask.
+    channel_consistent_masking: bool,
+    /// Whether the pretraining loss counts hidden patches only.
+    masked_loss: bool,
+    /// Channels that are never hidden, by number from 0.
+    unmasked_channel_indices: Vec<usize>,
+    /// What Hugging Face does not have. An upper layer replaces the whole table of a lower one.
+    ptsm: Extension,
+}
+
+/// Future time steps that are forecast if nobody says.
+const PREDICTION_LENGTH: usize = 96;
+
+impl ModelSpec {
+    /// Our own choices where nobody chooses: 512 steps in, 96 out, `d_model` 16, 4 layers.
+    pub fn defaults() -> Self {
+        Self {
+            context_length: Some(512),
+            prediction_length: Some(PREDICTION_LENGTH),
+            d_model: Some(16),
+            num_layers: Some(4),
+            ..Self::default()
+        }
+    }
+
+    /// All fields of the backbone of a model, as one that starts from its weights must have them.
+    pub fn of_backbone(config: &Config) -> Self {
+        let location = config.extension().location;
+        Self {
+            context_length: Some(config.context_length),
+            patch_length: Some(config.patch_length),
+            patch_stride: Some(config.patch_stride),
+            d_model: Some(config.d_model),
+            num_layers: Some(config.num_layers),
+            expansion_factor: Some(config.expansion_factor),
+            dropout: Some(config.dropout),
+            mode: Some(ModeChoice::of(config)),
+            gated_attn: Some(config.gated_attn),
+            norm_mlp: Some(NormChoice::of(config)),
+            norm_eps: Some(config.norm_eps),
+            self_attn: Some(config.self_attn),
+            self_attn_heads: Some(config.self_attn_heads),
+            use_positional_encoding: Some(config.use_positional_encoding),
+            positional_encoding_type: Some(PositionChoice::of(config)),
+            scaling: Some(ScalingChoice::of(config)),
+            // The backbone learnt from windows that were scaled around this.
+            ptsm: (location != Location::Mean)
+                .then(|| Extension { location, ..Extension::default() }),
+            ..Self::default()
+        }
+    }
+
+    /// This specification with every field that `upper` has chosen.
+    #[must_use]
+    pub fn with(mut self, upper: &Self) -> Self {
+        self.overlay(upper);
+        self
+    }
+
+    /// The extension, to be changed.
+    pub fn extension_mut(&mut self) -> &mut Extension {
+        self.ptsm.get_or_insert_default()
+    }
+
+    /// Says `mode = "hybrid"` and `loss = "quantile"`, which `config.json` has no words for, by
+    /// fields of the extension: the cross-channel head, and the levels 0.1 to 0.9 if none are
+    /// given.
+    pub fn settle(&mut self) {
+        if self.mode == Some(ModeChoice::Hybrid) {
+            self.mode = Some(ModeChoice::CommonChannel);
+            self.extension_mut().cross_channel.get_or_insert_default();
+        }
+        if self.loss == Some(LossChoice::Quantile) {
+            self.loss = Some(LossChoice::Mse);
+            let tenths = || (1..10).map(|i| f64::from(i) / 10.0).collect();
+            self.extension_mut().quantiles.get_or_insert_with(tenths);
+        }
+    }
+}
+
+/// A choice that has the word `none`, which `null` means too.
+trait HasNone {
+    const NONE: Self;
+}
+
+impl HasNone for ScalingChoice {
+    const NONE: Self = Self::None;
+}
+
+impl HasNone for AggregationChoice {
+    const NONE: Self = Self::None;
+}
+
+fn null_is_none<'de, T, D>(from: D) -> std::result::Result<Option<T>, D::Error>
+where
+    T: HasNone + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Some(Option::<T>::deserialize(from)?.unwrap_or(T::NONE)))
+}
+
+fn one_or_many<'de, D>(from: D) -> std::result::Result<Option<Vec<usize>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number of patches or a list of them")]
+    enum OneOrMany {
+        One(usize),
+        Many(Vec<usize>),
+    }
+    Ok(Option::<OneOrMany>::deserialize(from)?.map(|found| match found {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    }))
+}
