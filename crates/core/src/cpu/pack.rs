@@ -47,7 +47,7 @@ pub(super) struct RowBlock {
     pub(super) fc1: RowLinear,
     pub(super) fc2: RowLinear,
     pub(super) gate: Option<RowLinear>,
-    pub(super) attention: Option<PackedAttention>,
+    pub(super) attention: Option<Box<PackedAttention>>,
 }
 
 /// A block that mixes down columns: the feature and the channel mixer.
@@ -143,7 +143,10 @@ impl Packer<'_> {
             fc1: self.row_linear(&slot.fc1),
             fc2: self.row_linear(&slot.fc2),
             gate: slot.gate.as_ref().map(|gate| self.row_linear(gate)),
-            attention: slot.attention.as_ref().map(|slot| self.attention(slot, columns())),
+            attention: slot
+                .attention
+                .as_ref()
+                .map(|slot| Box::new(self.attention(slot, columns()))),
         }
     }
 
