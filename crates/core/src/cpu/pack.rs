@@ -31,7 +31,7 @@ pub(super) struct PackedNorm {
 /// A block that needs one row of the hidden state only.
 #[derive(Debug)]
 pub(super) enum PackedBlock {
-    Patches(Box<RowBlock>),
+    Patches(RowBlock),
     Features(ColumnBlock),
 }
 

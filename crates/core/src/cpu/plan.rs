@@ -130,7 +130,7 @@ fn runs(packer: Packer<'_>, first: Sizes, stages: &[Stage<BlockSlot>]) -> Vec<Ru
                 Axis::Patches => {
                     let block = packer.row_block(slot, run.sizes);
                     run.stack = run.stack.max(block.stack);
-                    run.blocks.push(PackedBlock::Patches(Box::new(block)));
+                    run.blocks.push(PackedBlock::Patches(block));
                 }
                 Axis::Features => {
                     let block = packer.column_block(slot, run.sizes);
