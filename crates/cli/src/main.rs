@@ -10,7 +10,6 @@ mod output;
 mod plot;
 mod progress;
 mod source;
-mod spelling;
 mod story;
 
 use std::process::ExitCode;
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            let text = spelling::in_flags(&error.spelled(output::flag));
+            let text = error.spelled(output::flag);
             output::talk(&format!("error: {text}"));
             ExitCode::from(error.kind().exit_code())
         }

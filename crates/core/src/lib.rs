@@ -1,6 +1,6 @@
 //! The core of `ptsm`: what PatchTSMixer computes, how it is computed fast, and how it learns.
 //!
-//! No tables, no calendar and no files but model directories: batches of numbers go in, forecasts
+//! No tables, no calendar and no files but model directories and tensors: batches of numbers go in, forecasts
 //! come out. Most users want the crate `ptsm`, which adds data, scores and saved preprocessing.
 //!
 //! | module | holds |

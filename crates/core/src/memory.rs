@@ -1,4 +1,4 @@
-//! How much memory work takes, said before it is taken.
+//! Estimates of the memory that work needs, and refusal before it is allocated.
 //!
 //! The numbers are estimates from sizes: weights, buffers, gradients and windows, without the program
 //! itself. Work that cannot fit is refused with [`ErrorKind::OutOfMemory`] before anything is

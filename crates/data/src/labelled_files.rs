@@ -8,7 +8,7 @@ use super::roles::Roles;
 use super::series::{Series, SeriesSet};
 use super::table::{Column, ReadOptions, Table, Values};
 use super::{text_file, ts_file};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// How labels are found in tables.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -178,7 +178,8 @@ fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
     match table.columns().iter().find(|column| usual(&column.name)) {
         Some(column) => Ok(vec![column.name.clone()]),
         None => {
-            let text = "has no column named label, class or target (name it with `label`)";
+            let label = option("label", None);
+            let text = format!("has no column named label, class or target (name it with {label})");
             Err(Error::input(text).at(table.source()))
         }
     }
@@ -257,7 +258,9 @@ fn cases_of_table(table: &Table, options: &LabelOptions, labels: &[String]) -> R
     let repair = Repair { grid: Grid::Rows, ..Repair::default() };
     let set = SeriesSet::from_table(table, &roles, &repair)?;
     let Some(id) = set.roles.id.as_ref().and_then(|id| table.column(id)) else {
-        let text = "has no column that says which case a row belongs to (name it with `id`)";
+        let id = option("id", None);
+        let text =
+            format!("has no column that says which case a row belongs to (name it with {id})");
         return Err(Error::input(text).at(table.source()));
     };
     let mut by_id: std::collections::BTreeMap<String, Vec<usize>> = Default::default();

@@ -241,8 +241,9 @@ fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
         Values::Times { seconds, .. } => seconds.iter().position(Option::is_none),
     };
     if let Some(row) = missing {
-        let message = "the timestamp is missing (remove the row, or use `timestamp = none` to \
-                       number the rows)";
+        let none = option("timestamp", Some("none"));
+        let message =
+            format!("the timestamp is missing (remove the row, or use {none} to number the rows)");
         return Err(Error::input(message).at(table.place(row, name)));
     }
     let read = match &column.values {
@@ -254,7 +255,13 @@ fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
     };
     let (seconds, style) = read.map_err(|(row, why)| {
         let cell = column.values.text(row);
-        Error::input(format!("\"{cell}\" {why}")).at(table.place(row, name))
+        let way_out = match why {
+            NotATime::SubSecond => {
+                format!(" (use {} to number the rows)", option("timestamp", Some("none")))
+            }
+            _ => String::new(),
+        };
+        Error::input(format!("\"{cell}\" {why}{way_out}")).at(table.place(row, name))
     })?;
     Ok(TimeColumn { name: name.clone(), seconds, style })
 }

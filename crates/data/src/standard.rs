@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::series::Series;
 use super::window::PreparedSeries;
-use ptsm_core::{Error, Result, Transform};
+use ptsm_core::{Error, Result, Transform, option};
 
 /// Shift and scale of every channel: `(transform(value) - mean) / scale`.
 ///
@@ -45,7 +45,8 @@ impl Standardiser {
             fit_channel(channel, parts, transform).ok_or_else(|| {
                 let message = format!(
                     "channel \"{name}\" has no seen value in the training rows (leave it out with \
-                     `targets`, or train on other rows)"
+                     {}, or train on other rows)",
+                    option("targets", None)
                 );
                 Error::input(message)
             })

@@ -200,10 +200,7 @@ impl std::fmt::Display for NotATime {
                 "may have the day or the month first, and no row settles it (write dates as \
                  2016-07-31)"
             }
-            NotATime::SubSecond => {
-                "is finer than a second, which is not supported (use `timestamp = none` to number \
-                 the rows instead)"
-            }
+            NotATime::SubSecond => "is finer than a second, which is not supported",
         })
     }
 }

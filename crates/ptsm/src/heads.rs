@@ -1,5 +1,5 @@
-//! Several tasks from one pass: extra heads on the backbone of a model directory, which is in the
-//! directory once and runs once.
+//! Extra heads on the backbone of a model directory: the backbone is stored once, and runs once for
+//! all of them.
 //!
 //! | file | holds |
 //! |---|---|

@@ -47,7 +47,7 @@ pub struct Report {
     pub start_us: f64,
     /// Predicted latency of the whole request.
     pub predicted_latency_ms: f64,
-    /// Predicted throughput of all chips with requests one behind the other. A prediction of the
+    /// Predicted throughput of all chips with requests one after the other. A prediction of the
     /// cost model; nothing was measured on a device.
     pub predicted_sequences_per_s: f64,
     /// The same without upload and read-back, as the published figure was taken.

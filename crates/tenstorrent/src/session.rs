@@ -223,7 +223,7 @@ impl Session for ProgramSession {
     }
 }
 
-/// The projections apart, each with its rows one behind the other.
+/// The projections apart, each with its rows one after the other.
 fn split(reading: &Reading, all: &mut [f32], prepared: &Prepared) -> Vec<Vec<f32>> {
     if let Some(injection) = &reading.injection {
         injection.add(all, prepared.loc(), prepared.scale());

@@ -165,6 +165,7 @@ pub(crate) fn evaluate(
     scoring: &HeadsScoring,
 ) -> Result<()> {
     let HeadsScoring { part, borders, batch_size, detail } = *scoring;
+    shared.heads().iter().try_for_each(SharedHead::require_forecast)?;
     let mut windows = Vec::new();
     for head in shared.heads() {
         let (config, preprocessor) = (head.model.config(), &head.preprocessor);

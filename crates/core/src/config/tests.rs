@@ -1,3 +1,5 @@
+//! Tests of reading, defaults and validation of a configuration.
+
 use super::*;
 
 fn parse(fields: &str) -> Result<Config> {

@@ -1,5 +1,5 @@
-//! What stands on the backbone: reads the hidden state of a few rows at a time, while it is in the
-//! cache.
+//! The heads on the CPU: they read the hidden state of the backbone a few rows at a time, while it is
+//! in the cache.
 
 use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear};
 

@@ -1,5 +1,5 @@
-//! Forward passes in front of a loss that is only measured: the plan of the forecasts, and what its
-//! numbers mean by the definition.
+//! Forward passes for validation losses: the backbone by the inference plan, un-scaling and the maps of
+//! parameters by the definition.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -40,7 +40,7 @@ impl LinearSlot {
     /// Adds the gradients of weight and bias to `grads`.
     pub(crate) fn backward_weight<T: Real>(&self, x: &[T], d_out: &[T], grads: &mut [T]) {
         let rows = x.len() / self.inputs;
-        // The bias stands right behind its weight in every layout, so one split serves both.
+        // The bias directly follows its weight in every layout, so one split serves both.
         debug_assert_eq!(self.weight.end, self.bias.start);
         let (d_weight, d_bias) =
             grads[self.weight.start..self.bias.end].split_at_mut(self.weight.len());

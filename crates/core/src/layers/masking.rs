@@ -1,6 +1,6 @@
 //! Which patches pretraining hides.
 //!
-//! Source: `random_masking`, `forecast_masking`, transformers 5.23.0; spec section 6. The draws are
+//! Source: `random_masking`, `forecast_masking`, transformers 5.23.0. The draws are
 //! ours: a function of the seed and the step for a whole batch, so that neither threads nor the way
 //! a batch is cut change them.
 

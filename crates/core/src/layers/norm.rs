@@ -75,7 +75,7 @@ impl NormSlot {
         let width = self.width;
         let weight = &trained[self.weight.clone()];
         let mut d_normalised = d_out.to_vec();
-        // The bias stands right behind the weight in every layout, so one split serves both.
+        // The bias directly follows the weight in every layout, so one split serves both.
         debug_assert_eq!(self.weight.end, self.bias.start);
         let sums = grads[self.weight.start..self.bias.end].split_at_mut(width);
         T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, sums);

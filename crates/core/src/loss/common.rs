@@ -1,4 +1,4 @@
-//! What every loss gives and may be told, and the errors that all of them share.
+//! Types that all losses share: results, weights, options, errors.
 
 use std::ops::Add;
 

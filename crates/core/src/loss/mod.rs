@@ -1,4 +1,4 @@
-//! What training makes small: one loss for each head.
+//! The losses that training minimises, one for each head.
 //!
 //! | head | loss | divided by |
 //! |---|---|---|

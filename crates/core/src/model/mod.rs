@@ -5,11 +5,11 @@
 //!
 //! | step | shape after it | file |
 //! |---|---|---|
-//! | scale by the window's own statistics | `[B, L, C]`; `loc`, `scale` `[B, C]` | `scaler.rs` |
-//! | cut into patches | `[B, C, N, p]` | `patchify.rs` |
-//! | hide patches (pretraining) | `[B, C, N, p]` | `masking.rs` |
-//! | embed, add positions | `[B, C, N, D]` | `embed.rs` |
-//! | the stages of the network: mixer blocks | `[B, C, N, D]` | `mixer.rs` with `norm`, `mlp`, `gated_attn`, `self_attn` |
+//! | scale by the window's own statistics | `[B, L, C]`; `loc`, `scale` `[B, C]` | `layers/scaler.rs` |
+//! | cut into patches | `[B, C, N, p]` | `layers/patchify.rs` |
+//! | hide patches (pretraining) | `[B, C, N, p]` | `layers/masking.rs` |
+//! | embed, add positions | `[B, C, N, D]` | here, with `layers/linear.rs` and `weights/positions.rs` |
+//! | the stages of the network: mixer blocks | `[B, C, N, D]` | `layers/mixer.rs` with `norm`, `mlp`, `gated_attn`, `self_attn` |
 //! | and reshapes, of architectures with levels | as many numbers | nothing moves |
 //! | head and un-scaling | see there | `head/mod.rs` |
 //!

@@ -42,7 +42,7 @@ impl<T: Real> Model<T> {
         }
         if let Some(last) = backbone.stages.last() {
             let hidden = shape(self.network.last_state());
-            // The reference returns the state behind the injection, where there is one.
+            // The reference returns the state after the injection, where there is one.
             match forward.head.injected() {
                 Some(injected) => {
                     push("out.backbone_last", &hidden, &last.hidden);

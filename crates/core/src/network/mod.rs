@@ -3,7 +3,8 @@
 //! An architecture turns its configuration into a [`Network`] once; everything else follows the
 //! network and knows no architecture: the layout of the weights, the definition, the CPU's plans for
 //! forecasts and for training, the Tenstorrent lowering, the counts of parameters and multiply-adds.
-//! Names of the state dict are written here and nowhere else.
+//! Names of the state dict come from the network alone; PatchTSMixer's are written in
+//! `config/network.rs`.
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The machine that is trained on where none is named: this machine's cores.
+//! Training on the CPU, where no other backend is named, and the score of a model there.
 
 use crate::Result;
 use crate::backend::{Backend, Score, TrainingSession};

@@ -10,6 +10,7 @@ use crate::labeller::{Predictions, read_labels};
 use crate::model_dir::{HeadFile, ModelDir};
 use crate::train::take_backbone;
 use crate::{Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use ptsm_core::option;
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
 
 /// Name of the head that a model directory is about.
@@ -27,6 +28,19 @@ pub struct SharedHead {
 }
 
 impl SharedHead {
+    /// Refuses a head that does not forecast, where forecasts are scored.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the head.
+    pub fn require_forecast(&self) -> Result<()> {
+        if self.model.output().kind().is_forecast() {
+            return Ok(());
+        }
+        let text = format!("\"{}\" forecasts nothing (score it by itself)", self.name);
+        Err(Error::config("heads", text))
+    }
+
     /// What the head says of the cases of a batch, as a [`Labeller`](crate::Labeller) reads it;
     /// `None` from a head that forecasts.
     pub fn labels(&self, output: &Prediction) -> Option<Predictions> {
@@ -84,8 +98,9 @@ pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
     let mut joined = extra.clone();
     take_backbone(&mut joined, &main)?;
     if joined.parameters != extra.parameters {
+        let frozen = option("freeze_backbone", None);
         let text =
-            "has another backbone: its weights were trained on (train it with `freeze_backbone`)";
+            format!("has another backbone: its weights were trained on (train it with {frozen})");
         return Err(Error::config(from.display().to_string(), text));
     }
     let ours = Preprocessor::from_dir(dir, main.config())?;

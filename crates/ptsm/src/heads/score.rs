@@ -71,11 +71,8 @@ fn start<'a>(heads: &[SharedHead], windows: &'a [HeadWindows]) -> Result<Vec<Sco
     }
     let start = |(head, own): (&SharedHead, &'a HeadWindows)| {
         let HeadWindows { windows, mase_scale } = own;
+        head.require_forecast()?;
         let spec = head.model.output();
-        if !spec.kind().is_forecast() {
-            let text = format!("\"{}\" forecasts nothing (score it by itself)", head.name);
-            return Err(Error::config("heads", text));
-        }
         let (got, steps) = (windows.shape().prediction_length, spec.prediction_length());
         if got != steps || windows.is_empty() {
             let count = windows.len();

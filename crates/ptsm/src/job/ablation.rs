@@ -1,5 +1,5 @@
-//! The ways in which channels can see each other, with and without each reconciliation head, by one
-//! recipe.
+//! Ablation: one recipe trained in every channel mode, with and without each reconciliation head, and
+//! the scores.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The recipe that data suggest.
+//! A recipe derived from the data, with a reason for each choice.
 
 use super::data::SeriesData;
 use crate::data::Series;

@@ -1,4 +1,4 @@
-//! What a job tells while it runs, and who hears it.
+//! Events of a job in progress, and the observer that receives them.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What a training run is told: data, task, model, training, where it starts and where it is saved.
+//! [`Job`]: the inputs of a training run (data, task, model, training, start and place to save to).
 
 use std::path::PathBuf;
 

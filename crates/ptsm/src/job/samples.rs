@@ -1,4 +1,4 @@
-//! Samples as they are laid out for a model.
+//! Training, validation and test samples (windows or labelled cases), prepared for one model.
 
 use crate::data::{Prepared, PreparedCases};
 use crate::train::Samples;

@@ -232,15 +232,15 @@ mod tests {
         let points = config(Task::Forecasting);
         let skip = Extension { linear_skip: true, ..Extension::default() };
         let skip = Config { ptsm: Some(skip), ..points.clone() };
-        let law = Config { loss: "nll".into(), ..points.clone() };
+        let distribution = Config { loss: "nll".into(), ..points.clone() };
         let classes = config(Task::Classification);
         let pretraining = config(Task::Pretraining);
         let table = [
-            (Training { mae_share: 0.5, ..base() }, &points, &law),
+            (Training { mae_share: 0.5, ..base() }, &points, &distribution),
             (Training { huber_delta: Some(1.0), ..base() }, &points, &pretraining),
             (Training { huber_delta: Some(1.0), ..base() }, &skip, &classes),
             (Training { skip_rate: 0.1, ..base() }, &skip, &points),
-            (Training { skip_start: SkipStart::Zero, ..base() }, &skip, &law),
+            (Training { skip_start: SkipStart::Zero, ..base() }, &skip, &distribution),
             (Training { class_weights: Some(vec![1.0]), ..base() }, &classes, &points),
             (Training { window_step: 2, ..base() }, &pretraining, &classes),
         ];
@@ -250,7 +250,7 @@ mod tests {
         }
         // What every run uses.
         let all = Training { epochs: 3, schedule: Schedule::Cosine, beta1: 0.8, ..base() };
-        for config in [&points, &skip, &law, &classes, &pretraining] {
+        for config in [&points, &skip, &distribution, &classes, &pretraining] {
             assert_eq!(refused(&all, &usage(&[config])), "");
             assert_eq!(refused(&base(), &usage(&[config])), "");
         }
@@ -324,8 +324,8 @@ mod tests {
             let error = check(text, unused).unwrap_err().to_string();
             assert!(error.contains("would not be used"), "{error}");
         }
-        let law = "{\"distribution_output\": \"normal\"}";
-        assert!(check(law, Task::Forecasting).is_err());
+        let named = "{\"distribution_output\": \"normal\"}";
+        assert!(check(named, Task::Forecasting).is_err());
         // What is at its default anyway changes nothing.
         check("{\"head_aggregation\": \"max_pool\", \"loss\": \"mse\"}", Task::Forecasting)
             .unwrap();

@@ -7,6 +7,7 @@ use crate::data::{Prepared, WindowShape, prepare};
 use crate::spec::DataShape;
 use crate::train::{SkipStart, start_skip};
 use crate::{Config, Distribution, Error, Model, Preprocessor, Result, Task};
+use ptsm_core::option;
 
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
@@ -55,8 +56,11 @@ impl Job<'_> {
             return Ok(());
         }
         if self.few_shot.is_some() {
-            let text = "would see every training window in the ridge regression of the linear skip \
-                        (use skip_start = \"zero\")";
+            let zero = option("skip_start", Some("zero"));
+            let text = format!(
+                "would see every training window in the ridge regression of the linear skip (use \
+                 {zero})"
+            );
             return Err(Error::config("few_shot", text));
         }
         start_skip(model, &prepared.train, &prepared.validation).map(|_| ())

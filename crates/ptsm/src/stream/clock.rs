@@ -1,4 +1,4 @@
-//! Which row of the grid a time is.
+//! From a row's time to its number on the time grid of the stream.
 
 use serde::{Deserialize, Serialize};
 

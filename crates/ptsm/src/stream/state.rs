@@ -11,6 +11,7 @@ use super::window::Window;
 use crate::data::{Batch, Duplicates};
 use crate::forecast::ForecastModel;
 use crate::{Error, Preprocessor, Result, write_atomically};
+use ptsm_core::option;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -245,8 +246,10 @@ impl StreamState {
     fn repeat(&mut self, model: &ForecastModel, values: &[f64]) -> Result<()> {
         let over = match self.options.duplicates {
             Duplicates::Error => {
-                let text =
-                    "a second row of the newest time (allow it with `duplicates` first or last)";
+                let duplicates = option("duplicates", None);
+                let text = format!(
+                    "a second row of the newest time (allow it with {duplicates} first or last)"
+                );
                 return Err(Error::input(text));
             }
             Duplicates::Last => true,

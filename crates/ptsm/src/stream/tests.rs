@@ -1,3 +1,5 @@
+//! Streams: gaps, late and duplicate rows, saved state, drift.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

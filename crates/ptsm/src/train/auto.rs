@@ -31,7 +31,7 @@ pub struct DataFacts {
     pub prediction_length: usize,
     /// Past steps that somebody asked for.
     pub context_length: Option<usize>,
-    /// Whether points are forecast and not a law or quantiles: a linear skip can do no other.
+    /// Whether points are forecast and not a distribution or quantiles: a linear skip can do no other.
     pub forecasts_points: bool,
 }
 
@@ -199,8 +199,8 @@ mod tests {
         let (recipe, reasons) = auto_recipe(&many);
         assert_eq!(recipe.model.dropout, Some(0.5));
         assert!(reasons.iter().any(|text| text.contains("9000 training windows")), "{reasons:?}");
-        let law = DataFacts { forecasts_points: false, ..facts(8640, 7) };
-        assert!(auto_recipe(&law).0.model.ptsm.is_none());
+        let uncertain = DataFacts { forecasts_points: false, ..facts(8640, 7) };
+        assert!(auto_recipe(&uncertain).0.model.ptsm.is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ impl Windows {
         (self.patches - 1) * self.patch_stride + self.patch_length
     }
 
-    /// The windows that `patches` were cut of, one behind the other; where no patch stands is 0.
+    /// The windows that `patches` were cut of, one after the other; where no patch stands is 0.
     fn restore(self, patches: &[f32]) -> Vec<f32> {
         let windows = patches.chunks_exact(self.patches * self.patch_length);
         let mut out = vec![0.0; windows.len() * self.len()];

@@ -12,9 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ptsm::data::{WindowShape, prepare};
-use ptsm::evaluate::{
-    BaselinePlan, BaselineScore, EvaluateOptions, score_baselines,
-};
+use ptsm::evaluate::{BaselinePlan, BaselineScore, EvaluateOptions, score_baselines};
 use ptsm::job::{RecipeStore, Silent, Subject, TrainedRecipe};
 use ptsm::model_dir::{read_json, write_json};
 use ptsm::spec::DataSpec;
@@ -223,7 +221,7 @@ impl Stage<'_> {
         for &seed in &self.suite.seeds {
             let members = self.members(candidate, seed)?;
             sum += match members.as_slice() {
-                // What picked its epoch is this very error, unless it learnt a law or quantiles.
+                // What picked its epoch is this very error, unless it learnt a distribution or quantiles.
                 [only] if only.minimises_squares()? => only.validation()?,
                 several => {
                     let dir = self.store.average(several)?;

@@ -126,7 +126,7 @@ impl Block {
         self.fc1.from.len()
     }
 
-    /// Number of its norms: with self-attention a second one stands behind the mixing.
+    /// Number of its norms: with self-attention a second one follows the mixing.
     pub(super) fn num_norms(&self) -> usize {
         1 + usize::from(self.attention.is_some())
     }
@@ -200,7 +200,7 @@ impl Block {
         }
     }
 
-    /// Takes the gradient of what stands behind norm `i` back to what that norm gave.
+    /// Takes the gradient of what follows norm `i` back to what that norm gave.
     pub(super) fn backward(
         &self,
         i: usize,

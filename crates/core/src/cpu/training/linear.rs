@@ -36,7 +36,7 @@ impl Shape {
         Self { axis, width, pitch, sizes: *sizes }
     }
 
-    /// Matrices that stand one behind the other.
+    /// Matrices that stand one after the other.
     pub(super) fn groups(self) -> usize {
         if self.axis == Axis::Features { self.sizes.num_channels } else { 1 }
     }
@@ -69,7 +69,7 @@ impl Shape {
     }
 
     /// Blocks of rows whose elements take draws of dropout at fixed distances in the definition's
-    /// layout; what stands behind a width takes draws too, which nothing reads.
+    /// layout; what follows a width takes draws too, which nothing reads.
     pub(super) fn draw_blocks(self) -> impl Iterator<Item = DrawBlock> {
         let Sizes { num_patches: n, d_model: d, pitch, .. } = self.sizes;
         let (width, own, matrix) = (self.width, self.pitch(), self.matrix());
@@ -131,7 +131,7 @@ impl Shape {
 
 /// Some rows of a sample with the draws of dropout that they take.
 pub(super) struct DrawBlock {
-    /// Where they stand, one behind the other.
+    /// Where they stand, one after the other.
     pub(super) place: Range<usize>,
     pub(super) shape: MatrixShape,
     /// Draw of the first element, counted from the sample's first.

@@ -4,7 +4,7 @@
 //! Activations stand as `[C][D][N]` with the patches contiguous, so the time mixer, most of the
 //! work, needs no transposition. One sample at a time passes all layers (with batch norm, what lies
 //! up to the next norm) and leaves what its gradient needs in buffers that are kept between steps.
-//! Scaler, patches and what stands behind a head's projections stay with their definition, and so do
+//! Scaler, patches and what follows a head's projections stay with their definition, and so do
 //! the heads that are no forecast.
 //!
 //! | file | holds |
@@ -112,7 +112,7 @@ struct SampleCache {
     flow: Flow,
 }
 
-/// The gradient that comes back from what stands behind the plan.
+/// The gradient that comes back from what follows the plan.
 #[derive(Debug)]
 pub(crate) enum Given {
     /// Of the hidden state, `[B, C, N, D]`.
@@ -271,7 +271,7 @@ impl TrainPlan {
         }
     }
 
-    /// Gives a gradient the shape of what stands in front of block number `block`.
+    /// Gives a gradient the shape of what precedes block number `block`.
     fn turn_back(&self, block: usize, flow: &mut Flow) {
         if let Some(Turn { from, to }) = &self.turns[block] {
             flow.reshape(to, from);
@@ -331,7 +331,7 @@ impl TrainPlan {
         }
     }
 
-    /// Takes the chunk's gradient from what stands behind the plan.
+    /// Takes the chunk's gradient from what follows the plan.
     fn take_back(&self, given: &Given, samples: usize, arena: &mut TrainArena, mode: Mode) {
         let TrainArena { caches, head, .. } = arena;
         if let (Some(plan), Given::Projected(d)) = (&self.head, given) {

@@ -134,7 +134,7 @@ impl Norm {
         }
     }
 
-    /// Batch norm. What stands behind the patches is held at 0: no statistics bound it.
+    /// Batch norm. What follows the patches is held at 0: no statistics bound it.
     fn standardise(&self, x: &[f32], cache: &mut NormCache, (with, zeros): (&Statistics, &[f32])) {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
         let Statistics { batch, inverse_deviation } = with;

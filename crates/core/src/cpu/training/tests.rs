@@ -1,3 +1,5 @@
+//! The training plan against the definition: outputs, gradients, any number of threads.
+
 use ptsm_kernels::Isa;
 
 use super::*;
