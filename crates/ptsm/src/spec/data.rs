@@ -9,6 +9,7 @@ use crate::data::{
     ReadOptions, Repair, Roles, SeriesSet, Split, Table,
 };
 use crate::{Error, Result, Task};
+use ptsm_core::option;
 
 /// Where the data come from and how they are read. Unknown fields and values are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -170,7 +171,7 @@ impl DataSpec {
                 Task::Classification => ("values", "regression"),
                 _ => ("classes", "classification"),
             };
-            let text = format!("the labels are {kind} (use task = \"{other}\")");
+            let text = format!("the labels are {kind} (use {})", option("task", Some(other)));
             return Err(Error::input(text).at(path.display().to_string()));
         }
         let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
