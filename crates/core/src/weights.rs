@@ -1,7 +1,7 @@
 //! Weights: the one table of state-dict names and parameters, and the file that holds them.
 //!
 //! [`Layout`] walks a [`Network`](crate::network::Network) once and gives every tensor its name, its
-//! shape and its place; [`Parameters`] holds the numbers. Everything that is trained stands in
+//! shape and its place; [`Parameters`] holds the numbers. Everything that is trained is in
 //! one slice in the order of the walk, so that an optimiser, a gradient sum and a checkpoint need
 //! no names.
 

@@ -139,7 +139,7 @@ impl Module {
 }
 
 /// The code without line comments and without everything after the first `#[cfg(test)]` module,
-/// which stands last in our files.
+/// which comes last in our files.
 fn without_tests_and_comments(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines().peekable();
@@ -213,7 +213,7 @@ fn split_at_depth_zero(text: &str) -> Vec<&str> {
     parts
 }
 
-/// Paths with at least two segments that stand in code.
+/// Paths with at least two segments in code.
 fn paths_in_code(code: &str) -> Vec<Vec<String>> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let words = code.split(|c: char| !is_part(c)).filter(|word| word.contains("::"));

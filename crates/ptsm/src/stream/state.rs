@@ -100,8 +100,8 @@ impl StreamState {
         Ok(Self { options, kept })
     }
 
-    /// What the stream has seen so far, as JSON: what [`StreamState::from_json`] reads goes on with
-    /// the same bits.
+    /// What the stream has seen so far, as JSON: a stream that [`StreamState::from_json`] reads from
+    /// it continues with the same bits.
     ///
     /// # Errors
     ///
