@@ -70,5 +70,5 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
 
 /// Writes a text file, whole or not at all.
 pub(crate) fn write_text(path: &std::path::Path, text: &str) -> Result<()> {
-    ptsm::write_atomically(path, |out| out.write_all(text.as_bytes()))
+    ptsm::core::write_atomically(path, |out| out.write_all(text.as_bytes()))
 }

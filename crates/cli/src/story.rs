@@ -9,9 +9,10 @@ use ptsm::evaluate::{
     evaluate, score_baselines,
 };
 use ptsm::model_dir::{ModelDir, read_json};
+use ptsm::record::Record;
 use ptsm::spec::Source;
 use ptsm::train::History;
-use ptsm::{Config, Forecast, Forecaster, Record, Result};
+use ptsm::{Config, Forecast, Forecaster, Result};
 
 use crate::global::Global;
 use crate::html::{Column, Figure, Report, Section, Table};

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{json, ok, ptsm, run, stderr, trained};
-use ptsm::{WideTensor, read_tensors};
+use ptsm::core::{WideTensor, read_tensors};
 
 fn column(csv: &str, name: &str) -> Vec<f64> {
     let mut lines = csv.lines();
@@ -38,12 +38,12 @@ fn a_trace_on_another_backend_has_the_outputs() {
     let folder = folder.path();
     let values = (0..2 * 24 * 2).map(|i| f64::from(i).sin()).collect();
     let past = WideTensor { shape: vec![2, 24, 2], values };
-    let tensor = ptsm::NamedTensor {
+    let tensor = ptsm::core::NamedTensor {
         name: "in.past_values".into(),
         shape: past.shape.clone(),
         values: past.values.iter().map(|&x| x as f32).collect(),
     };
-    ptsm::write_tensors(&folder.join("in.safetensors"), &[tensor]).unwrap();
+    ptsm::core::write_tensors(&folder.join("in.safetensors"), &[tensor]).unwrap();
     let trace = "trace --model model --inputs in.safetensors --outputs";
     ok(folder, &format!("{trace} cpu.safetensors"));
     ok(folder, &format!("{trace} tt.safetensors --backend tenstorrent-emulator"));

@@ -7,7 +7,8 @@
 
 mod common;
 
-use ptsm::{Backend, Cpu, Prediction, Result, SampleOptions, Task};
+use ptsm::core::SampleOptions;
+use ptsm::{Backend, Cpu, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;

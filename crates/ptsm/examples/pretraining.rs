@@ -9,8 +9,9 @@ mod common;
 
 use std::ops::ControlFlow;
 
+use ptsm::core::Init;
 use ptsm::train::{Subset, TrainData, Trainer, Training, take_backbone};
-use ptsm::{Init, Model, Result, Task};
+use ptsm::{Model, Result, Task};
 
 fn main() -> Result<()> {
     let unlabelled = common::weather(0)?;

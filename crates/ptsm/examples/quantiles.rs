@@ -7,8 +7,10 @@
 
 mod common;
 
+use ptsm::calibration::Calibration;
+use ptsm::core::Extension;
 use ptsm::evaluate::ProbabilisticSums;
-use ptsm::{Backend, Calibration, Cpu, Extension, Prediction, Result, Task};
+use ptsm::{Backend, Cpu, Prediction, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;

@@ -7,8 +7,9 @@
 
 mod common;
 
+use ptsm::core::{ChannelMode, CrossChannel, Extension, Hierarchy, Init};
 use ptsm::evaluate::Coherence;
-use ptsm::{ChannelMode, CrossChannel, Extension, Hierarchy, Init, Model, Result, Task};
+use ptsm::{Model, Result, Task};
 
 fn main() -> Result<()> {
     let data = common::weather(12)?;

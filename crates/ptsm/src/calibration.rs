@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::WindowSet;
 use crate::model_dir::ModelDir;
-use crate::{Error, ErrorKind, Result, write_atomically};
+use crate::{Error, ErrorKind, Result};
 use ptsm_core::Config;
+use ptsm_core::write_atomically;
 use ptsm_core::{Prediction, Session};
 
 /// Windows that go through the model at once.

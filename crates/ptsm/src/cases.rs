@@ -6,7 +6,8 @@ use crate::data::LabelCoding;
 use crate::data::LabelledSet;
 use crate::evaluate::{ClassScores, ValueScores};
 use crate::labeller::{LabelScores, Labeller, Predictions};
-use crate::{Config, Error, ErrorKind, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Error, ErrorKind, Result};
 use ptsm_core::Backend;
 
 /// A trained classifier, ready to name the classes of cases.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Batch;
 use crate::model_dir::ModelDir;
-use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result, Task, write_atomically};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Error, ErrorKind, Model, Result, Task};
+use ptsm_core::write_atomically;
 use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
 
 /// One member.
@@ -241,8 +243,9 @@ impl Session for EnsembleSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
     use crate::data::BatchShape;
-    use crate::{Cpu, Init, Mode};
+    use ptsm_core::{Init, Mode};
 
     fn model(patch_length: usize, seed: u64) -> Model {
         let config = Config { patch_length, patch_stride: patch_length, ..Config::default() };

@@ -6,11 +6,11 @@ use crate::data::{
     Column, LabelOptions, LabelledSet, NO_COLUMN, Repair, Roles, Series, SeriesSet, Split, Table,
 };
 use crate::job::{CaseData, Job, JobData, Save, SeriesData, Silent, Trained, automatic_recipe};
+use crate::labeller::Labeller;
+use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
 use crate::train::Training;
-use crate::{
-    Classifier, Cpu, Error, Forecast, Forecaster, Labeller, Preprocessor, Regressor, Result, Task,
-};
+use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Regressor, Result, Task};
 
 /// What a fit is told; everything has a default, so that `FitOptions::default()` will do.
 ///

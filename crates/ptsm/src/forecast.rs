@@ -16,7 +16,8 @@ use std::sync::Arc;
 use crate::calibration::Calibration;
 use crate::data::{Batch, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
-use crate::{Config, Model, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Model, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, Session};
 
 pub use answer::{Forecast, ForecastInterval};
@@ -229,9 +230,11 @@ fn times_from(set: &SeriesSet, series: &Series, end: usize, count: usize) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cpu;
+    use crate::Model;
     use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser, Transform};
-    use crate::{Cpu, Init};
-    use crate::{Model, Preprocessor};
+    use crate::preprocessor::Preprocessor;
+    use ptsm_core::Init;
 
     fn table(rows: usize) -> Table {
         let mut text = "time,load,heat\n".to_owned();

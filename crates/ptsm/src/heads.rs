@@ -23,8 +23,10 @@ mod tests {
     use crate::data::LabelCoding;
     use crate::data::{Batch, BatchShape};
     use crate::data::{Grid, Roles, Split, Standardiser, Transform};
+    use crate::preprocessor::Preprocessor;
     use crate::train::take_backbone;
-    use crate::{Backend, Config, Cpu, Init, Model, Prediction, Preprocessor, Task};
+    use crate::{Backend, Config, Cpu, Model, Prediction, Task};
+    use ptsm_core::Init;
 
     fn model(task: Task, seed: u64) -> Model {
         let config = Config {

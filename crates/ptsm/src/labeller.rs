@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases, Standardiser};
 use crate::evaluate::{ClassScores, ValueScores};
+use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
-use crate::{Config, Error, ErrorKind, Model, Preprocessor, Result};
+use crate::{Config, Error, ErrorKind, Model, Result};
 use ptsm_core::{Backend, OutputKind, Prediction, Session, softmax};
 
 /// Cases that go through the model at once.

@@ -55,57 +55,33 @@
 //! | model | [`Model`], [`Forward`] |
 //! | answer | [`Forecast`], [`evaluate::Metrics`] |
 
-mod calibration;
-mod cases;
-mod ensemble;
+pub mod calibration;
+pub mod cases;
+pub mod ensemble;
 pub mod evaluate;
 mod fit;
-mod forecast;
-mod heads;
+pub mod forecast;
+pub mod heads;
 pub mod job;
-mod labeller;
+pub mod labeller;
 pub mod model_dir;
-mod preprocessor;
-mod record;
+pub mod preprocessor;
+pub mod record;
 pub mod spec;
-mod stream;
+pub mod stream;
 pub mod train;
 
-/// From files to windows: the only place that sees NaN.
-pub mod data {
-    pub use ptsm_data::*;
-}
-
-pub use calibration::{CalibratedInterval, Calibration};
-pub use cases::{Classified, Classifier, Regressor};
-pub use ensemble::{join, load_members, save_ensemble, task_of};
+pub use cases::{Classifier, Regressor};
 pub use fit::{CaseSource, FitOptions, SeriesSource};
-pub use forecast::{Forecast, ForecastInterval, ForecastModel, Forecaster, forecast_table};
-pub use heads::{
-    HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
-    save_heads, score_heads,
-};
-pub use labeller::{LabelScores, Labeller, Predictions};
-pub use preprocessor::Preprocessor;
-pub use ptsm_core::network;
+pub use forecast::{Forecast, ForecastInterval, Forecaster};
+pub use ptsm_core as core;
 #[cfg(feature = "testing")]
 pub use ptsm_core::testing;
 pub use ptsm_core::{
-    AdamWStep, Architecture, Backbone, Backend, CONFIG_FILE, ChannelMode, Config, Cpu,
-    CrossChannel, Distribution, Dropout, ENSEMBLE_FILE, Error, ErrorKind, Extension, Forward,
-    HeadsSession, Hierarchy, Init, Layout, LinearDims, Loaded, LoadedHeads, LocScale, Location,
-    MODEL_TYPE, Mode, Model, NamedTensor, Norm, OutputGradient, OutputKind, OutputSpec, Outputs,
-    Parameters, Prediction, Prepared, Real, Result, SampleOptions, Scaler, Session, Store, Task,
-    Tensor, TraceOptions, TrainingSession, WEIGHTS_FILE, WideTensor, available_memory,
-    batch_from_tensors, draw_masks, in_words, instruction_set, peak_memory, read_tensors,
-    reset_peak_memory, run_trace, set_threads, write_atomically, write_tensors,
+    Backend, Config, Cpu, Error, ErrorKind, Model, Prediction, Result, Session, Task,
 };
-pub use ptsm_data::LabelCoding;
-pub use record::Record;
-pub use stream::{
-    Counters, Drift, DriftOptions, OnlineForecaster, StreamOptions, StreamRow, StreamScore,
-    StreamState, StreamWorker,
-};
+pub use ptsm_data as data;
+pub use stream::OnlineForecaster;
 
 /// The examples of the crate's README are compiled and run by the tests.
 #[cfg(doctest)]

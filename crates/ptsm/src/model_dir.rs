@@ -17,7 +17,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::train::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
-use crate::{CONFIG_FILE, ENSEMBLE_FILE, Error, Result, WEIGHTS_FILE, write_atomically};
+use crate::{Error, Result};
+use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, write_atomically};
 
 const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";

@@ -9,7 +9,8 @@ use crate::data::{
     Standardiser, Table,
 };
 use crate::model_dir::ModelDir;
-use crate::{Config, Error, ErrorKind, Result, write_atomically};
+use crate::{Config, Error, ErrorKind, Result};
+use ptsm_core::write_atomically;
 
 /// What stands between a table and the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use ptsm::core::Location;
 use ptsm::data::{ReadOptions, Repair, Roles, SeriesSet, Table};
 use ptsm::job::{
     Ablation, CaseSearch, Job, JobData, RecipeStore, Save, SaveMode, SeriesData, Silent, Start,
@@ -10,7 +11,7 @@ use ptsm::job::{
 use ptsm::model_dir::ModelDir;
 use ptsm::spec::ModelSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Training};
-use ptsm::{ErrorKind, Location, Task};
+use ptsm::{ErrorKind, Task};
 
 /// Two channels of waves, with gaps.
 fn series() -> SeriesData {
@@ -198,7 +199,7 @@ fn a_start_gives_its_backbone_or_all_of_itself() {
     let still = Training { learning_rate: 1e-30, freeze_backbone: true, ..recipe().training };
     let kept = next(start(true), still.clone()).run(&mut Silent).unwrap();
     assert!(kept.model.parameters.trained == first.parameters.trained);
-    let drawn = Training { init: ptsm::Init::Normal, ..still };
+    let drawn = Training { init: ptsm::core::Init::Normal, ..still };
     let error = next(start(true), drawn).run(&mut Silent).unwrap_err();
     assert_eq!(error.place(), Some("init"));
 }

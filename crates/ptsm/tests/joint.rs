@@ -5,9 +5,10 @@
 
 use std::ops::ControlFlow;
 
+use ptsm::core::{Extension, Init};
 use ptsm::data::{PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm::train::{JointEpoch, JointOutcome, JointTask, TrainData, Training, train_jointly};
-use ptsm::{Config, Extension, Init, Model};
+use ptsm::{Config, Model};
 
 fn windows() -> WindowSet {
     let values = (0..160).map(|i| (i as f32 * 0.4).sin()).collect();

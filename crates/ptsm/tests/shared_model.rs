@@ -6,11 +6,12 @@
 use std::alloc::System;
 use std::sync::Arc;
 
+use ptsm::core::{Init, Loaded, LoadedHeads};
 use ptsm::data::{Grid, Roles, Split, Standardiser, Transform};
-use ptsm::{
-    Backend, Config, Cpu, ForecastModel, Forecaster, Init, Loaded, LoadedHeads, Model,
-    Preprocessor, StreamOptions, StreamRow, StreamState, StreamWorker,
-};
+use ptsm::forecast::ForecastModel;
+use ptsm::preprocessor::Preprocessor;
+use ptsm::stream::{StreamOptions, StreamRow, StreamState, StreamWorker};
+use ptsm::{Backend, Config, Cpu, Forecaster, Model};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

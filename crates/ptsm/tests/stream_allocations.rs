@@ -4,8 +4,11 @@
 
 use std::alloc::System;
 
+use ptsm::core::Init;
 use ptsm::data::{Grid, Roles, Split, Standardiser, Transform};
-use ptsm::{Config, Cpu, Init, Model, OnlineForecaster, Preprocessor, StreamOptions, StreamRow};
+use ptsm::preprocessor::Preprocessor;
+use ptsm::stream::{StreamOptions, StreamRow};
+use ptsm::{Config, Cpu, Model, OnlineForecaster};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

@@ -7,13 +7,14 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ptsm::core::{Extension, Init, Location};
 use ptsm::data::{PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm::evaluate::{EvaluateOptions, Ridge, evaluate};
 use ptsm::train::{
     CHECKPOINT_FILE, Event, LossOptions, Outcome, SkipStart, TrainData, Trainer, Training, score,
     start_skip,
 };
-use ptsm::{Backend, Config, Cpu, Extension, Init, Location, Model, Result};
+use ptsm::{Backend, Config, Cpu, Model, Result};
 
 const SHAPE: WindowShape = WindowShape { context_length: 24, prediction_length: 4, step: 1 };
 

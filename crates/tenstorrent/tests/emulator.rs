@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use ptsm::core::{Mode, Scaler};
 use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
-use ptsm::{Backend, Mode, Model, Prediction, Scaler};
+use ptsm::{Backend, Model, Prediction};
 use ptsm_core::Batch;
 use ptsm_tenstorrent::{Emulator, Options, TenstorrentEmulator, plan};
 

@@ -3,9 +3,11 @@
 // A failed `unwrap` in a test helper is a failed test.
 #![allow(clippy::unwrap_used)]
 
+use ptsm::Backend;
+use ptsm::core::{CrossChannel, Extension, Hierarchy, draw_masks};
+use ptsm::core::{Init, Mode};
 use ptsm::data::{Batch, BatchShape};
-use ptsm::{Backend, CrossChannel, Extension, Hierarchy, draw_masks};
-use ptsm::{Config, Init, Mode, Model, Prediction, Task};
+use ptsm::{Config, Model, Prediction, Task};
 use ptsm_tenstorrent::{
     Arch, Buffer, CoreGrid, DataType, Emulator, GARBAGE, MemoryConfig, Op, Optimisation, Options,
     PUBLISHED_DEVICE_OPS, Program, Role, Spread, TenstorrentEmulator, compare, plan, report,

@@ -3,8 +3,9 @@
 // A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+use ptsm::core::Init;
 use ptsm::testing::{correlation, fixture_roots, fixtures};
-use ptsm::{Backend, Config, Cpu, Init, Model, Prediction};
+use ptsm::{Backend, Config, Cpu, Model, Prediction};
 use ptsm_core::{Batch, BatchShape};
 use ptsm_tenstorrent::{Options, Tenstorrent, TenstorrentEmulator};
 

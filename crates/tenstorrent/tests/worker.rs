@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ptsm::core::Init;
 use ptsm::testing::Fixture;
-use ptsm::{Backend, Config, ErrorKind, Init, Model, Prediction, Session};
+use ptsm::{Backend, Config, ErrorKind, Model, Prediction, Session};
 use ptsm_core::{Batch, BatchShape};
 use ptsm_tenstorrent::{
     Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,

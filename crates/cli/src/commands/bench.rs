@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use ptsm::core::{Init, Mode};
 use ptsm::data::Batch;
-use ptsm::{Error, Init, Mode, Model, Prediction, Result, Session};
+use ptsm::{Error, Model, Prediction, Result, Session};
 use serde::Serialize;
 
 use super::bench_train;
@@ -115,7 +116,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
-    let isa = ptsm::instruction_set()?;
+    let isa = ptsm::core::instruction_set()?;
     let began = Instant::now();
     let on_cpu = args.backend == "cpu";
     let mut session = open(&args.backend)?.load(model)?.session()?;
@@ -123,7 +124,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let flops = 2 * model.network().multiply_adds();
     let tolerance = if on_cpu { TOLERANCE } else { BFLOAT16_TOLERANCE };
     let max_rel_error = check(model, session.as_mut(), tolerance)?;
-    let counts_memory = ptsm::reset_peak_memory();
+    let counts_memory = ptsm::core::reset_peak_memory();
     let mut results: Vec<Line> = Vec::new();
     // Another backend has no threads of ours.
     let counts = if on_cpu { threads(args) } else { vec![1] };
@@ -163,7 +164,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
         num_parameters: model.layout().num_trained(),
         load_ms,
         max_rel_error,
-        peak_memory_bytes: ptsm::peak_memory().filter(|_| counts_memory),
+        peak_memory_bytes: ptsm::core::peak_memory().filter(|_| counts_memory),
         results,
     })
 }
@@ -197,7 +198,7 @@ fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64
 /// The forecast by the definition: in f64, or in f32 where weights in f64 have no room.
 fn defined(model: &Model, batch: Batch) -> Result<Vec<f64>> {
     let bytes = (model.layout().num_trained() * 3 * size_of::<f64>()) as u64;
-    if ptsm::available_memory()?.is_some_and(|available| available < bytes) {
+    if ptsm::core::available_memory()?.is_some_and(|available| available < bytes) {
         let found = model.forward(&batch, Mode::default())?.outputs.prediction;
         return Ok(found.into_iter().map(f64::from).collect());
     }
@@ -238,7 +239,7 @@ fn table(report: &Report) -> String {
         report.max_rel_error,
         report
             .peak_memory_bytes
-            .map_or(String::new(), |b| format!("; {} at most", ptsm::in_words(b))),
+            .map_or(String::new(), |b| format!("; {} at most", ptsm::core::in_words(b))),
     );
     text += "batch threads     p50 ms     p99 ms    best ms  sequences/s  GFLOP/s  of peak\n";
     for line in &report.results {

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use ptsm::core::{Mode, OutputKind};
 use ptsm::data::Batch;
 use ptsm::train::{LossOptions, Samples, Stepper, Training, loss, loss_weight};
-use ptsm::{Config, Error, Mode, Model, OutputKind, Result};
+use ptsm::{Config, Error, Model, Result};
 use serde::Serialize;
 
 use super::shapes::windows;
@@ -79,7 +80,7 @@ impl Samples for Repeated {
 
 /// Checks, times, prints.
 pub(super) fn run(global: &Global, setting: &Setting<'_>, model: &Model) -> Result<()> {
-    let isa = ptsm::instruction_set()?;
+    let isa = ptsm::core::instruction_set()?;
     let config = model.config();
     let flops = 3 * 2 * model.network().multiply_adds();
     let max_rel_error = check(model)?;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use ptsm::calibration::Calibration;
 use ptsm::data::Split;
 use ptsm::model_dir::ModelDir;
-use ptsm::{Calibration, Forecaster, Result};
+use ptsm::{Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::json;
 

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ptsm::data::LabelCoding;
 use ptsm::data::{Column, LabelledSet, Labels, Table, write_table};
+use ptsm::labeller::{LabelScores, Labeller, Predictions};
 use ptsm::spec::DataSpec;
-use ptsm::{LabelCoding, LabelScores, Labeller, Predictions, Result, Task};
+use ptsm::{Result, Task};
 use serde_json::json;
 
 use crate::global::Global;
@@ -34,7 +36,7 @@ impl Request<'_> {
 
 /// Whether the model in `dir` labels cases.
 pub(crate) fn labels(dir: &Path) -> Result<bool> {
-    Ok(matches!(ptsm::task_of(dir)?, Task::Classification | Task::Regression))
+    Ok(matches!(ptsm::ensemble::task_of(dir)?, Task::Classification | Task::Regression))
 }
 
 /// Scores the model on every case.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ptsm::{Error, Result, WideTensor, read_tensors};
+use ptsm::core::{WideTensor, read_tensors};
+use ptsm::{Error, Result};
 use serde::Serialize;
 
 use crate::global::Global;

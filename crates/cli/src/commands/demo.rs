@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use ptsm::data::write_table;
+use ptsm::forecast::forecast_table;
 use ptsm::job::{Job, JobData, Save, SaveMode};
 use ptsm::model_dir::ModelDir;
 use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Training;
-use ptsm::{Cpu, Error, Forecaster, Result, Task, forecast_table};
+use ptsm::{Cpu, Error, Forecaster, Result, Task};
 use serde_json::json;
 
 use crate::commands::train::run_job;

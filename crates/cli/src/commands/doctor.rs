@@ -20,7 +20,7 @@ pub(crate) struct Args {
 /// Looks around and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let available: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
-    let chosen = ptsm::instruction_set();
+    let chosen = ptsm::core::instruction_set();
     let peak = match (&chosen, args.no_measure) {
         (Ok(isa), false) => Some(measure_fma_peak(*isa)),
         _ => None,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use ptsm::ensemble::join;
 use ptsm::model_dir::ModelDir;
-use ptsm::{Error, Result, join};
+use ptsm::{Error, Result};
 use serde_json::json;
 
 use crate::global::Global;

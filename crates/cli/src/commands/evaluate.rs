@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use ptsm::data::Split;
 use ptsm::evaluate::{Coherence, Detail};
-use ptsm::{Forecaster, Result, SharedModel};
+use ptsm::heads::SharedModel;
+use ptsm::{Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
 use crate::global::Global;

@@ -3,12 +3,15 @@
 
 use std::path::PathBuf;
 
+use ptsm::data::LabelCoding;
 use ptsm::data::{Column, SeriesSet, Split, Table, Values, WindowShape, prepare};
 use ptsm::evaluate::{Detail, MaseScale, Metrics};
-use ptsm::{
-    Error, Forecaster, HeadWindows, LabelCoding, MAIN_HEAD, Prediction, Predictions, Result,
-    SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head, score_heads,
+use ptsm::heads::{
+    HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
+    score_heads,
 };
+use ptsm::labeller::Predictions;
+use ptsm::{Error, Forecaster, Prediction, Result};
 use serde_json::json;
 
 use super::joint::{JointArgs, train_together};

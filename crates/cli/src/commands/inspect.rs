@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ptsm::core::Layout;
+use ptsm::ensemble::load_members;
 use ptsm::model_dir::ModelDir;
-use ptsm::{Layout, Model, Result, load_members};
+use ptsm::{Model, Result};
 use serde_json::{Value, json};
 
 use crate::global::Global;
@@ -112,7 +114,7 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
 
 fn count(layout: &Layout, part: &str) -> usize {
     let within = |name: &str| name.split('.').any(|piece| piece == part);
-    let trained = layout.tensors().iter().filter(|t| t.store == ptsm::Store::Trained);
+    let trained = layout.tensors().iter().filter(|t| t.store == ptsm::core::Store::Trained);
     trained.filter(|t| within(&t.name)).map(|t| t.range.len()).sum()
 }
 

@@ -42,12 +42,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         if threads == 0 {
             return Err(Error::config("--threads", "0 must be at least 1"));
         }
-        ptsm::set_threads(threads).map_err(|e| {
+        ptsm::core::set_threads(threads).map_err(|e| {
             Error::new(ErrorKind::Internal, "no threads could be started").because(e)
         })?;
     }
     if !matches!(command, Command::Doctor(_) | Command::Completions(_)) {
-        ptsm::instruction_set()?;
+        ptsm::core::instruction_set()?;
     }
     match command {
         Command::Demo(args) => demo::run(&global, &args),

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use ptsm::core::SampleOptions;
 use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::{Error, Forecast, Forecaster, Result, SampleOptions, SharedModel, forecast_table};
+use ptsm::forecast::forecast_table;
+use ptsm::heads::SharedModel;
+use ptsm::{Error, Forecast, Forecaster, Result};
 use serde_json::{Value, json};
 
 use crate::commands::{cases, heads};

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ptsm::core::{Mode, draw_masks};
 use ptsm::data::{PreparedSeries, Split, WindowSet, WindowShape, prepare};
+use ptsm::preprocessor::Preprocessor;
 use ptsm::train::{LossOptions, score};
-use ptsm::{Mode, Model, Preprocessor, Result, Task, draw_masks};
+use ptsm::{Model, Result, Task};
 use serde_json::json;
 
 use crate::global::Global;
@@ -24,7 +26,7 @@ pub(crate) struct Request<'a> {
 
 /// Whether the model in `dir` fills in patches.
 pub(crate) fn reconstructs(dir: &Path) -> Result<bool> {
-    Ok(ptsm::task_of(dir)? == Task::Pretraining)
+    Ok(ptsm::ensemble::task_of(dir)? == Task::Pretraining)
 }
 
 /// Scores the reconstruction over every window of a part.

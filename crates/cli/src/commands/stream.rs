@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowReader, TimeStyle};
-use ptsm::{
-    DriftOptions, Error, ErrorKind, Forecast, OnlineForecaster, Result, StreamOptions, StreamRow,
-};
+use ptsm::stream::{DriftOptions, StreamOptions, StreamRow};
+use ptsm::{Error, ErrorKind, Forecast, OnlineForecaster, Result};
 use serde_json::{Map, Value, json};
 
 use crate::global::Global;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ptsm::{
-    Backend, Error, Model, NamedTensor, Prediction, Real, Result, TraceOptions, batch_from_tensors,
-    read_tensors, run_trace, write_tensors,
+use ptsm::core::{
+    NamedTensor, Real, TraceOptions, batch_from_tensors, read_tensors, run_trace, write_tensors,
 };
+use ptsm::{Backend, Error, Model, Prediction, Result};
 use serde_json::json;
 
 use crate::global::Global;

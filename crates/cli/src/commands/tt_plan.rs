@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use ptsm::{Error, Init, Model, Result};
+use ptsm::core::Init;
+use ptsm::{Error, Model, Result};
 use ptsm_tenstorrent::{Arch, Optimisation, Options, Plan, Variant, compare, plan};
 use serde_json::{Value, json};
 

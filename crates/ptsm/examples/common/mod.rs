@@ -5,12 +5,13 @@
 
 use std::ops::ControlFlow;
 
+use ptsm::core::Init;
 use ptsm::data::{
     Dataset, LabelledSet, Labels, Prepared, Repair, Roles, Series, SeriesSet, Split, Transform,
     WindowShape, prepare,
 };
 use ptsm::train::{Outcome, Samples, TrainData, Trainer, Training};
-use ptsm::{Config, Init, Model, Result, Task};
+use ptsm::{Config, Model, Result, Task};
 
 /// Two days of hourly weather in, half a day out; a window every other hour.
 pub(crate) fn weather(prediction_length: usize) -> Result<Prepared> {

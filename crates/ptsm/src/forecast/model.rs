@@ -10,7 +10,8 @@ use crate::ensemble::{load_members, load_together};
 use crate::train::numbers_fingerprint;
 use ptsm_core::option;
 
-use crate::{Config, Error, Model, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Error, Model, Result};
 use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
 
 /// Levels of the intervals of a head that says how sure it is.

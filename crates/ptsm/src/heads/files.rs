@@ -8,10 +8,12 @@ use std::path::Path;
 
 use crate::labeller::{Predictions, read_labels};
 use crate::model_dir::{HeadFile, ModelDir};
+use crate::preprocessor::Preprocessor;
 use crate::train::take_backbone;
-use crate::{Error, Preprocessor, Result, read_tensors, write_atomically, write_tensors};
+use crate::{Error, Result};
 use ptsm_core::option;
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
+use ptsm_core::{read_tensors, write_atomically, write_tensors};
 
 /// Name of the head that a model directory is about.
 pub const MAIN_HEAD: &str = "main";
@@ -41,7 +43,7 @@ impl SharedHead {
         Err(Error::config("heads", text))
     }
 
-    /// What the head says of the cases of a batch, as a [`Labeller`](crate::Labeller) reads it;
+    /// What the head says of the cases of a batch, as a [`Labeller`](crate::labeller::Labeller) reads it;
     /// `None` from a head that forecasts.
     pub fn labels(&self, output: &Prediction) -> Option<Predictions> {
         let coding = self.preprocessor.labels.as_ref()?;

@@ -12,9 +12,8 @@ use crate::data::{Batch, WindowSet};
 use crate::evaluate::{Coherence, EvaluateOptions, Metrics, evaluate};
 use crate::spec::{LossChoice, ModeChoice, ModelSpec};
 use crate::train::{Recipe, Training};
-use crate::{
-    Backend, Cpu, CrossChannel, Error, Hierarchy, Layout, Model, Prediction, Result, Session, Task,
-};
+use crate::{Backend, Cpu, Error, Model, Prediction, Result, Session, Task};
+use ptsm_core::{CrossChannel, Hierarchy, Layout};
 
 /// A table of modes and heads.
 #[derive(Debug, Clone, PartialEq)]

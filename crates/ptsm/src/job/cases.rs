@@ -6,8 +6,10 @@ use super::samples::{Laid, LaidSamples};
 use crate::data::{
     Grid, LabelledSet, Labels, PreparedCases, Roles, Series, Split, Standardiser, Transform,
 };
+use crate::preprocessor::Preprocessor;
 use crate::spec::{DataShape, DistributionChoice, LossChoice, Targets};
-use crate::{Config, Error, LabelCoding, Model, Preprocessor, Result};
+use crate::{Config, Error, Model, Result};
+use ptsm_data::LabelCoding;
 
 impl Job<'_> {
     pub(super) fn case_config(&self, data: &CaseData) -> Result<Config> {

@@ -13,7 +13,8 @@ use crate::spec::DataSpec;
 use crate::train::{
     JointEpoch, JointOutcome, JointTask, Samples, Subset, TrainData, Training, train_jointly,
 };
-use crate::{Config, Error, LabelCoding, Result, Task};
+use crate::{Config, Error, Result, Task};
+use ptsm_data::LabelCoding;
 
 /// The data of one head.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +160,7 @@ impl JointJob {
             weights.map(|(name, weight)| (name, weight.to_string())).collect();
         let record = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "instruction_set": crate::instruction_set()?.name(),
+            "instruction_set": ptsm_core::instruction_set()?.name(),
             "heads": heads.iter().map(|head| &head.name).collect::<Vec<_>>(),
             "data": data, "weights": weights, "training": self.training,
             "best_epoch": best_epoch, "epochs": epochs,

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use super::data::JobData;
 use crate::data::Standardiser;
 use crate::model_dir::ModelDir;
+use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
 use crate::train::{Training, take_backbone};
-use crate::{Error, Model, Preprocessor, Result, Task};
+use crate::{Error, Model, Result, Task};
 
 /// One training run.
 #[derive(Clone)]

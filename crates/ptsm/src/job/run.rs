@@ -8,8 +8,10 @@ use super::event::{JobEvent, Observer, Ready};
 use super::plan::{Job, Save, SaveMode};
 use super::samples::{Laid, LaidSamples};
 use crate::model_dir::{ModelDir, write_json};
+use crate::preprocessor::Preprocessor;
+use crate::record::Record;
 use crate::train::{Event, History, Subset, TrainData, Trainer};
-use crate::{Config, Error, Model, Preprocessor, Record, Result, Task};
+use crate::{Config, Error, Model, Result, Task};
 
 /// A finished job.
 #[derive(Debug, Clone)]
@@ -85,7 +87,7 @@ impl Job<'_> {
         let (model, history) = self.optimise(data, model, &preprocessor, observer)?;
         let record = Record {
             version: env!("CARGO_PKG_VERSION").into(),
-            instruction_set: crate::instruction_set()?.name().into(),
+            instruction_set: ptsm_core::instruction_set()?.name().into(),
             dataset: self.data.name().to_owned(),
             split: preprocessor.split,
             train_windows: train,

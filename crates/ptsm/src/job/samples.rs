@@ -1,8 +1,9 @@
 //! Training, validation and test samples (windows or labelled cases), prepared for one model.
 
+use crate::Model;
 use crate::data::{Prepared, PreparedCases};
+use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
-use crate::{Model, Preprocessor};
 
 /// Samples as they are laid out for a model.
 #[derive(Debug, Clone)]

@@ -10,9 +10,10 @@ use super::plan::Job;
 use super::run::Trained;
 use super::spread::spread;
 use crate::data::LabelledSet;
+use crate::labeller::{LabelScores, Labeller};
 use crate::spec::{ModelSpec, nearest, with_nearest};
 use crate::train::{Member, Recipe, Training};
-use crate::{Cpu, Error, ErrorKind, LabelScores, Labeller, Result, Task};
+use crate::{Cpu, Error, ErrorKind, Result, Task};
 
 /// What is searched: a recipe, lists of values for some of its fields, and fields that change
 /// together.

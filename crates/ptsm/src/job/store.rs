@@ -21,7 +21,8 @@ use crate::model_dir::{ModelDir, read_json, write_json};
 use crate::record::Record;
 use crate::spec::ModelSpec;
 use crate::train::{NUMERICS, Recipe, Training};
-use crate::{Config, Cpu, Error, Forecaster, OutputKind, Result, Task};
+use crate::{Config, Cpu, Error, Forecaster, Result, Task};
+use ptsm_core::OutputKind;
 
 /// Windows that are scored at once; does not change a bit.
 const BATCH: usize = 256;
@@ -158,7 +159,7 @@ impl RecipeStore {
     /// `Io` if it cannot be made.
     pub fn new(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
-        let instruction_set = crate::instruction_set()?.name();
+        let instruction_set = ptsm_core::instruction_set()?.name();
         Ok(Self { dir: dir.to_path_buf(), instruction_set })
     }
 

@@ -8,7 +8,8 @@ use super::plan::Job;
 use super::samples::LaidSamples;
 use crate::spec::ModelSpec;
 use crate::train::Training;
-use crate::{Config, Distribution, Error, Result, Task};
+use crate::{Config, Error, Result, Task};
+use ptsm_core::Distribution;
 
 /// What decides which settings a training run uses.
 #[derive(Debug, Clone, Copy)]
@@ -198,8 +199,8 @@ impl Job<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Extension;
     use crate::train::{Schedule, SkipStart};
+    use ptsm_core::Extension;
 
     fn config(task: Task) -> Config {
         Config { architectures: Some(vec![task.architecture().into()]), ..Config::default() }
@@ -279,7 +280,7 @@ mod tests {
                 "checkpoint_steps",
             ),
             (
-                Training { init: crate::Init::Normal, ..base() },
+                Training { init: ptsm_core::Init::Normal, ..base() },
                 Usage { drawn: false, ..all },
                 "init",
             ),

@@ -4,9 +4,11 @@ use super::data::SeriesData;
 use super::plan::Job;
 use super::samples::{Laid, LaidSamples};
 use crate::data::{Prepared, WindowShape, prepare};
+use crate::preprocessor::Preprocessor;
 use crate::spec::DataShape;
 use crate::train::{SkipStart, start_skip};
-use crate::{Config, Distribution, Error, Model, Preprocessor, Result, Task};
+use crate::{Config, Error, Model, Result, Task};
+use ptsm_core::Distribution;
 use ptsm_core::option;
 
 impl Job<'_> {

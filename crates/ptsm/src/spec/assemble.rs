@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::model::ModelSpec;
-use crate::{Config, Error, Extension, MODEL_TYPE, Result, Task};
+use crate::{Config, Error, Result, Task};
+use ptsm_core::{Extension, MODEL_TYPE};
 
 /// What the data and the task decide of a model.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +111,7 @@ fn insert_classes(fields: &mut Map<String, Value>, names: &[String]) {
 mod tests {
     use super::*;
     use crate::spec::from_fields;
-    use crate::{CrossChannel, Location};
+    use ptsm_core::{CrossChannel, Location};
 
     fn spec(text: &str) -> Result<ModelSpec> {
         let Value::Object(fields) = serde_json::from_str(text).unwrap() else { panic!("{text}") };

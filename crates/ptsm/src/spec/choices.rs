@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Error, Norm, Result, Scaler};
+use crate::{Config, Error, Result};
+use ptsm_core::{Norm, Scaler};
 
 /// Defines an enumeration whose variants are written as the words that `config.json` has for them.
 macro_rules! choice {

@@ -6,7 +6,8 @@ use super::choices::{
     AggregationChoice, DistributionChoice, LossChoice, MaskChoice, ModeChoice, NormChoice,
     PositionChoice, ScalingChoice,
 };
-use crate::{Config, Extension, Location};
+use crate::Config;
+use ptsm_core::{Extension, Location};
 
 /// Defines the specification: every field may be left open, and an upper one wins over a lower.
 macro_rules! specification {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::Grid;
 use crate::forecast::ForecastModel;
-use crate::{Error, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Error, Result};
 
 /// The place of the newest row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

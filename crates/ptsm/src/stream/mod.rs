@@ -1,7 +1,7 @@
 //! Forecasts while the rows come in, one after the other.
 //!
 //! What a stream has seen ([`StreamState`], some kilobytes) is apart from what computes
-//! ([`StreamWorker`]: a shared [`ForecastModel`](crate::ForecastModel), a session, buffers): one
+//! ([`StreamWorker`]: a shared [`ForecastModel`](crate::forecast::ForecastModel), a session, buffers): one
 //! worker serves any number of streams of its model, and any number of workers one model. An
 //! [`OnlineForecaster`] is the pair for a single stream.
 //!

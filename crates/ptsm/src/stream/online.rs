@@ -7,7 +7,8 @@ use super::score::{Drift, StreamScore};
 use super::state::{Counters, StreamRow, StreamState};
 use super::worker::StreamWorker;
 use crate::forecast::{Forecast, Forecaster};
-use crate::{Config, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Result};
 use ptsm_core::Backend;
 
 /// A forecaster that remembers the last rows and forecasts from them, again and again: a

@@ -10,8 +10,10 @@ use super::score::{Drift, Pending, StreamScore};
 use super::window::Window;
 use crate::data::{Batch, Duplicates};
 use crate::forecast::ForecastModel;
-use crate::{Error, Preprocessor, Result, write_atomically};
+use crate::preprocessor::Preprocessor;
+use crate::{Error, Result};
 use ptsm_core::option;
+use ptsm_core::write_atomically;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -45,7 +47,7 @@ pub struct Counters {
 }
 
 /// Everything that one stream of a model has seen: its last rows, the forecasts that wait for their
-/// truth, errors and counts. Some kilobytes, without the model; a [`StreamWorker`](crate::StreamWorker)
+/// truth, errors and counts. Some kilobytes, without the model; a [`StreamWorker`](crate::stream::StreamWorker)
 /// moves it on.
 ///
 /// Times must lie on the grid of the training data. A time that is skipped is a row of missing

@@ -6,7 +6,9 @@ use super::*;
 use crate::data::{
     Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform,
 };
-use crate::{Config, Cpu, Forecast, Forecaster, Init, Model, Preprocessor, Result};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Cpu, Forecast, Forecaster, Model, Result};
+use ptsm_core::Init;
 
 const HOUR: i64 = 3600;
 /// 2024-01-01 00:00 UTC.

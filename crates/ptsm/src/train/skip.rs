@@ -4,7 +4,8 @@ use ptsm_core::train::start_skip_at;
 
 use crate::data::{WindowSet, WindowShape};
 use crate::evaluate::{Ridge, RidgeOptions};
-use crate::{Error, Location, Model, Result, Scaler};
+use crate::{Error, Model, Result};
+use ptsm_core::{Location, Scaler};
 
 /// Penalties that are tried for the start of a skip, in units of the number of training rows: finer
 /// and further up than the baseline's, whose largest is often the best one on small sets.

@@ -16,7 +16,7 @@ type Errors = (f64, Option<f64>);
 
 /// Writes `results.json`, `report.md` and `report.html`.
 pub(super) fn write(dir: &Path, suite: &Suite, outcomes: &[Outcome]) -> Result<()> {
-    let isa = ptsm::instruction_set()?.name();
+    let isa = ptsm::core::instruction_set()?.name();
     let footer = format!(
         "ptsm {}, instruction set {isa}, {} threads, seeds {}",
         env!("CARGO_PKG_VERSION"),

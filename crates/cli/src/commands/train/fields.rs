@@ -1,9 +1,10 @@
 //! The flags of `train` that are fields of `config.json` and of a recipe.
 
+use ptsm::core::{Hierarchy, Init, Location};
 use ptsm::data::Transform;
 use ptsm::spec::{ModelSpec, from_fields};
 use ptsm::train::{Schedule, SkipStart, Training};
-use ptsm::{Error, Hierarchy, Init, Location, Result};
+use ptsm::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use ptsm::data::Split;
 use ptsm::job::{EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained, automatic_recipe};
 use ptsm::model_dir::ModelDir;
+use ptsm::record::Record;
 use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Recipe;
-use ptsm::{Error, Record, Result, Task};
+use ptsm::{Error, Result, Task};
 use serde_json::{Value, json};
 
 use crate::global::Global;
