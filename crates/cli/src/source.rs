@@ -1,12 +1,18 @@
 //! Where data come from: a file or a named set, and how it is read.
 
-use ptsm::data::{Duplicates, Frequency, Grid, Repair, SeriesSet};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ptsm::data::{Duplicates, Frequency, Grid, Part, Repair, SeriesSet};
 use ptsm::job::SeriesData;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
 use crate::global::Global;
 use crate::output::remark;
+
+/// Reads the name of a part of the split.
+pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
+    PossibleValuesParser::new(Part::ALL.map(Part::name)).try_map(|name| name.parse())
+}
 
 /// The data and how they are read.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -1,15 +1,12 @@
 //! What `evaluate`, `predict` and `demo` tell alike: scores beside baselines, pictures, the report.
 
 use std::path::Path;
-use std::time::Instant;
 
-use ptsm::data::{Prepared, Segment, SeriesSet, Split, WindowSet, WindowShape, prepare};
-use ptsm::evaluate::{
-    BaselineOutcome, BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Metrics,
-    evaluate, score_baselines,
-};
+use ptsm::data::{Prepared, SeriesSet};
+use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::record::Record;
+use ptsm::score::ScoreOptions;
 use ptsm::spec::Source;
 use ptsm::train::History;
 use ptsm::{Config, Forecast, Forecaster, Result};
@@ -26,109 +23,23 @@ use crate::source::summary;
 /// Forecast lengths of context that a picture shows before the forecast.
 const CONTEXT_SHOWN: usize = 3;
 
-/// Part of a split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Part {
-    Train,
-    Validation,
-    Test,
-}
-
-impl Part {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
-    }
-
-    pub(crate) fn windows(self, prepared: &Prepared) -> &WindowSet {
-        match self {
-            Part::Train => &prepared.train,
-            Part::Validation => &prepared.validation,
-            Part::Test => &prepared.test,
-        }
-    }
-}
-
-/// What is scored.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scoring {
-    pub(crate) part: Part,
-    pub(crate) baselines: bool,
-    pub(crate) batch_size: usize,
-    pub(crate) per_step: bool,
-    pub(crate) per_channel: bool,
-}
-
-/// Windows of new data under the model's own standardisation and split.
-pub(crate) fn prepare_for(
-    forecaster: &Forecaster,
-    set: &SeriesSet,
-    borders: Option<Split>,
-) -> Result<Prepared> {
-    let Config { context_length, prediction_length, .. } = *forecaster.config();
-    let shape = WindowShape { context_length, prediction_length, step: 1 };
-    let preprocessor = forecaster.preprocessor();
-    let split = borders.unwrap_or(preprocessor.split);
-    prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
-}
-
-/// Scores the model and the baselines on every window of one part.
+/// Scores the model and the baselines on every window of one part, with a progress bar.
 pub(crate) fn score(
     global: &Global,
     forecaster: &mut Forecaster,
     prepared: &Prepared,
-    dataset: &str,
-    scoring: &Scoring,
+    options: ScoreOptions<'_>,
 ) -> Result<Evaluation> {
-    let windows = scoring.part.windows(prepared);
-    let season = forecaster.preprocessor().seasonal_period;
-    let config = forecaster.config().clone();
-    let channels = config.prediction_channels();
-    let progress = std::cell::RefCell::new(Progress::new(global, "scoring", windows.len() as u64));
-    let tick = |done: usize, _: usize| {
+    let windows = prepared.part(options.part).len() as u64;
+    let progress = std::cell::RefCell::new(Progress::new(global, "scoring", windows));
+    let tick = |done: usize, total: usize| {
         progress.borrow_mut().update(done as u64, "");
+        if done == total {
+            progress.borrow_mut().finish();
+        }
         Ok(())
     };
-    let train: &[Segment] = prepared.train.segments();
-    let mut options = EvaluateOptions {
-        batch_size: scoring.batch_size,
-        channels: Some(channels.clone()),
-        mase_scale: Some(MaseScale::fit(train, season)?),
-        detail: Detail { per_step: scoring.per_step, per_channel: scoring.per_channel },
-        progress: Some(&tick),
-    };
-    let began = Instant::now();
-    let model = evaluate(&mut |batch| forecaster.forward(batch), windows, &options)?;
-    let seconds = began.elapsed().as_secs_f64();
-    options.progress = None;
-    progress.borrow_mut().finish();
-    let baselines = match scoring.baselines {
-        false => Vec::new(),
-        true => {
-            let plan = BaselinePlan {
-                season_length: (season > 1).then_some(season),
-                ridge: Some((&prepared.train, &prepared.validation)),
-            };
-            score_baselines(windows, &plan, &options)?
-        }
-    };
-    let probabilistic = forecaster.interval_scores(windows)?;
-    let names = &forecaster.preprocessor().channels;
-    Ok(Evaluation {
-        probabilistic,
-        coherence: None,
-        dataset: dataset.to_owned(),
-        split: scoring.part.name().to_owned(),
-        context_length: config.context_length,
-        prediction_length: config.prediction_length,
-        seconds,
-        model,
-        channel_names: channels.iter().map(|&c| names[c].clone()).collect(),
-        baselines,
-    })
+    forecaster.score(prepared, &ScoreOptions { progress: Some(&tick), ..options })
 }
 
 /// Takes out the details that were only wanted for pictures.

@@ -14,6 +14,7 @@ mod labelled;
 mod labelled_files;
 #[cfg(feature = "parquet")]
 mod parquet_file;
+mod part;
 mod prepare;
 mod repair;
 mod roles;
@@ -35,6 +36,7 @@ pub use frequency::Frequency;
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
+pub use part::Part;
 pub use prepare::{Prepared, prepare};
 pub use ptsm_core::{Batch, BatchShape, Transform};
 pub use repair::{Duplicates, Grid, MissingShare, Repair, RepairReport};

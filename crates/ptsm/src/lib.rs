@@ -1,59 +1,54 @@
 //! PatchTSMixer for time series: train it, score it, check it, forecast with it.
 //!
 //! PatchTSMixer cuts each channel's past into patches, mixes them with small MLPs along time,
-//! features and (if asked) channels, and reads the forecast off with one linear head. This crate
+//! features and (if asked) channels, and computes the forecast with one linear head. This crate
 //! reads and writes the configuration and weights of the Hugging Face implementation, computes the
 //! same numbers to float rounding, masks missing points from the file to the score, and gives the
 //! same bits for any batch size and number of threads.
 //!
-//! # Train and score
-//!
 //! ```
-//! use ptsm::data::{Dataset, Repair, Roles, SeriesSet, Split, Transform, WindowShape, prepare};
-//! use ptsm::evaluate::{EvaluateOptions, evaluate};
-//! use ptsm::train::{TrainData, Trainer, Training};
-//! use ptsm::{Config, Init, Mode, Model};
+//! use ptsm::data::Dataset;
+//! use ptsm::{FitOptions, Forecaster};
 //!
 //! # fn main() -> ptsm::Result<()> {
-//! let table = Dataset::embedded_table()?;
-//! let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
-//! let shape = WindowShape { context_length: 48, prediction_length: 12, step: 24 };
-//! let data = prepare(&set, &Split::default(), shape, Some(Transform::None), None)?;
-//! let config = Config {
-//!     context_length: 48,
-//!     prediction_length: 12,
-//!     num_input_channels: set.channels.len(),
-//!     num_layers: 1,
-//!     ..Config::default()
-//! };
-//! let model = Model::new(config, Init::PyTorch, 0)?;
-//! let training = Training { epochs: 1, ..Training::default() };
-//! let windows = TrainData { train: &data.train, validation: &data.validation };
-//! let trainer = Trainer { training: &training, data: windows, dir: None, resume: false };
-//! let trained = trainer.run(model, &mut |_| std::ops::ControlFlow::Continue(()))?;
-//! let mut forecaster = |batch: &ptsm::data::Batch| {
-//!     Ok(trained.model.forward(batch, Mode::default())?.outputs.prediction)
-//! };
-//! let score = evaluate(&mut forecaster, &data.test, &EvaluateOptions::default())?;
-//! assert!(score.mse < 1.2);
+//! let table = Dataset::embedded_table()?; // or Table::read("load.csv".as_ref(), ...)
+//! let options = FitOptions::steps(12).context(48).epochs(1);
+//! let mut forecaster = Forecaster::fit(&table, &options)?;
+//! let evaluation = forecaster.evaluate(&table)?;
+//! println!("{}", evaluation.table()); // beside repeat-last, seasonal naive and ridge
+//! for forecast in forecaster.forecast(&table)? {
+//!     println!("{}: {:?}", forecast.id, forecast.values);
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`], [`Loaded`] and
-//! [`Session`] are the seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//! [`Classifier`] and [`Regressor`] do the same for labelled cases, [`OnlineForecaster`] forecasts
+//! while rows arrive, and [`Forecaster::from_dir`] loads what was saved. Below them:
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`data`] | tables, roles of columns, calendar, splits, windows: the only place that sees NaN |
+//! | [`spec`], [`job`] | what a training is told, in types, and the training itself |
+//! | [`train`] | loop, losses, recipes, searches |
+//! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
+//! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, streams |
+//! | [`calibration`], [`ensemble`], [`heads`] | intervals, averages of models, several heads on one backbone |
+//! | [`cases`], [`labeller`] | classes and values of labelled cases |
+//! | [`preprocessor`], [`record`], [`model_dir`] | what is saved beside the weights, and where |
+//! | [`core`] | configuration, weights, the definition of the model, backends ([`Backend`], [`Session`]) |
 //!
 //! # The path of the data
 //!
 //! | step | type |
 //! |---|---|
-//! | file | [`data::Table`], the only place that sees NaN |
+//! | file | [`data::Table`] |
 //! | columns with roles, gaps found | [`data::SeriesSet`]: `[T, C]`, mask, times |
 //! | split, standardised | [`data::Prepared`] |
 //! | windows by number | [`data::WindowSet`] |
 //! | numbers for the model | [`data::Batch`]: `[B, L, C]`, `[B, H, C]` |
-//! | model | [`Model`], [`Forward`] |
-//! | answer | [`Forecast`], [`evaluate::Metrics`] |
+//! | model | [`Session`], or the definition: [`Model`] |
+//! | output | [`Prediction`], [`Forecast`], [`evaluate::Evaluation`] |
 
 pub mod calibration;
 pub mod cases;
@@ -67,6 +62,7 @@ pub mod labeller;
 pub mod model_dir;
 pub mod preprocessor;
 pub mod record;
+pub mod score;
 pub mod spec;
 pub mod stream;
 pub mod train;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ptsm::calibration::Calibration;
-use ptsm::data::Split;
+use ptsm::data::{Part, Split};
 use ptsm::model_dir::ModelDir;
 use ptsm::{Forecaster, Result};
 use ptsm_backends::open;
@@ -11,8 +11,7 @@ use serde_json::json;
 
 use crate::global::Global;
 use crate::output::{answer, remark};
-use crate::source::{DataArgs, summary};
-use crate::story::{self, Part};
+use crate::source::{DataArgs, part_parser, summary};
 
 /// Options of `calibrate`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Part that is calibrated on: one that training did not see
-    #[arg(long, default_value = "validation")]
+    #[arg(long, default_value = "validation", value_parser = part_parser())]
     split: Part,
     /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
     #[arg(long, value_name = "SPLIT")]
@@ -39,8 +38,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
-    let windows = args.split.windows(&prepared);
+    let prepared = forecaster.prepare(&set, args.borders)?;
+    let windows = prepared.part(args.split);
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());
     let calibration =

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use ptsm::data::write_table;
+use ptsm::evaluate::Detail;
 use ptsm::forecast::forecast_table;
 use ptsm::job::{Job, JobData, Save, SaveMode};
 use ptsm::model_dir::ModelDir;
+use ptsm::score::ScoreOptions;
 use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Training;
 use ptsm::{Cpu, Error, Forecaster, Result, Task};
@@ -16,7 +18,7 @@ use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
 use crate::source::read_series;
-use crate::story::{self, Page, Part, Scoring};
+use crate::story::{self, Page};
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -44,14 +46,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return Err(Error::internal("a forecaster without windows"));
     };
     let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu::default())?;
-    let scoring = Scoring {
-        part: Part::Test,
-        baselines: true,
-        batch_size: 256,
-        per_step: true,
-        per_channel: true,
+    let scoring = ScoreOptions {
+        dataset: source.name.clone(),
+        detail: Detail { per_step: true, per_channel: true },
+        ..ScoreOptions::default()
     };
-    let evaluation = story::score(global, &mut forecaster, prepared, &source.name, &scoring)?;
+    let evaluation = story::score(global, &mut forecaster, prepared, scoring)?;
     let future = forecaster.predict(&set, 0)?;
     write_table(&args.out.join("forecast.csv"), &forecast_table(&set, &future)?)?;
     let past = story::last_forecasts(&mut forecaster, &set)?;

@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
-use ptsm::data::Split;
+use ptsm::data::{Part, Split};
 use ptsm::evaluate::{Coherence, Detail};
 use ptsm::heads::SharedModel;
+use ptsm::score::ScoreOptions;
 use ptsm::{Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::plot;
-use crate::source::{DataArgs, summary};
-use crate::story::{self, Part, Scoring};
+use crate::source::{DataArgs, part_parser, summary};
+use crate::story;
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -24,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Which part is scored
-    #[arg(long, default_value = "test")]
+    #[arg(long, default_value = "test", value_parser = part_parser())]
     split: Part,
     /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
     #[arg(long, value_name = "SPLIT")]
@@ -86,19 +87,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
+    let prepared = forecaster.prepare(&set, args.borders)?;
     let pictures = args.report.is_some() || args.plot.is_some();
-    let scoring = Scoring {
+    let scoring = ScoreOptions {
+        dataset: source.name.clone(),
         part: args.split,
         baselines: !args.no_baselines,
         batch_size: args.batch_size,
-        per_step: args.per_step || pictures,
-        per_channel: args.per_channel || args.report.is_some(),
+        detail: Detail {
+            per_step: args.per_step || pictures,
+            per_channel: args.per_channel || args.report.is_some(),
+        },
+        progress: None,
     };
-    let mut evaluation = story::score(global, &mut forecaster, &prepared, &source.name, &scoring)?;
+    let mut evaluation = story::score(global, &mut forecaster, &prepared, scoring)?;
     if forecaster.config().extension().hierarchy.is_some() {
         let model = ptsm::Model::from_dir(&args.model)?;
-        evaluation.coherence = Some(Coherence::new(&model, args.split.windows(&prepared))?);
+        evaluation.coherence = Some(Coherence::new(&model, prepared.part(args.split))?);
     }
     if let Some(path) = &args.plot {
         plot::save(path, &story::horizon_plot(&evaluation, true))?;

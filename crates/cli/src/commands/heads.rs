@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use ptsm::data::LabelCoding;
-use ptsm::data::{Column, SeriesSet, Split, Table, Values, WindowShape, prepare};
+use ptsm::data::{
+    Column, LabelCoding, Part, SeriesSet, Split, Table, Values, WindowShape, prepare,
+};
 use ptsm::evaluate::{Detail, MaseScale, Metrics};
 use ptsm::heads::{
     HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
@@ -17,7 +18,6 @@ use serde_json::json;
 use super::joint::{JointArgs, train_together};
 use crate::global::Global;
 use crate::output::answer;
-use crate::story::Part;
 
 /// Options of `heads`.
 #[derive(Debug, clap::Args)]
@@ -181,7 +181,7 @@ pub(crate) fn evaluate(
         let prepared = prepare(set, &split, shape, None, Some(&preprocessor.standardiser))?;
         let season = preprocessor.seasonal_period;
         windows.push(HeadWindows {
-            windows: part.windows(&prepared).clone(),
+            windows: prepared.part(part).clone(),
             mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
         });
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ptsm::core::{Mode, draw_masks};
-use ptsm::data::{PreparedSeries, Split, WindowSet, WindowShape, prepare};
+use ptsm::data::{Part, PreparedSeries, Split, WindowSet, WindowShape, prepare};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::train::{LossOptions, score};
 use ptsm::{Model, Result, Task};
@@ -13,7 +13,6 @@ use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::plot::{self, ReconstructionPanel, ReconstructionPlot};
 use crate::source::{DataArgs, summary};
-use crate::story::Part;
 
 /// What is evaluated.
 pub(crate) struct Request<'a> {
@@ -40,7 +39,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let shape = WindowShape { context_length, prediction_length: 0, step: 1 };
     let split = request.borders.unwrap_or(preprocessor.split);
     let prepared = prepare(&set, &split, shape, None, Some(&preprocessor.standardiser))?;
-    let windows = request.part.windows(&prepared);
+    let windows = prepared.part(request.part);
     let found = score(&model, windows, &LossOptions::default())?;
     if let Some(path) = request.plot {
         plot::save(path, &picture(&model, &preprocessor, windows, &source.name)?)?;

@@ -1,9 +1,9 @@
 //! Forecasts that need no training, and the scoring of all baselines side by side.
 
-use super::backtest::{EvaluateOptions, evaluate, select_channels};
 use super::metrics::Metrics;
 use super::report::{BaselineOutcome, BaselineScore};
 use super::ridge::Ridge;
+use super::windows::{EvaluateOptions, evaluate, select_channels};
 use crate::data::{Batch, WindowSet};
 use crate::{Error, ErrorKind, Result};
 

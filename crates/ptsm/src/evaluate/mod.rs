@@ -9,7 +9,6 @@
 //! gives [`Metrics`]; [`score_baselines`] gives the same for the baselines; [`Evaluation`] holds
 //! both and renders them as JSON or as a table.
 
-mod backtest;
 mod baselines;
 mod classes;
 mod coherence;
@@ -18,8 +17,8 @@ mod probabilistic;
 mod report;
 mod ridge;
 mod values;
+mod windows;
 
-pub use backtest::{EvaluateOptions, evaluate, select_channels};
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
@@ -28,3 +27,4 @@ pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, S
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};
 pub use ridge::{PENALTIES, Ridge, RidgeOptions};
 pub use values::{TargetScores, ValueScores};
+pub use windows::{EvaluateOptions, evaluate, select_channels};

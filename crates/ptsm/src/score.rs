@@ -1,0 +1,129 @@
+//! A forecaster scored on its own kind of data, beside baselines.
+
+use std::time::Instant;
+
+use crate::data::{Part, Prepared, SeriesSet, Split, WindowShape, prepare};
+use crate::evaluate::{
+    BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, evaluate, score_baselines,
+};
+use crate::fit::SeriesSource;
+use crate::{Config, Forecaster, Result};
+
+/// What is scored, and in what detail.
+#[derive(Clone)]
+pub struct ScoreOptions<'a> {
+    /// Name of the data set, for the report.
+    pub dataset: String,
+    /// Part of the split.
+    pub part: Part,
+    /// Whether repeat-last, seasonal naive and ridge are scored on the same windows.
+    pub baselines: bool,
+    /// Windows that are scored at once, at least 1; does not change a bit.
+    pub batch_size: usize,
+    /// Which parts to list besides the totals.
+    pub detail: Detail,
+    /// Called after each batch of the model's pass with the windows done and their total; an error
+    /// from it stops the pass with that error.
+    pub progress: Option<&'a dyn Fn(usize, usize) -> Result<()>>,
+}
+
+impl Default for ScoreOptions<'_> {
+    fn default() -> Self {
+        Self {
+            dataset: "data".to_owned(),
+            part: Part::Test,
+            baselines: true,
+            batch_size: 256,
+            detail: Detail::default(),
+            progress: None,
+        }
+    }
+}
+
+impl Forecaster {
+    /// Scores this forecaster and the baselines on the test part of `data`, which are read as those
+    /// of the training and split alike: every window, a step apart.
+    ///
+    /// ```
+    /// use ptsm::data::Dataset;
+    /// use ptsm::{FitOptions, Forecaster};
+    ///
+    /// # fn main() -> ptsm::Result<()> {
+    /// let table = Dataset::embedded_table()?;
+    /// let options = FitOptions::steps(12).context(48).epochs(1);
+    /// let evaluation = Forecaster::fit(&table, &options)?.evaluate(&table)?;
+    /// assert!(evaluation.model.mse.is_finite());
+    /// assert_eq!(evaluation.baselines.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it, or the data are too short for
+    /// the split, with the numbers.
+    pub fn evaluate(&mut self, data: &impl SeriesSource) -> Result<Evaluation> {
+        let set = data.series(Some(self.preprocessor()))?;
+        let prepared = self.prepare(&set, None)?;
+        self.score(&prepared, &ScoreOptions::default())
+    }
+
+    /// Windows of each part of `set`, a step apart, under the model's own standardisation; `split`
+    /// in place of the split of its training.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the series do not fit the model or are too short, with the numbers.
+    pub fn prepare(&self, set: &SeriesSet, split: Option<Split>) -> Result<Prepared> {
+        let Config { context_length, prediction_length, .. } = *self.config();
+        let shape = WindowShape { context_length, prediction_length, step: 1 };
+        let preprocessor = self.preprocessor();
+        let split = split.unwrap_or(preprocessor.split);
+        prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
+    }
+
+    /// Scores this forecaster, and the baselines if asked, on every window of one part.
+    ///
+    /// # Errors
+    ///
+    /// As [`evaluate`] and [`score_baselines`].
+    pub fn score(&mut self, prepared: &Prepared, options: &ScoreOptions<'_>) -> Result<Evaluation> {
+        let windows = prepared.part(options.part);
+        let season = self.preprocessor().seasonal_period;
+        let config = self.config().clone();
+        let channels = config.prediction_channels();
+        let mut passes = EvaluateOptions {
+            batch_size: options.batch_size,
+            channels: Some(channels.clone()),
+            mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
+            detail: options.detail,
+            progress: options.progress,
+        };
+        let began = Instant::now();
+        let model = evaluate(&mut |batch| self.forward(batch), windows, &passes)?;
+        let seconds = began.elapsed().as_secs_f64();
+        passes.progress = None;
+        let plan = BaselinePlan {
+            season_length: (season > 1).then_some(season),
+            ridge: Some((&prepared.train, &prepared.validation)),
+        };
+        let baselines = match options.baselines {
+            true => score_baselines(windows, &plan, &passes)?,
+            false => Vec::new(),
+        };
+        let probabilistic = self.interval_scores(windows)?;
+        let names = &self.preprocessor().channels;
+        Ok(Evaluation {
+            probabilistic,
+            coherence: None,
+            dataset: options.dataset.clone(),
+            split: options.part.name().to_owned(),
+            context_length: config.context_length,
+            prediction_length: config.prediction_length,
+            seconds,
+            model,
+            channel_names: channels.iter().map(|&c| names[c].clone()).collect(),
+            baselines,
+        })
+    }
+}
