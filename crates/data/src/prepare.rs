@@ -12,6 +12,7 @@ use ptsm_core::{Error, ErrorKind, Result};
 
 /// Windows of each part, ready for training and scoring.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Prepared {
     /// Windows of the training rows, `shape.step` apart.
     pub train: WindowSet,

@@ -109,6 +109,7 @@ impl FromStr for Grid {
 
 /// How much of a channel is missing, on the final grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MissingShare {
     /// The channel.
     pub channel: String,
@@ -118,6 +119,7 @@ pub struct MissingShare {
 
 /// What was done to the rows of a table, over all series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// Rows of the table.
     pub rows_read: usize,

@@ -42,6 +42,7 @@ pub struct Roles {
 
 /// A column that is not used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct IgnoredColumn {
     /// Its name.
     pub name: String,

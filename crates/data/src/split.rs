@@ -15,6 +15,7 @@ use ptsm_core::{Error, Result, option};
 /// `date:2013-09-01,2013-11-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Split {
     /// 12, 4 and 4 months of 30 days in hours (8,640, 2,880 and 2,880 rows); what follows is not
     /// used. The split of all papers on ETTh1 and ETTh2.

@@ -23,6 +23,7 @@ const BATCH: usize = 64;
 
 /// What is added to both sides of an interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Calibration {
     /// The windows that it was fitted on, for reports.
     pub fitted_on: String,
@@ -34,6 +35,7 @@ pub struct Calibration {
 
 /// The offsets of one central interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CalibratedInterval {
     /// Probability that it holds.
     pub level: f64,

@@ -18,6 +18,7 @@ pub struct Classifier {
 
 /// The class of one case.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Classified {
     /// The most probable class.
     pub class: String,

@@ -18,7 +18,7 @@ use crate::data::{Batch, Repair, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
-use ptsm_core::{Backend, OutputSpec, Prediction, Session};
+use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval};
 pub use model::ForecastModel;
@@ -191,21 +191,70 @@ impl Forecaster {
     ///
     /// `InvalidInput`, naming the series, if it is shorter than the context.
     pub fn predict(&mut self, set: &SeriesSet, rows_before_end: usize) -> Result<Vec<Forecast>> {
+        let mut all = Vec::with_capacity(set.series.len());
+        self.each_batch(set, rows_before_end, |_, _, forecasts| {
+            all.extend(forecasts);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Draws sampled paths of every series, each point by itself: `options.count` forecasts without
+    /// intervals for the first series, then as many for the next one. `options.first_window` is the
+    /// number of the first series.
+    ///
+    /// # Errors
+    ///
+    /// As [`Forecaster::predict`]; `InvalidConfig` if the model forecasts points only.
+    pub fn sample(
+        &mut self,
+        set: &SeriesSet,
+        rows_before_end: usize,
+        options: SampleOptions,
+    ) -> Result<Vec<Forecast>> {
+        let mut all = Vec::with_capacity(set.series.len() * options.count);
+        let mut first_window = options.first_window;
+        self.each_batch(set, rows_before_end, |model, output, forecasts| {
+            let samples = output.sample(SampleOptions { first_window, ..options })?;
+            first_window += forecasts.len() as u64;
+            let points = samples.len() / options.count.max(1);
+            for (window, mut forecast) in forecasts.into_iter().enumerate() {
+                forecast.intervals.clear();
+                let each = forecast.values.len();
+                let paths = samples.chunks_exact(points.max(1));
+                all.extend(paths.map(|path| Forecast {
+                    values: model.in_data_units(&path[window * each..][..each]),
+                    ..forecast.clone()
+                }));
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Runs the model on many series at once and hands its output on, with the forecasts of those
+    /// series.
+    fn each_batch(
+        &mut self,
+        set: &SeriesSet,
+        rows_before_end: usize,
+        mut take: impl FnMut(&ForecastModel, &Prediction, Vec<Forecast>) -> Result<()>,
+    ) -> Result<()> {
         let Config { prediction_length, num_input_channels, .. } = *self.config();
         let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
-        let mut forecasts = Vec::with_capacity(set.series.len());
         for part in set.series.chunks(at_once) {
             let batch = self.model.windows(part, rows_before_end)?;
             self.session.forward(&batch, &mut self.output)?;
-            for (series, mut forecast) in part.iter().zip(self.model.read_out(&self.output)) {
+            let mut forecasts = self.model.read_out(&self.output);
+            for (series, forecast) in part.iter().zip(&mut forecasts) {
                 let end = series.num_rows().saturating_sub(rows_before_end);
                 forecast.id.clone_from(&series.id);
                 forecast.timestamps = times_from(set, series, end, prediction_length);
                 forecast.first_row = end;
-                forecasts.push(forecast);
             }
+            take(&self.model, &self.output, forecasts)?;
         }
-        Ok(forecasts)
+        Ok(())
     }
 
     /// The last window in front of `rows_before_end` rows before the end of a series, standardised.

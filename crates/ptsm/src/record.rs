@@ -7,6 +7,7 @@ use crate::train::{History, Training};
 
 /// Record of a run in its model directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// Version of this library.
     pub version: String,

@@ -129,25 +129,13 @@ fn sampled(
     args: &Args,
     count: usize,
 ) -> Result<Table> {
-    let mut all = Vec::new();
-    let mut numbers = Vec::new();
-    let mut forecasts = forecaster.predict(set, args.rows_before_end)?;
-    for (number, (series, forecast)) in set.series.iter().zip(&mut forecasts).enumerate() {
-        forecast.intervals.clear();
-        let output = forecaster.output(&forecaster.window(series, args.rows_before_end)?)?;
-        let samples =
-            output.sample(SampleOptions { count, seed: args.seed, first_window: number as u64 })?;
-        let channels = forecaster.config().prediction_channels();
-        let standardiser = &forecaster.preprocessor().standardiser;
-        for (number, sample) in samples.chunks_exact(forecast.values.len()).enumerate() {
-            let undo = |(i, &x): (usize, &f64)| {
-                standardiser.undo_value(channels[i % channels.len()], x as f32)
-            };
-            let values = sample.iter().enumerate().map(undo).collect();
-            numbers.extend(vec![number as f64; forecast.prediction_length()]);
-            all.push(Forecast { values, ..forecast.clone() });
-        }
+    if count == 0 {
+        return Err(Error::config("samples", "must be at least 1"));
     }
+    let options = SampleOptions { count, seed: args.seed, first_window: 0 };
+    let all = forecaster.sample(set, args.rows_before_end, options)?;
+    let number = |(k, path): (usize, &Forecast)| vec![(k % count) as f64; path.prediction_length()];
+    let numbers = all.iter().enumerate().flat_map(number).collect();
     let table = forecast_table(set, &all)?;
     let mut columns = vec![Column::numbers("sample", numbers)];
     columns.extend(table.columns().iter().cloned());

@@ -69,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         say(&mut progress, event, &mut spent);
     })?;
     progress.finish();
-    let Tuned { recipe, model, best, trials } = tuned;
+    let Tuned { recipe, model, best, trials, .. } = tuned;
     space.base.training.seed = args.seed;
     let recipe_path = args.out.join("recipe.toml");
     write_text(&recipe_path, &commented(recipe, args, (&subject, &best))?)?;

@@ -142,6 +142,7 @@ impl<T> Backbone<T> {
 
 /// Everything that a forward pass computed.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Forward<T> {
     /// What the head puts out: the forecast `[B, H, C']` in data units, logits, ...
     pub outputs: Outputs<T>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One finished epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Epoch {
     /// Number, from 1.
     pub epoch: u32,
@@ -26,6 +27,7 @@ pub struct Epoch {
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct History {
     /// Every finished epoch.
     pub epochs: Vec<Epoch>,

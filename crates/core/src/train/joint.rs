@@ -27,6 +27,7 @@ pub struct JointTask<'a> {
 
 /// One finished epoch: a pass over the task with the most batches, in which shorter ones start anew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct JointEpoch {
     /// Number, from 1.
     pub epoch: u32,
@@ -38,6 +39,7 @@ pub struct JointEpoch {
 
 /// The heads with the weights of the best epoch.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct JointOutcome {
     /// In the order of the tasks; their backbones are equal.
     pub models: Vec<Model>,

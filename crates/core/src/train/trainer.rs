@@ -47,6 +47,7 @@ pub struct Trainer<'a> {
 
 /// Result of a run.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The model with the best weights.
     pub model: Model,

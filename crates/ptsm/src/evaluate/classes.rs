@@ -8,6 +8,7 @@ use crate::{Error, Result};
 
 /// Scores over all cases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassScores {
     /// Share of cases whose class is right.
     pub accuracy: f64,

@@ -14,6 +14,7 @@ const PIECE: usize = 16;
 /// Difference between the bottom-up sums of a forecast's segments and the sums that the hierarchical
 /// reconciliation head forecast itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Coherence {
     /// Root of the mean squared difference, in units of one step (divided by the segment's length).
     pub rmse: f64,

@@ -12,6 +12,7 @@ use crate::{Error, Result};
 ///
 /// Errors are in the units of the truth; `mse` in their square.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Mean squared error.
     pub mse: f64,
@@ -40,6 +41,7 @@ pub struct Metrics {
 
 /// Scores of one step of the horizon or of one channel; `None` where no point counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartMetrics {
     /// Mean squared error.
     pub mse: Option<f64>,

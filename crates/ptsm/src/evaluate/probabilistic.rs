@@ -7,6 +7,7 @@ pub const SCORED_LEVELS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9
 
 /// Scores of a forecast's quantiles over all known points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProbabilisticScores {
     /// Central intervals.
     pub intervals: Vec<IntervalScore>,
@@ -22,6 +23,7 @@ pub struct ProbabilisticScores {
 
 /// Scores of one central interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct IntervalScore {
     /// Probability that it is meant to hold.
     pub level: f64,

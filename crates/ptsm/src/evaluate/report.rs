@@ -13,6 +13,7 @@ use super::probabilistic::ProbabilisticScores;
 /// As JSON the model's [`Metrics`] lie at the top level (`mse`, `mae`, `correlation`, `windows`,
 /// ...), and `baselines` is a list of objects with `name` and either the same keys or `reason`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Name of the data set.
     pub dataset: String,
@@ -43,6 +44,7 @@ pub struct Evaluation {
 
 /// One baseline by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BaselineScore {
     /// `repeat_last`, `seasonal_naive` or `ridge`.
     pub name: String,

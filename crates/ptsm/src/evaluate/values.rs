@@ -6,6 +6,7 @@ use crate::{Error, Result};
 
 /// Scores of all targets together, in the units of the data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ValueScores {
     /// Root of the mean squared error.
     pub rmse: f64,
@@ -24,6 +25,7 @@ pub struct ValueScores {
 
 /// Scores of one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TargetScores {
     /// Its name.
     pub name: String,

@@ -2,6 +2,7 @@
 
 /// The forecast of one series.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Forecast {
     /// Which series of a long table this is; empty for a wide table.
     pub id: String,
@@ -19,6 +20,7 @@ pub struct Forecast {
 
 /// Range that should hold the truth with a given probability.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ForecastInterval {
     /// Probability, in (0, 1).
     pub level: f64,

@@ -235,6 +235,17 @@ impl ForecastModel {
         (0..self.levels.len()).map(|i| self.interval(output, i)).collect()
     }
 
+    /// Standardised values of one window, `[H, C']`, in data units.
+    pub(crate) fn in_data_units(&self, window: &[f64]) -> Vec<f64> {
+        window.iter().enumerate().map(|(i, &x)| self.undo(i, x as f32)).collect()
+    }
+
+    /// Value `i` of a window, `[H, C']`, in data units.
+    fn undo(&self, i: usize, x: f32) -> f64 {
+        let channels = self.output.channels();
+        self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
+    }
+
     /// Writes one window's points, and its part of the intervals from number `first` on, in data
     /// units.
     fn fill(
@@ -244,14 +255,10 @@ impl ForecastModel {
         first: usize,
         forecast: &mut Forecast,
     ) {
-        let (channels, standardiser) = (self.output.channels(), &self.preprocessor.standardiser);
-        let undo = |i: usize, x: f32| standardiser.undo_value(channels[i % channels.len()], x);
         forecast.values.clear();
-        forecast.values.extend(points.iter().enumerate().map(|(i, &x)| undo(i, x)));
-        let undo_all = |ends: &[f64]| -> Vec<f64> {
-            let own = &ends[first..first + points.len()];
-            own.iter().enumerate().map(|(i, &x)| undo(i, x as f32)).collect()
-        };
+        let values = points.iter().enumerate().map(|(i, &x)| self.undo(i, x));
+        forecast.values.extend(values);
+        let undo_all = |ends: &[f64]| self.in_data_units(&ends[first..first + points.len()]);
         forecast.intervals.clear();
         forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
             ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }

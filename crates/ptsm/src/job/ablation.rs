@@ -32,6 +32,7 @@ pub struct Ablation {
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AblationRow {
     /// What it is.
     pub name: String,

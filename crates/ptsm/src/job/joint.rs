@@ -42,6 +42,7 @@ pub struct JointJob {
 
 /// A finished training of heads.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct JointTrained {
     /// The heads, `main` first.
     pub heads: Vec<SharedHead>,
@@ -146,7 +147,7 @@ impl JointJob {
     }
 
     fn save(&self, shared: &[SharedHead], outcome: JointOutcome) -> Result<JointTrained> {
-        let JointOutcome { models, epochs, best_epoch } = outcome;
+        let JointOutcome { models, epochs, best_epoch, .. } = outcome;
         let trained = shared.iter().zip(models);
         let heads: Vec<SharedHead> =
             trained.map(|(head, model)| SharedHead { model, ..head.clone() }).collect();

@@ -15,6 +15,7 @@ use crate::{Config, Error, Model, Result, Task};
 
 /// A finished job.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Trained {
     /// The model with the weights of the kept epoch.
     pub model: Model,

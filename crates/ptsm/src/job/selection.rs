@@ -38,6 +38,7 @@ pub struct CaseSearch {
 
 /// What one setting scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SearchCell {
     /// The fields that are other than the recipe's.
     pub setting: Map<String, Value>,
@@ -49,6 +50,7 @@ pub struct SearchCell {
 
 /// Mean and spread over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SeedScores {
     /// The seeds.
     pub seeds: Vec<u64>,

@@ -87,6 +87,7 @@ impl Subject {
 
 /// A recipe that was trained.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct TrainedRecipe {
     /// Its model directory.
     pub dir: ModelDir,

@@ -30,6 +30,7 @@ pub enum TuneEvent<'a> {
 
 /// What a search found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Tuned {
     /// The best recipe.
     pub recipe: Recipe,

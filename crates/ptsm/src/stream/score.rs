@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Errors of forecasts whose truth has come, in standardised units as `evaluate` has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StreamScore {
     /// Points that were scored; a point that was forecast five times counts five times.
     pub points: u64,
@@ -52,6 +53,7 @@ impl Default for DriftOptions {
 /// Schemes, Biometrika 1954): 0 while errors are as in the first `baseline` rows, rising when they
 /// stay larger. After an alarm the next rows say what is normal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Drift {
     /// Alarms so far.
     pub alarms: u64,

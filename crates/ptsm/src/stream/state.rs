@@ -29,6 +29,7 @@ pub struct StreamRow<'a> {
 
 /// What happened to the rows of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Counters {
     /// Rows that came.
     pub rows: u64,

@@ -20,6 +20,7 @@ const MANY_WINDOWS: usize = 20_000;
 
 /// What a recipe is chosen by.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct DataFacts {
     /// Rows of the training part of each series that is used.
     pub training_rows: Vec<usize>,
