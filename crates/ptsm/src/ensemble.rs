@@ -44,6 +44,30 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
     if !files.is_ensemble() {
         return Ok(vec![(Model::from_dir(dir)?, 1.0)]);
     }
+    let members = read_description(&files)?;
+    let loaded: Vec<(Model, f64)> = members
+        .iter()
+        .map(|member| Ok((Model::from_dir(files.member(&member.name).path())?, member.weight)))
+        .collect::<Result<_>>()?;
+    let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
+    check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
+    Ok(loaded)
+}
+
+/// The model directories of the members of an ensemble, in their order.
+///
+/// # Errors
+///
+/// `Io` or `InvalidConfig`, naming the file.
+pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
+    let files = ModelDir::new(dir);
+    let members = read_description(&files)?;
+    Ok(members.iter().map(|member| files.member(&member.name)).collect())
+}
+
+/// What `ensemble.json` says, checked.
+fn read_description(files: &ModelDir) -> Result<Vec<Member>> {
+    let path = files.ensemble();
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
     let bad =
         |text: String| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
@@ -57,13 +81,34 @@ pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
     if !sound || (sum - 1.0).abs() > 1e-6 {
         return Err(bad(format!("the weights add up to {sum}, wanted 1, none below 0")));
     }
-    let loaded: Vec<(Model, f64)> = members
-        .iter()
-        .map(|member| Ok((Model::from_dir(files.member(&member.name).path())?, member.weight)))
-        .collect::<Result<_>>()?;
-    let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
-    check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
-    Ok(loaded)
+    Ok(members)
+}
+
+/// Names for `count` members of an ensemble that is to be: of folders that are not there yet, so
+/// that an ensemble which is there stays whole until the new one is described.
+pub(crate) fn new_names(files: &ModelDir, count: usize) -> Vec<String> {
+    let taken = files.member_names();
+    let free = (0..).map(|number| names(count, number));
+    free.into_iter()
+        .find(|names| !names.iter().any(|name| taken.contains(name)))
+        .unwrap_or_default()
+}
+
+/// Names of the members that a run which was interrupted began; new ones if there was none.
+pub(crate) fn begun_names(files: &ModelDir, count: usize) -> Vec<String> {
+    let taken = files.member_names();
+    let begun = (0..=taken.len()).rev().map(|number| names(count, number));
+    let begun = begun.into_iter().find(|names| taken.contains(&names[0]));
+    begun.unwrap_or_else(|| new_names(files, count))
+}
+
+/// `0`, `1`, ... for the first ensemble in a directory; `0-1`, `1-1`, ... for the next one.
+fn names(count: usize, ensemble: usize) -> Vec<String> {
+    let name = |member: usize| match ensemble {
+        0 => member.to_string(),
+        _ => format!("{member}-{ensemble}"),
+    };
+    (0..count).map(name).collect()
 }
 
 /// What a model directory does; an ensemble forecasts.
@@ -100,6 +145,7 @@ pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) 
     let text = serde_json::to_string_pretty(&Description { members })
         .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
     write_atomically(&files.ensemble(), |file| file.write_all(text.as_bytes()))?;
+    files.keep_members(names)?;
     files.remove_model()
 }
 
@@ -112,8 +158,8 @@ pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) 
 /// the files.
 pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
     let mut first: Option<Preprocessor> = None;
-    let (mut names, mut parameters) = (Vec::new(), 0);
-    for (i, dir) in members.iter().enumerate() {
+    let mut models = Vec::new();
+    for dir in members {
         let model = Model::from_dir(dir)?;
         let preprocessor = Preprocessor::from_dir(dir, model.config())?;
         let differs = first.as_ref().is_some_and(|first| {
@@ -125,16 +171,19 @@ pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
             return Err(Error::config(dir.display().to_string(), text));
         }
         first.get_or_insert(preprocessor);
-        let name = i.to_string();
-        model.save(ModelDir::new(out).member(&name).path())?;
-        parameters += model.layout().num_trained();
-        names.push(name);
+        models.push(model);
     }
+    check_members(&models.iter().map(Model::config).collect::<Vec<_>>())?;
     let Some(preprocessor) = first else {
         return Err(Error::config("members", "there is none, wanted at least one"));
     };
+    let files = ModelDir::new(out);
+    let names = new_names(&files, models.len());
+    for (model, name) in models.iter().zip(&names) {
+        model.save(files.member(name).path())?;
+    }
     save_ensemble(out, &names, &preprocessor)?;
-    Ok(parameters)
+    Ok(models.iter().map(|model| model.layout().num_trained()).sum())
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -252,6 +301,24 @@ mod tests {
         Model::new(config, Init::PyTorch, seed).unwrap()
     }
 
+    fn preprocessor() -> Preprocessor {
+        Preprocessor {
+            dataset: "t".into(),
+            channels: vec!["x".into()],
+            roles: crate::data::Roles::default(),
+            frequency: None,
+            grid: crate::data::Grid::Regular,
+            seasonal_period: 1,
+            split: crate::data::Split::default(),
+            standardiser: crate::data::Standardiser {
+                mean: vec![0.0],
+                scale: vec![1.0],
+                transform: crate::data::Transform::None,
+            },
+            labels: None,
+        }
+    }
+
     fn batch() -> Batch {
         let shape = BatchShape { size: 3, context_length: 32, num_channels: 1 };
         Batch::new(shape, (0..96).map(|i| (i as f32 * 0.3).sin()).collect()).unwrap()
@@ -302,5 +369,36 @@ mod tests {
         assert!(refused(Config { loss: "nll".into(), ..plain.clone() }).contains("no useful mean"));
         assert!(check_members(&[]).is_err());
         assert!(check_name("../x").is_err());
+    }
+
+    #[test]
+    fn a_directory_keeps_its_ensemble_until_the_next_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let save = |name: &str, model: &Model| {
+            let dir = folder.path().join(name);
+            model.save(&dir).unwrap();
+            preprocessor().save(&dir).unwrap();
+            dir
+        };
+        let (a, b) = (save("a", &model(4, 1)), save("b", &model(8, 2)));
+        let longer = Config { prediction_length: 7, ..Config::default() };
+        let other = save("other", &Model::new(longer, Init::PyTorch, 3).unwrap());
+        let out = folder.path().join("out");
+        let seen = || {
+            let mut names = ModelDir::new(&out).member_names();
+            names.sort();
+            names
+        };
+        join(&out, &[a.clone(), b.clone(), a.clone()]).unwrap();
+        assert_eq!(seen(), ["0", "1", "2"]);
+        let before = std::fs::read(ModelDir::new(&out).ensemble()).unwrap();
+        assert!(join(&out, &[b.clone(), other]).is_err());
+        assert_eq!(seen(), ["0", "1", "2"]);
+        assert_eq!(std::fs::read(ModelDir::new(&out).ensemble()).unwrap(), before);
+        join(&out, &[b, a]).unwrap();
+        assert_eq!(seen(), ["0-1", "1-1"]);
+        assert_eq!(begun_names(&ModelDir::new(&out), 2), ["0-1", "1-1"]);
+        assert_eq!(load_members(&out).unwrap()[0].0.parameters, model(8, 2).parameters);
+        assert_eq!(member_dirs(&out).unwrap().len(), 2);
     }
 }

@@ -112,6 +112,23 @@ impl ModelDir {
         Self::new(self.path.join(MEMBERS).join(name))
     }
 
+    /// Names of the members' folders that are there, described or not.
+    pub fn member_names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path.join(MEMBERS)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Removes the folders of members that are not in `names`.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, naming what cannot be removed.
+    pub fn keep_members(&self, names: &[String]) -> Result<()> {
+        let mut others = self.member_names();
+        others.retain(|name| !names.contains(name));
+        others.iter().try_for_each(|name| remove(self.member(name).path()))
+    }
+
     /// The folder of further heads.
     pub fn heads(&self) -> PathBuf {
         self.path.join(HEADS)

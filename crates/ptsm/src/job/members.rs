@@ -4,8 +4,7 @@ use super::data::JobData;
 use super::event::Observer;
 use super::plan::{Job, Save, SaveMode};
 use super::run::Trained;
-use crate::ensemble::save_ensemble;
-use crate::model_dir::ModelDir;
+use crate::ensemble::{begun_names, new_names, save_ensemble};
 use crate::train::Recipe;
 use crate::{Error, Result, Task};
 
@@ -23,12 +22,8 @@ pub struct EnsembleJob<'a> {
 }
 
 impl EnsembleJob<'_> {
-    /// The directory of member `number`.
-    pub fn member_dir(&self, number: usize) -> ModelDir {
-        self.save.dir.member(&number.to_string())
-    }
-
-    /// Trains every member into its folder, and describes the ensemble.
+    /// Trains every member into a folder of its own, and describes the ensemble. An ensemble that it
+    /// replaces stays whole until then.
     ///
     /// # Errors
     ///
@@ -36,14 +31,17 @@ impl EnsembleJob<'_> {
     /// averaged.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Vec<Trained>> {
         self.save.check()?;
+        if self.members.is_empty() {
+            return Err(Error::config("members", "there is none, wanted at least one"));
+        }
+        let mode = self.save.mode;
+        let names = match mode {
+            SaveMode::Resume => begun_names(&self.save.dir, self.members.len()),
+            SaveMode::New | SaveMode::Replace => new_names(&self.save.dir, self.members.len()),
+        };
         let mut trained: Vec<Trained> = Vec::new();
-        for (number, member) in self.members.iter().enumerate() {
-            let dir = self.member_dir(number);
-            // A member that is there already belongs to the ensemble that is replaced, or to no model.
-            let mode = match self.save.mode {
-                SaveMode::Resume => SaveMode::Resume,
-                SaveMode::New | SaveMode::Replace => SaveMode::Replace,
-            };
+        for (number, (member, name)) in self.members.iter().zip(&names).enumerate() {
+            let dir = self.save.dir.member(name);
             let job = Job {
                 data: self.data,
                 task: Task::Forecasting,
@@ -55,11 +53,9 @@ impl EnsembleJob<'_> {
             };
             trained.push(job.run(observer).map_err(|e| e.at(format!("members[{number}]")))?);
         }
-        let names: Vec<String> = (0..trained.len()).map(|number| number.to_string()).collect();
-        let Some(last) = trained.last() else {
-            return Err(Error::config("members", "there is none, wanted at least one"));
-        };
-        save_ensemble(self.save.dir.path(), &names, &last.preprocessor)?;
+        if let Some(last) = trained.last() {
+            save_ensemble(self.save.dir.path(), &names, &last.preprocessor)?;
+        }
         Ok(trained)
     }
 }

@@ -6,6 +6,7 @@ mod talk;
 use std::path::{Path, PathBuf};
 
 use ptsm::data::Split;
+use ptsm::ensemble::member_dirs;
 use ptsm::job::{EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained, automatic_recipe};
 use ptsm::model_dir::ModelDir;
 use ptsm::record::Record;
@@ -171,15 +172,15 @@ fn train_members(
     let mut talk = Talk::new(global);
     let trained = job.run(&mut talk);
     talk.finish();
-    let records =
-        trained?.into_iter().enumerate().map(|(number, Trained { record, seconds, .. })| {
-            json!({
-                "out": job.member_dir(number).path(),
-                "validation_loss": record.history.best_validation_loss,
-                "best_epoch": record.history.best_epoch, "seconds": seconds,
-                "num_parameters": record.num_parameters,
-            })
-        });
+    let (trained, dirs) = (trained?, member_dirs(&args.out)?);
+    let records = trained.into_iter().zip(dirs).map(|(Trained { record, seconds, .. }, dir)| {
+        json!({
+            "out": dir.path(),
+            "validation_loss": record.history.best_validation_loss,
+            "best_epoch": record.history.best_epoch, "seconds": seconds,
+            "num_parameters": record.num_parameters,
+        })
+    });
     let records: Vec<Value> = records.collect();
     let text = format!("{}: ensemble of {} members\n", args.out.display(), records.len());
     answer(global, &json!({"out": args.out, "members": records}), &text)
