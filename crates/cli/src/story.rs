@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ptsm::data::{Prepared, SeriesSet};
-use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics};
+use ptsm::evaluate::{BaselineOutcome, Detail, Evaluation, Metrics};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::record::Record;
 use ptsm::score::ScoreOptions;
@@ -43,12 +43,12 @@ pub(crate) fn score(
 }
 
 /// Takes out the details that were only wanted for pictures.
-pub(crate) fn trim(evaluation: &mut Evaluation, per_step: bool, per_channel: bool) {
+pub(crate) fn trim(evaluation: &mut Evaluation, wanted: Detail) {
     let trim = |metrics: &mut Metrics| {
-        if !per_step {
+        if !wanted.per_step {
             metrics.per_step = None;
         }
-        if !per_channel {
+        if !wanted.per_channel {
             metrics.per_channel = None;
         }
     };

@@ -12,6 +12,7 @@ mod json_file;
 mod label_coding;
 mod labelled;
 mod labelled_files;
+mod moments;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
@@ -44,7 +45,7 @@ pub use roles::{IgnoredColumn, NO_COLUMN, Roles};
 pub use row_reader::{RowColumns, RowReader};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
-pub use standard::Standardiser;
+pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
 pub use timestamp::{
     CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,

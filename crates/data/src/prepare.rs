@@ -20,8 +20,10 @@ pub struct Prepared {
     pub validation: WindowSet,
     /// Every window of the test rows; empty if the split has no such part.
     pub test: WindowSet,
-    /// Shift and scale of the channels.
+    /// Shift and scale of the channels, as they are saved with a model.
     pub standardiser: Standardiser,
+    /// What each used series was standardised by, in the order of `borders`.
+    pub scales: Vec<Standardiser>,
     /// The series that are long enough to be used, in order, with the rows of each part.
     pub borders: Vec<Borders>,
     /// Names of the series that are too short for the split and are not used.
@@ -31,8 +33,9 @@ pub struct Prepared {
 /// Splits and standardises every series of `set` and lays windows of `shape` over the parts.
 ///
 /// The values are shifted and scaled by `fitted` where it is given (a saved model's), otherwise by
-/// what the training rows say after this transform, or not at all if `standardise` is `None`. Validation and test use
-/// every window, whatever `shape.step` is.
+/// what the training rows say after this transform (those of each series, if there are several), or
+/// not at all if `standardise` is `None`. Validation and test use every window, whatever `shape.step`
+/// is.
 ///
 /// # Errors
 ///
@@ -55,13 +58,17 @@ pub fn prepare(
                 .iter()
                 .map(|(index, borders)| (&set.series[*index], borders.train.clone()))
                 .collect();
-            Standardiser::fit(&set.channels, &parts, transform)?
+            Standardiser::fit_each(&set.channels, &parts, transform)?
         }
         (None, None) => Standardiser::identity(set.channels.len()),
     };
     let mut prepared = Vec::with_capacity(used.len());
-    for (index, _) in &used {
-        prepared.push(Arc::new(standardiser.apply(&set.series[*index])?));
+    let mut scales = Vec::with_capacity(used.len());
+    for (index, borders) in &used {
+        let series = &set.series[*index];
+        let own = standardiser.of_rows(series, borders.train.clone())?;
+        prepared.push(Arc::new(own.apply(series)?));
+        scales.push(own);
     }
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
     let every = WindowShape { step: 1, ..shape };
@@ -73,6 +80,7 @@ pub fn prepare(
         validation: part("validation", every, |borders| &borders.validation)?,
         test: part("test", every, |borders| &borders.test)?,
         standardiser,
+        scales,
         borders,
         unused_series,
     })
@@ -161,7 +169,7 @@ mod tests {
         assert!((got.standardiser.undo_value(0, first) - 80.0).abs() < 1e-4);
         let plain = prepare(&set(&[100]), &split, SHAPE, None, None).unwrap();
         assert_eq!(plain.test.batch(&[0]).future_values().unwrap()[0], 80.0);
-        let other = Standardiser { mean: vec![80.0], scale: vec![2.0], transform: Transform::None };
+        let other = Standardiser { mean: vec![80.0], scale: vec![2.0], ..Standardiser::default() };
         let fitted =
             prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), Some(&other)).unwrap();
         assert_eq!(fitted.test.batch(&[0]).future_values().unwrap(), [0.0, 0.5]);

@@ -1,20 +1,23 @@
-//! One shift and scale per channel, fitted on the training rows, so that all channels count alike.
+//! One shift and scale per channel, fitted on the training rows, so that all channels, and all series
+//! of a long table, count alike.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::moments::Moments;
 use super::series::Series;
 use super::window::PreparedSeries;
 use ptsm_core::{Error, Result, Transform, option};
 
 /// Shift and scale of every channel: `(transform(value) - mean) / scale`.
 ///
-/// The same for all series of a long table. Errors of the benchmark papers are taken on values that
-/// were standardised so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Errors of the benchmark papers are taken on values that were standardised so. The series of a
+/// long table have shift and scale of their own, so that a small one counts as much as a large one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Standardiser {
-    /// `[C]`, in (transformed) data units.
+    /// `[C]`, in (transformed) data units; of all series together.
     pub mean: Vec<f64>,
     /// `[C]`, in (transformed) data units, above zero: the population deviation (division by the count), or 1
     /// for a channel that is constant.
@@ -22,6 +25,37 @@ pub struct Standardiser {
     /// What comes first.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
+    /// Shift and scale of single series by id, in place of `mean` and `scale`; empty where all rows
+    /// share those. A series that is not in it is standardised by its own rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub series: BTreeMap<String, SeriesScale>,
+    /// Whether rows of quite another size than those of the training are standardised by themselves.
+    /// Only right for a model whose forecast moves and grows with its input.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub adapts: bool,
+}
+
+/// Shift and scale of the channels of one series.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeriesScale {
+    /// `[C]`, in (transformed) data units.
+    pub mean: Vec<f64>,
+    /// `[C]`, in (transformed) data units, above zero.
+    pub scale: Vec<f64>,
+}
+
+/// Shift and scale of one channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChannelScale {
+    /// What is taken off.
+    pub mean: f64,
+    /// What the rest is divided by, above zero.
+    pub scale: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Standardiser {
@@ -42,26 +76,158 @@ impl Standardiser {
         transform: Transform,
     ) -> Result<Self> {
         let fitted = channels.iter().enumerate().map(|(channel, name)| {
-            fit_channel(channel, parts, transform).ok_or_else(|| {
+            let seen = parts.iter().flat_map(|(series, rows)| seen(series, rows.clone(), channel));
+            let Some(found) = Moments::of(seen.map(|value| transform.apply(value))) else {
                 let message = format!(
                     "channel \"{name}\" has no seen value in the training rows (leave it out with \
                      {}, or train on other rows)",
                     option("targets", None)
                 );
-                Error::input(message)
-            })
+                return Err(Error::input(message));
+            };
+            let scale = if found.deviation > 0.0 { found.deviation } else { 1.0 };
+            Ok((found.mean, scale))
         });
         let (mean, scale) = fitted.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        Ok(Self { mean, scale, transform })
+        Ok(Self { mean, scale, transform, ..Self::default() })
+    }
+
+    /// As [`Standardiser::fit`], with shift and scale of its own for each of several series that have
+    /// a name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Standardiser::fit`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Standardiser::fit`].
+    pub fn fit_each(
+        channels: &[String],
+        parts: &[(&Series, Range<usize>)],
+        transform: Transform,
+    ) -> Result<Self> {
+        let mut fitted = Self::fit(channels, parts, transform)?;
+        if parts.len() > 1 && parts.iter().all(|(series, _)| !series.id.is_empty()) {
+            let own = |(series, rows): &(&Series, Range<usize>)| {
+                (series.id.clone(), fitted.own_scale(series, rows.clone()))
+            };
+            fitted.series = parts.iter().map(own).collect();
+        }
+        Ok(fitted)
+    }
+
+    /// Shift and scale of a series by its own rows.
+    fn own_scale(&self, series: &Series, rows: Range<usize>) -> SeriesScale {
+        let channel = |channel| {
+            let seen = seen(series, rows.clone(), channel).map(|value| self.transform.apply(value));
+            self.own_channel(channel, Moments::of(seen))
+        };
+        (0..self.num_channels()).map(channel).collect()
+    }
+
+    /// Shift and scale of a channel by its own points. A constant is measured by its size, so that k
+    /// times the rows are scaled by k times as much; zeros by what all series together say.
+    fn own_channel(&self, channel: usize, points: Option<Moments>) -> ChannelScale {
+        match points {
+            None => self.shared(channel),
+            Some(Moments { mean, deviation }) if deviation > 0.0 => {
+                ChannelScale { mean, scale: deviation }
+            }
+            Some(Moments { mean, .. }) if mean != 0.0 => ChannelScale { mean, scale: mean.abs() },
+            Some(_) => ChannelScale { mean: 0.0, scale: self.scale[channel] },
+        }
+    }
+
+    /// What the training saved for series `id`; `None` for a series of a long table that it did not
+    /// know.
+    pub fn saved(&self, id: &str) -> Option<SeriesScale> {
+        match self.series.get(id) {
+            Some(own) => Some(own.clone()),
+            None if self.series.is_empty() => {
+                Some(SeriesScale { mean: self.mean.clone(), scale: self.scale.clone() })
+            }
+            None => None,
+        }
+    }
+
+    fn shared(&self, channel: usize) -> ChannelScale {
+        ChannelScale { mean: self.mean[channel], scale: self.scale[channel] }
+    }
+
+    /// Shift and scale for rows of series `id` whose seen points of `channel` are `points`, in data
+    /// units and in row order: what the training saved for them, or, where they are of quite another
+    /// size or the series is not known, what they say themselves.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such channel.
+    pub fn channel_scale(
+        &self,
+        id: &str,
+        channel: usize,
+        points: impl Iterator<Item = f64> + Clone,
+    ) -> ChannelScale {
+        let saved = match self.series.get(id) {
+            Some(own) => Some(own.channel(channel)),
+            None => self.series.is_empty().then(|| self.shared(channel)),
+        };
+        let moments = || Moments::of(points.map(|value| self.transform.apply(value)));
+        match saved {
+            Some(saved) if !self.adapts => saved,
+            Some(saved) => match moments() {
+                Some(found) if !saved.suits(found) => self.own_channel(channel, Some(found)),
+                _ => saved,
+            },
+            None => self.own_channel(channel, moments()),
+        }
+    }
+
+    /// The standardiser of these rows of a series: its own shift and scale as `mean` and `scale`,
+    /// see [`Standardiser::channel_scale`].
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the series has another number of channels.
+    ///
+    /// # Panics
+    ///
+    /// If the series has no such rows.
+    pub fn of_rows(&self, series: &Series, rows: Range<usize>) -> Result<Self> {
+        self.check_width(series)?;
+        let channel =
+            |channel| self.channel_scale(&series.id, channel, seen(series, rows.clone(), channel));
+        let SeriesScale { mean, scale } = (0..self.num_channels()).map(channel).collect();
+        Ok(Self { mean, scale, transform: self.transform, ..Self::default() })
+    }
+
+    /// Refuses what no training saves.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the series if it is one, for a mean that is not finite, a scale that
+    /// is not above 0, or a wrong number of channels.
+    pub fn check(&self) -> Result<()> {
+        let width = self.num_channels();
+        let sound = |mean: &[f64], scale: &[f64]| {
+            mean.len() == width
+                && scale.len() == width
+                && mean.iter().all(|x| x.is_finite())
+                && scale.iter().all(|x| x.is_finite() && *x > 0.0)
+        };
+        let bad = self.series.iter().find(|(_, own)| !sound(&own.mean, &own.scale));
+        let place = match bad {
+            _ if !sound(&self.mean, &self.scale) => "all series".to_owned(),
+            Some((id, _)) => format!("series \"{id}\""),
+            None => return Ok(()),
+        };
+        let message = format!("wanted {width} finite means and {width} scales above 0");
+        Err(Error::config(place, message))
     }
 
     /// Leaves every value as it is.
     pub fn identity(num_channels: usize) -> Self {
-        Self {
-            mean: vec![0.0; num_channels],
-            scale: vec![1.0; num_channels],
-            transform: Transform::None,
-        }
+        Self { mean: vec![0.0; num_channels], scale: vec![1.0; num_channels], ..Self::default() }
     }
 
     /// Channels, C.
@@ -97,12 +263,8 @@ impl Standardiser {
     ///
     /// If the series has no such rows.
     pub fn apply_rows(&self, series: &Series, rows: Range<usize>) -> Result<Vec<f32>> {
+        self.check_width(series)?;
         let width = self.num_channels();
-        if series.num_channels != width {
-            let got = series.num_channels;
-            let message = format!("the series has {got} channels, the standardiser has {width}");
-            return Err(Error::input(message));
-        }
         let mut values = Vec::with_capacity(rows.len() * width);
         for row in rows {
             for channel in 0..width {
@@ -119,6 +281,15 @@ impl Standardiser {
             }
         }
         Ok(values)
+    }
+
+    fn check_width(&self, series: &Series) -> Result<()> {
+        let (got, width) = (series.num_channels, self.num_channels());
+        if got != width {
+            let message = format!("the series has {got} channels, the standardiser has {width}");
+            return Err(Error::input(message));
+        }
+        Ok(())
     }
 
     /// One standardised value.
@@ -140,30 +311,48 @@ impl Standardiser {
     }
 }
 
-/// Mean and scale of one channel; `None` without a seen point. Always summed in row order.
-fn fit_channel(
+/// The seen points of one channel, in row order.
+fn seen(
+    series: &Series,
+    rows: Range<usize>,
     channel: usize,
-    parts: &[(&Series, Range<usize>)],
-    transform: Transform,
-) -> Option<(f64, f64)> {
-    let points = || {
-        let part = |(series, rows): &(&Series, Range<usize>)| {
-            let seen = rows.clone().filter_map(|row| series.get(row, channel));
-            seen.map(|value| transform.apply(value)).collect::<Vec<f64>>()
-        };
-        parts.iter().flat_map(part)
-    };
-    let count = points().count();
-    if count == 0 {
-        return None;
+) -> impl Iterator<Item = f64> + Clone + '_ {
+    rows.filter_map(move |row| series.get(row, channel))
+}
+
+impl SeriesScale {
+    fn channel(&self, channel: usize) -> ChannelScale {
+        ChannelScale { mean: self.mean[channel], scale: self.scale[channel] }
     }
-    let mean = points().sum::<f64>() / count as f64;
-    let variance = points().map(|value| (value - mean).powi(2)).sum::<f64>() / count as f64;
-    let deviation = variance.sqrt();
-    // A constant such as 0.1 has a mean that is rounded, so its deviation is not quite zero.
-    let rounding = count as f64 * f64::EPSILON * mean.abs();
-    let constant = deviation <= rounding || !deviation.is_finite();
-    Some((mean, if constant { 1.0 } else { deviation }))
+}
+
+impl FromIterator<ChannelScale> for SeriesScale {
+    fn from_iter<I: IntoIterator<Item = ChannelScale>>(channels: I) -> Self {
+        let (mean, scale) = channels.into_iter().map(|own| (own.mean, own.scale)).unzip();
+        Self { mean, scale }
+    }
+}
+
+impl ChannelScale {
+    /// Deviations between the mean of the rows and that of the training, and between their sizes,
+    /// beyond which single precision would lose what matters.
+    const FAR: f64 = 100.0;
+    const SMALL: f64 = 1e-3;
+
+    /// Whether single precision holds rows of this size to a ten thousandth of their deviation.
+    fn suits(self, rows: Moments) -> bool {
+        let far = ((rows.mean - self.mean) / self.scale).abs();
+        let spread = rows.deviation / self.scale;
+        let near = far <= Self::FAR;
+        match rows.deviation > 0.0 {
+            true => near && spread <= Self::FAR && spread >= Self::SMALL.max(Self::SMALL * far),
+            // A constant: its size is all there is to lose.
+            false => {
+                let size = self.scale.max(self.mean.abs()) / Self::FAR;
+                rows.mean == 0.0 || near && rows.mean.abs() >= size
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -112,14 +112,23 @@ impl WindowSet {
         &self.segments
     }
 
+    /// Number of the segment that window `index` lies in.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`WindowSet::len`].
+    pub fn segment_of(&self, index: usize) -> usize {
+        assert!(index < self.len(), "window {index} of {}", self.len());
+        self.before.partition_point(|&before| before <= index) - 1
+    }
+
     /// The series and the first context row of window `index`.
     ///
     /// # Panics
     ///
     /// If `index` is not below [`WindowSet::len`].
     pub fn locate(&self, index: usize) -> (&PreparedSeries, usize) {
-        assert!(index < self.len(), "window {index} of {}", self.len());
-        let segment = self.before.partition_point(|&before| before <= index) - 1;
+        let segment = self.segment_of(index);
         let offset = (index - self.before[segment]) * self.shape.step.max(1);
         let Segment { series, rows } = &self.segments[segment];
         (series, rows.start + offset)

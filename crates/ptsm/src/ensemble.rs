@@ -313,7 +313,7 @@ mod tests {
             standardiser: crate::data::Standardiser {
                 mean: vec![0.0],
                 scale: vec![1.0],
-                transform: crate::data::Transform::None,
+                ..crate::data::Standardiser::default()
             },
             labels: None,
         }

@@ -14,14 +14,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::calibration::Calibration;
-use crate::data::{Batch, Repair, Series, SeriesSet, Table, WindowSet};
+use crate::data::{Batch, Repair, Series, SeriesSet, Standardiser, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval};
-pub use model::ForecastModel;
+pub use model::{Contexts, ForecastModel};
 pub use table::forecast_table;
 
 /// Windows that are scored at once.
@@ -214,16 +214,17 @@ impl Forecaster {
     ) -> Result<Vec<Forecast>> {
         let mut all = Vec::with_capacity(set.series.len() * options.count);
         let mut first_window = options.first_window;
-        self.each_batch(set, rows_before_end, |model, output, forecasts| {
+        self.each_batch(set, rows_before_end, |forecaster, scales, forecasts| {
+            let Self { model, output, .. } = forecaster;
             let samples = output.sample(SampleOptions { first_window, ..options })?;
             first_window += forecasts.len() as u64;
             let points = samples.len() / options.count.max(1);
-            for (window, mut forecast) in forecasts.into_iter().enumerate() {
+            for (window, (mut forecast, scale)) in forecasts.into_iter().zip(scales).enumerate() {
                 forecast.intervals.clear();
                 let each = forecast.values.len();
                 let paths = samples.chunks_exact(points.max(1));
                 all.extend(paths.map(|path| Forecast {
-                    values: model.in_data_units(&path[window * each..][..each]),
+                    values: model.in_data_units(scale, &path[window * each..][..each]),
                     ..forecast.clone()
                 }));
             }
@@ -238,21 +239,21 @@ impl Forecaster {
         &mut self,
         set: &SeriesSet,
         rows_before_end: usize,
-        mut take: impl FnMut(&ForecastModel, &Prediction, Vec<Forecast>) -> Result<()>,
+        mut take: impl FnMut(&Self, &[Standardiser], Vec<Forecast>) -> Result<()>,
     ) -> Result<()> {
         let Config { prediction_length, num_input_channels, .. } = *self.config();
         let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
         for part in set.series.chunks(at_once) {
-            let batch = self.model.windows(part, rows_before_end)?;
+            let Contexts { batch, scales } = self.model.contexts(part, rows_before_end)?;
             self.session.forward(&batch, &mut self.output)?;
-            let mut forecasts = self.model.read_out(&self.output);
+            let mut forecasts = self.model.read_out(&self.output, &scales);
             for (series, forecast) in part.iter().zip(&mut forecasts) {
                 let end = series.num_rows().saturating_sub(rows_before_end);
                 forecast.id.clone_from(&series.id);
                 forecast.timestamps = times_from(set, series, end, prediction_length);
                 forecast.first_row = end;
             }
-            take(&self.model, &self.output, forecasts)?;
+            take(self, &scales, forecasts)?;
         }
         Ok(())
     }
@@ -261,9 +262,9 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// As [`ForecastModel::windows`].
-    pub fn window(&self, series: &Series, rows_before_end: usize) -> Result<Batch> {
-        self.model.windows(std::slice::from_ref(series), rows_before_end)
+    /// As [`ForecastModel::contexts`].
+    pub fn context(&self, series: &Series, rows_before_end: usize) -> Result<Contexts> {
+        self.model.contexts(std::slice::from_ref(series), rows_before_end)
     }
 }
 
@@ -281,7 +282,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::Model;
-    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser, Transform};
+    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser};
     use crate::preprocessor::Preprocessor;
     use ptsm_core::Init;
 
@@ -321,7 +322,7 @@ mod tests {
             standardiser: Standardiser {
                 mean: vec![0.0, 100.0],
                 scale: vec![1.0, 10.0],
-                transform: Transform::None,
+                ..Standardiser::default()
             },
             labels: None,
         };

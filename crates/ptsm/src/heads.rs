@@ -22,7 +22,7 @@ mod tests {
     use super::*;
     use crate::data::LabelCoding;
     use crate::data::{Batch, BatchShape};
-    use crate::data::{Grid, Roles, Split, Standardiser, Transform};
+    use crate::data::{Grid, Roles, Split, Standardiser};
     use crate::preprocessor::Preprocessor;
     use crate::train::take_backbone;
     use crate::{Backend, Config, Cpu, Model, Prediction, Task};
@@ -53,7 +53,7 @@ mod tests {
             standardiser: Standardiser {
                 mean: vec![0.0; 2],
                 scale: vec![scale; 2],
-                transform: Transform::None,
+                ..Standardiser::default()
             },
             labels: Some(LabelCoding::Classes { names }),
         };

@@ -65,10 +65,8 @@ impl Preprocessor {
                 return Err(bad(format!("{field} has {got} entries, the model has {wanted}")));
             }
         }
-        let Standardiser { mean, scale, .. } = &preprocessor.standardiser;
-        if mean.iter().any(|x| !x.is_finite()) || scale.iter().any(|x| !(x.is_finite() && *x > 0.0))
-        {
-            return Err(bad("standardiser: wanted finite means and scales above 0".into()));
+        if let Err(error) = preprocessor.standardiser.check() {
+            return Err(bad(format!("standardiser: {error}")));
         }
         Ok(preprocessor)
     }

@@ -7,7 +7,7 @@ use std::alloc::System;
 use std::sync::Arc;
 
 use ptsm::core::{Init, Loaded, LoadedHeads};
-use ptsm::data::{Grid, Roles, Split, Standardiser, Transform};
+use ptsm::data::{Grid, Roles, Split, Standardiser};
 use ptsm::forecast::ForecastModel;
 use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{StreamOptions, StreamRow, StreamState, StreamWorker};
@@ -40,11 +40,7 @@ fn model() -> ForecastModel {
         grid: Grid::Rows,
         seasonal_period: 1,
         split: Split::default(),
-        standardiser: Standardiser {
-            mean: vec![0.0],
-            scale: vec![1.0],
-            transform: Transform::None,
-        },
+        standardiser: Standardiser { mean: vec![0.0], scale: vec![1.0], ..Standardiser::default() },
         labels: None,
     };
     preprocessor.save(folder.path()).unwrap();

@@ -5,7 +5,7 @@
 use std::alloc::System;
 
 use ptsm::core::Init;
-use ptsm::data::{Grid, Roles, Split, Standardiser, Transform};
+use ptsm::data::{Grid, Roles, Split, Standardiser};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{StreamOptions, StreamRow};
 use ptsm::{Config, Cpu, Model, OnlineForecaster};
@@ -35,7 +35,7 @@ fn stream(mode: &str) -> OnlineForecaster {
         standardiser: Standardiser {
             mean: vec![0.0; 3],
             scale: vec![1.0; 3],
-            transform: Transform::None,
+            ..Standardiser::default()
         },
         labels: None,
     };

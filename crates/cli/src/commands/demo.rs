@@ -48,7 +48,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&model_dir, &Cpu::default())?;
     let scoring = ScoreOptions {
         dataset: source.name.clone(),
-        detail: Detail { per_step: true, per_channel: true },
+        detail: Detail { per_step: true, per_channel: true, per_series: false },
         ..ScoreOptions::default()
     };
     let evaluation = story::score(global, &mut forecaster, prepared, scoring)?;
@@ -74,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     write_text(&args.out.join("report.html"), &page.render(&forecaster)?)?;
     let mut brief = evaluation.clone();
-    story::trim(&mut brief, false, false);
+    story::trim(&mut brief, Detail::default());
     let text = format!(
         "{}\nmodel, forecast.csv, forecast.svg, forecast.png and report.html are in {}\n",
         brief.table(),

@@ -33,10 +33,13 @@ pub(crate) struct Args {
     /// Leave out the baselines
     #[arg(long)]
     no_baselines: bool,
-    /// Also the errors of every horizon step
+    /// Also the errors of every series of a long table, every channel or every horizon step
+    #[arg(long, value_delimiter = ',', value_parser = ["series", "channel", "step"])]
+    by: Vec<String>,
+    /// The same as --by step
     #[arg(long)]
     per_step: bool,
-    /// Also the errors of every channel
+    /// The same as --by channel
     #[arg(long)]
     per_channel: bool,
     /// Windows that are scored at once; does not change a bit
@@ -88,6 +91,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
+    let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = ScoreOptions {
         dataset: source.name.clone(),
@@ -95,8 +99,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         baselines: !args.no_baselines,
         batch_size: args.batch_size,
         detail: Detail {
-            per_step: args.per_step || pictures,
-            per_channel: args.per_channel || args.report.is_some(),
+            per_step: detail.per_step || pictures,
+            per_channel: detail.per_channel || args.report.is_some(),
+            ..detail
         },
         progress: None,
     };
@@ -120,7 +125,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         write_text(path, &page.render(&forecaster)?)?;
         remark(global, &format!("report: {}", path.display()));
     }
-    story::trim(&mut evaluation, args.per_step, args.per_channel);
+    story::trim(&mut evaluation, detail);
     answer(global, &evaluation, &evaluation.table())
 }
 
@@ -136,12 +141,21 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
         part: args.split,
         borders: args.borders,
         batch_size: args.batch_size,
-        detail: Detail { per_step: args.per_step, per_channel: args.per_channel },
+        detail: args.detail(),
     };
     heads::evaluate(global, &mut shared, &set, &scoring)
 }
 
 impl Args {
+    fn detail(&self) -> Detail {
+        let by = |part: &str| self.by.iter().any(|wanted| wanted == part);
+        Detail {
+            per_step: self.per_step || by("step"),
+            per_channel: self.per_channel || by("channel"),
+            per_series: by("series"),
+        }
+    }
+
     fn request(&self) -> cases::Request<'_> {
         cases::Request {
             model: &self.model,

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use ptsm::data::{
-    Column, LabelCoding, Part, SeriesSet, Split, Table, Values, WindowShape, prepare,
+    Column, LabelCoding, Part, SeriesSet, Split, Standardiser, Table, Values, WindowShape, prepare,
 };
 use ptsm::evaluate::{Detail, MaseScale, Metrics};
+use ptsm::forecast::Contexts;
 use ptsm::heads::{
     HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
     score_heads,
@@ -105,12 +106,12 @@ pub(crate) fn table(
             None => columns.push((name, cells)),
         };
     for series in &set.series {
-        let window = forecaster.window(series, rows_before_end)?;
-        let outputs = shared.forward(&window)?;
+        let Contexts { batch, scales } = forecaster.context(series, rows_before_end)?;
+        let outputs = shared.forward(&batch)?;
         push("id".into(), vec![Some(series.id.clone()); steps]);
         push("step".into(), (1..=steps).map(|step| Some(step.to_string())).collect());
         for (head, output) in shared.heads().iter().zip(&outputs) {
-            for (name, mut cells) in cells(head, output, steps) {
+            for (name, mut cells) in cells(head, output, &scales[0], steps) {
                 cells.resize(steps, None);
                 push(format!("{}.{name}", head.name), cells);
             }
@@ -127,7 +128,12 @@ pub(crate) fn table(
 type Cells = Vec<Option<String>>;
 
 /// The columns of one head for one series: as many rows as it has steps, or `steps` of a label.
-fn cells(head: &SharedHead, output: &Prediction, steps: usize) -> Vec<(String, Cells)> {
+fn cells(
+    head: &SharedHead,
+    output: &Prediction,
+    scale: &Standardiser,
+    steps: usize,
+) -> Vec<(String, Cells)> {
     let (config, preprocessor) = (head.model.config(), &head.preprocessor);
     let names = match &preprocessor.labels {
         Some(LabelCoding::Classes { names } | LabelCoding::Values { names, .. }) => &names[..],
@@ -140,8 +146,7 @@ fn cells(head: &SharedHead, output: &Prediction, steps: usize) -> Vec<(String, C
             let channels = config.prediction_channels();
             let column = |(k, &channel): (usize, &usize)| {
                 let values = points.iter().skip(k).step_by(channels.len());
-                let undo =
-                    |&x: &f32| Some(preprocessor.standardiser.undo_value(channel, x).to_string());
+                let undo = |&x: &f32| Some(scale.undo_value(channel, x).to_string());
                 (preprocessor.channels[channel].clone(), values.map(undo).collect())
             };
             channels.iter().enumerate().map(column).collect()

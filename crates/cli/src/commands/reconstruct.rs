@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use ptsm::core::{Mode, draw_masks};
-use ptsm::data::{Part, PreparedSeries, Split, WindowSet, WindowShape, prepare};
+use ptsm::data::{
+    Part, Prepared, PreparedSeries, Split, Standardiser, WindowSet, WindowShape, prepare,
+};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::train::{LossOptions, score};
 use ptsm::{Model, Result, Task};
@@ -42,7 +44,15 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let windows = prepared.part(request.part);
     let found = score(&model, windows, &LossOptions::default())?;
     if let Some(path) = request.plot {
-        plot::save(path, &picture(&model, &preprocessor, windows, &source.name)?)?;
+        plot::save(
+            path,
+            &picture(
+                &model,
+                &preprocessor,
+                &LastWindow::new(&prepared, request.part),
+                &source.name,
+            )?,
+        )?;
         remark(global, &format!("picture: {}", path.display()));
     }
     let name = request.part.name();
@@ -59,14 +69,30 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     answer(global, &value, &text)
 }
 
+/// The windows of a part, and what their last one was standardised by.
+#[derive(Clone, Copy)]
+struct LastWindow<'a> {
+    windows: &'a WindowSet,
+    scale: &'a Standardiser,
+}
+
+impl<'a> LastWindow<'a> {
+    fn new(prepared: &'a Prepared, part: Part) -> Self {
+        let windows = prepared.part(part);
+        let series = windows.segment_of(windows.len() - 1);
+        Self { windows, scale: &prepared.scales[series] }
+    }
+}
+
 /// The last window with hidden patches, in data units.
 fn picture(
     model: &Model,
     preprocessor: &Preprocessor,
-    windows: &WindowSet,
+    shown: &LastWindow<'_>,
     name: &str,
 ) -> Result<ReconstructionPlot> {
     let config = model.config();
+    let LastWindow { windows, scale } = *shown;
     let last = windows.len() - 1;
     let masks = draw_masks(config, 1, 0, 0);
     let batch = windows.batch(&[last]).with_patch_mask(masks.clone())?;
@@ -75,7 +101,7 @@ fn picture(
     let (patches, length) = (config.num_patches(), config.patch_length);
     let channels = config.num_input_channels;
     let panels = (0..channels).map(|c| {
-        let undo = |x: f32| preprocessor.standardiser.undo_value(c, x);
+        let undo = |x: f32| scale.undo_value(c, x);
         let seen = |t: usize| {
             let i = (start + t) * channels + c;
             series.observed_mask.as_ref().is_none_or(|mask| mask[i] != 0.0)

@@ -3,9 +3,12 @@
 //! The order of the additions is fixed by the order of the windows alone, so the batch size does
 //! not change a bit of the result.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::data::Segment;
+use super::by_series::{SeriesMean, SeriesMetrics, SeriesSums, mean_of, series_mean};
+use crate::data::{Segment, WindowSet};
 use crate::{Error, Result};
 
 /// Scores over all counted points of a forecast.
@@ -20,15 +23,18 @@ pub struct Metrics {
     pub mae: f64,
     /// Square root of `mse`.
     pub rmse: f64,
-    /// Mean over channels of the mean absolute error divided by that of the seasonal naive
-    /// forecast on the training rows ([`MaseScale`]); channels without a scale are left out.
-    /// `None` without any scale.
+    /// Mean over series and channels of the mean absolute error divided by that of the seasonal
+    /// naive forecast on the training rows of the series ([`MaseScale`]); those without a scale are
+    /// left out. `None` without any scale.
     pub mase: Option<f64>,
     /// Pearson correlation of forecast and truth over all points as one long list; `None` where
     /// one of them is constant.
     pub correlation: Option<f64>,
     /// Windows scored.
     pub windows: usize,
+    /// Means over the series of a long table; `None` for a single series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_mean: Option<SeriesMean>,
     /// Points counted: windows x steps x channels without the missing ones.
     pub points: u64,
     /// One entry per step of the horizon, where [`Detail::per_step`] asked for it.
@@ -37,6 +43,9 @@ pub struct Metrics {
     /// One entry per channel, where [`Detail::per_channel`] asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_channel: Option<Vec<PartMetrics>>,
+    /// One entry per series of a long table, where [`Detail::per_series`] asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_series: Option<Vec<SeriesMetrics>>,
 }
 
 /// Scores of one step of the horizon or of one channel; `None` where no point counts.
@@ -64,6 +73,8 @@ pub struct Detail {
     pub per_step: bool,
     /// One entry per channel.
     pub per_channel: bool,
+    /// One entry per series of a long table.
+    pub per_series: bool,
 }
 
 /// Mean absolute error of the seasonal naive forecast on the training rows, per channel.
@@ -74,10 +85,14 @@ pub struct MaseScale {
     /// One scale per channel, above zero; `None` for a channel that repeats itself exactly or has
     /// no two observed points one season apart.
     pub per_channel: Vec<Option<f64>>,
+    /// The same for each series of a long table, by id; empty for a single series.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_series: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl MaseScale {
-    /// Measures the scale on the rows of `train`; several series are pooled.
+    /// Measures the scale on the rows of `train`: of all series together, and of each one that has a
+    /// name.
     ///
     /// # Errors
     ///
@@ -89,25 +104,21 @@ impl MaseScale {
         let Some(first) = train.first() else {
             return Err(Error::input("there are no training rows for the MASE scale"));
         };
-        let channels = first.series.num_channels;
-        let mut sums = vec![(0.0f64, 0u64); channels];
-        for Segment { series, rows } in train {
-            for row in rows.start + season_length..rows.end {
-                for (channel, (sum, count)) in sums.iter_mut().enumerate() {
-                    let now = row * channels + channel;
-                    let before = now - season_length * channels;
-                    let mask = series.observed_mask.as_deref();
-                    if mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0) {
-                        let change =
-                            f64::from(series.values[now]) - f64::from(series.values[before]);
-                        *sum += change.abs();
-                        *count += 1;
-                    }
-                }
+        let mut sums = vec![(0.0f64, 0u64); first.series.num_channels];
+        let scales = |sums: &[(f64, u64)]| {
+            let scale = |&(sum, count): &(f64, u64)| (sum > 0.0).then(|| sum / count as f64);
+            sums.iter().map(scale).collect::<Vec<_>>()
+        };
+        let mut per_series = BTreeMap::new();
+        for segment in train {
+            add_changes(segment, season_length, &mut sums);
+            if !segment.series.id.is_empty() {
+                let mut own = vec![(0.0, 0); sums.len()];
+                add_changes(segment, season_length, &mut own);
+                per_series.insert(segment.series.id.clone(), scales(&own));
             }
         }
-        let scale = |(sum, count)| (sum > 0.0).then(|| sum / count as f64);
-        Ok(Self { season_length, per_channel: sums.into_iter().map(scale).collect() })
+        Ok(Self { season_length, per_channel: scales(&sums), per_series })
     }
 
     /// The scales of some channels, in the order of `channels`.
@@ -117,11 +128,37 @@ impl MaseScale {
     /// If a channel is out of range.
     #[must_use]
     pub fn select(&self, channels: &[usize]) -> Self {
+        let select = |scales: &Vec<Option<f64>>| channels.iter().map(|&c| scales[c]).collect();
+        let series = self.per_series.iter().map(|(id, scales)| (id.clone(), select(scales)));
         Self {
             season_length: self.season_length,
-            per_channel: channels.iter().map(|&c| self.per_channel[c]).collect(),
+            per_channel: select(&self.per_channel),
+            per_series: series.collect(),
         }
     }
+}
+
+/// Adds up, for each channel, how far the seen points of a segment are from those one season before.
+fn add_changes(segment: &Segment, season_length: usize, sums: &mut [(f64, u64)]) {
+    let Segment { series, rows } = segment;
+    let channels = sums.len();
+    for row in rows.start + season_length..rows.end {
+        for (channel, (sum, count)) in sums.iter_mut().enumerate() {
+            let now = row * channels + channel;
+            let before = now - season_length * channels;
+            let mask = series.observed_mask.as_deref();
+            if mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0) {
+                let change = f64::from(series.values[now]) - f64::from(series.values[before]);
+                *sum += change.abs();
+                *count += 1;
+            }
+        }
+    }
+}
+
+/// 1 / scale per channel; 0 where there is none.
+fn inverse(scales: &[Option<f64>]) -> Vec<f64> {
+    scales.iter().map(|scale| scale.map_or(0.0, |scale| 1.0 / scale)).collect()
 }
 
 /// Running sums over some points: errors, and the moments for the correlation.
@@ -211,6 +248,10 @@ pub struct Accumulator {
     per_step: Vec<Tally>,
     /// Per step: the sum of scaled absolute errors and how many there are.
     scaled_per_step: Vec<(f64, u64)>,
+    /// The series of a long table so far; the last one is the one that windows are added to.
+    series: Vec<SeriesSums>,
+    /// Scales of the series.
+    series_scales: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl Accumulator {
@@ -231,6 +272,7 @@ impl Accumulator {
             )));
         }
         let mut inverse_scale = vec![0.0; num_channels];
+        let mut series_scales = BTreeMap::new();
         if let Some(scale) = scale {
             let got = scale.per_channel.len();
             if got != num_channels {
@@ -238,9 +280,8 @@ impl Accumulator {
                     "the MASE scale is for {got} channels, the forecast has {num_channels}"
                 )));
             }
-            for (inverse, scale) in inverse_scale.iter_mut().zip(&scale.per_channel) {
-                *inverse = scale.map_or(0.0, |scale| 1.0 / scale);
-            }
+            inverse_scale = inverse(&scale.per_channel);
+            series_scales.clone_from(&scale.per_series);
         }
         Ok(Self {
             windows: 0,
@@ -248,7 +289,54 @@ impl Accumulator {
             per_channel: vec![Tally::default(); num_channels],
             per_step: vec![Tally::default(); prediction_length],
             scaled_per_step: vec![(0.0, 0); prediction_length],
+            series: Vec::new(),
+            series_scales,
         })
+    }
+
+    /// Adds the windows `indices` of a set, in its order, each to the sums of its series.
+    ///
+    /// # Errors
+    ///
+    /// As [`Accumulator::push`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no such window.
+    pub fn push_windows(
+        &mut self,
+        windows: &WindowSet,
+        indices: &[usize],
+        forecast: &[f32],
+        truth: &[f32],
+        mask: Option<&[f32]>,
+    ) -> Result<()> {
+        let window = self.per_step.len() * self.per_channel.len();
+        if forecast.len() != indices.len() * window {
+            return self.push(forecast, truth, mask);
+        }
+        let mut done = 0;
+        for run in indices.chunk_by(|&a, &b| windows.segment_of(a) == windows.segment_of(b)) {
+            let segment = windows.segment_of(run[0]);
+            self.begin_series(&windows.segments()[segment].series.id);
+            let part = done * window..(done + run.len()) * window;
+            let mask = mask.map(|mask| &mask[part.clone()]);
+            self.push(&forecast[part.clone()], &truth[part], mask)?;
+            done += run.len();
+        }
+        Ok(())
+    }
+
+    /// What comes next is of this series; one without a name has no sums of its own.
+    fn begin_series(&mut self, id: &str) {
+        if id.is_empty() || self.series.last().is_some_and(|series| series.id == id) {
+            return;
+        }
+        self.inverse_scale = match self.series_scales.get(id) {
+            Some(scales) => inverse(scales),
+            None => vec![0.0; self.per_channel.len()],
+        };
+        self.series.push(SeriesSums::new(id, self.inverse_scale.clone()));
     }
 
     /// Adds whole windows.
@@ -286,6 +374,9 @@ impl Accumulator {
             }
         }
         self.windows += truth.len() / window;
+        if let Some(series) = self.series.last_mut() {
+            series.windows += truth.len() / window;
+        }
         Ok(())
     }
 
@@ -301,11 +392,15 @@ impl Accumulator {
         let (mut scaled, mut scaled_points) = self.scaled_per_step[step];
         let parts = self.per_channel.iter_mut().zip(&self.inverse_scale);
         let points = forecast.iter().zip(truth);
+        let mut series = self.series.last_mut();
         for (channel, ((tally, &inverse), (&forecast, &truth))) in parts.zip(points).enumerate() {
             if counts(channel) {
                 let (forecast, truth) = (f64::from(forecast), f64::from(truth));
                 tally.add(forecast, truth);
                 row.add(forecast, truth);
+                if let Some(series) = &mut series {
+                    series.add(channel, forecast - truth);
+                }
                 scaled += (forecast - truth).abs() * inverse;
                 scaled_points += u64::from(inverse > 0.0);
             }
@@ -358,25 +453,35 @@ impl Accumulator {
             )));
         };
         let per_channel = self.channel_parts();
-        let scaled: Vec<f64> = per_channel.iter().filter_map(|part| part.mase).collect();
+        let series: Vec<SeriesMetrics> = self.series.iter().map(SeriesSums::metrics).collect();
+        let mase = match series.is_empty() {
+            true => mean_of(per_channel.iter().filter_map(|part| part.mase)),
+            false => mean_of(series.iter().filter_map(|one| one.mase)),
+        };
         Ok(Metrics {
             mse,
             mae,
             rmse: mse.sqrt(),
-            mase: (!scaled.is_empty()).then(|| scaled.iter().sum::<f64>() / scaled.len() as f64),
+            mase,
             correlation: total.correlation(),
             windows: self.windows,
+            series_mean: if series.len() > 1 { series_mean(&series) } else { None },
             points: total.points,
             per_step: detail.per_step.then(|| self.step_parts()),
             per_channel: detail.per_channel.then_some(per_channel),
+            per_series: (detail.per_series && !series.is_empty()).then_some(series),
         })
     }
 
     fn channel_parts(&self) -> Vec<PartMetrics> {
-        let parts = self.per_channel.iter().zip(&self.inverse_scale);
-        let part = |(tally, &inverse): (&Tally, &f64)| {
+        let parts = self.per_channel.iter().zip(&self.inverse_scale).enumerate();
+        let part = |(channel, (tally, &inverse)): (usize, (&Tally, &f64))| {
             let mae = tally.mean(tally.absolute_error);
-            tally.part(mae.filter(|_| inverse > 0.0).map(|mae| mae * inverse))
+            let mase = match self.series.is_empty() {
+                true => mae.filter(|_| inverse > 0.0).map(|mae| mae * inverse),
+                false => mean_of(self.series.iter().filter_map(|one| one.scaled(channel))),
+            };
+            tally.part(mase)
         };
         parts.map(part).collect()
     }
@@ -399,7 +504,7 @@ mod tests {
     use super::*;
     use crate::data::PreparedSeries;
 
-    const ALL: Detail = Detail { per_step: true, per_channel: true };
+    const ALL: Detail = Detail { per_step: true, per_channel: true, per_series: true };
 
     fn segment(values: &[f32], channels: usize, mask: Option<&[f32]>) -> Segment {
         let series = PreparedSeries {
@@ -421,7 +526,11 @@ mod tests {
         // Errors 1, -2, 0, 3; two windows of one step and two channels.
         let truth = [1.0, 2.0, 3.0, 4.0];
         let forecast = [2.0, 0.0, 3.0, 7.0];
-        let scale = MaseScale { season_length: 1, per_channel: vec![Some(0.5), Some(4.0)] };
+        let scale = MaseScale {
+            season_length: 1,
+            per_channel: vec![Some(0.5), Some(4.0)],
+            per_series: BTreeMap::new(),
+        };
         let mut sums = Accumulator::new(1, 2, Some(&scale)).unwrap();
         sums.push(&forecast, &truth, None).unwrap();
         let got = sums.metrics(ALL).unwrap();

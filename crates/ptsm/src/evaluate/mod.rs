@@ -10,6 +10,7 @@
 //! both and renders them as JSON or as a table.
 
 mod baselines;
+mod by_series;
 mod classes;
 mod coherence;
 mod metrics;
@@ -20,6 +21,7 @@ mod values;
 mod windows;
 
 pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
+pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_series::{SeriesMean, SeriesMetrics};
 use super::coherence::Coherence;
 use super::metrics::{Metrics, PartMetrics};
 use super::probabilistic::ProbabilisticScores;
@@ -92,6 +93,7 @@ impl Evaluation {
             }
         }
         text.push_str(&aligned("", &rows));
+        text.push_str(&self.series_means());
         if !notes.is_empty() {
             text.push('\n');
             text.push_str(&notes);
@@ -118,7 +120,26 @@ impl Evaluation {
         if let Some(parts) = &self.model.per_step {
             text.push_str(&part_table("step", parts, |i| (i + 1).to_string()));
         }
+        if let Some(series) = &self.model.per_series {
+            let scores = |one: &SeriesMetrics| [one.mse, one.mae, None, one.mase, None];
+            let rows: Vec<Row> = series.iter().map(|one| row(&one.id, scores(one))).collect();
+            text.push_str(&format!("\n{}", aligned("series", &rows)));
+        }
         text
+    }
+
+    /// The scores of a long table as means over its series.
+    fn series_means(&self) -> String {
+        let Some(mean) = self.model.series_mean else { return String::new() };
+        let scores = |mean: &SeriesMean, mase| [Some(mean.mse), Some(mean.mae), None, mase, None];
+        let mut rows = vec![row("model", scores(&mean, self.model.mase))];
+        for BaselineScore { name, outcome } in &self.baselines {
+            if let BaselineOutcome::Scored(Metrics { series_mean: Some(mean), mase, .. }) = outcome
+            {
+                rows.push(row(name, scores(mean, *mase)));
+            }
+        }
+        format!("\n{}", aligned(&format!("mean over {} series", mean.series), &rows))
     }
 }
 
@@ -190,9 +211,11 @@ mod tests {
             mase: None,
             correlation: Some(0.5),
             windows: 3,
+            series_mean: None,
             points: 12,
             per_step: None,
             per_channel: None,
+            per_series: None,
         }
     }
 

@@ -79,11 +79,11 @@ pub fn evaluate(
         };
         let mask = batch.future_observed_mask();
         match channels {
-            None => sums.push(&forecast, truth, mask)?,
+            None => sums.push_windows(windows, &indices, &forecast, truth, mask)?,
             Some(channels) => {
                 let truth = select_channels(truth, num_channels, channels);
                 let mask = mask.map(|mask| select_channels(mask, num_channels, channels));
-                sums.push(&forecast, &truth, mask.as_deref())?;
+                sums.push_windows(windows, &indices, &forecast, &truth, mask.as_deref())?;
             }
         }
         done = end;

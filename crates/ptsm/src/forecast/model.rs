@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::answer::{Forecast, ForecastInterval};
 use crate::calibration::{self, Calibration};
-use crate::data::{Batch, BatchShape, Repair, Series, SeriesSet, Table};
+use crate::data::{Batch, BatchShape, Repair, Series, SeriesSet, Standardiser, Table};
 use crate::ensemble::{load_members, load_together};
 use crate::train::numbers_fingerprint;
 use ptsm_core::option;
@@ -29,6 +29,26 @@ pub struct ForecastModel {
     levels: Vec<f64>,
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
+}
+
+/// Windows that forecasts are made from, and how each came into the units of the model.
+#[derive(Debug, Clone)]
+pub struct Contexts {
+    /// `[B, L, C]`, standardised.
+    pub batch: Batch,
+    /// What each window was standardised by.
+    pub scales: Vec<Standardiser>,
+}
+
+/// What a model put out for one window.
+struct WindowOutput<'a> {
+    /// `[H, C']`, standardised.
+    points: &'a [f32],
+    /// Every interval of the batch, standardised.
+    bands: &'a [(Vec<f64>, Vec<f64>)],
+    /// Where the window's part of them begins.
+    first: usize,
+    scale: &'a Standardiser,
 }
 
 impl ForecastModel {
@@ -140,27 +160,31 @@ impl ForecastModel {
         self.preprocessor.read(table, repair)
     }
 
-    /// The last window in front of `rows_before_end` rows before the end of each series,
-    /// standardised: one batch. No window looks at another one.
+    /// The last window in front of `rows_before_end` rows before the end of each series, each
+    /// standardised by its series' shift and scale: one batch. No window looks at another one.
     ///
     /// # Errors
     ///
     /// `InvalidInput`, naming the series, if it is shorter than the context, has another number of
     /// channels, or holds a value in the window that is beyond the range of single precision.
-    pub fn windows(&self, series: &[Series], rows_before_end: usize) -> Result<Batch> {
+    pub fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
         let Config { context_length, num_input_channels, .. } = self.config;
         let points = series.len() * context_length * num_input_channels;
         let mut past_values = Vec::with_capacity(points);
+        let mut scales = Vec::with_capacity(series.len());
         let gaps = series.iter().any(|series| series.observed.is_some());
         let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
         for series in series {
             let end = self.end_of(series, rows_before_end)?;
             let rows = end - context_length..end;
-            let apply = self.preprocessor.standardiser.apply_rows(series, rows.clone());
-            past_values.extend(apply.map_err(|e| match series.id.as_str() {
+            let own = self.preprocessor.standardiser.of_rows(series, rows.clone());
+            let applied = own.and_then(|own| Ok((own.apply_rows(series, rows.clone())?, own)));
+            let (values, own) = applied.map_err(|e| match series.id.as_str() {
                 "" => e,
                 id => e.at(id),
-            })?);
+            })?;
+            past_values.extend(values);
+            scales.push(own);
             let points = rows.start * num_input_channels..rows.end * num_input_channels;
             if let Some(mask) = &mut mask {
                 match &series.observed {
@@ -173,7 +197,8 @@ impl ForecastModel {
         }
         let shape =
             BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
-        Batch::new(shape, past_values)?.with_observed_mask(mask)
+        let batch = Batch::new(shape, past_values)?.with_observed_mask(mask)?;
+        Ok(Contexts { batch, scales })
     }
 
     /// Rows in front of the forecast: at least a whole context.
@@ -192,17 +217,20 @@ impl ForecastModel {
         Ok(end)
     }
 
-    /// The forecasts of a batch in data units, one for each window, without name and times.
-    pub fn read_out(&self, output: &Prediction) -> Vec<Forecast> {
+    /// The forecasts of a batch in data units, one for each window, without name and times; `scales`
+    /// are those of its contexts.
+    pub fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
         let points = output.points();
         let bands = self.bands(output);
         let each = self.config.prediction_length * self.output.channels().len();
-        let forecast = |(b, points): (usize, &[f32])| {
+        let windows = points.chunks_exact(each).zip(scales).enumerate();
+        let forecast = |(b, (points, scale))| {
             let mut forecast = self.empty_forecast();
-            self.fill(points, &bands, b * each, &mut forecast);
+            let window = WindowOutput { points, bands: &bands, first: b * each, scale };
+            self.fill(&window, &mut forecast);
             forecast
         };
-        points.chunks_exact(each).enumerate().map(forecast).collect()
+        windows.map(forecast).collect()
     }
 
     /// As [`ForecastModel::read_out`] for one window, into memory that is there already; leaves the
@@ -210,11 +238,13 @@ impl ForecastModel {
     pub(crate) fn read_one(
         &self,
         output: &Prediction,
+        scale: &Standardiser,
         points: &mut Vec<f32>,
         forecast: &mut Forecast,
     ) {
         output.points_into(points);
-        self.fill(points, &self.bands(output), 0, forecast);
+        let window = WindowOutput { points, bands: &self.bands(output), first: 0, scale };
+        self.fill(&window, forecast);
     }
 
     /// A forecast with the model's channels and no values.
@@ -236,29 +266,21 @@ impl ForecastModel {
     }
 
     /// Standardised values of one window, `[H, C']`, in data units.
-    pub(crate) fn in_data_units(&self, window: &[f64]) -> Vec<f64> {
-        window.iter().enumerate().map(|(i, &x)| self.undo(i, x as f32)).collect()
-    }
-
-    /// Value `i` of a window, `[H, C']`, in data units.
-    fn undo(&self, i: usize, x: f32) -> f64 {
+    pub(crate) fn in_data_units(&self, scale: &Standardiser, window: &[f64]) -> Vec<f64> {
         let channels = self.output.channels();
-        self.preprocessor.standardiser.undo_value(channels[i % channels.len()], x)
+        let undo =
+            |(i, &x): (usize, &f64)| scale.undo_value(channels[i % channels.len()], x as f32);
+        window.iter().enumerate().map(undo).collect()
     }
 
-    /// Writes one window's points, and its part of the intervals from number `first` on, in data
-    /// units.
-    fn fill(
-        &self,
-        points: &[f32],
-        bands: &[(Vec<f64>, Vec<f64>)],
-        first: usize,
-        forecast: &mut Forecast,
-    ) {
+    /// Writes one window's points and intervals in data units.
+    fn fill(&self, window: &WindowOutput<'_>, forecast: &mut Forecast) {
+        let WindowOutput { points, bands, first, scale } = *window;
+        let channels = self.output.channels();
         forecast.values.clear();
-        let values = points.iter().enumerate().map(|(i, &x)| self.undo(i, x));
-        forecast.values.extend(values);
-        let undo_all = |ends: &[f64]| self.in_data_units(&ends[first..first + points.len()]);
+        let undo = |(i, &x): (usize, &f32)| scale.undo_value(channels[i % channels.len()], x);
+        forecast.values.extend(points.iter().enumerate().map(undo));
+        let undo_all = |ends: &[f64]| self.in_data_units(scale, &ends[first..][..points.len()]);
         forecast.intervals.clear();
         forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
             ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }

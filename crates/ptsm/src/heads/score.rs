@@ -116,6 +116,6 @@ impl Scored<'_> {
             return Err(Error::internal("windows with a future gave a batch without"));
         };
         let mask = batch.future_observed_mask().map(kept);
-        self.sums.push(&forecast, &truth, mask.as_deref())
+        self.sums.push_windows(self.windows, &own, &forecast, &truth, mask.as_deref())
     }
 }

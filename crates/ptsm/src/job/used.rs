@@ -9,7 +9,7 @@ use super::samples::LaidSamples;
 use crate::spec::ModelSpec;
 use crate::train::Training;
 use crate::{Config, Error, Result, Task};
-use ptsm_core::Distribution;
+use ptsm_core::{Distribution, Scaler};
 
 /// What decides which settings a training run uses.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +130,9 @@ pub fn check_model_used(spec: &ModelSpec, config: &Config) -> Result<()> {
     let pretraining = task == Task::Pretraining;
     let has_loss = matches!(task, Task::Forecasting | Task::Regression);
     let random = pretraining && config.mask_type == "random";
-    let rules: [(bool, &[&'static str], &'static str); 8] = [
+    let scaled = config.scaler() != Scaler::None;
+    let rules: [(bool, &[&'static str], &'static str); 9] = [
+        (scaled, &["minimum_scale"], "windows are not scaled"),
         (labels, &["head_aggregation"], "only heads that label cases pool patches"),
         (task == Task::Regression, &["output_range"], "the model is no regression"),
         (has_loss, &["loss"], "the loss of this task is no choice"),

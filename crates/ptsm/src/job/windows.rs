@@ -3,13 +3,12 @@
 use super::data::SeriesData;
 use super::plan::Job;
 use super::samples::{Laid, LaidSamples};
-use crate::data::{Prepared, WindowShape, prepare};
+use crate::data::{Prepared, Transform, WindowShape, prepare};
 use crate::preprocessor::Preprocessor;
 use crate::spec::DataShape;
 use crate::train::{SkipStart, start_skip};
 use crate::{Config, Error, Model, Result, Task};
-use ptsm_core::Distribution;
-use ptsm_core::option;
+use ptsm_core::{Distribution, Scaler, option};
 
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
@@ -36,6 +35,11 @@ impl Job<'_> {
             start.give(&mut model)?;
         }
         self.start_linear_skip(&mut model, &prepared)?;
+        let mut standardiser = prepared.standardiser.clone();
+        // The std scaler takes off the mean of a window and divides by its deviation, so that a
+        // forecast moves and grows with its context; logarithms and counts do not.
+        let moves = matches!(model.config().scaler(), Scaler::Std { .. });
+        standardiser.adapts = moves && standardise == Some(Transform::None);
         let preprocessor = Preprocessor {
             dataset: data.name.clone(),
             channels: data.set.channels.clone(),
@@ -44,7 +48,7 @@ impl Job<'_> {
             grid: data.grid,
             seasonal_period: data.seasonal_period,
             split: data.split,
-            standardiser: prepared.standardiser.clone(),
+            standardiser,
             labels: None,
         };
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared) })

@@ -71,7 +71,11 @@ impl ModelSpec {
     pub(crate) fn settled(&self, longest: Option<usize>) -> Result<Map<String, Value>> {
         let mut lower = Self::defaults();
         lower.context_length = longest.or(lower.context_length);
-        lower.with(self).fields()
+        let mut settled = lower.with(self);
+        if longest.is_none() {
+            settled.settle_scale();
+        }
+        settled.fields()
     }
 
     /// The choices alone as fields of `config.json`.

@@ -7,7 +7,7 @@ use super::choices::{
     PositionChoice, ScalingChoice,
 };
 use crate::Config;
-use ptsm_core::{Extension, Location};
+use ptsm_core::{Extension, Location, Scaler};
 
 /// Defines the specification: every field may be left open, and an upper one wins over a lower.
 macro_rules! specification {
@@ -76,6 +76,8 @@ specification! {
     /// What each window is scaled by.
     #[serde(deserialize_with = "null_is_none")]
     scaling: ScalingChoice,
+    /// Added to the variance in the std scaler, in the mean scaler the least mean.
+    minimum_scale: f64,
     /// Channels that are forecast, by number from 0; all of them if not given.
     prediction_channel_indices: Vec<usize>,
     /// Standard deviation of the normal initialisation.
@@ -109,6 +111,9 @@ specification! {
     /// What Hugging Face does not have. An upper layer replaces the whole table of a lower one.
     ptsm: Extension,
 }
+
+/// Variance, in standardised units, that the rounding of single precision can make of a constant.
+const MINIMUM_SCALE: f64 = 1e-12;
 
 /// Future time steps that are forecast if nobody says.
 const PREDICTION_LENGTH: usize = 96;
@@ -145,6 +150,12 @@ impl ModelSpec {
             use_positional_encoding: Some(config.use_positional_encoding),
             positional_encoding_type: Some(PositionChoice::of(config)),
             scaling: Some(ScalingChoice::of(config)),
+            minimum_scale: match config.scaler() {
+                Scaler::Std { minimum_scale, .. } | Scaler::Mean { minimum_scale, .. } => {
+                    Some(minimum_scale)
+                }
+                Scaler::None => None,
+            },
             // The backbone learnt from windows that were scaled around this.
             ptsm: (location != Location::Mean)
                 .then(|| Extension { location, ..Extension::default() }),
@@ -162,6 +173,14 @@ impl ModelSpec {
     /// The extension, to be changed.
     pub fn extension_mut(&mut self) -> &mut Extension {
         self.ptsm.get_or_insert_default()
+    }
+
+    /// What is added to the variance of a window in the std scaler where nobody says: next to nothing,
+    /// so that a quiet window is forecast like a lively one. (Hugging Face adds 1e-5.)
+    pub(super) fn settle_scale(&mut self) {
+        if matches!(self.scaling, None | Some(ScalingChoice::Std)) {
+            self.minimum_scale.get_or_insert(MINIMUM_SCALE);
+        }
     }
 
     /// Says `mode = "hybrid"` and `loss = "quantile"`, which `config.json` has no words for, by

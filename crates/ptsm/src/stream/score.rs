@@ -93,8 +93,8 @@ impl Drift {
 pub(super) struct Pending {
     /// Points of one forecast, H C'.
     each: usize,
-    /// `[slots, H, C']`, standardised; bits of f32.
-    values: Vec<u32>,
+    /// `[slots, H, C']`, in data units; bits of f64.
+    values: Vec<u64>,
     /// Number of the first row of each slot's forecast.
     first_rows: Vec<Option<u64>>,
     next: usize,
@@ -113,7 +113,7 @@ impl Pending {
     }
 
     /// Keeps a forecast in place of the oldest one.
-    pub(super) fn push(&mut self, first_row: u64, points: &[f32]) {
+    pub(super) fn push(&mut self, first_row: u64, points: &[f64]) {
         let slot = &mut self.values[self.next * self.each..][..self.each];
         slot.iter_mut().zip(points).for_each(|(to, from)| *to = from.to_bits());
         self.first_rows[self.next] = Some(first_row);
@@ -121,7 +121,7 @@ impl Pending {
     }
 
     /// Each waiting forecast of `row`: the number of its first row, and its points `[C']`.
-    pub(super) fn of_row(&self, row: u64, width: usize) -> impl Iterator<Item = (u64, &[u32])> {
+    pub(super) fn of_row(&self, row: u64, width: usize) -> impl Iterator<Item = (u64, &[u64])> {
         let slots = self.first_rows.iter().zip(self.values.chunks_exact(self.each));
         slots.filter_map(move |(first, values)| {
             let first = (*first)?;
@@ -156,7 +156,7 @@ mod tests {
         pending.push(11, &[10.0, 11.0, 12.0, 13.0, 14.0, 15.0]);
         let at = |pending: &Pending, row| {
             let of = pending.of_row(row, 2);
-            of.map(|(first, x)| (first, f32::from_bits(x[1]))).collect::<Vec<_>>()
+            of.map(|(first, x)| (first, f64::from_bits(x[1]))).collect::<Vec<_>>()
         };
         assert_eq!(at(&pending, 9), []);
         assert_eq!(at(&pending, 10), [(10, 1.0)]);

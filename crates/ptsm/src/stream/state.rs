@@ -8,15 +8,14 @@ use super::clock::{Clock, Step};
 use super::options::StreamOptions;
 use super::score::{Drift, Pending, StreamScore};
 use super::window::Window;
-use crate::data::{Batch, Duplicates};
+use crate::data::{Batch, Duplicates, SeriesScale, Standardiser};
 use crate::forecast::ForecastModel;
-use crate::preprocessor::Preprocessor;
 use crate::{Error, Result};
 use ptsm_core::option;
 use ptsm_core::write_atomically;
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One row of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +67,11 @@ struct Kept {
     version: u32,
     /// SHA-256 over the model's weights.
     model: String,
+    /// Which series of a long table it is; empty for a wide table.
+    id: String,
+    /// Units of errors: what the training saved for the series, or the size of the first window of
+    /// one that it did not know.
+    units: Option<SeriesScale>,
     clock: Clock,
     counters: Counters,
     score: StreamScore,
@@ -91,6 +95,8 @@ impl StreamState {
         let kept = Kept {
             version: VERSION,
             model: model.fingerprint().to_owned(),
+            id: String::new(),
+            units: None,
             clock: Clock::default(),
             counters: Counters::default(),
             score: StreamScore::default(),
@@ -101,6 +107,18 @@ impl StreamState {
             pending: Pending::new(slots, each),
         };
         Ok(Self { options, kept })
+    }
+
+    /// The stream of this series of a long table.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.kept.id = id.into();
+        self
+    }
+
+    /// Which series of a long table this is; empty for a wide table.
+    pub fn id(&self) -> &str {
+        &self.kept.id
     }
 
     /// What the stream has seen so far, as JSON: a stream that [`StreamState::from_json`] reads from
@@ -195,8 +213,11 @@ impl StreamState {
         check_values(model, row.values)?;
         let step = self.kept.clock.place(row.time, model)?;
         match step {
-            Step::Next { skipped, time } => self.append(model, row.values, (skipped, time)),
-            Step::Again => self.repeat(model, row.values)?,
+            Step::Next { skipped, time } => {
+                self.kept.clock.append(skipped, time);
+                self.append(model, row.values, skipped);
+            }
+            Step::Again => self.repeat(row.values)?,
             Step::Late { rows } => self.fill_in(model, row.values, rows),
         }
         let kept = &mut self.kept;
@@ -209,44 +230,54 @@ impl StreamState {
             && kept.clock.rows() >= wanted)
     }
 
-    /// Writes the window that a forecast is made from over a batch of one sample.
-    pub(super) fn copy_window(&self, batch: &mut Batch) {
-        self.kept.window.copy_to(batch);
+    /// Writes the window that a forecast is made from over a batch of one sample, and what it is
+    /// standardised by over `scale`.
+    pub(super) fn copy_window(
+        &mut self,
+        model: &ForecastModel,
+        batch: &mut Batch,
+        scale: &mut Standardiser,
+    ) {
+        let Kept { id, units, window, .. } = &mut self.kept;
+        let standardiser = &model.preprocessor().standardiser;
+        for channel in 0..standardiser.num_channels() {
+            let own = standardiser.channel_scale(id, channel, window.seen(channel));
+            scale.mean[channel] = own.mean;
+            scale.scale[channel] = own.scale;
+        }
+        units.get_or_insert_with(|| match standardiser.saved(id) {
+            Some(saved) => saved,
+            None => SeriesScale { mean: scale.mean.clone(), scale: scale.scale.clone() },
+        });
+        window.copy_to(batch, scale);
     }
 
-    /// Keeps a forecast's standardised points until their truth comes; says the number of its first
-    /// row, and writes its times.
+    /// Keeps a forecast until its truth comes; says the number of its first row, and writes its times.
     pub(super) fn keep_forecast(
         &mut self,
         model: &ForecastModel,
-        points: &[f32],
+        values: &[f64],
         times: &mut Option<Vec<i64>>,
     ) -> u64 {
         let kept = &mut self.kept;
         kept.clock.times_after(model, times);
-        kept.pending.push(kept.clock.rows(), points);
+        kept.pending.push(kept.clock.rows(), values);
         kept.counters.forecasts += 1;
         kept.since_forecast = 0;
         kept.clock.rows()
     }
 
-    fn append(
-        &mut self,
-        model: &ForecastModel,
-        values: &[f64],
-        (skipped, time): (u64, Option<i64>),
-    ) {
+    fn append(&mut self, model: &ForecastModel, values: &[f64], skipped: u64) {
         let kept = &mut self.kept;
         kept.window.advance_by(usize::try_from(skipped).unwrap_or(usize::MAX));
         kept.window.advance();
         kept.counters.gap_rows += skipped;
         kept.since_forecast += skipped + 1;
-        kept.clock.append(skipped, time);
-        self.write(model, values, Write { back: 0, over: true });
+        self.write(values, Write { back: 0, over: true });
         self.compare(model, values);
     }
 
-    fn repeat(&mut self, model: &ForecastModel, values: &[f64]) -> Result<()> {
+    fn repeat(&mut self, values: &[f64]) -> Result<()> {
         let over = match self.options.duplicates {
             Duplicates::Error => {
                 let duplicates = option("duplicates", None);
@@ -258,7 +289,7 @@ impl StreamState {
             Duplicates::Last => true,
             Duplicates::First | Duplicates::Mean => false,
         };
-        self.write(model, values, Write { back: 0, over });
+        self.write(values, Write { back: 0, over });
         self.kept.counters.duplicates += 1;
         Ok(())
     }
@@ -272,7 +303,7 @@ impl StreamState {
         });
         match within.filter(|_| wanted) {
             Some(back) => {
-                self.write(model, values, Write { back, over: false });
+                self.write(values, Write { back, over: false });
                 self.kept.counters.late_used += 1;
             }
             None => self.kept.counters.late_dropped += 1,
@@ -280,12 +311,11 @@ impl StreamState {
     }
 
     /// Writes the points that are there.
-    fn write(&mut self, model: &ForecastModel, values: &[f64], Write { back, over }: Write) {
-        let standardiser = &model.preprocessor().standardiser;
+    fn write(&mut self, values: &[f64], Write { back, over }: Write) {
         let window = &mut self.kept.window;
         for (channel, &value) in values.iter().enumerate() {
             if !value.is_nan() && (over || !window.is_seen(back, channel)) {
-                window.set((back, channel), standardiser.apply_value(channel, value));
+                window.set(back, channel, value);
             }
         }
     }
@@ -293,7 +323,10 @@ impl StreamState {
     /// Holds the forecasts of this row against it.
     fn compare(&mut self, model: &ForecastModel, values: &[f64]) {
         let Self { kept, options } = self;
-        let standardiser = &model.preprocessor().standardiser;
+        let Some(units) = &kept.units else {
+            return; // There was no forecast yet.
+        };
+        let transform = model.preprocessor().standardiser.transform;
         let channels = model.output_spec().channels();
         let row = kept.clock.rows() - 1;
         // The newest forecast alone says how things go: it looks least far ahead.
@@ -305,8 +338,8 @@ impl StreamState {
             for (&channel, &bits) in channels.iter().zip(forecast) {
                 let value = values[channel];
                 if !value.is_nan() {
-                    let truth = f64::from(standardiser.apply_value(channel, value));
-                    let error = f64::from(f32::from_bits(bits)) - truth;
+                    let forecast = transform.apply(f64::from_bits(bits));
+                    let error = (forecast - transform.apply(value)) / units.scale[channel];
                     kept.score.push(error);
                     if first_row == newest {
                         absolute += error.abs();
@@ -328,13 +361,13 @@ struct Write {
 }
 
 fn check_values(model: &ForecastModel, values: &[f64]) -> Result<()> {
-    let Preprocessor { standardiser, channels, .. } = model.preprocessor();
+    let channels = &model.preprocessor().channels;
     if values.len() != channels.len() {
         let (got, wanted) = (values.len(), channels.len());
         return Err(Error::input(format!("the row has {got} values, the model wants {wanted}")));
     }
     for (channel, &value) in values.iter().enumerate() {
-        if !value.is_nan() && !standardiser.apply_value(channel, value).is_finite() {
+        if !value.is_nan() && !(value as f32).is_finite() {
             let text = format!("{value} is infinite or beyond the range of single precision");
             return Err(Error::input(text).at(format!("channel {}", channels[channel])));
         }

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::data::{
-    Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table, Transform,
+    Duplicates, Grid, ReadOptions, Repair, Roles, SeriesSet, Split, Standardiser, Table,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Cpu, Forecast, Forecaster, Model, Result};
@@ -46,7 +46,7 @@ fn forecaster(config: Config) -> Forecaster {
         standardiser: Standardiser {
             mean: vec![10.0, 11.0],
             scale: vec![2.0, 7.0],
-            transform: Transform::None,
+            ..Standardiser::default()
         },
         labels: None,
     };

@@ -1,16 +1,16 @@
-//! The last rows of a stream, standardised.
+//! The last rows of a stream, in data units.
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Batch;
+use crate::data::{Batch, Standardiser};
 
 /// A ring of rows; one that never came is missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Window {
     context_length: usize,
     num_channels: usize,
-    /// `[L, C]` from row `oldest` on, round; bits of f32, so that a saved state is exact.
-    values: Vec<u32>,
+    /// `[L, C]` from row `oldest` on, round; bits of f64, so that a saved state is exact.
+    values: Vec<u64>,
     /// `[L, C]`, as `values`.
     observed: Vec<bool>,
     oldest: usize,
@@ -61,17 +61,37 @@ impl Window {
     }
 
     /// Sets a point of the row `back` rows before the newest one.
-    pub(super) fn set(&mut self, (back, channel): (usize, usize), value: f32) {
+    pub(super) fn set(&mut self, back: usize, channel: usize, value: f64) {
         let place = self.place(back, channel);
         self.values[place] = value.to_bits();
         self.observed[place] = true;
     }
 
-    /// Writes the rows, oldest first, over a batch of one sample that has a mask.
-    pub(super) fn copy_to(&self, batch: &mut Batch) {
-        let (new, old) = self.values.split_at(self.oldest * self.num_channels);
-        let values = batch.past_values_mut().iter_mut();
-        values.zip(old.iter().chain(new)).for_each(|(x, &bits)| *x = f32::from_bits(bits));
+    /// The seen points of a channel, oldest first.
+    pub(super) fn seen(&self, channel: usize) -> impl Iterator<Item = f64> + Clone + '_ {
+        let at = self.oldest * self.num_channels;
+        let (new, old) = self.values.split_at(at);
+        let (new_seen, old_seen) = self.observed.split_at(at);
+        let width = self.num_channels;
+        let values = old.iter().skip(channel).step_by(width);
+        let values = values.chain(new.iter().skip(channel).step_by(width));
+        let seen = old_seen.iter().skip(channel).step_by(width);
+        let seen = seen.chain(new_seen.iter().skip(channel).step_by(width));
+        values.zip(seen).filter(|(_, seen)| **seen).map(|(&bits, _)| f64::from_bits(bits))
+    }
+
+    /// Writes the rows, oldest first and standardised, over a batch of one sample that has a mask.
+    pub(super) fn copy_to(&self, batch: &mut Batch, scale: &Standardiser) {
+        let at = self.oldest * self.num_channels;
+        let (new, old) = self.values.split_at(at);
+        let (new_seen, old_seen) = self.observed.split_at(at);
+        let points = old.iter().chain(new).zip(old_seen.iter().chain(new_seen)).enumerate();
+        for (x, (i, (&bits, &seen))) in batch.past_values_mut().iter_mut().zip(points) {
+            *x = match seen {
+                true => scale.apply_value(i % self.num_channels, f64::from_bits(bits)),
+                false => 0.0,
+            };
+        }
         let (new, old) = self.observed.split_at(self.oldest * self.num_channels);
         let mask = batch.observed_mask_mut().iter_mut();
         mask.zip(old.iter().chain(new)).for_each(|(x, &seen)| *x = f32::from(u8::from(seen)));

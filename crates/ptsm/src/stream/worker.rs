@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::{StreamRow, StreamState};
-use crate::data::{Batch, BatchShape};
+use crate::data::{Batch, BatchShape, Standardiser};
 use crate::forecast::{Forecast, ForecastModel};
 use crate::{Config, Result};
 use ptsm_core::{Prediction, Session};
@@ -16,6 +16,8 @@ pub struct StreamWorker {
     model: Arc<ForecastModel>,
     session: Box<dyn Session>,
     batch: Batch,
+    /// What the window is standardised by.
+    scale: Standardiser,
     output: Prediction,
     /// Standardised points of the last forecast.
     points: Vec<f32>,
@@ -38,6 +40,10 @@ impl StreamWorker {
         let shape = BatchShape { size: 1, context_length, num_channels };
         Self {
             batch: Batch::zeros(shape),
+            scale: Standardiser {
+                transform: model.preprocessor().standardiser.transform,
+                ..Standardiser::identity(num_channels)
+            },
             forecast: model.empty_forecast(),
             output: Prediction::default(),
             points: Vec::new(),
@@ -68,11 +74,14 @@ impl StreamWorker {
         if !state.take(&self.model, row)? {
             return Ok(None);
         }
-        let Self { model, session, batch, output, points, forecast } = self;
-        state.copy_window(batch);
+        let Self { model, session, batch, scale, output, points, forecast } = self;
+        state.copy_window(model, batch, scale);
         session.forward(batch, output)?;
-        model.read_one(output, points, forecast);
-        let first_row = state.keep_forecast(model, points, &mut forecast.timestamps);
+        model.read_one(output, scale, points, forecast);
+        let first_row = state.keep_forecast(model, &forecast.values, &mut forecast.timestamps);
+        if forecast.id != state.id() {
+            state.id().clone_into(&mut forecast.id);
+        }
         forecast.first_row = first_row as usize;
         Ok(Some(forecast))
     }

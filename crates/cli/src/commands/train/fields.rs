@@ -67,6 +67,10 @@ pub(crate) struct ModelArgs {
     /// Scaler of each window: std, mean or none [default: std]
     #[arg(long, value_parser = ["std", "mean", "none"])]
     scaling: Option<String>,
+    /// Added to the variance in the std scaler; in the mean scaler the least mean [default: 1e-12,
+    /// 1e-10]
+    #[arg(long, value_name = "X")]
+    minimum_scale: Option<f64>,
     /// Channels that are forecast, by number from 0 [default: all]
     #[arg(long, value_delimiter = ',', value_name = "I,J,...")]
     prediction_channel_indices: Option<Vec<usize>>,
