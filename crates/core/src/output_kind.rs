@@ -28,6 +28,16 @@ pub enum OutputKind {
     Values(Option<Distribution>),
 }
 
+/// Probabilities of the central intervals of a distribution.
+const DISTRIBUTION_LEVELS: [f64; 2] = [0.8, 0.95];
+
+/// Distance below which two levels are the same but for rounding.
+const SAME_LEVEL: f64 = 1e-9;
+
+fn is_in(levels: &[f64], wanted: f64) -> bool {
+    levels.iter().any(|level| (level - wanted).abs() < SAME_LEVEL)
+}
+
 impl OutputKind {
     /// What a model with this configuration puts out.
     ///
@@ -45,6 +55,47 @@ impl OutputKind {
             Task::Classification => Self::Logits,
             Task::Regression => Self::Values(config.distribution()),
         })
+    }
+
+    /// Probabilities of the central intervals that such a head can say by itself, ascending: 80 and
+    /// 95 % of a distribution; of quantiles, those between two trained levels that lie equally far
+    /// from the median; none of points. Wider intervals need a calibration.
+    pub fn interval_levels(&self) -> Vec<f64> {
+        match self {
+            Self::Distribution(_) => DISTRIBUTION_LEVELS.to_vec(),
+            Self::Quantiles(levels) => {
+                let lower = levels.iter().rev().filter(|&&level| level < 0.5 - SAME_LEVEL);
+                let paired = lower.filter(|&&level| is_in(levels, 1.0 - level));
+                paired.map(|level| 1.0 - 2.0 * level).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The trained levels that are neither the median nor the end of a central interval.
+    pub fn single_levels(&self) -> Vec<f64> {
+        match self {
+            Self::Quantiles(levels) => {
+                let single = |level: &&f64| {
+                    (**level - 0.5).abs() > SAME_LEVEL && !is_in(levels, 1.0 - **level)
+                };
+                levels.iter().filter(single).copied().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the head says the quantile at `level`, between its outermost ones where they are
+    /// trained.
+    pub fn reaches(&self, level: f64) -> bool {
+        match self {
+            Self::Distribution(_) => true,
+            Self::Quantiles(levels) => {
+                let first = levels.first().is_some_and(|first| *first <= level + SAME_LEVEL);
+                first && levels.last().is_some_and(|last| *last >= level - SAME_LEVEL)
+            }
+            _ => false,
+        }
     }
 
     /// Whether this is a forecast: points, a distribution or quantiles.
@@ -191,6 +242,24 @@ mod tests {
         let mut config = Config::default();
         change(&mut config);
         OutputKind::of(&config).unwrap()
+    }
+
+    #[test]
+    fn intervals_and_quantiles_are_those_that_were_trained() {
+        let kind = |levels: &[f64]| OutputKind::Quantiles(levels.into());
+        let tenths: Vec<f64> = (1..10).map(|i| f64::from(i) / 10.0).collect();
+        let near = |got: Vec<f64>, want: &[f64]| {
+            assert_eq!(got.len(), want.len(), "{got:?}");
+            assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-9), "{got:?}");
+        };
+        near(kind(&tenths).interval_levels(), &[0.2, 0.4, 0.6, 0.8]);
+        near(kind(&[0.25, 0.5, 0.75]).interval_levels(), &[0.5]);
+        near(kind(&[0.5]).interval_levels(), &[]);
+        near(kind(&[0.1, 0.5, 0.95]).interval_levels(), &[]);
+        near(kind(&[0.1, 0.5, 0.95]).single_levels(), &[0.1, 0.95]);
+        near(kind(&tenths).single_levels(), &[]);
+        assert!(kind(&tenths).reaches(0.9) && !kind(&[0.25, 0.75]).reaches(0.9));
+        near(OutputKind::Points.interval_levels(), &[]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
-pub use answer::{Forecast, ForecastInterval};
+pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use model::{Contexts, ForecastModel};
 pub use table::forecast_table;
 
@@ -145,7 +145,9 @@ impl Forecaster {
     ///
     /// `InvalidInput` if the windows do not fit the model.
     pub fn interval_scores(&mut self, windows: &WindowSet) -> Result<Option<ProbabilisticScores>> {
-        if self.interval_levels().is_empty() {
+        let kind = self.output_spec().kind();
+        let scored = SCORED_LEVELS.iter().all(|&level| kind.reaches(level));
+        if self.interval_levels().is_empty() && !scored {
             return Ok(None);
         }
         let channels = self.config().prediction_channels();
@@ -156,10 +158,9 @@ impl Forecaster {
             let output = self.output(&batch)?;
             let bands: Vec<_> =
                 (0..self.interval_levels().len()).map(|i| self.interval(&output, i)).collect();
-            let quantiles = output
-                .kind()
-                .is_probabilistic()
-                .then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
+            // A level that was not trained is no forecast of the model.
+            let reached = SCORED_LEVELS.iter().all(|&level| output.kind().reaches(level));
+            let quantiles = reached.then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
             let truth = batch.future_values().unwrap_or_default();
             let mask = batch.future_observed_mask();
             for i in 0..truth.len() / batch.num_channels() * channels.len() {
@@ -221,6 +222,7 @@ impl Forecaster {
             let points = samples.len() / options.count.max(1);
             for (window, (mut forecast, scale)) in forecasts.into_iter().zip(scales).enumerate() {
                 forecast.intervals.clear();
+                forecast.quantiles.clear();
                 let each = forecast.values.len();
                 let paths = samples.chunks_exact(points.max(1));
                 all.extend(paths.map(|path| Forecast {

@@ -147,20 +147,19 @@ fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
         (Some(times), Some(style)) => Some(times.iter().map(|&t| style.format(t)).collect()),
         _ => None,
     };
-    let rows: Vec<&[f64]> = forecast.values.chunks_exact(forecast.channels.len()).collect();
-    let intervals: Vec<Value> = forecast
+    let by_step = |values: &[f64]| -> Vec<Vec<f64>> {
+        values.chunks_exact(forecast.channels.len()).map(<[f64]>::to_vec).collect()
+    };
+    let intervals = forecast
         .intervals
         .iter()
-        .map(|i| {
-            let rows = |ends: &[f64]| -> Vec<Vec<f64>> {
-                ends.chunks_exact(forecast.channels.len()).map(<[f64]>::to_vec).collect()
-            };
-            json!({"level": i.level, "lower": rows(&i.lower), "upper": rows(&i.upper)})
-        })
-        .collect();
+        .map(|i| json!({"level": i.level, "lower": by_step(&i.lower), "upper": by_step(&i.upper)}));
+    let quantiles =
+        forecast.quantiles.iter().map(|q| json!({"level": q.level, "values": by_step(&q.values)}));
     json!({
-        "intervals": intervals,
+        "intervals": intervals.collect::<Vec<_>>(),
+        "quantiles": quantiles.collect::<Vec<_>>(),
         "id": forecast.id, "channels": forecast.channels, "timestamps": times,
-        "first_row": forecast.first_row, "values": rows,
+        "first_row": forecast.first_row, "values": by_step(&forecast.values),
     })
 }

@@ -271,6 +271,11 @@ fn as_json(forecast: &Forecast, style: Option<TimeStyle>) -> Value {
         });
         line.insert("intervals".into(), ends.collect::<Vec<_>>().into());
     }
+    if !forecast.quantiles.is_empty() {
+        let all = forecast.quantiles.iter();
+        let all = all.map(|q| json!({"level": q.level, "values": by_channel(&q.values)}));
+        line.insert("quantiles".into(), all.collect::<Vec<_>>().into());
+    }
     line.into()
 }
 

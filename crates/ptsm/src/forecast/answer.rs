@@ -16,6 +16,18 @@ pub struct Forecast {
     pub values: Vec<f64>,
     /// Central intervals, narrow ones first; empty where the model cannot say any.
     pub intervals: Vec<ForecastInterval>,
+    /// Trained quantiles that are neither the median nor the end of an interval, by level.
+    pub quantiles: Vec<ForecastQuantile>,
+}
+
+/// What the truth should stay below with a given probability.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ForecastQuantile {
+    /// Probability, in (0, 1).
+    pub level: f64,
+    /// `[H, C']`, row-major, data units.
+    pub values: Vec<f64>,
 }
 
 /// Range that should hold the truth with a given probability.

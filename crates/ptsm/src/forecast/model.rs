@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::answer::{Forecast, ForecastInterval};
+use super::answer::{Forecast, ForecastInterval, ForecastQuantile};
 use crate::calibration::{self, Calibration};
 use crate::data::{Batch, BatchShape, Repair, Series, SeriesSet, Standardiser, Table};
 use crate::ensemble::{load_members, load_together};
@@ -13,9 +13,6 @@ use ptsm_core::option;
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Model, Result};
 use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
-
-/// Levels of the intervals of a head that says how sure it is.
-const DEFAULT_LEVELS: [f64; 2] = [0.8, 0.95];
 
 /// A trained forecaster that never changes: one of it, in an [`Arc`], serves every thread and every
 /// stream. To compute, each of them takes a session of its own ([`ForecastModel::session`], or a
@@ -27,6 +24,8 @@ pub struct ForecastModel {
     calibration: Option<Calibration>,
     /// Levels of the intervals that forecasts come with.
     levels: Vec<f64>,
+    /// Levels of the further quantiles that they come with.
+    quantiles: Vec<f64>,
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
 }
@@ -46,6 +45,8 @@ struct WindowOutput<'a> {
     points: &'a [f32],
     /// Every interval of the batch, standardised.
     bands: &'a [(Vec<f64>, Vec<f64>)],
+    /// Every further quantile of the batch, standardised.
+    quantiles: &'a [Vec<f64>],
     /// Where the window's part of them begins.
     first: usize,
     scale: &'a Standardiser,
@@ -80,21 +81,31 @@ impl ForecastModel {
         let config = members[0].0.config().clone();
         let loaded = load_together(members, backend)?;
         let output = Arc::clone(members[0].0.output());
-        let levels = match &calibration {
-            Some(calibration) => calibration.intervals.iter().map(|i| i.level).collect(),
-            None if output.kind().is_probabilistic() => DEFAULT_LEVELS.to_vec(),
-            None => Vec::new(),
+        let (levels, quantiles) = match &calibration {
+            Some(calibration) => {
+                (calibration.intervals.iter().map(|i| i.level).collect(), Vec::new())
+            }
+            None => (output.kind().interval_levels(), output.kind().single_levels()),
         };
         let numbers: Vec<&[f32]> = members
             .iter()
             .flat_map(|(model, _)| [&model.parameters.trained[..], &model.parameters.buffers])
             .collect();
         let fingerprint = numbers_fingerprint(&numbers);
-        Ok(Self { config, preprocessor, output, calibration, levels, loaded, fingerprint })
+        Ok(Self {
+            config,
+            preprocessor,
+            output,
+            calibration,
+            levels,
+            quantiles,
+            loaded,
+            fingerprint,
+        })
     }
 
-    /// Levels of the intervals that forecasts come with: those of the calibration, or 80 and 95 %
-    /// for a head that says how sure it is.
+    /// Levels of the intervals that forecasts come with: those of the calibration, or those that the
+    /// head says by itself ([`OutputKind::interval_levels`](ptsm_core::OutputKind::interval_levels)).
     pub fn interval_levels(&self) -> &[f64] {
         &self.levels
     }
@@ -221,12 +232,14 @@ impl ForecastModel {
     /// are those of its contexts.
     pub fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
         let points = output.points();
-        let bands = self.bands(output);
+        let (bands, quantiles) = (self.bands(output), self.single_quantiles(output));
         let each = self.config.prediction_length * self.output.channels().len();
         let windows = points.chunks_exact(each).zip(scales).enumerate();
         let forecast = |(b, (points, scale))| {
             let mut forecast = self.empty_forecast();
-            let window = WindowOutput { points, bands: &bands, first: b * each, scale };
+            let first = b * each;
+            let window =
+                WindowOutput { points, bands: &bands, quantiles: &quantiles, first, scale };
             self.fill(&window, &mut forecast);
             forecast
         };
@@ -243,7 +256,8 @@ impl ForecastModel {
         forecast: &mut Forecast,
     ) {
         output.points_into(points);
-        let window = WindowOutput { points, bands: &self.bands(output), first: 0, scale };
+        let (bands, quantiles) = (&self.bands(output), &self.single_quantiles(output));
+        let window = WindowOutput { points, bands, quantiles, first: 0, scale };
         self.fill(&window, forecast);
     }
 
@@ -256,6 +270,7 @@ impl ForecastModel {
             first_row: 0,
             values: Vec::new(),
             intervals: Vec::new(),
+            quantiles: Vec::new(),
             channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
         }
     }
@@ -263,6 +278,11 @@ impl ForecastModel {
     /// Every interval of a batch, standardised.
     fn bands(&self, output: &Prediction) -> Vec<(Vec<f64>, Vec<f64>)> {
         (0..self.levels.len()).map(|i| self.interval(output, i)).collect()
+    }
+
+    /// Every further quantile of a batch, standardised.
+    fn single_quantiles(&self, output: &Prediction) -> Vec<Vec<f64>> {
+        self.quantiles.iter().map(|&level| output.quantiles(level)).collect()
     }
 
     /// Standardised values of one window, `[H, C']`, in data units.
@@ -275,7 +295,7 @@ impl ForecastModel {
 
     /// Writes one window's points and intervals in data units.
     fn fill(&self, window: &WindowOutput<'_>, forecast: &mut Forecast) {
-        let WindowOutput { points, bands, first, scale } = *window;
+        let WindowOutput { points, bands, quantiles, first, scale } = *window;
         let channels = self.output.channels();
         forecast.values.clear();
         let undo = |(i, &x): (usize, &f32)| scale.undo_value(channels[i % channels.len()], x);
@@ -285,5 +305,12 @@ impl ForecastModel {
         forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
             ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }
         }));
+        forecast.quantiles.clear();
+        forecast.quantiles.extend(
+            self.quantiles
+                .iter()
+                .zip(quantiles)
+                .map(|(&level, values)| ForecastQuantile { level, values: undo_all(values) }),
+        );
     }
 }

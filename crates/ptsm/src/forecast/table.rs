@@ -39,25 +39,29 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
     }
     let names = forecasts.first().map(|f| f.channels.clone()).unwrap_or_default();
     for (c, name) in names.iter().enumerate() {
-        let cells = forecasts
-            .iter()
-            .flat_map(|f| f.values.iter().skip(c).step_by(f.channels.len()).copied());
-        columns.push(Column::numbers(name, cells.collect()));
-        let count = forecasts.first().map_or(0, |f| f.intervals.len());
-        for i in 0..count {
-            let level = forecasts[0].intervals[i].level;
-            let tail = 0.5 * (1.0 - level);
-            for upper in [false, true] {
-                let ends = |f: &Forecast| {
-                    let interval = &f.intervals[i];
-                    let ends = if upper { &interval.upper } else { &interval.lower };
-                    ends.iter().skip(c).step_by(f.channels.len()).copied().collect::<Vec<f64>>()
-                };
-                let level = if upper { 1.0 - tail } else { tail };
-                let cells = forecasts.iter().flat_map(ends).collect();
-                columns.push(Column::numbers(format!("{name} q{}", rounded(level)), cells));
-            }
+        let column = |values: fn(&Forecast, usize) -> &Vec<f64>, i: usize| {
+            let own = |f: &Forecast| {
+                values(f, i).iter().skip(c).step_by(f.channels.len()).copied().collect::<Vec<f64>>()
+            };
+            forecasts.iter().flat_map(own).collect::<Vec<f64>>()
+        };
+        columns.push(Column::numbers(name, column(|f, _| &f.values, 0)));
+        let Some(first) = forecasts.first() else { continue };
+        let mut quantiles = Vec::new();
+        for (i, interval) in first.intervals.iter().enumerate() {
+            let tail = 0.5 * (1.0 - interval.level);
+            quantiles.push((tail, column(|f, i| &f.intervals[i].lower, i)));
+            quantiles.push((1.0 - tail, column(|f, i| &f.intervals[i].upper, i)));
         }
+        for (i, quantile) in first.quantiles.iter().enumerate() {
+            quantiles.push((quantile.level, column(|f, i| &f.quantiles[i].values, i)));
+        }
+        quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+        columns.extend(
+            quantiles.into_iter().map(|(level, cells)| {
+                Column::numbers(format!("{name} q{}", rounded(level)), cells)
+            }),
+        );
     }
     Table::new(columns)
 }
