@@ -6,8 +6,7 @@ use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear};
 use super::arena::Statistics;
 use super::plan::Plan;
 use super::sizes::{GROUP, Sizes};
-use super::skip::Skip;
-use crate::batch::Batch;
+use super::skip::{ScaledBatch, Skip};
 use crate::config::Extension;
 use crate::model::Model;
 use crate::weights::{HeadSlot, LinearSlot};
@@ -182,27 +181,29 @@ impl PredictionHead {
         out.to_vec()
     }
 
-    /// Adds the linear skip, if there is one, to `out` `[rows][width]`; there is one of `statistics`
-    /// for each row, and `channel` says whose window a row reads.
+    /// Adds the linear skip, if there is one, to `out` `[rows][width]`: see [`Skip::add`].
     pub(super) fn add_skip(
         &self,
         plan: &Plan,
-        (batch, statistics): (&Batch, &[Statistics]),
+        scaled: ScaledBatch<'_>,
         channel: impl Fn(usize) -> usize + Sync,
-        (windows, out): (&mut Aligned, &mut [f32]),
+        windows: &mut Aligned,
+        out: &mut [f32],
     ) {
         if let Some(skip) = &self.skip {
-            let out = &mut out[..statistics.len() * self.width];
-            skip.add(plan, (batch, statistics), channel, (windows, out));
+            let out = &mut out[..scaled.statistics.len() * self.width];
+            skip.add(plan, scaled, channel, windows, out);
         }
     }
 
-    /// Un-scales what the rows' heads wrote, into `[B, H, C']`. `row` says where the row of a
-    /// sample, a place among the kept channels and its channel stands in `out` and `statistics`.
+    /// Un-scales the rows that the head wrote, `scaled`, into `[B, H, C']`. `row` gives, for a sample,
+    /// a place among the kept channels and its channel, the number of the row in `scaled` and
+    /// `statistics`.
     pub(super) fn finish(
         &self,
         batch: usize,
-        (scaled, statistics): (&[f32], &[Statistics]),
+        scaled: &[f32],
+        statistics: &[Statistics],
         row: impl Fn(usize, usize, usize) -> usize,
         prediction: &mut Vec<f32>,
     ) {

@@ -67,6 +67,7 @@ pub(super) struct ColumnBlock {
 /// Self-attention over patches with the norm behind it.
 #[derive(Debug)]
 pub(super) struct PackedAttention {
+    pub(super) sizes: Sizes,
     /// With one over the root of a head's width in it.
     pub(super) query: ColumnLinear,
     pub(super) key: ColumnLinear,
@@ -133,7 +134,7 @@ impl Packer<'_> {
         let gate = if slot.gate.is_some() { n * n } else { 0 };
         let columns = || {
             let hidden = sizes.d_model * (hidden / n);
-            strip(self.isa, (sizes.d_model, hidden), sizes.pitch)
+            strip(self.isa, sizes.d_model, hidden, sizes.pitch)
         };
         RowBlock {
             sizes,
@@ -146,7 +147,7 @@ impl Packer<'_> {
             attention: slot
                 .attention
                 .as_ref()
-                .map(|slot| Box::new(self.attention(slot, columns()))),
+                .map(|slot| Box::new(self.attention(slot, sizes, columns()))),
         }
     }
 
@@ -160,7 +161,7 @@ impl Packer<'_> {
         ColumnBlock {
             sizes,
             width,
-            columns: strip(self.isa, (width, hidden), available),
+            columns: strip(self.isa, width, hidden, available),
             norm: self.norm(&slot.norm),
             fc1: self.column_linear(&slot.fc1),
             fc2: self.column_linear(&slot.fc2),
@@ -168,13 +169,14 @@ impl Packer<'_> {
         }
     }
 
-    fn attention(&self, slot: &AttentionSlot, columns: usize) -> PackedAttention {
+    fn attention(&self, slot: &AttentionSlot, sizes: Sizes, columns: usize) -> PackedAttention {
         let heads = slot.heads;
         let scale = 1.0 / ((slot.query.outputs / heads) as f32).sqrt();
         let (weight, bias) = self.weight_and_bias(&slot.query);
         let scaled = |x: &[f32]| x.iter().map(|x| x * scale).collect::<Vec<f32>>();
         let (inputs, outputs) = (slot.query.inputs, slot.query.outputs);
         PackedAttention {
+            sizes,
             query: ColumnLinear::new(self.isa, inputs, outputs, &scaled(weight), &scaled(bias)),
             key: self.column_linear(&slot.key),
             value: self.column_linear(&slot.value),

@@ -37,6 +37,13 @@ pub(super) struct Window {
     pub(super) patch_start: usize,
 }
 
+/// Which window of a batch: that of one channel of one sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowIndex {
+    pub(super) sample: usize,
+    pub(super) channel: usize,
+}
+
 /// Blocks that rows pass one after the other while they are in the cache.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -58,7 +65,7 @@ pub(super) struct Buffers {
     /// Hidden states of a group of rows.
     pub(super) group: usize,
     /// The same in another shape; 0 where there is one shape only.
-    pub(super) turned: usize,
+    pub(super) reshaped: usize,
     /// A stack of rows in a patch mixer.
     pub(super) stacked: usize,
     pub(super) patch_hidden: usize,
@@ -72,7 +79,7 @@ pub(super) struct Buffers {
     /// Of the sample: hidden state, the same in another shape, normalised for a channel mixer, and
     /// what it adds.
     pub(super) sample: usize,
-    pub(super) sample_turned: usize,
+    pub(super) sample_reshaped: usize,
     pub(super) sample_normed: usize,
     pub(super) sample_mixed: usize,
 }
@@ -202,10 +209,10 @@ impl Buffers {
                 grow(&mut all.sample_mixed, channels * strips);
             }
         }
-        let turned = if runs.iter().any(|run| run.reshape.is_some()) { row } else { 0 };
+        let reshaped = if runs.iter().any(|run| run.reshape.is_some()) { row } else { 0 };
         match mixes_channels {
-            true => (all.sample, all.sample_turned) = (channels * row, channels * turned),
-            false => (all.group, all.turned) = (GROUP * row, GROUP * turned),
+            true => (all.sample, all.sample_reshaped) = (channels * row, channels * reshaped),
+            false => (all.group, all.reshaped) = (GROUP * row, GROUP * reshaped),
         }
         all
     }

@@ -8,6 +8,7 @@ use rayon::ThreadPool;
 use super::arena::Arena;
 use super::head::{HiddenRows, PackedHead};
 use super::plan::Plan;
+use super::skip::ScaledBatch;
 use crate::Result;
 use crate::backend::{Loaded, Session};
 use crate::batch::Batch;
@@ -102,10 +103,10 @@ impl Packed {
                     true => row % per_sample,
                     false => head.kept()[row % per_sample],
                 };
-                head.add_skip(plan, (batch, statistics), channel, (windows, rows));
+                head.add_skip(plan, ScaledBatch { batch, statistics }, channel, windows, rows);
                 let row = |b, place, channel| head.row(plan, b, place, channel);
-                let rows = (&arena.out[..], &arena.statistics[..]);
-                head.finish(batch.size(), rows, row, &mut out.prediction);
+                let Arena { out: rows, statistics, .. } = &*arena;
+                head.finish(batch.size(), rows, statistics, row, &mut out.prediction);
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(plan);

@@ -65,7 +65,7 @@ pub(super) fn spread(isa: Isa, n: usize) -> usize {
 
 /// Columns of `available` ones that pass a block together which mixes `width` numbers by way of
 /// `hidden`.
-pub(super) fn strip(isa: Isa, (width, hidden): (usize, usize), available: usize) -> usize {
+pub(super) fn strip(isa: Isa, width: usize, hidden: usize, available: usize) -> usize {
     // Normed input, hidden layer, output, logits.
     let room = BLOCK_BYTES / ((3 * width + hidden) * size_of::<f32>());
     let tile = 2 * isa.lanes();

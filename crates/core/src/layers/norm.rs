@@ -77,8 +77,8 @@ impl NormSlot {
         let mut d_normalised = d_out.to_vec();
         // The bias directly follows the weight in every layout, so one split serves both.
         debug_assert_eq!(self.weight.end, self.bias.start);
-        let sums = grads[self.weight.start..self.bias.end].split_at_mut(width);
-        T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, sums);
+        let (d_weight, d_bias) = grads[self.weight.start..self.bias.end].split_at_mut(width);
+        T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, d_weight, d_bias);
         match (self.kind, &cache.batch) {
             (Norm::Layer, _) => {
                 let (z, inverse) = (&cache.normalised, &cache.inverse_deviation);

@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
         };
         Ok(Self {
             cursors: tasks.iter().map(cursor).collect(),
-            adamw: AdamW::new(all, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(all, beta1, beta2, eps, weight_decay),
             on,
             steps_per_epoch: longest.div_ceil(batch_size),
             tasks,

@@ -42,7 +42,7 @@ impl Stepper {
         Ok(Self {
             model,
             training: training.clone(),
-            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(len, beta1, beta2, eps, weight_decay),
             on,
         })
     }

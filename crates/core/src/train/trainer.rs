@@ -192,7 +192,7 @@ impl Trainer<'_> {
             weights: model.parameters.clone(),
             best: model.parameters.clone(),
             average: self.training.ema_decay.map(|_| model.parameters.trained.clone()),
-            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(len, beta1, beta2, eps, weight_decay),
             progress: Progress { fingerprint, ..Progress::default() },
         }
     }

@@ -39,18 +39,13 @@ impl Parameters<f32> {
                 Store::Buffer => &mut parameters.buffers[tensor.range.clone()],
                 Store::Counter => continue,
             };
-            fill(values, tensor, (layout.init_std, init), &mut random);
+            fill(values, tensor, layout.init_std, init, &mut random);
         }
         parameters
     }
 }
 
-fn fill(
-    values: &mut [f32],
-    tensor: &Tensor,
-    (init_std, init): (f64, Init),
-    random: &mut ChaCha8Rng,
-) {
+fn fill(values: &mut [f32], tensor: &Tensor, init_std: f64, init: Init, random: &mut ChaCha8Rng) {
     match (tensor.role, init) {
         (Role::LinearWeight { inputs } | Role::LinearBias { inputs }, Init::PyTorch) => {
             let bound = 1.0 / (inputs as f64).sqrt();
