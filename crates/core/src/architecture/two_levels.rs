@@ -50,7 +50,7 @@ mod tests {
     use crate::architecture::Architecture;
     use crate::backend::Backend;
     use crate::batch::{Batch, BatchShape};
-    use crate::cpu::{Cpu, Given, Member, TrainArena, TrainPlan};
+    use crate::cpu::{Cpu, Member, PlanGradient, TrainArena, TrainPlan};
     use crate::head::OutputGradient;
     use crate::layers::Dropout;
     use crate::model::{Mode, Model};
@@ -233,7 +233,7 @@ mod tests {
         let forward = model.forward_projected(backbone, &projected);
         let given = gradient(forward.outputs.prediction.len());
         let mut grads = vec![0.0; model.layout().num_trained()];
-        let d = Given::Projected(model.backward_projected(&forward, &given, &mut grads));
+        let d = PlanGradient::Projected(model.backward_projected(&forward, &given, &mut grads));
         match together {
             Some(together) => plan.backward_together(&[d], &mut member, &together),
             None => plan.backward(&d, batch.size(), &mut member[0].arena, mode),

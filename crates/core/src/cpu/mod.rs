@@ -57,7 +57,7 @@ use session::{LoadedModel, Packed, Threads};
 use shared::{LoadedShared, PackedHeads};
 
 #[cfg(test)]
-pub(crate) use training::{Given, Member, TrainArena, TrainPlan};
+pub(crate) use training::{Member, PlanGradient, TrainArena, TrainPlan};
 
 /// Runs models on this machine's cores.
 ///
