@@ -7,7 +7,7 @@ use crate::config::{Config, Task};
 use crate::distribution::Distribution;
 use crate::tensor_file::NamedTensor;
 
-/// What the head of a model puts out.
+/// What the output of a model's head is.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum OutputKind {
@@ -29,7 +29,7 @@ pub enum OutputKind {
 }
 
 impl OutputKind {
-    /// What a model with this configuration puts out.
+    /// What the output of a model with this configuration is.
     ///
     /// # Errors
     ///
@@ -68,7 +68,7 @@ impl OutputKind {
     }
 }
 
-/// What the head of a model puts out, with the lengths that it takes to read it.
+/// What the output of a model's head is, with the lengths that are needed to read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputSpec {
     kind: OutputKind,
@@ -149,8 +149,8 @@ impl OutputSpec {
         Some(vec![batch, segments, self.channels.len()])
     }
 
-    /// The numbers of `batch` windows as the tensor `name`, or with a distribution as one tensor for
-    /// each parameter, `name.PARAMETER`.
+    /// The numbers of `batch` windows as the tensor `name`, or with a distribution as one tensor
+    /// for each parameter, `name.PARAMETER`.
     pub fn named<T: Copy>(&self, name: &str, batch: usize, numbers: &[T]) -> Vec<NamedTensor<T>> {
         let shape = self.shape(batch);
         let Some(distribution) = self.kind.distribution() else {

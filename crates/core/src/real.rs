@@ -241,7 +241,8 @@ pub trait Real:
     }
 }
 
-/// The instruction set that f32 models run on: the best of this machine, or what `PTSM_ISA` asks for.
+/// The instruction set that f32 models run on: the best of this machine, or what `PTSM_ISA` asks
+/// for.
 ///
 /// # Errors
 ///

@@ -204,7 +204,8 @@ mod tests {
                 for tensor in model.layout().tensors().iter().filter(|t| t.store == Store::Trained)
                 {
                     let (got, wide) = (&got[tensor.range.clone()], &wanted[tensor.range.clone()]);
-                    // A bias that a softmax or a norm takes away again has a gradient of rounding.
+                    // A softmax or a norm cancels some biases, whose gradient is 0 but for
+                    // rounding.
                     let nothing = largest(wide) < 1e-12 * largest(&wanted);
                     let error = distance(got, wide) / largest(if nothing { &wanted } else { wide });
                     let place = format!("{factors:?}, {}, {}", isa.name(), tensor.name);

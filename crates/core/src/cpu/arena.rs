@@ -1,5 +1,5 @@
-//! Every buffer of a session, kept between calls: a batch of a size that was seen before allocates
-//! nothing.
+//! The buffers of a session, which are kept between calls, so that a batch of a size that was seen
+//! before allocates nothing.
 
 use ptsm_kernels::Aligned;
 
@@ -11,7 +11,7 @@ use crate::{Result, memory};
 pub(super) struct Arena {
     /// One for each thread.
     pub(super) workers: Vec<Worker>,
-    /// What the head wrote, one row for each row of the backbone.
+    /// Outputs of the head, one row for each row of the backbone.
     pub(super) out: Aligned,
     /// One for each row.
     pub(super) statistics: Vec<Statistics>,
@@ -46,20 +46,20 @@ pub(super) struct Worker {
     pub(super) mask: Aligned,
     /// `[p][pitch]`.
     pub(super) patches: Aligned,
-    /// Hidden state of a group of rows.
+    /// Hidden states of a group of rows.
     pub(super) group: Aligned,
-    /// The same while it gets another shape.
+    /// Where they are reshaped to.
     pub(super) reshaped: Aligned,
     pub(super) patch: PatchScratch,
     pub(super) attention: AttentionScratch,
     pub(super) column_block: ColumnScratch,
-    /// What the head asks for.
+    /// Scratch of the head.
     pub(super) head: Aligned,
-    /// The sample in work, in `mix_channel` mode.
+    /// The sample that is computed now, where channels are mixed.
     pub(super) sample: Sample,
 }
 
-/// Buffers of the patch mixer: `[rows D][pitch]` each, the hidden one wider.
+/// Buffers of the patch mixer: `[rows D][pitch]` each, `hidden` with longer rows.
 #[derive(Debug)]
 pub(super) struct PatchScratch {
     pub(super) normed: Aligned,
@@ -74,15 +74,15 @@ pub(super) struct AttentionScratch {
     pub(super) query: Aligned,
     pub(super) key: Aligned,
     pub(super) value: Aligned,
-    /// Heads side by side.
+    /// Outputs of the heads, side by side.
     pub(super) mixed: Aligned,
     /// `[N][columns]`: transposed weights of a strip of patches.
     pub(super) weights: Aligned,
-    /// The outputs of a stack of rows.
+    /// Outputs of a stack of rows.
     pub(super) attended: Aligned,
 }
 
-/// Buffers of a block that mixes down columns: `[width][columns]` each, the hidden one higher.
+/// Buffers of a block that mixes down columns: `[width][columns]` each, `hidden` with more rows.
 #[derive(Debug)]
 pub(super) struct ColumnScratch {
     pub(super) normed: Aligned,
@@ -96,7 +96,7 @@ pub(super) struct ColumnScratch {
 pub(super) struct Sample {
     /// `[C][D][pitch]`.
     pub(super) hidden: Aligned,
-    /// The same while it gets another shape.
+    /// Where it is reshaped to.
     pub(super) reshaped: Aligned,
     /// The same, normalised for the channel mixer.
     pub(super) normed: Aligned,
@@ -178,7 +178,8 @@ impl Arena {
     }
 }
 
-/// Numbers of all buffers of one thread, those of a sample whose channels are mixed among them.
+/// How many numbers the buffers of one thread hold, with those of a sample whose channels are
+/// mixed.
 fn numbers(plan: &Plan, head_scratch: usize) -> usize {
     let buffers = &plan.buffers;
     let window = 2 * plan.window.context_length + plan.window.patch_length * plan.first.pitch;

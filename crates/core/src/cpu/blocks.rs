@@ -1,4 +1,4 @@
-//! The mixer blocks, on rows whose hidden state stands as `[D][pitch]`.
+//! The mixer blocks for forecasts, on rows whose hidden state is laid out as `[D][pitch]`.
 
 use ptsm_kernels::{
     Finish, Matrix, MatrixMut, MatrixShape, PaddedRows, ProductShape, Strided, Write, add_columns,
@@ -58,7 +58,7 @@ impl Plan {
         }
     }
 
-    /// The MLP on the normed rows, into `out`.
+    /// The MLP on the normalised rows; `finish` says whether `out` is overwritten or added to.
     fn patch_mlp(
         &self,
         block: &RowBlock,
@@ -182,8 +182,8 @@ impl Plan {
         }
     }
 
-    /// What the channel mixer adds to `columns` columns: `mlp(gate(z))` down the channels. `z` is
-    /// `[C][D pitch]` from the first of the columns on, `out` `[C][columns]`.
+    /// Writes what the channel mixer adds to `columns` columns, `mlp(gate(z))` down the channels,
+    /// to `out` `[C][columns]`. `z` is `[C][D pitch]`, from the first of the columns on.
     pub(super) fn channel_mixer(
         &self,
         block: &ColumnBlock,

@@ -1,7 +1,8 @@
-//! The backbone: windows to hidden states, rows spread over the threads.
+//! The backbone for forecasts: from windows to hidden states, the rows spread over the threads.
 //!
-//! Every row, and every strip of columns in the channel mixer, is computed by itself in an order
-//! that nothing outside it decides: the bits are the same for any batch, place and thread count.
+//! Every row, and every strip of columns in the channel mixer, is computed by itself, in an order
+//! that depends on nothing else. So its bits are the same in any batch, at any place in it, and for
+//! any number of threads.
 
 use ptsm_kernels::{
     Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather, mean_magnitude,
@@ -19,8 +20,9 @@ use crate::Result;
 use crate::batch::Batch;
 use crate::config::{Location, Scaler};
 
-/// The rows that one thread works on: the number of the first, and what they leave behind.
+/// The rows that one thread computes, and where the results go.
 struct Share<'a> {
+    /// Number of the first row; for a single sample, the number of the sample.
     first: usize,
     out: &'a mut [f32],
     statistics: &'a mut [Statistics],
@@ -33,12 +35,12 @@ impl Plan {
         if self.mixes_channels { self.first.num_channels } else { channels.len() }
     }
 
-    /// Runs the backbone and the head's part for each row on all threads; what they leave behind is
-    /// in the arena, by sample and row.
+    /// Runs the backbone, and the head's part for each row, on all threads. The results are in the
+    /// arena, in the order of samples and rows.
     ///
     /// # Errors
     ///
-    /// `OutOfMemory` if the arena would have to grow beyond what is there.
+    /// As [`Arena::reserve`].
     pub(super) fn run(&self, batch: &Batch, head: &impl RowHead, arena: &mut Arena) -> Result<()> {
         self.run_on(rayon::current_num_threads(), batch, head, arena)
     }
@@ -81,7 +83,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Rows whose channels do not see each other, group by group.
+    /// Computes rows of channels that are not mixed, group by group.
     fn rows(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
         let (row, channels) = (self.first.row(), head.channels());
         let mut group = std::mem::take(&mut worker.group);
@@ -113,7 +115,7 @@ impl Plan {
         (worker.group, worker.reshaped) = (group, reshaped);
     }
 
-    /// Whole samples whose channels are mixed, one after the other on one thread.
+    /// Computes samples whose channels are mixed, one after the other on one thread.
     fn samples(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
         let channels = self.first.num_channels;
         let outs = share.out.chunks_exact_mut(channels * head.width());
@@ -130,8 +132,8 @@ impl Plan {
         }
     }
 
-    /// One sample, number `share.first`, whose channels are mixed, on all `workers`. Strips of
-    /// columns are spread over them in the channel mixer, channels in everything else.
+    /// Computes one sample, number `share.first`, whose channels are mixed, on all `workers`: they
+    /// share the strips of columns in the channel mixer, and the channels in everything else.
     fn sample(&self, batch: &Batch, head: &impl RowHead, workers: &mut [Worker], share: Share<'_>) {
         let (row, channels, b) = (self.first.row(), self.first.num_channels, share.first);
         let mut sample = std::mem::take(&mut workers[0].sample);
@@ -160,7 +162,7 @@ impl Plan {
         workers[0].sample = sample;
     }
 
-    /// One run on a sample: strips of columns in the channel mixer, then channels.
+    /// One run of blocks on a sample: the channel mixer, then the others channel by channel.
     fn run_sample(&self, run: &Run, sample: &mut Sample, workers: &mut [Worker]) {
         let (row, channels) = (run.sizes.row(), run.sizes.num_channels);
         let per_worker = channels.div_ceil(workers.len());
@@ -216,7 +218,8 @@ impl Plan {
         });
     }
 
-    /// Adds to the row `x` of one channel what the channel mixer left in its strips.
+    /// Adds the outputs of the channel mixer, which are in the strips of `mixed`, to the row `x` of
+    /// one channel.
     fn add_mixed(&self, mixer: &ColumnBlock, channel: usize, mixed: &[f32], x: &mut [f32]) {
         let width = mixer.columns;
         let all = mixed.chunks_exact(mixer.sizes.num_channels * width);

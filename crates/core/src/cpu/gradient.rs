@@ -1,5 +1,5 @@
-//! The gradient of one optimiser step, and the score of a whole set, on this machine's cores; the bits
-//! are the same for any number of threads.
+//! The gradient of one optimiser step, and the score of a whole set, on this machine's cores; the
+//! bits are the same for any number of threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,10 +22,10 @@ use crate::samples::Samples;
 use crate::{Error, Result};
 
 /// Samples in a group: one thread sums up the gradients of a group in order, and the sums of the
-/// groups are then added in order. The size depends on the batch and the model alone, so the order of
-/// the additions does not depend on the number of threads. A group has at most eight samples. A batch
-/// below 32 is up to four groups, so that four threads have work; fewer where the sums of four groups
-/// would take more than 1 GiB.
+/// groups are then added in order. The size depends on the batch and the model alone, so the order
+/// of the additions does not depend on the number of threads. A group has at most eight samples. A
+/// batch below 32 is up to four groups, so that four threads have work; fewer where the sums of
+/// four groups would take more than 1 GiB.
 pub(crate) fn group_size(batch: usize, num_trained: usize) -> usize {
     const GROUPS: usize = 4;
     const MOST: usize = 8;
@@ -195,7 +195,8 @@ impl Masks {
         Self { masks, each: channels * patches }
     }
 
-    /// The samples `indices`, which are those from number `first` on in the batch, with their masks.
+    /// The samples `indices`, which are those from number `first` on in the batch, with their
+    /// masks.
     fn batch(&self, samples: &dyn Samples, indices: &[usize], first: usize) -> Result<Batch> {
         let batch = samples.batch(indices);
         let Some(masks) = &self.masks else { return Ok(batch) };
@@ -231,7 +232,8 @@ impl Pass<'_> {
         Part { gradient: self.workspace.zeros(self.model.layout().num_trained()), loss: 0.0 }
     }
 
-    /// Forward and backward pass chunk by chunk; the gradients of each `group` of chunks are summed up.
+    /// Forward and backward pass chunk by chunk; the gradients of each `group` of chunks are summed
+    /// up.
     fn by_groups(&self, chunks: &[Chunk], group: usize) -> Result<Vec<Part>> {
         let parts: Vec<Result<Part>> = chunks
             .par_chunks(group)
@@ -284,8 +286,8 @@ impl Pass<'_> {
         Ok((parts, statistics))
     }
 
-    /// Adds the loss of the chunk that passed the plan to `part`, and returns the gradient with which
-    /// the plan's backward pass starts.
+    /// Adds the loss of the chunk that passed the plan to `part`, and returns the gradient with
+    /// which the plan's backward pass starts.
     fn loss(
         &self,
         Chunk { batch, mode }: &Chunk,

@@ -22,7 +22,7 @@ pub(super) struct PackedNorm {
     isa: Isa,
     /// Running mean of batch norm; `None` for layer norm, which measures its own.
     mean: Option<Vec<f32>>,
-    /// With the running deviation in it for batch norm.
+    /// Divided by the running deviation for batch norm.
     weight: Vec<f32>,
     bias: Vec<f32>,
     eps: f32,
@@ -64,11 +64,11 @@ pub(super) struct ColumnBlock {
     pub(super) gate: Option<ColumnLinear>,
 }
 
-/// Self-attention over patches with the norm behind it.
+/// Self-attention over patches, and the norm that follows it.
 #[derive(Debug)]
 pub(super) struct PackedAttention {
     pub(super) sizes: Sizes,
-    /// With one over the root of a head's width in it.
+    /// Divided by the root of a head's width.
     pub(super) query: ColumnLinear,
     pub(super) key: ColumnLinear,
     pub(super) value: ColumnLinear,
@@ -80,7 +80,7 @@ pub(super) struct PackedAttention {
 }
 
 impl PackedNorm {
-    /// `x` `[D][columns]` gives the normalised and mapped `out`.
+    /// Writes `x` `[D][columns]`, normalised and mapped by weight and bias, to `out`.
     pub(super) fn apply(&self, columns: usize, x: Matrix<'_>, out: MatrixMut<'_>) {
         let shape = MatrixShape { rows: self.weight.len(), columns };
         match &self.mean {

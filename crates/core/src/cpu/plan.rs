@@ -1,4 +1,4 @@
-//! The plan of one model: its stages with their weights packed, and how the work is cut. Made once.
+//! The plan of one model, made once: its stages with their weights packed, and how the work is cut.
 
 use ptsm_kernels::{Aligned, ColumnLinear, Isa};
 
@@ -48,18 +48,18 @@ pub(super) struct WindowIndex {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) sizes: Sizes,
-    /// A channel mixer in front of them, which needs all rows of a sample.
+    /// A channel mixer before them, which needs all rows of a sample.
     pub(super) channel: Option<ColumnBlock>,
     /// Blocks that see one row.
     pub(super) blocks: Vec<PackedBlock>,
     /// (sample, channel) rows that pass them together.
     pub(super) stack: usize,
-    /// What the hidden state becomes in the end, where it gets another shape.
+    /// Shape of the hidden state after a reshape at the end, where there is one.
     pub(super) reshape: Option<Sizes>,
 }
 
-/// Numbers that the buffers of one thread hold, enough for every run. What a sample needs whose
-/// channels are mixed is 0 where they are not.
+/// How many numbers the buffers of one thread hold, enough for every run. Those for whole samples
+/// are 0 where channels are not mixed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Buffers {
     /// Hidden states of a group of rows.
@@ -76,8 +76,8 @@ pub(super) struct Buffers {
     /// A strip of columns.
     pub(super) columns: usize,
     pub(super) columns_hidden: usize,
-    /// Of the sample: hidden state, the same in another shape, normalised for a channel mixer, and
-    /// what it adds.
+    /// A sample: its hidden state, the same in another shape, the same normalised for a channel
+    /// mixer, and what the channel mixer adds.
     pub(super) sample: usize,
     pub(super) sample_reshaped: usize,
     pub(super) sample_normed: usize,

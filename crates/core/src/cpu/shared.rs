@@ -97,7 +97,7 @@ fn point(
 ) {
     let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size());
     let kept = head.kept().len();
-    // Its rows are those of its channels; the statistics are those of all.
+    // The head's rows are those of its own channels; the arena has the statistics of all channels.
     let statistics: Vec<Statistics> = (0..batch.size() * kept)
         .map(|row| {
             let channel = head.kept()[row % kept];

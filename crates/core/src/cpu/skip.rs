@@ -1,4 +1,5 @@
-//! The linear skip of a point forecast: scaled windows times one matrix, added to what the head wrote.
+//! The linear skip of a point forecast: scaled windows times one matrix, added to what the head
+//! wrote.
 
 use ptsm_kernels::{
     Aligned, Finish, Isa, Matrix, MatrixMut, RowLinear, StridedSlice, gather, standardise,
@@ -38,8 +39,8 @@ impl Skip {
     }
 
     /// Adds to `out`, rows of equal pitch, one for each of the statistics; equal shares of the rows
-    /// belong to each sample, and `channel` says whose window a row reads. `windows` is scratch. Every
-    /// row is computed by itself.
+    /// belong to each sample, and `channel` says whose window a row reads. `windows` is scratch.
+    /// Every row is computed by itself.
     pub(super) fn add(
         &self,
         plan: &Plan,

@@ -6,14 +6,14 @@ use crate::real::{AdamWStep, Real};
 ///
 /// One step: `p -= lr * weight_decay * p`, then `p -= lr * m_hat / (sqrt(v_hat) + eps)`.
 ///
-/// Source: `torch.optim.AdamW`; the six steps of the fixtures pin it.
+/// Source: `torch.optim.AdamW`; tested against the six optimiser steps in the fixtures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW<T> {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub eps: f64,
     /// Share of a weight that is taken away in each step, times the learning rate.
     pub weight_decay: f64,

@@ -1,4 +1,4 @@
-//! How weights start: two styles, one seed.
+//! The initial weights of a model, drawn from a seed in one of two styles.
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -11,8 +11,8 @@ use super::{Layout, Parameters};
 
 /// Style of the initial weights.
 ///
-/// The styles are those of two major versions of transformers, and lead to different results: the
-/// published ones started from `PyTorch`.
+/// The styles are those of two major versions of transformers, and lead to different results. The
+/// published results were trained from `PyTorch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {

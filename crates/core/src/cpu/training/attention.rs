@@ -246,8 +246,8 @@ impl Attention {
         }
     }
 
-    /// Computes the weights of a strip of queries again, before and after dropout, and the gradient of
-    /// their scores. The gradient is 0 in the padding after the keys.
+    /// Computes the weights of a strip of queries again, before and after dropout, and the gradient
+    /// of their scores. The gradient is 0 in the padding after the keys.
     fn weights_backward(
         &self,
         cache: &AttentionCache,

@@ -206,8 +206,8 @@ impl Block {
         }
     }
 
-    /// Takes the gradient back through the layers between norm `i` and the next norm, to the output of
-    /// norm `i`.
+    /// Takes the gradient back through the layers between norm `i` and the next norm, to the output
+    /// of norm `i`.
     pub(super) fn backward(
         &self,
         i: usize,
@@ -257,8 +257,8 @@ impl Block {
         self.norm(i).backward(cache.norm(i), gradients, slopes, sums);
     }
 
-    /// Writes the gradient of the norm's output, which is the input of [`Self::mix`]; the gradient of
-    /// what that adds is given.
+    /// Writes the gradient of the norm's output, which is the input of [`Self::mix`]; the gradient
+    /// of what that adds is given.
     fn mix_backward(
         &self,
         cache: &Cache,
@@ -311,8 +311,8 @@ impl Block {
         }
     }
 
-    /// Writes or adds `value * softmax(logits)`, a softmax over the mixed axis, and leaves the softmax
-    /// in `logits`. Along rows it always adds: no block gates along rows before its MLP.
+    /// Writes or adds `value * softmax(logits)`, a softmax over the mixed axis, and leaves the
+    /// softmax in `logits`. Along rows it always adds: no block gates along rows before its MLP.
     fn gate(&self, logits: &mut [f32], value: &[f32], out: &mut [f32], write: Write) {
         let (isa, shape) = (self.isa, self.fc1.from);
         let (pitch, matrix) = (shape.pitch(), shape.matrix());

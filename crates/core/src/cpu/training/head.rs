@@ -1,7 +1,7 @@
 //! The projections of a forecasting head, forward and backward.
 //!
-//! Their weights are many more than a sample's activations, so the inputs of a whole group of samples
-//! are kept, and one matrix product gives the gradients of the weights for all of them.
+//! Their weights are many more than a sample's activations, so the inputs of a whole group of
+//! samples are kept, and one matrix product gives the gradients of the weights for all of them.
 
 use std::ops::Range;
 
@@ -38,7 +38,8 @@ struct Projection {
     bias: Range<usize>,
 }
 
-/// What the head keeps of one group of samples for the gradient, one row for each sample and channel.
+/// What the head keeps of one group of samples for the gradient, one row for each sample and
+/// channel.
 #[derive(Debug, Default)]
 pub(super) struct HeadCache {
     /// Inputs of the projections, `[rows][padded D N]`.
@@ -98,8 +99,8 @@ impl HeadPlan {
         cache.done = 0;
     }
 
-    /// Applies dropout to the hidden state `[C][D][pitch]` of sample `i` of a chunk, and keeps it as
-    /// the input of the projections.
+    /// Applies dropout to the hidden state `[C][D][pitch]` of sample `i` of a chunk, and keeps it
+    /// as the input of the projections.
     pub(super) fn keep_input(
         &self,
         hidden: &mut [f32],

@@ -17,8 +17,8 @@ use crate::weights::LinearSlot;
 /// The layout of one sample's activations `[C][D][pitch]` as the matrices that a layer multiplies;
 /// the layer mixes `width` numbers with each other.
 ///
-/// A layer over channels sees one matrix `[C][D pitch]` and mixes down its columns; one over patches
-/// sees one matrix `[C D][pitch]` and mixes along its rows; one over features sees a matrix
+/// A layer over channels sees one matrix `[C][D pitch]` and mixes down its columns; one over
+/// patches sees one matrix `[C D][pitch]` and mixes along its rows; one over features sees a matrix
 /// `[D][pitch]` for each channel and mixes down its columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -71,9 +71,9 @@ impl Shape {
         MatrixShape { rows: self.rows(), columns: self.pitch() }
     }
 
-    /// The sample in blocks of rows. Within a block, the draws of dropout are fixed steps apart; they
-    /// are numbered in the layout of the definition, which has no padding. The padding takes draws
-    /// too, whose outcome nothing reads.
+    /// The sample in blocks of rows. Within a block, the draws of dropout are fixed steps apart;
+    /// they are numbered in the layout of the definition, which has no padding. The padding takes
+    /// draws too, whose outcome nothing reads.
     pub(super) fn draw_blocks(self) -> impl Iterator<Item = DrawBlock> {
         let Sizes { num_patches: n, d_model: d, pitch, .. } = self.sizes;
         let (width, own, matrix) = (self.width, self.pitch(), self.matrix());

@@ -3,8 +3,8 @@
 //!
 //! Activations are laid out as `[C][D][N]` with the patches contiguous, so the patch mixer, most of
 //! the work, needs no transposition. One sample at a time passes all layers (with batch norm, the
-//! layers up to the next norm) and keeps what its gradient needs in buffers that are used again in the
-//! next step. The definition in `model/` computes the rest: scaler, patches, what follows the
+//! layers up to the next norm) and keeps what its gradient needs in buffers that are used again in
+//! the next step. The definition in `model/` computes the rest: scaler, patches, what follows the
 //! projections of a forecasting head, and all of the other heads.
 //!
 //! | file | holds |
@@ -94,7 +94,8 @@ struct Positions {
     range: Range<usize>,
     /// `[D][pitch]`.
     table: Aligned,
-    /// Range of the sums of their gradients, `[D][pitch]`, among all sums; empty if they do not learn.
+    /// Range of the sums of their gradients, `[D][pitch]`, among all sums; empty if they do not
+    /// learn.
     sums: Range<usize>,
 }
 
@@ -299,7 +300,8 @@ impl TrainPlan {
         }
     }
 
-    /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, for a head of the definition.
+    /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, for a head of the
+    /// definition.
     pub(crate) fn hidden(&self, samples: usize, arena: &TrainArena) -> Vec<f32> {
         let Sizes { num_channels, num_patches, d_model, pitch } = self.last;
         let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
@@ -319,9 +321,9 @@ impl TrainPlan {
         head.map_or_else(Vec::new, |head| head.project(samples, &mut arena.head))
     }
 
-    /// The backward pass of the chunk, of `samples` samples, whose forward pass was the last one. It
-    /// adds the gradients of the weights to the sums in the arena; with a frozen backbone it ends at
-    /// the head.
+    /// The backward pass of the chunk, of `samples` samples, whose forward pass was the last one.
+    /// It adds the gradients of the weights to the sums in the arena; with a frozen backbone it
+    /// ends at the head.
     ///
     /// Batch norm that learns needs [its whole batch](Self::backward_together).
     pub(crate) fn backward(
@@ -344,8 +346,8 @@ impl TrainPlan {
         }
     }
 
-    /// Writes the gradient of the hidden state of each sample of the chunk, through the head if it is
-    /// part of the plan.
+    /// Writes the gradient of the hidden state of each sample of the chunk, through the head if it
+    /// is part of the plan.
     fn backward_head(
         &self,
         gradients: &PlanGradient,

@@ -1,7 +1,7 @@
 //! Norms over features in training, forward and backward.
 //!
-//! Layer norm computes each patch by itself. Batch norm needs the statistics of the whole batch, and
-//! its gradient needs sums over the batch: [`together`](super::together) computes both.
+//! Layer norm computes each patch by itself. Batch norm needs the statistics of the whole batch,
+//! and its gradient needs sums over the batch: [`together`](super::together) computes both.
 
 use std::ops::Range;
 
@@ -50,9 +50,9 @@ pub(crate) struct Statistics {
     inverse_deviation: Vec<f32>,
 }
 
-/// The gradient of batch norm as a linear map of `d`, the gradient of its output:
-/// `d_x = scale d + slope z + offset`, with one number of each kind for each feature. The slope and the
-/// offset come from sums over the whole batch.
+/// The gradient of batch norm as an affine map of `d`, the gradient of its output:
+/// `d_x = scale d + slope z + offset`, with one number of each kind for each feature. The slope and
+/// the offset come from sums over the whole batch.
 #[derive(Debug)]
 pub(super) struct Slopes {
     scale: Vec<f32>,
@@ -194,8 +194,9 @@ impl Norm {
         Statistics::new(BatchStatistics { mean, variance, rows: parts * n }, self.eps)
     }
 
-    /// Adds to the gradient of the input. Layer norm adds the gradients of weight and bias to `sums`
-    /// too; for batch norm [`Self::learn`] has done so, and [`Self::slopes`] has given `slopes`.
+    /// Adds to the gradient of the input. Layer norm adds the gradients of weight and bias to
+    /// `sums` too; for batch norm [`Self::learn`] has done so, and [`Self::slopes`] has given
+    /// `slopes`.
     pub(super) fn backward(
         &self,
         cache: &NormCache,
@@ -225,8 +226,8 @@ impl Norm {
         }
     }
 
-    /// Adds the gradients of weight and bias to the sums, for batch norm; `d` is the gradient of its
-    /// output.
+    /// Adds the gradients of weight and bias to the sums, for batch norm; `d` is the gradient of
+    /// its output.
     pub(super) fn learn(&self, cache: &NormCache, d: &[f32], sums: &mut [f32]) {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
         let (d_weight, d_bias) = sums[self.sums.clone()].split_at_mut(self.sums.len() / 2);
@@ -237,7 +238,7 @@ impl Norm {
         }
     }
 
-    /// The linear map that is the gradient of a batch; `parts` are the sums of all layers, one for
+    /// The affine map that is the gradient of a batch; `parts` are the sums of all layers, one for
     /// each part of the batch, in order, after [`Self::learn`].
     pub(super) fn slopes<'a>(
         &self,

@@ -1,4 +1,4 @@
-//! The training plan against the definition: outputs, gradients, any number of threads.
+//! Tests of the training plan against the definition: outputs, gradients and running statistics.
 
 use ptsm_kernels::Isa;
 
@@ -71,8 +71,8 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     (forward.outputs.prediction, grads)
 }
 
-/// Outputs and gradients of the plan, for chunks of two samples, whose gradients add up. The second of
-/// two runs counts, so that anything wrong that the first one left in the buffers would show.
+/// Outputs and gradients of the plan, for chunks of two samples, whose gradients add up. The second
+/// of two runs counts, so that anything wrong that the first one left in the buffers would show.
 fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
     let mut plan = TrainPlan::new(model, isa);
     plan.load(model);
@@ -220,8 +220,8 @@ fn check_in(name: &str, model: &Model, batch: &Batch, mode: Mode) {
             if tensor.store == crate::Store::Trained {
                 let (got, wanted) =
                     (&got_grads[tensor.range.clone()], &grads[tensor.range.clone()]);
-                // The gradient of a bias that a softmax or a norm takes away again is nothing
-                // but rounding: of its size among the others there is nothing to be said.
+                // A softmax or a norm cancels some biases; their gradients are 0 but for rounding,
+                // so they are compared with the largest gradient of all.
                 let nothing = largest(wanted) < 1e-12 * largest(&grads);
                 let error = distance(got, wanted) / largest(if nothing { &grads } else { wanted });
                 assert!(error < 1e-4, "{place}: {} is off by {error:e}", tensor.name);
