@@ -75,7 +75,7 @@ pub(super) struct PackedAttention {
     pub(super) out: ColumnLinear,
     pub(super) norm: PackedNorm,
     pub(super) heads: usize,
-    /// Queries that are worked on together.
+    /// Queries that are computed together.
     pub(super) columns: usize,
 }
 

@@ -19,7 +19,7 @@ use crate::layers::Dropout;
 use crate::network::Axis;
 use crate::weights::{AttentionSlot, Parameters};
 
-/// Queries that are worked on together: a multiple of every register.
+/// Queries that are computed together: a multiple of the lanes of every instruction set.
 const STRIP: usize = 32;
 
 /// The attention of one patch mixer with its weights packed, and the norm that follows it.
@@ -37,14 +37,14 @@ pub(super) struct Attention {
     site: DropoutSite,
 }
 
-/// What the attention of one sample leaves for the gradient, `[C][D][pitch]` each.
+/// What the attention keeps of one sample for the gradient, `[C][D][pitch]` each.
 #[derive(Debug, Default)]
 pub(super) struct AttentionCache {
     /// Divided by the root of a head's width.
     query: Aligned,
     key: Aligned,
     value: Aligned,
-    /// Heads side by side.
+    /// Outputs of the heads, side by side.
     mixed: Aligned,
     pub(super) norm: NormCache,
 }

@@ -257,8 +257,8 @@ impl Block {
         self.norm(i).backward(cache.norm(i), gradients, slopes, sums);
     }
 
-    /// Writes the gradient of the norm's output, which is the input of [`Self::mix`]; the gradient
-    /// of what that adds is given.
+    /// The backward pass of [`Self::mix`], from the gradient of what that adds to the gradient of
+    /// its input, the output of the norm.
     fn mix_backward(
         &self,
         cache: &Cache,

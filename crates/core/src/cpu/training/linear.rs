@@ -24,7 +24,7 @@ use crate::weights::LinearSlot;
 pub(super) struct Shape {
     pub(super) axis: Axis,
     pub(super) width: usize,
-    /// From one row to the next.
+    /// Numbers from the start of one row to the start of the next.
     pitch: usize,
     sizes: Sizes,
 }
@@ -39,7 +39,7 @@ impl Shape {
         Self { axis, width, pitch, sizes: *sizes }
     }
 
-    /// Matrices, which follow each other in memory.
+    /// How many matrices there are; they follow each other in memory.
     pub(super) fn groups(self) -> usize {
         if self.axis == Axis::Features { self.sizes.num_channels } else { 1 }
     }
@@ -52,7 +52,7 @@ impl Shape {
         }
     }
 
-    /// From one row to the next.
+    /// Numbers from the start of one row to the start of the next.
     pub(super) fn pitch(self) -> usize {
         self.pitch
     }
@@ -67,6 +67,7 @@ impl Shape {
         self.groups() * self.matrix()
     }
 
+    /// Rows and padded columns of one matrix.
     pub(super) fn columns(self) -> MatrixShape {
         MatrixShape { rows: self.rows(), columns: self.pitch() }
     }
@@ -83,36 +84,37 @@ impl Shape {
             Axis::Channels => width,
         };
         (0..blocks).map(move |i| match self.axis {
-            // `[C, D, N]`.
+            // `[C, D, N]` in the definition.
             Axis::Patches => DrawBlock {
                 place: 0..matrix,
                 shape: self.columns(),
                 first: 0,
-                steps: (width as u64, 1),
+                row_step: width as u64,
+                column_step: 1,
             },
-            // `[C, N, D]`.
+            // `[C, N, D]` in the definition.
             Axis::Features => DrawBlock {
                 place: i * matrix..(i + 1) * matrix,
                 shape: self.columns(),
                 first: (i * n * width) as u64,
-                steps: (1, width as u64),
+                row_step: 1,
+                column_step: width as u64,
             },
-            // `[N, D, C]`.
+            // `[N, D, C]` in the definition.
             Axis::Channels => DrawBlock {
                 place: i * own..(i + 1) * own,
                 shape: MatrixShape { rows: d, columns: pitch },
                 first: i as u64,
-                steps: (width as u64, (d * width) as u64),
+                row_step: width as u64,
+                column_step: (d * width) as u64,
             },
         })
     }
-}
 
-impl Shape {
-    /// The draws at `site` for the rows `block`; the first sample of `dropout` is the one at hand.
+    /// The draws at `site` for the rows `block` of the first sample of `dropout`.
     pub(super) fn draws(self, site: DropoutSite, dropout: Dropout, block: &DrawBlock) -> Draws {
         let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
-        // Elements of a sample in the definition, which has no padding.
+        // How often a sample has `width` numbers in the definition, which has no padding.
         let others = match self.axis {
             Axis::Channels => num_patches * d_model,
             Axis::Patches => num_channels * d_model,
@@ -121,8 +123,8 @@ impl Shape {
         Draws {
             key: dropout.key(site.number),
             counter: dropout.first_sample * (others * self.width) as u64 + block.first,
-            row: block.steps.0,
-            column: block.steps.1,
+            row: block.row_step,
+            column: block.column_step,
             probability: site.probability as f32,
         }
     }
@@ -135,8 +137,10 @@ pub(super) struct DrawBlock {
     pub(super) shape: MatrixShape,
     /// Number of the first element's draw, counted from the sample's first.
     pub(super) first: u64,
-    /// Draws from one row to the next, and from one column to the next.
-    pub(super) steps: (u64, u64),
+    /// Draws from one row to the next.
+    pub(super) row_step: u64,
+    /// Draws from one column to the next.
+    pub(super) column_step: u64,
 }
 
 /// Dropout of one sample's activations, or of their gradient on the way back.

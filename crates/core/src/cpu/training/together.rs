@@ -23,13 +23,13 @@ pub(crate) struct Member {
 /// The statistics that every batch norm measured on one batch, in the order of the layers.
 #[derive(Debug)]
 pub(crate) struct NormStatistics {
-    statistics: Vec<Statistics>,
+    layers: Vec<Statistics>,
 }
 
 impl NormStatistics {
-    /// Those of every norm, in the order of the layers.
+    /// Mean and variance of each.
     pub(crate) fn batches(&self) -> impl Iterator<Item = &BatchStatistics<f32>> {
-        self.statistics.iter().map(|statistics| &statistics.batch)
+        self.layers.iter().map(|statistics| &statistics.batch)
     }
 }
 
@@ -44,7 +44,7 @@ impl TrainPlan {
             member.samples = self.embed_chunk(patches, &mut member.arena);
             self.measure(0, member);
         });
-        let mut all = Vec::with_capacity(self.norms.len());
+        let mut layers = Vec::with_capacity(self.norms.len());
         for norm in 0..self.norms.len() {
             let statistics = self.statistics(norm, members);
             members.par_iter_mut().for_each(|member| {
@@ -57,9 +57,9 @@ impl TrainPlan {
                 }
                 (0..*samples).for_each(|i| self.keep_for_head(i, arena, *mode));
             });
-            all.push(statistics);
+            layers.push(statistics);
         }
-        NormStatistics { statistics: all }
+        NormStatistics { layers }
     }
 
     /// As [`Self::backward`], for the members of the batch whose forward pass gave `statistics`;
@@ -76,7 +76,7 @@ impl TrainPlan {
             self.backward_head(gradients, *samples, arena, *mode);
             self.learn_norm(last, member);
         });
-        for (norm, statistics) in statistics.statistics.iter().enumerate().rev() {
+        for (norm, statistics) in statistics.layers.iter().enumerate().rev() {
             let slopes = self.slopes(norm, statistics, members);
             members.par_iter_mut().for_each(|member| {
                 for i in 0..member.samples {
