@@ -35,17 +35,17 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::load`]; `BackendUnavailable` from a backend that runs one head only, as the
     /// default does.
     fn load_heads(&self, _models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
-        let text = format!("{} runs no several heads on one backbone (use cpu)", self.name());
+        let text = format!("{} cannot run several heads on one backbone (use cpu)", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }
 
-    /// What takes the gradients and scores of one run of training.
+    /// A session that computes the gradients and scores of one run of training.
     ///
     /// # Errors
     ///
     /// `BackendUnavailable` from a backend that trains nothing, as the default does.
     fn training(&self) -> Result<Box<dyn TrainingSession>> {
-        let text = format!("{} trains no models (use cpu)", self.name());
+        let text = format!("{} cannot train models (use cpu)", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }
 }

@@ -63,7 +63,7 @@ pub struct Config {
     pub gated_attn: bool,
     /// Norm of the blocks: any text with "batch" in it is batch norm, everything else layer norm.
     pub norm_mlp: String,
-    /// Whether the patch mixers have self-attention over patches beside them.
+    /// Whether the patch mixers have self-attention over patches in parallel with them.
     pub self_attn: bool,
     /// Heads of the self-attention; divides `d_model`.
     pub self_attn_heads: usize,

@@ -52,7 +52,7 @@ impl OutputKind {
         matches!(self, Self::Points | Self::Distribution(_) | Self::Quantiles(_))
     }
 
-    /// Whether a forecast itself says how sure it is.
+    /// Whether a forecast has its own measure of uncertainty.
     pub fn is_probabilistic(&self) -> bool {
         matches!(self, Self::Distribution(_) | Self::Quantiles(_))
     }

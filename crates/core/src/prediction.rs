@@ -1,4 +1,5 @@
-//! What a model says about a batch, and how it is read: points, intervals, samples, probabilities.
+//! The output of a model for a batch, and how it is read: as points, intervals, samples or
+//! probabilities.
 
 use std::sync::Arc;
 

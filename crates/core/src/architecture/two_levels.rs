@@ -1,7 +1,7 @@
-//! A toy architecture, as a test of the room for another one: a stack of blocks whose patches are
-//! split and merged between its levels, on an embedding and a head that it shares.
+//! A toy architecture, as a test that another one can be added: a stack of blocks whose patches are
+//! split and merged between its levels, with the embedding and the head of PatchTSMixer.
 //!
-//! Beside its variant of [`Architecture`](super::Architecture) nothing else knows of it: layout,
+//! Apart from its variant of [`Architecture`](super::Architecture) no other code names it: layout,
 //! definition, both CPU paths and the costs follow its network.
 
 use crate::Result;

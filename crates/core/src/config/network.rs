@@ -2,7 +2,7 @@
 //! names of their tensors.
 //!
 //! Source: `modeling_patchtsmixer.py` and the state dicts of transformers 5.23.0; every fixture
-//! pins them. What is under `ptsm` is ours.
+//! tests them. What is under `ptsm` is ours.
 
 use super::{Config, Extension, Hierarchy, Scaler, Task};
 use crate::Result;

@@ -1,4 +1,4 @@
-//! What a configuration must satisfy before anything is built from it.
+//! Checks of a configuration before anything is built from it.
 
 use super::{Config, Task};
 use crate::{Error, Result};

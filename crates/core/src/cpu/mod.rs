@@ -17,13 +17,13 @@
 //! | `session.rs` | a packed model that sessions share, and a session |
 //! | `shared.rs` | several heads on one backbone |
 //! | `scoring.rs` | forward passes for validation losses |
-//! | `skip.rs` | the linear path beside the mixers |
+//! | `skip.rs` | the linear path in parallel with the mixers |
 //! | `training/` | the model forward and backward |
 //! | `gradient.rs` | the gradient of a step and the score of a set, spread over the threads |
 //!
 //! A plain point forecast is computed here to the end. The other heads, which are a small part of
 //! the work, are computed by their definition from the hidden state. Outputs of a pretraining model
-//! are computed by the definition alone: it hides patches, and nobody serves it.
+//! are computed by the definition alone, because it hides patches and is not served.
 
 mod arena;
 mod blocks;

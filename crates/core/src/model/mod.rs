@@ -206,7 +206,7 @@ impl<T: Real> Model<T> {
         &self.architecture
     }
 
-    /// What the model takes and gives: the architecture's [contract](Architecture::contract).
+    /// Inputs and outputs of the model: the architecture's [contract](Architecture::contract).
     pub fn config(&self) -> &Config {
         self.architecture.contract()
     }

@@ -46,7 +46,8 @@ pub enum Gate {
     AfterMlp(LinearLayer),
 }
 
-/// Self-attention over patches beside the two layers of a block, and the norm of their sum.
+/// Self-attention over patches in parallel with the two layers of a block, and the norm of their
+/// sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelfAttention {
     /// Heads; divides the features.

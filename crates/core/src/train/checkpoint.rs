@@ -153,7 +153,7 @@ impl State {
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Self> {
-        let damaged = |e| Error::weights("is not a sound checkpoint").because(e);
+        let damaged = |e| Error::weights("is not a valid checkpoint").because(e);
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
         let Some(progress) = progress else {

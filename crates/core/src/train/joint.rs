@@ -61,7 +61,7 @@ pub struct JointOutcome {
 /// # Errors
 ///
 /// `InvalidConfig` if there is no task, a backbone differs or has batch norm (whose running
-/// statistics the tasks would pull apart), or a setting is impossible or refused; `InvalidInput` if
+/// statistics each task would change), or a setting is impossible or refused; `InvalidInput` if
 /// a task has no samples, or a loss stops being finite.
 pub fn train_jointly(
     tasks: Vec<JointTask<'_>>,
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
             return Err(Error::config("tasks", "wanted one or more heads"));
         };
         if first.network().has_batch_norm() {
-            let text = "\"batch\" has running statistics that the tasks would pull apart";
+            let text = "\"batch\" has running statistics, which each task would change";
             return Err(Error::config("norm_mlp", text));
         }
         let shared = first.layout().head_start();

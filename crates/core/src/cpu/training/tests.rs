@@ -49,7 +49,7 @@ fn batch(config: &Config, size: usize) -> Batch {
 }
 
 /// Every number of the model a little off its start, so that none is 0 or 1 by accident, and no
-/// softmax has one value that takes all.
+/// softmax is close to 1 for one value.
 fn model(config: Config) -> Model {
     let size = 0.2 / (config.num_patches() as f32).sqrt();
     let mut model = Model::new(config, Init::PyTorch, 5).unwrap();
