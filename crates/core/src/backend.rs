@@ -1,6 +1,7 @@
-//! The seam between the model and the machines that run it: whole batches, never single operations.
+//! The interface between the model and the machines that run it: whole batches, never single
+//! operations.
 //!
-//! A [`Backend`] prepares a model once; what it gives, a [`Loaded`], never changes and is shared by
+//! A [`Backend`] prepares a model once; the result, a [`Loaded`], never changes and is shared by
 //! all threads. Each thread that computes has a [`Session`] of its own, which holds buffers only.
 
 use std::sync::Arc;
@@ -34,17 +35,17 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::load`]; `BackendUnavailable` from a backend that runs one head only, as the
     /// default does.
     fn load_heads(&self, _models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
-        let text = format!("{} runs no several heads on one backbone (use cpu)", self.name());
+        let text = format!("{} cannot run several heads on one backbone (use cpu)", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }
 
-    /// What takes the gradients and scores of one run of training.
+    /// A session that computes the gradients and scores of one run of training.
     ///
     /// # Errors
     ///
     /// `BackendUnavailable` from a backend that trains nothing, as the default does.
     fn training(&self) -> Result<Box<dyn TrainingSession>> {
-        let text = format!("{} trains no models (use cpu)", self.name());
+        let text = format!("{} cannot train models (use cpu)", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }
 }
@@ -54,7 +55,7 @@ pub trait Loaded: Send + Sync {
     /// About how much memory the weights take, in bytes, whatever the number of sessions.
     fn bytes(&self) -> u64;
 
-    /// Something to run the model with: buffers of its own, the weights of this.
+    /// A session: buffers of its own, with the weights of this.
     ///
     /// # Errors
     ///
@@ -102,8 +103,8 @@ pub trait HeadsSession: Send {
 pub trait TrainingSession: Send + Sync {
     /// Computes the gradient of the loss over the samples `indices`.
     ///
-    /// Moves the running statistics where the model has batch norm, whose samples go through the
-    /// model together.
+    /// Where the model has batch norm, all samples pass it together, and its running statistics are
+    /// updated.
     ///
     /// # Errors
     ///
@@ -116,7 +117,7 @@ pub trait TrainingSession: Send + Sync {
         options: StepOptions<'_>,
     ) -> Result<StepGradient>;
 
-    /// Takes a gradient back whose numbers nobody needs any more, to use its memory again.
+    /// Takes back a gradient that is no longer needed, to use its memory again.
     fn keep(&self, gradient: Vec<f32>);
 
     /// Loss (and what else is known at once) of the model over every sample of a set.
@@ -134,7 +135,7 @@ pub trait TrainingSession: Send + Sync {
 pub struct StepOptions<'a> {
     /// The draws of dropout of this step.
     pub dropout: Dropout,
-    /// What is made small.
+    /// The loss that is minimised.
     pub loss: &'a LossOptions,
     /// Only the head learns.
     pub frozen_backbone: bool,
@@ -153,7 +154,7 @@ pub struct StepGradient {
 /// What a model scores on a set.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Score {
-    /// The loss that training makes small.
+    /// The loss that training minimises.
     pub loss: f64,
     /// Mean absolute error of a point forecast or a plain regression.
     pub mae: Option<f64>,

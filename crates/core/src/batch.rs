@@ -1,4 +1,4 @@
-//! What goes into a model: windows of one length, with what is known about them.
+//! The input of a model: windows of one length, with what is known about them.
 
 use std::ops::Range;
 

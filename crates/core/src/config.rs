@@ -63,7 +63,7 @@ pub struct Config {
     pub gated_attn: bool,
     /// Norm of the blocks: any text with "batch" in it is batch norm, everything else layer norm.
     pub norm_mlp: String,
-    /// Whether the patch mixers have self-attention over patches beside them.
+    /// Whether the patch mixers have self-attention over patches in parallel with them.
     pub self_attn: bool,
     /// Heads of the self-attention; divides `d_model`.
     pub self_attn_heads: usize,
@@ -94,7 +94,7 @@ pub struct Config {
     pub channel_consistent_masking: bool,
     /// Channels that are never masked.
     pub unmasked_channel_indices: Option<Vec<usize>>,
-    /// Probability of dropping a value in front of the head's projection, in training.
+    /// Probability of dropping a value before the head's projection, in training.
     pub head_dropout: f64,
     /// `student_t`, `normal` or `negative_binomial`; used with `loss = "nll"`.
     pub distribution_output: String,
@@ -260,7 +260,7 @@ impl Config {
                 return Err(Error::config("model_type", text));
             }
         }
-        // Both spellings of an aliased field can stand in one file; the model's own name wins.
+        // A file may have both spellings of an aliased field; the model's own name wins.
         for (alias, name) in [("hidden_size", "d_model"), ("num_hidden_layers", "num_layers")] {
             if fields.contains_key(name) {
                 fields.remove(alias);
@@ -318,12 +318,12 @@ impl Config {
         self.mode == "mix_channel"
     }
 
-    /// The norm that `norm_mlp` stands for.
+    /// The norm that `norm_mlp` asks for.
     pub fn norm(&self) -> Norm {
         if self.norm_mlp.to_lowercase().contains("batch") { Norm::Batch } else { Norm::Layer }
     }
 
-    /// The scaler that `scaling` stands for: `true` is the std scaler, whatever the reference's
+    /// The scaler that `scaling` asks for: `true` is the std scaler, whatever the reference's
     /// documentation says.
     pub fn scaler(&self) -> Scaler {
         let number = |key: &str| self.extra.get(key).and_then(Value::as_f64);
@@ -383,12 +383,12 @@ fn serde_path(value: Value) -> Result<Config> {
     match serde_json::from_value::<Config>(value.clone()) {
         Ok(config) => Ok(config),
         Err(error) => {
-            // One field at a time over the defaults: the first that fails alone is the culprit.
-            let culprit = fields.iter().find(|(name, field)| {
+            // Each field by itself over the defaults: the first one that fails is the wrong one.
+            let wrong = fields.iter().find(|(name, field)| {
                 let alone = Map::from_iter([((*name).clone(), (*field).clone())]);
                 serde_json::from_value::<Config>(Value::Object(alone)).is_err()
             });
-            let place = culprit.map_or("config.json".to_owned(), |(name, _)| name.clone());
+            let place = wrong.map_or("config.json".to_owned(), |(name, _)| name.clone());
             Err(Error::config(place, "has an impossible value").because(error))
         }
     }

@@ -104,7 +104,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Adds where it happened; an outer place goes in front of an inner one.
+    /// Adds where it happened; an outer place is written before an inner one.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         let outer = place.into();
@@ -165,9 +165,9 @@ impl Error {
 /// Around an option inside the text of an error; never shown.
 const MARK: char = '\u{1}';
 
-/// An option for the message of an error, which shows it as `` `name` `` or `` `name = value` ``, with
-/// the field names of recipes and specifications. Each edge of the program spells it in its own way
-/// ([`Error::spelled`]).
+/// An option for the message of an error, which shows it as `` `name` `` or `` `name = value` ``,
+/// with the field names of recipes and specifications. Each edge of the program spells it in its
+/// own way ([`Error::spelled`]).
 pub fn option(name: &str, value: Option<&str>) -> String {
     match value {
         Some(value) => format!("{MARK}{name} = {value}{MARK}"),

@@ -1,7 +1,8 @@
 //! The core of `ptsm`: what PatchTSMixer computes, how it is computed fast, and how it learns.
 //!
-//! No tables, no calendar and no files but model directories and tensors: batches of numbers go in, forecasts
-//! come out. Most users want the crate `ptsm`, which adds data, scores and saved preprocessing.
+//! It knows no tables, no calendar and no files but model directories and tensors: batches of
+//! numbers go in, forecasts come out. Most users want the crate `ptsm`, which adds data, scores and
+//! saved preprocessing.
 //!
 //! | module | holds |
 //! |---|---|
@@ -10,7 +11,7 @@
 //! | [`Layout`], [`Parameters`] | names, shapes and numbers of the weights |
 //! | [`Model`] | the definition, forward and backward, in plain loops over f32 or f64 |
 //! | [`Batch`], [`Prediction`], [`OutputKind`] | what goes in, what comes out, and what its numbers are |
-//! | [`Backend`], [`Loaded`], [`Session`] | the seam to the machines that run a model; [`Cpu`] is one |
+//! | [`Backend`], [`Loaded`], [`Session`] | the interface to the machines that run a model; [`Cpu`] is one |
 //! | [`train`] | loss, optimiser, loop, checkpoints |
 
 mod architecture;

@@ -100,7 +100,7 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()?.saturating_mul(1024))
 }
 
-/// What the control group leaves: its limit less its use, pages that it would give back aside.
+/// What the control group has left: its limit less its use, not counting pages that it can reclaim.
 fn group() -> Option<u64> {
     const FILES: [[&str; 3]; 2] = [
         [

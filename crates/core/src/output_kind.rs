@@ -7,7 +7,7 @@ use crate::config::{Config, Task};
 use crate::distribution::Distribution;
 use crate::tensor_file::NamedTensor;
 
-/// What the head of a model puts out.
+/// What the output of a model's head is.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum OutputKind {
@@ -39,7 +39,7 @@ fn is_in(levels: &[f64], wanted: f64) -> bool {
 }
 
 impl OutputKind {
-    /// What a model with this configuration puts out.
+    /// What the output of a model with this configuration is.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl OutputKind {
         matches!(self, Self::Points | Self::Distribution(_) | Self::Quantiles(_))
     }
 
-    /// Whether a forecast itself says how sure it is.
+    /// Whether a forecast has its own measure of uncertainty.
     pub fn is_probabilistic(&self) -> bool {
         matches!(self, Self::Distribution(_) | Self::Quantiles(_))
     }
@@ -119,7 +119,7 @@ impl OutputKind {
     }
 }
 
-/// What the head of a model puts out, with the lengths that it takes to read it.
+/// What the output of a model's head is, with the lengths that are needed to read it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputSpec {
     kind: OutputKind,
@@ -200,8 +200,8 @@ impl OutputSpec {
         Some(vec![batch, segments, self.channels.len()])
     }
 
-    /// The numbers of `batch` windows as the tensor `name`, or with a distribution as one tensor for
-    /// each parameter, `name.PARAMETER`.
+    /// The numbers of `batch` windows as the tensor `name`, or with a distribution as one tensor
+    /// for each parameter, `name.PARAMETER`.
     pub fn named<T: Copy>(&self, name: &str, batch: usize, numbers: &[T]) -> Vec<NamedTensor<T>> {
         let shape = self.shape(batch);
         let Some(distribution) = self.kind.distribution() else {

@@ -1,4 +1,5 @@
-//! What a model says about a batch, and how it is read: points, intervals, samples, probabilities.
+//! The output of a model for a batch, and how it is read: as points, intervals, samples or
+//! probabilities.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::distribution::LocScale;
 use crate::output_kind::{OutputKind, OutputSpec};
 use crate::{Error, Result};
 
-/// What the head of a model puts out for one batch.
+/// Output of a model's head for one batch.
 ///
 /// [`Prediction::default`] is empty; a [`Session`](crate::Session) fills it again and again in the
 /// same memory.
@@ -21,8 +22,8 @@ pub struct Prediction {
     pub prediction: Vec<f32>,
     /// Sums of segments, `[B, S, C']`, with the hierarchical head; empty without.
     pub aggregates: Vec<f32>,
-    /// Shift of every window and channel, `[B, C]`, which a distribution is relative to; empty for a
-    /// plain point forecast, which is un-scaled already.
+    /// Shift of every window and channel, `[B, C]`, which a distribution is relative to; empty for
+    /// a plain point forecast, which is un-scaled already.
     pub loc: Vec<f32>,
     /// Scale of every window and channel, `[B, C]`; as `loc`.
     pub scale: Vec<f32>,
@@ -47,7 +48,7 @@ struct Place {
 }
 
 impl Prediction {
-    /// An empty prediction of a model that puts out this.
+    /// An empty prediction of a model whose output is described by `spec`.
     pub fn new(spec: &Arc<OutputSpec>) -> Self {
         Self { spec: Arc::clone(spec), ..Self::default() }
     }
@@ -141,15 +142,15 @@ impl Prediction {
         Ok(samples)
     }
 
-    /// Probabilities of the classes, `[B, num_targets]`, each row adding up to 1: the softmax of the
-    /// logits of a classification; `None` for another kind.
+    /// Probabilities of the classes, `[B, num_targets]`, each row adding up to 1: the softmax of
+    /// the logits of a classification; `None` for another kind.
     pub fn probabilities(&self) -> Option<Vec<f64>> {
         (*self.kind() == OutputKind::Logits)
             .then(|| softmax(&self.prediction, self.spec.num_targets()))
     }
 
-    /// Values of a regression, `[B, num_targets]`, in the units of `target_values`: the value itself
-    /// or the mean of its distribution; `None` for another kind.
+    /// Values of a regression, `[B, num_targets]`, in the units of `target_values`: the value
+    /// itself or the mean of its distribution; `None` for another kind.
     pub fn values(&self) -> Option<Vec<f64>> {
         let OutputKind::Values(distribution) = self.kind() else { return None };
         let Some(distribution) = distribution else {

@@ -124,12 +124,14 @@ pub trait Real:
         }
     }
 
-    /// One step of AdamW: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g g`,
-    /// `w = keep w - step_size m / (sqrt(v) / root + eps)`.
+    /// One step of AdamW on the moments `first` m and `second` v: `m = b1 m + (1 - b1) g`,
+    /// `v = b2 v + (1 - b2) g g`, `w = keep w - step_size m / (sqrt(v) / root + eps)`.
     fn adamw(
         step: AdamWStep,
-        (weights, gradients): (&mut [Self], &[Self]),
-        (first, second): (&mut [Self], &mut [Self]),
+        weights: &mut [Self],
+        gradients: &[Self],
+        first: &mut [Self],
+        second: &mut [Self],
     ) {
         let AdamWStep { beta1, beta2, .. } = step;
         let (rest1, rest2) = (Self::from_f64(1.0 - beta1), Self::from_f64(1.0 - beta2));
@@ -206,7 +208,8 @@ pub trait Real:
         z: &[Self],
         weight: &[Self],
         d: &mut [Self],
-        (d_weight, d_bias): (&mut [Self], &mut [Self]),
+        d_weight: &mut [Self],
+        d_bias: &mut [Self],
     ) {
         let width = weight.len();
         for (z, d) in z.chunks_exact(width).zip(d.chunks_exact_mut(width)) {
@@ -238,7 +241,8 @@ pub trait Real:
     }
 }
 
-/// The instruction set that f32 models run on: the best of this machine, or what `PTSM_ISA` asks for.
+/// The instruction set that f32 models run on: the best of this machine, or what `PTSM_ISA` asks
+/// for.
 ///
 /// # Errors
 ///
@@ -334,8 +338,10 @@ impl Real for f32 {
     }
     fn adamw(
         step: AdamWStep,
-        (weights, gradients): (&mut [Self], &[Self]),
-        (first, second): (&mut [Self], &mut [Self]),
+        weights: &mut [Self],
+        gradients: &[Self],
+        first: &mut [Self],
+        second: &mut [Self],
     ) {
         ptsm_kernels::adamw(isa(), step, weights, gradients, AdamWMoments { first, second });
     }
@@ -363,7 +369,8 @@ impl Real for f32 {
         z: &[Self],
         weight: &[Self],
         d: &mut [Self],
-        (d_weight, d_bias): (&mut [Self], &mut [Self]),
+        d_weight: &mut [Self],
+        d_bias: &mut [Self],
     ) {
         let gradients = AffineGradients { weight: d_weight, bias: d_bias };
         ptsm_kernels::affine_rows_backward(isa(), z, weight, d, gradients);

@@ -1,4 +1,4 @@
-//! What training draws its batches from.
+//! The samples that training and scoring take their batches from.
 
 use sha2::{Digest, Sha256};
 

@@ -46,7 +46,7 @@ pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, WideTensor>> {
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
     let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Error::input("is not a sound safetensors file").at(&place).because(e))?;
+        .map_err(|e| Error::input("is not a valid safetensors file").at(&place).because(e))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let values = widen(&view).map_err(|e| e.at(&name).at(&place))?;
@@ -137,6 +137,6 @@ mod tests {
         assert!(!path.exists());
         std::fs::write(&path, b"nonsense").unwrap();
         let text = read_tensors(&path).unwrap_err().to_string();
-        assert!(text.contains("not a sound safetensors file"), "{text}");
+        assert!(text.contains("not a valid safetensors file"), "{text}");
     }
 }

@@ -11,7 +11,7 @@ use crate::tensor_file::NamedTensor;
 use crate::tensor_file::WideTensor;
 use crate::{Error, Result};
 
-/// What a trace computes beside the outputs.
+/// What a trace computes in addition to the outputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TraceOptions {
     /// Gradients of the loss for every weight and for the input.

@@ -1,9 +1,10 @@
-//! Weights: the one table of state-dict names and parameters, and the file that holds them.
+//! Weights: the numbers of a model, the table of their names and places, and the file that holds
+//! them.
 //!
-//! [`Layout`] walks a [`Network`](crate::network::Network) once and gives every tensor its name, its
-//! shape and its place; [`Parameters`] holds the numbers. Everything that is trained is in
-//! one slice in the order of the walk, so that an optimiser, a gradient sum and a checkpoint need
-//! no names.
+//! [`Layout`] goes through a [`Network`](crate::network::Network) once and gives every tensor its
+//! name, its shape and its range; [`Parameters`] holds the numbers. Everything that is trained is
+//! in one slice, in the order of the layout, so that an optimiser, a gradient sum and a checkpoint
+//! need no names.
 
 mod file;
 mod init;

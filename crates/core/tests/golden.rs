@@ -107,9 +107,9 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
     let settings = fixture.meta.adamw.as_ref().unwrap();
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
     let mut model: Model<T> = fixture.model().unwrap().cast();
-    let betas = (number(&settings["betas"][0]), number(&settings["betas"][1]));
+    let (beta1, beta2) = (number(&settings["betas"][0]), number(&settings["betas"][1]));
     let (eps, decay) = (number(&settings["eps"]), number(&settings["weight_decay"]));
-    let mut adamw = AdamW::new(model.layout().num_trained(), betas, eps, decay);
+    let mut adamw = AdamW::new(model.layout().num_trained(), beta1, beta2, eps, decay);
     let first = fixture.batch::<T>().unwrap();
     let (past, future) = (
         fixture.tensor("train.past_values").unwrap(),

@@ -49,7 +49,7 @@ impl Architecture {
         self.contract().to_json()
     }
 
-    /// What the model takes and gives: lengths, channels, scaling, task, loss and head.
+    /// Inputs and outputs of the model: lengths, channels, scaling, task, loss and head.
     ///
     /// Of an architecture other than PatchTSMixer the fields that describe a stack of mixers say
     /// nothing; those are in its [`network`](Self::network).

@@ -1,7 +1,7 @@
-//! A toy architecture, as a test of the room for another one: a stack of blocks whose patches are
-//! split and merged between its levels, on an embedding and a head that it shares.
+//! A toy architecture, as a test that another one can be added: a stack of blocks whose patches are
+//! split and merged between its levels, with the embedding and the head of PatchTSMixer.
 //!
-//! Beside its variant of [`Architecture`](super::Architecture) nothing else knows of it: layout,
+//! Apart from its variant of [`Architecture`](super::Architecture) no other code names it: layout,
 //! definition, both CPU paths and the costs follow its network.
 
 use crate::Result;
@@ -50,7 +50,7 @@ mod tests {
     use crate::architecture::Architecture;
     use crate::backend::Backend;
     use crate::batch::{Batch, BatchShape};
-    use crate::cpu::{Cpu, Given, Member, TrainArena, TrainPlan};
+    use crate::cpu::{Cpu, Member, PlanGradient, TrainArena, TrainPlan};
     use crate::head::OutputGradient;
     use crate::layers::Dropout;
     use crate::model::{Mode, Model};
@@ -204,7 +204,8 @@ mod tests {
                 for tensor in model.layout().tensors().iter().filter(|t| t.store == Store::Trained)
                 {
                     let (got, wide) = (&got[tensor.range.clone()], &wanted[tensor.range.clone()]);
-                    // A bias that a softmax or a norm takes away again has a gradient of rounding.
+                    // A softmax or a norm cancels some biases, whose gradient is 0 but for
+                    // rounding.
                     let nothing = largest(wide) < 1e-12 * largest(&wanted);
                     let error = distance(got, wide) / largest(if nothing { &wanted } else { wide });
                     let place = format!("{factors:?}, {}, {}", isa.name(), tensor.name);
@@ -233,7 +234,7 @@ mod tests {
         let forward = model.forward_projected(backbone, &projected);
         let given = gradient(forward.outputs.prediction.len());
         let mut grads = vec![0.0; model.layout().num_trained()];
-        let d = Given::Projected(model.backward_projected(&forward, &given, &mut grads));
+        let d = PlanGradient::Projected(model.backward_projected(&forward, &given, &mut grads));
         match together {
             Some(together) => plan.backward_together(&[d], &mut member, &together),
             None => plan.backward(&d, batch.size(), &mut member[0].arena, mode),

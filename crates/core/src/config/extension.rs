@@ -29,7 +29,7 @@ pub struct Extension {
     /// channel, whose outcome is added to that of the mixers; a missing point counts as `loc`.
     #[serde(skip_serializing_if = "is_off")]
     pub linear_skip: bool,
-    /// What the `std` scaler takes away from a window.
+    /// What the `std` scaler subtracts from a window.
     #[serde(skip_serializing_if = "Location::is_mean")]
     pub location: Location,
 }
@@ -41,7 +41,8 @@ pub enum Location {
     /// The mean of the observed points, as Hugging Face does.
     #[default]
     Mean,
-    /// The last observed point: for series that wander, whose level now says more than their mean.
+    /// The last observed point: for series whose level drifts, so that it says more about the
+    /// future than the mean.
     Last,
 }
 
@@ -78,7 +79,7 @@ pub struct CrossChannel {
     pub context_length: usize,
     /// Whether the window is gated by `x * softmax(Linear(x))` first.
     pub gated: bool,
-    /// In front of the first step: the last past values (true) or zeros.
+    /// Before the first step: the last past values (true) or zeros.
     pub prepend_past: bool,
 }
 

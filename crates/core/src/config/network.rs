@@ -1,8 +1,8 @@
 //! PatchTSMixer as a network: which blocks and heads a configuration asks for, and Hugging Face's
 //! names of their tensors.
 //!
-//! Source: `modeling_patchtsmixer.py` and the state dicts of transformers 5.23.0; every fixture pins
-//! them. What is under `ptsm` is ours.
+//! Source: `modeling_patchtsmixer.py` and the state dicts of transformers 5.23.0; every fixture
+//! tests them. What is under `ptsm` is ours.
 
 use super::{Config, Extension, Hierarchy, Scaler, Task};
 use crate::Result;
@@ -12,10 +12,10 @@ use crate::network::{
     InjectLayers, LinearLayer, Network, PooledLayers, Positions, Stack, State,
 };
 
-/// In front of the names of everything before the head.
+/// Prefix of the names of everything before the head.
 const ENCODER: &str = "model.encoder";
-/// Places that draw for dropout in every layer, whether it has a channel mixer or not; place 0 is
-/// the head's.
+/// Places that draw for dropout in every layer, with a channel mixer or without one; place 0 is the
+/// head's.
 const PLACES_PER_LAYER: u64 = 3;
 
 impl Config {
@@ -152,7 +152,7 @@ impl Config {
             }
         });
         let kept = if self.head_aggregation.is_some() { 1 } else { patches };
-        // Lengths that are absurd together are refused by the size of this very layer.
+        // Lengths whose product is huge are refused later, by the size of this very layer.
         let inputs = channels.saturating_mul(d).saturating_mul(kept);
         let projection = "head.projection";
         let projections = match distribution {

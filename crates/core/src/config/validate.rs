@@ -1,4 +1,4 @@
-//! What a configuration must satisfy before anything is built from it.
+//! Checks of a configuration before anything is built from it.
 
 use super::{Config, Task};
 use crate::{Error, Result};
@@ -115,7 +115,7 @@ impl Config {
             let mut sorted = indices.clone();
             sorted.sort_unstable();
             if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-                return Err(Error::config(field, format!("{} stands in it twice", pair[0])));
+                return Err(Error::config(field, format!("lists {} twice", pair[0])));
             }
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Config {
         Ok(())
     }
 
-    /// A hostile file may hold lengths that are fine one by one and absurd together.
+    /// A hostile file may hold lengths that are each acceptable, but ask for a huge model together.
     fn validate_size(&self) -> Result<()> {
         // All layers have the size of one, so the size is known before any is made.
         let network = self.with_layers(1)?;

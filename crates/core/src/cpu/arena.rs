@@ -1,5 +1,5 @@
-//! Every buffer of a session, kept between calls: a batch of a size that was seen before allocates
-//! nothing.
+//! The buffers of a session, which are kept between calls, so that a batch of a size that was seen
+//! before allocates nothing.
 
 use ptsm_kernels::Aligned;
 
@@ -11,12 +11,24 @@ use crate::{Result, memory};
 pub(super) struct Arena {
     /// One for each thread.
     pub(super) workers: Vec<Worker>,
-    /// What the head wrote, one row for each row of the backbone.
+    /// Outputs of the head, one row for each row of the backbone.
     pub(super) out: Aligned,
     /// One for each row.
     pub(super) statistics: Vec<Statistics>,
     /// Scaled windows of all rows, for the linear skip.
     pub(super) windows: Aligned,
+}
+
+/// How large one call is: what it needs of the buffers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallSize {
+    /// Rows of the backbone.
+    pub(super) rows: usize,
+    /// Numbers that the head writes for one row.
+    pub(super) width: usize,
+    /// Numbers of scratch that the head needs on each thread.
+    pub(super) head_scratch: usize,
+    pub(super) threads: usize,
 }
 
 /// What undoes the scaling of one channel of one sample, in data units.
@@ -34,20 +46,20 @@ pub(super) struct Worker {
     pub(super) mask: Aligned,
     /// `[p][pitch]`.
     pub(super) patches: Aligned,
-    /// Hidden state of a group of rows.
+    /// Hidden states of a group of rows.
     pub(super) group: Aligned,
-    /// The same while it gets another shape.
-    pub(super) turned: Aligned,
+    /// Where they are reshaped to.
+    pub(super) reshaped: Aligned,
     pub(super) patch: PatchScratch,
     pub(super) attention: AttentionScratch,
     pub(super) column_block: ColumnScratch,
-    /// What the head asks for.
+    /// Scratch of the head.
     pub(super) head: Aligned,
-    /// The sample in work, in `mix_channel` mode.
+    /// The sample that is computed now, where channels are mixed.
     pub(super) sample: Sample,
 }
 
-/// Buffers of the patch mixer: `[rows D][pitch]` each, the hidden one wider.
+/// Buffers of the patch mixer: `[rows D][pitch]` each, `hidden` with longer rows.
 #[derive(Debug)]
 pub(super) struct PatchScratch {
     pub(super) normed: Aligned,
@@ -62,15 +74,15 @@ pub(super) struct AttentionScratch {
     pub(super) query: Aligned,
     pub(super) key: Aligned,
     pub(super) value: Aligned,
-    /// Heads side by side.
+    /// Outputs of the heads, side by side.
     pub(super) mixed: Aligned,
     /// `[N][columns]`: transposed weights of a strip of patches.
     pub(super) weights: Aligned,
-    /// The outputs of a stack of rows.
+    /// Outputs of a stack of rows.
     pub(super) attended: Aligned,
 }
 
-/// Buffers of a block that mixes down columns: `[width][columns]` each, the hidden one higher.
+/// Buffers of a block that mixes down columns: `[width][columns]` each, `hidden` with more rows.
 #[derive(Debug)]
 pub(super) struct ColumnScratch {
     pub(super) normed: Aligned,
@@ -84,8 +96,8 @@ pub(super) struct ColumnScratch {
 pub(super) struct Sample {
     /// `[C][D][pitch]`.
     pub(super) hidden: Aligned,
-    /// The same while it gets another shape.
-    pub(super) turned: Aligned,
+    /// Where it is reshaped to.
+    pub(super) reshaped: Aligned,
     /// The same, normalised for the channel mixer.
     pub(super) normed: Aligned,
     /// What the channel mixer adds: strips `[C][columns]`.
@@ -93,7 +105,7 @@ pub(super) struct Sample {
 }
 
 impl Worker {
-    fn new(plan: &Plan, head: usize) -> Self {
+    fn new(plan: &Plan, head_scratch: usize) -> Self {
         let zeros = Aligned::zeros;
         let (window, buffers) = (plan.window, &plan.buffers);
         Self {
@@ -101,7 +113,7 @@ impl Worker {
             mask: zeros(window.context_length),
             patches: zeros(window.patch_length * plan.first.pitch),
             group: zeros(buffers.group),
-            turned: zeros(buffers.turned),
+            reshaped: zeros(buffers.reshaped),
             patch: PatchScratch {
                 normed: zeros(buffers.stacked),
                 hidden: zeros(buffers.patch_hidden),
@@ -122,7 +134,7 @@ impl Worker {
                 value: zeros(buffers.columns),
                 logits: zeros(buffers.columns),
             },
-            head: zeros(head),
+            head: zeros(head_scratch),
             sample: Sample::default(),
         }
     }
@@ -131,34 +143,32 @@ impl Worker {
 impl Sample {
     /// Makes room for one sample.
     pub(super) fn reserve(&mut self, plan: &Plan) {
-        let Buffers { sample, sample_turned, sample_normed, sample_mixed, .. } = plan.buffers;
+        let Buffers { sample, sample_reshaped, sample_normed, sample_mixed, .. } = plan.buffers;
         self.hidden.reserve(sample);
-        self.turned.reserve(sample_turned);
+        self.reshaped.reserve(sample_reshaped);
         self.normed.reserve(sample_normed);
         self.mixed.reserve(sample_mixed);
     }
 }
 
 impl Arena {
-    /// Makes room for `rows` rows of `width` numbers on `threads` threads, with `head` numbers of
-    /// scratch for the head.
-    pub(super) fn reserve(
-        &mut self,
-        plan: &Plan,
-        (rows, width): (usize, usize),
-        head: usize,
-        threads: usize,
-    ) -> Result<()> {
+    /// Makes room for a call.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfMemory` if the buffers would have to grow beyond what is there.
+    pub(super) fn reserve(&mut self, plan: &Plan, size: CallSize) -> Result<()> {
+        let CallSize { rows, width, head_scratch, threads } = size;
         let workers = threads.saturating_sub(self.workers.len());
         if self.out.len() < rows * width || workers > 0 {
             let new_rows = if self.out.len() < rows * width { rows * width } else { 0 };
-            let bytes =
-                memory::bytes_of(&[workers, numbers(plan, head)]) + memory::bytes_of(&[new_rows]);
+            let bytes = memory::bytes_of(&[workers, numbers(plan, head_scratch)])
+                + memory::bytes_of(&[new_rows]);
             let task = format!("a forecast of {rows} rows on {threads} threads");
             memory::require_memory(&task, bytes, "a smaller batch, or fewer threads")?;
         }
         while self.workers.len() < threads {
-            self.workers.push(Worker::new(plan, head));
+            self.workers.push(Worker::new(plan, head_scratch));
         }
         self.out.reserve(rows * width);
         if self.statistics.len() < rows {
@@ -168,16 +178,17 @@ impl Arena {
     }
 }
 
-/// Numbers of all buffers of one thread, those of a sample whose channels are mixed among them.
-fn numbers(plan: &Plan, head: usize) -> usize {
+/// How many numbers the buffers of one thread hold, with those of a sample whose channels are
+/// mixed.
+fn numbers(plan: &Plan, head_scratch: usize) -> usize {
     let buffers = &plan.buffers;
     let window = 2 * plan.window.context_length + plan.window.patch_length * plan.first.pitch;
     let patch = 3 * buffers.stacked + buffers.patch_hidden;
     let attention = 4 * buffers.attention_row + buffers.attention_weights + buffers.attended;
     let columns = 3 * buffers.columns + buffers.columns_hidden;
-    let sample = buffers.sample + buffers.sample_turned + buffers.sample_normed;
-    let group = buffers.group + buffers.turned + sample + buffers.sample_mixed;
-    window + patch + attention + columns + group + head
+    let sample = buffers.sample + buffers.sample_reshaped + buffers.sample_normed;
+    let group = buffers.group + buffers.reshaped + sample + buffers.sample_mixed;
+    window + patch + attention + columns + group + head_scratch
 }
 
 #[cfg(test)]

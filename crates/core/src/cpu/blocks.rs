@@ -1,4 +1,4 @@
-//! The mixer blocks, on rows whose hidden state stands as `[D][pitch]`.
+//! The mixer blocks for forecasts, on rows whose hidden state is laid out as `[D][pitch]`.
 
 use ptsm_kernels::{
     Finish, Matrix, MatrixMut, MatrixShape, PaddedRows, ProductShape, Strided, Write, add_columns,
@@ -8,6 +8,7 @@ use ptsm_kernels::{
 use super::arena::{AttentionScratch, ColumnScratch, PatchScratch, Worker};
 use super::pack::{ColumnBlock, PackedAttention, PackedBlock, RowBlock};
 use super::plan::{Plan, Run};
+use super::sizes::Sizes;
 
 impl Plan {
     /// The blocks of a run on `x` `[rows][D][pitch]`, at most a stack of rows.
@@ -17,8 +18,8 @@ impl Plan {
             match block {
                 PackedBlock::Patches(block) => match &block.attention {
                     None => self.patch_mixer(block, x, patch),
-                    Some(part) => {
-                        self.patch_mixer_with_attention((block, part), x, patch, attention)
+                    Some(packed) => {
+                        self.patch_mixer_with_attention(block, packed, x, patch, attention)
                     }
                 },
                 PackedBlock::Features(block) => {
@@ -36,10 +37,10 @@ impl Plan {
         self.norm_rows(block, x, scratch);
         let rows = x.len() / pitch;
         match &block.gate {
-            None => self.patch_mlp(block, rows, scratch, (x, Finish::Add)),
+            None => self.patch_mlp(block, rows, scratch, Finish::Add, x),
             Some(gate) => {
                 let mut value = std::mem::take(&mut scratch.value);
-                self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
+                self.patch_mlp(block, rows, scratch, Finish::Store, &mut value);
                 let logits = &mut scratch.logits[..x.len()];
                 let from = Matrix::new(&value, pitch);
                 gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
@@ -57,13 +58,14 @@ impl Plan {
         }
     }
 
-    /// The MLP on the normed rows, into `out`.
+    /// The MLP on the normalised rows; `finish` says whether `out` is overwritten or added to.
     fn patch_mlp(
         &self,
         block: &RowBlock,
         rows: usize,
         scratch: &mut PatchScratch,
-        (out, finish): (&mut [f32], Finish),
+        finish: Finish,
+        out: &mut [f32],
     ) {
         let (pitch, hidden_pitch) = (block.sizes.pitch, block.hidden_pitch);
         let normed = Matrix::new(&scratch.normed, pitch);
@@ -76,7 +78,8 @@ impl Plan {
     /// `z = norm(x)`, `x += norm_attn(gate(mlp(z)) + attention(z))`.
     fn patch_mixer_with_attention(
         &self,
-        (block, attention): (&RowBlock, &PackedAttention),
+        block: &RowBlock,
+        attention: &PackedAttention,
         x: &mut [f32],
         scratch: &mut PatchScratch,
         attention_scratch: &mut AttentionScratch,
@@ -86,14 +89,14 @@ impl Plan {
         let mut sum = std::mem::take(&mut attention_scratch.attended);
         for (normed, sum) in scratch.normed[..len].chunks_exact(row).zip(sum.chunks_exact_mut(row))
         {
-            self.attend((block, attention), normed, attention_scratch, sum);
+            self.attend(attention, normed, attention_scratch, sum);
         }
         let rows = len / pitch;
         match &block.gate {
-            None => self.patch_mlp(block, rows, scratch, (&mut sum, Finish::Add)),
+            None => self.patch_mlp(block, rows, scratch, Finish::Add, &mut sum),
             Some(gate) => {
                 let mut value = std::mem::take(&mut scratch.value);
-                self.patch_mlp(block, rows, scratch, (&mut value, Finish::Store));
+                self.patch_mlp(block, rows, scratch, Finish::Store, &mut value);
                 let logits = &mut scratch.logits[..len];
                 let from = Matrix::new(&value, pitch);
                 gate.apply(rows, from, Finish::Store, MatrixMut::new(logits, pitch));
@@ -115,12 +118,13 @@ impl Plan {
     /// Self-attention of one row `z` `[D][pitch]` into `out`, strip by strip of its queries.
     fn attend(
         &self,
-        (block, attention): (&RowBlock, &PackedAttention),
+        attention: &PackedAttention,
         z: &[f32],
         scratch: &mut AttentionScratch,
         out: &mut [f32],
     ) {
-        let (n, pitch, isa) = (block.sizes.num_patches, block.sizes.pitch, self.isa);
+        let Sizes { num_patches: n, d_model, pitch, .. } = attention.sizes;
+        let isa = self.isa;
         let AttentionScratch { query, key, value, mixed, weights, .. } = scratch;
         let projections = [
             (&attention.query, &mut *query),
@@ -131,7 +135,7 @@ impl Plan {
             let (z, out) = (Matrix::new(z, pitch), MatrixMut::new(projected, pitch));
             layer.apply(pitch, z, Finish::Store, out);
         }
-        let dim = block.sizes.d_model / attention.heads;
+        let dim = d_model / attention.heads;
         for head in 0..attention.heads {
             let start = head * dim * pitch;
             for (first, columns) in strips(pitch, attention.columns) {
@@ -178,12 +182,13 @@ impl Plan {
         }
     }
 
-    /// What the channel mixer adds to `columns` columns: `mlp(gate(z))` down the channels. `z` is
-    /// `[C][D pitch]` from the first of the columns on, `out` `[C][columns]`.
+    /// Writes what the channel mixer adds to `columns` columns, `mlp(gate(z))` down the channels,
+    /// to `out` `[C][columns]`. `z` is `[C][D pitch]`, from the first of the columns on.
     pub(super) fn channel_mixer(
         &self,
         block: &ColumnBlock,
-        (z, columns): (&[f32], usize),
+        z: &[f32],
+        columns: usize,
         scratch: &mut ColumnScratch,
         out: &mut [f32],
     ) {

@@ -1,7 +1,8 @@
-//! The backbone: windows to hidden states, rows spread over the threads.
+//! The backbone for forecasts: from windows to hidden states, the rows spread over the threads.
 //!
-//! Every row, and every strip of columns in the channel mixer, is computed by itself in an order
-//! that nothing outside it decides: the bits are the same for any batch, place and thread count.
+//! Every row, and every strip of columns in the channel mixer, is computed by itself, in an order
+//! that depends on nothing else. So its bits are the same in any batch, at any place in it, and for
+//! any number of threads.
 
 use ptsm_kernels::{
     Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather, mean_magnitude,
@@ -9,18 +10,19 @@ use ptsm_kernels::{
 };
 use rayon::prelude::*;
 
-use super::arena::{Arena, Sample, Statistics, Worker};
+use super::arena::{Arena, CallSize, Sample, Statistics, Worker};
 use super::blocks::strips;
 use super::head::RowHead;
 use super::pack::ColumnBlock;
-use super::plan::{Plan, Run, Window};
+use super::plan::{Plan, Run, Window, WindowIndex};
 use super::sizes::GROUP;
 use crate::Result;
 use crate::batch::Batch;
 use crate::config::{Location, Scaler};
 
-/// The rows that one thread works on: the number of the first, and what they leave behind.
+/// The rows that one thread computes, and where the results go.
 struct Share<'a> {
+    /// Number of the first row; for a single sample, the number of the sample.
     first: usize,
     out: &'a mut [f32],
     statistics: &'a mut [Statistics],
@@ -33,12 +35,12 @@ impl Plan {
         if self.mixes_channels { self.first.num_channels } else { channels.len() }
     }
 
-    /// Runs the backbone and the head's part for each row on all threads; what they leave behind is
-    /// in the arena, by sample and row.
+    /// Runs the backbone, and the head's part for each row, on all threads. The results are in the
+    /// arena, in the order of samples and rows.
     ///
     /// # Errors
     ///
-    /// `OutOfMemory` if the arena would have to grow beyond what is there.
+    /// As [`Arena::reserve`].
     pub(super) fn run(&self, batch: &Batch, head: &impl RowHead, arena: &mut Arena) -> Result<()> {
         self.run_on(rayon::current_num_threads(), batch, head, arena)
     }
@@ -53,28 +55,26 @@ impl Plan {
     ) -> Result<()> {
         let per_sample = self.rows_per_sample(head.channels());
         let rows = batch.size() * per_sample;
-        arena.reserve(self, (rows, head.width()), head.scratch(&self.last), threads)?;
+        let (width, head_scratch) = (head.width(), head.scratch(&self.last));
+        arena.reserve(self, CallSize { rows, width, head_scratch, threads })?;
         let Arena { workers, out, statistics, .. } = arena;
         let workers = &mut workers[..threads];
-        let whole = Share {
-            first: 0,
-            out: &mut out[..rows * head.width()],
-            statistics: &mut statistics[..rows],
-        };
+        let whole =
+            Share { first: 0, out: &mut out[..rows * width], statistics: &mut statistics[..rows] };
         if !self.mixes_channels {
             let work =
                 |worker: &mut Worker, share: Share<'_>| self.rows(batch, head, worker, share);
-            spread(workers, (head.width(), 1), whole, work);
+            spread(workers, width, 1, whole, work);
             return Ok(());
         }
         // With fewer samples than threads, the threads share each sample.
         if batch.size() >= threads {
             let work =
                 |worker: &mut Worker, share: Share<'_>| self.samples(batch, head, worker, share);
-            spread(workers, (head.width(), per_sample), whole, work);
+            spread(workers, width, per_sample, whole, work);
             return Ok(());
         }
-        let outs = whole.out.chunks_exact_mut(per_sample * head.width());
+        let outs = whole.out.chunks_exact_mut(per_sample * width);
         for ((b, out), statistics) in
             outs.enumerate().zip(whole.statistics.chunks_exact_mut(per_sample))
         {
@@ -83,19 +83,19 @@ impl Plan {
         Ok(())
     }
 
-    /// Rows whose channels do not see each other, group by group.
+    /// Computes rows of channels that are not mixed, group by group.
     fn rows(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
         let (row, channels) = (self.first.row(), head.channels());
         let mut group = std::mem::take(&mut worker.group);
-        let mut turned = std::mem::take(&mut worker.turned);
+        let mut reshaped = std::mem::take(&mut worker.reshaped);
         let groups = share.out.chunks_mut(GROUP * head.width());
         for (g, (out, statistics)) in groups.zip(share.statistics.chunks_mut(GROUP)).enumerate() {
             let count = statistics.len();
             let hidden = &mut group[..count * row];
             for (i, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
                 let index = share.first + g * GROUP + i;
-                let place = (index / channels.len(), channels[index % channels.len()]);
-                *statistics = self.embed(batch, place, worker, x);
+                let (sample, channel) = (index / channels.len(), channels[index % channels.len()]);
+                *statistics = self.embed(batch, WindowIndex { sample, channel }, worker, x);
             }
             for run in &self.runs {
                 let row = run.sizes.row();
@@ -104,18 +104,18 @@ impl Plan {
                     self.mix_rows(run, x, worker);
                 }
                 if let Some(to) = &run.reshape {
-                    let rows = hidden.chunks_exact(row).zip(turned.chunks_exact_mut(to.row()));
+                    let rows = hidden.chunks_exact(row).zip(reshaped.chunks_exact_mut(to.row()));
                     rows.for_each(|(x, out)| run.sizes.reshape(to, x, out));
-                    std::mem::swap(&mut group, &mut turned);
+                    std::mem::swap(&mut group, &mut reshaped);
                 }
             }
             let hidden = &group[..count * self.last.row()];
             head.apply(&self.last, hidden, &mut worker.head, out);
         }
-        (worker.group, worker.turned) = (group, turned);
+        (worker.group, worker.reshaped) = (group, reshaped);
     }
 
-    /// Whole samples whose channels are mixed, one after the other on one thread.
+    /// Computes samples whose channels are mixed, one after the other on one thread.
     fn samples(&self, batch: &Batch, head: &impl RowHead, worker: &mut Worker, share: Share<'_>) {
         let channels = self.first.num_channels;
         let outs = share.out.chunks_exact_mut(channels * head.width());
@@ -132,8 +132,8 @@ impl Plan {
         }
     }
 
-    /// One sample, number `share.first`, whose channels are mixed, on all `workers`. Strips of
-    /// columns are spread over them in the channel mixer, channels in everything else.
+    /// Computes one sample, number `share.first`, whose channels are mixed, on all `workers`: they
+    /// share the strips of columns in the channel mixer, and the channels in everything else.
     fn sample(&self, batch: &Batch, head: &impl RowHead, workers: &mut [Worker], share: Share<'_>) {
         let (row, channels, b) = (self.first.row(), self.first.num_channels, share.first);
         let mut sample = std::mem::take(&mut workers[0].sample);
@@ -143,7 +143,8 @@ impl Plan {
         let hidden = sample.hidden[..channels * row].par_chunks_mut(per_worker * row);
         each(workers, hidden.zip(statistics), |i, worker, (hidden, statistics)| {
             for (j, (x, statistics)) in hidden.chunks_exact_mut(row).zip(statistics).enumerate() {
-                *statistics = self.embed(batch, (b, i * per_worker + j), worker, x);
+                let window = WindowIndex { sample: b, channel: i * per_worker + j };
+                *statistics = self.embed(batch, window, worker, x);
             }
         });
         for run in &self.runs {
@@ -161,15 +162,14 @@ impl Plan {
         workers[0].sample = sample;
     }
 
-    /// One run on a sample: strips of columns in the channel mixer, then channels.
+    /// One run of blocks on a sample: the channel mixer, then the others channel by channel.
     fn run_sample(&self, run: &Run, sample: &mut Sample, workers: &mut [Worker]) {
         let (row, channels) = (run.sizes.row(), run.sizes.num_channels);
         let per_worker = channels.div_ceil(workers.len());
-        let Sample { hidden, turned, normed, mixed } = sample;
         if let Some(channel) = &run.channel {
-            let normed = &mut normed[..channels * row];
-            self.mix_channels(channel, (&hidden[..channels * row], normed), mixed, workers);
+            self.mix_channels(channel, sample, workers);
         }
+        let Sample { hidden, reshaped, mixed, .. } = sample;
         let mixed = &mixed[..];
         let parts = hidden[..channels * row].par_chunks_mut(per_worker * row);
         each(workers, parts, |i, worker, hidden| {
@@ -184,22 +184,18 @@ impl Plan {
         });
         if let Some(to) = &run.reshape {
             let rows = hidden[..channels * row].par_chunks_exact(row);
-            let outs = turned[..channels * to.row()].par_chunks_exact_mut(to.row());
+            let outs = reshaped[..channels * to.row()].par_chunks_exact_mut(to.row());
             rows.zip(outs).for_each(|(x, out)| run.sizes.reshape(to, x, out));
-            std::mem::swap(hidden, turned);
+            std::mem::swap(hidden, reshaped);
         }
     }
 
-    /// What the channel mixer adds to all rows of a sample, into the strips of `mixed`.
-    fn mix_channels(
-        &self,
-        channel: &ColumnBlock,
-        (hidden, normed): (&[f32], &mut [f32]),
-        mixed: &mut [f32],
-        workers: &mut [Worker],
-    ) {
+    /// What the channel mixer adds to all rows of a sample, into the strips of its `mixed`.
+    fn mix_channels(&self, channel: &ColumnBlock, sample: &mut Sample, workers: &mut [Worker]) {
         let (row, channels, pitch) =
             (channel.sizes.row(), channel.sizes.num_channels, channel.sizes.pitch);
+        let Sample { hidden, normed, mixed, .. } = sample;
+        let (hidden, normed) = (&hidden[..channels * row], &mut normed[..channels * row]);
         let per_worker = channels.div_ceil(workers.len());
         let parts =
             hidden.par_chunks(per_worker * row).zip(normed.par_chunks_mut(per_worker * row));
@@ -217,12 +213,13 @@ impl Plan {
             let all = strips(row, channel.columns).skip(i * strips_per_worker);
             for ((first, columns), out) in all.zip(mixed.chunks_exact_mut(strip)) {
                 let scratch = &mut worker.column_block;
-                self.channel_mixer(channel, (&z[first..], columns), scratch, out);
+                self.channel_mixer(channel, &z[first..], columns, scratch, out);
             }
         });
     }
 
-    /// Adds to the row `x` of one channel what the channel mixer left in its strips.
+    /// Adds the outputs of the channel mixer, which are in the strips of `mixed`, to the row `x` of
+    /// one channel.
     fn add_mixed(&self, mixer: &ColumnBlock, channel: usize, mixed: &[f32], x: &mut [f32]) {
         let width = mixer.columns;
         let all = mixed.chunks_exact(mixer.sizes.num_channels * width);
@@ -238,7 +235,7 @@ impl Plan {
     fn embed(
         &self,
         batch: &Batch,
-        (sample, channel): (usize, usize),
+        WindowIndex { sample, channel }: WindowIndex,
         worker: &mut Worker,
         x: &mut [f32],
     ) -> Statistics {
@@ -301,10 +298,12 @@ fn last_observed(x: &[f32], mask: Option<&[f32]>) -> Option<f32> {
     }
 }
 
-/// Cuts the rows into equal shares, whole units of `unit` rows, one for each worker.
+/// Cuts the rows, for each of which the head writes `width` numbers, into equal shares of whole
+/// units of `unit` rows, one share for each worker.
 fn spread(
     workers: &mut [Worker],
-    (width, unit): (usize, usize),
+    width: usize,
+    unit: usize,
     whole: Share<'_>,
     work: impl Fn(&mut Worker, Share<'_>) + Sync,
 ) {

@@ -1,5 +1,5 @@
-//! One optimiser step's gradient, and the score of a whole set, on this machine's cores: with the
-//! same bits for any number of threads.
+//! The gradient of one optimiser step, and the score of a whole set, on this machine's cores; the
+//! bits are the same for any number of threads.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::scoring::Scorer;
 use super::session::Threads;
-use super::training::{Given, Member, Together, TrainArena, TrainPlan};
+use super::training::{Member, NormStatistics, PlanGradient, TrainArena, TrainPlan};
 use crate::backend::{Score, StepGradient, StepOptions, TrainingSession};
 use crate::batch::Batch;
 use crate::head::largest;
@@ -21,11 +21,11 @@ use crate::real::instruction_set;
 use crate::samples::Samples;
 use crate::{Error, Result};
 
-/// Samples of a batch whose gradients are summed one after the other, by one thread; the sums of
-/// such groups are then added in order. It depends on the batch and the model alone, so that the
-/// order of the additions never depends on the threads. A group has at most eight samples; a batch
-/// below 32 is up to four groups, for as many threads, or fewer where the sums of four would take
-/// more than 1 GiB.
+/// Samples in a group: one thread sums up the gradients of a group in order, and the sums of the
+/// groups are then added in order. The size depends on the batch and the model alone, so the order
+/// of the additions does not depend on the number of threads. A group has at most eight samples. A
+/// batch below 32 is up to four groups, so that four threads have work; fewer where the sums of
+/// four groups would take more than 1 GiB.
 pub(crate) fn group_size(batch: usize, num_trained: usize) -> usize {
     const GROUPS: usize = 4;
     const MOST: usize = 8;
@@ -34,20 +34,20 @@ pub(crate) fn group_size(batch: usize, num_trained: usize) -> usize {
     batch.div_ceil(groups).clamp(1, MOST)
 }
 
-/// Samples that go through the model at once: few, so that they stay in the cache.
+/// Samples that pass the model together: few, so that they stay in the processor's cache.
 const CHUNK: usize = 1;
 
-/// Samples per parallel piece of a scoring run.
+/// Samples that one thread scores at a time.
 const SCORE_CHUNK: usize = 16;
 
-/// Buffers that are kept from step to step.
+/// Buffers that one step leaves for the next.
 #[derive(Debug, Default)]
 struct Workspace {
     /// One for each thread that needed one.
     arenas: Mutex<Vec<TrainArena>>,
-    /// One for each model that took a step.
+    /// One for each architecture that took a step.
     plans: Mutex<Vec<TrainPlan>>,
-    /// Numbers for gradients.
+    /// Vectors for gradients, to be used again.
     gradients: Mutex<Vec<Vec<f32>>>,
 }
 
@@ -90,7 +90,7 @@ impl Workspace {
         gradient
     }
 
-    /// Takes a gradient back whose numbers nobody needs any more.
+    /// Takes back a gradient that is no longer needed, to use its memory again.
     fn keep(&self, gradient: Vec<f32>) {
         lock(&self.gradients).push(gradient);
     }
@@ -163,11 +163,11 @@ fn gradient(
     let weight = chunks.iter().fold(LossWeight::default(), |sum, (_, part)| sum + *part);
     let chunks: Vec<Chunk> = chunks.into_iter().map(|(chunk, _)| chunk).collect();
     let plan = workspace.plan(model)?;
-    let pass = Pass { model, plan: &plan, loss: (options.loss, weight), workspace };
+    let pass = Pass { model, plan: &plan, loss_options: options.loss, weight, workspace };
     let parts = match together {
         true => {
-            let (parts, batches) = pass.together(&chunks)?;
-            model.move_running(batches.batches());
+            let (parts, statistics) = pass.together(&chunks)?;
+            model.move_running(statistics.batches());
             parts
         }
         false => pass.by_groups(&chunks, group.div_ceil(CHUNK))?,
@@ -178,9 +178,11 @@ fn gradient(
     Ok(StepGradient { loss, weight: weight.main, gradient })
 }
 
-/// The patches that pretraining hides in one batch; nothing for other tasks.
+/// Which patches pretraining hides in one batch.
 struct Masks {
+    /// Missing for other tasks.
     masks: Option<Vec<f32>>,
+    /// Numbers of one sample's mask.
     each: usize,
 }
 
@@ -193,7 +195,8 @@ impl Masks {
         Self { masks, each: channels * patches }
     }
 
-    /// The samples `indices`, which start at place `first` of the batch that was drawn for.
+    /// The samples `indices`, which are those from number `first` on in the batch, with their
+    /// masks.
     fn batch(&self, samples: &dyn Samples, indices: &[usize], first: usize) -> Result<Batch> {
         let batch = samples.batch(indices);
         let Some(masks) = &self.masks else { return Ok(batch) };
@@ -202,13 +205,13 @@ impl Masks {
     }
 }
 
-/// Samples that go through the model at once.
+/// Samples that pass the model together.
 struct Chunk {
     batch: Batch,
     mode: Mode,
 }
 
-/// Sum over one group of samples.
+/// Sums over one group of samples.
 struct Part {
     gradient: Vec<f32>,
     loss: f64,
@@ -218,7 +221,9 @@ struct Part {
 struct Pass<'a> {
     model: &'a Model,
     plan: &'a TrainPlan,
-    loss: (&'a LossOptions, LossWeight),
+    loss_options: &'a LossOptions,
+    /// What the loss of the whole batch is divided by.
+    weight: LossWeight,
     workspace: &'a Workspace,
 }
 
@@ -227,7 +232,8 @@ impl Pass<'_> {
         Part { gradient: self.workspace.zeros(self.model.layout().num_trained()), loss: 0.0 }
     }
 
-    /// Chunk by chunk, forward and backward; a group of them adds up.
+    /// Forward and backward pass chunk by chunk; the gradients of each `group` of chunks are summed
+    /// up.
     fn by_groups(&self, chunks: &[Chunk], group: usize) -> Result<Vec<Part>> {
         let parts: Vec<Result<Part>> = chunks
             .par_chunks(group)
@@ -239,18 +245,19 @@ impl Pass<'_> {
     fn group(&self, chunks: &[Chunk], arena: &mut TrainArena) -> Result<Part> {
         let mut part = self.part();
         self.plan.start(arena);
-        for Chunk { batch, mode } in chunks {
+        for chunk in chunks {
+            let Chunk { batch, mode } = chunk;
             let backbone = self.model.cut_patches(batch, *mode)?;
             self.plan.forward(backbone.read_patches(), arena, *mode);
-            let given = self.give_back(batch, *mode, backbone, arena, &mut part)?;
-            self.plan.backward(&given, batch.size(), arena, *mode);
+            let gradient = self.loss(chunk, backbone, arena, &mut part)?;
+            self.plan.backward(&gradient, batch.size(), arena, *mode);
         }
         self.plan.finish(arena, &mut part.gradient);
         Ok(part)
     }
 
-    /// All chunks, which are groups, from norm to norm; what the norms went by comes with them.
-    fn together(&self, chunks: &[Chunk]) -> Result<(Vec<Part>, Together)> {
+    /// Forward and backward pass of all chunks together, from norm to norm; each chunk is a group.
+    fn together(&self, chunks: &[Chunk]) -> Result<(Vec<Part>, NormStatistics)> {
         let cut = |chunk: &Chunk| self.model.cut_patches(&chunk.batch, chunk.mode);
         let backbones: Vec<Result<Backbone<f32>>> = chunks.par_iter().map(cut).collect();
         let backbones: Vec<Backbone<f32>> = backbones.into_iter().collect::<Result<_>>()?;
@@ -261,50 +268,48 @@ impl Pass<'_> {
         };
         let mut members: Vec<Member> = chunks.iter().map(member).collect();
         let patches: Vec<&[f32]> = backbones.iter().map(Backbone::read_patches).collect();
-        let norms = self.plan.forward_together(&patches, &mut members);
+        let statistics = self.plan.forward_together(&patches, &mut members);
         let work = |((chunk, backbone), member): ((&Chunk, Backbone<f32>), &mut Member)| {
             let mut part = self.part();
-            let (batch, arena) = (&chunk.batch, &mut member.arena);
-            let given = self.give_back(batch, chunk.mode, backbone, arena, &mut part)?;
-            Ok((given, part))
+            let gradient = self.loss(chunk, backbone, &mut member.arena, &mut part)?;
+            Ok((gradient, part))
         };
         let pairs = chunks.par_iter().zip(backbones).zip(&mut members);
-        let found: Vec<Result<(Given, Part)>> = pairs.map(work).collect();
-        let (given, mut parts): (Vec<Given>, Vec<Part>) =
+        let found: Vec<Result<(PlanGradient, Part)>> = pairs.map(work).collect();
+        let (gradients, mut parts): (Vec<PlanGradient>, Vec<Part>) =
             found.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        self.plan.backward_together(&given, &mut members, &norms);
+        self.plan.backward_together(&gradients, &mut members, &statistics);
         members.par_iter_mut().zip(&mut parts).for_each(|(member, part)| {
             self.plan.finish(&mut member.arena, &mut part.gradient);
         });
         lock(&self.workspace.arenas).extend(members.into_iter().map(|member| member.arena));
-        Ok((parts, norms))
+        Ok((parts, statistics))
     }
 
-    /// The loss of what went forward, and its gradient where the plan takes it back.
-    fn give_back(
+    /// Adds the loss of the chunk that passed the plan to `part`, and returns the gradient with
+    /// which the plan's backward pass starts.
+    fn loss(
         &self,
-        batch: &Batch,
-        mode: Mode,
+        Chunk { batch, mode }: &Chunk,
         backbone: Backbone<f32>,
         arena: &mut TrainArena,
         part: &mut Part,
-    ) -> Result<Given> {
-        let (options, weight) = self.loss;
-        let forward = read(self.model, self.plan, backbone, mode, arena);
-        let found = loss(self.model, batch, &forward, weight, options)?;
+    ) -> Result<PlanGradient> {
+        let forward = forward_head(self.model, self.plan, backbone, *mode, arena);
+        let found = loss(self.model, batch, &forward, self.weight, self.loss_options)?;
         part.loss += f64::from(found.value);
         let grads = &mut part.gradient;
         if self.plan.projects() {
             let d = self.model.backward_projected(&forward, &found.gradient, grads);
-            return Ok(Given::Projected(d));
+            return Ok(PlanGradient::Projected(d));
         }
-        let d = self.model.backward_head(&forward, &found.gradient, grads, mode);
-        Ok(Given::Hidden(d.hidden))
+        let d = self.model.backward_head(&forward, &found.gradient, grads, *mode);
+        Ok(PlanGradient::Hidden(d.hidden))
     }
 }
 
-/// What the head reads of the chunk that the plan took forward.
-fn read(
+/// The forward pass of the head, for the chunk that passed the plan last.
+fn forward_head(
     model: &Model,
     plan: &TrainPlan,
     backbone: Backbone<f32>,
@@ -374,7 +379,7 @@ fn score(model: &Model, samples: &dyn Samples, options: &LossOptions) -> Result<
 /// What computes the outputs that are scored.
 enum Predictor<'a> {
     Forecasts(Box<Scorer<'a>>),
-    /// Pretraining hides patches, which forecasts do not.
+    /// Pretraining hides patches, for which the plan of forecasts has no code.
     Patches(Box<TrainPlan>, Workspace),
 }
 
@@ -396,12 +401,12 @@ impl<'a> Predictor<'a> {
         let backbone = model.cut_patches(batch, mode)?;
         Ok(workspace.with(|arena| {
             plan.forward(backbone.read_patches(), arena, mode);
-            read(model, plan, backbone, mode, arena)
+            forward_head(model, plan, backbone, mode, arena)
         }))
     }
 }
 
-/// Sums over some samples.
+/// Sums of losses, errors and right classes over some samples.
 #[derive(Default)]
 struct Sums {
     loss: f64,

@@ -1,20 +1,19 @@
-//! The heads on the CPU: they read the hidden state of the backbone a few rows at a time, while it is
-//! in the cache.
+//! The heads for forecasts: they read the backbone's hidden state a few rows at a time, while it is
+//! in the processor's cache.
 
 use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear};
 
 use super::arena::Statistics;
 use super::plan::Plan;
 use super::sizes::{GROUP, Sizes};
-use super::skip::Skip;
-use crate::batch::Batch;
+use super::skip::{ScaledBatch, Skip};
 use crate::config::Extension;
 use crate::model::Model;
 use crate::weights::{HeadSlot, LinearSlot};
 
 /// The part of a head that needs one (sample, channel) row only.
 pub(super) trait RowHead: Sync {
-    /// Channels whose rows it wants; channels that are mixed come all.
+    /// Channels whose rows it reads; where channels are mixed, it is given the rows of all.
     fn channels(&self) -> &[usize];
 
     /// Numbers that it writes for one row.
@@ -24,7 +23,7 @@ pub(super) trait RowHead: Sync {
     fn scratch(&self, sizes: &Sizes) -> usize;
 
     /// Reads `hidden` `[rows][D][pitch]` and writes `out` `[rows][width]`; at most a group of rows.
-    /// The patches behind the last hold numbers without a meaning.
+    /// The padding after the last patch holds numbers without a meaning.
     fn apply(&self, sizes: &Sizes, hidden: &[f32], scratch: &mut [f32], out: &mut [f32]);
 }
 
@@ -41,7 +40,8 @@ impl PackedHead {
     /// Packs the head of `model`.
     pub(super) fn new(model: &Model, plan: &Plan) -> Self {
         let config = model.config();
-        // Both are the business of what stands around the head.
+        // Neither changes the projection: the skip is added to its output, and the location is part
+        // of the scaling.
         let Extension { linear_skip, location, .. } = *config.extension();
         let only_point = Extension { linear_skip, location, ..Extension::default() };
         let plain = config.distribution().is_none() && *config.extension() == only_point;
@@ -152,19 +152,20 @@ impl PredictionHead {
         self.projection.outputs()
     }
 
-    /// Number of the row of a sample, a place among the kept channels and its channel, among those
-    /// that the plan leaves.
+    /// Number of a row among those that the plan computes: that of sample `b` and of `channel`,
+    /// which is number `place` among the kept ones.
     pub(super) fn row(&self, plan: &Plan, b: usize, place: usize, channel: usize) -> usize {
         let within = if plan.mixes_channels { channel } else { place };
         b * plan.rows_per_sample(&self.channels) + within
     }
 
-    /// The scaled forecast that a row left.
+    /// The scaled forecast of a row.
     pub(super) fn scaled<'o>(&self, out: &'o [f32], row: usize) -> &'o [f32] {
         &out[row * self.width..][..self.steps()]
     }
 
-    /// Reads stored hidden states `[B, C][row]`; the outcome is `[B, C'][width]`.
+    /// Applies the projection to stored hidden states `[B, C][row]`; the result is
+    /// `[B, C'][width]`.
     pub(super) fn apply_to_all(&self, plan: &Plan, hidden: &[f32], batch: usize) -> Vec<f32> {
         let (sizes, row, kept) = (&plan.last, plan.last.row(), self.channels.len());
         let mut group = Aligned::zeros(GROUP * row);
@@ -182,27 +183,29 @@ impl PredictionHead {
         out.to_vec()
     }
 
-    /// Adds the linear skip, if there is one, to `out` `[rows][width]`; there is one of `statistics`
-    /// for each row, and `channel` says whose window a row reads.
+    /// Adds the linear skip, if there is one, to `out` `[rows][width]`: see [`Skip::add`].
     pub(super) fn add_skip(
         &self,
         plan: &Plan,
-        (batch, statistics): (&Batch, &[Statistics]),
+        scaled: ScaledBatch<'_>,
         channel: impl Fn(usize) -> usize + Sync,
-        (windows, out): (&mut Aligned, &mut [f32]),
+        windows: &mut Aligned,
+        out: &mut [f32],
     ) {
         if let Some(skip) = &self.skip {
-            let out = &mut out[..statistics.len() * self.width];
-            skip.add(plan, (batch, statistics), channel, (windows, out));
+            let out = &mut out[..scaled.statistics.len() * self.width];
+            skip.add(plan, scaled, channel, windows, out);
         }
     }
 
-    /// Un-scales what the rows' heads wrote, into `[B, H, C']`. `row` says where the row of a
-    /// sample, a place among the kept channels and its channel stands in `out` and `statistics`.
+    /// Un-scales the rows that the head wrote, `scaled`, into `[B, H, C']`. `row` gives, for a
+    /// sample, a place among the kept channels and its channel, the number of the row in `scaled`
+    /// and `statistics`.
     pub(super) fn finish(
         &self,
         batch: usize,
-        (scaled, statistics): (&[f32], &[Statistics]),
+        scaled: &[f32],
+        statistics: &[Statistics],
         row: impl Fn(usize, usize, usize) -> usize,
         prediction: &mut Vec<f32>,
     ) {

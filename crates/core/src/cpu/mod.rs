@@ -1,9 +1,9 @@
 //! The CPU backend: the model as a plan over kernels.
 //!
-//! The same model as the definition in `model/`, laid out for the cache: activations stand as
-//! `[D][N]` with the patches contiguous, one (sample, channel) row is a few kilobytes and stays in
-//! the first-level cache from the embedding to the head, weights are packed once, and nothing is
-//! transposed or allocated on the way.
+//! It computes what the definition in `model/` computes, laid out for the processor's cache:
+//! activations are laid out as `[D][N]` with the patches contiguous, so that one (sample, channel)
+//! row is a few kilobytes and stays in the first-level cache from the embedding to the head;
+//! weights are packed once; and nothing is transposed or allocated on the way.
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,18 +12,18 @@
 //! | `pack.rs` | the parts of the plan: norms, blocks, attention |
 //! | `arena.rs` | every buffer, kept between calls |
 //! | `forward.rs` | the backbone: rows spread over threads, up to the hidden state |
-//! | `blocks.rs` | the mixers on one row, or on some |
-//! | `head.rs` | what reads the hidden state |
+//! | `blocks.rs` | the mixer blocks, on one row or on some |
+//! | `head.rs` | the heads, which read the hidden state |
 //! | `session.rs` | a packed model that sessions share, and a session |
 //! | `shared.rs` | several heads on one backbone |
-//! | `scoring.rs` | the backbone in front of a loss that is only measured |
-//! | `skip.rs` | the linear path beside the mixers |
+//! | `scoring.rs` | forward passes for validation losses |
+//! | `skip.rs` | the linear path in parallel with the mixers |
 //! | `training/` | the model forward and backward |
-//! | `gradient.rs` | a step's gradient and the score of a set, spread over the threads |
+//! | `gradient.rs` | the gradient of a step and the score of a set, spread over the threads |
 //!
 //! A plain point forecast is computed here to the end. The other heads, which are a small part of
-//! the work, read the hidden state through their definition. Pretraining, which hides patches and
-//! is no serving task, is the definition's alone.
+//! the work, are computed by their definition from the hidden state. Outputs of a pretraining model
+//! are computed by the definition alone, because it hides patches and is not served.
 
 mod arena;
 mod blocks;
@@ -57,7 +57,7 @@ use session::{LoadedModel, Packed, Threads};
 use shared::{LoadedShared, PackedHeads};
 
 #[cfg(test)]
-pub(crate) use training::{Given, Member, TrainArena, TrainPlan};
+pub(crate) use training::{Member, PlanGradient, TrainArena, TrainPlan};
 
 /// Runs models on this machine's cores.
 ///

@@ -22,7 +22,7 @@ pub(super) struct PackedNorm {
     isa: Isa,
     /// Running mean of batch norm; `None` for layer norm, which measures its own.
     mean: Option<Vec<f32>>,
-    /// With the running deviation in it for batch norm.
+    /// Divided by the running deviation for batch norm.
     weight: Vec<f32>,
     bias: Vec<f32>,
     eps: f32,
@@ -64,22 +64,23 @@ pub(super) struct ColumnBlock {
     pub(super) gate: Option<ColumnLinear>,
 }
 
-/// Self-attention over patches with the norm behind it.
+/// Self-attention over patches, and the norm that follows it.
 #[derive(Debug)]
 pub(super) struct PackedAttention {
-    /// With one over the root of a head's width in it.
+    pub(super) sizes: Sizes,
+    /// Divided by the root of a head's width.
     pub(super) query: ColumnLinear,
     pub(super) key: ColumnLinear,
     pub(super) value: ColumnLinear,
     pub(super) out: ColumnLinear,
     pub(super) norm: PackedNorm,
     pub(super) heads: usize,
-    /// Queries that are worked on together.
+    /// Queries that are computed together.
     pub(super) columns: usize,
 }
 
 impl PackedNorm {
-    /// `x` `[D][columns]` gives the normalised and mapped `out`.
+    /// Writes `x` `[D][columns]`, normalised and mapped by weight and bias, to `out`.
     pub(super) fn apply(&self, columns: usize, x: Matrix<'_>, out: MatrixMut<'_>) {
         let shape = MatrixShape { rows: self.weight.len(), columns };
         match &self.mean {
@@ -133,7 +134,7 @@ impl Packer<'_> {
         let gate = if slot.gate.is_some() { n * n } else { 0 };
         let columns = || {
             let hidden = sizes.d_model * (hidden / n);
-            strip(self.isa, (sizes.d_model, hidden), sizes.pitch)
+            strip(self.isa, sizes.d_model, hidden, sizes.pitch)
         };
         RowBlock {
             sizes,
@@ -146,7 +147,7 @@ impl Packer<'_> {
             attention: slot
                 .attention
                 .as_ref()
-                .map(|slot| Box::new(self.attention(slot, columns()))),
+                .map(|slot| Box::new(self.attention(slot, sizes, columns()))),
         }
     }
 
@@ -160,7 +161,7 @@ impl Packer<'_> {
         ColumnBlock {
             sizes,
             width,
-            columns: strip(self.isa, (width, hidden), available),
+            columns: strip(self.isa, width, hidden, available),
             norm: self.norm(&slot.norm),
             fc1: self.column_linear(&slot.fc1),
             fc2: self.column_linear(&slot.fc2),
@@ -168,13 +169,14 @@ impl Packer<'_> {
         }
     }
 
-    fn attention(&self, slot: &AttentionSlot, columns: usize) -> PackedAttention {
+    fn attention(&self, slot: &AttentionSlot, sizes: Sizes, columns: usize) -> PackedAttention {
         let heads = slot.heads;
         let scale = 1.0 / ((slot.query.outputs / heads) as f32).sqrt();
         let (weight, bias) = self.weight_and_bias(&slot.query);
         let scaled = |x: &[f32]| x.iter().map(|x| x * scale).collect::<Vec<f32>>();
         let (inputs, outputs) = (slot.query.inputs, slot.query.outputs);
         PackedAttention {
+            sizes,
             query: ColumnLinear::new(self.isa, inputs, outputs, &scaled(weight), &scaled(bias)),
             key: self.column_linear(&slot.key),
             value: self.column_linear(&slot.value),

@@ -1,4 +1,4 @@
-//! The plan of one model: its stages with their weights packed, and how the work is cut. Made once.
+//! The plan of one model, made once: its stages with their weights packed, and how the work is cut.
 
 use ptsm_kernels::{Aligned, ColumnLinear, Isa};
 
@@ -37,28 +37,35 @@ pub(super) struct Window {
     pub(super) patch_start: usize,
 }
 
+/// Which window of a batch: that of one channel of one sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WindowIndex {
+    pub(super) sample: usize,
+    pub(super) channel: usize,
+}
+
 /// Blocks that rows pass one after the other while they are in the cache.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) sizes: Sizes,
-    /// A channel mixer in front of them, which needs all rows of a sample.
+    /// A channel mixer before them, which needs all rows of a sample.
     pub(super) channel: Option<ColumnBlock>,
     /// Blocks that see one row.
     pub(super) blocks: Vec<PackedBlock>,
     /// (sample, channel) rows that pass them together.
     pub(super) stack: usize,
-    /// What the hidden state becomes in the end, where it gets another shape.
+    /// Shape of the hidden state after a reshape at the end, where there is one.
     pub(super) reshape: Option<Sizes>,
 }
 
-/// Numbers that the buffers of one thread hold, enough for every run. What a sample needs whose
-/// channels are mixed is 0 where they are not.
+/// How many numbers the buffers of one thread hold, enough for every run. Those for whole samples
+/// are 0 where channels are not mixed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Buffers {
     /// Hidden states of a group of rows.
     pub(super) group: usize,
     /// The same in another shape; 0 where there is one shape only.
-    pub(super) turned: usize,
+    pub(super) reshaped: usize,
     /// A stack of rows in a patch mixer.
     pub(super) stacked: usize,
     pub(super) patch_hidden: usize,
@@ -69,10 +76,10 @@ pub(super) struct Buffers {
     /// A strip of columns.
     pub(super) columns: usize,
     pub(super) columns_hidden: usize,
-    /// Of the sample: hidden state, the same in another shape, normalised for a channel mixer, and
-    /// what it adds.
+    /// A sample: its hidden state, the same in another shape, the same normalised for a channel
+    /// mixer, and what the channel mixer adds.
     pub(super) sample: usize,
-    pub(super) sample_turned: usize,
+    pub(super) sample_reshaped: usize,
     pub(super) sample_normed: usize,
     pub(super) sample_mixed: usize,
 }
@@ -202,10 +209,10 @@ impl Buffers {
                 grow(&mut all.sample_mixed, channels * strips);
             }
         }
-        let turned = if runs.iter().any(|run| run.reshape.is_some()) { row } else { 0 };
+        let reshaped = if runs.iter().any(|run| run.reshape.is_some()) { row } else { 0 };
         match mixes_channels {
-            true => (all.sample, all.sample_turned) = (channels * row, channels * turned),
-            false => (all.group, all.turned) = (GROUP * row, GROUP * turned),
+            true => (all.sample, all.sample_reshaped) = (channels * row, channels * reshaped),
+            false => (all.group, all.reshaped) = (GROUP * row, GROUP * reshaped),
         }
         all
     }

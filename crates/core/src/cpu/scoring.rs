@@ -1,5 +1,5 @@
-//! Forward passes for validation losses: the backbone by the inference plan, un-scaling and the maps of
-//! parameters by the definition.
+//! Forward passes for validation losses: the plan of forecasts computes the backbone, the
+//! definition un-scales and maps the parameters of distributions.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,12 +11,12 @@ use crate::batch::Batch;
 use crate::model::{Forward, Mode, Model};
 use crate::real::instruction_set;
 
-/// Runs one model, on one thread a call; many threads may call.
+/// Runs one model; a call uses one thread, and many threads may call at the same time.
 pub(crate) struct Scorer<'a> {
     model: &'a Model,
     plan: Plan,
     head: PackedHead,
-    /// One for each call at the same time.
+    /// One for each call that runs at the same time.
     arenas: Mutex<Vec<Arena>>,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Scorer<'a> {
         Ok(Self { model, plan, head, arenas: Mutex::default() })
     }
 
-    /// What the definition's forward pass gives in evaluation.
+    /// As the definition's forward pass in evaluation.
     pub(crate) fn forward(&self, batch: &Batch) -> Result<Forward<f32>> {
         let lock = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arena = lock().pop().unwrap_or_default();
@@ -50,7 +50,8 @@ impl<'a> Scorer<'a> {
         Ok(forward)
     }
 
-    /// What the head's rows hold, `[B, C, outputs]`, 0 for channels that are not forecast.
+    /// The outputs of the head's projection, `[B, C, outputs]`; 0 for channels that are not
+    /// forecast.
     fn projected(&self, head: &PredictionHead, samples: usize, arena: &Arena) -> Vec<f32> {
         let (channels, steps) = (self.plan.last.num_channels, head.steps());
         let mut all = vec![0.0; samples * channels * steps];

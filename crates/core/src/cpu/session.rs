@@ -8,6 +8,7 @@ use rayon::ThreadPool;
 use super::arena::Arena;
 use super::head::{HiddenRows, PackedHead};
 use super::plan::Plan;
+use super::skip::ScaledBatch;
 use crate::Result;
 use crate::backend::{Loaded, Session};
 use crate::batch::Batch;
@@ -17,7 +18,7 @@ use crate::model::{Mode, Model};
 use crate::output_kind::OutputKind;
 use crate::prediction::Prediction;
 
-/// Where sessions run: a pool of the backend's own, or that of whoever calls.
+/// Where sessions run: in a pool of the backend's own, or in the caller's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Threads {
     pub(super) pool: Option<Arc<ThreadPool>>,
@@ -53,8 +54,8 @@ pub(super) struct CpuSession {
     pub(super) arena: Arena,
 }
 
-/// Bytes of models whose weights are kept as they are, and packed beside it; what packing pads is
-/// not counted.
+/// Bytes of models whose weights are kept twice, as they are and packed, without the padding of the
+/// packed ones.
 pub(super) fn bytes_of<'a>(models: impl Iterator<Item = &'a Model>) -> u64 {
     let each = |model: &Model| {
         let buffers = model.parameters.buffers.len();
@@ -102,10 +103,10 @@ impl Packed {
                     true => row % per_sample,
                     false => head.kept()[row % per_sample],
                 };
-                head.add_skip(plan, (batch, statistics), channel, (windows, rows));
+                head.add_skip(plan, ScaledBatch { batch, statistics }, channel, windows, rows);
                 let row = |b, place, channel| head.row(plan, b, place, channel);
-                let rows = (&arena.out[..], &arena.statistics[..]);
-                head.finish(batch.size(), rows, row, &mut out.prediction);
+                let Arena { out: rows, statistics, .. } = &*arena;
+                head.finish(batch.size(), rows, statistics, row, &mut out.prediction);
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(plan);
@@ -118,7 +119,7 @@ impl Packed {
 }
 
 impl CpuSession {
-    /// A session of its own packed model, on the threads of whoever calls.
+    /// A session of its own packed model, on the caller's threads.
     #[cfg(test)]
     pub(super) fn new(model: &Model, isa: Isa) -> Self {
         let packed = Arc::new(Packed::new(model, isa));
@@ -133,7 +134,8 @@ impl Session for CpuSession {
     }
 }
 
-/// Accepts what the definition accepts. Its own check names the culprit, ours is fast.
+/// Accepts the batches that the definition accepts. This check is the faster one; where it fails,
+/// the definition's check says what is wrong.
 pub(super) fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
     let config: &Config = model.config();
     let fits = batch.size() > 0
@@ -145,7 +147,7 @@ pub(super) fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
     if fits { Ok(()) } else { model.check(batch, Mode::default()) }
 }
 
-/// What the definition of a head gives for a hidden state.
+/// Computes a head by its definition, from a hidden state.
 pub(super) fn define(model: &Model, batch: &Batch, hidden: &[f32], out: &mut Prediction) {
     let (outputs, scaled) = model.outputs_of(batch, hidden);
     (out.prediction, out.aggregates) = (outputs.prediction, outputs.aggregates);
@@ -163,7 +165,7 @@ mod tests {
         let packed = Arc::new(Packed::new(&model, Isa::best()));
         let loaded = LoadedModel { packed: Arc::clone(&packed), threads: Threads::default() };
         let sessions: Vec<_> = (0..64).map(|_| loaded.session().unwrap()).collect();
-        // Ours, that of what is loaded, one for each session.
+        // This test's, the loaded model's, and one for each session.
         assert_eq!(Arc::strong_count(&packed), 2 + sessions.len());
     }
 }

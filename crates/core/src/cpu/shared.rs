@@ -8,6 +8,7 @@ use super::arena::{Arena, Statistics};
 use super::head::{HiddenRows, PackedHead, PredictionHead};
 use super::plan::Plan;
 use super::session::{Threads, bytes_of, check, define};
+use super::skip::ScaledBatch;
 use crate::backend::{HeadsSession, LoadedHeads};
 use crate::batch::Batch;
 use crate::model::Model;
@@ -96,7 +97,7 @@ fn point(
 ) {
     let mut scaled = head.apply_to_all(plan, &arena.out[..], batch.size());
     let kept = head.kept().len();
-    // Its rows are those of its channels; the statistics are those of all.
+    // The head's rows are those of its own channels; the arena has the statistics of all channels.
     let statistics: Vec<Statistics> = (0..batch.size() * kept)
         .map(|row| {
             let channel = head.kept()[row % kept];
@@ -104,8 +105,8 @@ fn point(
         })
         .collect();
     let channel = |row: usize| head.kept()[row % kept];
-    let windows = &mut arena.windows;
-    head.add_skip(plan, (batch, &statistics), channel, (windows, &mut scaled));
+    let rows = ScaledBatch { batch, statistics: &statistics };
+    head.add_skip(plan, rows, channel, &mut arena.windows, &mut scaled);
     let row = |b: usize, place: usize, _: usize| b * kept + place;
-    head.finish(batch.size(), (&scaled, &statistics), row, &mut out.prediction);
+    head.finish(batch.size(), &scaled, &statistics, row, &mut out.prediction);
 }

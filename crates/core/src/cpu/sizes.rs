@@ -9,8 +9,8 @@ use crate::network::State;
 pub(super) const GROUP: usize = 8;
 /// Bytes that a column block's buffers may take of the first-level cache.
 const BLOCK_BYTES: usize = 24 << 10;
-/// Patch mixers with more bytes of weights than this are not counted on to stay in a second-level
-/// cache: a whole group shares one reading of them.
+/// A patch mixer with more bytes of weights than this is assumed not to stay in a second-level
+/// cache, so its weights are read once for a whole group of rows.
 const RESIDENT_BYTES: usize = 512 << 10;
 /// Rows that start a multiple of so many bytes apart fall into the same sets of the first-level
 /// cache.
@@ -42,37 +42,38 @@ impl Sizes {
         self.d_model * self.pitch
     }
 
-    /// The row `x` of this shape as a row `out` of another, with as many numbers: that of number i
-    /// of `[N, D]` stays number i. Zeros follow the patches.
+    /// Writes the row `x` of this shape as a row `out` of the shape `to`, which has as many
+    /// numbers: number i in the order of `[N, D]` stays number i. The padding is filled with zeros.
     pub(super) fn reshape(&self, to: &Sizes, x: &[f32], out: &mut [f32]) {
         for (d, out) in out.chunks_exact_mut(to.pitch).take(to.d_model).enumerate() {
-            let (patches, behind) = out.split_at_mut(to.num_patches);
+            let (patches, padding) = out.split_at_mut(to.num_patches);
             for (n, out) in patches.iter_mut().enumerate() {
                 let place = n * to.d_model + d;
                 *out = x[place % self.d_model * self.pitch + place / self.d_model];
             }
-            behind.fill(0.0);
+            padding.fill(0.0);
         }
     }
 }
 
-/// What a row of `n` numbers takes: whole registers, and no multiple of the aliasing distance.
+/// Numbers that a row of `n` takes in memory: whole registers, and no multiple of the distance at
+/// which rows fall into the same sets of the cache.
 pub(super) fn spread(isa: Isa, n: usize) -> usize {
     let padded = isa.pad(n);
     let aliases = (padded * size_of::<f32>()).is_multiple_of(ALIAS_BYTES);
     if aliases { padded + isa.pad(16) } else { padded }
 }
 
-/// Columns of `available` ones that pass a block together which mixes `width` numbers by way of
-/// `hidden`.
-pub(super) fn strip(isa: Isa, (width, hidden): (usize, usize), available: usize) -> usize {
+/// How many of `available` columns pass a block together that mixes `width` numbers through a
+/// hidden layer of `hidden`.
+pub(super) fn strip(isa: Isa, width: usize, hidden: usize, available: usize) -> usize {
     // Normed input, hidden layer, output, logits.
     let room = BLOCK_BYTES / ((3 * width + hidden) * size_of::<f32>());
     let tile = 2 * isa.lanes();
     (room / tile * tile).max(tile).min(available)
 }
 
-/// Rows that pass a patch mixer with so many weights together.
+/// How many rows pass a patch mixer with so many weights together.
 pub(super) fn stack(weights: usize) -> usize {
     if weights * size_of::<f32>() > RESIDENT_BYTES { GROUP } else { 1 }
 }
@@ -97,7 +98,7 @@ mod tests {
             assert_eq!(number(&fine, &split, place), number(&coarse, &x, place));
             assert_eq!(number(&coarse, &merged, place), number(&coarse, &x, place));
         }
-        let behind = split.chunks(fine.pitch).flat_map(|row| &row[fine.num_patches..]);
-        assert!(behind.copied().all(|x| x == 0.0));
+        let padding = split.chunks(fine.pitch).flat_map(|row| &row[fine.num_patches..]);
+        assert!(padding.copied().all(|x| x == 0.0));
     }
 }

@@ -1,4 +1,5 @@
-//! The linear skip of a point forecast: scaled windows times one matrix, added to what the head wrote.
+//! The linear skip of a point forecast: scaled windows times one matrix, added to what the head
+//! wrote.
 
 use ptsm_kernels::{
     Aligned, Finish, Isa, Matrix, MatrixMut, RowLinear, StridedSlice, gather, standardise,
@@ -6,12 +7,19 @@ use ptsm_kernels::{
 use rayon::prelude::*;
 
 use super::arena::Statistics;
-use super::plan::Plan;
+use super::plan::{Plan, WindowIndex};
 use super::sizes::GROUP;
 use crate::batch::Batch;
 use crate::config::Scaler;
 use crate::model::Model;
 use crate::weights::LinearSlot;
+
+/// A batch, and what undoes the scaling of each row that its windows became.
+#[derive(Clone, Copy)]
+pub(super) struct ScaledBatch<'a> {
+    pub(super) batch: &'a Batch,
+    pub(super) statistics: &'a [Statistics],
+}
 
 /// The packed layer.
 #[derive(Debug)]
@@ -30,14 +38,16 @@ impl Skip {
         Self { isa: plan.isa, linear, context_length: slot.inputs }
     }
 
-    /// Adds to `out`, rows of equal pitch, one for each of `statistics`; equal shares of the rows
-    /// belong to each sample. Every row is computed by itself.
+    /// Adds to `out`, rows of equal pitch, one for each of the statistics; equal shares of the rows
+    /// belong to each sample, and `channel` says whose window a row reads. `windows` is scratch.
+    /// Every row is computed by itself.
     pub(super) fn add(
         &self,
         plan: &Plan,
-        (batch, statistics): (&Batch, &[Statistics]),
+        ScaledBatch { batch, statistics }: ScaledBatch<'_>,
         channel: impl Fn(usize) -> usize + Sync,
-        (windows, out): (&mut Aligned, &mut [f32]),
+        windows: &mut Aligned,
+        out: &mut [f32],
     ) {
         let (rows, length) = (statistics.len(), self.context_length);
         let (pitch, per_sample) = (out.len() / rows, rows / batch.size());
@@ -49,8 +59,8 @@ impl Skip {
                 let each = windows.chunks_exact_mut(length).zip(statistics).enumerate();
                 for (i, (window, statistics)) in each {
                     let row = g * GROUP + i;
-                    let place = (row / per_sample, channel(row));
-                    self.read(plan, batch, (place, statistics), window);
+                    let index = WindowIndex { sample: row / per_sample, channel: channel(row) };
+                    self.read(plan, batch, index, *statistics, window);
                 }
                 let (x, out) = (Matrix::new(windows, length), MatrixMut::new(out, pitch));
                 self.linear.apply(statistics.len(), x, Finish::Add, out);
@@ -63,7 +73,8 @@ impl Skip {
         &self,
         plan: &Plan,
         batch: &Batch,
-        ((sample, channel), statistics): ((usize, usize), &Statistics),
+        WindowIndex { sample, channel }: WindowIndex,
+        statistics: Statistics,
         window: &mut [f32],
     ) {
         let channels = batch.num_channels();

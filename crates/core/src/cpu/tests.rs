@@ -1,5 +1,5 @@
-//! The fused path against the definition in f64, on random configurations and every instruction
-//! set, and the independence of its bits.
+//! Tests of the CPU's forecasts: against the definition in f64, on random configurations and every
+//! instruction set, and that their bits do not depend on batch or threads.
 
 use proptest::prelude::*;
 use ptsm_kernels::Isa;

@@ -41,7 +41,7 @@ impl Distribution {
         }
     }
 
-    /// Parameter `k` from what its projection gave.
+    /// Parameter `k` from the output of its projection.
     pub(crate) fn map<T: Real>(self, k: usize, x: T) -> T {
         match self.parameter_names()[k] {
             "df" => T::from_f64(2.0) + squareplus(x),

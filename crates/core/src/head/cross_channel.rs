@@ -13,7 +13,7 @@ use crate::weights::CrossChannelSlot;
 #[derive(Debug, Clone)]
 pub(crate) struct Cache<T> {
     gate: Option<gated_attn::Cache<T>>,
-    /// What the last layer read, `[B H, C' (2 cl + 1)]`.
+    /// Input of the last layer, `[B H, C' (2 cl + 1)]`.
     gated: Vec<T>,
 }
 
@@ -22,19 +22,19 @@ pub(crate) struct CrossChannelHead<'a> {
     pub(crate) slot: &'a CrossChannelSlot,
     /// Steps on either side, cl.
     pub(crate) context_length: usize,
-    /// H.
+    /// Steps of the forecast, H.
     pub(crate) steps: usize,
-    /// C'.
+    /// Channels that are forecast, C'.
     pub(crate) channels: usize,
 }
 
 /// Where one number of a step's window comes from.
 enum Source {
-    /// Place in `[B, H, C']`.
+    /// Index in the forecast `[B, H, C']`.
     Forecast(usize),
-    /// Place in `[B, cl, C']`.
+    /// Index in the last past values `[B, cl, C']`.
     Past(usize),
-    /// Behind the last step.
+    /// A step after the last one of the forecast.
     Zero,
 }
 
@@ -44,7 +44,7 @@ impl CrossChannelHead<'_> {
         2 * self.context_length + 1
     }
 
-    /// Calls `f(place in the windows, source)` for every number: `[B, H, C', 2 cl + 1]`.
+    /// Calls `f(index, source)` for every number of the windows `[B, H, C', 2 cl + 1]`.
     fn for_each_place(&self, batch: usize, mut f: impl FnMut(usize, Source)) {
         let (steps, channels, context) = (self.steps, self.channels, self.context_length);
         let mut place = 0;

@@ -1,5 +1,6 @@
-//! Forecasting head: flatten, dropout, projection, and what turns it into a forecast: the linear
-//! skip, reconciliation, un-scaling, the parameters of a distribution, or quantiles.
+//! Forecasting head: flatten, dropout, projection, and what turns its output into a forecast: the
+//! linear skip, reconciliation and un-scaling, or the maps to the parameters of a distribution or
+//! to quantiles.
 //!
 //! Source: `PatchTSMixerForPredictionHead`, transformers 5.23.0; quantiles, the skip and
 //! reconciliation are extensions.
@@ -19,9 +20,9 @@ use crate::weights::{ForecastSlot, LinearSlot};
 /// What the gradient of the head needs, and what a trace shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache<T> {
-    /// Flattened and dropped input `[B, C, N D]`.
+    /// Input of the projections: flattened, after dropout, `[B, C, N D]`.
     x: Vec<T>,
-    /// What the projections gave, in the shape of the prediction.
+    /// Outputs of the projections, in the shape of the prediction.
     raw: Vec<T>,
     /// In the scaled space: the final forecast, the mapped parameters or the quantiles.
     pub(crate) scaled: Vec<T>,
@@ -43,12 +44,12 @@ pub(crate) struct ForecastHead<'a> {
 
 /// One number of the prediction.
 struct Entry {
-    /// Place in the prediction.
+    /// Index in the prediction.
     out: usize,
-    /// Which projection, and the place in what it gave.
+    /// Which projection, and the index in its output.
     projection: usize,
     from: usize,
-    /// Place in `[B, C]`.
+    /// Index in `[B, C]`.
     channel: usize,
     /// Number of the parameter of a distribution.
     parameter: usize,
@@ -79,7 +80,7 @@ impl<'a> ForecastHead<'a> {
         Some(HierarchyHead { slot, segment_length, steps, channels })
     }
 
-    /// Reads `[B, C, N, D]`; see the table in `head/mod.rs` for what it gives.
+    /// The hidden state is `[B, C, N, D]`; the table in `head/mod.rs` says what the output is.
     pub(crate) fn forward<T: Real>(
         &self,
         trained: &[T],
@@ -95,8 +96,8 @@ impl<'a> ForecastHead<'a> {
         (outputs, cache)
     }
 
-    /// Everything after the projections, which gave `[B, C, outputs]` each; does not look at the
-    /// hidden state.
+    /// Everything after the projections, whose outputs are `[B, C, outputs]` each; the hidden state
+    /// in `input` is not used.
     pub(crate) fn read<T: Real>(
         &self,
         trained: &[T],
@@ -120,7 +121,7 @@ impl<'a> ForecastHead<'a> {
         (outputs, cache)
     }
 
-    /// The forecast in the scaled space.
+    /// The output in the scaled space: forecast, parameters or quantiles.
     fn finish<T: Real>(
         &self,
         trained: &[T],
@@ -154,8 +155,8 @@ impl<'a> ForecastHead<'a> {
         scaled
     }
 
-    /// Back into data units; a distribution's parameters stay in the scaled space, as in the
-    /// reference, where the logits of a negative binomial take the logarithm of the scale.
+    /// Converts to data units. The parameters of a distribution stay in the scaled space, as in the
+    /// reference; but to the logits of a negative binomial the logarithm of the scale is added.
     fn unscale<T: Real>(
         &self,
         input: HeadInput<'_, T>,
@@ -185,8 +186,8 @@ impl<'a> ForecastHead<'a> {
         Outputs { prediction, aggregates }
     }
 
-    /// The gradient of the hidden state from those of what the projections gave; adds those of the
-    /// projections.
+    /// Takes the gradients of the projections' outputs back: adds those of the weights, and returns
+    /// that of the hidden state.
     pub(crate) fn project_backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,
@@ -203,8 +204,9 @@ impl<'a> ForecastHead<'a> {
         d_x
     }
 
-    /// The gradients of what the projections gave, `[B, C, outputs]` each; adds those of the layers
-    /// after them and fills the statistics' part of `result`.
+    /// The backward pass of [`Self::read`]: returns the gradients of the projections' outputs,
+    /// `[B, C, outputs]` each, adds those of the weights of the layers after them, and adds those of
+    /// the statistics to `result`.
     pub(crate) fn read_backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,
@@ -277,6 +279,9 @@ impl<'a> ForecastHead<'a> {
         Outputs { prediction: d, aggregates: d_sums }
     }
 
+    /// The backward pass of skip and reconciliation, from the gradients of the scaled forecast and
+    /// its sums to that of the projections' outputs; adds the gradient of the scaled window to
+    /// `result`.
     fn reconcile_backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,
@@ -324,7 +329,7 @@ impl<'a> ForecastHead<'a> {
         })
     }
 
-    /// Calls `f(place in [B, cl, C'], place in [B, L, C])`.
+    /// Calls `f(index in [B, cl, C'], index in [B, L, C])`.
     fn for_each_past<T>(
         &self,
         input: HeadInput<'_, T>,
@@ -375,7 +380,7 @@ impl<'a> ForecastHead<'a> {
         }
     }
 
-    /// Calls `f(place in [B, S, C'], place in [B, C], sl)` for every segment's sum.
+    /// Calls `f(index in [B, S, C'], index in [B, C], sl)` for every segment's sum.
     fn for_each_sum<T: Real>(&self, batch: usize, mut f: impl FnMut(usize, usize, T)) {
         let Some(head) = self.hierarchy() else { return };
         let mut out = 0;

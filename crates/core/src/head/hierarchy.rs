@@ -1,9 +1,10 @@
-//! Online hierarchical patch reconciliation: the horizon's segments get a forecast of their sum,
-//! and their steps are corrected with it in sight.
+//! Online hierarchical patch reconciliation: the horizon is cut into segments, the sum of each
+//! segment is forecast too, and a layer that reads this sum corrects the steps of the segment.
 //!
 //! Source: TSMixer (arXiv 2306.09364), online forecast reconciliation. Everything is in the scaled
-//! space. With y the forecast of one channel: h = Linear(H, S)(y) are the sums of the S segments;
-//! each segment's steps and its sum go through Linear(sl + 1, sl), and are added to y.
+//! space. With y the forecast of one channel, h = Linear(H, S)(y) are the sums of its S segments.
+//! The sl steps of a segment and its sum pass Linear(sl + 1, sl), whose output is added to the
+//! steps.
 
 use super::interface::Trained;
 use crate::real::Real;
@@ -21,16 +22,16 @@ pub(crate) struct Cache<T> {
 /// The head with its sizes.
 pub(crate) struct HierarchyHead<'a> {
     pub(crate) slot: &'a HierarchySlot,
-    /// sl.
+    /// Steps of a segment, sl.
     pub(crate) segment_length: usize,
-    /// H.
+    /// Steps of the forecast, H.
     pub(crate) steps: usize,
-    /// C'.
+    /// Channels that are forecast, C'.
     pub(crate) channels: usize,
 }
 
 impl HierarchyHead<'_> {
-    /// S.
+    /// Number of segments, S.
     pub(crate) fn num_segments(&self) -> usize {
         self.steps / self.segment_length
     }
@@ -52,8 +53,7 @@ impl HierarchyHead<'_> {
         (reconciled, sums, Cache { rows, segments })
     }
 
-    /// Adds the gradients of the layers and returns that of `y`. An empty `d_sums` is
-    /// zero.
+    /// Adds the gradients of the layers and returns that of `y`. An empty `d_sums` means zeros.
     pub(crate) fn backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,
@@ -80,7 +80,7 @@ impl HierarchyHead<'_> {
     }
 }
 
-/// `[.., a, b]` to `[.., b, a]`.
+/// Transposes every matrix: `[.., a, b]` becomes `[.., b, a]`.
 fn swap<T: Real>(x: &[T], a: usize, b: usize) -> Vec<T> {
     let mut out = vec![T::ZERO; x.len()];
     for (x, out) in x.chunks_exact(a * b).zip(out.chunks_exact_mut(a * b)) {

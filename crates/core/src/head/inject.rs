@@ -1,4 +1,5 @@
-//! Scale injection: gives the hidden state the statistics that the scaler took away.
+//! Scale injection: brings what scaling removed, the location and scale of the window, into the
+//! hidden state.
 //!
 //! Source: `InjectScalerStatistics4D`, transformers 5.23.0. Four linear layers, no activation.
 
@@ -51,8 +52,8 @@ impl Inject<'_> {
         (out, Cache { statistics, widened, joined, expanded })
     }
 
-    /// Adds the gradients of the layers, and those of the statistics to `d_loc` and `d_scale`; returns
-    /// that of the hidden state.
+    /// Adds the gradients of the layers to those of the weights, and the gradients of the
+    /// statistics to `d_loc` and `d_scale`; returns the gradient of the hidden state.
     pub(crate) fn backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,

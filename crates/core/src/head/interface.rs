@@ -1,9 +1,9 @@
-//! What every head reads and gives, forward and backward.
+//! Inputs, outputs and gradients that all heads have in common.
 
 use crate::layers::scaler::Scaled;
 use crate::real::Real;
 
-/// What a head puts out.
+/// Output of a head.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outputs<T> {
     /// See the table at the top of `head/mod.rs`; the first axis is always the batch.
@@ -13,22 +13,22 @@ pub struct Outputs<T> {
     pub aggregates: Vec<T>,
 }
 
-/// Gradient of a loss for everything that it depends on; an empty field is zero.
+/// Gradient of a loss for everything that it depends on; an empty field means zeros.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OutputGradient<T> {
     /// As [`Outputs::prediction`].
     pub prediction: Vec<T>,
     /// As [`Outputs::aggregates`].
     pub aggregates: Vec<T>,
-    /// For the window's `loc`, `[B, C]`, beyond what goes through the prediction.
+    /// For the window's `loc`, `[B, C]`, without the part that flows through the prediction.
     pub loc: Vec<T>,
     /// For the window's `scale`, `[B, C]`, likewise.
     pub scale: Vec<T>,
-    /// For the unmasked scaled patches, `[B, C, N, p]`, which pretraining aims at.
+    /// For the unmasked scaled patches, `[B, C, N, p]`, which are the target of pretraining.
     pub patches: Vec<T>,
 }
 
-/// What a head reads.
+/// Input of a head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadInput<'a, T> {
     /// Last hidden state, `[B, C, N, D]`.
@@ -42,7 +42,7 @@ pub(crate) struct Trained<'a, T> {
     pub(crate) grads: &'a mut [T],
 }
 
-/// Gradients for what a head reads.
+/// Gradients of the input of a head.
 #[derive(Debug, Clone)]
 pub(crate) struct HeadGradient<T> {
     /// `[B, C, N, D]`.
@@ -51,12 +51,12 @@ pub(crate) struct HeadGradient<T> {
     pub(crate) loc: Vec<T>,
     /// `[B, C]`.
     pub(crate) scale: Vec<T>,
-    /// For the scaled window, `[B, L, C]`; `None` is zero.
+    /// For the scaled window, `[B, L, C]`; `None` means zeros.
     pub(crate) values: Option<Vec<T>>,
 }
 
 impl<T: Real> HeadGradient<T> {
-    /// What the loss itself says of the statistics; nothing else yet.
+    /// Starts with the loss's own gradients of the statistics; the rest is empty.
     pub(crate) fn new(input: HeadInput<'_, T>, gradient: &OutputGradient<T>) -> Self {
         let or_zero = |values: &Vec<T>| match values.is_empty() {
             true => vec![T::ZERO; input.scaled.loc.len()],

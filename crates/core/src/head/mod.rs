@@ -1,16 +1,16 @@
-//! The task layers on top of the backbone.
+//! The heads: the task layers on top of the backbone, and what their output means.
 //!
 //! | task | file | `prediction` |
 //! |---|---|---|
 //! | forecasting, point | `forecast.rs` | `[B, H, C']`, data units |
-//! | forecasting, distribution | `forecast.rs`, `distribution/` beside this folder | `[B, K, H, C']`, K parameters in the scaled space |
+//! | forecasting, distribution | `forecast.rs`, and the folder `distribution/` next to this one | `[B, K, H, C']`, K parameters in the scaled space |
 //! | forecasting, quantiles | `forecast.rs`, `quantile.rs` | `[B, H, C', Q]`, data units |
 //! | pretraining | `pretraining.rs` | `[B, C, N, p]`, scaled patches |
 //! | classification | `pooled.rs` | `[B, num_targets]`, logits |
 //! | regression | `pooled.rs` | `[B, num_targets]`, or `[B, K, num_targets]` parameters |
 //!
-//! `skip.rs` adds a linear path to a point forecast; `cross_channel.rs` and `hierarchy.rs` reconcile
-//! it.
+//! `skip.rs` adds a linear path to a point forecast; `cross_channel.rs` and `hierarchy.rs`
+//! reconcile it.
 
 pub(crate) mod cross_channel;
 pub(crate) mod forecast;
@@ -134,7 +134,8 @@ fn only<T>(prediction: Vec<T>) -> Outputs<T> {
     Outputs { prediction, aggregates: Vec::new() }
 }
 
-/// Place of the first largest number of a row of logits, which must not be empty.
+/// Index of the largest number of a row of logits, the first one of equals; the row must not be
+/// empty.
 pub fn largest(row: &[f32]) -> usize {
     let first = (0, row[0]);
     let best =

@@ -17,11 +17,12 @@ use crate::weights::PooledSlot;
 pub(crate) struct Cache<T> {
     /// After the injection, `[B, C, N, D]`.
     pub(crate) injected: Option<(Vec<T>, inject::Cache<T>)>,
-    /// For max_pool, the patch of every maximum, `[B, C, D]`.
+    /// For `max_pool`, the number of the patch with the maximum, `[B, C, D]`.
     winners: Vec<usize>,
-    /// Pooled and dropped `[B, inputs]`.
+    /// Input of the projections: pooled, after dropout, `[B, inputs]`.
     x: Vec<T>,
-    /// What the projections gave, `[B, K, num_targets]`, before the range or the parameter maps.
+    /// Outputs of the projections, `[B, K, num_targets]`, before they are mapped to a range or to
+    /// the parameters of a distribution.
     raw: Vec<T>,
     batch: usize,
 }
@@ -33,7 +34,7 @@ pub(crate) struct PooledHead<'a> {
     pub(crate) kind: &'a OutputKind,
 }
 
-/// How patches become one.
+/// How the patches of a channel are pooled.
 #[derive(Clone, Copy, PartialEq)]
 enum Pooling {
     Last,
@@ -58,7 +59,8 @@ impl PooledHead<'_> {
         Some(Inject { slot, num_patches, d_model })
     }
 
-    /// Reads `[B, C, N, D]`, gives `[B, num_targets]` or, for a distribution, `[B, K, num_targets]`.
+    /// A hidden state `[B, C, N, D]` gives `[B, num_targets]` or, for a distribution,
+    /// `[B, K, num_targets]`.
     pub(crate) fn forward<T: Real>(
         &self,
         trained: &[T],
@@ -82,7 +84,8 @@ impl PooledHead<'_> {
         (prediction, Cache { injected, winners, x, raw, batch: pass.batch })
     }
 
-    /// The range of a regression, or the parameters of a distribution.
+    /// Maps the outputs of the projections to the range of a regression, or to the parameters of a
+    /// distribution.
     pub(crate) fn finish<T: Real>(&self, raw: &[T]) -> Vec<T> {
         let targets = self.config.num_targets;
         if let Some(distribution) = self.kind.distribution() {
@@ -99,6 +102,7 @@ impl PooledHead<'_> {
         }
     }
 
+    /// The gradient of [`Self::finish`] at `raw`.
     fn d_finish<T: Real>(&self, raw: &[T], d: &[T]) -> Vec<T> {
         let targets = self.config.num_targets;
         let pairs = raw.iter().zip(d);
@@ -145,7 +149,8 @@ impl PooledHead<'_> {
         };
     }
 
-    /// `[B, C, N, D]` to `[B, C D]`, or `[B, C D N]` where patches are kept; and the winners.
+    /// Pools `[B, C, N, D]` to `[B, C D]`, or to `[B, C D N]` where patches are kept; for
+    /// `max_pool` with the patch of each maximum.
     fn pool<T: Real>(&self, state: &[T]) -> (Vec<T>, Vec<usize>) {
         let State { patches: n, features: d, .. } = self.slot.state;
         let pooling = self.pooling();
@@ -159,7 +164,7 @@ impl PooledHead<'_> {
                     Pooling::Keep => x.extend(column),
                     Pooling::Max => {
                         let first = (0, channel[feature]);
-                        // The first of equal maxima, as torch has it.
+                        // The first of equal maxima, as in torch.
                         let best = column
                             .by_ref()
                             .enumerate()

@@ -10,7 +10,7 @@ use crate::weights::LinearSlot;
 /// What the gradient of the head needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache<T> {
-    /// Dropped input `[B, C, N, D]`.
+    /// Input of the projection: the hidden state after dropout, `[B, C, N, D]`.
     x: Vec<T>,
 }
 

@@ -1,5 +1,5 @@
-//! Quantiles that cannot cross: the middle one is free, the others are sums of positive steps away
-//! from it. An extension of ours.
+//! Maps the outputs of a quantile head to quantiles that cannot cross: the middle one is free, each
+//! other one is a positive step further from it than its neighbour. An extension of ours.
 
 use crate::real::Real;
 

@@ -1,7 +1,8 @@
-//! The linear skip: from the scaled window straight to the scaled forecast, beside the mixers.
+//! The linear skip: a linear layer from the scaled window straight to the scaled forecast, in
+//! parallel with the mixers. An extension of ours.
 //!
-//! One layer for all channels, so it holds exactly what a linear forecaster holds; started from a
-//! ridge regression, the mixers have only to learn what is not linear. An extension of ours.
+//! The layer is the same for all channels, so by itself it is a linear forecaster. It may start as
+//! a ridge regression; then the mixers have to learn only what is not linear.
 
 use super::interface::Trained;
 use crate::layers::scaler::Scaled;
@@ -18,9 +19,9 @@ pub(crate) struct Cache<T> {
 /// The layer with its sizes.
 pub(crate) struct SkipHead<'a> {
     pub(crate) linear: &'a LinearSlot,
-    /// L.
+    /// Steps of a window, L.
     pub(crate) context_length: usize,
-    /// C.
+    /// Channels of a window, C.
     pub(crate) num_input_channels: usize,
     /// Channels that are forecast, C'.
     pub(crate) channels: &'a [usize],
@@ -43,8 +44,8 @@ impl SkipHead<'_> {
         Cache { windows }
     }
 
-    /// Adds the gradients of the layer, and that of the scaled window to `d_values`
-    /// `[B, L, C]`; `d` is that of the forecast.
+    /// Adds the gradients of the layer to those of the weights, and the gradient of the scaled
+    /// window to `d_values` `[B, L, C]`; `d` is the gradient of the forecast.
     pub(crate) fn backward<T: Real>(
         &self,
         trained: &mut Trained<'_, T>,
@@ -64,7 +65,7 @@ impl SkipHead<'_> {
         scaled.loc.len() / self.num_input_channels * self.channels.len()
     }
 
-    /// Calls `f(place in [B, C', L], place in [B, L, C], 1 if observed)`.
+    /// Calls `f(index in [B, C', L], index in [B, L, C], 1 if observed)`.
     fn for_each_point<T: Real>(&self, scaled: &Scaled<T>, mut f: impl FnMut(usize, usize, T)) {
         let kept = self.channels.len();
         for row in 0..self.rows(scaled) {
@@ -77,7 +78,7 @@ impl SkipHead<'_> {
         }
     }
 
-    /// Calls `f(place in [B, H, C'], place in [B, C', H])`.
+    /// Calls `f(index in [B, H, C'], index in [B, C', H])`.
     fn for_each_step(&self, len: usize, mut f: impl FnMut(usize, usize)) {
         let (kept, steps) = (self.channels.len(), self.linear.outputs);
         for place in 0..len {

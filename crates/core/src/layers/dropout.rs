@@ -1,4 +1,5 @@
-//! Dropout by a counter-based generator: a draw depends on where it is used, never on when.
+//! Dropout by a counter-based random generator: a draw depends on the number that it is for, and
+//! not on the order in which numbers are drawn.
 
 use crate::real::Real;
 

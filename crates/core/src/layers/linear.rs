@@ -1,4 +1,4 @@
-//! `y = x W^T + b`, the only layer with a matrix in it.
+//! The linear layer of the definition, `y = x W^T + b`, forward and backward.
 
 use crate::real::{LinearDims, Real};
 use crate::weights::LinearSlot;

@@ -1,4 +1,4 @@
-//! Which patches pretraining hides.
+//! The choice of the patches that pretraining hides.
 //!
 //! Source: `random_masking`, `forecast_masking`, transformers 5.23.0. The draws are
 //! ours: a function of the seed and the step for a whole batch, so that neither threads nor the way

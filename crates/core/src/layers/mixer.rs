@@ -38,7 +38,8 @@ impl BlockSlot {
         })
     }
 
-    /// Brings the mixed axis to the end: `[N, D]` to `[D, N]`, or `[C, N D]` to `[N D, C]`.
+    /// Transposes so that the mixed axis is the last: `[N, D]` to `[D, N]`, or `[C, N D]` to
+    /// `[N D, C]`.
     fn mixed_last<T: Real>(&self, x: &[T]) -> Vec<T> {
         let State { channels, patches: n, features: d } = self.block.state;
         match self.block.axis {

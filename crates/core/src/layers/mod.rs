@@ -1,6 +1,6 @@
 //! The layers of the definition, each forward and backward in plain loops.
 //!
-//! [`crate::model`] puts them together, [`crate::head`] reads what they give.
+//! [`crate::model`] puts them together, [`crate::head`] reads their output.
 
 mod dropout;
 pub(crate) mod gated_attn;

@@ -1,4 +1,4 @@
-//! Layer norm and batch norm over the last axis, D.
+//! Layer norm and batch norm over the last axis, D, forward and backward.
 //!
 //! Source: `PatchTSMixerNormLayer`, `PatchTSMixerBatchNorm`, transformers 5.23.0.
 
@@ -7,17 +7,17 @@ use crate::config::Norm;
 use crate::real::Real;
 use crate::weights::{NormSlot, Parameters};
 
-/// Share of the batch in the running statistics, as PyTorch's default.
+/// Weight of a new batch in the running statistics: PyTorch's default.
 const MOMENTUM: f64 = 0.1;
 
 /// What the gradient of a norm needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache<T> {
-    /// Input without mean and deviation, before the affine map, `[rows, D]`.
+    /// The normalised input, before weight and bias, `[rows, D]`.
     normalised: Vec<T>,
     /// 1 / deviation: per row (layer norm) or per feature (batch norm).
     inverse_deviation: Vec<T>,
-    /// Batch statistics, when they were used: mean, biased variance, rows.
+    /// The statistics of the batch; `None` for layer norm, and where the running ones were used.
     batch: Option<BatchStatistics<T>>,
 }
 
@@ -25,14 +25,14 @@ pub(crate) struct Cache<T> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BatchStatistics<T> {
     pub(crate) mean: Vec<T>,
-    /// Biased.
+    /// Biased: divided by `rows`.
     pub(crate) variance: Vec<T>,
-    /// Numbers that each was measured on.
+    /// How many numbers of a feature the statistics are over.
     pub(crate) rows: usize,
 }
 
 impl NormSlot {
-    /// `x` `[rows, D]` gives the normalised and affinely mapped `[rows, D]`.
+    /// Normalises `x` `[rows, D]` and applies weight and bias.
     pub(crate) fn forward<T: Real>(
         &self,
         parameters: &Parameters<T>,
@@ -77,8 +77,8 @@ impl NormSlot {
         let mut d_normalised = d_out.to_vec();
         // The bias directly follows the weight in every layout, so one split serves both.
         debug_assert_eq!(self.weight.end, self.bias.start);
-        let sums = grads[self.weight.start..self.bias.end].split_at_mut(width);
-        T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, sums);
+        let (d_weight, d_bias) = grads[self.weight.start..self.bias.end].split_at_mut(width);
+        T::affine_rows_backward(&cache.normalised, weight, &mut d_normalised, d_weight, d_bias);
         match (self.kind, &cache.batch) {
             (Norm::Layer, _) => {
                 let (z, inverse) = (&cache.normalised, &cache.inverse_deviation);

@@ -1,9 +1,10 @@
-//! One forward pass: how it is done, and where it draws for dropout.
+//! The mode of one forward pass of the definition, and the numbers of the layers that draw for
+//! dropout.
 
 use super::dropout::Dropout;
 use crate::real::Real;
 
-/// One forward pass: the mode and how many samples it holds.
+/// One forward pass: its mode, and the number of its samples.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pass {
     pub(crate) batch: usize,
@@ -12,12 +13,12 @@ pub(crate) struct Pass {
     pub(crate) as_reference: bool,
 }
 
-/// A place of the model that draws for dropout.
+/// A block, or the head, as a place that draws for dropout at up to four sites.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place(u64);
 
 impl Place {
-    /// In front of the head's projection.
+    /// The head, which draws before its projection.
     pub(crate) const HEAD: Place = Place(0);
 
     /// The place with the number that a network gives it.
@@ -31,12 +32,12 @@ impl Place {
     }
 }
 
-/// Number of the draw site in front of the head's projections.
+/// Number of the draw site before the head's projections.
 pub(crate) const HEAD_SITE: u64 = Place::HEAD.site();
 
 impl Pass {
-    /// Applies dropout to `x` `[B, ...]`, or its backward to a gradient. `site` tells the draws of
-    /// one place apart.
+    /// Applies dropout to `x` `[B, ...]`, or to its gradient on the way back; `site` is the number
+    /// of the site within the place.
     pub(crate) fn dropout<T: Real>(&self, place: Place, site: u64, probability: f64, x: &mut [T]) {
         if let Some(dropout) = self.dropout {
             dropout.apply(place.site() + site, probability, self.batch, x);

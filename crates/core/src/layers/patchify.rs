@@ -1,4 +1,4 @@
-//! Windows into patches. The oldest `(L - p) mod s` steps are dropped; patches may overlap or
+//! Cuts windows into patches. The oldest `(L - p) mod s` steps are dropped; patches may overlap or
 //! leave gaps.
 //!
 //! Source: `PatchTSMixerPatchify`, transformers 5.23.0.

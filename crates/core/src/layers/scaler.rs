@@ -34,7 +34,7 @@ struct Magnitude<T> {
 }
 
 impl Shape {
-    /// `(index of the value)` for every step of one channel of one sample.
+    /// The index of the value of every step of one channel of one sample.
     fn column(
         self,
         b: usize,
@@ -114,14 +114,14 @@ pub(crate) fn forward<T: Real>(
     Scaled { values, loc, scale, observed: mask.map(<[T]>::to_vec) }
 }
 
-/// Gradients for what [`forward`] returned.
+/// Gradients of what [`forward`] returned.
 pub(crate) struct Gradients<'a, T> {
     pub(crate) values: &'a [T],
     pub(crate) loc: Vec<T>,
     pub(crate) scale: Vec<T>,
 }
 
-/// What [`forward`] read.
+/// The input of [`forward`].
 #[derive(Clone, Copy)]
 pub(crate) struct Window<'a, T> {
     pub(crate) values: &'a [T],

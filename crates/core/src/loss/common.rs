@@ -1,4 +1,4 @@
-//! Types that all losses share: results, weights, options, errors.
+//! Types that all losses have in common: results, weights, options, errors.
 
 use std::ops::Add;
 
@@ -11,11 +11,11 @@ use crate::real::Real;
 pub struct Loss<T> {
     /// The loss.
     pub value: T,
-    /// Gradient for what the head put out.
+    /// Gradient of the head's output.
     pub gradient: OutputGradient<T>,
 }
 
-/// How much a batch counts in its loss; the weights of parts add up to that of the whole.
+/// What the losses of a batch are divided by; the weights of its parts add up to that of the whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LossWeight {
     /// What the loss is divided by: known points, samples, class weights, ...
@@ -38,7 +38,7 @@ impl Add for LossWeight {
     }
 }
 
-/// Choices that a loss has.
+/// Options of the losses.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LossOptions {
     /// One weight per class; `None` = all 1.
@@ -49,8 +49,8 @@ pub struct LossOptions {
     pub point: PointLoss,
 }
 
-/// What an error e of a point forecast costs: `(1 - mae_share) q(e) + mae_share |e|`, q(e) being the
-/// square, or beyond `huber_delta` its tangent.
+/// What an error e of a point forecast costs: `(1 - mae_share) q(e) + mae_share |e|`, q(e) being
+/// the square, or beyond `huber_delta` its tangent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PointLoss {
     /// Share of the absolute error, 0 to 1.

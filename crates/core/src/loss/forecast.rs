@@ -1,4 +1,4 @@
-//! Losses of forecasts: only known points of the truth count.
+//! Losses of forecasts, in which only known points of the truth count.
 
 use super::common::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
@@ -20,9 +20,9 @@ struct Truth<'a, T> {
 
 /// One point of the truth.
 struct Point<T> {
-    /// Place in `[B, H, C']`.
+    /// Index in `[B, H, C']`.
     place: usize,
-    /// Place in `[B, C]`.
+    /// Index in `[B, C]`.
     channel: usize,
     value: T,
     known: bool,

@@ -5,7 +5,7 @@
 //! | point forecast | squared error, or what [`PointLoss`] says | known points |
 //! | distribution | negative log-likelihood, summed over channels | known points / channels |
 //! | quantiles | pinball loss | known points x levels |
-//! | hierarchy | squared errors of steps, sums, and their difference | each its own count |
+//! | hierarchy | squared errors of steps, sums, and their difference | each by its own count |
 //! | pretraining | squared error of hidden (or all) patches | their points |
 //! | classification | cross entropy, with class weights | their sum |
 //! | regression | squared error, or negative log-likelihood | targets, or samples |
@@ -25,11 +25,11 @@ use crate::real::Real;
 
 pub use common::{Loss, LossOptions, LossWeight, PointLoss};
 
-/// The weight of `batch` in the loss of `model`.
+/// The number that the loss of `model` on `batch` is divided by.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the batch lacks what the loss aims at, or it has the wrong size.
+/// `InvalidInput` if the batch lacks the target of the loss, or it has the wrong size.
 pub fn loss_weight<T: Real>(
     model: &Model<T>,
     batch: &Batch<T>,
@@ -49,7 +49,7 @@ pub fn loss_weight<T: Real>(
 ///
 /// # Errors
 ///
-/// `InvalidInput` if the batch lacks what the loss aims at, or it has the wrong size or values.
+/// `InvalidInput` if the batch lacks the target of the loss, or it has the wrong size or values.
 pub fn loss<T: Real>(
     model: &Model<T>,
     batch: &Batch<T>,

@@ -1,4 +1,4 @@
-//! Loss of the reconstruction: squared error of hidden patches, in the scaled space.
+//! Loss of pretraining: squared error of the reconstructed patches, in the scaled space.
 
 use super::common::{Loss, LossOptions, LossWeight, missing, share};
 use crate::Result;
@@ -8,10 +8,11 @@ use crate::model::{Forward, Model};
 use crate::network::Embedding;
 use crate::real::Real;
 
-/// In the reference's denominator, against a batch without hidden patches.
+/// Added to the denominator by the reference, so that it is not 0 in a batch without hidden
+/// patches.
 const EPS: f64 = 1e-10;
 
-/// Calls `f(place in [B, C, N, p])` for every point that counts.
+/// Calls `f(index in [B, C, N, p])` for every point that counts.
 fn for_each_point<T: Real>(
     model: &Model<T>,
     batch: &Batch<T>,
@@ -73,7 +74,7 @@ pub(super) fn loss<T: Real>(
         value += error * error;
         d[place] = two * error * share;
     })?;
-    // The target is the input itself, so the gradient goes there too, with the other sign.
+    // The target is part of the input, so it has a gradient too, of the other sign.
     let patches = d.iter().map(|&d| -d).collect();
     let gradient = OutputGradient { prediction: d, patches, ..OutputGradient::default() };
     Ok(Loss { value: value * share, gradient })

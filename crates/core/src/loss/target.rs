@@ -1,4 +1,4 @@
-//! Losses of classification and regression.
+//! Losses of classification and regression, whose target is in the batch's `target_values`.
 
 use super::common::{Loss, LossOptions, LossWeight, missing, share, wrong_length};
 use crate::batch::Batch;
@@ -114,7 +114,7 @@ pub(super) fn regression<T: Real>(
                 let place = |k: usize| (i / each * count + k) * each + i % each;
                 let parameters: Vec<f64> =
                     (0..count).map(|k| prediction[place(k)].to_f64()).collect();
-                // The distribution is that of the target itself: no window scales it.
+                // The parameters are in the units of the target: no window scales them.
                 let found = likelihood(distribution, &parameters, LocScale::NONE, target);
                 value += T::from_f64(found.nll);
                 for k in 0..count {

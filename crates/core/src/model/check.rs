@@ -1,4 +1,4 @@
-//! What a batch must satisfy before a model runs on it.
+//! Checks of a batch before a model runs on it.
 
 use super::{Mode, Model};
 use crate::batch::Batch;

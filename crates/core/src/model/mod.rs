@@ -59,10 +59,10 @@ pub struct Mode {
     pub train_norm: bool,
     /// Draws for dropout; `None` leaves it out.
     pub dropout: Option<Dropout>,
-    /// As the reference does it, also where that is no good: a mean-scaled channel without
-    /// observations takes its scale from the rest of the batch, and classification, regression and
-    /// the pretraining loss do not look at the observed mask. Off, so that no sample depends on
-    /// its neighbours and missing points are masked everywhere.
+    /// Compute as the reference does, where that differs from the default: a mean-scaled channel
+    /// without observations takes its scale from the rest of the batch, and classification,
+    /// regression and the pretraining loss ignore the observed mask. By default no sample depends
+    /// on the others of its batch, and missing points are masked everywhere.
     pub as_reference: bool,
     /// Only the head is trained: the backbone runs as in evaluation, without dropout.
     pub frozen_backbone: bool,
@@ -79,13 +79,13 @@ pub struct Backbone<T> {
     masked_patches: Option<Vec<T>>,
     embedding: Vec<T>,
     embedding_with_positions: Option<Vec<T>>,
-    /// What every stage gave; empty where they were computed elsewhere.
+    /// Outputs of the stages; empty where those were computed elsewhere.
     stages: Vec<StageOutput<T>>,
-    /// What was computed elsewhere, `[B, C, N, D]`.
+    /// The last hidden state where it was computed elsewhere, `[B, C, N, D]`.
     mixed: Vec<T>,
 }
 
-/// What one stage gave.
+/// Output of one stage.
 #[derive(Debug, Clone)]
 struct StageOutput<T> {
     /// Hidden state, `[B, C, N, D]`.
@@ -115,12 +115,12 @@ impl<T> Backbone<T> {
         &self.patches
     }
 
-    /// What the embedding reads, `[B, C, N, p]`.
+    /// Input of the embedding, `[B, C, N, p]`.
     pub(crate) fn read_patches(&self) -> &[T] {
         self.masked_patches.as_ref().unwrap_or(&self.patches)
     }
 
-    /// What the first stage reads, `[B, C, N, D]`.
+    /// Input of the first stage, `[B, C, N, D]`.
     fn embedded(&self) -> &[T] {
         self.embedding_with_positions.as_ref().unwrap_or(&self.embedding)
     }
@@ -144,7 +144,7 @@ impl<T> Backbone<T> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Forward<T> {
-    /// What the head puts out: the forecast `[B, H, C']` in data units, logits, ...
+    /// Output of the head: the forecast `[B, H, C']` in data units, logits, ...
     pub outputs: Outputs<T>,
     /// What it was computed from.
     pub backbone: Backbone<T>,
@@ -207,7 +207,7 @@ impl<T: Real> Model<T> {
         &self.architecture
     }
 
-    /// What the model takes and gives: the architecture's [contract](Architecture::contract).
+    /// Inputs and outputs of the model: the architecture's [contract](Architecture::contract).
     pub fn config(&self) -> &Config {
         self.architecture.contract()
     }
@@ -222,7 +222,7 @@ impl<T: Real> Model<T> {
         &self.layout
     }
 
-    /// What the head puts out.
+    /// What the head's output is.
     pub fn output(&self) -> &Arc<OutputSpec> {
         &self.output
     }
@@ -256,7 +256,7 @@ impl<T: Real> Model<T> {
         Ok(self.forward_head(self.forward_backbone(batch, mode)?, mode))
     }
 
-    /// Runs everything in front of the head. Several heads that share a backbone share this.
+    /// Runs everything before the head. Heads that share a backbone share this result.
     ///
     /// # Errors
     ///
@@ -353,8 +353,7 @@ impl<T: Real> Model<T> {
         Forward { outputs, backbone, head: head::Cache::Forecast(head) }
     }
 
-    /// The gradients of what the projections gave; adds those of the weights after them to
-    /// `grads`.
+    /// The gradients of the projections' outputs; adds those of the weights after them to `grads`.
     pub(crate) fn backward_projected(
         &self,
         forward: &Forward<T>,
@@ -373,7 +372,7 @@ impl<T: Real> Model<T> {
         head.read_backward(&mut trained, input, cache, gradient, &mut result)
     }
 
-    /// What the head gives for a hidden state `[B, C, N, D]` that was computed elsewhere.
+    /// The head's outputs for a hidden state `[B, C, N, D]` that was computed elsewhere.
     pub(crate) fn outputs_of(&self, batch: &Batch<T>, hidden: &[T]) -> (Outputs<T>, Scaled<T>) {
         let mask = batch.observed_mask();
         let shape = self.shape(batch.size());
@@ -414,7 +413,7 @@ impl<T: Real> Model<T> {
         self.backward_backbone(batch, &forward.backbone, d, &gradient.patches, grads)
     }
 
-    /// Adds the gradients of the head's weights to `grads` and returns those of what it reads.
+    /// Adds the gradients of the head's weights to `grads` and returns those of its input.
     pub(crate) fn backward_head(
         &self,
         forward: &Forward<T>,
@@ -429,7 +428,7 @@ impl<T: Real> Model<T> {
     }
 
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
-    /// of what the first stage reads.
+    /// of the first stage's input.
     fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
         if let Some((Store::Trained, range)) = &self.layout.backbone.position {
             for d in d.chunks_exact(range.len()) {

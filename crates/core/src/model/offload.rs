@@ -1,6 +1,8 @@
-//! The two ends of a model whose middle runs on another machine: what is done to a window before
-//! the patch embedding, and to what the head's projections gave. Both are a small part of the work,
-//! and both want f32: windows may have any size and offset, and a forecast gets them back.
+//! The parts of a model that stay on the CPU when another machine runs the rest: what comes before
+//! the patch embedding, and what follows the head's projections.
+//!
+//! Both are a small part of the work, and both need f32: a window may have any scale and location,
+//! which scaling removes before the embedding and un-scaling restores in the forecast.
 
 use super::{Mode, Model};
 use crate::Result;
@@ -15,7 +17,7 @@ use crate::weights::HeadSlot;
 /// Windows that are ready for the patch embedding.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    /// Scaled patches `[B, C, N, p]`, those that are hidden already replaced.
+    /// Scaled patches `[B, C, N, p]`, in which those that pretraining hides are replaced already.
     pub patches: Vec<f32>,
     /// Samples.
     pub batch: usize,
@@ -54,9 +56,8 @@ impl Model<f32> {
         Ok(Prepared { patches, batch: batch.size(), scaled })
     }
 
-    /// What the head puts out, given what its projections gave: for a forecast one `[B, C, outputs]`
-    /// a projection; for a pooled head one `[B, num_targets]` a projection; for pretraining one
-    /// `[B, C, N, p]`.
+    /// The head's output from those of its projections, which are `[B, C, outputs]` each for a
+    /// forecast, `[B, num_targets]` each for a pooled head, and one `[B, C, N, p]` for pretraining.
     ///
     /// # Panics
     ///

@@ -1,4 +1,5 @@
-//! Every intermediate under the name that the reference fixtures give it.
+//! The results and intermediate tensors of a forward pass, under the names of the reference
+//! fixtures.
 
 use super::{Forward, Model};
 use crate::head::Outputs;
@@ -42,7 +43,8 @@ impl<T: Real> Model<T> {
         }
         if let Some(last) = backbone.stages.last() {
             let hidden = shape(self.network.last_state());
-            // The reference returns the state after the injection, where there is one.
+            // With a scale injection, the reference's last hidden state is the one after the
+            // injection.
             match forward.head.injected() {
                 Some(injected) => {
                     push("out.backbone_last", &hidden, &last.hidden);
@@ -55,8 +57,8 @@ impl<T: Real> Model<T> {
         tensors
     }
 
-    /// What the head gave: `out.head` before and `out.prediction` after un-scaling, each parameter
-    /// of a distribution by itself.
+    /// The head's output: `out.head` before and `out.prediction` after un-scaling, with a tensor
+    /// for each parameter of a distribution.
     fn trace_outputs(&self, forward: &Forward<T>) -> Vec<NamedTensor<T>> {
         let batch = forward.backbone.pass.batch;
         let Outputs { prediction, aggregates } = &forward.outputs;
@@ -72,13 +74,13 @@ impl<T: Real> Model<T> {
         tensors
     }
 
-    /// Numbers that run along `parameters.trained` (weights or gradients), cut into tensors with
-    /// `prefix` in front of their names.
+    /// Splits numbers in the order of `parameters.trained` (weights or gradients) into tensors,
+    /// with `prefix` before their names.
     pub fn name_trained(&self, prefix: &str, values: &[T]) -> Vec<NamedTensor<T>> {
         self.named(Store::Trained, prefix, values)
     }
 
-    /// Fixed tables and running statistics, with `prefix` in front of their names.
+    /// Fixed tables and running statistics, with `prefix` before their names.
     pub fn name_buffers(&self, prefix: &str) -> Vec<NamedTensor<T>> {
         self.named(Store::Buffer, prefix, &self.parameters.buffers)
     }

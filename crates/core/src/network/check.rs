@@ -1,7 +1,7 @@
-//! What a network must satisfy before weights are made for it: shapes that meet, and only
-//! combinations that every path computes.
+//! Checks of a network before weights are made for it: the shapes of its layers must fit together,
+//! and every path must be able to compute the combination of layers.
 //!
-//! A configuration is validated where it is read; this is for who writes an architecture.
+//! A configuration is validated where it is read; these checks are for authors of architectures.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,8 @@ impl Network {
                     let (from, to) = (reshape.from, reshape.to);
                     let keeps = from.channels == to.channels && from.len() == to.len();
                     if from != state || !keeps {
-                        let text = format!("{state:?} cannot become {to:?} by way of {from:?}");
+                        let text =
+                            format!("{state:?} cannot become {to:?}, reshaped from {from:?}");
                         return Err(Error::config("reshape", text));
                     }
                 }
@@ -45,7 +46,7 @@ impl Network {
 }
 
 impl MixerBlock {
-    /// Checks the block behind a hidden state of shape `state`.
+    /// Checks the block, which reads a hidden state of shape `state`.
     fn check(&self, state: State) -> Result<()> {
         let refuse = |text: String| Err(Error::config(&self.name, text));
         let width = state.width(self.axis);
@@ -71,8 +72,8 @@ impl MixerBlock {
             Some(Gate::AfterMlp(_)) => self.axis != Axis::Channels,
         };
         if !known {
-            let text = "gates at a place that the fused paths do not know: before the two layers \
-                        across channels, after them otherwise";
+            let text = "gates at a place that is not computed (wanted: before the two layers where \
+                        channels are mixed, after them otherwise)";
             return refuse(text.into());
         }
         let Some(attention) = &self.attention else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! What a network costs: its parameters, and the multiply-adds of one sequence.
 //!
-//! Sums are wide enough for lengths that are fine one by one and absurd together.
+//! Products and sums are u128: lengths that are each acceptable can have a product beyond u64.
 
 use super::description::{Embedding, Network};
 use super::head::{
@@ -95,8 +95,8 @@ impl HeadLayers {
 }
 
 impl ForecastLayers {
-    /// Its linear layers. All `inputs` channels are projected; what follows is for those that are
-    /// forecast.
+    /// Its linear layers. All `inputs` channels are projected; the other layers are for those that
+    /// are forecast.
     fn layers(&self, inputs: usize) -> Vec<Use<'_>> {
         let Self { channels, steps, projections, skip, cross_channel, hierarchy } = self;
         let mut all: Vec<Use<'_>> = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
         let hierarchy = Some(Hierarchy { segment_length: 5 });
         let hierarchy = Extension { hierarchy, ..Extension::default() };
         assert_eq!(with(hierarchy.clone()), POINT + 3 * (10 * 2 + 2 * 6 * 5));
-        // All together, 2 of 3 channels forecast: all are projected, what follows is for two.
+        // All together, with 2 of 3 channels forecast: all 3 are projected, the rest is for two.
         let all = Extension {
             linear_skip: true,
             cross_channel: cross(true).cross_channel,
@@ -235,8 +235,8 @@ mod tests {
             ptsm: Some(all),
             ..config(Task::Forecasting)
         };
-        let behind = 2 * 32 * 10 + 10 * (10 * 10 + 10 * 2) + 2 * (10 * 2 + 2 * 6 * 5);
-        assert_eq!(head(&two), POINT + behind);
+        let after_projection = 2 * 32 * 10 + 10 * (10 * 10 + 10 * 2) + 2 * (10 * 2 + 2 * 6 * 5);
+        assert_eq!(head(&two), POINT + after_projection);
     }
 
     #[test]

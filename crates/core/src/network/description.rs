@@ -5,12 +5,12 @@ use super::layers::{LinearLayer, MixerBlock, Norm};
 use super::stage::Stage;
 use super::state::{Axis, State};
 
-/// Everything between a scaled window and the numbers that a head puts out.
+/// Everything between a scaled window and the output of the head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// From a window to the first hidden state.
+    /// Makes the first hidden state of a window.
     pub embedding: Embedding,
-    /// From there to the last hidden state, in order.
+    /// The steps from there to the last hidden state, in order.
     pub stages: Vec<Stage>,
     /// What reads the last hidden state.
     pub head: HeadLayers,
@@ -29,11 +29,11 @@ pub struct Embedding {
     pub patch_stride: usize,
     /// Oldest time steps of the window that no patch covers.
     pub patch_start: usize,
-    /// What comes out: channels, patches, features.
+    /// Shape of the first hidden state.
     pub state: State,
     /// From the numbers of a patch to its features; the same for all patches and channels.
     pub linear: LinearLayer,
-    /// What is added to every channel, if anything.
+    /// The positional table, if there is one.
     pub positions: Option<Positions>,
 }
 
@@ -67,7 +67,8 @@ impl Network {
         self.fewest_batch_norm_rows().is_some()
     }
 
-    /// Rows of one sample that a batch norm measures, where they are fewest; `None` without one.
+    /// The fewest rows of one sample over which a batch norm takes its statistics; `None` without
+    /// batch norm.
     pub fn fewest_batch_norm_rows(&self) -> Option<usize> {
         let normed = |block: &&MixerBlock| block.norms().any(|norm| norm.kind == Norm::Batch);
         let rows = |block: &MixerBlock| block.state.channels * block.state.patches;

@@ -9,7 +9,7 @@ pub enum HeadLayers {
     Forecast(ForecastLayers),
     /// Pretraining: from the features of a patch back to its numbers.
     Pretraining {
-        /// Of every patch.
+        /// The same layer for every patch.
         projection: LinearLayer,
     },
     /// Classification and regression.
@@ -37,7 +37,7 @@ pub struct ForecastLayers {
 /// The layers of the cross-channel forecast reconciliation head, applied at every step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrossChannelLayers {
-    /// Of the gate.
+    /// Layer of the gate.
     pub gate: Option<LinearLayer>,
     /// From the steps around a step to the correction of all channels.
     pub mlp: LinearLayer,
@@ -55,7 +55,8 @@ pub struct HierarchyLayers {
 /// The layers of the head of classification and regression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PooledLayers {
-    /// The layers that bring back the statistics that the scaler took away.
+    /// The layers that bring the statistics of the window, which scaling removed, into the hidden
+    /// state.
     pub inject: Option<InjectLayers>,
     /// From the pooled state of all channels: one layer, or one for each parameter of a
     /// distribution.
@@ -65,12 +66,12 @@ pub struct PooledLayers {
 /// The layers of the scale injection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectLayers {
-    /// From features and mapped statistics, of every patch.
+    /// From the features of a patch and the mapped statistics to the hidden layer.
     pub inverse_expansion: LinearLayer,
-    /// Back to the features, of every patch.
+    /// From the hidden layer to the features of the patch.
     pub inverse_compression: LinearLayer,
-    /// From the statistics, of every channel.
+    /// From the two statistics of a channel to a hidden layer.
     pub map_expansion: LinearLayer,
-    /// Back to two numbers, of every channel.
+    /// From that hidden layer to the mapped statistics, two numbers.
     pub map_compression: LinearLayer,
 }

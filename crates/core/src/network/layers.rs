@@ -16,9 +16,9 @@ pub enum Norm {
 pub struct LinearLayer {
     /// Name in the state dict, without `.weight` and `.bias`.
     pub name: String,
-    /// Numbers that it reads.
+    /// Length of its input.
     pub inputs: usize,
-    /// Numbers that it gives.
+    /// Length of its output.
     pub outputs: usize,
     /// Whether weight and bias start at 0 in every style of initialisation.
     pub starts_at_zero: bool,
@@ -40,26 +40,27 @@ pub struct NormLayer {
 /// `x * softmax(Linear(x))` over the mixed axis, and where it is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
-    /// To what the norm gave, in front of the two layers.
+    /// To the output of the norm, before the two layers.
     BeforeMlp(LinearLayer),
-    /// To what the two layers gave.
+    /// To the output of the two layers.
     AfterMlp(LinearLayer),
 }
 
-/// Self-attention over patches beside the two layers of a block, and the norm of their sum.
+/// Self-attention over patches in parallel with the two layers of a block, and the norm of their
+/// sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelfAttention {
     /// Heads; divides the features.
     pub heads: usize,
-    /// To the queries.
+    /// Projection to the queries.
     pub query: LinearLayer,
-    /// To the keys.
+    /// Projection to the keys.
     pub key: LinearLayer,
-    /// To the values.
+    /// Projection to the values.
     pub value: LinearLayer,
-    /// From the heads side by side to the features.
+    /// Projection of the heads' outputs, side by side, to the features.
     pub out: LinearLayer,
-    /// Of the sum of what attention and the two layers gave.
+    /// Norm of the sum of the attention's output and that of the two layers.
     pub norm: NormLayer,
 }
 
@@ -69,19 +70,19 @@ pub struct SelfAttention {
 pub struct MixerBlock {
     /// Name of the module in the state dict.
     pub name: String,
-    /// Name of its output in a trace, behind `trace.`.
+    /// Name of its output in a trace, after `trace.`.
     pub trace: String,
-    /// Whether its output is the hidden state that a layer of the model ends with.
+    /// Whether it is the last block of one of the model's layers.
     pub ends_layer: bool,
     /// What is mixed.
     pub axis: Axis,
     /// Shape of the hidden state, which stays as it is.
     pub state: State,
-    /// Over the features, whatever is mixed.
+    /// Its norm, which is over the features, whatever axis is mixed.
     pub norm: NormLayer,
-    /// From the mixed axis to the hidden layer.
+    /// First layer of the MLP: from the mixed axis to the hidden layer.
     pub fc1: LinearLayer,
-    /// And back.
+    /// Second layer of the MLP: back to the mixed axis.
     pub fc2: LinearLayer,
     /// The gate, if there is one.
     pub gate: Option<Gate>,
@@ -137,7 +138,7 @@ impl Gate {
 }
 
 impl MixerBlock {
-    /// Whether its gate is in front of the two layers.
+    /// Whether its gate comes before the two layers.
     pub fn gates_first(&self) -> bool {
         matches!(self.gate, Some(Gate::BeforeMlp(_)))
     }

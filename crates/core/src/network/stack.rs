@@ -21,8 +21,9 @@ pub struct BlockOptions {
     pub dropout: f64,
 }
 
-/// Stages in the making. Blocks have the parts and the names that PatchTSMixer and its relatives
-/// give them: `NAME.norm`, `NAME.mlp.fc1`, `NAME.mlp.fc2`, `NAME.gating_block.attn_layer`.
+/// Builder of a network's stages. Blocks have the parts and the names that PatchTSMixer and its
+/// relatives give them: `NAME.norm`, `NAME.mlp.fc1`, `NAME.mlp.fc2`,
+/// `NAME.gating_block.attn_layer`.
 #[derive(Debug)]
 pub struct Stack {
     options: BlockOptions,
@@ -31,7 +32,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts at the hidden state that the embedding gives.
+    /// Starts with the shape of the hidden state that the embedding gives.
     pub fn new(state: State, options: BlockOptions) -> Self {
         Self { options, state, stages: Vec::new() }
     }
@@ -41,7 +42,8 @@ impl Stack {
         self.state
     }
 
-    /// Appends a block; `place` is the number of its draws, `trace` its name in a trace.
+    /// Appends a block; `place` is the number under which it draws for dropout, `trace` its name in
+    /// a trace.
     pub fn mix(&mut self, axis: Axis, name: String, trace: String, place: u64) {
         let BlockOptions { expansion, gated, attention_heads, dropout, .. } = self.options;
         let width = self.state.width(axis);
@@ -49,7 +51,7 @@ impl Stack {
             LinearLayer::new(format!("{name}.{part}"), inputs, outputs)
         };
         let gate = gated.then(|| layer("gating_block.attn_layer", width, width)).map(
-            // The channel mixer alone has its gate in front of the two layers.
+            // Only the channel mixer has its gate before the two layers.
             if axis == Axis::Channels { Gate::BeforeMlp } else { Gate::AfterMlp },
         );
         let heads = attention_heads.filter(|_| axis == Axis::Patches);
@@ -70,7 +72,8 @@ impl Stack {
         self.stages.push(Stage::Mixer(block));
     }
 
-    /// Says that the last block ends a layer of the model, whose hidden state a trace shows.
+    /// Marks the last block as the end of one of the model's layers, whose hidden state a trace
+    /// shows.
     pub fn end_layer(&mut self) {
         if let Some(Stage::Mixer(block)) = self.stages.last_mut() {
             block.ends_layer = true;

@@ -1,10 +1,10 @@
-//! What is between embedding and head: mixer blocks, and reshapes between levels.
+//! The stages between embedding and head: mixer blocks, and reshapes between levels.
 
 use super::layers::MixerBlock;
 use super::state::State;
 
-/// One step from hidden state to hidden state. `B` is what is known of a mixer block: its
-/// description, or what was made of it, such as its place in the layout or its packed weights.
+/// One step from a hidden state to the next. `B` describes a mixer block: [`MixerBlock`] itself, or
+/// something made from it, such as its place in the layout or its packed weights.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stage<B = MixerBlock> {
     /// A mixer block; the shape stays.
@@ -13,8 +13,8 @@ pub enum Stage<B = MixerBlock> {
     Reshape(Reshape),
 }
 
-/// Splits every patch into several with a share of its features each, or merges neighbours into one
-/// with all their features. In `[C, N, D]` no number moves.
+/// Splits every patch into several with a share of its features each, or merges neighbouring
+/// patches into one with all their features. The order of the numbers in `[C, N, D]` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reshape {
     /// Shape before.
@@ -24,7 +24,7 @@ pub struct Reshape {
 }
 
 impl Stage {
-    /// Shape of the hidden state that it gives.
+    /// Shape of the hidden state after it.
     pub fn output(&self) -> State {
         match self {
             Stage::Mixer(block) => block.state,

@@ -1,4 +1,4 @@
-//! The suite that every backend runs: one list, so that none is held to less than another.
+//! The tests that every backend must pass, in one list, so that all have to meet the same standard.
 
 use super::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use crate::backend::Backend;
@@ -12,8 +12,8 @@ const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"
 /// How near to the definition in f64 a backend's outputs have to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Accuracy {
-    /// As near as the reference's own f32 is, by the tolerance table; and a sample has the same bits
-    /// alone as among others.
+    /// As near as the reference's own f32 is, by the tolerance table; and a sample has the same
+    /// bits alone as among others.
     F32,
     /// Pearson's correlation of at least this much, and errors whose root mean square is at most a
     /// tenth of the outputs' deviation (or, where they are constant, of their size), for numbers of
@@ -136,8 +136,8 @@ pub fn correlation<T: Real>(values: &[f32], wanted: &[T]) -> f64 {
     if xx == 0.0 && yy == 0.0 { 1.0 } else { xy / (xx * yy).sqrt() }
 }
 
-/// Root mean square of the errors over the deviation of what was wanted, or over its size where that
-/// is constant.
+/// Root mean square of the errors over the deviation of what was wanted, or over its size where
+/// that is constant.
 fn relative_error(values: &[f32], wanted: &[f64]) -> f64 {
     let n = wanted.len() as f64;
     let mean = wanted.iter().sum::<f64>() / n;

@@ -6,14 +6,14 @@ use crate::real::{AdamWStep, Real};
 ///
 /// One step: `p -= lr * weight_decay * p`, then `p -= lr * m_hat / (sqrt(v_hat) + eps)`.
 ///
-/// Source: `torch.optim.AdamW`; the six steps of the fixtures pin it.
+/// Source: `torch.optim.AdamW`; tested against the six optimiser steps in the fixtures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdamW<T> {
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub eps: f64,
     /// Share of a weight that is taken away in each step, times the learning rate.
     pub weight_decay: f64,
@@ -27,7 +27,7 @@ pub struct AdamW<T> {
 
 impl<T: Real> AdamW<T> {
     /// An optimiser for `len` weights that has not moved yet.
-    pub fn new(len: usize, (beta1, beta2): (f64, f64), eps: f64, weight_decay: f64) -> Self {
+    pub fn new(len: usize, beta1: f64, beta2: f64, eps: f64, weight_decay: f64) -> Self {
         Self {
             beta1,
             beta2,
@@ -72,8 +72,8 @@ impl<T: Real> AdamW<T> {
             root: correction(self.beta2).sqrt(),
             eps: self.eps,
         };
-        let moments = (&mut self.first_moment[first..], &mut self.second_moment[first..]);
-        T::adamw(step, (&mut weights[first..], &gradients[first..]), moments);
+        let (m, v) = (&mut self.first_moment[first..], &mut self.second_moment[first..]);
+        T::adamw(step, &mut weights[first..], &gradients[first..], m, v);
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_first_step_moves_by_the_learning_rate_and_decays() {
-        let mut adamw = AdamW::<f64>::new(2, (0.9, 0.999), 1e-8, 0.1);
+        let mut adamw = AdamW::<f64>::new(2, 0.9, 0.999, 1e-8, 0.1);
         let mut weights = [1.0, 2.0];
         adamw.update(0.01, &mut weights, &[3.0, -0.5]);
         assert!((weights[0] - (1.0 * 0.999 - 0.01)).abs() < 1e-9, "{}", weights[0]);

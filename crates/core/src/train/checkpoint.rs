@@ -1,7 +1,9 @@
-//! A training run's whole state in one file, so that a killed run can go on as if it had not been.
+//! The whole state of a training run in one file, from which a killed run is resumed with the same
+//! result as without the interruption.
 //!
-//! The file is replaced atomically: a kill inside a save leaves the older state. Draws and the
-//! order of the windows follow from the seed, the step and the epoch, so no generator is stored.
+//! The file is replaced atomically: if the process is killed while it saves, the older state
+//! remains. Draws and the order of the windows follow from the seed, the step and the epoch, so no
+//! random generator is stored.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -96,9 +98,9 @@ impl Fingerprint {
 }
 
 impl State {
-    /// Moves the average of the weights towards them; its memory is short at first, so that it does
-    /// not hold on to the start.
-    pub(crate) fn follow(&mut self, decay: Option<f64>) {
+    /// Moves the average of the weights towards them. The decay is smaller in the first steps, so
+    /// that the average soon forgets the initial weights.
+    pub(crate) fn update_average(&mut self, decay: Option<f64>) {
         let (Some(average), Some(decay)) = (&mut self.average, decay) else { return };
         let step = self.adamw.step as f64;
         let rest = (1.0 - decay.min((1.0 + step) / (10.0 + step))) as f32;
@@ -144,14 +146,14 @@ impl State {
         write_atomically(path, |out| out.write_all(&bytes))
     }
 
-    /// Reads a state into the shape of `self`, which holds the run's start.
+    /// Reads a state. `self` is the run's initial state, which says what to expect.
     pub(crate) fn load(&self, path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
         self.parse(&bytes).map_err(|e| e.at(path.display().to_string()))
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Self> {
-        let damaged = |e| Error::weights("is not a sound checkpoint").because(e);
+        let damaged = |e| Error::weights("is not a valid checkpoint").because(e);
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
         let Some(progress) = progress else {
@@ -209,7 +211,7 @@ mod tests {
     use super::Fingerprint;
 
     #[test]
-    fn a_run_of_a_build_with_other_bits_is_not_gone_on_with() {
+    fn a_run_of_a_build_with_other_bits_is_not_resumed() {
         let now = Fingerprint { numerics: 2, ..Fingerprint::default() };
         now.check(&now).unwrap();
         // A checkpoint from before bits were counted.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Epoch {
     /// Number, from 1.
     pub epoch: u32,
-    /// Loss over the training samples, with dropout, while the weights moved.
+    /// Mean loss over the training samples, with dropout, during the epoch.
     pub train_loss: f64,
     /// Loss over the validation samples after the epoch (for a point forecast the mean squared
     /// error); `None` without such samples.

@@ -1,4 +1,4 @@
-//! Several heads and their one backbone, trained together, each on samples of its own.
+//! Joint training of several heads on one backbone, each head on samples of its own.
 
 use std::ops::ControlFlow;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::on_cpu::on_cpu;
-use super::skip::Held;
+use super::skip::SkipStep;
 use super::trainer::{TrainData, clip, shuffled};
 use super::training::Training;
 use crate::backend::{StepOptions, TrainingSession};
@@ -19,13 +19,14 @@ use crate::{Error, Result};
 pub struct JointTask<'a> {
     /// The head on the shared backbone; the first task's backbone is where the run starts.
     pub model: Model,
-    /// What it learns from, and what picks the epoch.
+    /// The samples that it learns from, and those that choose the epoch.
     pub data: TrainData<'a>,
-    /// What its loss counts, above 0.
+    /// Weight of its loss, above 0.
     pub weight: f64,
 }
 
-/// One finished epoch: a pass over the task with the most batches, in which shorter ones start anew.
+/// One finished epoch: a pass over the task with the most batches, in which shorter ones start
+/// anew.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct JointEpoch {
@@ -54,16 +55,16 @@ pub struct JointOutcome {
 /// gradients of the backbone are added, each times its task's weight.
 ///
 /// `training` gives epochs, batch size, learning rate, seed and so on. Point forecasts learn by
-/// `mae_share` and `huber_delta`, and a linear skip learns `skip_rate` times as fast, as for one head.
-/// `freeze_backbone` (frozen heads are trained one by one), `ema_decay` and `class_weights` are
-/// refused; checkpoints are not written, and weights start where they are. As for one head, the bits
-/// do not depend on the number of threads.
+/// `mae_share` and `huber_delta`, and a linear skip learns `skip_rate` times as fast, as for one
+/// head. `freeze_backbone` (frozen heads are trained one by one), `ema_decay` and `class_weights`
+/// are refused; checkpoints are not written, and weights start where they are. As for one head, the
+/// bits do not depend on the number of threads.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if there is no task, a backbone differs or has batch norm (whose running
-/// statistics the tasks would pull apart), or a setting is impossible or refused; `InvalidInput` if a
-/// task has no samples, or a loss stops being finite.
+/// statistics each task would change), or a setting is impossible or refused; `InvalidInput` if
+/// a task has no samples, or a loss stops being finite.
 pub fn train_jointly(
     tasks: Vec<JointTask<'_>>,
     training: &Training,
@@ -118,7 +119,7 @@ pub fn train_jointly_on(
     Ok(outcome)
 }
 
-/// Settings that are for one head alone.
+/// Refuses settings that are for one head alone.
 fn refuse_unused(training: &Training) -> Result<()> {
     let alone = [
         ("freeze_backbone", training.freeze_backbone),
@@ -134,11 +135,11 @@ fn refuse_unused(training: &Training) -> Result<()> {
     }
 }
 
-/// Where a task is in its samples.
+/// The position of a task in its samples.
 struct Cursor {
     order: Vec<usize>,
     next: usize,
-    /// Passes that were begun.
+    /// Passes over the samples that were begun.
     passes: u32,
 }
 
@@ -164,7 +165,7 @@ impl<'a> Run<'a> {
             return Err(Error::config("tasks", "wanted one or more heads"));
         };
         if first.network().has_batch_norm() {
-            let text = "\"batch\" has running statistics that the tasks would pull apart";
+            let text = "\"batch\" has running statistics, which each task would change";
             return Err(Error::config("norm_mlp", text));
         }
         let shared = first.layout().head_start();
@@ -189,7 +190,7 @@ impl<'a> Run<'a> {
         };
         Ok(Self {
             cursors: tasks.iter().map(cursor).collect(),
-            adamw: AdamW::new(all, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(all, beta1, beta2, eps, weight_decay),
             on,
             steps_per_epoch: longest.div_ceil(batch_size),
             tasks,
@@ -206,13 +207,13 @@ impl<'a> Run<'a> {
         Ok(sums.iter().map(|(loss, weight)| loss / f64::max(*weight, f64::MIN_POSITIVE)).collect())
     }
 
-    /// One batch of every task, one move of the optimiser.
+    /// One step of the optimiser, on one batch of every task.
     fn step(&mut self, sums: &mut [(f64, f64)]) -> Result<()> {
         let step = self.adamw.step;
         let mut whole = vec![0.0; self.shared];
         for (t, task) in self.tasks.iter_mut().enumerate() {
             let indices = self.cursors[t].take(self.training);
-            // Draws of its own for every task.
+            // Every task has draws of its own.
             let seed = self.training.seed.wrapping_add((t as u64) << 32);
             let options = StepOptions {
                 dropout: Dropout { seed, step, first_sample: 0 },
@@ -255,14 +256,14 @@ impl<'a> Run<'a> {
         self.adamw.update(rate, &mut weights, gradient);
         let mut heads = &weights[self.shared..];
         for task in &mut self.tasks {
-            let held = Held::new(&task.model, self.training.skip_rate);
+            let skip = SkipStep::new(&task.model, self.training.skip_rate);
             let trained = &mut task.model.parameters.trained;
             let (own, rest) = heads.split_at(trained.len() - self.shared);
             trained[..self.shared].copy_from_slice(&weights[..self.shared]);
             trained[self.shared..].copy_from_slice(own);
             heads = rest;
-            if let Some(held) = held {
-                held.release(&mut task.model);
+            if let Some(skip) = skip {
+                skip.shorten(&mut task.model);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Training on the CPU, where no other backend is named, and the score of a model there.
+//! The CPU as the default backend of training, and the score of a model on it.
 
 use crate::Result;
 use crate::backend::{Backend, Score, TrainingSession};

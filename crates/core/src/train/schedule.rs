@@ -1,4 +1,4 @@
-//! Learning rate by step.
+//! Schedules of the learning rate.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// The peak all along.
+    /// The peak in every step.
     Constant,
     /// From the peak down to 0 along half a cosine.
     Cosine,
@@ -26,7 +26,7 @@ const LAST_DIVISOR: f64 = 1e4;
 impl Schedule {
     /// Learning rate of step `step` (from 0) of `total`, for a peak of 1.
     ///
-    /// `warmup` steps rise linearly to the schedule's own value.
+    /// In the first `warmup` steps the rate rises linearly to the schedule's own value.
     pub fn factor(self, step: u64, total: u64, warmup: u64) -> f64 {
         let last = total.saturating_sub(1).max(1) as f64;
         let at = step as f64;

@@ -1,4 +1,4 @@
-//! Where the linear skip of a forecaster starts, and how it is held back.
+//! The initial weights of a forecaster's linear skip, and its own learning rate.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum SkipStart {
     Zero,
 }
 
-/// The places of the skip and of the mixers' projection beside it; `None` without a skip.
+/// The slots of the skip and of the mixers' projection; `None` without a skip.
 fn skip_slots(model: &Model) -> Option<(LinearSlot, LinearSlot)> {
     match &model.layout().head {
         HeadSlot::Forecast(slot) => Some((slot.skip.clone()?, slot.projections[0].clone())),
@@ -31,8 +31,8 @@ pub(super) fn has_skip(model: &Model) -> bool {
     skip_slots(model).is_some()
 }
 
-/// Starts the linear skip of `model` at `weights` `[L, H]`, and the projection of the mixers at 0, so
-/// that the whole model starts as this regression.
+/// Starts the linear skip of `model` at `weights` `[L, H]`, and the projection of the mixers at 0,
+/// so that the whole model starts as this regression.
 ///
 /// # Errors
 ///
@@ -59,15 +59,17 @@ pub fn start_skip_at(model: &mut Model, weights: &[f32]) -> Result<()> {
     Ok(())
 }
 
-/// The weights of the skip before a step of the optimiser, to hold them back afterwards.
-pub(super) struct Held {
+/// One step of the skip, which is shortened after the optimiser has moved all weights alike.
+pub(super) struct SkipStep {
     range: std::ops::Range<usize>,
+    /// Weights before the step.
     before: Vec<f32>,
     rate: f32,
 }
 
-impl Held {
-    /// `None` if there is no skip, or it learns like everything else.
+impl SkipStep {
+    /// Keeps the weights before the step; `None` if there is no skip, or it learns as fast as the
+    /// rest.
     pub(super) fn new(model: &Model, rate: f64) -> Option<Self> {
         let (skip, _) = skip_slots(model).filter(|_| rate != 1.0)?;
         let range = skip.weight.start..skip.bias.end;
@@ -75,8 +77,8 @@ impl Held {
         Some(Self { range, before, rate: rate as f32 })
     }
 
-    /// Leaves `rate` of what the step moved.
-    pub(super) fn release(self, model: &mut Model) {
+    /// Shortens the step that was made to the share `rate`.
+    pub(super) fn shorten(self, model: &mut Model) {
         let now = &mut model.parameters.trained[self.range];
         for (now, before) in now.iter_mut().zip(self.before) {
             *now = match self.rate == 0.0 {

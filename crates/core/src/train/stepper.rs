@@ -1,4 +1,5 @@
-//! One optimiser step at a time, for those who bring their own loop or measure.
+//! One optimiser step at a time, for callers with a training loop of their own, and for
+//! measurements.
 
 use super::adamw::AdamW;
 use super::on_cpu::on_cpu;
@@ -20,8 +21,9 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// Starts from the weights of `model`, on this machine's cores; of `training` the optimiser's numbers, `gradient_clip`,
-    /// `learning_rate`, `class_weights`, `freeze_backbone` and `seed` count.
+    /// Starts from the weights of `model`, on this machine's cores. Of `training` it uses the
+    /// settings of the optimiser and the loss, `gradient_clip`, `learning_rate`, `freeze_backbone`
+    /// and `seed`.
     ///
     /// # Errors
     ///
@@ -30,7 +32,8 @@ impl Stepper {
         Self::on(on_cpu()?, model, training)
     }
 
-    /// As [`Stepper::new`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+    /// As [`Stepper::new`], on the machine that [`Backend::training`](crate::Backend::training)
+    /// gave.
     ///
     /// # Errors
     ///
@@ -42,7 +45,7 @@ impl Stepper {
         Ok(Self {
             model,
             training: training.clone(),
-            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(len, beta1, beta2, eps, weight_decay),
             on,
         })
     }
@@ -72,7 +75,7 @@ impl Stepper {
         Ok((loss, gradient))
     }
 
-    /// Moves the weights by one step; returns the loss in front of it.
+    /// Moves the weights by one step; returns the loss before it.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ use super::adamw::AdamW;
 use super::checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, Fingerprint, Progress, State};
 use super::history::{Epoch, History};
 use super::on_cpu::on_cpu;
-use super::skip::{Held, SkipStart, has_skip};
+use super::skip::{SkipStart, SkipStep, has_skip};
 use super::training::Training;
 use crate::atomic_file::sweep_temporaries;
 use crate::backend::{StepOptions, TrainingSession};
@@ -27,9 +27,10 @@ use crate::{Error, Result, memory};
 /// The samples of a run.
 #[derive(Clone, Copy)]
 pub struct TrainData<'a> {
-    /// Samples that the gradient is taken from.
+    /// Samples that the model learns from.
     pub train: &'a dyn Samples,
-    /// Samples that pick the epoch; without any, the last epoch's weights are kept.
+    /// Samples whose loss decides which epoch's weights are kept; without any, the last epoch's
+    /// are.
     pub validation: &'a dyn Samples,
 }
 
@@ -37,11 +38,11 @@ pub struct TrainData<'a> {
 pub struct Trainer<'a> {
     /// Settings.
     pub training: &'a Training,
-    /// Windows.
+    /// Samples to learn from and to choose the epoch by.
     pub data: TrainData<'a>,
     /// The model directory that checkpoints go to; `None` writes none.
     pub dir: Option<PathBuf>,
-    /// Go on from the checkpoint in `dir`, if there is one.
+    /// Whether to go on from the checkpoint in `dir`, if there is one.
     pub resume: bool,
 }
 
@@ -55,7 +56,7 @@ pub struct Outcome {
     pub history: History,
 }
 
-/// What a run tells while it goes on.
+/// What a run reports while it goes on.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A checkpoint was found and the run goes on from it.
@@ -105,7 +106,8 @@ impl Trainer<'_> {
         self.run_on(on_cpu()?.as_ref(), model, observe)
     }
 
-    /// As [`Trainer::run`], on the machine that [`Backend::training`](crate::Backend::training) gave.
+    /// As [`Trainer::run`], on the machine that [`Backend::training`](crate::Backend::training)
+    /// gave.
     ///
     /// # Errors
     ///
@@ -167,9 +169,10 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Bytes that a run takes beyond its model: the state of the optimiser, the best weights and what
-    /// a checkpoint holds of all that, the packed weights of both directions, and for each group of
-    /// samples of a batch, the last one of an epoch too, its sums and its gradient.
+    /// Bytes that a run takes beyond its model: the state of the optimiser and the best weights,
+    /// the copy of both in a checkpoint, the packed weights of both directions, and for each group
+    /// of samples of a batch its sums and its gradient. The last batch of an epoch may be smaller,
+    /// and yet have more groups.
     fn memory(&self, num_trained: usize) -> u64 {
         let state = 4 + usize::from(self.training.ema_decay.is_some());
         let batch = self.training.batch_size.min(self.data.train.len());
@@ -193,7 +196,7 @@ impl Trainer<'_> {
             weights: model.parameters.clone(),
             best: model.parameters.clone(),
             average: self.training.ema_decay.map(|_| model.parameters.trained.clone()),
-            adamw: AdamW::new(len, (beta1, beta2), eps, weight_decay),
+            adamw: AdamW::new(len, beta1, beta2, eps, weight_decay),
             progress: Progress { fingerprint, ..Progress::default() },
         }
     }
@@ -280,14 +283,14 @@ impl Trainer<'_> {
         }
         let rate = self.learning_rate(step);
         let first = if self.training.freeze_backbone { model.layout().head_start() } else { 0 };
-        let held = Held::new(model, self.training.skip_rate);
+        let skip = SkipStep::new(model, self.training.skip_rate);
         state.adamw.update_from(first, rate, &mut model.parameters.trained, &found.gradient);
-        if let Some(held) = held {
-            held.release(model);
+        if let Some(skip) = skip {
+            skip.shorten(model);
         }
         on.keep(found.gradient);
         state.weights.clone_from(&model.parameters);
-        state.follow(self.training.ema_decay);
+        state.update_average(self.training.ema_decay);
         state.progress.batch += 1;
         state.progress.loss_sum += found.loss * found.weight;
         state.progress.loss_weight += found.weight;
@@ -299,7 +302,8 @@ impl Trainer<'_> {
         learning_rate * schedule.factor(step, self.total_steps(), warmup_steps)
     }
 
-    /// Scores the model that training starts from where that is a forecaster already.
+    /// Scores the initial model where it is a forecaster already, because it starts as a ridge
+    /// regression.
     fn score_start(
         &self,
         on: &dyn TrainingSession,
@@ -343,7 +347,7 @@ impl Trainer<'_> {
         };
         let better = match (epoch.validation_loss, progress.best_loss) {
             (Some(loss), Some(best)) => loss < best - self.training.min_delta,
-            // The first epoch, and every one where nothing picks.
+            // The first epoch, and every epoch without validation samples.
             _ => true,
         };
         if better {
@@ -367,8 +371,8 @@ impl Trainer<'_> {
     }
 }
 
-/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in an order
-/// that depends on the length alone.
+/// Shortens the gradient to the norm `limit`, if it is longer; the norm is summed in f64, in an
+/// order that depends on the length alone.
 pub(super) fn clip(gradient: &mut [f32], limit: f64) -> Result<()> {
     let norm = ptsm_kernels::sum_of_squares(instruction_set()?, gradient).sqrt();
     if norm > limit {

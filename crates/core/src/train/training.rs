@@ -29,7 +29,7 @@ pub struct Training {
     pub beta1: f64,
     /// AdamW's decay of the second moment.
     pub beta2: f64,
-    /// AdamW's term under the fraction.
+    /// Added to the denominator of AdamW's step.
     pub eps: f64,
     /// Largest norm of the whole gradient; longer ones are shortened to it.
     pub gradient_clip: Option<f64>,
@@ -37,14 +37,14 @@ pub struct Training {
     pub patience: Option<u32>,
     /// Smallest improvement of the validation loss that counts.
     pub min_delta: f64,
-    /// Train the head alone, on what the backbone gives in evaluation (linear probing).
+    /// Train the head alone, on the hidden state of the backbone in evaluation (linear probing).
     pub freeze_backbone: bool,
     /// Weight of each class in the cross entropy, in the order of the classes.
     pub class_weights: Option<Vec<f64>>,
     /// Share of the absolute error in the loss of a point forecast, 0 to 1; the rest is squared.
     pub mae_share: f64,
-    /// Errors of a point forecast beyond this, in standardised units, cost as their size, not as
-    /// its square (Huber's loss); `None` = all are squared.
+    /// Errors of a point forecast beyond this, in standardised units, count linearly in the loss
+    /// instead of squared (Huber's loss); `None` = all are squared.
     pub huber_delta: Option<f64>,
     /// Decay per step of a moving average of the weights, which is what is scored and kept; `None`
     /// keeps the weights themselves.
@@ -97,7 +97,7 @@ impl Default for Training {
 }
 
 impl Training {
-    /// The choices of the loss that training makes small.
+    /// The options of the loss that training minimises.
     pub fn loss_options(&self) -> LossOptions {
         let Training { mae_share, huber_delta, .. } = *self;
         LossOptions {
@@ -107,7 +107,7 @@ impl Training {
         }
     }
 
-    /// The choices of the loss that picks the epoch: point forecasts are always judged by their
+    /// The options of the loss that chooses the epoch: point forecasts are always scored by their
     /// squared error.
     pub fn score_options(&self) -> LossOptions {
         LossOptions { point: PointLoss::default(), ..self.loss_options() }

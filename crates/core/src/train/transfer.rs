@@ -1,10 +1,10 @@
-//! From one trained model to another: the backbone is kept, the head is new.
+//! Transfer of a backbone from one trained model to another, which keeps a head of its own.
 
 use crate::Result;
 use crate::model::Model;
 use crate::{Error, ErrorKind};
 
-/// Copies everything in front of the head from `from` into `to`; returns how many numbers were
+/// Copies everything before the head from `from` into `to`; returns how many numbers were
 /// copied.
 ///
 /// As transformers does when a pretraining checkpoint is loaded into another class: tensors of the

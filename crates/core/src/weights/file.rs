@@ -1,4 +1,4 @@
-//! `model.safetensors`: what Hugging Face writes, in and out.
+//! Reading and writing `model.safetensors`, as Hugging Face does.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl Parameters<f32> {
     /// `InvalidWeights`, as [`Parameters::from_file`].
     pub fn from_bytes(bytes: &[u8], layout: &Layout) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| Error::weights("is not a sound safetensors file").because(e))?;
+            .map_err(|e| Error::weights("is not a valid safetensors file").because(e))?;
         check_names(&file, layout)?;
         let mut parameters = Parameters {
             trained: vec![0.0; layout.len(Store::Trained)],
@@ -262,7 +262,7 @@ mod tests {
         ));
         for file in table {
             let text = message(&file, &layout);
-            assert!(text.contains("not a sound safetensors file"), "{text}");
+            assert!(text.contains("not a valid safetensors file"), "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! How weights start: two styles, one seed.
+//! The initial weights of a model, drawn from a seed in one of two styles.
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -11,8 +11,8 @@ use super::{Layout, Parameters};
 
 /// Style of the initial weights.
 ///
-/// The styles are those of two major versions of transformers, and lead to different results: the
-/// published ones started from `PyTorch`.
+/// The styles are those of two major versions of transformers, and lead to different results. The
+/// published results were trained from `PyTorch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
@@ -39,18 +39,13 @@ impl Parameters<f32> {
                 Store::Buffer => &mut parameters.buffers[tensor.range.clone()],
                 Store::Counter => continue,
             };
-            fill(values, tensor, (layout.init_std, init), &mut random);
+            fill(values, tensor, layout.init_std, init, &mut random);
         }
         parameters
     }
 }
 
-fn fill(
-    values: &mut [f32],
-    tensor: &Tensor,
-    (init_std, init): (f64, Init),
-    random: &mut ChaCha8Rng,
-) {
+fn fill(values: &mut [f32], tensor: &Tensor, init_std: f64, init: Init, random: &mut ChaCha8Rng) {
     match (tensor.role, init) {
         (Role::LinearWeight { inputs } | Role::LinearBias { inputs }, Init::PyTorch) => {
             let bound = 1.0 / (inputs as f64).sqrt();

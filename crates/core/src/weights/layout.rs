@@ -1,4 +1,4 @@
-//! Which tensors a network has: name, shape, place.
+//! The tensors of a network: the name, the shape and the range in the weights of each.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ pub enum Store {
     Counter,
 }
 
-/// How a tensor starts; the numbers are in `init.rs`.
+/// How a tensor is initialised; `init.rs` draws the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     LinearWeight { inputs: usize },
@@ -39,7 +39,7 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// Which part of the parameters holds it.
     pub store: Store,
-    /// Its place there.
+    /// Its range there.
     pub range: Range<usize>,
     pub(crate) role: Role,
 }
@@ -154,7 +154,8 @@ pub(crate) struct PooledSlot {
     pub projections: Vec<LinearSlot>,
 }
 
-/// The layers that give the head the statistics that the scaler took away.
+/// The layers that bring the statistics of the window, which scaling removed, into the hidden
+/// state.
 #[derive(Debug, Clone)]
 pub(crate) struct InjectSlot {
     pub inverse_expansion: LinearSlot,
@@ -185,12 +186,12 @@ impl Layout {
     /// `BackendUnavailable` if `PTSM_ISA` names an instruction set that is not there.
     pub fn new(network: &Network) -> Result<Self> {
         crate::real::instruction_set()?;
-        let mut walk = Walk { tensors: Vec::new(), lengths: [0; 3] };
-        let backbone = walk.backbone(network);
-        let head_start = walk.lengths[Store::Trained as usize];
-        let head_tensor = walk.tensors.len();
-        let head = walk.head(network);
-        let Walk { tensors, lengths } = walk;
+        let mut builder = Builder { tensors: Vec::new(), lengths: [0; 3] };
+        let backbone = builder.backbone(network);
+        let head_start = builder.lengths[Store::Trained as usize];
+        let head_tensor = builder.tensors.len();
+        let head = builder.head(network);
+        let Builder { tensors, lengths } = builder;
         let init_std = network.init_std;
         Ok(Self { tensors, lengths, head_tensor, head_start, init_std, backbone, head })
     }
@@ -215,7 +216,7 @@ impl Layout {
         self.len(Store::Trained)
     }
 
-    /// Where the head's numbers begin among the trained ones; the backbone's stand before it.
+    /// Index of the head's first number among the trained ones; those before it are the backbone's.
     pub fn head_start(&self) -> usize {
         self.head_start
     }
@@ -226,13 +227,13 @@ impl Layout {
     }
 }
 
-/// Gives out places while the network is walked.
-struct Walk {
+/// Gives each tensor its range, one after the other.
+struct Builder {
     tensors: Vec<Tensor>,
     lengths: [usize; 3],
 }
 
-impl Walk {
+impl Builder {
     fn tensor(&mut self, name: String, shape: &[usize], store: Store, role: Role) -> Range<usize> {
         let length = &mut self.lengths[store as usize];
         let range = *length..*length + shape.iter().product::<usize>();

@@ -1,8 +1,8 @@
-//! Self-attention over patches that learns, on the activations of one sample.
+//! Self-attention over patches in training, forward and backward, on the activations of one sample.
 //!
-//! Nothing of N x N numbers is kept: strips of queries are worked on one after the other, and the
-//! backward pass computes their weights again. Dropped weights are a gate, of dropout's factors by
-//! the softmax, so its kernels serve here too.
+//! The N x N attention weights are never kept: both passes work on one strip of queries after the
+//! other, and the backward pass computes the weights of a strip again. A weight after dropout is a
+//! softmax times a factor, as in a gated attention, so the kernels of the gate compute it here too.
 
 use ptsm_kernels::{
     Aligned, Draws, Finish, GateGradients, Gated, Isa, Matrix, MatrixMut, MatrixShape, PaddedRows,
@@ -12,17 +12,17 @@ use ptsm_kernels::{
 
 use super::super::blocks::strips;
 use super::super::sizes::Sizes;
-use super::common::{Common, Sums};
+use super::common::{DropoutSite, LayerGradients, SamplePass, WeightSums};
 use super::linear::Linear;
 use super::norm::{Norm, NormCache};
 use crate::layers::Dropout;
 use crate::network::Axis;
 use crate::weights::{AttentionSlot, Parameters};
 
-/// Queries that are worked on together: a multiple of every register.
+/// Queries that are computed together: a multiple of the lanes of every instruction set.
 const STRIP: usize = 32;
 
-/// The attention of one patch mixer with its weights packed, and the norm behind it.
+/// The attention of one patch mixer with its weights packed, and the norm that follows it.
 #[derive(Debug)]
 pub(super) struct Attention {
     isa: Isa,
@@ -33,19 +33,18 @@ pub(super) struct Attention {
     value: Linear,
     out: Linear,
     pub(super) norm: Norm,
-    probability: f64,
-    /// Number of its draw site.
-    site: u64,
+    /// Dropout of the attention weights.
+    site: DropoutSite,
 }
 
-/// What the attention of one sample leaves for the gradient, `[C][D][pitch]` each.
+/// What the attention keeps of one sample for the gradient, `[C][D][pitch]` each.
 #[derive(Debug, Default)]
 pub(super) struct AttentionCache {
-    /// Over the root of a head's width.
+    /// Divided by the root of a head's width.
     query: Aligned,
     key: Aligned,
     value: Aligned,
-    /// Heads side by side.
+    /// Outputs of the heads, side by side.
     mixed: Aligned,
     pub(super) norm: NormCache,
 }
@@ -53,45 +52,63 @@ pub(super) struct AttentionCache {
 /// Buffers of one thread.
 #[derive(Debug, Default)]
 pub(super) struct AttentionScratch {
-    strip: Strip,
-    d_mixed: Aligned,
-    d_query: Aligned,
-    d_key: Aligned,
-    d_value: Aligned,
+    strip: StripScratch,
+    d: ProjectionGradients,
 }
 
-/// Numbers of a strip of queries by all keys.
+/// Gradients of what an [`AttentionCache`] holds, laid out alike.
 #[derive(Debug, Default)]
-struct Strip {
+struct ProjectionGradients {
+    query: Aligned,
+    key: Aligned,
+    value: Aligned,
+    mixed: Aligned,
+}
+
+/// Buffers of `[queries of a strip][keys]`; in the forward pass, which uses `weights` alone, of
+/// `[keys][queries of a strip]`.
+#[derive(Debug, Default)]
+struct StripScratch {
     weights: Aligned,
     /// What dropout multiplies the weights by.
     factors: Aligned,
+    /// The weights after dropout.
     dropped: Aligned,
     d_dropped: Aligned,
     d_scores: Aligned,
-    /// What a gradient of factors would be; also the scores' gradient with the keys first.
+    /// Where the kernel of the gate writes a gradient of `factors`, which nothing reads; then the
+    /// gradient of the scores, transposed.
     other: Aligned,
+}
+
+/// Some queries of one head.
+#[derive(Clone, Copy)]
+struct Strip {
+    head: Head,
+    /// Number of the first query.
+    first: usize,
+    queries: usize,
 }
 
 /// One head of one channel.
 #[derive(Clone, Copy)]
 struct Head {
-    /// Place of its first feature.
+    /// Where its features begin in `[C][D][pitch]`.
     start: usize,
-    /// Number of its sequence's and its own among those of the sample.
+    /// Its number among the heads of all channels of the sample.
     number: usize,
 }
 
 impl Attention {
     pub(super) fn new(
+        isa: Isa,
+        sizes: &Sizes,
         slot: &AttentionSlot,
-        common: &Common<'_>,
-        site: u64,
+        site: DropoutSite,
         sums: &mut usize,
     ) -> Self {
-        let Common { isa, sizes, probability } = *common;
-        let norm = Norm::new(&slot.norm, common, sums);
-        let mut linear = |slot| Linear::new(isa, (Axis::Features, sizes), slot, sums);
+        let norm = Norm::new(isa, sizes, &slot.norm, sums);
+        let mut linear = |slot| Linear::new(isa, Axis::Features, sizes, slot, sums);
         Self {
             isa,
             sizes: *sizes,
@@ -101,7 +118,6 @@ impl Attention {
             value: linear(&slot.value),
             out: linear(&slot.out),
             norm,
-            probability,
             site,
         }
     }
@@ -118,10 +134,10 @@ impl Attention {
         self.norm.load(parameters);
     }
 
-    /// Adds what the layers learnt to the gradients of all weights.
-    pub(super) fn flush(&self, sums: &mut Sums<'_>) {
-        self.norm.flush(sums);
-        self.linears().iter().for_each(|linear| linear.flush(sums.layers, sums.grads));
+    /// Adds the sums of its layers to the gradients `grads` of all weights.
+    pub(super) fn flush(&self, sums: &[f32], grads: &mut [f32]) {
+        self.norm.flush(sums, grads);
+        self.linears().iter().for_each(|linear| linear.flush(sums, grads));
     }
 
     /// Width of a head.
@@ -147,11 +163,11 @@ impl Attention {
         let (n, heads) = (self.sizes.num_patches as u64, self.sizes.num_channels * self.heads);
         let number = dropout.first_sample * heads as u64 + head.number as u64;
         Draws {
-            key: dropout.key(self.site),
+            key: dropout.key(self.site.number),
             counter: (number * n + first as u64) * n,
             row: 1,
             column: n,
-            probability: self.probability as f32,
+            probability: self.site.probability as f32,
         }
     }
 
@@ -160,9 +176,10 @@ impl Attention {
         &self,
         normed: &[f32],
         cache: &mut AttentionCache,
-        (scratch, draws): (&mut AttentionScratch, Option<Dropout>),
+        pass: SamplePass<'_, AttentionScratch>,
         out: &mut [f32],
     ) {
+        let SamplePass { scratch, draws } = pass;
         let (len, isa) = (normed.len(), self.isa);
         let Sizes { num_patches: n, pitch, .. } = self.sizes;
         cache.reserve(len);
@@ -197,52 +214,51 @@ impl Attention {
         self.out.apply(mixed, out);
     }
 
-    /// Adds the gradient of `normed` to `d_normed`; `d` is that of what the attention gave.
+    /// Adds the gradient of `normed`, which [`Self::forward`] read, to that of the input.
     pub(super) fn backward(
         &self,
-        (cache, normed): (&AttentionCache, &[f32]),
-        d: &[f32],
-        (scratch, draws): (&mut AttentionScratch, Option<Dropout>),
-        (sums, turned): (&mut [f32], &mut Aligned),
-        d_normed: &mut [f32],
+        cache: &AttentionCache,
+        normed: &[f32],
+        gradients: LayerGradients<'_>,
+        pass: SamplePass<'_, AttentionScratch>,
+        sums: &mut WeightSums<'_>,
     ) {
-        let len = normed.len();
+        let (len, LayerGradients { output, input }) = (normed.len(), gradients);
+        let SamplePass { scratch, draws } = pass;
         scratch.reserve(len, &self.sizes);
-        let AttentionScratch { strip, d_mixed, d_query, d_key, d_value } = scratch;
-        let [d_mixed, d_query, d_key, d_value] =
-            [d_mixed, d_query, d_key, d_value].map(|buffer| &mut buffer[..len]);
-        self.out.backward(d, Finish::Store, d_mixed);
-        self.out.learn(&cache.mixed[..len], d, (sums, turned));
-        // Sums over the strips of queries.
-        d_key.fill(0.0);
-        d_value.fill(0.0);
+        let AttentionScratch { strip: buffers, d } = scratch;
+        self.out.backward(output, Finish::Store, &mut d.mixed[..len]);
+        self.out.learn(&cache.mixed[..len], output, sums);
+        // Every strip of queries adds to the gradients of all keys and values.
+        d.key[..len].fill(0.0);
+        d.value[..len].fill(0.0);
         for head in self.all_heads() {
-            for (first, rows) in strips(self.sizes.pitch, STRIP) {
-                let place = (head, first, rows);
-                self.weights_backward(cache, place, (d_mixed, draws), strip);
-                let ds = [&mut *d_mixed, &mut *d_query, &mut *d_key, &mut *d_value];
-                self.strip_backward(cache, place, strip, ds);
+            for (first, queries) in strips(self.sizes.pitch, STRIP) {
+                let strip = Strip { head, first, queries };
+                self.weights_backward(cache, strip, &d.mixed, draws, buffers);
+                self.strip_backward(cache, strip, buffers, d);
             }
         }
-        self.scale(d_query);
-        for (linear, d) in [(&self.query, d_query), (&self.key, d_key), (&self.value, d_value)] {
-            linear.backward(d, Finish::Add, d_normed);
-            linear.learn(normed, d, (sums, turned));
+        self.scale(&mut d.query[..len]);
+        for (linear, d) in [(&self.query, &d.query), (&self.key, &d.key), (&self.value, &d.value)] {
+            linear.backward(&d[..len], Finish::Add, input);
+            linear.learn(normed, &d[..len], sums);
         }
     }
 
-    /// The weights of a strip of queries once more, dropped too, and the gradient of their scores;
-    /// queries by keys, nothing behind the keys.
+    /// Computes the weights of a strip of queries again, before and after dropout, and the gradient
+    /// of their scores. The gradient is 0 in the padding after the keys.
     fn weights_backward(
         &self,
         cache: &AttentionCache,
-        (head, first, rows): (Head, usize, usize),
-        (d_mixed, draws): (&[f32], Option<Dropout>),
-        strip: &mut Strip,
+        Strip { head, first, queries: rows }: Strip,
+        d_mixed: &[f32],
+        draws: Option<Dropout>,
+        buffers: &mut StripScratch,
     ) {
         let Sizes { num_patches: n, pitch, .. } = self.sizes;
         let (isa, at, len) = (self.isa, head.start + first, rows * pitch);
-        let Strip { weights, factors, dropped, d_dropped, d_scores, other } = strip;
+        let StripScratch { weights, factors, dropped, d_dropped, d_scores, other } = buffers;
         let (weights, factors) = (&mut weights[..len], &mut factors[..len]);
         let (dropped, d_dropped) = (&mut dropped[..len], &mut d_dropped[..len]);
         let shape = ProductShape { rows, columns: pitch, inner: self.width() };
@@ -266,30 +282,31 @@ impl Attention {
         gate_rows_backward(isa, pitch, d_dropped, gated, gradients);
     }
 
-    /// What a strip of queries gives to the gradients of its queries, all keys and all values.
+    /// Writes the gradient of a strip's queries, and adds its part of the gradients of all keys and
+    /// values.
     fn strip_backward(
         &self,
         cache: &AttentionCache,
-        (head, first, rows): (Head, usize, usize),
-        strip: &mut Strip,
-        [d_mixed, d_query, d_key, d_value]: [&mut [f32]; 4],
+        Strip { head, first, queries: rows }: Strip,
+        buffers: &mut StripScratch,
+        d: &mut ProjectionGradients,
     ) {
         let Sizes { num_patches: n, pitch, .. } = self.sizes;
         let (isa, at, width) = (self.isa, head.start + first, self.width());
-        let Strip { dropped, d_scores, other, .. } = strip;
+        let StripScratch { dropped, d_scores, other, .. } = buffers;
         let onto = |from: &[f32], strip: &[f32], to: &mut [f32]| {
             let left = Strided { values: &from[at..], row: pitch, step: 1 };
             let shape = ProductShape { rows: width, columns: pitch, inner: rows };
             let to = MatrixMut::new(&mut to[head.start..], pitch);
             product(isa, shape, left, Matrix::new(strip, pitch), Finish::Add, to);
         };
-        onto(d_mixed, dropped, d_value);
-        onto(&cache.query, d_scores, d_key);
+        onto(&d.mixed, dropped, &mut d.value);
+        onto(&cache.query, d_scores, &mut d.key);
         let shape = MatrixShape { rows, columns: n };
         transpose(isa, shape, Matrix::new(d_scores, pitch), MatrixMut::new(other, rows));
         let keys = Strided { values: &cache.key[head.start..], row: pitch, step: 1 };
         let shape = ProductShape { rows: width, columns: rows, inner: n };
-        let to = MatrixMut::new(&mut d_query[at..], pitch);
+        let to = MatrixMut::new(&mut d.query[at..], pitch);
         product(isa, shape, keys, Matrix::new(other, rows), Finish::Store, to);
     }
 }
@@ -304,10 +321,12 @@ impl AttentionCache {
 
 impl AttentionScratch {
     fn reserve(&mut self, len: usize, sizes: &Sizes) {
-        for buffer in [&mut self.d_mixed, &mut self.d_query, &mut self.d_key, &mut self.d_value] {
+        let ProjectionGradients { query, key, value, mixed } = &mut self.d;
+        for buffer in [query, key, value, mixed] {
             buffer.reserve(len);
         }
-        let Strip { weights, factors, dropped, d_dropped, d_scores, other } = &mut self.strip;
+        let StripScratch { weights, factors, dropped, d_dropped, d_scores, other } =
+            &mut self.strip;
         for buffer in [weights, factors, dropped, d_dropped, d_scores, other] {
             buffer.reserve(STRIP * sizes.pitch);
         }

@@ -1,7 +1,7 @@
 //! The projections of a forecasting head, forward and backward.
 //!
-//! Their weights are large beside a sample's activations, so the inputs of a whole group of samples
-//! are kept and the gradients of the weights are one product for all of them.
+//! Their weights are many more than a sample's activations, so the inputs of a whole group of
+//! samples are kept, and one matrix product gives the gradients of the weights for all of them.
 
 use std::ops::Range;
 
@@ -11,7 +11,8 @@ use ptsm_kernels::{
 };
 
 use super::super::sizes::Sizes;
-use super::linear::{Shape, drop};
+use super::common::DropoutSite;
+use super::linear::{Shape, apply_dropout};
 use crate::config::Config;
 use crate::layers::{Dropout, HEAD_SITE};
 use crate::network::Axis;
@@ -22,11 +23,12 @@ use crate::weights::{ForecastSlot, LinearSlot};
 pub(super) struct HeadPlan {
     isa: Isa,
     sizes: Sizes,
-    probability: f64,
+    /// Dropout of the hidden state.
+    site: DropoutSite,
     projections: Vec<Projection>,
 }
 
-/// One projection; its inputs stand features first.
+/// One projection; its inputs are in the order of the hidden state `[D][N]`, features first.
 #[derive(Debug)]
 struct Projection {
     forward: RowLinear,
@@ -36,19 +38,20 @@ struct Projection {
     bias: Range<usize>,
 }
 
-/// What the head of one group of samples leaves for the gradient, one row a sample and channel.
+/// What the head keeps of one group of samples for the gradient, one row for each sample and
+/// channel.
 #[derive(Debug, Default)]
 pub(super) struct HeadCache {
-    /// What the projections read, `[rows][padded D N]`.
+    /// Inputs of the projections, `[rows][padded D N]`.
     x: Aligned,
-    /// Gradients of what they gave, by projection, `[rows][padded outputs]`.
+    /// Gradients of their outputs, by projection, `[rows][padded outputs]`.
     d: Vec<Aligned>,
-    /// Rows of the chunk in work on their way back, `[rows][padded D N]`.
+    /// Gradients of the inputs, for the rows of the chunk that is computed now.
     d_x: Aligned,
-    /// What a projection gave, or the gradient of its weights.
+    /// The output of a projection, or the gradient of its weights.
     scratch: Aligned,
-    turned: Vec<f32>,
-    /// Rows whose gradients are complete.
+    transposed: Vec<f32>,
+    /// Rows of the chunks that are finished; the next chunk's rows follow them.
     done: usize,
 }
 
@@ -63,7 +66,8 @@ impl HeadPlan {
             bias: slot.bias.clone(),
         };
         let projections = slot.projections.iter().map(projection).collect();
-        Self { isa, sizes: *sizes, probability: config.head_dropout, projections }
+        let site = DropoutSite { number: HEAD_SITE, probability: config.head_dropout };
+        Self { isa, sizes: *sizes, site, projections }
     }
 
     /// Packs the weights as they are now.
@@ -90,12 +94,14 @@ impl HeadPlan {
         self.isa.pad(self.sizes.d_model * self.sizes.num_patches)
     }
 
+    /// Begins a new group of samples.
     pub(super) fn start(&self, cache: &mut HeadCache) {
         cache.done = 0;
     }
 
-    /// Takes the hidden state `[C][D][pitch]` of sample `i` of a chunk; drops some of it on the way.
-    pub(super) fn take(
+    /// Applies dropout to the hidden state `[C][D][pitch]` of sample `i` of a chunk, and keeps it
+    /// as the input of the projections.
+    pub(super) fn keep_input(
         &self,
         hidden: &mut [f32],
         i: usize,
@@ -114,7 +120,7 @@ impl HeadPlan {
         }
     }
 
-    /// What each projection gives for the `samples` of the chunk, `[B, C, outputs]`.
+    /// The outputs of each projection for the `samples` of the chunk, `[B, C, outputs]`.
     pub(super) fn project(&self, samples: usize, cache: &mut HeadCache) -> Vec<Vec<f32>> {
         let (rows, pitch) = (samples * self.sizes.num_channels, self.pitch());
         let HeadCache { x, scratch, done, .. } = cache;
@@ -129,7 +135,8 @@ impl HeadPlan {
         self.projections.iter().map(apply).collect()
     }
 
-    /// Takes the gradients of what [`Self::project`] gave for the same samples.
+    /// Takes the gradients `d` of what [`Self::project`] returned for the same samples back to the
+    /// inputs, and keeps them for [`Self::finish`].
     pub(super) fn backward(&self, d: &[Vec<f32>], cache: &mut HeadCache) {
         let (channels, pitch) = (self.sizes.num_channels, self.pitch());
         let HeadCache { d: kept, d_x, done, .. } = cache;
@@ -153,8 +160,8 @@ impl HeadPlan {
         *done += d.first().map_or(0, |d| d.len() / self.projections[0].outputs);
     }
 
-    /// The gradient of the hidden state `[C][D][pitch]` of sample `i` of the chunk.
-    pub(super) fn give(
+    /// Writes the gradient of the hidden state `[C][D][pitch]` of sample `i` of the chunk.
+    pub(super) fn input_gradient(
         &self,
         hidden: &mut [f32],
         i: usize,
@@ -172,15 +179,15 @@ impl HeadPlan {
         self.drop(hidden, draws);
     }
 
-    /// Adds the gradients of the weights over all rows to `grads`.
+    /// Adds the gradients of the weights, summed over all rows, to `grads`.
     pub(super) fn finish(&self, cache: &mut HeadCache, grads: &mut [f32]) {
         let Sizes { num_patches, d_model, .. } = self.sizes;
         let (isa, pitch, inputs) = (self.isa, self.pitch(), d_model * num_patches);
-        let HeadCache { x, d, scratch, turned, done, .. } = cache;
+        let HeadCache { x, d, scratch, transposed, done, .. } = cache;
         if *done == 0 {
             return;
         }
-        turned.resize(inputs.max(turned.len()), 0.0);
+        transposed.resize(inputs.max(transposed.len()), 0.0);
         for (projection, d) in self.projections.iter().zip(d) {
             let (outputs, wide) = (projection.outputs, isa.pad(projection.outputs));
             scratch.reserve((outputs * pitch).max(wide));
@@ -192,8 +199,8 @@ impl HeadPlan {
             for (from, to) in rows.zip(grads[projection.weight.clone()].chunks_exact_mut(inputs)) {
                 let shape = MatrixShape { rows: d_model, columns: num_patches };
                 let from = Matrix::new(&from[..inputs], num_patches);
-                transpose(isa, shape, from, MatrixMut::new(turned, d_model));
-                add(isa, to, &turned[..inputs]);
+                transpose(isa, shape, from, MatrixMut::new(transposed, d_model));
+                add(isa, to, &transposed[..inputs]);
             }
             let sums = &mut scratch[..wide];
             sums.fill(0.0);
@@ -205,7 +212,7 @@ impl HeadPlan {
 
     fn drop(&self, hidden: &mut [f32], draws: Option<Dropout>) {
         let shape = Shape::new(self.isa, Axis::Features, self.sizes.d_model, &self.sizes);
-        drop(self.isa, (HEAD_SITE, shape), (draws, self.probability), hidden);
+        apply_dropout(self.isa, self.site, shape, draws, hidden);
     }
 }
 

@@ -1,27 +1,30 @@
-//! Linear layers that learn: packed forwards and backwards, and the sums of their gradients.
+//! Linear layers in training: packed for both directions, with the sums of their gradients, and the
+//! layout of the activations between them.
 
 use std::ops::Range;
 
 use ptsm_kernels::{
-    Aligned, ColumnLinear, Draws, Finish, Isa, Matrix, MatrixMut, MatrixShape, ProductShape,
-    RowLinear, Strided, add_lanes, add_rows, dropout_columns, product, sum_lanes, transpose,
+    ColumnLinear, Draws, Finish, Isa, Matrix, MatrixMut, MatrixShape, ProductShape, RowLinear,
+    Strided, add_lanes, add_rows, dropout_columns, product, sum_lanes, transpose,
 };
 
 use super::super::sizes::{Sizes, spread};
+use super::common::{DropoutSite, WeightSums};
 use crate::layers::Dropout;
 use crate::network::Axis;
 use crate::weights::LinearSlot;
 
-/// The activations of one sample between two layers: `width` numbers are mixed with each other.
+/// The layout of one sample's activations `[C][D][pitch]` as the matrices that a layer multiplies;
+/// the layer mixes `width` numbers with each other.
 ///
-/// Where channels are mixed, `[C][D][pitch]` is `[C][D pitch]`, down columns, all channels at once;
-/// where patches are, `[C D][pitch]`, along rows; where features are, `[D][pitch]` for each channel,
-/// down columns.
+/// A layer over channels sees one matrix `[C][D pitch]` and mixes down its columns; one over
+/// patches sees one matrix `[C D][pitch]` and mixes along its rows; one over features sees a matrix
+/// `[D][pitch]` for each channel and mixes down its columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) axis: Axis,
     pub(super) width: usize,
-    /// From one row to the next.
+    /// Numbers from the start of one row to the start of the next.
     pitch: usize,
     sizes: Sizes,
 }
@@ -36,7 +39,7 @@ impl Shape {
         Self { axis, width, pitch, sizes: *sizes }
     }
 
-    /// Matrices that stand one after the other.
+    /// How many matrices there are; they follow each other in memory.
     pub(super) fn groups(self) -> usize {
         if self.axis == Axis::Features { self.sizes.num_channels } else { 1 }
     }
@@ -49,7 +52,7 @@ impl Shape {
         }
     }
 
-    /// From one row to the next.
+    /// Numbers from the start of one row to the start of the next.
     pub(super) fn pitch(self) -> usize {
         self.pitch
     }
@@ -64,12 +67,14 @@ impl Shape {
         self.groups() * self.matrix()
     }
 
+    /// Rows and padded columns of one matrix.
     pub(super) fn columns(self) -> MatrixShape {
         MatrixShape { rows: self.rows(), columns: self.pitch() }
     }
 
-    /// Blocks of rows whose elements take draws of dropout at fixed distances in the definition's
-    /// layout; what follows a width takes draws too, which nothing reads.
+    /// The sample in blocks of rows. Within a block, the draws of dropout are fixed steps apart;
+    /// they are numbered in the layout of the definition, which has no padding. The padding takes
+    /// draws too, whose outcome nothing reads.
     pub(super) fn draw_blocks(self) -> impl Iterator<Item = DrawBlock> {
         let Sizes { num_patches: n, d_model: d, pitch, .. } = self.sizes;
         let (width, own, matrix) = (self.width, self.pitch(), self.matrix());
@@ -79,77 +84,76 @@ impl Shape {
             Axis::Channels => width,
         };
         (0..blocks).map(move |i| match self.axis {
-            // `[C, D, N]`.
+            // `[C, D, N]` in the definition.
             Axis::Patches => DrawBlock {
                 place: 0..matrix,
                 shape: self.columns(),
                 first: 0,
-                steps: (width as u64, 1),
+                row_step: width as u64,
+                column_step: 1,
             },
-            // `[C, N, D]`.
+            // `[C, N, D]` in the definition.
             Axis::Features => DrawBlock {
                 place: i * matrix..(i + 1) * matrix,
                 shape: self.columns(),
                 first: (i * n * width) as u64,
-                steps: (1, width as u64),
+                row_step: 1,
+                column_step: width as u64,
             },
-            // `[N, D, C]`.
+            // `[N, D, C]` in the definition.
             Axis::Channels => DrawBlock {
                 place: i * own..(i + 1) * own,
                 shape: MatrixShape { rows: d, columns: pitch },
                 first: i as u64,
-                steps: (width as u64, (d * width) as u64),
+                row_step: width as u64,
+                column_step: (d * width) as u64,
             },
         })
     }
-}
 
-impl Shape {
-    /// The draws of some rows of the sample that `dropout` names.
-    pub(super) fn draws(
-        self,
-        site: u64,
-        (dropout, probability): (Dropout, f64),
-        block: &DrawBlock,
-    ) -> Draws {
+    /// The draws at `site` for the rows `block` of the first sample of `dropout`.
+    pub(super) fn draws(self, site: DropoutSite, dropout: Dropout, block: &DrawBlock) -> Draws {
         let Sizes { num_channels, num_patches, d_model, .. } = self.sizes;
-        // Elements of a sample in the definition, which has no padding.
+        // How often a sample has `width` numbers in the definition, which has no padding.
         let others = match self.axis {
             Axis::Channels => num_patches * d_model,
             Axis::Patches => num_channels * d_model,
             Axis::Features => num_channels * num_patches,
         };
         Draws {
-            key: dropout.key(site),
+            key: dropout.key(site.number),
             counter: dropout.first_sample * (others * self.width) as u64 + block.first,
-            row: block.steps.0,
-            column: block.steps.1,
-            probability: probability as f32,
+            row: block.row_step,
+            column: block.column_step,
+            probability: site.probability as f32,
         }
     }
 }
 
-/// Some rows of a sample with the draws of dropout that they take.
+/// Some rows of a sample, and which draws of dropout they take.
 pub(super) struct DrawBlock {
-    /// Where they stand, one after the other.
+    /// Their range in the sample's activations.
     pub(super) place: Range<usize>,
     pub(super) shape: MatrixShape,
-    /// Draw of the first element, counted from the sample's first.
+    /// Number of the first element's draw, counted from the sample's first.
     pub(super) first: u64,
-    /// From one row's draw to the next one's, and from one column's.
-    pub(super) steps: (u64, u64),
+    /// Draws from one row to the next.
+    pub(super) row_step: u64,
+    /// Draws from one column to the next.
+    pub(super) column_step: u64,
 }
 
-/// Dropout of one sample's activations, or its backward; `site` is that of the definition.
-pub(super) fn drop(
+/// Dropout of one sample's activations, or of their gradient on the way back.
+pub(super) fn apply_dropout(
     isa: Isa,
-    (site, shape): (u64, Shape),
-    (draws, probability): (Option<Dropout>, f64),
+    site: DropoutSite,
+    shape: Shape,
+    draws: Option<Dropout>,
     x: &mut [f32],
 ) {
-    let Some(draws) = draws.filter(|_| probability > 0.0) else { return };
+    let Some(dropout) = draws.filter(|_| site.probability > 0.0) else { return };
     for block in shape.draw_blocks() {
-        let draws = shape.draws(site, (draws, probability), &block);
+        let draws = shape.draws(site, dropout, &block);
         let DrawBlock { place, shape, .. } = block;
         dropout_columns(isa, shape, draws, MatrixMut::new(&mut x[place], shape.columns));
     }
@@ -185,7 +189,8 @@ impl Packed {
         }
     }
 
-    fn apply(&self, (from, x): (Shape, &[f32]), finish: Finish, (to, out): (Shape, &mut [f32])) {
+    /// `x`, laid out as `from`, gives `out`, laid out as `to`.
+    fn apply(&self, from: Shape, x: &[f32], finish: Finish, to: Shape, out: &mut [f32]) {
         match self {
             Packed::Row(linear) => {
                 let (x, out) = (Matrix::new(x, from.pitch()), MatrixMut::new(out, to.pitch()));
@@ -202,7 +207,7 @@ impl Packed {
     }
 }
 
-/// A linear layer of the backbone with its place in the layout.
+/// A linear layer of the backbone; `weight` and `bias` are its ranges among the trained numbers.
 #[derive(Debug)]
 pub(super) struct Linear {
     isa: Isa,
@@ -212,15 +217,17 @@ pub(super) struct Linear {
     backward: Packed,
     weight: Range<usize>,
     bias: Range<usize>,
-    /// Place of the padded sums of its gradients among those of all layers.
+    /// Range of the padded sums of its gradients among those of all layers.
     sums: Range<usize>,
 }
 
 impl Linear {
-    /// Makes room for the weights; `sums` says where its sums start, and moves on.
+    /// Makes room for the weights. `sums` counts the sums of the layers made so far; this one's are
+    /// added to it.
     pub(super) fn new(
         isa: Isa,
-        (axis, sizes): (Axis, &Sizes),
+        axis: Axis,
+        sizes: &Sizes,
         slot: &LinearSlot,
         sums: &mut usize,
     ) -> Self {
@@ -251,23 +258,19 @@ impl Linear {
         self.backward.pack_transposed(weight);
     }
 
-    /// The layer of one sample.
+    /// Forward, for one sample.
     pub(super) fn apply(&self, x: &[f32], out: &mut [f32]) {
-        self.forward.apply((self.from, x), Finish::Store, (self.to, out));
+        self.forward.apply(self.from, x, Finish::Store, self.to, out);
     }
 
-    /// The gradient of its input; the bias of the backward direction is zero.
+    /// The gradient of the input; the bias of the backward direction is zero.
     pub(super) fn backward(&self, d_out: &[f32], finish: Finish, d_x: &mut [f32]) {
-        self.backward.apply((self.to, d_out), finish, (self.from, d_x));
+        self.backward.apply(self.to, d_out, finish, self.from, d_x);
     }
 
-    /// Adds the gradients of weight and bias to the sums. `turned` is scratch.
-    pub(super) fn learn(
-        &self,
-        x: &[f32],
-        d_out: &[f32],
-        (sums, turned): (&mut [f32], &mut Aligned),
-    ) {
+    /// Adds the gradients of weight and bias to the sums.
+    pub(super) fn learn(&self, x: &[f32], d_out: &[f32], sums: &mut WeightSums<'_>) {
+        let WeightSums { sums, transposed } = sums;
         let Self { isa, from, to, .. } = *self;
         let (inputs, outputs) = (from.width, to.width);
         let padded = isa.pad(inputs);
@@ -281,14 +284,14 @@ impl Linear {
             return add_rows(isa, shape, Matrix::new(d_out, to.pitch()), bias);
         }
         let columns = from.pitch();
-        turned.reserve(columns * inputs + padded);
+        transposed.reserve(columns * inputs + padded);
         let matrices = x.chunks_exact(from.matrix()).zip(d_out.chunks_exact(to.matrix()));
         for (x, d_out) in matrices {
             let shape = MatrixShape { rows: inputs, columns };
-            transpose(isa, shape, Matrix::new(x, columns), MatrixMut::new(turned, inputs));
+            transpose(isa, shape, Matrix::new(x, columns), MatrixMut::new(transposed, inputs));
             let d = Strided { values: d_out, row: columns, step: 1 };
             let shape = ProductShape { rows: outputs, columns: padded, inner: columns };
-            let (x, sums) = (Matrix::new(turned, inputs), MatrixMut::new(weight, padded));
+            let (x, sums) = (Matrix::new(transposed, inputs), MatrixMut::new(weight, padded));
             product(isa, shape, d, x, Finish::Add, sums);
             add_lanes(isa, to.columns(), Matrix::new(d_out, columns), bias);
         }

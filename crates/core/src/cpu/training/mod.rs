@@ -1,15 +1,16 @@
 //! Training on the CPU: the model from its patches to its projections, forward and backward, laid
 //! out as for inference.
 //!
-//! Activations stand as `[C][D][N]` with the patches contiguous, so the time mixer, most of the
-//! work, needs no transposition. One sample at a time passes all layers (with batch norm, what lies
-//! up to the next norm) and leaves what its gradient needs in buffers that are kept between steps.
-//! Scaler, patches and what follows a head's projections stay with their definition, and so do
-//! the heads that are no forecast.
+//! Activations are laid out as `[C][D][N]` with the patches contiguous, so the patch mixer, most of
+//! the work, needs no transposition. One sample at a time passes all layers (with batch norm, the
+//! layers up to the next norm) and keeps what its gradient needs in buffers that are used again in
+//! the next step. The definition in `model/` computes the rest: scaler, patches, what follows the
+//! projections of a forecasting head, and all of the other heads.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `linear.rs` | linear layers that learn, where activations stand, and where dropout draws |
+//! | `common.rs` | parameters that layers take together |
+//! | `linear.rs` | linear layers, the layout of activations, and the numbers of dropout's draws |
 //! | `norm.rs` | norms |
 //! | `block.rs` | a mixer block |
 //! | `attention.rs` | the self-attention of a patch mixer |
@@ -37,13 +38,13 @@ use crate::model::{Mode, Model};
 use crate::network::{Axis, Stage};
 use crate::weights::{HeadSlot, Store};
 
-use block::{Block, Cache, Flow, Scratch};
-use common::Sums;
+use block::{Activations, Block, Cache, Scratch};
+use common::{SamplePass, WeightSums};
 use head::{HeadCache, HeadPlan};
 use linear::Linear;
 use norm::{Slopes, Statistics};
 
-pub(crate) use together::{Member, Together};
+pub(crate) use together::{Member, NormStatistics};
 
 /// A model with its weights packed for both directions.
 #[derive(Debug)]
@@ -59,23 +60,31 @@ pub(crate) struct TrainPlan {
     position: Option<Positions>,
     /// In the order in which they are computed.
     blocks: Vec<Block>,
-    /// What happens to the shape of the hidden state in front of every block, and in the end.
-    turns: Vec<Option<Turn>>,
-    /// Most numbers of one sample's hidden state.
+    /// How the hidden state is reshaped before each block, and after the last one.
+    reshapes: Vec<Option<Reshape>>,
+    /// Numbers of one sample's largest hidden state.
     most: usize,
-    /// Every norm, in the same order: its block, and its number there.
-    norms: Vec<(usize, usize)>,
+    /// Every norm, in the order of computation.
+    norms: Vec<NormIndex>,
     /// Missing where the definition computes the head.
     head: Option<HeadPlan>,
-    /// Numbers of the sums of all layers.
+    /// How many numbers the sums of all layers are.
     sums: usize,
 }
 
-/// Hidden states of one shape that become those of another.
+/// Hidden states of one shape that become hidden states of another.
 #[derive(Debug, Clone, Copy)]
-struct Turn {
+struct Reshape {
     from: Sizes,
     to: Sizes,
+}
+
+/// Which norm of which block.
+#[derive(Debug, Clone, Copy)]
+struct NormIndex {
+    block: usize,
+    /// Its number in the block.
+    number: usize,
 }
 
 /// Positions that are added to the embedding.
@@ -85,39 +94,40 @@ struct Positions {
     range: Range<usize>,
     /// `[D][pitch]`.
     table: Aligned,
-    /// Place of the sums of their gradients, `[D][pitch]`; empty if they do not learn.
+    /// Range of the sums of their gradients, `[D][pitch]`, among all sums; empty if they do not
+    /// learn.
     sums: Range<usize>,
 }
 
 /// Buffers of one thread, kept between steps.
 #[derive(Debug, Default)]
 pub(crate) struct TrainArena {
-    /// By sample of a chunk.
+    /// One for each sample of a chunk.
     caches: Vec<SampleCache>,
     scratch: Scratch,
     head: HeadCache,
-    /// Sums of the gradients of a group of samples.
+    /// Sums of the gradients over a group of samples.
     sums: Aligned,
-    turned: Aligned,
+    transposed: Aligned,
     /// What batch norm measures of the chunk.
     moments: Vec<Moments>,
 }
 
-/// What one sample leaves for the gradient.
+/// What is kept of one sample for the gradient.
 #[derive(Debug, Default)]
 struct SampleCache {
     /// `[C][p][pitch]`.
     patches: Aligned,
     blocks: Vec<Cache>,
-    flow: Flow,
+    activations: Activations,
 }
 
-/// The gradient that comes back from what follows the plan.
+/// The gradient of what the plan computed, with which its backward pass starts.
 #[derive(Debug)]
-pub(crate) enum Given {
+pub(crate) enum PlanGradient {
     /// Of the hidden state, `[B, C, N, D]`.
     Hidden(Vec<f32>),
-    /// Of what the projections gave, `[B, C, outputs]` each.
+    /// Of the outputs of each projection, `[B, C, outputs]`.
     Projected(Vec<Vec<f32>>),
 }
 
@@ -127,26 +137,26 @@ impl TrainPlan {
         let (network, backbone) = (model.network(), &model.layout().backbone);
         let first = Sizes::new(isa, network.embedding.state);
         let mut sums = 0;
-        let patcher = Linear::new(isa, (Axis::Features, &first), &backbone.patcher, &mut sums);
+        let patcher = Linear::new(isa, Axis::Features, &first, &backbone.patcher, &mut sums);
         let position = backbone.position.as_ref().map(|(store, range)| {
             let start = sums;
             sums += if *store == Store::Trained { first.row() } else { 0 };
             let table = Aligned::zeros(first.row());
             Positions { store: *store, range: range.clone(), table, sums: start..sums }
         });
-        let (mut blocks, mut turns, mut sizes) = (Vec::new(), vec![None], first);
+        let (mut blocks, mut reshapes, mut sizes) = (Vec::new(), vec![None], first);
         for stage in &backbone.stages {
             match stage {
                 Stage::Mixer(slot) => {
                     blocks.push(Block::new(isa, &sizes, slot, &mut sums));
-                    turns.push(None);
+                    reshapes.push(None);
                 }
                 Stage::Reshape(reshape) => {
                     let to = Sizes::new(isa, reshape.to);
-                    let turn = &mut turns[blocks.len()];
-                    // Two reshapes after each other are one: no number of `[N, D]` moves.
-                    let from = turn.map_or(sizes, |turn: Turn| turn.from);
-                    (*turn, sizes) = (Some(Turn { from, to }), to);
+                    let next = &mut reshapes[blocks.len()];
+                    // Two reshapes after each other are one: both keep the order of `[N, D]`.
+                    let from = next.map_or(sizes, |next: Reshape| next.from);
+                    (*next, sizes) = (Some(Reshape { from, to }), to);
                 }
             }
         }
@@ -154,9 +164,11 @@ impl TrainPlan {
             HeadSlot::Forecast(slot) => Some(HeadPlan::new(isa, model.config(), &sizes, slot)),
             _ => None,
         };
-        let of_block = |(b, block): (usize, &Block)| (0..block.num_norms()).map(move |i| (b, i));
-        let norms = blocks.iter().enumerate().flat_map(of_block).collect();
-        let rows = turns.iter().flatten().map(|turn| turn.to.row());
+        let norms = blocks.iter().enumerate().flat_map(|(block, packed): (usize, &Block)| {
+            (0..packed.num_norms()).map(move |number| NormIndex { block, number })
+        });
+        let norms = norms.collect();
+        let rows = reshapes.iter().flatten().map(|reshape| reshape.to.row());
         Self {
             architecture: model.architecture().clone(),
             isa,
@@ -167,7 +179,7 @@ impl TrainPlan {
             position,
             most: first.num_channels * rows.fold(first.row(), usize::max),
             blocks,
-            turns,
+            reshapes,
             norms,
             head,
             sums,
@@ -208,12 +220,12 @@ impl TrainPlan {
         self.first.num_channels * self.first.row()
     }
 
-    /// Numbers of its last one.
+    /// Numbers of the last hidden state of one sample.
     fn last_sample(&self) -> usize {
         self.last.num_channels * self.last.row()
     }
 
-    /// Forgets what the arena has summed up: a new group of samples begins.
+    /// Begins a new group of samples: sets the sums in the arena to 0.
     pub(crate) fn start(&self, arena: &mut TrainArena) {
         arena.sums.reserve(self.sums);
         arena.sums[..self.sums].fill(0.0);
@@ -225,16 +237,16 @@ impl TrainPlan {
     /// Embeds and mixes a chunk of samples, `patches` `[B, C, N, p]`, and keeps what the gradient
     /// needs. Batch norm takes its running statistics.
     pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, mode: Mode) {
-        for i in 0..self.enter(patches, arena) {
+        for i in 0..self.embed_chunk(patches, arena) {
             for norm in 0..self.norms.len() {
-                self.forward_norm(norm, i, arena, (mode, None));
+                self.forward_norm(norm, i, arena, mode, None);
             }
-            self.leave(i, arena, mode);
+            self.keep_for_head(i, arena, mode);
         }
     }
 
     /// Embeds a chunk of samples, and returns their number.
-    fn enter(&self, patches: &[f32], arena: &mut TrainArena) -> usize {
+    fn embed_chunk(&self, patches: &[f32], arena: &mut TrainArena) -> usize {
         let Sizes { num_channels, num_patches, .. } = self.first;
         let samples = patches.chunks_exact(num_channels * num_patches * self.patch_length);
         let number = samples.len();
@@ -245,55 +257,57 @@ impl TrainPlan {
         number
     }
 
-    /// Takes sample `i` of the chunk through a norm and up to the next one.
+    /// Computes a norm of sample `i` of the chunk, and what follows it up to the next norm.
     fn forward_norm(
         &self,
         norm: usize,
         i: usize,
         arena: &mut TrainArena,
-        (mode, statistics): (Mode, Option<&Statistics>),
+        mode: Mode,
+        statistics: Option<&Statistics>,
     ) {
-        let (block, number) = self.norms[norm];
+        let NormIndex { block, number } = self.norms[norm];
         let TrainArena { caches, scratch, .. } = arena;
-        let SampleCache { blocks, flow, .. } = &mut caches[i];
-        let place = (flow, &mut blocks[block]);
-        let with = (scratch, of_sample(backbone_draws(mode), i));
-        self.blocks[block].forward(number, place, with, statistics);
-        if number + 1 == self.blocks[block].num_norms() {
-            self.turn(block + 1, &mut caches[i].flow);
+        let SampleCache { blocks, activations, .. } = &mut caches[i];
+        let pass = SamplePass { scratch, draws: of_sample(backbone_draws(mode), i) };
+        let plan = &self.blocks[block];
+        plan.forward(number, activations, &mut blocks[block], pass, statistics);
+        if number + 1 == plan.num_norms() {
+            self.reshape(block + 1, activations);
         }
     }
 
     /// Gives the hidden state of a sample the shape that block number `block` reads.
-    fn turn(&self, block: usize, flow: &mut Flow) {
-        if let Some(Turn { from, to }) = &self.turns[block] {
-            flow.reshape(from, to);
+    fn reshape(&self, block: usize, activations: &mut Activations) {
+        if let Some(Reshape { from, to }) = &self.reshapes[block] {
+            activations.reshape(from, to);
         }
     }
 
     /// Gives a gradient the shape of what precedes block number `block`.
-    fn turn_back(&self, block: usize, flow: &mut Flow) {
-        if let Some(Turn { from, to }) = &self.turns[block] {
-            flow.reshape(to, from);
+    fn reshape_back(&self, block: usize, gradients: &mut Activations) {
+        if let Some(Reshape { from, to }) = &self.reshapes[block] {
+            gradients.reshape(to, from);
         }
     }
 
-    /// Hands sample `i` of the chunk to the head.
-    fn leave(&self, i: usize, arena: &mut TrainArena, mode: Mode) {
+    /// Keeps the hidden state of sample `i` of the chunk for the head.
+    fn keep_for_head(&self, i: usize, arena: &mut TrainArena, mode: Mode) {
         let TrainArena { caches, head, .. } = arena;
         if let Some(plan) = &self.head {
-            let own = &mut caches[i].flow.x[..self.last_sample()];
-            plan.take(own, i, head, of_sample(mode.dropout, i));
+            let own = &mut caches[i].activations.x[..self.last_sample()];
+            plan.keep_input(own, i, head, of_sample(mode.dropout, i));
         }
     }
 
-    /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, without a head here.
+    /// The mixed hidden state of the chunk's `samples`, `[B, C, N, D]`, for a head of the
+    /// definition.
     pub(crate) fn hidden(&self, samples: usize, arena: &TrainArena) -> Vec<f32> {
         let Sizes { num_channels, num_patches, d_model, pitch } = self.last;
         let mut all = vec![0.0; samples * num_channels * num_patches * d_model];
-        let rows = arena.caches[..samples]
-            .iter()
-            .flat_map(|cache| cache.flow.x[..self.last_sample()].chunks_exact(self.last.row()));
+        let rows = arena.caches[..samples].iter().flat_map(|cache| {
+            cache.activations.x[..self.last_sample()].chunks_exact(self.last.row())
+        });
         for (own, x) in rows.zip(all.chunks_exact_mut(num_patches * d_model)) {
             let shape = MatrixShape { rows: d_model, columns: num_patches };
             transpose(self.isa, shape, Matrix::new(own, pitch), MatrixMut::new(x, d_model));
@@ -301,24 +315,25 @@ impl TrainPlan {
         all
     }
 
-    /// What each projection of the head gives for the chunk's `samples`, `[B, C, outputs]`.
+    /// The outputs of each projection of the head for the chunk's `samples`, `[B, C, outputs]`.
     pub(crate) fn project(&self, samples: usize, arena: &mut TrainArena) -> Vec<Vec<f32>> {
         let head = self.head.as_ref();
         head.map_or_else(Vec::new, |head| head.project(samples, &mut arena.head))
     }
 
-    /// Takes a gradient back through the chunk that went forward last, `samples` of them; those of
-    /// the weights are summed up in the arena. With a frozen backbone it ends at the head.
+    /// The backward pass of the chunk, of `samples` samples, whose forward pass was the last one.
+    /// It adds the gradients of the weights to the sums in the arena; with a frozen backbone it
+    /// ends at the head.
     ///
-    /// Batch norm that learns goes [back with its batch](Self::backward_together).
+    /// Batch norm that learns needs [its whole batch](Self::backward_together).
     pub(crate) fn backward(
         &self,
-        given: &Given,
+        gradients: &PlanGradient,
         samples: usize,
         arena: &mut TrainArena,
         mode: Mode,
     ) {
-        self.take_back(given, samples, arena, mode);
+        self.backward_head(gradients, samples, arena, mode);
         if mode.frozen_backbone {
             return;
         }
@@ -331,38 +346,45 @@ impl TrainPlan {
         }
     }
 
-    /// Takes the chunk's gradient from what follows the plan.
-    fn take_back(&self, given: &Given, samples: usize, arena: &mut TrainArena, mode: Mode) {
+    /// Writes the gradient of the hidden state of each sample of the chunk, through the head if it
+    /// is part of the plan.
+    fn backward_head(
+        &self,
+        gradients: &PlanGradient,
+        samples: usize,
+        arena: &mut TrainArena,
+        mode: Mode,
+    ) {
         let TrainArena { caches, head, .. } = arena;
-        if let (Some(plan), Given::Projected(d)) = (&self.head, given) {
+        if let (Some(plan), PlanGradient::Projected(d)) = (&self.head, gradients) {
             plan.backward(d, head);
         }
         for (i, cache) in caches[..samples].iter_mut().enumerate() {
-            let own = &mut cache.flow.x[..self.last_sample()];
-            match (&self.head, given) {
-                (Some(plan), Given::Projected(_)) => {
-                    plan.give(own, i, head, of_sample(mode.dropout, i));
+            let own = &mut cache.activations.x[..self.last_sample()];
+            match (&self.head, gradients) {
+                (Some(plan), PlanGradient::Projected(_)) => {
+                    plan.input_gradient(own, i, head, of_sample(mode.dropout, i));
                 }
-                (_, Given::Hidden(d)) => {
+                (_, PlanGradient::Hidden(d)) => {
                     let each = d.len() / samples;
-                    self.turn_in(&d[i * each..][..each], own);
+                    self.lay_out(&d[i * each..][..each], own);
                 }
                 _ => unreachable!("a projected gradient is that of the plan's head"),
             }
         }
     }
 
-    /// Takes the gradient of sample `i` back to what a norm gave.
+    /// Takes the gradient of sample `i` back to the output of a norm.
     fn backward_to(&self, norm: usize, i: usize, arena: &mut TrainArena, mode: Mode) {
-        let (block, number) = self.norms[norm];
+        let NormIndex { block, number } = self.norms[norm];
         let TrainArena { caches, scratch, sums, .. } = arena;
-        let SampleCache { blocks, flow, .. } = &mut caches[i];
-        if number + 1 == self.blocks[block].num_norms() {
-            self.turn_back(block + 1, flow);
+        let SampleCache { blocks, activations, .. } = &mut caches[i];
+        let plan = &self.blocks[block];
+        if number + 1 == plan.num_norms() {
+            self.reshape_back(block + 1, activations);
         }
-        let with = (scratch, of_sample(backbone_draws(mode), i));
-        let sums = &mut sums[..self.sums];
-        self.blocks[block].backward(number, (&blocks[block], flow), with, sums);
+        let pass = SamplePass { scratch, draws: of_sample(backbone_draws(mode), i) };
+        plan.backward(number, activations, &blocks[block], pass, &mut sums[..self.sums]);
     }
 
     /// Takes the gradient of sample `i` back through a norm.
@@ -373,55 +395,57 @@ impl TrainPlan {
         arena: &mut TrainArena,
         slopes: Option<&Slopes>,
     ) {
-        let (block, number) = self.norms[norm];
+        let NormIndex { block, number } = self.norms[norm];
         let TrainArena { caches, sums, .. } = arena;
-        let SampleCache { blocks, flow, .. } = &mut caches[i];
-        let with = (slopes, &mut sums[..self.sums]);
-        self.blocks[block].backward_norm(number, (&blocks[block], flow), with);
+        let SampleCache { blocks, activations, .. } = &mut caches[i];
+        let sums = &mut sums[..self.sums];
+        self.blocks[block].backward_norm(number, activations, &blocks[block], slopes, sums);
     }
 
     /// Adds the gradients of embedding and positions of sample `i`.
     fn learn_embedding(&self, i: usize, arena: &mut TrainArena) {
-        let TrainArena { caches, sums, turned, .. } = arena;
-        let SampleCache { patches, flow, .. } = &mut caches[i];
-        self.turn_back(0, flow);
-        let (own, sums) = (&flow.x[..self.first_sample()], &mut sums[..self.sums]);
+        let TrainArena { caches, sums, transposed, .. } = arena;
+        let SampleCache { patches, activations, .. } = &mut caches[i];
+        self.reshape_back(0, activations);
+        let (own, sums) = (&activations.x[..self.first_sample()], &mut sums[..self.sums]);
         if let Some(Positions { sums: place, .. }) = &self.position
             && !place.is_empty()
         {
             own.chunks_exact(self.first.row())
                 .for_each(|d| add(self.isa, &mut sums[place.clone()], d));
         }
-        self.patcher.learn(patches, own, (sums, turned));
+        self.patcher.learn(patches, own, &mut WeightSums { sums, transposed });
     }
 
     /// Adds the gradients of the weights, summed since [`Self::start`], to `grads`.
     pub(crate) fn finish(&self, arena: &mut TrainArena, grads: &mut [f32]) {
         let Sizes { num_patches, d_model, pitch, .. } = self.first;
-        let mut sums = Sums { layers: &mut arena.sums[..self.sums], grads };
-        self.patcher.flush(sums.layers, sums.grads);
+        let TrainArena { head: head_cache, sums, transposed, .. } = arena;
+        let sums = &sums[..self.sums];
+        self.patcher.flush(sums, grads);
         if let Some(Positions { range, sums: place, .. }) = &self.position
             && !place.is_empty()
         {
-            let (from, turned) = (&sums.layers[place.clone()], &mut arena.turned);
-            turned.reserve(range.len());
+            transposed.reserve(range.len());
             let shape = MatrixShape { rows: d_model, columns: num_patches };
-            transpose(self.isa, shape, Matrix::new(from, pitch), MatrixMut::new(turned, d_model));
-            add(self.isa, &mut sums.grads[range.clone()], &turned[..range.len()]);
+            let (from, to) =
+                (Matrix::new(&sums[place.clone()], pitch), MatrixMut::new(transposed, d_model));
+            transpose(self.isa, shape, from, to);
+            add(self.isa, &mut grads[range.clone()], &transposed[..range.len()]);
         }
-        self.blocks.iter().for_each(|block| block.flush(&mut sums));
+        self.blocks.iter().for_each(|block| block.flush(sums, grads));
         if let Some(head) = &self.head {
-            head.finish(&mut arena.head, grads);
+            head.finish(head_cache, grads);
         }
     }
 
-    /// Where a sample starts: `patches` `[C, N, p]` in the embedding `[C][D][pitch]`.
+    /// Embeds the patches `[C, N, p]` of one sample: they become `[C][D][pitch]`.
     fn embed(&self, patches: &[f32], cache: &mut SampleCache) {
         let (Sizes { num_patches, pitch, .. }, patch_length) = (self.first, self.patch_length);
         cache.patches.reserve(self.patcher.from.len());
-        cache.flow.reserve(self.most);
+        cache.activations.reserve(self.most);
         cache.blocks.resize_with(self.blocks.len(), Cache::default);
-        let own = &mut cache.flow.x[..self.first_sample()];
+        let own = &mut cache.activations.x[..self.first_sample()];
         let channels = patches.chunks_exact(num_patches * patch_length);
         for (from, to) in channels.zip(cache.patches.chunks_exact_mut(patch_length * pitch)) {
             let shape = MatrixShape { rows: num_patches, columns: patch_length };
@@ -431,11 +455,11 @@ impl TrainPlan {
         if let Some(Positions { table, .. }) = &self.position {
             own.chunks_exact_mut(self.first.row()).for_each(|x| add(self.isa, x, table));
         }
-        self.turn(0, &mut cache.flow);
+        self.reshape(0, &mut cache.activations);
     }
 
-    /// `[C, N, D]` to `[C][D][pitch]`, zeros behind the patches.
-    fn turn_in(&self, x: &[f32], own: &mut [f32]) {
+    /// Writes `x` `[C, N, D]` as `[C][D][pitch]`, with zeros in the padding after the patches.
+    fn lay_out(&self, x: &[f32], own: &mut [f32]) {
         let Sizes { num_patches, d_model, pitch, .. } = self.last;
         let channels = x.chunks_exact(num_patches * d_model);
         for (x, own) in channels.zip(own.chunks_exact_mut(self.last.row())) {
@@ -451,7 +475,7 @@ fn backbone_draws(mode: Mode) -> Option<Dropout> {
     mode.dropout.filter(|_| !mode.frozen_backbone)
 }
 
-/// The draws of one sample of a chunk.
+/// The draws of sample `i` of a chunk, whose first sample is that of `draws`.
 fn of_sample(draws: Option<Dropout>, i: usize) -> Option<Dropout> {
     draws.map(|draws| Dropout { first_sample: draws.first_sample + i as u64, ..draws })
 }

@@ -1,7 +1,7 @@
-//! Norms over features that learn.
+//! Norms over features in training, forward and backward.
 //!
-//! Layer norm sees one patch at a time. Batch norm sees all of a batch: its statistics come from
-//! [`together`](super::together), and so does what its gradient needs to know of the others.
+//! Layer norm computes each patch by itself. Batch norm needs the statistics of the whole batch,
+//! and its gradient needs sums over the batch: [`together`](super::together) computes both.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use ptsm_kernels::{
 };
 
 use super::super::sizes::Sizes;
-use super::common::{Common, Sums};
+use super::common::LayerGradients;
 use crate::layers::norm::BatchStatistics;
 use crate::network;
 use crate::weights::{NormSlot, Parameters};
@@ -25,14 +25,15 @@ pub(super) struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
     eps: f32,
-    /// Those of evaluation; missing for layer norm, which measures its own.
+    /// Statistics for evaluation; missing for layer norm, which measures its own.
     running: Option<Running>,
+    /// Ranges of weight and bias among the trained numbers.
     places: [Range<usize>; 2],
-    /// Place of the sums of its gradients, by lanes: those of the weight, then those of the bias.
+    /// Range of the sums of its gradients, by lanes: those of the weight, then those of the bias.
     sums: Range<usize>,
 }
 
-/// Running statistics, and their place among the buffers.
+/// Running statistics, and their ranges among the buffers.
 #[derive(Debug)]
 struct Running {
     mean: Range<usize>,
@@ -42,15 +43,16 @@ struct Running {
     zeros: Vec<f32>,
 }
 
-/// What batch norm takes away and divides by, one number for each feature.
+/// What batch norm subtracts and divides by, one number for each feature.
 #[derive(Debug, Clone)]
 pub(crate) struct Statistics {
     pub(crate) batch: BatchStatistics<f32>,
     inverse_deviation: Vec<f32>,
 }
 
-/// The gradient of batch norm, once that of the whole batch is known:
-/// `d_x = scale d + slope z + offset`, one of each for each feature.
+/// The gradient of batch norm as an affine map of `d`, the gradient of its output:
+/// `d_x = scale d + slope z + offset`, with one number of each kind for each feature. The slope and
+/// the offset come from sums over the whole batch.
 #[derive(Debug)]
 pub(super) struct Slopes {
     scale: Vec<f32>,
@@ -58,14 +60,14 @@ pub(super) struct Slopes {
     offset: Vec<f32>,
 }
 
-/// What a norm of one sample leaves for the gradient, and what it gave.
+/// What a norm keeps of one sample for the gradient, and its output.
 #[derive(Debug, Default)]
 pub(super) struct NormCache {
-    /// Normalised, in front of weight and bias, `[C][D][pitch]`.
+    /// Normalised, before weight and bias, `[C][D][pitch]`.
     z: Aligned,
-    /// Behind them.
+    /// The output: `z` after weight and bias.
     pub(super) normed: Aligned,
-    /// One over what it was divided by, `[C][pitch]`; layer norm alone.
+    /// One over the deviation that each patch was divided by, `[C][pitch]`; layer norm alone.
     inverse_deviation: Aligned,
 }
 
@@ -78,13 +80,14 @@ impl Statistics {
 }
 
 impl Norm {
-    /// Makes room for the weights; `sums` says where its sums start, and moves on.
-    pub(super) fn new(slot: &NormSlot, common: &Common<'_>, sums: &mut usize) -> Self {
+    /// Makes room for the weights. `sums` counts the sums of the layers made so far; this one's are
+    /// added to it.
+    pub(super) fn new(isa: Isa, sizes: &Sizes, slot: &NormSlot, sums: &mut usize) -> Self {
         let (start, len) = (*sums, slot.weight.len());
-        *sums += 2 * len * common.isa.lanes();
+        *sums += 2 * len * isa.lanes();
         Self {
-            isa: common.isa,
-            sizes: *common.sizes,
+            isa,
+            sizes: *sizes,
             weight: vec![0.0; len],
             bias: vec![0.0; len],
             eps: slot.eps as f32,
@@ -99,6 +102,7 @@ impl Norm {
         }
     }
 
+    /// Takes the weights and the running statistics as they are now.
     pub(super) fn load(&mut self, parameters: &Parameters<f32>) {
         let [weight, bias] = &self.places;
         self.weight.copy_from_slice(&parameters.trained[weight.clone()]);
@@ -122,7 +126,7 @@ impl Norm {
         cache.reserve(x.len(), self.sizes.d_model);
         if let Some(running) = &self.running {
             let with = given.unwrap_or(&running.now);
-            return self.standardise(x, cache, (with, &running.zeros));
+            return self.standardise(x, cache, with, &running.zeros);
         }
         let kept = cache.z.chunks_exact_mut(row).zip(cache.inverse_deviation.chunks_mut(pitch));
         let rows = x.chunks_exact(row).zip(cache.normed.chunks_exact_mut(row));
@@ -134,36 +138,43 @@ impl Norm {
         }
     }
 
-    /// Batch norm. What follows the patches is held at 0: no statistics bound it.
-    fn standardise(&self, x: &[f32], cache: &mut NormCache, (with, zeros): (&Statistics, &[f32])) {
+    /// Batch norm. The padding after the patches is set to 0: the statistics do not cover it, so it
+    /// could grow without bound.
+    fn standardise(
+        &self,
+        x: &[f32],
+        cache: &mut NormCache,
+        statistics: &Statistics,
+        zeros: &[f32],
+    ) {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
-        let Statistics { batch, inverse_deviation } = with;
+        let Statistics { batch, inverse_deviation } = statistics;
         let kept = cache.z.chunks_exact_mut(row).zip(cache.normed.chunks_exact_mut(row));
         for (x, (z, normed)) in x.chunks_exact(row).zip(kept) {
             let map = CentredAffine { mean: &batch.mean, weight: inverse_deviation, bias: zeros };
             affine_columns(self.isa, shape, Matrix::new(x, pitch), map, MatrixMut::new(z, pitch));
-            self.clear_behind(z);
+            self.clear_padding(z);
             let map = CentredAffine { mean: zeros, weight: &self.weight, bias: &self.bias };
             let (z, normed) = (Matrix::new(z, pitch), MatrixMut::new(normed, pitch));
             affine_columns(self.isa, shape, z, map, normed);
         }
     }
 
-    fn clear_behind(&self, x: &mut [f32]) {
+    fn clear_padding(&self, x: &mut [f32]) {
         let Sizes { num_patches, pitch, .. } = self.sizes;
         x.chunks_exact_mut(pitch).for_each(|row| row[num_patches..].fill(0.0));
     }
 
-    /// Appends what `x` `[C][D][pitch]` of one sample gives to the statistics of a batch, by channel
-    /// and feature.
+    /// Appends the moments of `x` `[C][D][pitch]` of one sample, by channel and feature, to those
+    /// `found` in its batch.
     pub(super) fn measure(&self, x: &[f32], found: &mut Vec<Moments>) {
         let Sizes { num_patches, pitch, .. } = self.sizes;
         let rows = x.chunks_exact(pitch);
         found.extend(rows.map(|row| moments(self.isa, &row[..num_patches], None)));
     }
 
-    /// The statistics of a batch from what [`Self::measure`] gave for its samples, in order. All
-    /// its parts count the same.
+    /// The statistics of a batch from the moments that [`Self::measure`] found in its samples, in
+    /// order; each is over as many patches, so all count the same.
     pub(super) fn statistics<'a>(
         &self,
         found: impl Iterator<Item = &'a Moments> + Clone,
@@ -183,17 +194,19 @@ impl Norm {
         Statistics::new(BatchStatistics { mean, variance, rows: parts * n }, self.eps)
     }
 
-    /// Adds the gradient of what it read to `d_x`; `d` is that of what it gave. Layer norm learns on
-    /// the way; batch norm has learnt before, and takes the `slopes` that came of it.
+    /// Adds to the gradient of the input. Layer norm adds the gradients of weight and bias to
+    /// `sums` too; for batch norm [`Self::learn`] has done so, and [`Self::slopes`] has given
+    /// `slopes`.
     pub(super) fn backward(
         &self,
         cache: &NormCache,
-        d: &[f32],
-        d_x: &mut [f32],
-        (slopes, all): (Option<&Slopes>, &mut [f32]),
+        gradients: LayerGradients<'_>,
+        slopes: Option<&Slopes>,
+        sums: &mut [f32],
     ) {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
-        let (d_weight, d_bias) = all[self.sums.clone()].split_at_mut(self.sums.len() / 2);
+        let LayerGradients { output: d, input: d_x } = gradients;
+        let (d_weight, d_bias) = sums[self.sums.clone()].split_at_mut(self.sums.len() / 2);
         let kept = cache.z.chunks_exact(row).zip(cache.inverse_deviation.chunks_exact(pitch));
         let rows = d.chunks_exact(row).zip(d_x.chunks_exact_mut(row));
         for ((d, d_x), (z, inverse_deviation)) in rows.zip(kept) {
@@ -202,7 +215,7 @@ impl Norm {
                 let by = Combination { scale, slope, offset };
                 let out = MatrixMut::new(d_x, pitch);
                 combine_columns(self.isa, shape, d, Matrix::new(z, pitch), by, out);
-                self.clear_behind(d_x);
+                self.clear_padding(d_x);
                 continue;
             }
             let z = Matrix::new(z, pitch);
@@ -213,11 +226,11 @@ impl Norm {
         }
     }
 
-    /// Adds the gradients of weight and bias to the sums, for batch norm: `d` is that of what it
-    /// gave.
-    pub(super) fn learn(&self, cache: &NormCache, d: &[f32], all: &mut [f32]) {
+    /// Adds the gradients of weight and bias to the sums, for batch norm; `d` is the gradient of
+    /// its output.
+    pub(super) fn learn(&self, cache: &NormCache, d: &[f32], sums: &mut [f32]) {
         let ((shape, pitch), row) = (self.rows(), self.sizes.row());
-        let (d_weight, d_bias) = all[self.sums.clone()].split_at_mut(self.sums.len() / 2);
+        let (d_weight, d_bias) = sums[self.sums.clone()].split_at_mut(self.sums.len() / 2);
         for (d, z) in d.chunks_exact(row).zip(cache.z.chunks_exact(row)) {
             let (d, z) = (Matrix::new(d, pitch), Matrix::new(z, pitch));
             add_product_lanes(self.isa, shape, d, z, d_weight);
@@ -225,7 +238,8 @@ impl Norm {
         }
     }
 
-    /// The gradient of a batch whose `parts` have learnt; the sums of each, in order.
+    /// The affine map that is the gradient of a batch; `parts` are the sums of all layers, one for
+    /// each part of the batch, in order, after [`Self::learn`].
     pub(super) fn slopes<'a>(
         &self,
         statistics: &Statistics,
@@ -233,9 +247,9 @@ impl Norm {
     ) -> Slopes {
         let d = self.weight.len();
         let mut totals = vec![0.0_f64; 2 * d];
-        for all in parts {
+        for sums in parts {
             let mut part = vec![0.0; 2 * d];
-            sum_lanes(self.isa, &all[self.sums.clone()], &mut part);
+            sum_lanes(self.isa, &sums[self.sums.clone()], &mut part);
             totals.iter_mut().zip(part).for_each(|(total, part)| *total += f64::from(part));
         }
         let rows = statistics.batch.rows as f64;
@@ -248,11 +262,11 @@ impl Norm {
         }
     }
 
-    /// Adds what it learnt to the gradients of all weights.
-    pub(super) fn flush(&self, sums: &mut Sums<'_>) {
-        let parts = sums.layers[self.sums.clone()].chunks_exact(self.sums.len() / 2);
+    /// Adds its sums to the gradients `grads` of all weights.
+    pub(super) fn flush(&self, sums: &[f32], grads: &mut [f32]) {
+        let parts = sums[self.sums.clone()].chunks_exact(self.sums.len() / 2);
         for (place, part) in self.places.iter().zip(parts) {
-            sum_lanes(self.isa, part, &mut sums.grads[place.clone()]);
+            sum_lanes(self.isa, part, &mut grads[place.clone()]);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The training plan against the definition: outputs, gradients, any number of threads.
+//! Tests of the training plan against the definition: outputs, gradients and running statistics.
 
 use ptsm_kernels::Isa;
 
@@ -49,7 +49,7 @@ fn batch(config: &Config, size: usize) -> Batch {
 }
 
 /// Every number of the model a little off its start, so that none is 0 or 1 by accident, and no
-/// softmax has one value that takes all.
+/// softmax is close to 1 for one value.
 fn model(config: Config) -> Model {
     let size = 0.2 / (config.num_patches() as f32).sqrt();
     let mut model = Model::new(config, Init::PyTorch, 5).unwrap();
@@ -71,8 +71,8 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
     (forward.outputs.prediction, grads)
 }
 
-/// Outputs and gradients of the plan, from two runs, so that what a first step left behind would
-/// show, of two chunks and what is left, which add up.
+/// Outputs and gradients of the plan, for chunks of two samples, whose gradients add up. The second
+/// of two runs counts, so that anything wrong that the first one left in the buffers would show.
 fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
     let mut plan = TrainPlan::new(model, isa);
     plan.load(model);
@@ -100,18 +100,18 @@ fn one_by_one(
     chunks: &[(Batch, Mode)],
     members: &mut [Member],
 ) -> (Vec<f32>, Vec<f32>) {
-    let mut grads = vec![0.0; model.parameters.trained.len()];
-    let mut found = Vec::new();
+    let mut found = Found::new(model);
     let arena = &mut members[0].arena;
     plan.start(arena);
     for (i, (batch, mode)) in chunks.iter().enumerate() {
         let backbone = model.cut_patches(batch, *mode).unwrap();
         plan.forward(backbone.read_patches(), arena, *mode);
-        let given = head(model, plan, (backbone, *mode, 2 * i), arena, (&mut found, &mut grads));
-        plan.backward(&given, batch.size(), arena, *mode);
+        let chunk = Chunk { backbone, mode: *mode, first: 2 * i };
+        let gradients = head(model, plan, chunk, arena, &mut found);
+        plan.backward(&gradients, batch.size(), arena, *mode);
     }
-    plan.finish(arena, &mut grads);
-    (found, grads)
+    plan.finish(arena, &mut found.grads);
+    (found.outputs, found.grads)
 }
 
 fn batch_by_batch(
@@ -120,35 +120,55 @@ fn batch_by_batch(
     chunks: &[(Batch, Mode)],
     members: &mut [Member],
 ) -> (Vec<f32>, Vec<f32>) {
-    let mut grads = vec![0.0; model.parameters.trained.len()];
-    let mut found = Vec::new();
+    let mut found = Found::new(model);
     let backbones = chunks.iter().map(|(batch, mode)| model.cut_patches(batch, *mode).unwrap());
     let backbones: Vec<_> = backbones.collect();
     members.iter_mut().for_each(|member| plan.start(&mut member.arena));
     let patches: Vec<&[f32]> = backbones.iter().map(|backbone| backbone.read_patches()).collect();
     let together = plan.forward_together(&patches, members);
     let work = |(i, (backbone, member)): (usize, (_, &mut Member))| {
-        let what = (backbone, member.mode, 2 * i);
-        head(model, plan, what, &mut member.arena, (&mut found, &mut grads))
+        let chunk = Chunk { backbone, mode: member.mode, first: 2 * i };
+        head(model, plan, chunk, &mut member.arena, &mut found)
     };
-    let given: Vec<Given> =
+    let gradients: Vec<PlanGradient> =
         backbones.into_iter().zip(members.iter_mut()).enumerate().map(work).collect();
-    plan.backward_together(&given, members, &together);
-    members.iter_mut().for_each(|member| plan.finish(&mut member.arena, &mut grads));
-    (found, grads)
+    plan.backward_together(&gradients, members, &together);
+    members.iter_mut().for_each(|member| plan.finish(&mut member.arena, &mut found.grads));
+    (found.outputs, found.grads)
 }
 
-/// The head of a chunk whose first sample is number `first`, and the gradient that comes back.
+/// Some samples whose patches are cut.
+struct Chunk {
+    backbone: Backbone<f32>,
+    mode: Mode,
+    /// Number of the first sample.
+    first: usize,
+}
+
+/// What the plan computed.
+struct Found {
+    outputs: Vec<f32>,
+    grads: Vec<f32>,
+}
+
+impl Found {
+    fn new(model: &Model) -> Self {
+        Self { outputs: Vec::new(), grads: vec![0.0; model.parameters.trained.len()] }
+    }
+}
+
+/// Forward and backward pass of the head of a chunk.
 fn head(
     model: &Model,
     plan: &TrainPlan,
-    (backbone, mode, first): (Backbone<f32>, Mode, usize),
+    Chunk { backbone, mode, first }: Chunk,
     arena: &mut TrainArena,
-    (found, grads): (&mut Vec<f32>, &mut [f32]),
-) -> Given {
+    found: &mut Found,
+) -> PlanGradient {
     let samples = backbone.samples();
-    let mut given = |outputs: &[f32]| {
-        found.extend_from_slice(outputs);
+    let Found { outputs: all, grads } = found;
+    let mut output_gradient = |outputs: &[f32]| {
+        all.extend_from_slice(outputs);
         let each = outputs.len() / samples;
         let prediction = numbers(8, (first + samples) * each)[first * each..].to_vec();
         OutputGradient { prediction, ..OutputGradient::default() }
@@ -156,13 +176,13 @@ fn head(
     if plan.projects() {
         let projected = plan.project(samples, arena);
         let forward = model.forward_projected(backbone, &projected);
-        let given = given(&forward.outputs.prediction);
-        return Given::Projected(model.backward_projected(&forward, &given, grads));
+        let given = output_gradient(&forward.outputs.prediction);
+        return PlanGradient::Projected(model.backward_projected(&forward, &given, grads));
     }
     let mixed = plan.hidden(samples, arena);
     let forward = model.forward_head(backbone.with_mixed(mixed), mode);
-    let given = given(&forward.outputs.prediction);
-    Given::Hidden(model.backward_head(&forward, &given, grads, mode).hidden)
+    let given = output_gradient(&forward.outputs.prediction);
+    PlanGradient::Hidden(model.backward_head(&forward, &given, grads, mode).hidden)
 }
 
 /// Largest difference.
@@ -185,11 +205,11 @@ fn check(name: &str, config: Config, size: usize) {
     let batch = batch(model.config(), size);
     let dropout = Some(DRAWS);
     for draws in [None, dropout] {
-        check_in(name, (&model, &batch), Mode { dropout: draws, ..TRAINING });
+        check_in(name, &model, &batch, Mode { dropout: draws, ..TRAINING });
     }
 }
 
-fn check_in(name: &str, (model, batch): (&Model, &Batch), mode: Mode) {
+fn check_in(name: &str, model: &Model, batch: &Batch, mode: Mode) {
     let (outputs, grads) = defined(model, batch, mode);
     for isa in Isa::available() {
         let (got, got_grads) = fused(model, batch, mode, isa);
@@ -200,8 +220,8 @@ fn check_in(name: &str, (model, batch): (&Model, &Batch), mode: Mode) {
             if tensor.store == crate::Store::Trained {
                 let (got, wanted) =
                     (&got_grads[tensor.range.clone()], &grads[tensor.range.clone()]);
-                // The gradient of a bias that a softmax or a norm takes away again is nothing
-                // but rounding: of its size among the others there is nothing to be said.
+                // A softmax or a norm cancels some biases; their gradients are 0 but for rounding,
+                // so they are compared with the largest gradient of all.
                 let nothing = largest(wanted) < 1e-12 * largest(&grads);
                 let error = distance(got, wanted) / largest(if nothing { &grads } else { wanted });
                 assert!(error < 1e-4, "{place}: {} is off by {error:e}", tensor.name);
@@ -245,7 +265,7 @@ fn odd_sizes_and_rows_that_are_spread_apart() {
             check(&format!("{channels} {d_model} {patches} {mode}"), config(sizes), 1);
         }
     }
-    // 1,024 patches would fall into the same sets of the cache, so their rows stand apart.
+    // 1,024 patches would fall into the same sets of the cache, so their rows are spread apart.
     let aliased = |c: &mut Config| {
         (c.context_length, c.patch_length, c.patch_stride) = (1024, 1, 1);
         (c.num_layers, c.num_input_channels, c.d_model) = (1, 1, 2);
@@ -362,7 +382,7 @@ fn heads_that_the_definition_computes_give_their_gradient_back() {
         let masks = draw_masks(model.config(), 3, 1, 1);
         let batch = batch(model.config(), 3).with_patch_mask(masks).unwrap();
         let mode = Mode { dropout: Some(DRAWS), ..TRAINING };
-        check_in(&format!("pretraining, {norm}"), (&model, &batch), mode);
+        check_in(&format!("pretraining, {norm}"), &model, &batch, mode);
     }
 }
 
@@ -376,7 +396,7 @@ fn a_frozen_backbone_is_that_of_evaluation_and_only_the_head_learns() {
             }));
             let batch = batch(model.config(), 3);
             let mode = Mode { frozen_backbone: true, dropout: Some(DRAWS), ..TRAINING };
-            check_in(&format!("frozen, {norm}, {class}"), (&model, &batch), mode);
+            check_in(&format!("frozen, {norm}, {class}"), &model, &batch, mode);
         }
     }
 }
