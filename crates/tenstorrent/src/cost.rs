@@ -120,7 +120,8 @@ fn lay_cycles(tiles: EmbedTiles) -> f64 {
 fn arithmetic(
     step: &Step,
     inputs: &[&TensorSpec],
-    (output, cores): (&TensorSpec, usize),
+    output: &TensorSpec,
+    cores: usize,
     chip: &Chip,
 ) -> (usize, f64) {
     if let Some((units, tiles, cycles)) = own_kernel(&step.op, inputs[0]) {
@@ -164,7 +165,7 @@ pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost
         return StepCost::default();
     }
     let cores = cores(step, &inputs, output, chip);
-    let (operations, compute) = arithmetic(step, &inputs, (output, cores), chip);
+    let (operations, compute) = arithmetic(step, &inputs, output, cores, chip);
     let [noc_bytes, dram_bytes] =
         [Buffer::L1, Buffer::Dram].map(|buffer| moved(buffer, step, program, cores));
     let noc_rate = REACHED * chip.noc_bytes_per_cycle * cores as f64 * chip.clock_hz;

@@ -35,6 +35,13 @@ impl Plan {
     }
 }
 
+/// How many samples are asked for, and how many a program takes at a time.
+#[derive(Debug, Clone, Copy)]
+struct BatchSizes {
+    request: usize,
+    program: usize,
+}
+
 /// One line of [`compare`].
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Variant {
@@ -51,7 +58,8 @@ pub struct Variant {
 ///
 /// `InvalidConfig` if the model has no program; `Internal` if a program breaks a rule.
 pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
-    build(model, options, (batch, best_batch(model, options, batch)?), true)
+    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
+    build(model, options, sizes, true)
 }
 
 /// The figures of a plan, without its numbers.
@@ -60,8 +68,8 @@ pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
 ///
 /// As [`plan`].
 pub fn report(model: &Model, options: &Options, batch: usize) -> Result<Report> {
-    let size = best_batch(model, options, batch)?;
-    Ok(build(model, options, (batch, size), false)?.report)
+    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
+    Ok(build(model, options, sizes, false)?.report)
 }
 
 /// The figures with nothing switched on, and then with one thing more in every line.
@@ -88,7 +96,7 @@ fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
     let mut size = batch.min(MAX_PROGRAM_BATCH);
     let mut best: Option<(f64, usize)> = None;
     loop {
-        let plan = build(model, options, (batch, size), false)?;
+        let plan = build(model, options, BatchSizes { request: batch, program: size }, false)?;
         let latency = plan.report.predicted_latency_ms;
         if best.is_none_or(|(least, _)| latency < least) {
             best = Some((latency, size));
@@ -110,17 +118,12 @@ fn spills(program: &Program) -> bool {
 /// The plan with those mixer kernels that are predicted to lower the latency and not the throughput,
 /// and the embedding's if patches overlap and it lowers the latency; without any if they are
 /// switched off.
-fn build(
-    model: &Model,
-    options: &Options,
-    sizes: (usize, usize),
-    with_values: bool,
-) -> Result<Plan> {
+fn build(model: &Model, options: &Options, sizes: BatchSizes, with_values: bool) -> Result<Plan> {
     if !options.has(Optimisation::Kernels) {
-        return build_with(model, options, (sizes, Kernels::default()), with_values);
+        return build_with(model, options, sizes, Kernels::default(), with_values);
     }
     let promise = |kernels| -> Result<(f64, f64)> {
-        let report = build_with(model, options, (sizes, kernels), false)?.report;
+        let report = build_with(model, options, sizes, kernels, false)?.report;
         Ok((report.predicted_latency_ms, report.predicted_sequences_per_s))
     };
     let mut kernels = Kernels::default();
@@ -134,23 +137,24 @@ fn build(
             (kernels, latency, rate) = (tried, taken, reached);
         }
     }
-    build_with(model, options, (sizes, kernels), with_values)
+    build_with(model, options, sizes, kernels, with_values)
 }
 
 fn build_with(
     model: &Model,
     options: &Options,
-    ((batch, size), kernels): ((usize, usize), Kernels),
+    sizes: BatchSizes,
+    kernels: Kernels,
     with_values: bool,
 ) -> Result<Plan> {
-    let lowered = lower(model, options, (size, kernels), with_values)?;
+    let lowered = lower(model, options, sizes.program, kernels, with_values)?;
     let mut program = lowered.program;
     if options.has(Optimisation::L1) {
         place(&mut program);
     }
     choose_fidelity(&mut program);
     program.check()?;
-    let report = Report::new(&program, batch);
+    let report = Report::new(&program, sizes.request);
     Ok(Plan { program, report, reading: lowered.reading, windows: lowered.windows })
 }
 

@@ -1,9 +1,9 @@
 //! Our kernels as the chip runs them: step by step, every buffer rounded, padding included.
 
-use ptsm_kernels::{LinearDims, MatrixMut, MatrixShape, gelu, linear, transpose};
+use ptsm_kernels::{Isa, LinearDims, MatrixMut, MatrixShape, gelu, linear, transpose};
 
 use super::number::{bfloat16, multiplied};
-use super::product::{Context, rows_product};
+use super::product::{Product, rows_product};
 use super::tensor::TileTensor;
 use crate::program::{EmbedTiles, MathFidelity, MixerTiles, TILE};
 
@@ -38,7 +38,7 @@ impl Matrix {
 }
 
 /// A part of a table, `rows` by `columns` tiles.
-fn part(table: &[f32], first: usize, (rows, columns): (usize, usize)) -> Matrix {
+fn part(table: &[f32], first: usize, rows: usize, columns: usize) -> Matrix {
     let mut values = vec![0.0; rows * columns * TILE * TILE];
     let tiles = table.chunks_exact(TILE * TILE).skip(first).take(rows * columns);
     for (place, tile) in tiles.enumerate() {
@@ -56,24 +56,26 @@ struct Kernel<'a> {
     tiles: MixerTiles,
     table: &'a [f32],
     fidelity: MathFidelity,
-    context: Context,
+    isa: Isa,
 }
 
 impl Kernel<'_> {
-    fn part(&self, first: usize, size: (usize, usize)) -> Matrix {
-        part(self.table, first, size)
+    fn part(&self, first: usize, rows: usize, columns: usize) -> Matrix {
+        part(self.table, first, rows, columns)
     }
 
     /// A weight of so many tiles of outputs and inputs, as it stands on its side.
-    fn weight(&self, first: usize, (outputs, inputs): (usize, usize)) -> Matrix {
-        let shape = if self.tiles.left { (outputs, inputs) } else { (inputs, outputs) };
-        self.part(first, shape)
+    fn weight(&self, first: usize, outputs: usize, inputs: usize) -> Matrix {
+        match self.tiles.left {
+            true => self.part(first, outputs, inputs),
+            false => self.part(first, inputs, outputs),
+        }
     }
 
     /// `a b`; of the first operand fewer bits may count.
     fn product(&self, a: &Matrix, b: &Matrix) -> Matrix {
         let a = a.map(|_, _, x| multiplied(self.fidelity, x));
-        let (isa, mut turned) = (self.context.isa, vec![0.0; b.values.len()]);
+        let (isa, mut turned) = (self.isa, vec![0.0; b.values.len()]);
         let shape = MatrixShape { rows: b.rows, columns: b.columns };
         let from = ptsm_kernels::Matrix::new(&b.values, b.columns);
         transpose(isa, shape, from, MatrixMut::new(&mut turned, b.rows));
@@ -92,13 +94,13 @@ impl Kernel<'_> {
     }
 
     /// A layer; its bias is a tile broad, and repeated in it.
-    fn layer(&self, first: usize, (outputs, inputs): (usize, usize), state: &Matrix) -> Matrix {
-        let bias = self.weight(first + outputs * inputs, (outputs, 1));
+    fn layer(&self, first: usize, outputs: usize, inputs: usize, state: &Matrix) -> Matrix {
+        let bias = self.weight(first + outputs * inputs, outputs, 1);
         let bias = |i: usize, j: usize| match self.tiles.left {
             true => bias.at(i, j % TILE),
             false => bias.at(i % TILE, j),
         };
-        let product = self.weigh(&self.weight(first, (outputs, inputs)), state);
+        let product = self.weigh(&self.weight(first, outputs, inputs), state);
         product.map(|i, j, x| x + multiplied(self.fidelity, bias(i, j)))
     }
 
@@ -109,7 +111,7 @@ impl Kernel<'_> {
 
     fn norm(&self, state: &Matrix, epsilon: f32) -> Matrix {
         let (at, columns) = (self.tiles.places(), self.tiles.columns);
-        let part = |first| self.part(first, (columns, columns));
+        let part = |first| self.part(first, columns, columns);
         let centred = self.product(state, &part(at.centre)).rounded();
         let squares = self.times(&centred, &centred);
         let spread = self.product(&squares, &part(at.mean));
@@ -118,7 +120,7 @@ impl Kernel<'_> {
         if !self.tiles.left {
             return normed;
         }
-        let row = |first| self.part(first, (1, columns));
+        let row = |first| self.part(first, 1, columns);
         let (slope, offset) = (row(at.slope), row(at.offset));
         let scaled = normed.map(|_, j, x| x * multiplied(self.fidelity, slope.at(0, j))).rounded();
         scaled.map(|_, j, x| x + offset.at(0, j)).rounded()
@@ -145,10 +147,10 @@ impl Kernel<'_> {
         let MixerTiles { left, hidden, .. } = self.tiles;
         let (at, mixed) = (self.tiles.places(), self.tiles.mixed());
         let z = self.norm(state, epsilon);
-        let before = self.layer(at.first, (hidden, mixed), &z);
+        let before = self.layer(at.first, hidden, mixed, &z);
         let mut inner = before.clone();
-        gelu(self.context.isa, &before.values, &mut inner.values);
-        let both = self.layer(at.second, (2 * mixed, hidden), &inner.rounded()).rounded();
+        gelu(self.isa, &before.values, &mut inner.values);
+        let both = self.layer(at.second, 2 * mixed, hidden, &inner.rounded()).rounded();
         let size = mixed * TILE;
         let (z, logits) = match left {
             true => (both.below(0, size), both.below(size, size)),
@@ -168,12 +170,14 @@ impl Kernel<'_> {
 
 /// `state` and `table` as the step has them.
 pub(super) fn mixer(
-    (state, table): (&TileTensor, &TileTensor),
+    state: &TileTensor,
+    table: &TileTensor,
     tiles: MixerTiles,
-    (epsilon, fidelity): (f64, MathFidelity),
-    context: Context,
+    epsilon: f64,
+    product: Product,
 ) -> TileTensor {
-    let kernel = Kernel { tiles, table: &table.values, fidelity, context };
+    let Product { fidelity, isa, .. } = product;
+    let kernel = Kernel { tiles, table: &table.values, fidelity, isa };
     // The kernel has D times every row, and D squared times its variance.
     let width = state.shape[3] as f64;
     let epsilon = (epsilon * width * width) as f32;
@@ -188,14 +192,15 @@ pub(super) fn mixer(
 
 /// `windows` `[B, C, 1, L]` cut into patches and embedded; patches that are none are zeros.
 pub(super) fn embed(
-    (windows, table): (&TileTensor, &TileTensor),
+    windows: &TileTensor,
+    table: &TileTensor,
     tiles: EmbedTiles,
-    fidelity: MathFidelity,
-    (shape, context): ([usize; 4], Context),
+    product: Product,
 ) -> TileTensor {
+    let Product { shape, fidelity, .. } = product;
     let EmbedTiles { patch_length, patch_stride, patches, columns } = tiles;
-    let weight = part(&table.values, 1, (tiles.inner(), columns));
-    let bias = part(&table.values, 1 + tiles.inner() * columns, (1, columns));
+    let weight = part(&table.values, 1, tiles.inner(), columns);
+    let bias = part(&table.values, 1 + tiles.inner() * columns, 1, columns);
     let mut cut = Vec::new();
     for window in windows.download().chunks_exact(tiles.window()) {
         (0..patches).for_each(|i| cut.extend(&window[i * patch_stride..][..patch_length]));
@@ -205,5 +210,5 @@ pub(super) fn embed(
     let weight = TileTensor { shape: [1, 1, weight.rows, weight.columns], values: weight.values };
     let bias: Vec<f32> =
         bias.values[..bias.columns].iter().map(|&x| multiplied(fidelity, x)).collect();
-    rows_product(&laid, (&weight, Some(&bias)), fidelity, (shape, context.isa))
+    rows_product(&laid, &weight, Some(&bias), product)
 }

@@ -57,6 +57,14 @@ struct Maps {
     statistics: Vec<[f64; 3]>,
 }
 
+/// Which number of a sample's hidden state `[C, N, D]`.
+#[derive(Debug, Clone, Copy)]
+struct HiddenIndex {
+    channel: usize,
+    patch: usize,
+    feature: usize,
+}
+
 /// Lowers the head of one model.
 pub(super) struct HeadLowering<'a> {
     pub(super) model: &'a Model,
@@ -154,7 +162,7 @@ impl HeadLowering<'_> {
             for channel in 0..channels {
                 for patch in 0..n {
                     for (feature, to) in pooled.iter_mut().enumerate() {
-                        *to = self.share(layer, row, (channel, patch, feature));
+                        *to = self.share(layer, row, HiddenIndex { channel, patch, feature });
                     }
                     match hidden {
                         None => out.extend(pooled.iter().map(|&x| x as f32)),
@@ -169,12 +177,8 @@ impl HeadLowering<'_> {
     }
 
     /// How much a number of the (injected) hidden state counts in a row of the projection.
-    fn share(
-        &self,
-        layer: &LinearWeights,
-        row: usize,
-        (channel, patch, feature): (usize, usize, usize),
-    ) -> f64 {
+    fn share(&self, layer: &LinearWeights, row: usize, number: HiddenIndex) -> f64 {
+        let HiddenIndex { channel, patch, feature } = number;
         let (config, State { patches: n, features, .. }) = (self.config(), self.state());
         let place = channel * features + feature;
         let weight = |place: usize| f64::from(layer.weight[row * layer.inputs + place]);
@@ -201,9 +205,8 @@ impl HeadLowering<'_> {
             for channel in 0..channels {
                 let mut slope = [0.0; 3];
                 for feature in 0..d {
-                    let shares =
-                        (0..patches).map(|n| self.share(layer, row, (channel, n, feature)));
-                    let share: f64 = shares.sum();
+                    let numbers = (0..patches).map(|patch| HiddenIndex { channel, patch, feature });
+                    let share: f64 = numbers.map(|number| self.share(layer, row, number)).sum();
                     (0..3).for_each(|i| slope[i] += share * maps.statistics[feature][i]);
                 }
                 slopes.push(slope);

@@ -1,9 +1,9 @@
 //! Our kernels as steps, and the tables of tiles that they read.
 
 use ptsm_core::Result;
-use ptsm_core::network::Norm;
+use ptsm_core::network::{Axis, Norm};
 
-use super::backbone::{Backbone, Block, behind};
+use super::backbone::{Backbone, Block};
 use super::builder::{Builder, LinearWeights};
 use super::windows::Windows;
 use crate::program::{DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE, TensorId};
@@ -24,7 +24,7 @@ struct Table {
 
 impl Table {
     /// Appends a matrix of so many tiles, row by row of tiles.
-    fn push(&mut self, (rows, columns): (usize, usize), at: impl Fn(usize, usize) -> f32) {
+    fn push(&mut self, rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) {
         for place in 0..rows * columns {
             let (top, left) = (place / columns * TILE, place % columns * TILE);
             for i in 0..TILE {
@@ -37,12 +37,13 @@ impl Table {
     fn push_weight(
         &mut self,
         left: bool,
-        (outputs, inputs): (usize, usize),
+        outputs: usize,
+        inputs: usize,
         at: impl Fn(usize, usize) -> f32,
     ) {
         match left {
-            true => self.push((outputs, inputs), at),
-            false => self.push((inputs, outputs), |i, o| at(o, i)),
+            true => self.push(outputs, inputs, at),
+            false => self.push(inputs, outputs, |i, o| at(o, i)),
         }
     }
 }
@@ -65,7 +66,8 @@ impl Backbone<'_> {
         &self,
         b: &mut Builder<'_>,
         layer: &LinearWeights,
-        (batch, windows): (usize, Windows),
+        batch: usize,
+        windows: Windows,
     ) -> Result<TensorId> {
         let Windows { patch_length, patch_stride, patches } = windows;
         let d_model = layer.outputs;
@@ -73,12 +75,12 @@ impl Backbone<'_> {
         let tiles = EmbedTiles { patch_length, patch_stride, patches, columns };
         let shape = [batch, self.network.embedding.state.channels, 1, tiles.window()];
         let input = b.input_rows("windows", shape);
-        let shape = (tiles.table_shape(), DataType::Bfloat16);
-        let table = b.constant(&format!("{}.table", layer.name), shape, || {
+        let name = format!("{}.table", layer.name);
+        let table = b.constant(&name, tiles.table_shape(), DataType::Bfloat16, || {
             let mut table = Table { values: Vec::new() };
-            table.push((1, 1), |i, j| f32::from(u8::from(i == j)));
-            table.push((tiles.inner(), columns), |i, o| weight(layer, o, i));
-            table.push((1, columns), |_, o| or(&layer.bias, o, 0.0));
+            table.push(1, 1, |i, j| f32::from(u8::from(i == j)));
+            table.push(tiles.inner(), columns, |i, o| weight(layer, o, i));
+            table.push(1, columns, |_, o| or(&layer.bias, o, 0.0));
             table.values
         });
         let op = Op::Embed {
@@ -91,18 +93,19 @@ impl Backbone<'_> {
         b.step(&layer.name, op, &[input, table])
     }
 
-    /// The block as a kernel on the state `h`, mixing its rows (`left`) or its columns; `None` if
-    /// there is none for it.
+    /// The block as a kernel on the state `h`, mixing its rows (patches) or its columns
+    /// (features); `None` if there is none for it.
     pub(super) fn mixer_kernel(
         &self,
         b: &mut Builder<'_>,
         block: &Block<'_>,
-        (h, left): (TensorId, bool),
+        h: TensorId,
     ) -> Result<Option<TensorId>> {
         let norm = &block.mixer.norm;
         let Some(gate) = block.gate.as_ref().filter(|_| norm.kind == Norm::Layer) else {
             return Ok(None);
         };
+        let left = block.mixer.axis == Axis::Patches;
         let [.., patches, features] = b.shape(h);
         let tiles = MixerTiles {
             left,
@@ -116,12 +119,12 @@ impl Backbone<'_> {
             return Ok(None);
         }
         let values = match b.with_values() {
-            true => self.table(block, gate, (tiles, features))?,
+            true => self.table(block, gate, tiles, features)?,
             false => Vec::new(),
         };
         let name = &block.mixer.name;
-        let shape = (tiles.table_shape(), DataType::Bfloat16);
-        let table = b.constant(&format!("{name}.table"), shape, || values);
+        let table_name = format!("{name}.table");
+        let table = b.constant(&table_name, tiles.table_shape(), DataType::Bfloat16, || values);
         let op = Op::Mixer {
             tiles,
             buffers,
@@ -137,7 +140,8 @@ impl Backbone<'_> {
         &self,
         block: &Block<'_>,
         gate: &LinearWeights,
-        (tiles, features): (MixerTiles, usize),
+        tiles: MixerTiles,
+        features: usize,
     ) -> Result<Vec<f32>> {
         let norm = |part: &str| self.weights.values(&block.mixer.norm.tensor(part));
         let (slope, offset) = (norm("weight")?, norm("bias")?);
@@ -146,30 +150,30 @@ impl Backbone<'_> {
         let gate = self.weights.composed(&block.fc2, gate)?;
         let mut first = block.fc1.clone();
         if !left {
-            first = behind((slope, offset), first);
+            first = first.after_affine(slope, offset);
         }
         let mut table = Table { values: Vec::new() };
         let bit = |x: bool| f32::from(u8::from(x));
-        table.push((1, 1), |i, j| bit(i == j));
-        table.push((1, 1), |_, _| 1.0);
-        table.push((1, 1), |i, _| bit(FACES.contains(&i)));
+        table.push(1, 1, |i, j| bit(i == j));
+        table.push(1, 1, |_, _| 1.0);
+        table.push(1, 1, |i, _| bit(FACES.contains(&i)));
         let width = features as f32;
         let inside = |i: usize, j: usize| i < features && j < features;
-        table.push((columns, columns), |i, j| bit(inside(i, j)) * (width * bit(i == j) - 1.0));
-        table.push((columns, columns), |i, j| bit(inside(i, j)) / width);
+        table.push(columns, columns, |i, j| bit(inside(i, j)) * (width * bit(i == j) - 1.0));
+        table.push(columns, columns, |i, j| bit(inside(i, j)) / width);
         if left {
-            table.push((1, columns), |_, j| or(slope, j, 0.0));
-            table.push((1, columns), |_, j| or(offset, j, 0.0));
+            table.push(1, columns, |_, j| or(slope, j, 0.0));
+            table.push(1, columns, |_, j| or(offset, j, 0.0));
         }
-        table.push_weight(left, (hidden, mixed), |o, i| weight(&first, o, i));
-        table.push_weight(left, (hidden, 1), |o, _| or(&first.bias, o, 0.0));
+        table.push_weight(left, hidden, mixed, |o, i| weight(&first, o, i));
+        table.push_weight(left, hidden, 1, |o, _| or(&first.bias, o, 0.0));
         let size = mixed * TILE;
         let (second, bias) = (&block.fc2, &block.fc2.bias);
-        table.push_weight(left, (2 * mixed, hidden), |o, i| match o.checked_sub(size) {
+        table.push_weight(left, 2 * mixed, hidden, |o, i| match o.checked_sub(size) {
             None => weight(second, o, i),
             Some(o) => weight(&gate, o, i),
         });
-        table.push_weight(left, (2 * mixed, 1), |o, _| match o.checked_sub(size) {
+        table.push_weight(left, 2 * mixed, 1, |o, _| match o.checked_sub(size) {
             None => or(bias, o, 0.0),
             Some(o) => or(&gate.bias, o, NOTHING),
         });

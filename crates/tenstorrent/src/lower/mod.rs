@@ -36,7 +36,8 @@ pub(crate) struct Lowered {
 pub(crate) fn lower(
     model: &Model,
     options: &Options,
-    (batch, kernels): (usize, Kernels),
+    batch: usize,
+    kernels: Kernels,
     with_values: bool,
 ) -> Result<Lowered> {
     let (config, embedding) = (model.config(), &model.network().embedding);
@@ -50,7 +51,7 @@ pub(crate) fn lower(
             patches: embedding.state.patches,
         });
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
-    let hidden = backbone.lower(&mut builder, (batch, windows))?;
+    let hidden = backbone.lower(&mut builder, batch, windows)?;
     let head = HeadLowering { model, weights: &weights };
     let (output, reading) = head.lower(&mut builder, hidden)?;
     let name = config.task()?.architecture();

@@ -98,7 +98,7 @@ impl ChipWorker {
                 "device_id": self.device_id, "trace_region_bytes": TRACE_REGION_BYTES,
                 "kernels": kernels(),
             });
-            process.ask(Kind::Hello, (&header, &[]), 10 * self.settings.timeout)?;
+            process.ask(Kind::Hello, &header, &[], 10 * self.settings.timeout)?;
             self.process = Some(process);
         }
         self.process.as_mut().ok_or_else(|| Error::internal("the worker is gone"))
@@ -123,13 +123,13 @@ impl ChipWorker {
         self.process()?;
         if !self.loaded.contains(&key) {
             let (header, data) = (load_header(key, program)?, constants(program));
-            self.process()?.ask(Kind::Load, (&header, &data), 10 * timeout)?;
+            self.process()?.ask(Kind::Load, &header, &data, 10 * timeout)?;
             self.loaded.insert(key);
         }
         let header = json!({"key": key, "count": inputs.len()});
         // The first run captures the trace.
         let patience = timeout * (1 + inputs.len() as u32);
-        let frame = self.process()?.ask(Kind::Run, (&header, inputs), patience)?;
+        let frame = self.process()?.ask(Kind::Run, &header, inputs, patience)?;
         let output = program.with_role(Role::Output).next();
         let volume = output.map_or(0, |id| program.tensors[id].volume());
         if frame.data.len() != 4 * volume * inputs.len() {

@@ -101,7 +101,8 @@ impl Process {
     pub(super) fn ask(
         &mut self,
         kind: Kind,
-        (header, data): (&Value, &[&[f32]]),
+        header: &Value,
+        data: &[&[f32]],
         patience: Duration,
     ) -> Result<Frame> {
         let bytes = protocol::encode(kind, header, data);
