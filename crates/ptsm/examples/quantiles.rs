@@ -17,8 +17,8 @@ fn main() -> Result<()> {
     config.ptsm = Some(Extension { quantiles, ..Extension::default() });
     let trained = common::train(config.clone(), 3, &data.train, &data.validation)?;
     let mut session = Cpu::default().load(&trained.model)?.session()?;
-    let validation = (&data.validation, "validation");
-    let calibration = Calibration::fit(&config, session.as_mut(), validation, &[0.8])?;
+    let calibration =
+        Calibration::fit(&config, session.as_mut(), &data.validation, "validation", &[0.8])?;
     let mut sums = ProbabilisticSums::new(&[0.8]);
     for window in 0..data.test.len() {
         let batch = data.test.batch(&[window]);

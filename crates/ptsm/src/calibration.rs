@@ -42,6 +42,7 @@ pub struct CalibratedInterval {
 
 impl Calibration {
     /// Fits the offsets of central intervals at `levels` (in (0, 1)), for every step and channel.
+    /// `name` says in reports what `windows` are.
     ///
     /// # Errors
     ///
@@ -50,7 +51,8 @@ impl Calibration {
     pub fn fit(
         config: &Config,
         session: &mut dyn Session,
-        (windows, name): (&WindowSet, &str),
+        windows: &WindowSet,
+        name: &str,
         levels: &[f64],
     ) -> Result<Self> {
         check_levels(levels)?;

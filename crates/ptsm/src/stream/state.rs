@@ -192,7 +192,7 @@ impl StreamState {
         check_values(model, row.values)?;
         let step = self.kept.clock.place(row.time, model)?;
         match step {
-            Step::Next { skipped, time } => self.append(model, row.values, (skipped, time)),
+            Step::Next { skipped, time } => self.append(model, row.values, skipped, time),
             Step::Again => self.repeat(model, row.values)?,
             Step::Late { rows } => self.fill_in(model, row.values, rows),
         }
@@ -227,12 +227,8 @@ impl StreamState {
         kept.clock.rows()
     }
 
-    fn append(
-        &mut self,
-        model: &ForecastModel,
-        values: &[f64],
-        (skipped, time): (u64, Option<i64>),
-    ) {
+    /// Takes in the row after `skipped` missing ones.
+    fn append(&mut self, model: &ForecastModel, values: &[f64], skipped: u64, time: Option<i64>) {
         let kept = &mut self.kept;
         kept.window.advance_by(usize::try_from(skipped).unwrap_or(usize::MAX));
         kept.window.advance();
@@ -282,7 +278,7 @@ impl StreamState {
         let window = &mut self.kept.window;
         for (channel, &value) in values.iter().enumerate() {
             if !value.is_nan() && (over || !window.is_seen(back, channel)) {
-                window.set((back, channel), standardiser.apply_value(channel, value));
+                window.set(back, channel, standardiser.apply_value(channel, value));
             }
         }
     }

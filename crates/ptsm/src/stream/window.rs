@@ -61,7 +61,7 @@ impl Window {
     }
 
     /// Sets a point of the row `back` rows before the newest one.
-    pub(super) fn set(&mut self, (back, channel): (usize, usize), value: f32) {
+    pub(super) fn set(&mut self, back: usize, channel: usize, value: f32) {
         let place = self.place(back, channel);
         self.values[place] = value.to_bits();
         self.observed[place] = true;
