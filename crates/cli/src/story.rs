@@ -148,12 +148,21 @@ pub(crate) fn trim(evaluation: &mut Evaluation, per_step: bool, per_channel: boo
     }
 }
 
-/// The model and every baseline that was scored, with what each is called.
-fn scored(evaluation: &Evaluation) -> Vec<(String, &Metrics, bool)> {
-    let mut all = vec![("PatchTSMixer".to_owned(), &evaluation.model, true)];
+/// The errors of one forecaster, under the name that it has in pictures and tables.
+struct Scored<'a> {
+    name: String,
+    metrics: &'a Metrics,
+    is_model: bool,
+}
+
+/// The model and every baseline that was scored.
+fn scored(evaluation: &Evaluation) -> Vec<Scored<'_>> {
+    let (name, metrics) = ("PatchTSMixer".to_owned(), &evaluation.model);
+    let mut all = vec![Scored { name, metrics, is_model: true }];
     for baseline in &evaluation.baselines {
         if let BaselineOutcome::Scored(metrics) = &baseline.outcome {
-            all.push((baseline.name.replace('_', " "), metrics, false));
+            let name = baseline.name.replace('_', " ");
+            all.push(Scored { name, metrics, is_model: false });
         }
     }
     all
@@ -161,7 +170,7 @@ fn scored(evaluation: &Evaluation) -> Vec<(String, &Metrics, bool)> {
 
 /// Error by horizon step, model and baselines.
 pub(crate) fn horizon_plot(evaluation: &Evaluation, titled: bool) -> HorizonPlot {
-    let curve = |(name, metrics, is_model): (String, &Metrics, bool)| {
+    let curve = |Scored { name, metrics, is_model }| {
         let steps = metrics.per_step.as_deref().unwrap_or_default();
         ErrorCurve { name, errors: steps.iter().filter_map(|step| step.mse).collect(), is_model }
     };
@@ -178,11 +187,7 @@ fn title(titled: bool, text: &str) -> String {
 }
 
 fn bars_plot(evaluation: &Evaluation) -> BarsPlot {
-    let bar = |(name, metrics, is_model): (String, &Metrics, bool)| Bar {
-        name,
-        value: metrics.mse,
-        is_model,
-    };
+    let bar = |Scored { name, metrics, is_model }| Bar { name, value: metrics.mse, is_model };
     BarsPlot {
         title: String::new(),
         subtitle: String::new(),
@@ -220,7 +225,7 @@ pub(crate) fn forecast_plot(
         None => TimeKind::Step,
     };
     let Config { context_length, prediction_length, .. } = *forecaster.config();
-    let panels = forecast.channels.iter().enumerate();
+    let panels = 0..forecast.channels.len();
     ForecastPlot {
         title: title.to_owned(),
         subtitle: match title {
@@ -228,16 +233,13 @@ pub(crate) fn forecast_plot(
             _ => format!("{prediction_length} steps from a context of {context_length}"),
         },
         time,
-        panels: panels.map(|(k, name)| panel(forecaster, set, forecast, (k, name))).collect(),
+        panels: panels.map(|k| panel(forecaster, set, forecast, k)).collect(),
     }
 }
 
-fn panel(
-    forecaster: &Forecaster,
-    set: &SeriesSet,
-    forecast: &Forecast,
-    (k, name): (usize, &String),
-) -> ForecastPanel {
+/// The panel of the forecast's `k`-th channel.
+fn panel(forecaster: &Forecaster, set: &SeriesSet, forecast: &Forecast, k: usize) -> ForecastPanel {
+    let name = &forecast.channels[k];
     let mut panel = ForecastPanel { channel: name.clone(), ..ForecastPanel::default() };
     let steps = forecast.prediction_length();
     let Some(series) = set.series.iter().find(|series| series.id == forecast.id) else {
@@ -341,15 +343,17 @@ impl Page<'_> {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let best = scored(self.evaluation).into_iter().filter(|(_, _, is_model)| !is_model);
-        let best = best.min_by(|a, b| a.1.mse.total_cmp(&b.1.mse));
+        let baselines = scored(self.evaluation).into_iter().filter(|scored| !scored.is_model);
+        let best = baselines.min_by(|a, b| a.metrics.mse.total_cmp(&b.metrics.mse));
         let figure = |name: &str, value: Option<f64>, note: String| Figure {
             name: name.into(),
             value: value.map_or("-".into(), |value| format!("{value:.4}")),
             note,
         };
         let note = |pick: fn(&Metrics) -> f64| {
-            best.as_ref().map_or(String::new(), |(name, m, _)| format!("{name}: {:.4}", pick(m)))
+            best.as_ref().map_or(String::new(), |baseline| {
+                format!("{}: {:.4}", baseline.name, pick(baseline.metrics))
+            })
         };
         let model = &self.evaluation.model;
         vec![
@@ -361,7 +365,7 @@ impl Page<'_> {
 
     fn scores(&self) -> Table {
         let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
-        let row = |(name, m, _): (String, &Metrics, bool)| {
+        let row = |Scored { name, metrics: m, .. }| {
             let cells = [Some(m.mse), Some(m.mae), Some(m.rmse), m.mase, m.correlation];
             std::iter::once(name).chain(cells.map(cell)).collect()
         };

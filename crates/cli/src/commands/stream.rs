@@ -120,7 +120,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let preprocessor = stream.preprocessor().clone();
     let done =
         match RowReader::new(input, preprocessor.row_columns(), &args.read_options()?, order)? {
-            Some(rows) => read_all(args, &mut stream, rows, (&mut out, &mut timing)),
+            Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
             None => Ok(()),
         };
     // What was learnt up to a mistake, or until nobody listens any more, is kept.
@@ -136,7 +136,8 @@ fn read_all(
     args: &Args,
     stream: &mut OnlineForecaster,
     mut rows: RowReader<impl BufRead>,
-    (out, timing): (&mut Writer<impl Write>, &mut Timing),
+    out: &mut Writer<impl Write>,
+    timing: &mut Timing,
 ) -> Result<()> {
     let mut values = Vec::new();
     let mut alarms = stream.drift().alarms;

@@ -57,12 +57,12 @@ pub(super) fn beside_peak<T: Send>(
     let seconds = began.elapsed().as_secs_f64() * pool.current_num_threads() as f64;
     let waited = waited_seconds().zip(waited).map(|(after, before)| (after - before) / seconds);
     let after = peak();
-    Ok((result, judge([before, after], waited, gflops)))
+    Ok((result, judge(before, after, waited, gflops)))
 }
 
 /// The peak from its two measurements, the share of time that threads waited for a core, and what
 /// the work reached.
-fn judge([before, after]: [f64; 2], waited: Option<f64>, gflops: f64) -> Peak {
+fn judge(before: f64, after: f64, waited: Option<f64>, gflops: f64) -> Peak {
     let (low, high) = (before.min(after), before.max(after));
     let disturbed = if gflops > high {
         Some(format!("{gflops:.1} GFLOP/s is above the measured peak of {high:.1}"))
@@ -113,14 +113,14 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_said_and_an_impossible_share_is_not_given() {
-        let quiet = judge([100.0, 98.0], Some(0.01), 70.0);
+        let quiet = judge(100.0, 98.0, Some(0.01), 70.0);
         assert_eq!((quiet.share(70.0), &quiet.disturbed), (Some(0.7), &None));
-        let beyond = judge([10.0, 11.0], None, 70.0);
+        let beyond = judge(10.0, 11.0, None, 70.0);
         assert_eq!(beyond.share(70.0), None);
         assert!(beyond.disturbed.unwrap().contains("above the measured peak"));
-        let waiting = judge([100.0, 98.0], Some(0.4), 70.0).disturbed.unwrap();
+        let waiting = judge(100.0, 98.0, Some(0.4), 70.0).disturbed.unwrap();
         assert!(waiting.contains("waited 40 %"), "{waiting}");
-        let moved = judge([100.0, 60.0], Some(0.0), 55.0).disturbed.unwrap();
+        let moved = judge(100.0, 60.0, Some(0.0), 55.0).disturbed.unwrap();
         assert!(moved.contains("100.0 GFLOP/s before and 60.0 after"), "{moved}");
         let lines = [None, Some("a".to_owned())];
         assert!(warning(lines.iter()).contains("busy with other work (a)"));

@@ -72,7 +72,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let Tuned { recipe, model, best, trials } = tuned;
     space.base.training.seed = args.seed;
     let recipe_path = args.out.join("recipe.toml");
-    write_text(&recipe_path, &commented(recipe, args, (&subject, &best))?)?;
+    write_text(&recipe_path, &commented(recipe, args, &subject, &best)?)?;
     write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
@@ -100,11 +100,7 @@ fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
 }
 
 /// The recipe with where it comes from.
-fn commented(
-    mut recipe: Recipe,
-    args: &Args,
-    (subject, best): (&Subject, &Trial),
-) -> Result<String> {
+fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -> Result<String> {
     recipe.data.split = Some(subject.split());
     recipe.data.targets.clone_from(&args.data.targets);
     let name = &subject.data().name;

@@ -3,7 +3,7 @@
 use super::axis::{Scale, value};
 use super::font::{fit, text_width};
 use super::save::Picture;
-use super::scene::{Anchor, Label, Scene};
+use super::scene::{Anchor, Label, Position, Scene};
 use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
 
 const ROW: f64 = 30.0;
@@ -19,7 +19,7 @@ pub(crate) struct Bar {
     pub(crate) name: String,
     /// Its number; one that is not finite is shown as missing.
     pub(crate) value: f64,
-    /// Whether it is the model, which stands out and is what others are compared with.
+    /// Whether it is the model, which has its own colour and which others are compared with.
     pub(crate) is_model: bool,
 }
 
@@ -54,7 +54,7 @@ impl Picture for BarsPlot {
             let x = |value: f64| left + scale.share(value) * width;
             let value_x = if bar.value.is_finite() {
                 let (from, to) = (x(bar.value.min(0.0)), x(bar.value.max(0.0)));
-                draw_bar(&mut scene, (from, to), middle, bar.is_model);
+                draw_bar(&mut scene, (from, middle), to, bar.is_model);
                 to
             } else {
                 x(0.0)
@@ -70,7 +70,8 @@ impl Picture for BarsPlot {
 }
 
 impl BarsPlot {
-    fn draw_value(&self, scene: &mut Scene, (x, middle): (f64, f64), bar: &Bar) {
+    fn draw_value(&self, scene: &mut Scene, at: Position, bar: &Bar) {
+        let (x, middle) = at;
         let baseline = middle + 0.35 * LABEL_SIZE;
         let text = value(bar.value);
         let ink = if bar.value.is_finite() { Ink::Text } else { Ink::Muted };
@@ -90,7 +91,8 @@ impl BarsPlot {
     }
 }
 
-fn draw_name(scene: &mut Scene, (x, middle): (f64, f64), name: &str, strong: bool) {
+fn draw_name(scene: &mut Scene, at: Position, name: &str, strong: bool) {
+    let (x, middle) = at;
     scene.label(Label {
         at: (x, middle + 0.35 * LABEL_SIZE),
         text: name.to_owned(),
@@ -101,8 +103,10 @@ fn draw_name(scene: &mut Scene, (x, middle): (f64, f64), name: &str, strong: boo
     });
 }
 
-fn draw_bar(scene: &mut Scene, (from, to): (f64, f64), middle: f64, is_model: bool) {
+/// Draws the bar that begins at `from`, in the middle of its height, and ends at `end_x`.
+fn draw_bar(scene: &mut Scene, from: Position, end_x: f64, is_model: bool) {
+    let (start_x, middle) = from;
     let ink = if is_model { Ink::Model } else { Ink::Context };
     let half = THICKNESS / 2.0;
-    scene.rectangle((from, middle - half), (to, middle + half), ink, 1.0);
+    scene.rectangle((start_x, middle - half), (end_x, middle + half), ink, 1.0);
 }

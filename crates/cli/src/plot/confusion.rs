@@ -1,4 +1,4 @@
-//! The confusion matrix of a classifier as a heat map: rows are true classes, columns what was said.
+//! The confusion matrix of a classifier as a heat map: rows are true classes, columns predicted ones.
 
 use super::font::{fit, text_width};
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
@@ -40,7 +40,7 @@ struct Layout {
     left: f64,
     top: f64,
     cell: (f64, f64),
-    /// Whether columns have numbers instead of names, which then stand in front of the row names.
+    /// Whether columns are headed by numbers, which are then also written before the row names.
     numbered: bool,
 }
 
@@ -117,11 +117,11 @@ impl ConfusionPlot {
                 false => fit(&self.classes[column], LABEL_SIZE, NAME_WIDTH),
             };
             let at = (layout.middle(0, column).0, above);
-            scene.anchored(at, &text, (LABEL_SIZE, Ink::Text), Anchor::Middle);
+            scene.anchored(at, &text, LABEL_SIZE, Ink::Text, Anchor::Middle);
         }
         if layout.shown > 0 {
-            let look = (TICK_SIZE, Ink::Muted);
-            scene.anchored((layout.left - 12.0, above), "true class", look, Anchor::End);
+            let at = (layout.left - 12.0, above);
+            scene.anchored(at, "true class", TICK_SIZE, Ink::Muted, Anchor::End);
             let at = (layout.left, above - LABEL_SIZE - 6.0);
             scene.text(at, "predicted class", TICK_SIZE, Ink::Muted);
             let right = layout.left + layout.cell.0 * layout.shown as f64;
@@ -132,13 +132,13 @@ impl ConfusionPlot {
     fn draw_row(&self, scene: &mut Scene, layout: &Layout, row: usize) {
         let support = self.support(row);
         for column in 0..layout.shown {
-            self.draw_cell(scene, layout, (row, column));
+            self.draw_cell(scene, layout, row, column);
         }
         let base = layout.middle(row, 0).1 + 0.35 * LABEL_SIZE;
         let number = if layout.numbered { format!("{}  ", row + 1) } else { String::new() };
         let name = format!("{number}{}", fit(&self.classes[row], LABEL_SIZE, NAME_WIDTH));
         let at = (layout.left - 12.0, base);
-        scene.anchored(at, &name, (LABEL_SIZE, Ink::Text), Anchor::End);
+        scene.anchored(at, &name, LABEL_SIZE, Ink::Text, Anchor::End);
         let x = layout.left + layout.cell.0 * layout.shown as f64 + 12.0;
         let (text, ink) = match support {
             0 => ("no case".to_owned(), Ink::Muted),
@@ -154,13 +154,13 @@ impl ConfusionPlot {
         }
     }
 
-    fn draw_cell(&self, scene: &mut Scene, layout: &Layout, (row, column): (usize, usize)) {
+    fn draw_cell(&self, scene: &mut Scene, layout: &Layout, row: usize, column: usize) {
         let (x, y) = layout.middle(row, column);
         let (half_width, half_height) =
             (layout.cell.0 / 2.0 - GAP / 2.0, layout.cell.1 / 2.0 - GAP / 2.0);
         let corners = ((x - half_width, y - half_height), (x + half_width, y + half_height));
         let count = self.count(row, column);
-        // The grid stays to be seen where there is nothing.
+        // The grid shows where no case is.
         scene.rectangle(corners.0, corners.1, Ink::Grid, 0.5);
         if count == 0 {
             return;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_above_the_columns_where_they_fit_and_numbers_otherwise() {
+    fn names_are_above_the_columns_where_they_fit_and_numbers_otherwise() {
         let few = labels(&plot(3));
         assert_eq!(few.iter().filter(|text| *text == "activity 1").count(), 2);
         let many = labels(&plot(30));

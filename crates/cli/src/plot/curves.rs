@@ -30,6 +30,20 @@ impl Frame {
     }
 }
 
+/// A frame and the scale of the values that are drawn in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Axes<'a> {
+    pub(crate) frame: Frame,
+    pub(crate) scale: &'a Scale,
+}
+
+impl Axes<'_> {
+    /// The y of a value; kept inside the frame.
+    pub(crate) fn y(&self, value: f64) -> f64 {
+        self.frame.y(self.scale.share(value))
+    }
+}
+
 /// A name beside the end of a line.
 #[derive(Debug, Clone)]
 pub(crate) struct EndLabel {
@@ -56,11 +70,11 @@ pub(crate) fn draw_value_axis(scene: &mut Scene, frame: Frame, scale: &Scale) {
         let y = frame.y(scale.share(*value));
         scene.line(vec![(frame.left, y), (frame.right, y)], 1.0, Ink::Grid);
         let at = (frame.left - 8.0, y + 0.35 * TICK_SIZE);
-        scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::End);
+        scene.anchored(at, text, TICK_SIZE, Ink::Muted, Anchor::End);
     }
 }
 
-/// Draws the line on which the ticks of the horizontal axis hang.
+/// Draws the line of the horizontal axis.
 pub(crate) fn draw_bottom_line(scene: &mut Scene, frame: Frame) {
     let ends = vec![(frame.left, frame.bottom), (frame.right, frame.bottom)];
     scene.line(ends, 1.0, Ink::Rule);
@@ -71,7 +85,7 @@ pub(crate) fn draw_bottom_tick(scene: &mut Scene, frame: Frame, x: f64, text: &s
     let mark = vec![(x, frame.bottom), (x, frame.bottom + 4.0)];
     scene.line(mark, 1.0, Ink::Rule);
     let at = (x, frame.bottom + 17.0);
-    scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
+    scene.anchored(at, text, TICK_SIZE, Ink::Muted, Anchor::Middle);
 }
 
 /// Splits points into runs without a missing value.

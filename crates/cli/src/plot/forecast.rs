@@ -1,4 +1,4 @@
-//! The forecast picture: what the model saw, what it said, and what came.
+//! The forecast picture: the context, the forecast and the true values.
 //!
 //! Small multiples, one panel a channel, all over the same time axis.
 
@@ -46,11 +46,11 @@ pub(crate) struct ForecastPanel {
     pub(crate) channel: String,
     /// Unit of its values, if known.
     pub(crate) unit: Option<String>,
-    /// What the model saw, times ascending, in data units.
+    /// The context that the model was given, times ascending, in data units.
     pub(crate) context: Vec<Point>,
-    /// What came afterwards, if known.
+    /// The true values after the context, if known.
     pub(crate) truth: Option<Vec<Point>>,
-    /// What the model said.
+    /// The model's forecast.
     pub(crate) forecast: Vec<Point>,
     /// Ranges around the forecast, as many as there are.
     pub(crate) bands: Vec<Interval>,
@@ -76,9 +76,24 @@ struct Layout {
     panel_height: f64,
     /// Room for names at line ends, to the right of each panel.
     label_room: f64,
-    span: (i64, i64),
+    span: TimeSpan,
     /// Where context ends and forecast begins.
     start: Option<f64>,
+}
+
+/// The times that the horizontal axis covers.
+#[derive(Debug, Clone, Copy)]
+struct TimeSpan {
+    first: i64,
+    last: i64,
+}
+
+impl TimeSpan {
+    /// Where a time lies in the span: 0 at its start, 1 at its end.
+    fn share(self, at: f64) -> f64 {
+        let length = self.last as f64 - self.first as f64;
+        if length > 0.0 { (at - self.first as f64) / length } else { 0.5 }
+    }
 }
 
 /// A panel with its place.
@@ -101,7 +116,7 @@ impl Picture for ForecastPlot {
         }
         let scales: Vec<Scale> = shown.iter().map(value_scale).collect();
         for (number, panel) in shown.iter().enumerate() {
-            let placed = place(&layout, &scales, number, (panel, y));
+            let placed = place(&layout, &scales, number, panel, y);
             self.draw_panel(&mut scene, &layout, &placed);
             if number == 0 && layout.columns == 1 {
                 self.draw_start_label(&mut scene, &layout, &placed);
@@ -168,7 +183,7 @@ impl ForecastPlot {
         draw_panel_heading(scene, placed);
         draw_value_axis(scene, frame, placed.scale);
         if let Some(start) = layout.start {
-            let x = frame.x(time_share(layout.span, start));
+            let x = frame.x(layout.span.share(start));
             scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Ink::Rule);
         }
         for band in wide_to_narrow(&panel.bands) {
@@ -200,7 +215,7 @@ impl ForecastPlot {
             return;
         };
         let frame = placed.frame;
-        let (x, y) = (frame.x(time_share(layout.span, start)), frame.top - 8.0);
+        let (x, y) = (frame.x(layout.span.share(start)), frame.top - 8.0);
         let from = format!("forecast from {}", moment(self.time, first.0));
         let room = frame.right + layout.label_room - x - 6.0;
         let text = [from.as_str(), "forecast"]
@@ -211,8 +226,7 @@ impl ForecastPlot {
         }
         let heading = placed.left + heading_width(placed);
         if x - 6.0 - text_width("history", TICK_SIZE) > heading + 12.0 {
-            let look = (TICK_SIZE, Ink::Muted);
-            scene.anchored((x - 6.0, y), "history", look, Anchor::End);
+            scene.anchored((x - 6.0, y), "history", TICK_SIZE, Ink::Muted, Anchor::End);
         }
     }
 
@@ -232,7 +246,8 @@ fn place<'a>(
     layout: &Layout,
     scales: &'a [Scale],
     number: usize,
-    (panel, top): (&'a ForecastPanel, f64),
+    panel: &'a ForecastPanel,
+    top: f64,
 ) -> Placed<'a> {
     let (column, row) = (number % layout.columns, number / layout.columns);
     let gaps = COLUMN_GAP * (layout.columns - 1) as f64;
@@ -255,9 +270,9 @@ fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
     panel.context.iter().chain(truth).chain(&panel.forecast).copied()
 }
 
-fn time_span(panels: &[ForecastPanel]) -> (i64, i64) {
+fn time_span(panels: &[ForecastPanel]) -> TimeSpan {
     let times = || panels.iter().flat_map(all_points).map(|(at, _)| at);
-    (times().min().unwrap_or(0), times().max().unwrap_or(0))
+    TimeSpan { first: times().min().unwrap_or(0), last: times().max().unwrap_or(0) }
 }
 
 /// Half-way between the last context point and the first forecast point.
@@ -265,11 +280,6 @@ fn forecast_start(panel: &ForecastPanel) -> Option<f64> {
     let first = panel.forecast.first()?.0 as f64;
     let last = panel.context.last().map_or(first, |point| point.0 as f64);
     Some(last / 2.0 + first / 2.0)
-}
-
-fn time_share((first, last): (i64, i64), at: f64) -> f64 {
-    let span = last as f64 - first as f64;
-    if span > 0.0 { (at - first as f64) / span } else { 0.5 }
 }
 
 fn value_scale(panel: &ForecastPanel) -> Scale {
@@ -281,7 +291,7 @@ fn value_scale(panel: &ForecastPanel) -> Scale {
 
 fn position(layout: &Layout, placed: &Placed<'_>, (at, value): Point) -> Option<Position> {
     let value = value.filter(|value| value.is_finite())?;
-    let x = placed.frame.x(time_share(layout.span, at as f64));
+    let x = placed.frame.x(layout.span.share(at as f64));
     Some((x, placed.frame.y(placed.scale.share(value))))
 }
 
@@ -351,10 +361,10 @@ fn heading_width(placed: &Placed<'_>) -> f64 {
     1.06 * text_width(&channel_name(placed), SUBTITLE_SIZE) + 8.0 + unit
 }
 
-fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: Frame) {
+fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: TimeSpan, frame: Frame) {
     let most = ((frame.right - frame.left) / 56.0) as usize;
-    let marks = ticks(kind, span.0, span.1, most);
-    let x = |at: i64| frame.x(time_share(span, at as f64));
+    let marks = ticks(kind, span.first, span.last, most);
+    let x = |at: i64| frame.x(span.share(at as f64));
     draw_bottom_line(scene, frame);
     for mark in &marks {
         draw_bottom_tick(scene, frame, x(mark.at), &mark.label);
@@ -366,7 +376,7 @@ fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: 
         let room = contexts.get(number + 1).map_or(f64::MAX, |next| next.0 - x);
         if room > text_width(text, TICK_SIZE) + 8.0 {
             let at = (*x, frame.bottom + 31.0);
-            scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
+            scene.anchored(at, text, TICK_SIZE, Ink::Muted, Anchor::Middle);
         }
     }
 }

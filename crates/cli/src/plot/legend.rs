@@ -1,10 +1,10 @@
-//! A legend on one line, for what names beside the lines cannot say.
+//! A legend on one line, for what has no name beside its line.
 
 use super::font::text_width;
 use super::scene::{Position, Scene};
 use super::style::{Ink, LABEL_SIZE};
 
-/// What stands before the text of an entry.
+/// The sample that is drawn before the text of an entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mark {
     /// A piece of line.
@@ -19,7 +19,8 @@ pub(crate) enum Mark {
 pub(crate) const LEGEND_HEIGHT: f64 = LABEL_SIZE + 14.0;
 
 /// Draws the entries from left to right, the upper left corner at `(x, y)`.
-pub(crate) fn draw_legend(scene: &mut Scene, (mut x, y): Position, entries: &[(Mark, String)]) {
+pub(crate) fn draw_legend(scene: &mut Scene, at: Position, entries: &[(Mark, String)]) {
+    let (mut x, y) = at;
     let middle = y + LABEL_SIZE / 2.0;
     for (mark, text) in entries {
         let width = match mark {

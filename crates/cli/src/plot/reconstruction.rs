@@ -1,4 +1,5 @@
-//! What masked pretraining does: series with patches hidden from the model, and what it put there.
+//! The picture of masked pretraining: series with patches hidden from the model, and the values
+//! that it reconstructs there.
 
 use std::ops::Range;
 
@@ -30,7 +31,7 @@ pub(crate) struct ReconstructionPanel {
     pub(crate) truth: Vec<f64>,
     /// The steps of each masked patch.
     pub(crate) masked: Vec<Range<usize>>,
-    /// What the model says, one value a step; shown at the masked steps only.
+    /// The model's values, one a step; shown at the masked steps only.
     pub(crate) reconstruction: Vec<f64>,
 }
 
@@ -73,9 +74,10 @@ impl Picture for ReconstructionPlot {
                 top,
                 bottom: top + height,
             };
-            draw_panel(&mut scene, (frame, steps), (panel, scale));
+            let axis = StepAxis { frame, steps };
+            draw_panel(&mut scene, axis, panel, scale);
             if number + 1 == shown.len() {
-                draw_step_labels(&mut scene, (frame, steps));
+                draw_step_labels(&mut scene, axis);
             }
         }
         y += shown.len() as f64 * (height + PANEL_HEADING + ROW_GAP) + TIME_LABELS - ROW_GAP;
@@ -108,21 +110,25 @@ fn value_scale(panel: &ReconstructionPanel) -> Scale {
     Scale::covering(panel.truth.iter().copied().chain(said), 4)
 }
 
-/// Where a step is: half a step of room stays on either side.
-fn step_x((frame, steps): (Frame, usize), step: f64) -> f64 {
-    frame.x((step + 0.5) / steps.max(1) as f64)
+/// The horizontal axis of a panel: time steps from 0, with half a step of room on either side.
+#[derive(Debug, Clone, Copy)]
+struct StepAxis {
+    frame: Frame,
+    steps: usize,
 }
 
-fn draw_panel(
-    scene: &mut Scene,
-    place: (Frame, usize),
-    (panel, scale): (&ReconstructionPanel, &Scale),
-) {
-    let (frame, steps) = place;
+impl StepAxis {
+    fn x(self, step: f64) -> f64 {
+        self.frame.x((step + 0.5) / self.steps.max(1) as f64)
+    }
+}
+
+fn draw_panel(scene: &mut Scene, axis: StepAxis, panel: &ReconstructionPanel, scale: &Scale) {
+    let StepAxis { frame, steps } = axis;
     let name = fit(&panel.channel, SUBTITLE_SIZE, 500.0);
     scene.heading((MARGIN, frame.top - 10.0), &name, SUBTITLE_SIZE);
     for patch in joined(&panel.masked, panel.truth.len().min(steps)) {
-        let x = |step: usize| step_x(place, step as f64 - 0.5);
+        let x = |step: usize| axis.x(step as f64 - 0.5);
         let corners = ((x(patch.start), frame.top), (x(patch.end), frame.bottom));
         scene.rectangle(corners.0, corners.1, SHADE, SHADE_OPACITY);
     }
@@ -130,7 +136,7 @@ fn draw_panel(
     draw_bottom_line(scene, frame);
     let at = |(step, value): (usize, Option<f64>)| -> Option<Position> {
         let value = value.filter(|value| value.is_finite())?;
-        Some((step_x(place, step as f64), frame.y(scale.share(value))))
+        Some((axis.x(step as f64), frame.y(scale.share(value))))
     };
     let truth = panel.truth.iter().copied().map(Some).enumerate();
     draw_runs(scene, runs(truth.map(at)), 1.5, Ink::Truth);
@@ -154,12 +160,13 @@ fn joined(masked: &[Range<usize>], steps: usize) -> Vec<Range<usize>> {
     joined
 }
 
-fn draw_step_labels(scene: &mut Scene, place: (Frame, usize)) {
-    let last = place.1.saturating_sub(1) as i64;
+fn draw_step_labels(scene: &mut Scene, axis: StepAxis) {
+    let StepAxis { frame, steps } = axis;
+    let last = steps.saturating_sub(1) as i64;
     for mark in ticks(TimeKind::Step, 0, last, 10) {
-        draw_bottom_tick(scene, place.0, step_x(place, mark.at as f64), &mark.label);
+        draw_bottom_tick(scene, frame, axis.x(mark.at as f64), &mark.label);
     }
-    let at = (place.0.left, place.0.bottom + 33.0);
+    let at = (frame.left, frame.bottom + 33.0);
     scene.text(at, "time step", TICK_SIZE, Ink::Muted);
 }
 

@@ -40,11 +40,11 @@ pub(super) fn svg(scene: &Scene) -> Result<String> {
     let (_, body) = text
         .split_once('>')
         .ok_or_else(|| Error::internal("plotters wrote an SVG without an opening tag"))?;
-    Ok(format!("{}{body}", svg_opening(scene, size)))
+    Ok(format!("{}{body}", svg_opening(scene, size.0, size.1)))
 }
 
 /// Opening tag with the size in logical pixels, round joins and a description.
-fn svg_opening(scene: &Scene, (width, height): (u32, u32)) -> String {
+fn svg_opening(scene: &Scene, width: u32, height: u32) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
          viewBox=\"0 0 {width} {height}\" stroke-linejoin=\"round\" stroke-linecap=\"round\" \
@@ -126,14 +126,14 @@ pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
     }
     backend.present().map_err(drawing_failed)?;
     drop(backend);
-    let (small, size) = shrunk(&pixels, large);
+    let (small, size) = shrunk(&pixels, large.0, large.1);
     let mut file = BitMapBackend::new(path, size);
     file.blit_bitmap((0, 0), size, &small).map_err(drawing_failed)?;
     file.present().map_err(|error| Error::new(ErrorKind::Io, "cannot be written").because(error))
 }
 
 /// Averages squares of `BITMAP_SHRINK` pixels; red, green and blue bytes, row after row.
-fn shrunk(pixels: &[u8], (width, height): (usize, usize)) -> (Vec<u8>, (u32, u32)) {
+fn shrunk(pixels: &[u8], width: usize, height: usize) -> (Vec<u8>, (u32, u32)) {
     let (columns, rows) = (width / BITMAP_SHRINK, height / BITMAP_SHRINK);
     let mut small = Vec::with_capacity(columns * rows * 3);
     let area = (BITMAP_SHRINK * BITMAP_SHRINK) as u32;

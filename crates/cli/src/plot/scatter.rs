@@ -54,7 +54,7 @@ impl Picture for ScatterPlot {
             let left = start + column * (width + COLUMN_GAP);
             let top = y + row * (height + ROW_GAP) + PANEL_HEADING;
             let frame = Frame { left, right: left + side, top, bottom: top + side };
-            draw_panel(&mut scene, frame, (panel, scale), gutter);
+            draw_panel(&mut scene, frame, panel, scale, gutter);
         }
         let rows = shown.len().div_ceil(columns) as f64;
         let bottom =
@@ -97,12 +97,7 @@ fn finite(panel: &ScatterPanel) -> impl Iterator<Item = (f64, f64)> {
     panel.points.iter().copied().filter(|(truth, said)| truth.is_finite() && said.is_finite())
 }
 
-fn draw_panel(
-    scene: &mut Scene,
-    frame: Frame,
-    (panel, scale): (&ScatterPanel, &Scale),
-    gutter: f64,
-) {
+fn draw_panel(scene: &mut Scene, frame: Frame, panel: &ScatterPanel, scale: &Scale, gutter: f64) {
     let side = frame.right - frame.left;
     let name = fit(&panel.target, SUBTITLE_SIZE, side - 60.0);
     scene.heading((frame.left - gutter, frame.top - 12.0), &name, SUBTITLE_SIZE);

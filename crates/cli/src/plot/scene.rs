@@ -137,7 +137,7 @@ impl Scene {
 
     /// Adds plain text, starting at `at`.
     pub(crate) fn text(&mut self, at: Position, text: &str, size: f64, ink: Ink) {
-        self.anchored(at, text, (size, ink), Anchor::Start);
+        self.anchored(at, text, size, ink, Anchor::Start);
     }
 
     /// Adds plain text whose `anchor` lies at `at`.
@@ -145,7 +145,8 @@ impl Scene {
         &mut self,
         at: Position,
         text: &str,
-        (size, ink): (f64, Ink),
+        size: f64,
+        ink: Ink,
         anchor: Anchor,
     ) {
         self.label(Label { at, text: text.to_owned(), size, ink, anchor, strong: false });

@@ -2,7 +2,7 @@
 
 use super::axis::{Scale, value};
 use super::curves::{
-    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    Axes, EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
     draw_value_axis, end_label_room, gutter, runs,
 };
 use super::font::{fit, text_width};
@@ -15,7 +15,7 @@ const LOSS_HEIGHT: f64 = 270.0;
 const RATE_HEIGHT: f64 = 56.0;
 const HEADING: f64 = 28.0;
 
-/// What one epoch left behind.
+/// Losses and learning rate of one epoch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Epoch {
     /// Its number.
@@ -59,10 +59,11 @@ impl Picture for TrainingCurve {
             top: y + HEADING,
             bottom: y + HEADING + LOSS_HEIGHT,
         };
-        self.draw_losses(&mut scene, frame, &loss_scale, !rates.is_empty());
+        let losses = Axes { frame, scale: &loss_scale };
+        self.draw_losses(&mut scene, losses, !rates.is_empty());
         let lowest =
             if rates.is_empty() { frame } else { self.draw_rates(&mut scene, frame, &rate_scale) };
-        self.draw_best(&mut scene, (frame, lowest), &loss_scale);
+        self.draw_best(&mut scene, Axes { frame, scale: &loss_scale }, lowest.bottom);
         self.draw_epoch_labels(&mut scene, lowest);
         scene.height = lowest.bottom + 44.0 + MARGIN / 2.0;
         scene
@@ -84,19 +85,16 @@ impl TrainingCurve {
         }
     }
 
-    fn points(
-        &self,
-        (frame, scale): (Frame, &Scale),
-        of: Quantity,
-    ) -> Vec<Option<super::scene::Position>> {
+    fn points(&self, axes: Axes<'_>, of: Quantity) -> Vec<Option<super::scene::Position>> {
         let place = |epoch: &Epoch| {
             let value = of(epoch).filter(|value| value.is_finite())?;
-            Some((self.x(frame, epoch.number), frame.y(scale.share(value))))
+            Some((self.x(axes.frame, epoch.number), axes.y(value)))
         };
         self.epochs.iter().map(place).collect()
     }
 
-    fn draw_losses(&self, scene: &mut Scene, frame: Frame, scale: &Scale, has_strip: bool) {
+    fn draw_losses(&self, scene: &mut Scene, axes: Axes<'_>, has_strip: bool) {
+        let Axes { frame, scale } = axes;
         let kind = if scale.is_logarithmic() { ", logarithmic" } else { "" };
         let name = fit(&format!("{}{kind}", self.loss), SUBTITLE_SIZE, 300.0);
         scene.heading((MARGIN, frame.top - 12.0), &name, SUBTITLE_SIZE);
@@ -110,7 +108,7 @@ impl TrainingCurve {
         ];
         let mut labels = Vec::new();
         for (text, of, ink, width) in lines {
-            let points = self.points((frame, scale), of);
+            let points = self.points(axes, of);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
                 labels.push(EndLabel { y, text: text.to_owned(), ink, strong: false });
             }
@@ -126,20 +124,21 @@ impl TrainingCurve {
         scene.heading((MARGIN, top - 16.0), "learning rate", SUBTITLE_SIZE);
         draw_value_axis(scene, frame, scale);
         draw_bottom_line(scene, frame);
-        let points = self.points((frame, scale), |epoch| epoch.learning_rate);
+        let points = self.points(Axes { frame, scale }, |epoch| epoch.learning_rate);
         draw_runs(scene, runs(points), 1.6, Ink::Truth);
         frame
     }
 
-    fn draw_best(&self, scene: &mut Scene, (top, lowest): (Frame, Frame), scale: &Scale) {
+    /// Marks the best epoch in the plot of the losses, with a line from its top down to `bottom`.
+    fn draw_best(&self, scene: &mut Scene, losses: Axes<'_>, bottom: f64) {
         let number = self.best_epoch;
         let best = self.epochs.iter().find(|epoch| Some(epoch.number) == number);
         let Some(epoch) = best else { return };
-        let x = self.x(top, epoch.number);
-        scene.dashed((x, top.top - 4.0), (x, lowest.bottom), Ink::Rule);
+        let (x, top) = (self.x(losses.frame, epoch.number), losses.frame.top);
+        scene.dashed((x, top - 4.0), (x, bottom), Ink::Rule);
         let mut text = format!("best: epoch {}", epoch.number);
         if let Some(loss) = epoch.validation_loss.filter(|loss| loss.is_finite()) {
-            let y = top.y(scale.share(loss));
+            let y = losses.y(loss);
             scene.dot((x, y), 6.0, Ink::Paper);
             scene.dot((x, y), 4.5, Ink::Model);
             text = format!("{text}, validation {}", value(loss));
@@ -150,8 +149,8 @@ impl TrainingCurve {
         } else {
             (Anchor::End, -6.0)
         };
-        let at = (x + dx, top.top - 8.0);
-        scene.anchored(at, &text, (TICK_SIZE, Ink::Model), anchor);
+        let at = (x + dx, top - 8.0);
+        scene.anchored(at, &text, TICK_SIZE, Ink::Model, anchor);
     }
 
     fn draw_epoch_labels(&self, scene: &mut Scene, frame: Frame) {

@@ -65,11 +65,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &summary(&subject.data().name, subject.set()));
         subjects.push(subject);
     }
-    let mut work = Work::new(global, &suite, &subjects)?;
+    let mut work = Work::new(global, &suite, &store, &subjects)?;
     let mut outcomes = Vec::new();
     for (name, subject) in suite.data.iter().zip(&subjects) {
         for &horizon in &suite.horizons {
-            let trained = work.train((&suite, &store), (name, subject), horizon)?;
+            let trained = work.train(name, subject, horizon)?;
             let stage = Stage { suite: &suite, store: &store, subject, horizon, trained };
             let place = format!("{name}, {horizon} steps");
             let outcome = stage.judge(name).map_err(|e| e.at(place))?;
@@ -105,14 +105,22 @@ fn chosen(mut suite: Suite, args: &Args) -> Result<Suite> {
     Ok(suite)
 }
 
-/// How far the training is.
-struct Work {
+/// The training of all recipes, and how far it is.
+struct Work<'a> {
+    suite: &'a Suite,
+    store: &'a RecipeStore,
     progress: Progress,
+    /// GFLOP of the recipes that are trained.
     done: u64,
 }
 
-impl Work {
-    fn new(global: &Global, suite: &Suite, subjects: &[Subject]) -> Result<Self> {
+impl<'a> Work<'a> {
+    fn new(
+        global: &Global,
+        suite: &'a Suite,
+        store: &'a RecipeStore,
+        subjects: &[Subject],
+    ) -> Result<Self> {
         let mut total = 0;
         for (name, subject) in suite.data.iter().zip(subjects) {
             for &horizon in &suite.horizons {
@@ -124,16 +132,17 @@ impl Work {
                 }
             }
         }
-        Ok(Self { progress: Progress::new(global, "GFLOP", total), done: 0 })
+        Ok(Self { suite, store, progress: Progress::new(global, "GFLOP", total), done: 0 })
     }
 
     /// Trains every recipe of a data set and horizon with every seed.
     fn train(
         &mut self,
-        (suite, store): (&Suite, &RecipeStore),
-        (name, subject): (&str, &Subject),
+        name: &str,
+        subject: &Subject,
         horizon: usize,
     ) -> Result<BTreeMap<(String, u64), TrainedRecipe>> {
+        let (suite, store) = (self.suite, self.store);
         let mut trained = BTreeMap::new();
         for recipe_name in suite.recipes_on(name) {
             for &seed in &suite.seeds {
