@@ -69,7 +69,7 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
     }
 }
 
-/// Matrix by matrix; one left matrix serves all.
+/// The products of pairs of matrices; if `a` has one matrix, it is used with every matrix of `b`.
 fn matmul(a: &TileTensor, b: &TileTensor, product: Product) -> TileTensor {
     let Product { shape, fidelity, isa } = product;
     let mut out = TileTensor::filled(shape, 0.0);
@@ -91,7 +91,7 @@ fn elementwise_gelu(x: &TileTensor, isa: Isa) -> TileTensor {
     TileTensor { shape: x.shape, values }
 }
 
-/// Statistics of the logical row only; what it leaves behind the row is its own affair.
+/// Layer norm with the statistics of the logical row; the padding of its output is undefined.
 fn layer_norm(x: &[&TileTensor], epsilon: f32, context: Context) -> TileTensor {
     let columns = x[0].shape[3];
     let width = x[0].width();
@@ -115,7 +115,7 @@ fn layer_norm(x: &[&TileTensor], epsilon: f32, context: Context) -> TileTensor {
     out
 }
 
-/// Over the logical row; garbage behind it.
+/// Softmax over the logical row; the padding of its output is undefined.
 fn softmax(x: &TileTensor, context: Context) -> TileTensor {
     let (columns, width) = (x.shape[3], x.width());
     let mut out = x.clone();
@@ -164,7 +164,8 @@ fn permuted(x: &TileTensor, dims: [usize; 4], garbage: f32) -> TileTensor {
     out
 }
 
-/// `f` of every number and its partner; axes of length 1 of `b` are repeated, in the padding too.
+/// `f` of every number of `a` and the one of `b` in its place; axes of length 1 of `b` are repeated,
+/// in the padding too.
 fn broadcast(a: &TileTensor, b: &TileTensor, f: impl Fn(f32, f32) -> f32) -> TileTensor {
     let mut out = a.clone();
     let (height, width) = (a.height(), a.width());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ptsm_kernels::{Isa, LinearDims, Matrix, MatrixMut, MatrixShape, linear, transpose};
 
-use super::number::{multiplied, multiplied_weight};
+use super::rounding::{activation_bits, weight_bits};
 use super::tensor::TileTensor;
 use crate::program::MathFidelity;
 
@@ -55,7 +55,7 @@ pub(super) fn rows_product(
 pub(super) fn reduced(values: &[f32], fidelity: MathFidelity) -> Cow<'_, [f32]> {
     match fidelity {
         MathFidelity::HiFi4 => Cow::Borrowed(values),
-        _ => values.iter().map(|&x| multiplied(fidelity, x)).collect(),
+        _ => values.iter().map(|&x| activation_bits(fidelity, x)).collect(),
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn for_product(
     let (from, to) = (Matrix::new(values, outputs), MatrixMut::new(&mut out, inputs));
     transpose(Isa::best(), shape, from, to);
     if fidelity == MathFidelity::LoFi {
-        out.iter_mut().for_each(|x| *x = multiplied_weight(fidelity, *x));
+        out.iter_mut().for_each(|x| *x = weight_bits(fidelity, *x));
     }
     out
 }

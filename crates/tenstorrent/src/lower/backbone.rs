@@ -1,12 +1,13 @@
 //! Embedding and mixer layers as steps. The hidden state is `[B, C, N, D]` between blocks.
 //!
-//! The patch mixer mixes N, which stands in rows. Its first layer reads the normalised state
-//! transposed (`transpose_a`), which costs no step, so its bias and GELU are fused and the rest runs
-//! along N; one transpose brings the result back. Where D is whole tiles, the second layer, gate and
-//! residual are one step on the transposed state. Weights on the left of the state (`W x`) would
-//! need no transpose at all, but `ttnn` spreads one left operand for many right ones over the
-//! operand's rows only, two cores for 64 patches, and has no bias down rows. Our own kernel does
-//! that: there a whole mixer is one step.
+//! The patch mixer mixes along N, the rows of each matrix `[N, D]`, whereas `ttnn`'s linear layer
+//! mixes columns. Its first layer therefore reads the normalised state transposed (`transpose_a`),
+//! which takes no step of its own and leaves bias and GELU fused; the next layers compute on
+//! `[D, N]`, and one transpose turns the result back. If D is whole tiles, the second layer, gate
+//! and residual are one step on the transposed state. Weights on the left of the state (`W x`) would
+//! need no transpose at all, but `ttnn` then divides the work among cores by rows of `W` only (two
+//! cores for 64 patches), and cannot add a bias that differs from row to row. Our own kernel can:
+//! with it a whole mixer is one step.
 
 use ptsm_core::network::{
     Axis, Embedding, Gate, MixerBlock, Network, Norm, NormLayer, SelfAttention, Stage, State,
@@ -14,7 +15,7 @@ use ptsm_core::network::{
 use ptsm_core::{Error, Result};
 
 use super::builder::{Apply, Builder, LinearWeights};
-use super::choice::Kernels;
+use super::kernel_choice::Kernels;
 use super::weights::Weights;
 use super::windows::Windows;
 use crate::options::Optimisation;
@@ -169,7 +170,7 @@ impl<'a> Backbone<'a> {
         }
     }
 
-    /// The whole mixer but its norm, on the transposed state.
+    /// The mixer after its norm, on the transposed state.
     fn mix_fused(
         &self,
         b: &mut Builder<'_>,
@@ -187,7 +188,7 @@ impl<'a> Backbone<'a> {
         b.step(name, Op::Transpose, &[sum])
     }
 
-    /// MLP and gate with the patches brought to the end and back.
+    /// MLP and gate on the transposed state, and the transpose of their result.
     fn mix_transposed(
         &self,
         b: &mut Builder<'_>,
@@ -230,7 +231,7 @@ impl<'a> Backbone<'a> {
         }
         let norm = &mixer.norm;
         let z = if norm.kind == Norm::Batch && b.has(Optimisation::Fusion) {
-            // An affine map in front of a linear layer is part of it.
+            // An affine map before a linear layer can be folded into it.
             let (slope, offset) = self.batch_norm(norm)?;
             block.fc1 = block.fc1.after_affine(&slope, &offset);
             h
@@ -252,7 +253,7 @@ impl<'a> Backbone<'a> {
         b.step(name, Op::Addcmul, &[h, mixed, gate])
     }
 
-    /// The channel mixer, whose gate comes first.
+    /// The channel mixer, whose gate comes before its MLP.
     fn channel_mixer(
         &self,
         b: &mut Builder<'_>,
@@ -300,9 +301,10 @@ impl<'a> Backbone<'a> {
         b.step(name, Op::Add, &[input.state, normed])
     }
 
-    /// One head's layers from `z` to what the keys `z` are multiplied with, and from `z` to the
-    /// head's share of the output. The bias of the keys cancels in the softmax; the weights of a
-    /// row sum to 1, so the biases of the values pass through.
+    /// The matrices of one head, multiplied into two layers of `z`: query with key, whose output
+    /// times `z` transposed are the scores, and value with output, which gives the head's term of
+    /// the attention's output. The key's bias adds the same number to every score of a row, which
+    /// the softmax cancels; attention weights of a row sum to 1, so the value's bias is unchanged.
     fn attention_head(
         &self,
         name: &str,

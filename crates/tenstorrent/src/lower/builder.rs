@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
     pub(super) fn step(&mut self, name: &str, op: Op, inputs: &[TensorId]) -> Result<TensorId> {
         let specs: Vec<&TensorSpec> = inputs.iter().map(|&id| &self.tensors[id]).collect();
         let shape = op.output_shape(&specs).map_err(|e| e.at(name))?;
-        // A product's weights may be of a narrow type; what it gives is as wide as the activations.
+        // Weights may be in bfloat8_b while activations are in bfloat16, as is the output then.
         let narrow = specs.iter().all(|spec| spec.dtype == DataType::Bfloat8B);
         let dtype = if narrow { DataType::Bfloat8B } else { DataType::Bfloat16 };
         let output = self.tensor(name, shape, dtype, Role::Temporary);

@@ -1,10 +1,10 @@
 //! Heads as steps: the projection of the hidden state, and what is folded into it.
 //!
-//! Un-scaling, the parameters of a distribution, quantiles, ranges and reconciliation read the projections'
-//! few numbers in f32 on the host, through the definition ([`ptsm_core::Model::finish`]). A pooled
-//! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
-//! the projection, and one for loc and scale, which the host adds: they may have any size, and
-//! bfloat16 has eight bits.
+//! What follows the projections is computed on the host in f32, by [`ptsm_core::Model::finish`]:
+//! un-scaling, parameters of a distribution, quantiles, ranges and reconciliation. A pooled head's
+//! scale injection has no activation function, so it is the sum of two linear maps: one of the
+//! hidden state, folded into the projection, and one of loc and scale, which the host adds because
+//! loc and scale may be of any size and bfloat16 has eight significant bits.
 
 use ptsm_core::network::{HeadLayers, InjectLayers, LinearLayer, PooledLayers, State};
 use ptsm_core::{Config, Model, Result};
@@ -26,7 +26,7 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Injection {
     channels: usize,
-    /// `[row of the output][channel]`: per unit of loc, of scale, and constant.
+    /// `[row of the output][channel]`: factor of loc, factor of scale, constant.
     slopes: Vec<[f64; 3]>,
 }
 
@@ -53,7 +53,7 @@ impl Injection {
 struct Maps {
     /// `[D, D]`, of the hidden state.
     hidden: Vec<f64>,
-    /// `[D]`: per unit of loc, of scale, and constant.
+    /// `[D]`: factor of loc, factor of scale, constant.
     statistics: Vec<[f64; 3]>,
 }
 
@@ -80,7 +80,7 @@ impl HeadLowering<'_> {
         self.model.network().last_state()
     }
 
-    /// Reads the hidden state `[B, C, N, D]`.
+    /// Appends the head's steps on the hidden state `[B, C, N, D]`; gives the output and its reading.
     pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
         match &self.model.network().head {
             HeadLayers::Forecast(layers) => {
@@ -101,7 +101,7 @@ impl HeadLowering<'_> {
         }
     }
 
-    /// Several layers on one input as one.
+    /// Several layers of the same input as one layer.
     fn side_by_side(&self, layers: &[LinearLayer]) -> Result<(LinearWeights, Vec<usize>)> {
         let mut all = self.weights.linear(&layers[0])?;
         let mut widths = vec![all.outputs];
@@ -115,7 +115,7 @@ impl HeadLowering<'_> {
         Ok((all, widths))
     }
 
-    /// Pooling, where it is linear, and the injection are part of the projection.
+    /// A pooled head. Linear pooling and the injection are folded into the projection.
     fn pooled(
         &self,
         b: &mut Builder<'_>,
@@ -176,7 +176,8 @@ impl HeadLowering<'_> {
         out
     }
 
-    /// How much a number of the (injected) hidden state counts in a row of the projection.
+    /// The factor of one number of the (injected) hidden state in a row of the projection, with
+    /// linear pooling.
     fn share(&self, layer: &LinearWeights, row: usize, number: HiddenIndex) -> f64 {
         let HiddenIndex { channel, patch, feature } = number;
         let (config, State { patches: n, features, .. }) = (self.config(), self.state());

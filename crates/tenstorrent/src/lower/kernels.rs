@@ -8,22 +8,22 @@ use super::builder::{Builder, LinearWeights};
 use super::windows::Windows;
 use crate::program::{DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE, TensorId};
 
-/// Largest `d_model`: `D I - J` is exact in bfloat16 up to it.
+/// Largest `d_model`: up to it `D I - J` (see `TablePlaces`) is exact in bfloat16.
 const MAX_FEATURES: usize = 256;
-/// Share of a core's memory that the kernel's buffers may take.
+/// The kernel's buffers take at most a core's memory divided by this.
 const BUFFERS_SHARE: usize = 2;
-/// Logit of padding: its exponential is 0 beside any other.
-const NOTHING: f32 = -1e4;
-/// First rows of the faces of a tile.
+/// Logit of padding: so low that its softmax is 0.
+const PADDING_LOGIT: f32 = -1e4;
+/// First rows of the faces of a tile, which has four of 16 x 16.
 const FACES: [usize; 2] = [0, TILE / 2];
 
-/// Tiles, one below the other.
+/// The constants of a kernel as tiles, one below the other.
 struct Table {
     values: Vec<f32>,
 }
 
 impl Table {
-    /// Appends a matrix of so many tiles, row by row of tiles.
+    /// Appends a matrix of `rows` by `columns` tiles, row by row of tiles; `at` gives its numbers.
     fn push(&mut self, rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) {
         for place in 0..rows * columns {
             let (top, left) = (place / columns * TILE, place % columns * TILE);
@@ -33,7 +33,8 @@ impl Table {
         }
     }
 
-    /// Appends a matrix that is given as outputs by inputs, as it stands on its side of the state.
+    /// Appends a weight of `outputs` by `inputs` tiles, whose numbers `at` gives: as it is if it
+    /// multiplies the state from the left, transposed otherwise.
     fn push_weight(
         &mut self,
         left: bool,
@@ -48,7 +49,7 @@ impl Table {
     }
 }
 
-/// A number of a layer's weight; 0 beyond it.
+/// A number of a layer's weight; 0 outside its shape.
 fn weight(layer: &LinearWeights, output: usize, input: usize) -> f32 {
     match output < layer.outputs && input < layer.inputs {
         true => layer.weight[output * layer.inputs + input],
@@ -56,8 +57,9 @@ fn weight(layer: &LinearWeights, output: usize, input: usize) -> f32 {
     }
 }
 
-fn or(values: &[f32], place: usize, beyond: f32) -> f32 {
-    values.get(place).copied().unwrap_or(beyond)
+/// The number at `place`, or `padding` after the last one.
+fn get_or(values: &[f32], place: usize, padding: f32) -> f32 {
+    values.get(place).copied().unwrap_or(padding)
 }
 
 impl Backbone<'_> {
@@ -80,7 +82,7 @@ impl Backbone<'_> {
             let mut table = Table { values: Vec::new() };
             table.push(1, 1, |i, j| f32::from(u8::from(i == j)));
             table.push(tiles.inner(), columns, |i, o| weight(layer, o, i));
-            table.push(1, columns, |_, o| or(&layer.bias, o, 0.0));
+            table.push(1, columns, |_, o| get_or(&layer.bias, o, 0.0));
             table.values
         });
         let op = Op::Embed {
@@ -135,7 +137,7 @@ impl Backbone<'_> {
         b.step(name, op, &[h, table]).map(Some)
     }
 
-    /// All numbers of a block as the kernel wants them, see `TablePlaces`.
+    /// All numbers of a block in the order that the kernel reads, see `TablePlaces`.
     fn table(
         &self,
         block: &Block<'_>,
@@ -162,11 +164,11 @@ impl Backbone<'_> {
         table.push(columns, columns, |i, j| bit(inside(i, j)) * (width * bit(i == j) - 1.0));
         table.push(columns, columns, |i, j| bit(inside(i, j)) / width);
         if left {
-            table.push(1, columns, |_, j| or(slope, j, 0.0));
-            table.push(1, columns, |_, j| or(offset, j, 0.0));
+            table.push(1, columns, |_, j| get_or(slope, j, 0.0));
+            table.push(1, columns, |_, j| get_or(offset, j, 0.0));
         }
         table.push_weight(left, hidden, mixed, |o, i| weight(&first, o, i));
-        table.push_weight(left, hidden, 1, |o, _| or(&first.bias, o, 0.0));
+        table.push_weight(left, hidden, 1, |o, _| get_or(&first.bias, o, 0.0));
         let size = mixed * TILE;
         let (second, bias) = (&block.fc2, &block.fc2.bias);
         table.push_weight(left, 2 * mixed, hidden, |o, i| match o.checked_sub(size) {
@@ -174,8 +176,8 @@ impl Backbone<'_> {
             Some(o) => weight(&gate, o, i),
         });
         table.push_weight(left, 2 * mixed, 1, |o, _| match o.checked_sub(size) {
-            None => or(bias, o, 0.0),
-            Some(o) => or(&gate.bias, o, NOTHING),
+            None => get_or(bias, o, 0.0),
+            Some(o) => get_or(&gate.bias, o, PADDING_LOGIT),
         });
         Ok(table.values)
     }

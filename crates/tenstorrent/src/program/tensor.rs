@@ -132,7 +132,7 @@ pub enum Role {
 /// One tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorSpec {
-    /// For people and error messages.
+    /// Name, for display and error messages.
     pub name: String,
     /// Logical shape, always four axes.
     pub shape: [usize; 4],
@@ -155,7 +155,7 @@ impl TensorSpec {
         }
     }
 
-    /// Whole tiles of the padded shape; so many numbers as tiles hold where it is not in tiles.
+    /// Tiles of the padded shape; for a row-major tensor the tiles that its numbers would fill.
     pub fn tiles(&self) -> usize {
         self.padded().iter().product::<usize>().div_ceil(TILE * TILE)
     }
