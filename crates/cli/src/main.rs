@@ -4,13 +4,15 @@
 
 mod args;
 mod commands;
+mod forecast_report;
 mod global;
 mod html;
 mod output;
+mod pictures;
 mod plot;
 mod progress;
+mod scoring;
 mod source;
-mod story;
 
 use std::process::ExitCode;
 

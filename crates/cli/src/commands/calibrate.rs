@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::global::Global;
 use crate::output::{answer, remark};
+use crate::scoring::{Part, prepare_for};
 use crate::source::{DataArgs, summary};
-use crate::story::{self, Part};
 
 /// Options of `calibrate`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
+    let prepared = prepare_for(&forecaster, &set, args.borders)?;
     let windows = args.split.windows(&prepared);
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());

@@ -11,11 +11,13 @@ use ptsm::{Cpu, Error, Forecaster, Result, Task, forecast_table};
 use serde_json::json;
 
 use crate::commands::train::run_job;
+use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
+use crate::pictures::{forecast_plot, horizon_plot, training_curve};
 use crate::plot;
+use crate::scoring::{Part, Scoring, score, trim};
 use crate::source::read_series;
-use crate::story::{self, Page, Part, Scoring};
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -50,20 +52,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         per_step: true,
         per_channel: true,
     };
-    let evaluation = story::score(global, &mut forecaster, prepared, &source.name, &scoring)?;
+    let evaluation = score(global, &mut forecaster, prepared, &source.name, &scoring)?;
     let future = forecaster.predict(&set, 0)?;
     write_table(&args.out.join("forecast.csv"), &forecast_table(&set, &future)?)?;
-    let past = story::last_forecasts(&mut forecaster, &set)?;
-    draw(
-        &args.out,
-        &story::forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[0]),
-    )?;
-    plot::save(
-        &args.out.join("training.svg"),
-        &story::training_curve(&trained.record.history, true),
-    )?;
-    plot::save(&args.out.join("horizon.svg"), &story::horizon_plot(&evaluation, true))?;
-    let page = Page {
+    let past = last_forecasts(&mut forecaster, &set)?;
+    draw(&args.out, &forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[0]))?;
+    plot::save(&args.out.join("training.svg"), &training_curve(&trained.record.history, true))?;
+    plot::save(&args.out.join("horizon.svg"), &horizon_plot(&evaluation, true))?;
+    let page = ForecastReport {
         command: format!("ptsm demo --seed {} --epochs {}", args.seed, args.epochs),
         model_dir: &model_dir,
         source: &source,
@@ -73,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     write_text(&args.out.join("report.html"), &page.render(&forecaster)?)?;
     let mut brief = evaluation.clone();
-    story::trim(&mut brief, false, false);
+    trim(&mut brief, false, false);
     let text = format!(
         "{}\nmodel, forecast.csv, forecast.svg, forecast.png and report.html are in {}\n",
         brief.table(),

@@ -7,11 +7,13 @@ use ptsm::evaluate::{Coherence, Detail};
 use ptsm::{Forecaster, Result, SharedModel};
 
 use crate::commands::{cases, heads, reconstruct};
+use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
+use crate::pictures::horizon_plot;
 use crate::plot;
+use crate::scoring::{Part, Scoring, prepare_for, score, trim};
 use crate::source::{DataArgs, summary};
-use crate::story::{self, Part, Scoring};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -85,7 +87,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
+    let prepared = prepare_for(&forecaster, &set, args.borders)?;
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = Scoring {
         part: args.split,
@@ -94,27 +96,27 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         per_step: args.per_step || pictures,
         per_channel: args.per_channel || args.report.is_some(),
     };
-    let mut evaluation = story::score(global, &mut forecaster, &prepared, &source.name, &scoring)?;
+    let mut evaluation = score(global, &mut forecaster, &prepared, &source.name, &scoring)?;
     if forecaster.config().extension().hierarchy.is_some() {
         let model = ptsm::Model::from_dir(&args.model)?;
         evaluation.coherence = Some(Coherence::new(&model, args.split.windows(&prepared))?);
     }
     if let Some(path) = &args.plot {
-        plot::save(path, &story::horizon_plot(&evaluation, true))?;
+        plot::save(path, &horizon_plot(&evaluation, true))?;
     }
     if let Some(path) = &args.report {
-        let page = story::Page {
+        let page = ForecastReport {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             model_dir: &args.model,
             source: &source,
             set: &set,
             evaluation: &evaluation,
-            forecasts: story::last_forecasts(&mut forecaster, &set)?,
+            forecasts: last_forecasts(&mut forecaster, &set)?,
         };
         write_text(path, &page.render(&forecaster)?)?;
         remark(global, &format!("report: {}", path.display()));
     }
-    story::trim(&mut evaluation, args.per_step, args.per_channel);
+    trim(&mut evaluation, args.per_step, args.per_channel);
     answer(global, &evaluation, &evaluation.table())
 }
 

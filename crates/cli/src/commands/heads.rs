@@ -14,7 +14,7 @@ use serde_json::json;
 use super::joint::{JointArgs, train_together};
 use crate::global::Global;
 use crate::output::answer;
-use crate::story::Part;
+use crate::scoring::Part;
 
 /// Options of `heads`.
 #[derive(Debug, clap::Args)]

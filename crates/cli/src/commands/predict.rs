@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use crate::commands::{cases, heads};
 use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark};
+use crate::pictures::forecast_plot;
+use crate::plot;
 use crate::source::{DataArgs, summary};
-use crate::{plot, story};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
@@ -85,7 +86,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
         let title = format!("Forecast of {source_name}");
-        plot::save(path, &story::forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
+        plot::save(path, &forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
         remark(global, &format!("picture: {}", path.display()));
     }
     if let Some(path) = &args.out {

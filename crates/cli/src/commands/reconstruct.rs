@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::plot::{self, ReconstructionPanel, ReconstructionPlot};
+use crate::scoring::Part;
 use crate::source::{DataArgs, summary};
-use crate::story::Part;
 
 /// What is evaluated.
 pub(crate) struct Request<'a> {

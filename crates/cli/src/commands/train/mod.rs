@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::global::Global;
 use crate::output::{answer, remark};
+use crate::pictures::training_curve;
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
-use crate::story;
 
 pub(crate) use fields::{ModelArgs, TrainingArgs};
 pub(crate) use talk::Talk;
@@ -110,7 +110,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let Trained { record, seconds, .. } = run_job(global, &job)?;
     if let Some(path) = &args.plot {
-        plot::save(path, &story::training_curve(&record.history, true))?;
+        plot::save(path, &training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)
 }
