@@ -1,4 +1,4 @@
-//! A quantile head, calibrated on the validation part: its intervals hold what they promise.
+//! A quantile head whose intervals are calibrated on the validation part.
 //!
 //! `cargo run --release -p ptsm --example quantiles`
 

@@ -1,4 +1,5 @@
-//! Split-conformal calibration: intervals that hold what they promise, for any forecasting head.
+//! Split-conformal calibration of prediction intervals, for any forecasting head: on new data they
+//! hold the truth as often as their level says.
 //!
 //! On windows that training did not see, the conformity score of a point is how far the truth lies
 //! outside the head's own interval, `max(low - y, y - high)` (negative inside; a point forecast has

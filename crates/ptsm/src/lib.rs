@@ -40,8 +40,8 @@
 //! # }
 //! ```
 //!
-//! [`Forecaster`] is the way from a saved model to forecasts; [`Backend`], [`Loaded`] and
-//! [`Session`] are the seam behind which a model is computed; [`run_trace`] shows every intermediate.
+//! [`Forecaster`] makes forecasts with a saved model; [`Backend`], [`Loaded`] and [`Session`] are the
+//! interface of what computes a model; [`run_trace`] gives every intermediate.
 //!
 //! # The path of the data
 //!

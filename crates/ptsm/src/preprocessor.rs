@@ -11,7 +11,7 @@ use crate::data::{
 use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result, write_atomically};
 
-/// What stands between a table and the model.
+/// How a table is turned into the numbers that the model reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessor {
     /// Name of the training data, for reports.

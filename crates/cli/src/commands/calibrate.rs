@@ -1,4 +1,4 @@
-//! `ptsm calibrate`: intervals that hold what they promise, from the validation part.
+//! `ptsm calibrate`: calibrates prediction intervals on the validation part.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `ptsm demo`: the whole story, from the table inside the binary to a report.
+//! `ptsm demo`: trains, scores and forecasts on the table inside the binary, and writes a report.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `ptsm evaluate`: every window of a split, beside baselines.
+//! `ptsm evaluate`: scores a model on every window of a part of the data, beside baselines.
 
 use std::path::PathBuf;
 
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Also the errors of every channel
     #[arg(long)]
     per_channel: bool,
-    /// Windows that are scored at once; does not change a bit
+    /// Windows that are scored at once; scores do not depend on it
     #[arg(long, default_value_t = 256)]
     batch_size: usize,
     /// One-file HTML report

@@ -1,4 +1,4 @@
-//! `ptsm predict`: forecasts past the end of the data.
+//! `ptsm predict`: forecasts the steps after the end of the data, or labels cases.
 
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    // The series hold all that is needed; the table would stay beside them to the end.
+    // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();
     drop(source);
     if let Some(names) = &args.heads {

@@ -1,5 +1,5 @@
-//! `ptsm select`: settings for labelled cases by cross-validation on the training file alone, then
-//! one look at the test file.
+//! `ptsm select`: chooses settings for labelled cases by cross-validation on the training file, and
+//! scores them once on the test file.
 
 use std::path::PathBuf;
 

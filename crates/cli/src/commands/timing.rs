@@ -1,5 +1,5 @@
-//! What measurements need: threads, quantiles, the machine's multiply-add peak around the work, and
-//! whether other work disturbed it.
+//! Helps to measure times: a pool of threads, quantiles, the machine's multiply-add peak before and
+//! after the work, and whether other work disturbed it.
 
 use std::time::Instant;
 
@@ -25,26 +25,25 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// What a measurement is held against.
+/// The peak that a measurement is compared with.
 #[derive(Debug, Clone)]
 pub(super) struct Peak {
     /// Of all threads together, the larger of before and after, GFLOP/s.
     pub(super) gflops: f64,
-    /// Why a share of it means nothing; `None` on a quiet machine.
+    /// Why a share of it is unreliable; `None` on a quiet machine.
     pub(super) disturbed: Option<String>,
 }
 
 impl Peak {
-    /// The share of the peak that so many GFLOP/s are; `None` where it is above all of it, which
-    /// cannot be.
+    /// `gflops` as a share of the peak; `None` above 1, which means that the peak was measured too low.
     pub(super) fn share(&self, gflops: f64) -> Option<f64> {
         let share = gflops / self.gflops;
         (share <= 1.0).then_some(share)
     }
 }
 
-/// Does `work` in `pool`, which gives its result and the GFLOP/s that it reached, and measures the
-/// peak of the pool's threads before and after.
+/// Runs `work` in `pool`, and measures the peak of the pool's threads before and after. `work` gives
+/// its result and the GFLOP/s that it reached.
 pub(super) fn beside_peak<T: Send>(
     pool: &rayon::ThreadPool,
     isa: Isa,
@@ -90,7 +89,7 @@ fn waited_seconds() -> Option<f64> {
     Some(total)
 }
 
-/// The line below a table whose shares mean nothing somewhere.
+/// The line below a table some of whose shares are unreliable; empty if none is.
 pub(super) fn warning<'a>(disturbed: impl Iterator<Item = &'a Option<String>>) -> String {
     match disturbed.flatten().next() {
         Some(why) => format!(

@@ -4,7 +4,7 @@ use super::axis::{Scale, value};
 use super::font::{fit, text_width};
 use super::save::Picture;
 use super::scene::{Anchor, Label, Position, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
+use super::style::{Colour, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
 
 const ROW: f64 = 30.0;
 const THICKNESS: f64 = 16.0;
@@ -30,7 +30,7 @@ pub(crate) struct BarsPlot {
     pub(crate) title: String,
     /// One line below the title; may be empty.
     pub(crate) subtitle: String,
-    /// What is measured, as `MSE (lower is better)`.
+    /// What is measured, such as `MSE (lower is better)`.
     pub(crate) metric: String,
     /// In the order in which they are shown.
     pub(crate) bars: Vec<Bar>,
@@ -63,7 +63,7 @@ impl Picture for BarsPlot {
         }
         let zero = left + scale.share(0.0) * width;
         let bottom = top + ROW * self.bars.len() as f64;
-        scene.line(vec![(zero, top), (zero, bottom)], 1.0, Ink::Rule);
+        scene.line(vec![(zero, top), (zero, bottom)], 1.0, Colour::Rule);
         scene.height = (bottom + MARGIN).ceil();
         scene
     }
@@ -74,15 +74,15 @@ impl BarsPlot {
         let (x, middle) = at;
         let baseline = middle + 0.35 * LABEL_SIZE;
         let text = value(bar.value);
-        let ink = if bar.value.is_finite() { Ink::Text } else { Ink::Muted };
-        scene.text((x, baseline), &text, LABEL_SIZE, ink);
+        let colour = if bar.value.is_finite() { Colour::Text } else { Colour::Muted };
+        scene.text((x, baseline), &text, LABEL_SIZE, colour);
         if let Some(ratio) = self.ratio_to_model(bar) {
             let x = x + text_width(&text, LABEL_SIZE) + 10.0;
-            scene.text((x, baseline), &ratio, LABEL_SIZE, Ink::Muted);
+            scene.text((x, baseline), &ratio, LABEL_SIZE, Colour::Muted);
         }
     }
 
-    /// How many times the model's value, where that has a meaning.
+    /// The ratio to the model's value, if both can be compared.
     fn ratio_to_model(&self, bar: &Bar) -> Option<String> {
         let model = self.bars.iter().find(|bar| bar.is_model)?.value;
         let ratio = bar.value / model;
@@ -97,7 +97,7 @@ fn draw_name(scene: &mut Scene, at: Position, name: &str, strong: bool) {
         at: (x, middle + 0.35 * LABEL_SIZE),
         text: name.to_owned(),
         size: LABEL_SIZE,
-        ink: Ink::Text,
+        colour: Colour::Text,
         anchor: Anchor::End,
         strong,
     });
@@ -106,7 +106,7 @@ fn draw_name(scene: &mut Scene, at: Position, name: &str, strong: bool) {
 /// Draws the bar that begins at `from`, in the middle of its height, and ends at `end_x`.
 fn draw_bar(scene: &mut Scene, from: Position, end_x: f64, is_model: bool) {
     let (start_x, middle) = from;
-    let ink = if is_model { Ink::Model } else { Ink::Context };
+    let colour = if is_model { Colour::Model } else { Colour::Context };
     let half = THICKNESS / 2.0;
-    scene.rectangle((start_x, middle - half), (end_x, middle + half), ink, 1.0);
+    scene.rectangle((start_x, middle - half), (end_x, middle + half), colour, 1.0);
 }

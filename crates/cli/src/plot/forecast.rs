@@ -11,7 +11,7 @@ use super::font::{fit, text_width};
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Anchor, Position, Scene, Shape};
-use super::style::{Ink, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, moment, ticks};
 
 /// Panels beyond this many are left out, with a note.
@@ -153,22 +153,22 @@ impl ForecastPlot {
         }
     }
 
-    /// Entries of the legend, where names in the panels do not say it all.
+    /// Entries of the legend, for what has no label in the panels.
     fn legend(&self, shown: &[ForecastPanel], columns: usize) -> Vec<(Mark, String)> {
         let mut entries = Vec::new();
         if columns > 1 {
-            entries.push((Mark::Line(Ink::Context), "history".to_owned()));
+            entries.push((Mark::Line(Colour::Context), "history".to_owned()));
             if shown.iter().any(|panel| panel.truth.is_some()) {
-                entries.push((Mark::Line(Ink::Truth), "actual".to_owned()));
+                entries.push((Mark::Line(Colour::Truth), "actual".to_owned()));
             }
-            entries.push((Mark::Line(Ink::Model), "forecast".to_owned()));
+            entries.push((Mark::Line(Colour::Model), "forecast".to_owned()));
         }
         let bands = shown.first().map(|panel| wide_to_narrow(&panel.bands));
         for (number, band) in bands.unwrap_or_default().into_iter().enumerate() {
             // A narrower band lies over the wider ones.
             let opacity = 1.0 - (1.0 - BAND_OPACITY).powi(number as i32 + 1);
             let text = format!("{:.0} % range", band.level * 100.0);
-            entries.push((Mark::Area(Ink::Model, opacity), text));
+            entries.push((Mark::Area(Colour::Model, opacity), text));
         }
         let first = shown.iter().find_map(|panel| panel.forecast.first());
         if let Some((at, _)) = first.filter(|_| columns > 1) {
@@ -184,32 +184,32 @@ impl ForecastPlot {
         draw_value_axis(scene, frame, placed.scale);
         if let Some(start) = layout.start {
             let x = frame.x(layout.span.share(start));
-            scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Ink::Rule);
+            scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
         }
         for band in wide_to_narrow(&panel.bands) {
             draw_band(scene, layout, placed, band);
         }
         let at = |points: &[Point]| runs(points.iter().map(|p| position(layout, placed, *p)));
-        draw_runs(scene, at(&panel.context), 1.3, Ink::Context);
+        draw_runs(scene, at(&panel.context), 1.3, Colour::Context);
         if let Some(truth) = &panel.truth {
-            // The truth continues the context: the two meet.
+            // The true values continue the context, so that their lines are joined.
             let joint = panel.context.last().copied();
             let truth: Vec<Point> = joint.into_iter().chain(truth.iter().copied()).collect();
-            draw_runs(scene, at(&truth), 1.6, Ink::Truth);
+            draw_runs(scene, at(&truth), 1.6, Colour::Truth);
         }
         let forecast = at(&panel.forecast);
         if panel.forecast.len() <= FEW_POINTS {
             for point in forecast.iter().flatten() {
-                scene.dot(*point, 3.0, Ink::Model);
+                scene.dot(*point, 3.0, Colour::Model);
             }
         }
-        draw_runs(scene, forecast, 2.2, Ink::Model);
+        draw_runs(scene, forecast, 2.2, Colour::Model);
         if layout.columns == 1 {
             draw_end_labels(scene, frame, end_labels(layout, placed));
         }
     }
 
-    /// Names both sides of the forecast start above a panel, where there is room.
+    /// Labels both sides of the forecast's start above a panel, if there is room.
     fn draw_start_label(&self, scene: &mut Scene, layout: &Layout, placed: &Placed<'_>) {
         let Some((start, first)) = layout.start.zip(placed.panel.forecast.first()) else {
             return;
@@ -222,22 +222,22 @@ impl ForecastPlot {
             .into_iter()
             .find(|text| text_width(text, TICK_SIZE) <= room);
         if let Some(text) = text {
-            scene.text((x + 6.0, y), text, TICK_SIZE, Ink::Model);
+            scene.text((x + 6.0, y), text, TICK_SIZE, Colour::Model);
         }
         let heading = placed.left + heading_width(placed);
         if x - 6.0 - text_width("history", TICK_SIZE) > heading + 12.0 {
-            scene.anchored((x - 6.0, y), "history", TICK_SIZE, Ink::Muted, Anchor::End);
+            scene.anchored((x - 6.0, y), "history", TICK_SIZE, Colour::Muted, Anchor::End);
         }
     }
 
-    /// Says what was left out; returns the y below.
+    /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
         let text = match self.panels.len() {
             0 => "no channel to show".to_owned(),
             all if all > shown => format!("the first {shown} of {all} channels"),
             _ => return y,
         };
-        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Ink::Muted);
+        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
 }
@@ -307,7 +307,11 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
     let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
         let columns = std::mem::take(columns);
         if columns.len() > 1 {
-            scene.shapes.push(Shape::Band { columns, ink: Ink::Model, opacity: BAND_OPACITY });
+            scene.shapes.push(Shape::Band {
+                columns,
+                colour: Colour::Model,
+                opacity: BAND_OPACITY,
+            });
         }
     };
     for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
@@ -321,7 +325,7 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
     finish(&mut columns);
 }
 
-/// Bands lie over one another: the narrower, the stronger.
+/// Opacity of one band. Bands overlap, so that narrower ones look stronger.
 const BAND_OPACITY: f64 = 0.18;
 
 fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
@@ -330,10 +334,12 @@ fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
         backwards.find_map(|point| position(layout, placed, *point))
     };
     let truth = placed.panel.truth.as_deref().unwrap_or_default();
-    let lines =
-        [(end(truth), "actual", Ink::Truth), (end(&placed.panel.forecast), "forecast", Ink::Model)];
-    let label = |(end, text, ink): (Option<Position>, &str, Ink)| {
-        end.map(|(_, y)| EndLabel { y, text: text.to_owned(), ink, strong: false })
+    let lines = [
+        (end(truth), "actual", Colour::Truth),
+        (end(&placed.panel.forecast), "forecast", Colour::Model),
+    ];
+    let label = |(end, text, colour): (Option<Position>, &str, Colour)| {
+        end.map(|(_, y)| EndLabel { y, text: text.to_owned(), colour, strong: false })
     };
     lines.into_iter().filter_map(label).collect()
 }
@@ -346,7 +352,7 @@ fn draw_panel_heading(scene: &mut Scene, placed: &Placed<'_>) {
     if let Some(unit) = &panel.unit {
         let x = placed.left + 1.06 * text_width(&name, SUBTITLE_SIZE) + 8.0;
         let unit = fit(unit, TICK_SIZE, 80.0);
-        scene.text((x, at.1), &unit, TICK_SIZE, Ink::Muted);
+        scene.text((x, at.1), &unit, TICK_SIZE, Colour::Muted);
     }
 }
 
@@ -372,11 +378,11 @@ fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: TimeSpan, frame: Fr
     let contexts: Vec<(f64, &str)> =
         marks.iter().filter_map(|mark| Some((x(mark.at), mark.context.as_deref()?))).collect();
     for (number, (x, text)) in contexts.iter().enumerate() {
-        // Of two that would touch, the later one stays: it marks a change.
+        // Of two labels that would touch, the later one is kept, because it marks a change.
         let room = contexts.get(number + 1).map_or(f64::MAX, |next| next.0 - x);
         if room > text_width(text, TICK_SIZE) + 8.0 {
             let at = (*x, frame.bottom + 31.0);
-            scene.anchored(at, text, TICK_SIZE, Ink::Muted, Anchor::Middle);
+            scene.anchored(at, text, TICK_SIZE, Colour::Muted, Anchor::Middle);
         }
     }
 }

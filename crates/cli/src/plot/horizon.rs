@@ -8,7 +8,7 @@ use super::curves::{
 use super::font::fit;
 use super::save::Picture;
 use super::scene::{Position, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 const HEIGHT: f64 = 280.0;
@@ -31,7 +31,7 @@ pub(crate) struct HorizonPlot {
     pub(crate) title: String,
     /// One line below the title; may be empty.
     pub(crate) subtitle: String,
-    /// What is measured, as `MSE`.
+    /// What is measured, such as `MSE`.
     pub(crate) metric: String,
     /// One line each.
     pub(crate) curves: Vec<ErrorCurve>,
@@ -69,30 +69,30 @@ impl HorizonPlot {
         let steps = self.steps();
         let mut labels = Vec::new();
         // The model comes last, over the others.
-        for (number, ink) in self.order() {
+        for (number, colour) in self.order() {
             let points = points(&self.curves[number].errors, axes, steps);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
                 labels.push(EndLabel {
                     y,
                     text: names[number].clone(),
-                    ink,
+                    colour,
                     strong: self.curves[number].is_model,
                 });
             }
             let width = if self.curves[number].is_model { 2.6 } else { 1.6 };
-            draw_runs(scene, runs(points), width, ink);
+            draw_runs(scene, runs(points), width, colour);
         }
         draw_end_labels(scene, axes.frame, labels);
     }
 
     /// Curves with their colours, in drawing order.
-    fn order(&self) -> Vec<(usize, Ink)> {
+    fn order(&self) -> Vec<(usize, Colour)> {
         let numbers = 0..self.curves.len();
         let (models, others): (Vec<usize>, Vec<usize>) =
             numbers.partition(|number| self.curves[*number].is_model);
         let others = others.into_iter().enumerate();
-        let others = others.map(|(colour, number)| (number, Ink::Other(colour)));
-        let models = models.into_iter().map(|number| (number, Ink::Model));
+        let others = others.map(|(colour, number)| (number, Colour::Other(colour)));
+        let models = models.into_iter().map(|number| (number, Colour::Model));
         others.chain(models).collect()
     }
 }
@@ -123,10 +123,10 @@ fn draw_step_labels(scene: &mut Scene, frame: Frame, steps: usize) {
         draw_bottom_tick(scene, frame, x, &step.to_string());
     }
     let at = (frame.left, frame.bottom + 35.0);
-    scene.text(at, "steps ahead", TICK_SIZE, Ink::Muted);
+    scene.text(at, "steps ahead", TICK_SIZE, Colour::Muted);
 }
 
-/// The first step, the last, and round ones between that touch neither.
+/// The first step, the last, and round ones between whose labels touch neither.
 fn marked_steps(steps: usize) -> Vec<usize> {
     let room = steps.div_ceil(20);
     let rounds = ticks(TimeKind::Step, 1, steps as i64, 8).into_iter();

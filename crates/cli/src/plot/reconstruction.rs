@@ -11,7 +11,7 @@ use super::font::fit;
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Position, Scene};
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 /// Channels beyond this many are left out, with a note.
@@ -19,7 +19,7 @@ const MOST_PANELS: usize = 8;
 const PANEL_HEADING: f64 = 26.0;
 const ROW_GAP: f64 = 14.0;
 const TIME_LABELS: f64 = 38.0;
-const SHADE: Ink = Ink::Context;
+const SHADE: Colour = Colour::Context;
 const SHADE_OPACITY: f64 = 0.22;
 
 /// One channel.
@@ -50,9 +50,9 @@ impl Picture for ReconstructionPlot {
     fn scene(&self) -> Scene {
         let (mut scene, mut y) = Scene::titled(&self.title, &self.subtitle);
         let entries = [
-            (Mark::Line(Ink::Truth), "actual".to_owned()),
+            (Mark::Line(Colour::Truth), "actual".to_owned()),
             (Mark::Area(SHADE, SHADE_OPACITY), "hidden from the model".to_owned()),
-            (Mark::Line(Ink::Model), "reconstructed".to_owned()),
+            (Mark::Line(Colour::Model), "reconstructed".to_owned()),
         ];
         draw_legend(&mut scene, (MARGIN, y), &entries);
         y += LEGEND_HEIGHT;
@@ -87,14 +87,14 @@ impl Picture for ReconstructionPlot {
 }
 
 impl ReconstructionPlot {
-    /// Says what was left out; returns the y below.
+    /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
         let text = match self.panels.len() {
             0 => "no channel to show".to_owned(),
             all if all > shown => format!("the first {shown} of {all} channels"),
             _ => return y,
         };
-        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Ink::Muted);
+        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
 }
@@ -106,8 +106,8 @@ fn hidden_value(panel: &ReconstructionPanel, step: usize) -> Option<f64> {
 }
 
 fn value_scale(panel: &ReconstructionPanel) -> Scale {
-    let said = (0..panel.truth.len()).filter_map(|step| hidden_value(panel, step));
-    Scale::covering(panel.truth.iter().copied().chain(said), 4)
+    let reconstructed = (0..panel.truth.len()).filter_map(|step| hidden_value(panel, step));
+    Scale::covering(panel.truth.iter().copied().chain(reconstructed), 4)
 }
 
 /// The horizontal axis of a panel: time steps from 0, with half a step of room on either side.
@@ -139,9 +139,9 @@ fn draw_panel(scene: &mut Scene, axis: StepAxis, panel: &ReconstructionPanel, sc
         Some((axis.x(step as f64), frame.y(scale.share(value))))
     };
     let truth = panel.truth.iter().copied().map(Some).enumerate();
-    draw_runs(scene, runs(truth.map(at)), 1.5, Ink::Truth);
-    let said = (0..panel.truth.len()).map(|step| (step, hidden_value(panel, step)));
-    draw_runs(scene, runs(said.map(at)), 2.4, Ink::Model);
+    draw_runs(scene, runs(truth.map(at)), 1.5, Colour::Truth);
+    let reconstructed = (0..panel.truth.len()).map(|step| (step, hidden_value(panel, step)));
+    draw_runs(scene, runs(reconstructed.map(at)), 2.4, Colour::Model);
 }
 
 /// The masked steps below `steps`, neighbouring and overlapping patches as one, in rising order.
@@ -167,7 +167,7 @@ fn draw_step_labels(scene: &mut Scene, axis: StepAxis) {
         draw_bottom_tick(scene, frame, axis.x(mark.at as f64), &mark.label);
     }
     let at = (frame.left, frame.bottom + 33.0);
-    scene.text(at, "time step", TICK_SIZE, Ink::Muted);
+    scene.text(at, "time step", TICK_SIZE, Colour::Muted);
 }
 
 #[cfg(test)]
@@ -198,7 +198,9 @@ mod tests {
             .shapes
             .iter()
             .filter_map(|shape| match shape {
-                Shape::Line { points, ink: Ink::Model, width } if *width == 2.4 => Some(points),
+                Shape::Line { points, colour: Colour::Model, width } if *width == 2.4 => {
+                    Some(points)
+                }
                 _ => None,
             })
             .map(Vec::len)

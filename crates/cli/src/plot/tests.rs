@@ -1,4 +1,4 @@
-//! Checks that every picture passes, ordinary and odd.
+//! Checks of every picture, with ordinary and with unusual data.
 //!
 //! Set `PTSM_PICTURES` to a folder to keep the ordinary ones there and look at them.
 
@@ -170,7 +170,7 @@ fn series_pictures() -> Vec<(&'static str, Box<dyn Picture>)> {
     ]
 }
 
-/// Points of all kinds that break naive code.
+/// Points of all kinds that break careless code.
 fn odd_points() -> Vec<Vec<Point>> {
     vec![
         vec![],
@@ -340,8 +340,9 @@ fn more_than_eight_channels_are_cut_with_a_note() {
 #[test]
 fn missing_points_are_gaps_in_the_context() {
     let lines = |plot: &ForecastPlot| {
-        let is_line =
-            |s: &&scene::Shape| matches!(s, scene::Shape::Line { ink: style::Ink::Context, .. });
+        let is_line = |s: &&scene::Shape| {
+            matches!(s, scene::Shape::Line { colour: style::Colour::Context, .. })
+        };
         plot.scene().shapes.iter().filter(is_line).count()
     };
     let mut plot = plain(forecast_plot(1));

@@ -1,4 +1,5 @@
-//! Loss by epoch, with the best epoch marked and the learning rate below.
+//! The picture of a training run: loss by epoch, with the best epoch marked and the learning rate
+//! below.
 
 use super::axis::{Scale, value};
 use super::curves::{
@@ -8,7 +9,7 @@ use super::curves::{
 use super::font::{fit, text_width};
 use super::save::Picture;
 use super::scene::{Anchor, Scene};
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 const LOSS_HEIGHT: f64 = 270.0;
@@ -35,7 +36,7 @@ pub(crate) struct TrainingCurve {
     pub(crate) title: String,
     /// One line below the title; may be empty.
     pub(crate) subtitle: String,
-    /// What the loss is, as `MSE`.
+    /// Name of the loss, such as `MSE`.
     pub(crate) loss: String,
     /// Epochs, numbers ascending.
     pub(crate) epochs: Vec<Epoch>,
@@ -102,17 +103,17 @@ impl TrainingCurve {
         if !has_strip {
             draw_bottom_line(scene, frame);
         }
-        let lines: [(&str, Quantity, Ink, f64); 2] = [
-            ("training", |epoch| epoch.training_loss, Ink::Other(0), 1.8),
-            ("validation", |epoch| epoch.validation_loss, Ink::Model, 2.4),
+        let lines: [(&str, Quantity, Colour, f64); 2] = [
+            ("training", |epoch| epoch.training_loss, Colour::Other(0), 1.8),
+            ("validation", |epoch| epoch.validation_loss, Colour::Model, 2.4),
         ];
         let mut labels = Vec::new();
-        for (text, of, ink, width) in lines {
+        for (text, of, colour, width) in lines {
             let points = self.points(axes, of);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
-                labels.push(EndLabel { y, text: text.to_owned(), ink, strong: false });
+                labels.push(EndLabel { y, text: text.to_owned(), colour, strong: false });
             }
-            draw_runs(scene, runs(points), width, ink);
+            draw_runs(scene, runs(points), width, colour);
         }
         draw_end_labels(scene, frame, labels);
     }
@@ -125,7 +126,7 @@ impl TrainingCurve {
         draw_value_axis(scene, frame, scale);
         draw_bottom_line(scene, frame);
         let points = self.points(Axes { frame, scale }, |epoch| epoch.learning_rate);
-        draw_runs(scene, runs(points), 1.6, Ink::Truth);
+        draw_runs(scene, runs(points), 1.6, Colour::Truth);
         frame
     }
 
@@ -135,12 +136,12 @@ impl TrainingCurve {
         let best = self.epochs.iter().find(|epoch| Some(epoch.number) == number);
         let Some(epoch) = best else { return };
         let (x, top) = (self.x(losses.frame, epoch.number), losses.frame.top);
-        scene.dashed((x, top - 4.0), (x, bottom), Ink::Rule);
+        scene.dashed((x, top - 4.0), (x, bottom), Colour::Rule);
         let mut text = format!("best: epoch {}", epoch.number);
         if let Some(loss) = epoch.validation_loss.filter(|loss| loss.is_finite()) {
             let y = losses.y(loss);
-            scene.dot((x, y), 6.0, Ink::Paper);
-            scene.dot((x, y), 4.5, Ink::Model);
+            scene.dot((x, y), 6.0, Colour::Background);
+            scene.dot((x, y), 4.5, Colour::Model);
             text = format!("{text}, validation {}", value(loss));
         }
         let width = text_width(&text, TICK_SIZE);
@@ -150,18 +151,18 @@ impl TrainingCurve {
             (Anchor::End, -6.0)
         };
         let at = (x + dx, top - 8.0);
-        scene.anchored(at, &text, TICK_SIZE, Ink::Model, anchor);
+        scene.anchored(at, &text, TICK_SIZE, Colour::Model, anchor);
     }
 
     fn draw_epoch_labels(&self, scene: &mut Scene, frame: Frame) {
         let Some((first, last)) = self.epochs.first().zip(self.epochs.last()) else {
-            scene.text((frame.left, frame.bottom + 35.0), "no epoch", TICK_SIZE, Ink::Muted);
+            scene.text((frame.left, frame.bottom + 35.0), "no epoch", TICK_SIZE, Colour::Muted);
             return;
         };
         for tick in ticks(TimeKind::Step, first.number as i64, last.number as i64, 10) {
             let x = self.x(frame, tick.at as usize);
             draw_bottom_tick(scene, frame, x, &tick.label);
         }
-        scene.text((frame.left, frame.bottom + 35.0), "epoch", TICK_SIZE, Ink::Muted);
+        scene.text((frame.left, frame.bottom + 35.0), "epoch", TICK_SIZE, Colour::Muted);
     }
 }

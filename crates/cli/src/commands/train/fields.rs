@@ -75,7 +75,7 @@ pub(crate) struct ModelArgs {
     /// mse, nll (see --distribution-output) or quantile (see --quantiles) [default: mse]
     #[arg(long, value_parser = ["mse", "nll", "quantile"])]
     loss: Option<String>,
-    /// Law of the forecast with --loss nll [default: student_t]
+    /// Distribution of the forecast with --loss nll [default: student_t]
     #[arg(long, value_parser = ["student_t", "normal", "negative_binomial"])]
     distribution_output: Option<String>,
     /// How patches are pooled for classification and regression: max_pool, avg_pool, use_last or
@@ -140,7 +140,7 @@ struct ExtensionArgs {
 }
 
 impl ModelArgs {
-    /// What the flags choose over a lower specification.
+    /// `lower`, with the fields that flags set replaced.
     pub(crate) fn over(&self, lower: ModelSpec) -> Result<ModelSpec> {
         let mut spec = lower.with(&self.fields()?);
         spec.settle();
@@ -161,7 +161,7 @@ impl ModelArgs {
 }
 
 impl ExtensionArgs {
-    /// Turns what Hugging Face has no word for into fields of the extension.
+    /// Sets the fields of the extension, for which Hugging Face has no name.
     fn apply(&self, spec: &mut ModelSpec) -> Result<()> {
         if *self == Self::default() {
             return Ok(());
