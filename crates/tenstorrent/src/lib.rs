@@ -1,10 +1,10 @@
 //! PatchTSMixer on Tenstorrent chips, as a program of TTNN operations.
 //!
 //! This crate decides which operations run and which numbers are folded into the weights
-//! (`lower/`), in which memory tensors are kept and how precisely products are computed
-//! (`plan.rs`, by the cost model of `cost.rs`). The result is a [`Program`], which is plain data: it
-//! can be printed, checked without a device, run by the [`Emulator`] with the chip's number formats
-//! and padding, or sent to the worker, a small interpreter in Python that calls `ttnn` and knows
+//! (`lower/`), in which memory tensors are kept and how precisely products are computed (`plan.rs`,
+//! by the cost model of `cost.rs`). The result is a [`Program`], which is plain data: it can be
+//! printed, checked without a device, run by the [`Emulator`] with the chip's number formats and
+//! padding, or sent to the worker, a small interpreter in Python that calls `ttnn` and knows
 //! nothing about models.
 //!
 //! | place | holds |

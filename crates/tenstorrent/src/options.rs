@@ -43,8 +43,8 @@ impl Optimisation {
         Optimisation::TwoQueues,
     ];
 
-    /// Those that are on by default: all but bfloat8_b weights, which lose precision and gain little,
-    /// because reading weights is not what limits these models.
+    /// Those that are on by default: all but bfloat8_b weights, which lose precision and gain
+    /// little, because reading weights is not what limits these models.
     pub const DEFAULT: [Optimisation; 7] = [
         Optimisation::Fold,
         Optimisation::Layout,

@@ -28,8 +28,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The program's input, from scaled patches `[B, C, N, p]`: the patches, or the windows that they
-    /// were cut from.
+    /// The program's input, from scaled patches `[B, C, N, p]`: the patches, or the windows that
+    /// they were cut from.
     pub fn input<'a>(&self, patches: &'a [f32]) -> Cow<'a, [f32]> {
         input(self.windows, patches)
     }
@@ -187,8 +187,8 @@ fn place(program: &mut Program) {
     }
 }
 
-/// Full fidelity (four passes) for a step whose start takes longer than its work, two passes for one
-/// whose work takes longer.
+/// Full fidelity (four passes) for a step whose start takes longer than its work, two passes for
+/// one whose work takes longer.
 fn choose_fidelity(program: &mut Program) {
     let chip = program.arch.chip();
     for i in 0..program.steps.len() {

@@ -42,8 +42,8 @@ pub(crate) struct Args {
     /// Seconds for each line
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of a
-    /// device's)
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of
+    /// a device's)
     #[arg(long, default_value = "cpu")]
     backend: String,
 }

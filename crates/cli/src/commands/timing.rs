@@ -42,8 +42,8 @@ impl Peak {
     }
 }
 
-/// Runs `work` in `pool`, and measures the peak of the pool's threads before and after. `work` gives
-/// its result and the GFLOP/s that it reached.
+/// Runs `work` in `pool`, and measures the peak of the pool's threads before and after. `work`
+/// gives its result and the GFLOP/s that it reached.
 pub(super) fn beside_peak<T: Send>(
     pool: &rayon::ThreadPool,
     isa: Isa,

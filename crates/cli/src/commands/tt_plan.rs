@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// Product: wormhole-n150, wormhole-n300 or blackhole-p150
     #[arg(long, default_value = "wormhole-n150")]
     arch: Arch,
-    /// Optimisations that the planner may use: fold, layout, fusion, kernels, l1, bfloat8-weights, trace, two-queues
+    /// Optimisations that the planner may use: fold, layout, fusion, kernels, l1, bfloat8-weights,
+    /// trace, two-queues
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     optimisations: Option<Vec<Optimisation>>,
     /// Also the figures without optimisations, and then with one more in every line

@@ -1,4 +1,5 @@
-//! The confusion matrix of a classifier as a heat map: rows are true classes, columns predicted ones.
+//! The confusion matrix of a classifier as a heat map: rows are true classes, columns predicted
+//! ones.
 
 use super::font::{fit, text_width};
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};

@@ -1,7 +1,7 @@
 //! Draws pictures: forecasts, training curves, error by step, and comparisons.
 //!
-//! Each picture is a plain struct that a command fills and that implements [`save::Picture`]; [`save()`]
-//! writes it to a file, [`to_svg`] makes text to embed. Neither a font nor a program of
+//! Each picture is a plain struct that a command fills and that implements [`save::Picture`];
+//! [`save()`] writes it to a file, [`to_svg`] makes text to embed. Neither a font nor a program of
 //! the machine is needed.
 
 mod axis;

@@ -129,7 +129,8 @@ fn multiples(first: i64, last: i64, step: i64) -> impl Iterator<Item = i64> {
         .take_while(move |at| *at <= last)
 }
 
-/// Ticks at round dates; `None` for times outside the calendar, which ends in some ten thousand years.
+/// Ticks at round dates; `None` for times outside the calendar, which ends in some ten thousand
+/// years.
 fn dated_ticks(first: i64, last: i64, most: usize) -> Option<Vec<Tick>> {
     civil(first)?;
     civil(last)?;

@@ -3,8 +3,8 @@
 //! A tensor is held as the device holds it: every matrix padded to whole tiles. Uploads are padded
 //! with zeros, as `ttnn` does. Operations that compute their padding like other numbers do so here
 //! too (sums, products, transposes). Operations that leave their padding undefined fill it with
-//! garbage here, so that a program that relies on it gives wrong answers. Sums are in f32, and every
-//! result is rounded to its tensor's data type.
+//! garbage here, so that a program that relies on it gives wrong answers. Sums are in f32, and
+//! every result is rounded to its tensor's data type.
 
 mod kernels;
 mod ops;

@@ -4,10 +4,10 @@
 //! mixes columns. Its first layer therefore reads the normalised state transposed (`transpose_a`),
 //! which takes no step of its own and leaves bias and GELU fused; the next layers compute on
 //! `[D, N]`, and one transpose turns the result back. If D is whole tiles, the second layer, gate
-//! and residual are one step on the transposed state. Weights on the left of the state (`W x`) would
-//! need no transpose at all, but `ttnn` then divides the work among cores by rows of `W` only (two
-//! cores for 64 patches), and cannot add a bias that differs from row to row. Our own kernel can:
-//! with it a whole mixer is one step.
+//! and residual are one step on the transposed state. Weights on the left of the state (`W x`)
+//! would need no transpose at all, but `ttnn` then divides the work among cores by rows of `W` only
+//! (two cores for 64 patches), and cannot add a bias that differs from row to row. Our own kernel
+//! can: with it a whole mixer is one step.
 
 use ptsm_core::network::{
     Axis, Embedding, Gate, MixerBlock, Network, Norm, NormLayer, SelfAttention, Stage, State,

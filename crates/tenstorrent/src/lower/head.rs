@@ -80,7 +80,8 @@ impl HeadLowering<'_> {
         self.model.network().last_state()
     }
 
-    /// Appends the head's steps on the hidden state `[B, C, N, D]`; gives the output and its reading.
+    /// Appends the head's steps on the hidden state `[B, C, N, D]`; gives the output and its
+    /// reading.
     pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
         match &self.model.network().head {
             HeadLayers::Forecast(layers) => {

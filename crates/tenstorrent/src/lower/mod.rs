@@ -1,8 +1,8 @@
 //! Turns a model into a program: chooses the steps, and folds numbers into the weights.
 //!
-//! Host and device share the work as follows: the host scales windows in f32, host or device cuts them into
-//! patches, the device embeds, mixes and projects, the host un-scales while it puts the forecast into
-//! the order `[B, H, C']`.
+//! Host and device share the work as follows: the host scales windows in f32, host or device cuts
+//! them into patches, the device embeds, mixes and projects, the host un-scales while it puts the
+//! forecast into the order `[B, H, C']`.
 
 mod backbone;
 mod builder;

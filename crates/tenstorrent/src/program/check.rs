@@ -101,7 +101,8 @@ impl Program {
         }
     }
 
-    /// Checks that every tensor is made before it is read, and freed at most once, after its last use.
+    /// Checks that every tensor is made before it is read, and freed at most once, after its last
+    /// use.
     fn check_lifetimes(&self) -> Result<()> {
         let mut alive: Vec<bool> = self
             .tensors

@@ -1,5 +1,5 @@
-//! The sizes of the embedding kernel (`worker/kernels/embed.cpp`), which cuts windows into patches on
-//! the device.
+//! The sizes of the embedding kernel (`worker/kernels/embed.cpp`), which cuts windows into patches
+//! on the device.
 
 use serde::{Deserialize, Serialize};
 

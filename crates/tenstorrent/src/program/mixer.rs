@@ -1,5 +1,5 @@
-//! The sizes of the mixer kernel (`worker/kernels/mixer.cpp`): the places in its table of constants,
-//! its buffers, and the amount of its work.
+//! The sizes of the mixer kernel (`worker/kernels/mixer.cpp`): the places in its table of
+//! constants, its buffers, and the amount of its work.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! A TTNN program as data: tensors, steps, and the numbers that are uploaded once.
 //!
-//! Nothing here depends on a model. A program can be printed, written as JSON for the worker, checked
-//! without a device, emulated, and run.
+//! Nothing here depends on a model. A program can be printed, written as JSON for the worker,
+//! checked without a device, emulated, and run.
 
 mod check;
 mod embed;

@@ -78,8 +78,9 @@ pub enum Op {
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },
-    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go through
-    /// the embedding, `[B, C, N, D]`. The table holds its weight and bias, see [`EmbedTiles`].
+    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go
+    /// through the embedding, `[B, C, N, D]`. The table holds its weight and bias, see
+    /// [`EmbedTiles`].
     Embed {
         /// How windows are cut.
         #[serde(flatten)]

@@ -41,7 +41,8 @@ impl Process {
     /// `BackendUnavailable` if it cannot be started.
     pub(super) fn start(python: &OsString) -> Result<Self> {
         // The device stack writes logs into its working folder, so the worker is started in a
-        // temporary one. A relative path is therefore made absolute; a bare name is searched in PATH.
+        // temporary one. A relative path is therefore made absolute; a bare name is searched in
+        // PATH.
         let named = Path::new(python);
         let program = match named.components().count() {
             1 => Ok(named.to_owned()),
@@ -60,7 +61,8 @@ impl Process {
         let (found, answers) = channel();
         let stderr_tail = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&stderr_tail);
-        // Reading and writing have threads of their own, so that a worker that hangs cannot block us.
+        // Reading and writing have threads of their own, so that a worker that hangs cannot block
+        // us.
         let writer = std::thread::spawn(move || {
             for bytes in to_write {
                 if protocol::write(&mut stdin, &bytes).is_err() {

@@ -63,8 +63,8 @@ pub(crate) struct Args {
     /// or target]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Share of the labelled cases by which the best epoch is chosen; 0 = all are trained on, and the
-    /// last epoch is kept [default: 0.2]
+    /// Share of the labelled cases by which the best epoch is chosen; 0 = all are trained on, and
+    /// the last epoch is kept [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     hold_out: Option<f64>,
     /// Picture of the loss by epoch (.svg or .png)
