@@ -1,4 +1,4 @@
-//! Progress of long jobs: a bar with an ETA on a terminal, plain lines otherwise.
+//! Shows the progress of long jobs: a bar with an ETA on a terminal, plain lines otherwise.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ impl Progress {
         Progress::Bar(bar)
     }
 
-    /// Shows that so many `parts` are done.
+    /// Shows that `parts` of the job's parts are done.
     pub(crate) fn update(&mut self, parts: u64, message: &str) {
         match self {
             Progress::Silent => {}

@@ -168,7 +168,7 @@ impl Programs {
         Self { plans: HashMap::new(), executor }
     }
 
-    /// The program `key`, for requests of so many samples, loaded.
+    /// The program `key`, for requests of this many samples, loaded.
     fn program(&mut self, shared: &Shared, key: usize) -> Result<LoadedProgram> {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan.clone());

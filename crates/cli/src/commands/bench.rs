@@ -65,7 +65,7 @@ struct Line {
     share_of_peak: Option<f64>,
     /// Why share and times are unreliable; `None` on a quiet machine.
     disturbed: Option<String>,
-    /// The multiply-add peak of so many threads, measured around this line.
+    /// The multiply-add peak of this many threads, measured around this line.
     peak_gflops: f64,
     calls: usize,
 }

@@ -1,4 +1,4 @@
-//! `evaluate` and `predict` for models that label cases.
+//! `evaluate` and `predict` for models that label cases (classification and regression).
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! `ptsm data`: the named data sets.
+//! `ptsm data`: lists and fetches the named data sets.
 
 use std::path::PathBuf;
 

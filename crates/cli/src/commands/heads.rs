@@ -82,8 +82,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &json!({"heads": tasks}), &text)
 }
 
-/// The answers of some heads for the end of every series, as one table: a row a step, a column
-/// `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as in
+/// The answers of some heads for the end of every series, as one table: a row for each step, a
+/// column `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as in
 /// the longest horizon; shorter forecasts leave the last cells empty, labels are repeated.
 pub(crate) fn table(
     forecaster: &Forecaster,

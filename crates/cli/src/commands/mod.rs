@@ -1,4 +1,4 @@
-//! One file for each command.
+//! The commands, one file each, and the call of the one that was typed.
 
 pub(crate) mod ablate;
 pub(crate) mod bench;

@@ -28,16 +28,16 @@ pub(crate) struct Args {
     /// Picture of the forecast with its context, and the truth where it is known (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Start the forecast so many rows before the end of the data
+    /// Start the forecast this many rows before the end of the data
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows_before_end: usize,
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Answers of these heads from one pass: main, and those of `ptsm heads`
+    /// Outputs of these heads from one pass: main, and those of `ptsm heads`
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
-    /// Draw so many samples of the forecast instead (a column `sample` numbers them)
+    /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]
     samples: Option<usize>,
     /// Seed of the samples

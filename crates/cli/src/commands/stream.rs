@@ -197,7 +197,7 @@ impl Args {
         data.spec().read_options()
     }
 
-    /// Handles a row that cannot be used: an error, or a message and nothing more.
+    /// Handles the error of a row that cannot be used: returns it, or prints it and goes on.
     fn skip(&self, error: Error) -> Result<()> {
         // A failure to read would only be repeated for the next row.
         if self.on_error == OnError::Stop || error.kind() == ErrorKind::Io {

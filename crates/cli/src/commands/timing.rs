@@ -6,12 +6,12 @@ use std::time::Instant;
 use ptsm::{Error, ErrorKind, Result};
 use ptsm_kernels::{Isa, measure_fma_peak};
 
-/// Below this share of each other, two peaks measured around the same work disagree.
+/// Two peaks measured around the same work disagree if one is below this share of the other.
 const PEAKS_AGREE: f64 = 0.8;
 /// A measurement whose threads waited longer than this share of its time for a core is disturbed.
 const WAITED_AT_MOST: f64 = 0.1;
 
-/// A pool of so many threads.
+/// A pool of this many threads.
 pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -35,7 +35,7 @@ pub(super) struct Peak {
 }
 
 impl Peak {
-    /// `gflops` as a share of the peak; `None` above 1, which means that the peak was measured too low.
+    /// `gflops` as a share of the peak; `None` above 1, because the peak was then measured too low.
     pub(super) fn share(&self, gflops: f64) -> Option<f64> {
         let share = gflops / self.gflops;
         (share <= 1.0).then_some(share)

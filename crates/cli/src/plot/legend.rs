@@ -18,7 +18,7 @@ pub(crate) enum Mark {
 /// Height of the legend with the space below it, in logical pixels.
 pub(crate) const LEGEND_HEIGHT: f64 = LABEL_SIZE + 14.0;
 
-/// Draws the entries from left to right, the upper left corner at `(x, y)`.
+/// Draws the entries from left to right; `at` is their upper left corner.
 pub(crate) fn draw_legend(scene: &mut Scene, at: Position, entries: &[(Mark, String)]) {
     let (mut x, y) = at;
     let middle = y + LABEL_SIZE / 2.0;

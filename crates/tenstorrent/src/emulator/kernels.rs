@@ -31,7 +31,7 @@ impl Matrix {
         self.map(|_, _, x| bfloat16(x))
     }
 
-    /// So many `rows` from row `first` on.
+    /// The next `rows` rows from row `first` on.
     fn rows_from(&self, first: usize, rows: usize) -> Self {
         let values = self.values[first * self.columns..][..rows * self.columns].to_vec();
         Self { rows, values, ..*self }

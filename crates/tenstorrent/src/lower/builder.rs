@@ -1,4 +1,5 @@
-//! Puts a program together: names tensors, finds their shapes, and frees each after its last use.
+//! Builds a program step by step: names tensors, finds their shapes, and frees each after its last
+//! use.
 
 use std::collections::HashMap;
 
@@ -45,7 +46,7 @@ pub(super) struct Apply {
     pub(super) gelu: bool,
 }
 
-/// A program in the making. Everything is in DRAM until the planner places it.
+/// A program that is being built. All tensors are in DRAM until the planner places them.
 pub(super) struct Builder<'a> {
     options: &'a Options,
     /// Whether constants get their numbers, or only their shapes.

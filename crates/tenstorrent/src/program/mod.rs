@@ -30,7 +30,7 @@ pub struct Step {
     pub op: Op,
     /// What it reads, in the order of the operation's arguments.
     pub inputs: Vec<TensorId>,
-    /// What it makes.
+    /// The tensor that it makes.
     pub output: TensorId,
     /// Tensors that are freed right after it.
     pub frees: Vec<TensorId>,
@@ -60,7 +60,7 @@ pub struct Program {
     pub tensors: Vec<TensorSpec>,
     /// In order.
     pub steps: Vec<Step>,
-    /// Row-major numbers of every constant, without padding; travel beside the JSON.
+    /// Row-major numbers of every constant, without padding; not part of the JSON.
     #[serde(skip)]
     pub constants: Vec<(TensorId, Vec<f32>)>,
 }

@@ -19,7 +19,7 @@ pub enum MathFidelity {
     HiFi4,
 }
 
-/// A function that a linear layer applies to what it computed.
+/// A function that a linear layer applies to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {

@@ -167,7 +167,7 @@ impl Devices {
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if a worker does not come up.
+    /// `BackendUnavailable` if a worker does not start.
     pub(crate) fn open(settings: &WorkerSettings, chips: usize) -> Result<Self> {
         let chip = |device_id| ChipWorker {
             settings: settings.clone(),

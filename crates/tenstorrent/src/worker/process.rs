@@ -94,7 +94,7 @@ impl Process {
             .spawn()
     }
 
-    /// Sends a request and waits for its answer's data.
+    /// Sends a request and waits for its answer.
     ///
     /// # Errors
     ///
@@ -177,12 +177,12 @@ impl Process {
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 
-    /// Lets the worker close its device, if it can.
+    /// Asks the worker to close its device, waits a while, and ends it.
     fn stop(&mut self) {
         if let Some(requests) = self.requests.take() {
             let _ = requests.send(protocol::encode(Kind::Stop, &Value::Null, &[]));
         }
-        // The reader ends with the worker's stdout.
+        // The channel closes when the worker has closed its stdout.
         while let Ok(Ok(Some(_))) = self.answers.recv_timeout(STOP_TIME) {}
         self.end();
     }
