@@ -1,4 +1,5 @@
-//! What is typed: global options and one struct for each command, in that command's file.
+//! The arguments of the command line: global options, and the list of commands, each of which has
+//! its options in its own file.
 
 use clap::{Parser, Subcommand};
 
@@ -21,17 +22,17 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole story on the data inside the binary: train, score, forecast, plot
+    /// Train, score, forecast and plot on the data inside the binary
     Demo(demo::Args),
     /// Named data sets: list them, or fetch and verify one
     Data(data::Args),
-    /// Look into a table (columns, step, gaps) or a model directory (shape, parameters, cost)
+    /// Describe a table (columns, step, gaps) or a model directory (shape, parameters, cost)
     Inspect(inspect::Args),
     /// Train a forecaster
     Train(Box<train::Args>),
     /// Score a model on every window of a split, beside baselines
     Evaluate(evaluate::Args),
-    /// Make a forecaster's intervals hold what they promise
+    /// Calibrate a forecaster's intervals on windows that training did not see
     Calibrate(calibrate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
@@ -55,7 +56,7 @@ pub(crate) enum Command {
     Compare(compare::Args),
     /// Time a model's forecasts, beside the machine's multiply-add peak
     Bench(bench::Args),
-    /// The Tenstorrent program of a model, and what it promises
+    /// The Tenstorrent program of a model, and its predicted speed
     TtPlan(tt_plan::Args),
     /// Say what this machine offers
     Doctor(doctor::Args),

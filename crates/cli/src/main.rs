@@ -1,16 +1,18 @@
 //! The `ptsm` command: reads arguments, calls the library, prints.
 //!
-//! Data go to stdout, talk goes to stderr, and the exit code says what kind of failure it was.
+//! Results go to stdout, messages go to stderr, and the exit code tells the kind of a failure.
 
 mod args;
 mod commands;
+mod forecast_report;
 mod global;
 mod html;
 mod output;
+mod pictures;
 mod plot;
 mod progress;
+mod scoring;
 mod source;
-mod story;
 
 use std::process::ExitCode;
 
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|info| {
-        output::talk(&format!(
+        output::message(&format!(
             "error: this is a defect of ptsm, please report it with the command: {info}"
         ));
     }));
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let text = error.spelled(output::flag);
-            output::talk(&format!("error: {text}"));
+            output::message(&format!("error: {text}"));
             ExitCode::from(error.kind().exit_code())
         }
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),

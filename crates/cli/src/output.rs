@@ -1,4 +1,4 @@
-//! Where words go: data to stdout, talk to stderr.
+//! Writes results to stdout, messages to stderr, and text files.
 
 use std::io::{self, Write};
 
@@ -50,19 +50,19 @@ pub(crate) fn answer_table(global: &Global, key: &str, table: &Table) -> Result<
     print(&String::from_utf8_lossy(&csv))
 }
 
-/// Says something on stderr; a closed stderr is nobody listening.
-pub(crate) fn talk(text: &str) {
+/// Writes a message to stderr; if stderr is closed, the message is dropped.
+pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Says something on stderr unless `--quiet`.
+/// Writes a message to stderr unless `--quiet`.
 pub(crate) fn remark(global: &Global, text: &str) {
     if !global.quiet {
-        talk(text);
+        message(text);
     }
 }
 
-/// Whether the reader of stdout has gone away, as `head` does: no failure.
+/// Whether the error is that the reader of stdout closed it, as `head` does, which is no failure.
 pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
     cause.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

@@ -1,4 +1,4 @@
-//! Progress of long jobs: a bar with an ETA on a terminal, plain lines otherwise.
+//! Shows the progress of long jobs: a bar with an ETA on a terminal, plain lines otherwise.
 
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::global::Global;
-use crate::output::talk;
+use crate::output;
 
 /// Time between plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ impl Progress {
         Progress::Bar(bar)
     }
 
-    /// `done` parts are done.
+    /// Shows that `parts` of the job's parts are done.
     pub(crate) fn update(&mut self, parts: u64, message: &str) {
         match self {
             Progress::Silent => {}
@@ -54,22 +54,24 @@ impl Progress {
                     *last = Instant::now();
                     let spent = began.elapsed().as_secs_f64();
                     let left = spent / parts.max(1) as f64 * total.saturating_sub(parts) as f64;
-                    talk(&format!("{name} {parts}/{total}, {left:.0} s left at most  {message}"));
+                    let text =
+                        format!("{name} {parts}/{total}, {left:.0} s left at most  {message}");
+                    output::message(&text);
                 }
             }
         }
     }
 
-    /// Says a line that stays.
+    /// Writes a line that stays after the bar is removed.
     pub(crate) fn line(&self, text: &str) {
         match self {
             Progress::Silent => {}
-            Progress::Bar(bar) => bar.suspend(|| talk(text)),
-            Progress::Lines { .. } => talk(text),
+            Progress::Bar(bar) => bar.suspend(|| output::message(text)),
+            Progress::Lines { .. } => output::message(text),
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn finish(&self) {
         if let Progress::Bar(bar) = self {
             bar.finish_and_clear();

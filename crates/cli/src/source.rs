@@ -1,4 +1,4 @@
-//! Where data come from: a file or a named set, and how it is read.
+//! The options that name the data, a file or a data set, and say how they are read.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ptsm::data::{Duplicates, Frequency, Grid, Part, Repair, SeriesSet};
@@ -30,7 +30,7 @@ pub(crate) struct DataArgs {
     /// Channels, in this order; every numeric column if not given
     #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
     pub(crate) targets: Option<Vec<String>>,
-    /// Character between cells; found out if not given ("tab" for a tabulator)
+    /// Character between cells; detected if not given ("tab" for a tabulator)
     #[arg(long, value_name = "CHAR")]
     pub(crate) delimiter: Option<String>,
     /// The first line holds data, not names
@@ -39,7 +39,7 @@ pub(crate) struct DataArgs {
     /// Further texts that mean "missing"
     #[arg(long, value_delimiter = ',', value_name = "TEXT,...")]
     pub(crate) missing: Vec<String>,
-    /// 1,5 is one and a half
+    /// Decimal numbers have a comma: 1,5 is one and a half
     #[arg(long)]
     pub(crate) decimal_comma: bool,
     /// Put rows into the order of their times
@@ -87,7 +87,7 @@ impl DataArgs {
         Ok(source)
     }
 
-    /// Which repairs are allowed.
+    /// The repairs that the options allow.
     pub(crate) fn repair(&self, source: &Source) -> Repair {
         self.spec().repair(source)
     }
@@ -98,7 +98,7 @@ impl DataArgs {
     }
 }
 
-/// Refuses to work without data, in the command's words.
+/// Checks that data are named; the error names the flag.
 pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
     if spec.data.is_none() {
         let text = "is missing (give a file, or a name from `ptsm data list`)";
@@ -107,7 +107,7 @@ pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
     Ok(())
 }
 
-/// Reads series with what a model directory says of them.
+/// Reads series with what a model directory records about them.
 pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesData, Source)> {
     check_named(spec)?;
     let (data, source) = SeriesData::read(spec)?;

@@ -1,5 +1,5 @@
-//! Bad input of every kind: an error that says what, where and the way out, the exit code of its
-//! kind, nothing on stdout and nothing half-written.
+//! Bad input of every kind gives an error that says what is wrong, where, and how to mend it, the
+//! exit code of its kind, nothing on stdout and no half-written file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ struct Case {
     name: &'static str,
     /// Makes the bad files in a folder that holds `data.csv` and a good `model`.
     make: fn(&Path),
-    /// What is typed; `TINY` stands for the flags of a tiny model.
+    /// The arguments; `TINY` is replaced by the flags of a tiny model.
     arguments: &'static str,
     exit_code: i32,
     /// Texts that the message must hold.
@@ -60,7 +60,7 @@ fn edit_text(folder: &Path, name: &str, from: &str, to: &str) {
     });
 }
 
-/// A safetensors file with this header and `bytes` bytes behind it.
+/// A safetensors file with this header and `bytes` bytes after it.
 fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header.as_bytes());
@@ -367,7 +367,7 @@ fn check(good: &Path, case: &Case) -> Vec<String> {
         complain("printed something".into());
     }
     if listing(folder) != before {
-        complain(format!("left behind {:?}", listing(folder)));
+        complain(format!("left {:?} in the folder", listing(folder)));
     }
     wrong
 }

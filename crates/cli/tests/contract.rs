@@ -1,4 +1,4 @@
-//! What scripts rely on: data on stdout, talk on stderr, one JSON object, exit codes.
+//! What scripts rely on: results on stdout, messages on stderr, one JSON object, exit codes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -41,7 +41,7 @@ fn bench_checks_times_and_prints_the_promised_keys() {
     let keys = ["p50_ms", "p99_ms", "sequences_per_s", "gflops"];
     for line in lines {
         assert!(keys.iter().all(|&key| line[key].as_f64().unwrap() > 0.0), "{line}");
-        // An impossible share is not printed, and why is said.
+        // An impossible share is not printed; the reason is.
         match line["share_of_peak"].as_f64() {
             Some(share) => assert!(share > 0.0 && share <= 1.0, "{line}"),
             None => assert!(line["disturbed"].is_string(), "{line}"),

@@ -1,5 +1,5 @@
-//! Every command trains by the same job: one recipe is one model, and no option is written down that
-//! was not used.
+//! Every command trains by the same job: one recipe is one model, and no option is written down
+//! that was not used.
 
 #![allow(clippy::unwrap_used)]
 

@@ -96,7 +96,7 @@ fn a_run_killed_inside_saves_resumes_to_the_same_bits() {
         assert!(outcome(folder, &out) == whole, "killed in a save after {skip} looks");
         let left = std::fs::read_dir(&checkpoints).unwrap().map(|e| e.unwrap().file_name());
         let left: Vec<_> = left.filter(|n| n.to_string_lossy().ends_with(".tmp")).collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
+        assert!(left.is_empty(), "not removed: {left:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `ptsm stream` as a process that others talk to.
+//! `ptsm stream` as a process that gets rows from others.
 
 #![allow(clippy::unwrap_used)]
 

@@ -95,7 +95,7 @@ fn probabilistic_heads_have_intervals_that_calibration_corrects() {
     let folder = folder_with_data();
     let folder = folder.path();
     for (name, flags) in [
-        ("law", "--loss nll"),
+        ("distribution", "--loss nll"),
         ("normal", "--loss nll --distribution-output normal"),
         ("quantiles", "--loss quantile --quantiles 0.1,0.5,0.9"),
         ("points", ""),
@@ -118,7 +118,7 @@ fn probabilistic_heads_have_intervals_that_calibration_corrects() {
             &format!("predict --model {name} --data data.csv --out f.csv --plot {name}.svg -q"),
         );
     }
-    let drawn = ok(folder, "predict --model law --data data.csv --samples 3 -q");
+    let drawn = ok(folder, "predict --model distribution --data data.csv --samples 3 -q");
     assert_eq!(drawn.lines().count(), 1 + 3 * 4, "{drawn}");
     let output = run(folder, "predict --model points --data data.csv --samples 3 -q");
     assert_eq!(output.status.code(), Some(2));

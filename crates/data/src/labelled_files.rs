@@ -93,7 +93,7 @@ impl LabelledSet {
 fn read_folder(folder: &Path, read: &ReadOptions, options: &LabelOptions) -> Result<LabelledSet> {
     let list = folder.join("labels.csv");
     if list.is_file() {
-        return read_listed(folder, &Table::read(&list, read)?, (read, options));
+        return read_listed(folder, &Table::read(&list, read)?, read, options);
     }
     let mut files = Vec::new();
     for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
@@ -112,7 +112,8 @@ fn read_folder(folder: &Path, read: &ReadOptions, options: &LabelOptions) -> Res
 fn read_listed(
     folder: &Path,
     list: &Table,
-    (read, options): (&ReadOptions, &LabelOptions),
+    read: &ReadOptions,
+    options: &LabelOptions,
 ) -> Result<LabelledSet> {
     let Some(files) = list.column("file") else {
         return Err(Error::input("has no column \"file\"").at(list.source()));

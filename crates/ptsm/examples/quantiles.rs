@@ -1,4 +1,4 @@
-//! A quantile head, calibrated on the validation part: its intervals hold what they promise.
+//! A quantile head whose intervals are calibrated on the validation part.
 //!
 //! `cargo run --release -p ptsm --example quantiles`
 
@@ -19,8 +19,8 @@ fn main() -> Result<()> {
     config.ptsm = Some(Extension { quantiles, ..Extension::default() });
     let trained = common::train(config.clone(), 3, &data.train, &data.validation)?;
     let mut session = Cpu::default().load(&trained.model)?.session()?;
-    let validation = (&data.validation, "validation");
-    let calibration = Calibration::fit(&config, session.as_mut(), validation, &[0.8])?;
+    let calibration =
+        Calibration::fit(&config, session.as_mut(), &data.validation, "validation", &[0.8])?;
     let mut sums = ProbabilisticSums::new(&[0.8]);
     for window in 0..data.test.len() {
         let batch = data.test.batch(&[window]);

@@ -1,4 +1,5 @@
-//! Split-conformal calibration: intervals that hold what they promise, for any forecasting head.
+//! Split-conformal calibration of prediction intervals, for any forecasting head: on new data they
+//! hold the truth as often as their level says.
 //!
 //! On windows that training did not see, the conformity score of a point is how far the truth lies
 //! outside the head's own interval, `max(low - y, y - high)` (negative inside; a point forecast has
@@ -45,6 +46,7 @@ pub struct CalibratedInterval {
 
 impl Calibration {
     /// Fits the offsets of central intervals at `levels` (in (0, 1)), for every step and channel.
+    /// `name` says in reports what `windows` are.
     ///
     /// # Errors
     ///
@@ -53,7 +55,8 @@ impl Calibration {
     pub fn fit(
         config: &Config,
         session: &mut dyn Session,
-        (windows, name): (&WindowSet, &str),
+        windows: &WindowSet,
+        name: &str,
         levels: &[f64],
     ) -> Result<Self> {
         check_levels(levels)?;

@@ -1,7 +1,7 @@
 //! Several forecasters that are served as one: the weighted mean of their forecasts.
 //!
 //! `ensemble.json` in a model directory names the members, each a folder with a `config.json` and
-//! a `model.safetensors` of its own; `preprocessor.json` stands in the directory once. Members may
+//! a `model.safetensors` of its own; `preprocessor.json` is in the directory once. Members may
 //! differ in everything but what they read and what they forecast.
 
 use std::path::{Path, PathBuf};

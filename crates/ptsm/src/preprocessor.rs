@@ -12,7 +12,7 @@ use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result};
 use ptsm_core::write_atomically;
 
-/// What stands between a table and the model.
+/// How a table is turned into the numbers that the model reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessor {
     /// Name of the training data, for reports.

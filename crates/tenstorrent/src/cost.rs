@@ -1,17 +1,16 @@
-//! The cost model: what the planner believes a step takes. A model, not a measurement.
+//! The cost model: the planner's estimate of the time that a step takes. Nothing here is measured.
 //!
-//! A step takes the longest of three: its arithmetic, its bytes over the network on the chip, its
-//! bytes over the DRAM's wires; and in front of that the time to start a program on all cores.
-//! Assumptions, all of them here:
+//! A step takes the time to start it on all cores, and then the longest of three: its arithmetic,
+//! its bytes over the network on the chip, its bytes to and from DRAM. All assumptions:
 //!
 //! | what | value | from |
 //! |---|---|---|
 //! | product of two tiles | 32, 64, 114 cycles for LoFi, HiFi2, HiFi4 | 131 and 74 TFLOP/s of the data sheet over 64 cores |
 //! | other work on a tile | cycles in [`tile_cycles`] | passes through unpacker, maths and packer, 64 cycles each |
-//! | another kind of operation inside a kernel of ours | 100 cycles | registers of three threads are written anew; a guess |
-//! | a number that a kernel of ours lays into a tile | 10 cycles | instructions of the loop, on a core's small processor |
+//! | change of operation inside a kernel of ours | 100 cycles | registers of three threads are written anew; a guess |
+//! | a number that a kernel of ours copies into a tile | 10 cycles | instructions of the loop, on a core's small processor |
 //! | network and DRAM | half of their peaks | interleaved tiles are read one by one |
-//! | start of a step | 2.5 us in a trace, 20 us from Python | what traced and untraced models of many small steps are published to take |
+//! | start of a step | 2.5 us in a trace, 20 us from Python | published times of models of many small steps, with and without a trace |
 //! | one transfer to or from the host | 15 us and the bytes | a round trip over PCI Express |
 
 use crate::chip::Chip;
@@ -32,14 +31,14 @@ const REACHED: f64 = 0.5;
 const PASS_CYCLES: f64 = 64.0;
 /// Cycles to prepare a core for another kind of operation in the middle of a kernel.
 const CHANGE_CYCLES: f64 = 100.0;
-/// Cycles to lay a number of a window where it stands in a tile.
-const LAY_CYCLES: f64 = 10.0;
+/// Cycles to copy a number of a window to its place in a tile.
+const COPY_CYCLES: f64 = 10.0;
 /// Most tiles of a product that a core keeps while it sums.
 const MAX_OUTPUT_BLOCK: usize = 128;
 /// Tiles of the inner axis in one block.
 const INNER_BLOCK: usize = 2;
 
-/// What one step takes.
+/// The estimated cost of one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StepCost {
     /// Products of two tiles, or tiles worked on.
@@ -77,7 +76,7 @@ fn product_cycles(fidelity: MathFidelity) -> f64 {
     }
 }
 
-/// Tiles of the inner axis and the bits of a product, for a product.
+/// Tiles of the inner axis and the fidelity, if the operation is a product.
 fn product(op: &Op, inputs: &[&TensorSpec]) -> Option<(usize, MathFidelity)> {
     let [.., rows, columns] = inputs[0].padded();
     match op {
@@ -89,7 +88,7 @@ fn product(op: &Op, inputs: &[&TensorSpec]) -> Option<(usize, MathFidelity)> {
     }
 }
 
-/// Units of a kernel of ours; and tiles worked on and cycles for one.
+/// For a kernel of ours: its units of work, and for one unit the tiles worked on and the cycles.
 fn own_kernel(op: &Op, input: &TensorSpec) -> Option<(usize, usize, f64)> {
     let [batch, channels, rows, _] = input.padded();
     match op {
@@ -100,7 +99,7 @@ fn own_kernel(op: &Op, input: &TensorSpec) -> Option<(usize, usize, f64)> {
         Op::Embed { tiles, math_fidelity, .. } => {
             let products = (tiles.inner() + 1) * tiles.columns;
             let multiplied = products as f64 * product_cycles(*math_fidelity);
-            Some((batch * channels * tiles.units(), products, lay_cycles(*tiles).max(multiplied)))
+            Some((batch * channels * tiles.units(), products, copy_cycles(*tiles).max(multiplied)))
         }
         _ => None,
     }
@@ -112,15 +111,16 @@ fn mixer_cycles(tiles: MixerTiles, fidelity: MathFidelity) -> f64 {
         + tiles.changes() as f64 * CHANGE_CYCLES
 }
 
-fn lay_cycles(tiles: EmbedTiles) -> f64 {
-    (TILE * tiles.patch_length) as f64 * LAY_CYCLES
+fn copy_cycles(tiles: EmbedTiles) -> f64 {
+    (TILE * tiles.patch_length) as f64 * COPY_CYCLES
 }
 
 /// Tiles worked on, and seconds of arithmetic.
 fn arithmetic(
     step: &Step,
     inputs: &[&TensorSpec],
-    (output, cores): (&TensorSpec, usize),
+    output: &TensorSpec,
+    cores: usize,
     chip: &Chip,
 ) -> (usize, f64) {
     if let Some((units, tiles, cycles)) = own_kernel(&step.op, inputs[0]) {
@@ -154,7 +154,7 @@ fn moved(wanted: Buffer, step: &Step, program: &Program, cores: usize) -> usize 
     here.map(|id| copies(id) * program.tensors[id].bytes()).sum()
 }
 
-/// What a step of `program` takes on `chip`.
+/// The cost of a step of `program` on `chip`.
 pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost {
     let inputs = program.inputs(step);
     let output = &program.tensors[step.output];
@@ -164,7 +164,7 @@ pub(crate) fn step_cost(program: &Program, step: &Step, chip: &Chip) -> StepCost
         return StepCost::default();
     }
     let cores = cores(step, &inputs, output, chip);
-    let (operations, compute) = arithmetic(step, &inputs, (output, cores), chip);
+    let (operations, compute) = arithmetic(step, &inputs, output, cores, chip);
     let [noc_bytes, dram_bytes] =
         [Buffer::L1, Buffer::Dram].map(|buffer| moved(buffer, step, program, cores));
     let noc_rate = REACHED * chip.noc_bytes_per_cycle * cores as f64 * chip.clock_hz;

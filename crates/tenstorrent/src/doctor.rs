@@ -1,4 +1,4 @@
-//! What a device needs, what of it is here, and how to get the rest.
+//! Checks this machine for what a device needs, and says how to get what is missing.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

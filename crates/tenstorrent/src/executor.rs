@@ -6,7 +6,7 @@ use crate::program::Program;
 
 /// Runs programs; what a device and the emulator have in common.
 pub(crate) trait Executor: Send {
-    /// Takes a program under a number, to be run later.
+    /// Takes a program under a key, to be run later.
     fn load(&mut self, key: usize, program: Program) -> Result<()>;
 
     /// Runs program `key` on one input after the other; one output for each.

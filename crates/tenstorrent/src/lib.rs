@@ -1,21 +1,22 @@
 //! PatchTSMixer on Tenstorrent chips, as a program of TTNN operations.
 //!
-//! Rust decides everything: which operations, with which numbers folded into the weights
-//! (`lower/`), where tensors live and how exact products are (`plan.rs`), by a stated cost model
-//! (`cost.rs`). The outcome is a [`Program`], which is data: it can be printed, checked without a
-//! device, run by the [`Emulator`] with the chip's numbers and padding, and sent to the worker, a
-//! small interpreter in Python that knows `ttnn` and no model.
+//! This crate decides which operations run and which numbers are folded into the weights
+//! (`lower/`), in which memory tensors are kept and how precisely products are computed (`plan.rs`,
+//! by the cost model of `cost.rs`). The result is a [`Program`], which is plain data: it can be
+//! printed, checked without a device, run by the [`Emulator`] with the chip's number formats and
+//! padding, or sent to the worker, a small interpreter in Python that calls `ttnn` and knows
+//! nothing about models.
 //!
 //! | place | holds |
 //! |---|---|
 //! | `program/` | tensors, operations, steps; `check` |
-//! | `lower/` | a model as a program |
-//! | `plan.rs`, `options.rs`, `cost.rs`, `report.rs` | the planner, what it may do, what it believes, what it promises |
+//! | `lower/` | turns a model into a program |
+//! | `plan.rs`, `options.rs`, `cost.rs`, `report.rs` | the planner, its options, its cost model, its predictions |
 //! | `emulator/` | runs a program on the CPU |
 //! | `worker/` | runs a program on a device, in another process; our kernels |
-//! | `session.rs` | both as a [`ptsm_core::Backend`] |
+//! | `session.rs` | emulator and devices as a [`ptsm_core::Backend`] |
 //!
-//! `docs/tenstorrent.md` has the set-up of a host, the figures, and how to bring up another model.
+//! `docs/tenstorrent.md` describes the set-up of a host, the figures, and how to bring up another model.
 
 mod chip;
 mod cost;

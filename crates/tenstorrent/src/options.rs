@@ -1,5 +1,5 @@
-//! What the planner may do to make a program faster; each thing can be left out, which is how the
-//! report shows what it is worth.
+//! Optimisations that the planner may apply. Each can be left out, so that a report can show its
+//! effect.
 
 use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -10,11 +10,11 @@ use crate::chip::Arch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimisation {
-    /// One program for all samples of a request, batch and channels folded into rows; without it
-    /// one sample after the other.
+    /// One program for all samples of a request, with batch and channels folded into rows. Without
+    /// it samples are computed one after the other.
     Fold,
-    /// Transposes taken into the products: operands are read transposed. Without it activations are
-    /// moved before and behind.
+    /// Products read their operands transposed. Without it activations are transposed before and
+    /// after them.
     Layout,
     /// Bias, GELU, gate and residual computed inside other operations.
     Fusion,
@@ -43,8 +43,8 @@ impl Optimisation {
         Optimisation::TwoQueues,
     ];
 
-    /// Those that are on unless the user says otherwise: bfloat8_b weights cost digits, and the
-    /// model is not bound by its weights.
+    /// Those that are on by default: all but bfloat8_b weights, which lose precision and gain
+    /// little, because reading weights is not what limits these models.
     pub const DEFAULT: [Optimisation; 7] = [
         Optimisation::Fold,
         Optimisation::Layout,

@@ -1,5 +1,5 @@
-//! The planner: how many samples a program takes, where each tensor lives, how exact each product
-//! is. Everything is decided by the cost model in `cost.rs`.
+//! The planner: decides by the cost model of `cost.rs` how many samples a program takes, in which
+//! memory each tensor is kept, and at which fidelity each product is computed.
 
 use std::borrow::Cow;
 
@@ -13,10 +13,10 @@ use crate::report::Report;
 
 /// Most samples in one program; requests beyond it run it several times.
 pub(crate) const MAX_PROGRAM_BATCH: usize = 128;
-/// Share of a core's memory that weights may take.
+/// Weights take at most a core's memory divided by this.
 const WEIGHTS_SHARE: usize = 4;
 
-/// A program that is ready to run, and what it promises.
+/// A program that is ready to run, and its predicted figures.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The program, checked.
@@ -28,11 +28,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the program wants to be given, from scaled patches `[B, C, N, p]`: those, or the windows
-    /// that they were cut of.
+    /// The program's input, from scaled patches `[B, C, N, p]`: the patches, or the windows that
+    /// they were cut from.
     pub fn input<'a>(&self, patches: &'a [f32]) -> Cow<'a, [f32]> {
         input(self.windows, patches)
     }
+}
+
+/// How many samples are asked for, and how many a program takes at a time.
+#[derive(Debug, Clone, Copy)]
+struct BatchSizes {
+    request: usize,
+    program: usize,
 }
 
 /// One line of [`compare`].
@@ -51,7 +58,8 @@ pub struct Variant {
 ///
 /// `InvalidConfig` if the model has no program; `Internal` if a program breaks a rule.
 pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
-    build(model, options, (batch, best_batch(model, options, batch)?), true)
+    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
+    build(model, options, sizes, true)
 }
 
 /// The figures of a plan, without its numbers.
@@ -60,8 +68,8 @@ pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
 ///
 /// As [`plan`].
 pub fn report(model: &Model, options: &Options, batch: usize) -> Result<Report> {
-    let size = best_batch(model, options, batch)?;
-    Ok(build(model, options, (batch, size), false)?.report)
+    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
+    Ok(build(model, options, sizes, false)?.report)
 }
 
 /// The figures with nothing switched on, and then with one thing more in every line.
@@ -88,7 +96,7 @@ fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
     let mut size = batch.min(MAX_PROGRAM_BATCH);
     let mut best: Option<(f64, usize)> = None;
     loop {
-        let plan = build(model, options, (batch, size), false)?;
+        let plan = build(model, options, BatchSizes { request: batch, program: size }, false)?;
         let latency = plan.report.predicted_latency_ms;
         if best.is_none_or(|(least, _)| latency < least) {
             best = Some((latency, size));
@@ -101,64 +109,60 @@ fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
     Ok(best.map_or(1, |(_, size)| size))
 }
 
-/// Whether an activation is in DRAM for want of room.
+/// Whether an activation is in DRAM because L1 is full.
 fn spills(program: &Program) -> bool {
     let mut temporaries = program.with_role(Role::Temporary);
     temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
 }
 
-/// The plan with those mixer kernels that are predicted to lower the latency and not the throughput,
-/// and the embedding's if patches overlap and it lowers the latency; without any if they are
-/// switched off.
-fn build(
-    model: &Model,
-    options: &Options,
-    sizes: (usize, usize),
-    with_values: bool,
-) -> Result<Plan> {
+/// The plan with our kernels where they help. A mixer kernel is taken if it is predicted to lower
+/// the latency without lowering the throughput; the embedding kernel if patches overlap and it
+/// lowers the latency; none if they are switched off.
+fn build(model: &Model, options: &Options, sizes: BatchSizes, with_values: bool) -> Result<Plan> {
     if !options.has(Optimisation::Kernels) {
-        return build_with(model, options, (sizes, Kernels::default()), with_values);
+        return build_with(model, options, sizes, Kernels::default(), with_values);
     }
-    let promise = |kernels| -> Result<(f64, f64)> {
-        let report = build_with(model, options, (sizes, kernels), false)?.report;
+    let predict = |kernels| -> Result<(f64, f64)> {
+        let report = build_with(model, options, sizes, kernels, false)?.report;
         Ok((report.predicted_latency_ms, report.predicted_sequences_per_s))
     };
     let mut kernels = Kernels::default();
-    let (mut latency, mut rate) = promise(kernels)?;
+    let (mut latency, mut rate) = predict(kernels)?;
     let embedding = &model.network().embedding;
     let overlap = embedding.patch_stride < embedding.patch_length;
-    for also in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
-        let tried = also(kernels);
-        let (taken, reached) = promise(tried)?;
+    for add in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
+        let tried = add(kernels);
+        let (taken, reached) = predict(tried)?;
         if taken < latency && (reached >= rate || tried.embedding) {
             (kernels, latency, rate) = (tried, taken, reached);
         }
     }
-    build_with(model, options, (sizes, kernels), with_values)
+    build_with(model, options, sizes, kernels, with_values)
 }
 
 fn build_with(
     model: &Model,
     options: &Options,
-    ((batch, size), kernels): ((usize, usize), Kernels),
+    sizes: BatchSizes,
+    kernels: Kernels,
     with_values: bool,
 ) -> Result<Plan> {
-    let lowered = lower(model, options, (size, kernels), with_values)?;
+    let lowered = lower(model, options, sizes.program, kernels, with_values)?;
     let mut program = lowered.program;
     if options.has(Optimisation::L1) {
         place(&mut program);
     }
     choose_fidelity(&mut program);
     program.check()?;
-    let report = Report::new(&program, batch);
+    let report = Report::new(&program, sizes.request);
     Ok(Plan { program, report, reading: lowered.reading, windows: lowered.windows })
 }
 
-/// Moves activations into L1 in the order of the steps, and then weights, each as long as every
-/// step fits.
+/// Moves activations into L1 in the order of the steps, and then weights, each if every step then
+/// still fits.
 ///
-/// Interleaved, not sharded: a sharded layer norm wants blocks, products and softmax want heights,
-/// and a change costs a step, which costs more than reading neighbours' tiles.
+/// Tensors are interleaved, not sharded: layer norm needs block shards, products and softmax need
+/// height shards, and the conversion is a step, which takes longer than reading other cores' tiles.
 fn place(program: &mut Program) {
     let chip = program.arch.chip();
     let made: Vec<usize> = program.steps.iter().map(|step| step.output).collect();
@@ -183,8 +187,8 @@ fn place(program: &mut Program) {
     }
 }
 
-/// Full products where starting the step takes longer than computing it anyway; two passes in four
-/// where the product is what takes the time.
+/// Full fidelity (four passes) for a step whose start takes longer than its work, two passes for
+/// one whose work takes longer.
 fn choose_fidelity(program: &mut Program) {
     let chip = program.arch.chip();
     for i in 0..program.steps.len() {

@@ -1,4 +1,4 @@
-//! What a plan promises: operations, waste, memory, bytes, and the time that the cost model
+//! The figures of a plan: operations, waste, memory, bytes, and the time that the cost model
 //! predicts from them.
 
 use std::fmt;
@@ -21,13 +21,13 @@ pub struct Report {
     pub batch: usize,
     /// Samples in one run of the program.
     pub program_batch: usize,
-    /// Programs that a chip is sent for one run.
+    /// Device programs that a chip launches for one run.
     pub device_ops: usize,
     /// Share of activations' bytes that is tile padding.
     pub tile_waste: f64,
     /// Bytes that the fullest core holds at the fullest step, circular buffers included.
     pub l1_peak_bytes: usize,
-    /// What a core has for that.
+    /// Bytes of L1 that a core has.
     pub l1_budget_bytes: usize,
     /// Products of two tiles and other tiles worked on, in one run.
     pub tile_operations: usize,
@@ -68,16 +68,16 @@ impl Report {
         let [(upload, upload_bytes), (read_back, read_back_bytes)] =
             cost::transfers(program, &chip);
         let device = work + start;
-        let between = if program.execution.two_queues {
+        let run_interval = if program.execution.two_queues {
             device.max(upload + read_back)
         } else {
             device + upload + read_back
         };
         let runs = batch.div_ceil(program.batch);
         let rounds = runs.div_ceil(program.arch.chips());
-        let latency = upload + device + read_back + between * (rounds - 1) as f64;
+        let latency = upload + device + read_back + run_interval * (rounds - 1) as f64;
         let chips = program.arch.chips() as f64;
-        // Of a run that is not full, only the request's own samples count.
+        // The last run may not be full; only the samples of the request count.
         let samples = batch as f64 / runs as f64;
         let constants = program.tensors.iter().filter(|tensor| tensor.role == Role::Constant);
         Self {
@@ -96,7 +96,7 @@ impl Report {
             work_us: 1e6 * work,
             start_us: 1e6 * start,
             predicted_latency_ms: 1e3 * latency,
-            predicted_sequences_per_s: chips * samples / between,
+            predicted_sequences_per_s: chips * samples / run_interval,
             predicted_device_sequences_per_s: chips * samples / device,
             published_sequences_per_s: PUBLISHED_SEQUENCES_PER_S,
         }

@@ -1,4 +1,5 @@
-//! The backends: programs by batch size, the host's share of the work on either side of a run.
+//! The backends: they keep a program for each batch size, and do the host's part of the work before
+//! and after a run.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,7 @@ use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
 use crate::worker::{Devices, WorkerSettings};
 
-/// The emulator as a backend: what a device would answer, computed here.
+/// The emulator as a backend: computes on the CPU what a device would answer.
 #[derive(Debug, Clone, Default)]
 pub struct TenstorrentEmulator {
     /// What to plan for.
@@ -67,7 +68,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Bytes of the host; what a device holds is its own.
+    /// Bytes in the host's memory; those in a device's are not counted.
     fn bytes(&self) -> u64 {
         let parameters = &self.model.parameters;
         bytes_of(&[parameters.trained.len()]) + bytes_of(&[parameters.buffers.len()])
@@ -113,7 +114,7 @@ impl Loaded for LoadedDevices {
     }
 }
 
-/// The programs of the emulator, by number; clones share them.
+/// The programs of the emulator, by key; clones share them.
 #[derive(Clone, Default)]
 struct EmulatedDevice {
     programs: Arc<Mutex<HashMap<usize, Arc<Emulator>>>>,
@@ -167,7 +168,7 @@ impl Programs {
         Self { plans: HashMap::new(), executor }
     }
 
-    /// The program `key`, for requests of so many samples, loaded.
+    /// The program `key`, for requests of this many samples, loaded.
     fn program(&mut self, shared: &Shared, key: usize) -> Result<LoadedProgram> {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan.clone());
@@ -183,7 +184,7 @@ impl Programs {
 /// One user of a model's programs.
 struct ProgramSession {
     shared: Arc<Shared>,
-    /// There until the session ends.
+    /// `None` only while the session is dropped.
     programs: Option<Programs>,
     owner: Owner,
 }
@@ -201,12 +202,13 @@ impl Session for ProgramSession {
             return Err(Error::internal("a session without programs"));
         };
         let prepared = shared.model.prepare(batch)?;
-        // Few programs serve all sizes: a new one is compiled and captured before it runs.
+        // Sizes are rounded up so that few programs serve all of them: each new program has to be
+        // compiled and captured before it runs.
         let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
         let LoadedProgram { size, reading, windows } = programs.program(shared, key)?;
         let mut given = input(windows, &prepared.patches).into_owned();
         let sample = given.len() / batch.size();
-        // A last run that is not full is filled up with zeros.
+        // The last run is filled up with zeros.
         given.resize(batch.size().next_multiple_of(size) * sample, 0.0);
         let inputs: Vec<&[f32]> = given.chunks_exact(size * sample).collect();
         let outputs = programs.executor.run(key, &inputs)?;
@@ -223,7 +225,7 @@ impl Session for ProgramSession {
     }
 }
 
-/// The projections apart, each with its rows one after the other.
+/// Splits the output into the projections, each with its rows one after the other.
 fn split(reading: &Reading, all: &mut [f32], prepared: &Prepared) -> Vec<Vec<f32>> {
     if let Some(injection) = &reading.injection {
         injection.add(all, prepared.loc(), prepared.scale());

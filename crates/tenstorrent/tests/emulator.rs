@@ -25,8 +25,9 @@ fn all_fixtures() -> Vec<Fixture> {
     roots.iter().flat_map(|root| heads(root)).filter(|f| f.meta.mode == "eval").collect()
 }
 
-/// Whether the reference takes a scale from the rest of the batch, which no session does.
-fn borrows(model: &Model, batch: &Batch) -> bool {
+/// Whether the reference scales a channel without observed values by the other samples of the
+/// batch, which a session does not do.
+fn scales_by_batch(model: &Model, batch: &Batch) -> bool {
     let Some(mask) = batch.observed_mask() else { return false };
     let channels = batch.num_channels();
     let unseen = |sample: &[f32]| {
@@ -41,11 +42,11 @@ fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
     let batch = fixture.batch::<f64>().unwrap();
     let wide = model.cast::<f64>();
     let forward = wide.forward(&batch, Mode::default()).unwrap();
-    let borrows = borrows(model, &fixture.batch().unwrap());
+    let scales_by_batch = scales_by_batch(model, &fixture.batch().unwrap());
     let mut all = BTreeMap::new();
     for tensor in wide.trace(&forward) {
         let golden = fixture.reference(&tensor.name).map(|(golden, _)| golden.values.clone());
-        let values = if borrows { tensor.values } else { golden.unwrap_or(tensor.values) };
+        let values = if scales_by_batch { tensor.values } else { golden.unwrap_or(tensor.values) };
         all.insert(tensor.name, values);
     }
     all

@@ -43,14 +43,14 @@ fn batch(config: &Config, size: usize) -> Batch {
         .unwrap()
 }
 
-/// What the planner may do, without our kernels.
+/// The default optimisations without our kernels.
 fn without_kernels() -> Options {
     let mut options = Options::default();
     options.optimisations.retain(|o| *o != Optimisation::Kernels);
     options
 }
 
-/// A program of operations that `ttnn` has.
+/// A program of `ttnn`'s own operations, without our kernels.
 fn program(config: Config) -> Program {
     plan(&model(config), &without_kernels(), 2).unwrap().program
 }
@@ -166,7 +166,7 @@ fn programs_take_fewer_operations_than_published() {
     };
     let options = Options::default();
     for d_model in [16, 32] {
-        // A kernel a mixer, one step to embed, two for the head.
+        // One kernel for each mixer, one step for the embedding, two for the head.
         assert_eq!([3, 4].map(|layers| ops(layers, d_model, &options)), [9, 11]);
     }
     let plain = without_kernels();
@@ -174,7 +174,7 @@ fn programs_take_fewer_operations_than_published() {
     assert!(ops(3, 32, &plain) < 40);
 }
 
-/// Patches that share most of their steps.
+/// A model with patches that share most of their time steps.
 fn overlapping() -> Config {
     Config {
         context_length: 39,
@@ -227,7 +227,7 @@ fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
 }
 
 #[test]
-fn each_optimisation_is_no_step_back_in_the_model_of_cost() {
+fn no_optimisation_is_slower_in_the_cost_model() {
     for (config, batch) in [(seed(), 1), (seed(), 32), (Config { d_model: 32, ..seed() }, 8)] {
         let lines = compare(&model(config), &Options::default(), batch).unwrap();
         assert_eq!(lines.len(), Optimisation::ALL.len() + 1);
@@ -254,7 +254,7 @@ fn long_and_wide_models_are_split_until_they_fit() {
     }
 }
 
-/// Every kind of head and block, on few numbers.
+/// Small models with every kind of head and block.
 fn kinds() -> Vec<Config> {
     let forecast = small();
     let extended = |extension| Config { ptsm: Some(extension), ..small() };
@@ -313,7 +313,7 @@ fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
 }
 
 #[test]
-fn no_answer_depends_on_what_stands_in_padding() {
+fn no_answer_depends_on_undefined_padding() {
     for config in kinds() {
         let model = model(config);
         let batch = batch(model.config(), 2);

@@ -86,7 +86,7 @@ fn the_fixtures() {
             for fixture in fixtures(&root, head).unwrap() {
                 if chosen.split(',').any(|name| name == fixture.name) {
                     let batch = fixture.batch().unwrap();
-                    // Without the statistics of a law's other parameters, all of them together.
+                    // The parameters of a distribution are compared all together.
                     compare(&fixture.name, &fixture.model().unwrap(), &batch);
                     compared += 1;
                 }

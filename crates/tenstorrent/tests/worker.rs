@@ -1,5 +1,5 @@
-//! The worker driven end to end, with a module in the place of `ttnn`: answers, and every way in
-//! which a worker can fail.
+//! The worker end to end, with a stub in the place of `ttnn`: answers, and every way in which a
+//! worker can fail.
 
 // A failed `unwrap` in a test helper is a failed test; tests may say what they skipped.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
@@ -205,7 +205,7 @@ fn a_failing_worker_is_an_error_that_names_the_step_and_the_next_call_works() {
     }
 }
 
-/// Processes that ended and were not collected, with this one as their parent.
+/// Child processes of this one that ended and were not waited for (zombies).
 fn zombies() -> usize {
     let own = format!(" {} ", std::process::id());
     let entries = std::fs::read_dir("/proc").unwrap().flatten();

@@ -1,5 +1,5 @@
-//! `ptsm ablate`: the ways in which channels can see each other, with and without each
-//! reconciliation head, by one recipe.
+//! `ptsm ablate`: compares the channel modes, with and without each reconciliation head, by one
+//! recipe.
 
 use std::path::PathBuf;
 

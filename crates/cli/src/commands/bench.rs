@@ -1,4 +1,4 @@
-//! `ptsm bench`: how fast a model forecasts here, beside what the machine can do.
+//! `ptsm bench`: times a model's forecasts, and compares their speed with the machine's peak.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -43,8 +43,8 @@ pub(crate) struct Args {
     /// Seconds for each line
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of a
-    /// device's)
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of
+    /// a device's)
     #[arg(long, default_value = "cpu")]
     backend: String,
 }
@@ -61,29 +61,29 @@ struct Line {
     /// At the median latency.
     sequences_per_s: f64,
     gflops: f64,
-    /// Of this machine's peak; not for work that is done elsewhere, nor where the machine was so busy
+    /// Share of this machine's peak; `None` for work on a device, and where the machine was so busy
     /// that it would be above 1.
     share_of_peak: Option<f64>,
-    /// Why the share and the times mean nothing; `None` on a quiet machine.
+    /// Why share and times are unreliable; `None` on a quiet machine.
     disturbed: Option<String>,
-    /// The multiply-add peak of so many threads, measured around this line.
+    /// The multiply-add peak of this many threads, measured around this line.
     peak_gflops: f64,
     calls: usize,
 }
 
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Of one core.
+    /// Peak of one core.
     peak_gflops: f64,
     instruction_set: &'static str,
     backend: String,
     flops_per_sequence: u64,
     num_parameters: usize,
     load_ms: f64,
-    /// Against the definition in f64 (in f32 where there is no room for that), relative to the
-    /// largest number.
+    /// Difference from the definition in f64 (in f32 if memory is short), relative to the largest
+    /// number.
     max_rel_error: f64,
-    /// The most that the process held while it forecast, in bytes, without the check.
+    /// Most memory of the process while it forecast, in bytes, without that of the check.
     peak_memory_bytes: Option<u64>,
     results: Vec<Line>,
 }
@@ -126,7 +126,7 @@ fn measure(global: &Global, args: &Args, model: &Model) -> Result<Report> {
     let max_rel_error = check(model, session.as_mut(), tolerance)?;
     let counts_memory = ptsm::core::reset_peak_memory();
     let mut results: Vec<Line> = Vec::new();
-    // Another backend has no threads of ours.
+    // Only the CPU backend uses our threads.
     let counts = if on_cpu { threads(args) } else { vec![1] };
     for threads in counts {
         let pool = rayon_pool(threads)?;
@@ -186,16 +186,16 @@ fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64
     let largest = wanted.iter().fold(f64::MIN_POSITIVE, |max, x| max.max(x.abs()));
     let difference = |(&x, y): (&f32, &f64)| (f64::from(x) - y).abs() / largest;
     let differences = out.prediction.iter().zip(&wanted).map(difference);
-    // The maximum of a float leaves NaN out.
+    // `f64::max` ignores NaN, which must not pass.
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
     if worst > tolerance || out.prediction.len() != wanted.len() {
-        let text = format!("the forecast is {worst:.1e} off the definition, not worth timing");
+        let text = format!("the forecast is {worst:.1e} off the definition, so it is not timed");
         return Err(Error::internal(text));
     }
     Ok(worst)
 }
 
-/// The forecast by the definition: in f64, or in f32 where weights in f64 have no room.
+/// The forecast by the definition: in f64, or in f32 if weights in f64 do not fit into memory.
 fn defined(model: &Model, batch: Batch) -> Result<Vec<f64>> {
     let bytes = (model.layout().num_trained() * 3 * size_of::<f64>()) as u64;
     if ptsm::core::available_memory()?.is_some_and(|available| available < bytes) {

@@ -1,4 +1,4 @@
-//! `ptsm bench --train`: how fast a model learns here.
+//! `ptsm bench --train`: times a model's training steps.
 
 use std::time::Instant;
 
@@ -39,7 +39,7 @@ struct Line {
     gflops: f64,
     /// `None` where the machine was so busy that it would be above 1.
     share_of_peak: Option<f64>,
-    /// Why the share and the times mean nothing; `None` on a quiet machine.
+    /// Why share and times are unreliable; `None` on a quiet machine.
     disturbed: Option<String>,
     peak_gflops: f64,
     steps: usize,
@@ -57,7 +57,7 @@ struct Report {
     train: Vec<Line>,
 }
 
-/// Windows with their truth, as samples.
+/// Windows with their true values, as samples of the trainer.
 struct Repeated(Batch);
 
 impl Samples for Repeated {
@@ -142,10 +142,11 @@ fn samples(config: &Config, size: usize) -> Result<Repeated> {
     Ok(Repeated(batch))
 }
 
-/// Difference of the gradient of two samples from the definition's.
+/// Largest difference of the gradient of two samples from the definition's, relative to the largest
+/// number.
 fn check(model: &Model) -> Result<f64> {
     if *model.output().kind() == OutputKind::Patches {
-        // Its draws of hidden patches are the trainer's own; the tests compare them.
+        // Only the trainer can repeat its random masks; our tests compare its gradients.
         return Ok(0.0);
     }
     let samples = samples(model.config(), 2)?;
@@ -163,7 +164,7 @@ fn check(model: &Model) -> Result<f64> {
     let differences = got.iter().zip(&wanted).map(|(x, y)| f64::from((x - y).abs() / largest));
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
     if worst > TOLERANCE {
-        let text = format!("the gradient is {worst:.1e} off the definition, not worth timing");
+        let text = format!("the gradient is {worst:.1e} off the definition, so it is not timed");
         return Err(Error::internal(text));
     }
     Ok(worst)

@@ -1,4 +1,4 @@
-//! `ptsm calibrate`: intervals that hold what they promise, from the validation part.
+//! `ptsm calibrate`: calibrates prediction intervals on the validation part.
 
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());
     let calibration =
-        Calibration::fit(&config, forecaster.session(), (windows, &name), &args.levels)?;
+        Calibration::fit(&config, forecaster.session(), windows, &name, &args.levels)?;
     calibration.save(&args.model)?;
     let mut text = format!(
         "{}: {} windows of {name}\n",

@@ -1,4 +1,4 @@
-//! `evaluate` and `predict` for models that label cases.
+//! `evaluate` and `predict` for models that label cases (classification and regression).
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::plot;
 use crate::source::{DataArgs, check_named};
 use ptsm_backends::open;
 
-/// Where a labelling command writes to.
+/// What a labelling command reads, and where it writes to.
 pub(crate) struct Request<'a> {
     pub(crate) model: &'a Path,
     pub(crate) data: &'a DataArgs,
@@ -50,7 +50,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let (predictions, scores) = labeller.score(&set)?;
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = request.plot {
-        draw(path, &name, (&scores, &predictions), &set)?;
+        draw(path, &name, &scores, &predictions, &set)?;
     }
     let mut value = serde_json::to_value(&scores)
         .map_err(|e| ptsm::Error::internal("scores cannot be written").because(e))?;
@@ -66,7 +66,8 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
 fn draw(
     path: &Path,
     name: &str,
-    (scores, predictions): (&LabelScores, &Predictions),
+    scores: &LabelScores,
+    predictions: &Predictions,
     set: &LabelledSet,
 ) -> Result<()> {
     match (scores, predictions, &set.labels) {

@@ -1,4 +1,4 @@
-//! `ptsm compare`: two tensor files side by side.
+//! `ptsm compare`: compares two tensor files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn float64_references_stand_in_and_leftovers_are_listed() {
+    fn float64_references_are_preferred_and_leftovers_are_listed() {
         let a = tensors(&[("out.x", &[1.0, 2.0]), ("extra", &[0.0])]);
         let b = tensors(&[("out.x", &[9.0, 9.0]), ("ref64.x", &[1.0, 2.5]), ("in.y", &[0.0])]);
         let comparison = compare(&a, &b).unwrap();

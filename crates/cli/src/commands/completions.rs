@@ -1,4 +1,4 @@
-//! `ptsm completions`: shell completions on stdout.
+//! `ptsm completions`: prints shell completions.
 
 use clap_complete::Shell;
 use ptsm::Result;

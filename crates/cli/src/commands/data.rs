@@ -1,4 +1,4 @@
-//! `ptsm data`: the named data sets.
+//! `ptsm data`: lists and fetches the named data sets.
 
 use std::path::PathBuf;
 
@@ -58,8 +58,8 @@ fn list(global: &Global) -> Result<()> {
     for set in &CATALOG {
         let got = match (set.is_embedded(), set.url) {
             (true, _) => "inside the binary",
-            (false, Some(_)) => "downloaded when asked for",
-            (false, None) => "to be got by hand",
+            (false, Some(_)) => "downloaded on request",
+            (false, None) => "to be downloaded by hand",
         };
         let (rows, channels) = set.size;
         text += &format!(

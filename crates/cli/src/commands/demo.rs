@@ -1,4 +1,4 @@
-//! `ptsm demo`: the whole story, from the table inside the binary to a report.
+//! `ptsm demo`: trains, scores and forecasts on the table inside the binary, and writes a report.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,13 @@ use ptsm::{Cpu, Error, Forecaster, Result, Task};
 use serde_json::json;
 
 use crate::commands::train::run_job;
+use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
+use crate::pictures::{forecast_plot, horizon_plot, training_curve};
 use crate::plot;
+use crate::scoring::{score, trim};
 use crate::source::read_series;
-use crate::story::{self, Page};
 
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
@@ -51,20 +53,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         detail: Detail { per_step: true, per_channel: true, per_series: false },
         ..ScoreOptions::default()
     };
-    let evaluation = story::score(global, &mut forecaster, prepared, scoring)?;
+    let evaluation = score(global, &mut forecaster, prepared, scoring)?;
     let future = forecaster.predict(&set, 0)?;
     write_table(&args.out.join("forecast.csv"), &forecast_table(&set, &future)?)?;
-    let past = story::last_forecasts(&mut forecaster, &set)?;
-    draw(
-        &args.out,
-        &story::forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[0]),
-    )?;
-    plot::save(
-        &args.out.join("training.svg"),
-        &story::training_curve(&trained.record.history, true),
-    )?;
-    plot::save(&args.out.join("horizon.svg"), &story::horizon_plot(&evaluation, true))?;
-    let page = Page {
+    let past = last_forecasts(&mut forecaster, &set)?;
+    draw(&args.out, &forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[0]))?;
+    plot::save(&args.out.join("training.svg"), &training_curve(&trained.record.history, true))?;
+    plot::save(&args.out.join("horizon.svg"), &horizon_plot(&evaluation, true))?;
+    let page = ForecastReport {
         command: format!("ptsm demo --seed {} --epochs {}", args.seed, args.epochs),
         model_dir: &model_dir,
         source: &source,
@@ -74,7 +70,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     write_text(&args.out.join("report.html"), &page.render(&forecaster)?)?;
     let mut brief = evaluation.clone();
-    story::trim(&mut brief, Detail::default());
+    trim(&mut brief, Detail::default());
     let text = format!(
         "{}\nmodel, forecast.csv, forecast.svg, forecast.png and report.html are in {}\n",
         brief.table(),

@@ -1,4 +1,4 @@
-//! `ptsm doctor`: what this machine offers.
+//! `ptsm doctor`: shows what this machine offers.
 
 use ptsm::Result;
 use ptsm::spec::data_dir;
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     no_measure: bool,
 }
 
-/// Looks around and reports.
+/// Collects what is known and prints it.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let available: Vec<&str> = Isa::available().iter().map(|isa| isa.name()).collect();
     let chosen = ptsm::core::instruction_set();

@@ -1,4 +1,4 @@
-//! `ptsm ensemble`: several trained forecasters as one model directory.
+//! `ptsm ensemble`: joins several trained forecasters into one model directory.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `ptsm evaluate`: every window of a split, beside baselines.
+//! `ptsm evaluate`: scores a model on every window of a part of the data, beside baselines.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,13 @@ use ptsm::score::ScoreOptions;
 use ptsm::{Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
+use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
+use crate::pictures::horizon_plot;
 use crate::plot;
+use crate::scoring::{score, trim};
 use crate::source::{DataArgs, part_parser, summary};
-use crate::story;
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -42,7 +44,7 @@ pub(crate) struct Args {
     /// The same as --by channel
     #[arg(long)]
     per_channel: bool,
-    /// Windows that are scored at once; does not change a bit
+    /// Windows that are scored at once; scores do not depend on it
     #[arg(long, default_value_t = 256)]
     batch_size: usize,
     /// One-file HTML report
@@ -105,27 +107,27 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         },
         progress: None,
     };
-    let mut evaluation = story::score(global, &mut forecaster, &prepared, scoring)?;
+    let mut evaluation = score(global, &mut forecaster, &prepared, scoring)?;
     if forecaster.config().extension().hierarchy.is_some() {
         let model = ptsm::Model::from_dir(&args.model)?;
         evaluation.coherence = Some(Coherence::new(&model, prepared.part(args.split))?);
     }
     if let Some(path) = &args.plot {
-        plot::save(path, &story::horizon_plot(&evaluation, true))?;
+        plot::save(path, &horizon_plot(&evaluation, true))?;
     }
     if let Some(path) = &args.report {
-        let page = story::Page {
+        let page = ForecastReport {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             model_dir: &args.model,
             source: &source,
             set: &set,
             evaluation: &evaluation,
-            forecasts: story::last_forecasts(&mut forecaster, &set)?,
+            forecasts: last_forecasts(&mut forecaster, &set)?,
         };
         write_text(path, &page.render(&forecaster)?)?;
         remark(global, &format!("report: {}", path.display()));
     }
-    story::trim(&mut evaluation, detail);
+    trim(&mut evaluation, detail);
     answer(global, &evaluation, &evaluation.table())
 }
 

@@ -1,5 +1,5 @@
-//! `ptsm heads`: several tasks on one backbone; and what `predict --heads` and `evaluate --heads`
-//! print.
+//! `ptsm heads`: manages the heads of several tasks on one backbone; and the tables of
+//! `predict --heads` and `evaluate --heads`.
 
 use std::path::PathBuf;
 
@@ -86,9 +86,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &json!({"heads": tasks}), &text)
 }
 
-/// The answers of some heads for the end of every series, as one table: a row a step, a column
-/// `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as the
-/// longest horizon has; a shorter forecast ends before, a label is that of every step.
+/// The answers of some heads for the end of every series, as one table: a row for each step, a
+/// column `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as in
+/// the longest horizon; shorter forecasts leave the last cells empty, labels are repeated.
 pub(crate) fn table(
     forecaster: &Forecaster,
     shared: &mut SharedModel,
@@ -124,7 +124,7 @@ pub(crate) fn table(
     Table::new(columns.into_iter().map(column).collect())
 }
 
-/// Cells of one column; `None` where a head says nothing.
+/// Cells of one column; `None` where a head has no value.
 type Cells = Vec<Option<String>>;
 
 /// The columns of one head for one series: as many rows as it has steps, or `steps` of a label.

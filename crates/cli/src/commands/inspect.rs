@@ -1,4 +1,4 @@
-//! `ptsm inspect`: into a table or a model directory.
+//! `ptsm inspect`: shows what a table or a model directory contains.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     data: DataArgs,
 }
 
-/// Looks and prints.
+/// Reads and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let path = PathBuf::from(&args.path);
     let dir = ModelDir::new(&path);

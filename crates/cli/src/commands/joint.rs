@@ -1,4 +1,4 @@
-//! `ptsm heads joint`: the heads of a model directory and their backbone, trained together.
+//! `ptsm heads joint`: trains the heads of a model directory and their backbone together.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -27,13 +27,13 @@ pub(crate) struct JointArgs {
     /// Data of every head: main=FILE, NAME=FILE
     #[arg(long, required = true, value_name = "NAME=FILE", value_parser = parse_pair)]
     data: Vec<(String, String)>,
-    /// What the loss of a head counts [default: 1]
+    /// Weight of a head's loss [default: 1]
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = parse_pair)]
     weight: Vec<(String, String)>,
     /// Columns of the labels, for labelled tables [default: label, class or target]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Share of the labelled cases that picks the epoch [default: 0.2]
+    /// Share of the labelled cases by which the best epoch is chosen [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     hold_out: Option<f64>,
     /// TOML file with a table training, fields named as these flags
@@ -76,7 +76,8 @@ pub(crate) fn train_together(global: &Global, args: &JointArgs) -> Result<()> {
     answer(global, &value, &format!("{}: {}\n", args.out.display(), describe(&names, best)))
 }
 
-/// The settings of a recipe file, which must have nothing else: the models are there already.
+/// The training settings of a recipe file, which must have nothing else, because the models exist
+/// already.
 fn training(args: &JointArgs) -> Result<Training> {
     let Some(path) = &args.recipe else { return Ok(Training::default()) };
     let recipe = Recipe::from_file(path)?;

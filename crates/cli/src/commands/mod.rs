@@ -1,4 +1,4 @@
-//! One file for each command.
+//! The commands, one file each, and the call of the one that was typed.
 
 pub(crate) mod ablate;
 pub(crate) mod bench;
@@ -35,7 +35,7 @@ use clap::CommandFactory;
 
 use crate::args::{Args, Command};
 
-/// Runs the command; the exit code is that of its answer.
+/// Runs the command; gives its exit code.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let Args { global, command } = args;
     if let Some(threads) = global.threads {

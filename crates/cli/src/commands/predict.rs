@@ -1,4 +1,4 @@
-//! `ptsm predict`: forecasts past the end of the data.
+//! `ptsm predict`: forecasts the steps after the end of the data, or labels cases.
 
 use std::path::PathBuf;
 
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use crate::commands::{cases, heads};
 use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark};
+use crate::pictures::forecast_plot;
+use crate::plot;
 use crate::source::{DataArgs, summary};
-use crate::{plot, story};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
@@ -30,16 +31,16 @@ pub(crate) struct Args {
     /// Picture of the forecast with its context, and the truth where it is known (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Start the forecast so many rows before the end of the data
+    /// Start the forecast this many rows before the end of the data
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows_before_end: usize,
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Answers of these heads from one pass: main, and those of `ptsm heads`
+    /// Outputs of these heads from one pass: main, and those of `ptsm heads`
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
-    /// Draw so many samples of the forecast instead (a column `sample` numbers them)
+    /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]
     samples: Option<usize>,
     /// Seed of the samples
@@ -72,7 +73,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let source = args.data.read(global)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
-    // The series hold all that is needed; the table would stay beside them to the end.
+    // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();
     drop(source);
     if let Some(names) = &args.heads {
@@ -88,7 +89,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
         let title = format!("Forecast of {source_name}");
-        plot::save(path, &story::forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
+        plot::save(path, &forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
         remark(global, &format!("picture: {}", path.display()));
     }
     if let Some(path) = &args.out {

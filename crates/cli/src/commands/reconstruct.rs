@@ -1,4 +1,4 @@
-//! `evaluate` for pretrained models: how well hidden patches are filled in.
+//! `evaluate` for pretrained models: scores how well they reconstruct hidden patches.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub(crate) struct Request<'a> {
     pub(crate) plot: Option<&'a Path>,
 }
 
-/// Whether the model in `dir` fills in patches.
+/// Whether the model in `dir` reconstructs hidden patches.
 pub(crate) fn reconstructs(dir: &Path) -> Result<bool> {
     Ok(ptsm::ensemble::task_of(dir)? == Task::Pretraining)
 }

@@ -1,5 +1,5 @@
-//! `ptsm select`: settings for labelled cases by cross-validation on the training file alone, then
-//! one look at the test file.
+//! `ptsm select`: chooses settings for labelled cases by cross-validation on the training file, and
+//! scores them once on the test file.
 
 use std::path::PathBuf;
 
@@ -71,7 +71,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             DataSpec { data: Some(test.clone()), ..spec.clone() }.read_cases(search.task)?;
         search.test(&set, &test, &cells[0].setting, &args.seeds)
     });
-    report(global, args, (&search, &cells), test.transpose()?)
+    report(global, args, &search, &cells, test.transpose()?)
 }
 
 fn read_search(args: &Args) -> Result<CaseSearch> {
@@ -83,7 +83,8 @@ fn read_search(args: &Args) -> Result<CaseSearch> {
 fn report(
     global: &Global,
     args: &Args,
-    (search, cells): (&CaseSearch, &[SearchCell]),
+    search: &CaseSearch,
+    cells: &[SearchCell],
     test: Option<SeedScores>,
 ) -> Result<()> {
     let metric = if search.task == Task::Regression { "rmse" } else { "accuracy" };

@@ -1,9 +1,9 @@
-//! Named shapes of models, and windows for them.
+//! Model shapes that `bench` and `tt-plan` know by name, and windows for them.
 
 use ptsm::Config;
 use ptsm::data::{Batch, BatchShape};
 
-/// Shapes with a reason each.
+/// A named shape; the help text says what it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shape {
     /// 512 -> 96, 64 patches of 8, d_model 16, 4 layers, 7 channels: the reference shape
@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// Windows of a slow wave with some noise on it.
+/// Windows of a slow wave with a fast one added.
 pub(super) fn windows(config: &Config, size: usize) -> Batch {
     let (context_length, num_channels) = (config.context_length, config.num_input_channels);
     let mut batch = Batch::zeros(BatchShape { size, context_length, num_channels });

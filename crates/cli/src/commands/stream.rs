@@ -1,4 +1,4 @@
-//! `ptsm stream`: rows in, forecasts out, while they come.
+//! `ptsm stream`: reads rows as they arrive, and writes forecasts at once.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -11,7 +11,7 @@ use ptsm::{Error, ErrorKind, Forecast, OnlineForecaster, Result};
 use serde_json::{Map, Value, json};
 
 use crate::global::Global;
-use crate::output::{flag, remark, talk};
+use crate::output::{flag, message, remark};
 use ptsm_backends::open;
 
 /// Options of `stream`.
@@ -48,22 +48,22 @@ pub(crate) struct Args {
     /// Order of dates such as 7/1/2016
     #[arg(long, default_value = "year-month-day", value_enum)]
     dates: Dates,
-    /// Character between cells; found out if not given ("tab" for a tabulator)
+    /// Character between cells; detected if not given ("tab" for a tabulator)
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
     /// Further texts that mean "missing"
     #[arg(long, value_delimiter = ',', value_name = "TEXT,...")]
     missing: Vec<String>,
-    /// 1,5 is one and a half
+    /// Decimal numbers have a comma: 1,5 is one and a half
     #[arg(long)]
     decimal_comma: bool,
-    /// Drift alarm: rows that say what errors are normal
+    /// Drift alarm: rows from which mean and deviation of the normal error are taken
     #[arg(long, default_value_t = DriftOptions::default().baseline, value_name = "N")]
     drift_baseline: u64,
-    /// Drift alarm: deviations above normal that are still normal
+    /// Drift alarm: deviations above the mean up to which an error is normal
     #[arg(long, default_value_t = DriftOptions::default().slack, value_name = "X")]
     drift_slack: f64,
-    /// Drift alarm: sum of further deviations that raises it
+    /// Drift alarm: sum of the deviations beyond that which raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
@@ -119,10 +119,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let preprocessor = stream.preprocessor().clone();
     let done =
         match RowReader::new(input, preprocessor.row_columns(), &args.read_options()?, order)? {
-            Some(rows) => read_all(args, &mut stream, rows, (&mut out, &mut timing)),
+            Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
             None => Ok(()),
         };
-    // What was learnt up to a mistake, or until nobody listens any more, is kept.
+    // The state is saved too if a row was refused or the reader of stdout has gone.
     if let Some(path) = &args.state {
         stream.save_state(path)?;
     }
@@ -135,7 +135,8 @@ fn read_all(
     args: &Args,
     stream: &mut OnlineForecaster,
     mut rows: RowReader<impl BufRead>,
-    (out, timing): (&mut Writer<impl Write>, &mut Timing),
+    out: &mut Writer<impl Write>,
+    timing: &mut Timing,
 ) -> Result<()> {
     let mut values = Vec::new();
     let mut alarms = stream.drift().alarms;
@@ -195,13 +196,13 @@ impl Args {
         data.spec().read_options()
     }
 
-    /// What a row that cannot be used means.
+    /// Handles the error of a row that cannot be used: returns it, or prints it and goes on.
     fn skip(&self, error: Error) -> Result<()> {
-        // An input that breaks off would break off for ever.
+        // A failure to read would only be repeated for the next row.
         if self.on_error == OnError::Stop || error.kind() == ErrorKind::Io {
             return Err(error);
         }
-        talk(&format!("skipped: {}", error.spelled(flag)));
+        message(&format!("skipped: {}", error.spelled(flag)));
         Ok(())
     }
 }
@@ -210,7 +211,7 @@ impl Args {
 struct Writer<W: Write> {
     out: BufWriter<W>,
     form: Form,
-    /// Whether the header of a CSV is out.
+    /// Whether the header of a CSV has been written.
     header: bool,
 }
 
@@ -233,11 +234,11 @@ impl<W: Write> Writer<W> {
             let line = json!({"alarm": "drift", "row": row, "time": time});
             return self.write(&format!("{line}\n"));
         }
-        talk(&format!("drift alarm in row {row} {}", time.unwrap_or_default()));
+        message(&format!("drift alarm in row {row} {}", time.unwrap_or_default()));
         Ok(())
     }
 
-    /// Each forecast leaves at once: somebody waits for it.
+    /// Writes and flushes, because a reader may be waiting for each forecast.
     fn write(&mut self, text: &str) -> Result<()> {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|e| Error::new(ErrorKind::Io, "stdout cannot be written").because(e))
@@ -307,10 +308,10 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Latencies of forecasts, counted in steps of a twentieth, so that memory stays as it is.
+/// A histogram of the forecasts' latencies with bins 5 % wide, so that memory does not grow.
 #[derive(Default)]
 struct Timing {
-    /// From 100 ns on.
+    /// Forecasts in each bin; the first begins at 100 ns.
     counts: Vec<u64>,
     total: u64,
 }
@@ -329,7 +330,7 @@ impl Timing {
         self.total += 1;
     }
 
-    /// In milliseconds, 5 % wide.
+    /// A quantile in milliseconds, exact to 5 %.
     fn quantile(&self, share: f64) -> f64 {
         let (wanted, mut sum) = ((self.total as f64 * share).ceil() as u64, 0);
         let place = self.counts.iter().position(|count| {

@@ -1,17 +1,17 @@
-//! What measurements need: threads, quantiles, the machine's multiply-add peak around the work, and
-//! whether other work disturbed it.
+//! Helps to measure times: a pool of threads, quantiles, the machine's multiply-add peak before and
+//! after the work, and whether other work disturbed it.
 
 use std::time::Instant;
 
 use ptsm::{Error, ErrorKind, Result};
 use ptsm_kernels::{Isa, measure_fma_peak};
 
-/// Below this share of each other, two peaks measured around the same work disagree.
+/// Two peaks measured around the same work disagree if one is below this share of the other.
 const PEAKS_AGREE: f64 = 0.8;
 /// A measurement whose threads waited longer than this share of its time for a core is disturbed.
 const WAITED_AT_MOST: f64 = 0.1;
 
-/// A pool of so many threads.
+/// A pool of this many threads.
 pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -25,26 +25,25 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-/// What a measurement is held against.
+/// The peak that a measurement is compared with.
 #[derive(Debug, Clone)]
 pub(super) struct Peak {
     /// Of all threads together, the larger of before and after, GFLOP/s.
     pub(super) gflops: f64,
-    /// Why a share of it means nothing; `None` on a quiet machine.
+    /// Why a share of it is unreliable; `None` on a quiet machine.
     pub(super) disturbed: Option<String>,
 }
 
 impl Peak {
-    /// The share of the peak that so many GFLOP/s are; `None` where it is above all of it, which
-    /// cannot be.
+    /// `gflops` as a share of the peak; `None` above 1, because the peak was then measured too low.
     pub(super) fn share(&self, gflops: f64) -> Option<f64> {
         let share = gflops / self.gflops;
         (share <= 1.0).then_some(share)
     }
 }
 
-/// Does `work` in `pool`, which gives its result and the GFLOP/s that it reached, and measures the
-/// peak of the pool's threads before and after.
+/// Runs `work` in `pool`, and measures the peak of the pool's threads before and after. `work`
+/// gives its result and the GFLOP/s that it reached.
 pub(super) fn beside_peak<T: Send>(
     pool: &rayon::ThreadPool,
     isa: Isa,
@@ -57,12 +56,12 @@ pub(super) fn beside_peak<T: Send>(
     let seconds = began.elapsed().as_secs_f64() * pool.current_num_threads() as f64;
     let waited = waited_seconds().zip(waited).map(|(after, before)| (after - before) / seconds);
     let after = peak();
-    Ok((result, judge([before, after], waited, gflops)))
+    Ok((result, judge(before, after, waited, gflops)))
 }
 
 /// The peak from its two measurements, the share of time that threads waited for a core, and what
 /// the work reached.
-fn judge([before, after]: [f64; 2], waited: Option<f64>, gflops: f64) -> Peak {
+fn judge(before: f64, after: f64, waited: Option<f64>, gflops: f64) -> Peak {
     let (low, high) = (before.min(after), before.max(after));
     let disturbed = if gflops > high {
         Some(format!("{gflops:.1} GFLOP/s is above the measured peak of {high:.1}"))
@@ -90,7 +89,7 @@ fn waited_seconds() -> Option<f64> {
     Some(total)
 }
 
-/// The line below a table whose shares mean nothing somewhere.
+/// The line below a table some of whose shares are unreliable; empty if none is.
 pub(super) fn warning<'a>(disturbed: impl Iterator<Item = &'a Option<String>>) -> String {
     match disturbed.flatten().next() {
         Some(why) => format!(
@@ -113,14 +112,14 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_said_and_an_impossible_share_is_not_given() {
-        let quiet = judge([100.0, 98.0], Some(0.01), 70.0);
+        let quiet = judge(100.0, 98.0, Some(0.01), 70.0);
         assert_eq!((quiet.share(70.0), &quiet.disturbed), (Some(0.7), &None));
-        let beyond = judge([10.0, 11.0], None, 70.0);
+        let beyond = judge(10.0, 11.0, None, 70.0);
         assert_eq!(beyond.share(70.0), None);
         assert!(beyond.disturbed.unwrap().contains("above the measured peak"));
-        let waiting = judge([100.0, 98.0], Some(0.4), 70.0).disturbed.unwrap();
+        let waiting = judge(100.0, 98.0, Some(0.4), 70.0).disturbed.unwrap();
         assert!(waiting.contains("waited 40 %"), "{waiting}");
-        let moved = judge([100.0, 60.0], Some(0.0), 55.0).disturbed.unwrap();
+        let moved = judge(100.0, 60.0, Some(0.0), 55.0).disturbed.unwrap();
         assert!(moved.contains("100.0 GFLOP/s before and 60.0 after"), "{moved}");
         let lines = [None, Some("a".to_owned())];
         assert!(warning(lines.iter()).contains("busy with other work (a)"));

@@ -1,4 +1,4 @@
-//! `ptsm trace`: one batch with every intermediate.
+//! `ptsm trace`: runs one batch and writes every intermediate tensor.
 
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ fn write<T: Real>(args: &Args, model: &Model<T>) -> Result<usize> {
     Ok(tensors.len())
 }
 
-/// What another backend gives: outputs alone, as it has no intermediates to show.
+/// Writes the outputs alone, for backends that keep no intermediates.
 fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<usize> {
     let plain = args.precision == Precision::F32 && args.mode == NormMode::Eval;
     if args.gradients || !plain {

@@ -1,4 +1,4 @@
-//! `ptsm tt-plan`: the Tenstorrent program of a model, and what it promises.
+//! `ptsm tt-plan`: prints the Tenstorrent program of a model, and its predicted figures.
 
 use std::path::PathBuf;
 
@@ -26,10 +26,11 @@ pub(crate) struct Args {
     /// Product: wormhole-n150, wormhole-n300 or blackhole-p150
     #[arg(long, default_value = "wormhole-n150")]
     arch: Arch,
-    /// What the planner may do: fold, layout, fusion, kernels, l1, bfloat8-weights, trace, two-queues
+    /// Optimisations that the planner may use: fold, layout, fusion, kernels, l1, bfloat8-weights,
+    /// trace, two-queues
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     optimisations: Option<Vec<Optimisation>>,
-    /// Also the figures with nothing switched on, and then with one thing more in every line
+    /// Also the figures without optimisations, and then with one more in every line
     #[arg(long)]
     compare: bool,
     /// Leave out the program

@@ -1,4 +1,4 @@
-//! `ptsm tune`: a recipe by successive halving, within a time budget.
+//! `ptsm tune`: searches for a recipe by successive halving, within a time budget.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Folder for the recipe, the trials and what they trained; a repeated command goes on in it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// TOML file with the tables base (a recipe) and axes; our own space if not given
+    /// TOML file with the tables base (a recipe) and axes; the built-in space if not given
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
     /// Time of training that may be spent, such as 30m, 2h or 90s
@@ -72,7 +72,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let Tuned { recipe, model, best, trials, .. } = tuned;
     space.base.training.seed = args.seed;
     let recipe_path = args.out.join("recipe.toml");
-    write_text(&recipe_path, &commented(recipe, args, (&subject, &best))?)?;
+    write_text(&recipe_path, &commented(recipe, args, &subject, &best)?)?;
     write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
@@ -81,7 +81,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &report(&space, &trials, &best, &recipe_path.display().to_string()))
 }
 
-/// Says how a search goes on; `spent` adds up the seconds of training.
+/// Reports an event of the search; `spent` adds up the seconds of training.
 fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
     let place = |trial: &Trial| {
         format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs)
@@ -99,12 +99,8 @@ fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
     }
 }
 
-/// The recipe with where it comes from.
-fn commented(
-    mut recipe: Recipe,
-    args: &Args,
-    (subject, best): (&Subject, &Trial),
-) -> Result<String> {
+/// The recipe as TOML, with a comment that says how it was found.
+fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -> Result<String> {
     recipe.data.split = Some(subject.split());
     recipe.data.targets.clone_from(&args.data.targets);
     let name = &subject.data().name;
@@ -163,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_space_is_one() {
+    fn the_default_space_can_be_read() {
         assert!(SearchSpace::from_toml(SPACE).unwrap().len() > 50);
     }
 }

@@ -1,7 +1,7 @@
 //! Reports as one HTML file: no script, no other file, light or dark as the reader's system is.
 //!
 //! A [`Report`] is plain data; [`Report::render`] puts it into `report.html`, where every text is
-//! escaped. Only pictures go in as they are, and [`Svg`] vouches for those.
+//! escaped. Only pictures are inserted unescaped; [`Svg`] guarantees that they are safe.
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -24,11 +24,11 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
     /// Sections in order.
     pub(crate) sections: Vec<Section>,
-    /// Last line of the page, as versions and date; may be empty.
+    /// Last line of the page, such as versions and date; may be empty.
     pub(crate) footer: String,
 }
 
-/// One number that the reader should not miss.
+/// A number that is shown large at the top.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figure {
     /// What it is.
@@ -44,7 +44,7 @@ pub(crate) struct Figure {
 pub(crate) struct Section {
     /// Heading.
     pub(crate) title: String,
-    /// What stands below it.
+    /// The content below the heading.
     pub(crate) content: Content,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum Content {
         /// The paragraphs.
         paragraphs: Vec<String>,
     },
-    /// Something to be typed or copied, kept as it is, as a command.
+    /// Verbatim text to be copied, such as a command.
     Code {
         /// The text, with its line breaks.
         text: String,
@@ -86,7 +86,7 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// Cells of each row, as many as there are columns.
     pub(crate) rows: Vec<Vec<String>>,
-    /// Number of the row that stands out, counted from 0.
+    /// Number of the highlighted row, counted from 0.
     pub(crate) highlight: Option<usize>,
     /// One line below it; may be empty.
     pub(crate) note: String,
@@ -97,7 +97,7 @@ pub(crate) struct Table {
 pub(crate) struct Column {
     /// Heading.
     pub(crate) title: String,
-    /// Whether its cells are numbers, which are set to the right.
+    /// Whether its cells are numbers, which are aligned to the right.
     pub(crate) numeric: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Value axes: range, round ticks and their text.
+//! Scales of value axes: the range, round ticks and their text.
 
 /// Values beyond this are drawn at it, so that no difference of two values overflows.
 const LARGEST: f64 = 1e300;
@@ -170,7 +170,7 @@ pub(crate) fn value(value: f64) -> String {
     let decimals = (3.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
     let text = format!("{value:.decimals$}");
     let text = match text.split_once('.') {
-        // Trailing zeros of a round number say nothing; those of a measurement align columns.
+        // Trailing zeros are dropped for round numbers only; for others they align columns.
         Some((whole, decimals)) if decimals.chars().all(|c| c == '0') => whole.to_owned(),
         _ if is_short(value) => text.trim_end_matches('0').to_owned(),
         _ => text,
@@ -178,7 +178,7 @@ pub(crate) fn value(value: f64) -> String {
     signed(&text)
 }
 
-/// Whether one digit says it all, as with 0.2.
+/// Whether the value has one significant digit, as 0.2.
 fn is_short(value: f64) -> bool {
     let power = 10_f64.powf(value.abs().log10().floor());
     let digit = value.abs() / power;

@@ -3,8 +3,8 @@
 use super::axis::{Scale, value};
 use super::font::{fit, text_width};
 use super::save::Picture;
-use super::scene::{Anchor, Label, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
+use super::scene::{Anchor, Label, Position, Scene};
+use super::style::{Colour, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE};
 
 const ROW: f64 = 30.0;
 const THICKNESS: f64 = 16.0;
@@ -19,7 +19,7 @@ pub(crate) struct Bar {
     pub(crate) name: String,
     /// Its number; one that is not finite is shown as missing.
     pub(crate) value: f64,
-    /// Whether it is the model, which stands out and is what others are compared with.
+    /// Whether it is the model, which has its own colour and which others are compared with.
     pub(crate) is_model: bool,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct BarsPlot {
     pub(crate) title: String,
     /// One line below the title; may be empty.
     pub(crate) subtitle: String,
-    /// What is measured, as `MSE (lower is better)`.
+    /// What is measured, such as `MSE (lower is better)`.
     pub(crate) metric: String,
     /// In the order in which they are shown.
     pub(crate) bars: Vec<Bar>,
@@ -54,7 +54,7 @@ impl Picture for BarsPlot {
             let x = |value: f64| left + scale.share(value) * width;
             let value_x = if bar.value.is_finite() {
                 let (from, to) = (x(bar.value.min(0.0)), x(bar.value.max(0.0)));
-                draw_bar(&mut scene, (from, to), middle, bar.is_model);
+                draw_bar(&mut scene, (from, middle), to, bar.is_model);
                 to
             } else {
                 x(0.0)
@@ -63,25 +63,26 @@ impl Picture for BarsPlot {
         }
         let zero = left + scale.share(0.0) * width;
         let bottom = top + ROW * self.bars.len() as f64;
-        scene.line(vec![(zero, top), (zero, bottom)], 1.0, Ink::Rule);
+        scene.line(vec![(zero, top), (zero, bottom)], 1.0, Colour::Rule);
         scene.height = (bottom + MARGIN).ceil();
         scene
     }
 }
 
 impl BarsPlot {
-    fn draw_value(&self, scene: &mut Scene, (x, middle): (f64, f64), bar: &Bar) {
+    fn draw_value(&self, scene: &mut Scene, at: Position, bar: &Bar) {
+        let (x, middle) = at;
         let baseline = middle + 0.35 * LABEL_SIZE;
         let text = value(bar.value);
-        let ink = if bar.value.is_finite() { Ink::Text } else { Ink::Muted };
-        scene.text((x, baseline), &text, LABEL_SIZE, ink);
+        let colour = if bar.value.is_finite() { Colour::Text } else { Colour::Muted };
+        scene.text((x, baseline), &text, LABEL_SIZE, colour);
         if let Some(ratio) = self.ratio_to_model(bar) {
             let x = x + text_width(&text, LABEL_SIZE) + 10.0;
-            scene.text((x, baseline), &ratio, LABEL_SIZE, Ink::Muted);
+            scene.text((x, baseline), &ratio, LABEL_SIZE, Colour::Muted);
         }
     }
 
-    /// How many times the model's value, where that has a meaning.
+    /// The ratio to the model's value, if both can be compared.
     fn ratio_to_model(&self, bar: &Bar) -> Option<String> {
         let model = self.bars.iter().find(|bar| bar.is_model)?.value;
         let ratio = bar.value / model;
@@ -90,19 +91,22 @@ impl BarsPlot {
     }
 }
 
-fn draw_name(scene: &mut Scene, (x, middle): (f64, f64), name: &str, strong: bool) {
+fn draw_name(scene: &mut Scene, at: Position, name: &str, strong: bool) {
+    let (x, middle) = at;
     scene.label(Label {
         at: (x, middle + 0.35 * LABEL_SIZE),
         text: name.to_owned(),
         size: LABEL_SIZE,
-        ink: Ink::Text,
+        colour: Colour::Text,
         anchor: Anchor::End,
         strong,
     });
 }
 
-fn draw_bar(scene: &mut Scene, (from, to): (f64, f64), middle: f64, is_model: bool) {
-    let ink = if is_model { Ink::Model } else { Ink::Context };
+/// Draws the bar that begins at `from`, in the middle of its height, and ends at `end_x`.
+fn draw_bar(scene: &mut Scene, from: Position, end_x: f64, is_model: bool) {
+    let (start_x, middle) = from;
+    let colour = if is_model { Colour::Model } else { Colour::Context };
     let half = THICKNESS / 2.0;
-    scene.rectangle((from, middle - half), (to, middle + half), ink, 1.0);
+    scene.rectangle((start_x, middle - half), (end_x, middle + half), colour, 1.0);
 }

@@ -1,10 +1,11 @@
-//! The confusion matrix of a classifier as a heat map: rows are true classes, columns what was said.
+//! The confusion matrix of a classifier as a heat map: rows are true classes, columns predicted
+//! ones.
 
 use super::font::{fit, text_width};
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Anchor, Label, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, TICK_SIZE};
+use super::style::{Colour, LABEL_SIZE, MARGIN, PICTURE_WIDTH, TICK_SIZE};
 
 /// Classes beyond this many are left out, with a note.
 const MOST_CLASSES: usize = 30;
@@ -14,12 +15,12 @@ const RECALL_ROOM: f64 = 124.0;
 const HEAD: f64 = 42.0;
 /// Space between cells.
 const GAP: f64 = 1.5;
-/// Above this opacity a count is written in the colour of the paper.
+/// Above this opacity a count is written in the colour of the background.
 const DARK: f64 = 0.55;
 /// Colour of right predictions.
-const RIGHT: Ink = Ink::Other(0);
+const RIGHT: Colour = Colour::Other(0);
 /// Colour of wrong ones.
-const WRONG: Ink = Ink::Model;
+const WRONG: Colour = Colour::Model;
 
 /// Counts of predictions by true class.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ struct Layout {
     left: f64,
     top: f64,
     cell: (f64, f64),
-    /// Whether columns have numbers instead of names, which then stand in front of the row names.
+    /// Whether columns are headed by numbers, which are then also written before the row names.
     numbered: bool,
 }
 
@@ -74,7 +75,7 @@ impl Picture for ConfusionPlot {
             _ => None,
         };
         if let Some(note) = note {
-            scene.text((MARGIN, bottom + 18.0), &note, TICK_SIZE, Ink::Muted);
+            scene.text((MARGIN, bottom + 18.0), &note, TICK_SIZE, Colour::Muted);
             bottom += 18.0;
         }
         scene.height = (bottom + MARGIN).ceil();
@@ -117,51 +118,51 @@ impl ConfusionPlot {
                 false => fit(&self.classes[column], LABEL_SIZE, NAME_WIDTH),
             };
             let at = (layout.middle(0, column).0, above);
-            scene.anchored(at, &text, (LABEL_SIZE, Ink::Text), Anchor::Middle);
+            scene.anchored(at, &text, LABEL_SIZE, Colour::Text, Anchor::Middle);
         }
         if layout.shown > 0 {
-            let look = (TICK_SIZE, Ink::Muted);
-            scene.anchored((layout.left - 12.0, above), "true class", look, Anchor::End);
+            let at = (layout.left - 12.0, above);
+            scene.anchored(at, "true class", TICK_SIZE, Colour::Muted, Anchor::End);
             let at = (layout.left, above - LABEL_SIZE - 6.0);
-            scene.text(at, "predicted class", TICK_SIZE, Ink::Muted);
+            scene.text(at, "predicted class", TICK_SIZE, Colour::Muted);
             let right = layout.left + layout.cell.0 * layout.shown as f64;
-            scene.text((right + 12.0, above), "recall", TICK_SIZE, Ink::Muted);
+            scene.text((right + 12.0, above), "recall", TICK_SIZE, Colour::Muted);
         }
     }
 
     fn draw_row(&self, scene: &mut Scene, layout: &Layout, row: usize) {
         let support = self.support(row);
         for column in 0..layout.shown {
-            self.draw_cell(scene, layout, (row, column));
+            self.draw_cell(scene, layout, row, column);
         }
         let base = layout.middle(row, 0).1 + 0.35 * LABEL_SIZE;
         let number = if layout.numbered { format!("{}  ", row + 1) } else { String::new() };
         let name = format!("{number}{}", fit(&self.classes[row], LABEL_SIZE, NAME_WIDTH));
         let at = (layout.left - 12.0, base);
-        scene.anchored(at, &name, (LABEL_SIZE, Ink::Text), Anchor::End);
+        scene.anchored(at, &name, LABEL_SIZE, Colour::Text, Anchor::End);
         let x = layout.left + layout.cell.0 * layout.shown as f64 + 12.0;
-        let (text, ink) = match support {
-            0 => ("no case".to_owned(), Ink::Muted),
+        let (text, colour) = match support {
+            0 => ("no case".to_owned(), Colour::Muted),
             _ => {
                 let recall = self.count(row, row) as f64 / support as f64;
-                (format!("{:.0} %", 100.0 * recall), Ink::Text)
+                (format!("{:.0} %", 100.0 * recall), Colour::Text)
             }
         };
-        scene.text((x, base), &text, LABEL_SIZE, ink);
+        scene.text((x, base), &text, LABEL_SIZE, colour);
         if support > 0 {
             let x = x + text_width("100 %", LABEL_SIZE) + 8.0;
-            scene.text((x, base), &format!("of {}", short(support)), TICK_SIZE, Ink::Muted);
+            scene.text((x, base), &format!("of {}", short(support)), TICK_SIZE, Colour::Muted);
         }
     }
 
-    fn draw_cell(&self, scene: &mut Scene, layout: &Layout, (row, column): (usize, usize)) {
+    fn draw_cell(&self, scene: &mut Scene, layout: &Layout, row: usize, column: usize) {
         let (x, y) = layout.middle(row, column);
         let (half_width, half_height) =
             (layout.cell.0 / 2.0 - GAP / 2.0, layout.cell.1 / 2.0 - GAP / 2.0);
         let corners = ((x - half_width, y - half_height), (x + half_width, y + half_height));
         let count = self.count(row, column);
-        // The grid stays to be seen where there is nothing.
-        scene.rectangle(corners.0, corners.1, Ink::Grid, 0.5);
+        // The grid shows where no case is.
+        scene.rectangle(corners.0, corners.1, Colour::Grid, 0.5);
         if count == 0 {
             return;
         }
@@ -177,7 +178,7 @@ impl ConfusionPlot {
             at: (x, y + 0.35 * size),
             text,
             size,
-            ink: if opacity > DARK { Ink::Paper } else { Ink::Text },
+            colour: if opacity > DARK { Colour::Background } else { Colour::Text },
             anchor: Anchor::Middle,
             strong: row == column,
         });
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_above_the_columns_where_they_fit_and_numbers_otherwise() {
+    fn names_are_above_the_columns_where_they_fit_and_numbers_otherwise() {
         let few = labels(&plot(3));
         assert_eq!(few.iter().filter(|text| *text == "activity 1").count(), 2);
         let many = labels(&plot(30));

@@ -1,9 +1,9 @@
-//! What line charts share: the frame, lines with gaps, and labels at line ends.
+//! Parts of line charts: the frame, lines with gaps, and labels at line ends.
 
 use super::axis::Scale;
 use super::font::text_width;
 use super::scene::{Anchor, Position, Scene};
-use super::style::{Ink, LABEL_SIZE, TICK_SIZE};
+use super::style::{Colour, LABEL_SIZE, TICK_SIZE};
 
 /// The area inside the axes, in logical pixels.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,20 @@ impl Frame {
     }
 }
 
+/// A frame and the scale of the values that are drawn in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Axes<'a> {
+    pub(crate) frame: Frame,
+    pub(crate) scale: &'a Scale,
+}
+
+impl Axes<'_> {
+    /// The y of a value; kept inside the frame.
+    pub(crate) fn y(&self, value: f64) -> f64 {
+        self.frame.y(self.scale.share(value))
+    }
+}
+
 /// A name beside the end of a line.
 #[derive(Debug, Clone)]
 pub(crate) struct EndLabel {
@@ -38,7 +52,7 @@ pub(crate) struct EndLabel {
     /// The name.
     pub(crate) text: String,
     /// Colour of the line.
-    pub(crate) ink: Ink,
+    pub(crate) colour: Colour,
     /// Whether it is set bold.
     pub(crate) strong: bool,
 }
@@ -54,24 +68,24 @@ pub(crate) fn gutter(scale: &Scale) -> f64 {
 pub(crate) fn draw_value_axis(scene: &mut Scene, frame: Frame, scale: &Scale) {
     for (value, text) in scale.ticks() {
         let y = frame.y(scale.share(*value));
-        scene.line(vec![(frame.left, y), (frame.right, y)], 1.0, Ink::Grid);
+        scene.line(vec![(frame.left, y), (frame.right, y)], 1.0, Colour::Grid);
         let at = (frame.left - 8.0, y + 0.35 * TICK_SIZE);
-        scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::End);
+        scene.anchored(at, text, TICK_SIZE, Colour::Muted, Anchor::End);
     }
 }
 
-/// Draws the line on which the ticks of the horizontal axis hang.
+/// Draws the line of the horizontal axis.
 pub(crate) fn draw_bottom_line(scene: &mut Scene, frame: Frame) {
     let ends = vec![(frame.left, frame.bottom), (frame.right, frame.bottom)];
-    scene.line(ends, 1.0, Ink::Rule);
+    scene.line(ends, 1.0, Colour::Rule);
 }
 
 /// Draws a short mark and a text below the frame.
 pub(crate) fn draw_bottom_tick(scene: &mut Scene, frame: Frame, x: f64, text: &str) {
     let mark = vec![(x, frame.bottom), (x, frame.bottom + 4.0)];
-    scene.line(mark, 1.0, Ink::Rule);
+    scene.line(mark, 1.0, Colour::Rule);
     let at = (x, frame.bottom + 17.0);
-    scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
+    scene.anchored(at, text, TICK_SIZE, Colour::Muted, Anchor::Middle);
 }
 
 /// Splits points into runs without a missing value.
@@ -88,11 +102,11 @@ pub(crate) fn runs(points: impl IntoIterator<Item = Option<Position>>) -> Vec<Ve
 }
 
 /// Draws runs as lines, and points without neighbours as dots.
-pub(crate) fn draw_runs(scene: &mut Scene, runs: Vec<Vec<Position>>, width: f64, ink: Ink) {
+pub(crate) fn draw_runs(scene: &mut Scene, runs: Vec<Vec<Position>>, width: f64, colour: Colour) {
     for run in runs {
         match run.as_slice() {
-            [point] => scene.dot(*point, width.max(1.5), ink),
-            _ => scene.line(run, width, ink),
+            [point] => scene.dot(*point, width.max(1.5), colour),
+            _ => scene.line(run, width, colour),
         }
     }
 }
@@ -114,7 +128,7 @@ pub(crate) fn draw_end_labels(scene: &mut Scene, frame: Frame, mut labels: Vec<E
             at: (frame.right + 8.0, y + 0.35 * LABEL_SIZE),
             text: label.text,
             size: LABEL_SIZE,
-            ink: label.ink,
+            colour: label.colour,
             anchor: Anchor::Start,
             strong: label.strong,
         });

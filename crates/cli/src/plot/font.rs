@@ -1,4 +1,4 @@
-//! The bundled font: text widths, and glyphs as pixels.
+//! The bundled font: measures the width of texts, and draws glyphs as pixels.
 //!
 //! Pictures look the same on a machine without any font. plotters could draw the glyphs too, but
 //! it drops the space to the left of each and the kerning.
@@ -26,7 +26,7 @@ pub(super) fn exact_width(text: &str, size: f64) -> f64 {
 
 /// Calls `paint` with each pixel that the text touches and how much of it is covered, 0 to 1.
 ///
-/// The text starts at x 0 and stands on y 0, y downwards; `size` is in pixels per em.
+/// The text starts at x 0 and has its base line at y 0, y downwards; `size` is in pixels per em.
 pub(super) fn for_each_pixel(text: &str, size: f64, mut paint: impl FnMut(i32, i32, f64)) {
     for glyph in glyphs(text, size).0 {
         if let Some(outline) = FONT.outline_glyph(glyph) {

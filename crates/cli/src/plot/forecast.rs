@@ -1,4 +1,4 @@
-//! The forecast picture: what the model saw, what it said, and what came.
+//! The forecast picture: the context, the forecast and the true values.
 //!
 //! Small multiples, one panel a channel, all over the same time axis.
 
@@ -11,7 +11,7 @@ use super::font::{fit, text_width};
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Anchor, Position, Scene, Shape};
-use super::style::{Ink, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, moment, ticks};
 
 /// Panels beyond this many are left out, with a note.
@@ -46,11 +46,11 @@ pub(crate) struct ForecastPanel {
     pub(crate) channel: String,
     /// Unit of its values, if known.
     pub(crate) unit: Option<String>,
-    /// What the model saw, times ascending, in data units.
+    /// The context that the model was given, times ascending, in data units.
     pub(crate) context: Vec<Point>,
-    /// What came afterwards, if known.
+    /// The true values after the context, if known.
     pub(crate) truth: Option<Vec<Point>>,
-    /// What the model said.
+    /// The model's forecast.
     pub(crate) forecast: Vec<Point>,
     /// Ranges around the forecast, as many as there are.
     pub(crate) bands: Vec<Interval>,
@@ -76,9 +76,24 @@ struct Layout {
     panel_height: f64,
     /// Room for names at line ends, to the right of each panel.
     label_room: f64,
-    span: (i64, i64),
+    span: TimeSpan,
     /// Where context ends and forecast begins.
     start: Option<f64>,
+}
+
+/// The times that the horizontal axis covers.
+#[derive(Debug, Clone, Copy)]
+struct TimeSpan {
+    first: i64,
+    last: i64,
+}
+
+impl TimeSpan {
+    /// Where a time lies in the span: 0 at its start, 1 at its end.
+    fn share(self, at: f64) -> f64 {
+        let length = self.last as f64 - self.first as f64;
+        if length > 0.0 { (at - self.first as f64) / length } else { 0.5 }
+    }
 }
 
 /// A panel with its place.
@@ -101,7 +116,7 @@ impl Picture for ForecastPlot {
         }
         let scales: Vec<Scale> = shown.iter().map(value_scale).collect();
         for (number, panel) in shown.iter().enumerate() {
-            let placed = place(&layout, &scales, number, (panel, y));
+            let placed = place(&layout, &scales, number, panel, y);
             self.draw_panel(&mut scene, &layout, &placed);
             if number == 0 && layout.columns == 1 {
                 self.draw_start_label(&mut scene, &layout, &placed);
@@ -138,22 +153,22 @@ impl ForecastPlot {
         }
     }
 
-    /// Entries of the legend, where names in the panels do not say it all.
+    /// Entries of the legend, for what has no label in the panels.
     fn legend(&self, shown: &[ForecastPanel], columns: usize) -> Vec<(Mark, String)> {
         let mut entries = Vec::new();
         if columns > 1 {
-            entries.push((Mark::Line(Ink::Context), "history".to_owned()));
+            entries.push((Mark::Line(Colour::Context), "history".to_owned()));
             if shown.iter().any(|panel| panel.truth.is_some()) {
-                entries.push((Mark::Line(Ink::Truth), "actual".to_owned()));
+                entries.push((Mark::Line(Colour::Truth), "actual".to_owned()));
             }
-            entries.push((Mark::Line(Ink::Model), "forecast".to_owned()));
+            entries.push((Mark::Line(Colour::Model), "forecast".to_owned()));
         }
         let bands = shown.first().map(|panel| wide_to_narrow(&panel.bands));
         for (number, band) in bands.unwrap_or_default().into_iter().enumerate() {
             // A narrower band lies over the wider ones.
             let opacity = 1.0 - (1.0 - BAND_OPACITY).powi(number as i32 + 1);
             let text = format!("{:.0} % range", band.level * 100.0);
-            entries.push((Mark::Area(Ink::Model, opacity), text));
+            entries.push((Mark::Area(Colour::Model, opacity), text));
         }
         let first = shown.iter().find_map(|panel| panel.forecast.first());
         if let Some((at, _)) = first.filter(|_| columns > 1) {
@@ -168,62 +183,61 @@ impl ForecastPlot {
         draw_panel_heading(scene, placed);
         draw_value_axis(scene, frame, placed.scale);
         if let Some(start) = layout.start {
-            let x = frame.x(time_share(layout.span, start));
-            scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Ink::Rule);
+            let x = frame.x(layout.span.share(start));
+            scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
         }
         for band in wide_to_narrow(&panel.bands) {
             draw_band(scene, layout, placed, band);
         }
         let at = |points: &[Point]| runs(points.iter().map(|p| position(layout, placed, *p)));
-        draw_runs(scene, at(&panel.context), 1.3, Ink::Context);
+        draw_runs(scene, at(&panel.context), 1.3, Colour::Context);
         if let Some(truth) = &panel.truth {
-            // The truth continues the context: the two meet.
+            // The true values continue the context, so that their lines are joined.
             let joint = panel.context.last().copied();
             let truth: Vec<Point> = joint.into_iter().chain(truth.iter().copied()).collect();
-            draw_runs(scene, at(&truth), 1.6, Ink::Truth);
+            draw_runs(scene, at(&truth), 1.6, Colour::Truth);
         }
         let forecast = at(&panel.forecast);
         if panel.forecast.len() <= FEW_POINTS {
             for point in forecast.iter().flatten() {
-                scene.dot(*point, 3.0, Ink::Model);
+                scene.dot(*point, 3.0, Colour::Model);
             }
         }
-        draw_runs(scene, forecast, 2.2, Ink::Model);
+        draw_runs(scene, forecast, 2.2, Colour::Model);
         if layout.columns == 1 {
             draw_end_labels(scene, frame, end_labels(layout, placed));
         }
     }
 
-    /// Names both sides of the forecast start above a panel, where there is room.
+    /// Labels both sides of the forecast's start above a panel, if there is room.
     fn draw_start_label(&self, scene: &mut Scene, layout: &Layout, placed: &Placed<'_>) {
         let Some((start, first)) = layout.start.zip(placed.panel.forecast.first()) else {
             return;
         };
         let frame = placed.frame;
-        let (x, y) = (frame.x(time_share(layout.span, start)), frame.top - 8.0);
+        let (x, y) = (frame.x(layout.span.share(start)), frame.top - 8.0);
         let from = format!("forecast from {}", moment(self.time, first.0));
         let room = frame.right + layout.label_room - x - 6.0;
         let text = [from.as_str(), "forecast"]
             .into_iter()
             .find(|text| text_width(text, TICK_SIZE) <= room);
         if let Some(text) = text {
-            scene.text((x + 6.0, y), text, TICK_SIZE, Ink::Model);
+            scene.text((x + 6.0, y), text, TICK_SIZE, Colour::Model);
         }
         let heading = placed.left + heading_width(placed);
         if x - 6.0 - text_width("history", TICK_SIZE) > heading + 12.0 {
-            let look = (TICK_SIZE, Ink::Muted);
-            scene.anchored((x - 6.0, y), "history", look, Anchor::End);
+            scene.anchored((x - 6.0, y), "history", TICK_SIZE, Colour::Muted, Anchor::End);
         }
     }
 
-    /// Says what was left out; returns the y below.
+    /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
         let text = match self.panels.len() {
             0 => "no channel to show".to_owned(),
             all if all > shown => format!("the first {shown} of {all} channels"),
             _ => return y,
         };
-        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Ink::Muted);
+        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
 }
@@ -232,7 +246,8 @@ fn place<'a>(
     layout: &Layout,
     scales: &'a [Scale],
     number: usize,
-    (panel, top): (&'a ForecastPanel, f64),
+    panel: &'a ForecastPanel,
+    top: f64,
 ) -> Placed<'a> {
     let (column, row) = (number % layout.columns, number / layout.columns);
     let gaps = COLUMN_GAP * (layout.columns - 1) as f64;
@@ -255,9 +270,9 @@ fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
     panel.context.iter().chain(truth).chain(&panel.forecast).copied()
 }
 
-fn time_span(panels: &[ForecastPanel]) -> (i64, i64) {
+fn time_span(panels: &[ForecastPanel]) -> TimeSpan {
     let times = || panels.iter().flat_map(all_points).map(|(at, _)| at);
-    (times().min().unwrap_or(0), times().max().unwrap_or(0))
+    TimeSpan { first: times().min().unwrap_or(0), last: times().max().unwrap_or(0) }
 }
 
 /// Half-way between the last context point and the first forecast point.
@@ -265,11 +280,6 @@ fn forecast_start(panel: &ForecastPanel) -> Option<f64> {
     let first = panel.forecast.first()?.0 as f64;
     let last = panel.context.last().map_or(first, |point| point.0 as f64);
     Some(last / 2.0 + first / 2.0)
-}
-
-fn time_share((first, last): (i64, i64), at: f64) -> f64 {
-    let span = last as f64 - first as f64;
-    if span > 0.0 { (at - first as f64) / span } else { 0.5 }
 }
 
 fn value_scale(panel: &ForecastPanel) -> Scale {
@@ -281,7 +291,7 @@ fn value_scale(panel: &ForecastPanel) -> Scale {
 
 fn position(layout: &Layout, placed: &Placed<'_>, (at, value): Point) -> Option<Position> {
     let value = value.filter(|value| value.is_finite())?;
-    let x = placed.frame.x(time_share(layout.span, at as f64));
+    let x = placed.frame.x(layout.span.share(at as f64));
     Some((x, placed.frame.y(placed.scale.share(value))))
 }
 
@@ -297,7 +307,11 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
     let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
         let columns = std::mem::take(columns);
         if columns.len() > 1 {
-            scene.shapes.push(Shape::Band { columns, ink: Ink::Model, opacity: BAND_OPACITY });
+            scene.shapes.push(Shape::Band {
+                columns,
+                colour: Colour::Model,
+                opacity: BAND_OPACITY,
+            });
         }
     };
     for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
@@ -311,7 +325,7 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
     finish(&mut columns);
 }
 
-/// Bands lie over one another: the narrower, the stronger.
+/// Opacity of one band. Bands overlap, so that narrower ones look stronger.
 const BAND_OPACITY: f64 = 0.18;
 
 fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
@@ -320,10 +334,12 @@ fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
         backwards.find_map(|point| position(layout, placed, *point))
     };
     let truth = placed.panel.truth.as_deref().unwrap_or_default();
-    let lines =
-        [(end(truth), "actual", Ink::Truth), (end(&placed.panel.forecast), "forecast", Ink::Model)];
-    let label = |(end, text, ink): (Option<Position>, &str, Ink)| {
-        end.map(|(_, y)| EndLabel { y, text: text.to_owned(), ink, strong: false })
+    let lines = [
+        (end(truth), "actual", Colour::Truth),
+        (end(&placed.panel.forecast), "forecast", Colour::Model),
+    ];
+    let label = |(end, text, colour): (Option<Position>, &str, Colour)| {
+        end.map(|(_, y)| EndLabel { y, text: text.to_owned(), colour, strong: false })
     };
     lines.into_iter().filter_map(label).collect()
 }
@@ -336,7 +352,7 @@ fn draw_panel_heading(scene: &mut Scene, placed: &Placed<'_>) {
     if let Some(unit) = &panel.unit {
         let x = placed.left + 1.06 * text_width(&name, SUBTITLE_SIZE) + 8.0;
         let unit = fit(unit, TICK_SIZE, 80.0);
-        scene.text((x, at.1), &unit, TICK_SIZE, Ink::Muted);
+        scene.text((x, at.1), &unit, TICK_SIZE, Colour::Muted);
     }
 }
 
@@ -351,10 +367,10 @@ fn heading_width(placed: &Placed<'_>) -> f64 {
     1.06 * text_width(&channel_name(placed), SUBTITLE_SIZE) + 8.0 + unit
 }
 
-fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: Frame) {
+fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: TimeSpan, frame: Frame) {
     let most = ((frame.right - frame.left) / 56.0) as usize;
-    let marks = ticks(kind, span.0, span.1, most);
-    let x = |at: i64| frame.x(time_share(span, at as f64));
+    let marks = ticks(kind, span.first, span.last, most);
+    let x = |at: i64| frame.x(span.share(at as f64));
     draw_bottom_line(scene, frame);
     for mark in &marks {
         draw_bottom_tick(scene, frame, x(mark.at), &mark.label);
@@ -362,11 +378,11 @@ fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: (i64, i64), frame: 
     let contexts: Vec<(f64, &str)> =
         marks.iter().filter_map(|mark| Some((x(mark.at), mark.context.as_deref()?))).collect();
     for (number, (x, text)) in contexts.iter().enumerate() {
-        // Of two that would touch, the later one stays: it marks a change.
+        // Of two labels that would touch, the later one is kept, because it marks a change.
         let room = contexts.get(number + 1).map_or(f64::MAX, |next| next.0 - x);
         if room > text_width(text, TICK_SIZE) + 8.0 {
             let at = (*x, frame.bottom + 31.0);
-            scene.anchored(at, text, (TICK_SIZE, Ink::Muted), Anchor::Middle);
+            scene.anchored(at, text, TICK_SIZE, Colour::Muted, Anchor::Middle);
         }
     }
 }

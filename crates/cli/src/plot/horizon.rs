@@ -2,13 +2,13 @@
 
 use super::axis::Scale;
 use super::curves::{
-    EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
+    Axes, EndLabel, Frame, draw_bottom_line, draw_bottom_tick, draw_end_labels, draw_runs,
     draw_value_axis, end_label_room, gutter, runs,
 };
 use super::font::fit;
 use super::save::Picture;
 use super::scene::{Position, Scene};
-use super::style::{Ink, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, LABEL_SIZE, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 const HEIGHT: f64 = 280.0;
@@ -20,7 +20,7 @@ pub(crate) struct ErrorCurve {
     pub(crate) name: String,
     /// Error at step 1, 2, ...; a value that is not finite leaves a gap.
     pub(crate) errors: Vec<f64>,
-    /// Whether it is the model, which stands out.
+    /// Whether it is the model, which is drawn last and in its own colour.
     pub(crate) is_model: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct HorizonPlot {
     pub(crate) title: String,
     /// One line below the title; may be empty.
     pub(crate) subtitle: String,
-    /// What is measured, as `MSE`.
+    /// What is measured, such as `MSE`.
     pub(crate) metric: String,
     /// One line each.
     pub(crate) curves: Vec<ErrorCurve>,
@@ -53,7 +53,7 @@ impl Picture for HorizonPlot {
         scene.heading((MARGIN, frame.top - 12.0), &metric, SUBTITLE_SIZE);
         draw_value_axis(&mut scene, frame, &scale);
         draw_step_labels(&mut scene, frame, self.steps());
-        self.draw_curves(&mut scene, (frame, &scale), &names);
+        self.draw_curves(&mut scene, Axes { frame, scale: &scale }, &names);
         scene.height = frame.bottom + 44.0 + MARGIN / 2.0;
         scene
     }
@@ -65,34 +65,34 @@ impl HorizonPlot {
         steps.max().unwrap_or(0)
     }
 
-    fn draw_curves(&self, scene: &mut Scene, (frame, scale): (Frame, &Scale), names: &[String]) {
+    fn draw_curves(&self, scene: &mut Scene, axes: Axes<'_>, names: &[String]) {
         let steps = self.steps();
         let mut labels = Vec::new();
         // The model comes last, over the others.
-        for (number, ink) in self.order() {
-            let points = points(&self.curves[number].errors, (frame, scale), steps);
+        for (number, colour) in self.order() {
+            let points = points(&self.curves[number].errors, axes, steps);
             if let Some((_, y)) = points.iter().rev().find_map(|point| *point) {
                 labels.push(EndLabel {
                     y,
                     text: names[number].clone(),
-                    ink,
+                    colour,
                     strong: self.curves[number].is_model,
                 });
             }
             let width = if self.curves[number].is_model { 2.6 } else { 1.6 };
-            draw_runs(scene, runs(points), width, ink);
+            draw_runs(scene, runs(points), width, colour);
         }
-        draw_end_labels(scene, frame, labels);
+        draw_end_labels(scene, axes.frame, labels);
     }
 
     /// Curves with their colours, in drawing order.
-    fn order(&self) -> Vec<(usize, Ink)> {
+    fn order(&self) -> Vec<(usize, Colour)> {
         let numbers = 0..self.curves.len();
         let (models, others): (Vec<usize>, Vec<usize>) =
             numbers.partition(|number| self.curves[*number].is_model);
         let others = others.into_iter().enumerate();
-        let others = others.map(|(colour, number)| (number, Ink::Other(colour)));
-        let models = models.into_iter().map(|number| (number, Ink::Model));
+        let others = others.map(|(colour, number)| (number, Colour::Other(colour)));
+        let models = models.into_iter().map(|number| (number, Colour::Model));
         others.chain(models).collect()
     }
 }
@@ -101,10 +101,10 @@ fn short_name(curve: &ErrorCurve) -> String {
     fit(&curve.name, LABEL_SIZE, 180.0)
 }
 
-fn points(errors: &[f64], (frame, scale): (Frame, &Scale), steps: usize) -> Vec<Option<Position>> {
+fn points(errors: &[f64], axes: Axes<'_>, steps: usize) -> Vec<Option<Position>> {
     let place = |(number, error): (usize, &f64)| {
-        let y = frame.y(scale.share(*error));
-        error.is_finite().then(|| (frame.x(step_share(number + 1, steps)), y))
+        let x = axes.frame.x(step_share(number + 1, steps));
+        error.is_finite().then(|| (x, axes.y(*error)))
     };
     errors.iter().enumerate().map(place).collect()
 }
@@ -123,10 +123,10 @@ fn draw_step_labels(scene: &mut Scene, frame: Frame, steps: usize) {
         draw_bottom_tick(scene, frame, x, &step.to_string());
     }
     let at = (frame.left, frame.bottom + 35.0);
-    scene.text(at, "steps ahead", TICK_SIZE, Ink::Muted);
+    scene.text(at, "steps ahead", TICK_SIZE, Colour::Muted);
 }
 
-/// The first step, the last, and round ones between that touch neither.
+/// The first step, the last, and round ones between whose labels touch neither.
 fn marked_steps(steps: usize) -> Vec<usize> {
     let room = steps.div_ceil(20);
     let rounds = ticks(TimeKind::Step, 1, steps as i64, 8).into_iter();

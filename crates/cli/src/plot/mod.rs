@@ -1,8 +1,8 @@
-//! Pictures: forecasts, training curves, error by step, and comparisons.
+//! Draws pictures: forecasts, training curves, error by step, and comparisons.
 //!
-//! Each picture is a plain struct that a command fills and that implements [`save::Picture`]; [`save()`]
-//! writes it to a file, [`to_svg`] makes text to embed. No font or program of the machine is
-//! needed.
+//! Each picture is a plain struct that a command fills and that implements [`save::Picture`];
+//! [`save()`] writes it to a file, [`to_svg`] makes text to embed. Neither a font nor a program of
+//! the machine is needed.
 
 mod axis;
 mod bars;

@@ -1,4 +1,5 @@
-//! What masked pretraining does: series with patches hidden from the model, and what it put there.
+//! The picture of masked pretraining: series with patches hidden from the model, and the values
+//! that it reconstructs there.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ use super::font::fit;
 use super::legend::{LEGEND_HEIGHT, Mark, draw_legend};
 use super::save::Picture;
 use super::scene::{Position, Scene};
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, ticks};
 
 /// Channels beyond this many are left out, with a note.
@@ -18,7 +19,7 @@ const MOST_PANELS: usize = 8;
 const PANEL_HEADING: f64 = 26.0;
 const ROW_GAP: f64 = 14.0;
 const TIME_LABELS: f64 = 38.0;
-const SHADE: Ink = Ink::Context;
+const SHADE: Colour = Colour::Context;
 const SHADE_OPACITY: f64 = 0.22;
 
 /// One channel.
@@ -30,7 +31,7 @@ pub(crate) struct ReconstructionPanel {
     pub(crate) truth: Vec<f64>,
     /// The steps of each masked patch.
     pub(crate) masked: Vec<Range<usize>>,
-    /// What the model says, one value a step; shown at the masked steps only.
+    /// The model's values, one a step; shown at the masked steps only.
     pub(crate) reconstruction: Vec<f64>,
 }
 
@@ -49,9 +50,9 @@ impl Picture for ReconstructionPlot {
     fn scene(&self) -> Scene {
         let (mut scene, mut y) = Scene::titled(&self.title, &self.subtitle);
         let entries = [
-            (Mark::Line(Ink::Truth), "actual".to_owned()),
+            (Mark::Line(Colour::Truth), "actual".to_owned()),
             (Mark::Area(SHADE, SHADE_OPACITY), "hidden from the model".to_owned()),
-            (Mark::Line(Ink::Model), "reconstructed".to_owned()),
+            (Mark::Line(Colour::Model), "reconstructed".to_owned()),
         ];
         draw_legend(&mut scene, (MARGIN, y), &entries);
         y += LEGEND_HEIGHT;
@@ -73,9 +74,10 @@ impl Picture for ReconstructionPlot {
                 top,
                 bottom: top + height,
             };
-            draw_panel(&mut scene, (frame, steps), (panel, scale));
+            let axis = StepAxis { frame, steps };
+            draw_panel(&mut scene, axis, panel, scale);
             if number + 1 == shown.len() {
-                draw_step_labels(&mut scene, (frame, steps));
+                draw_step_labels(&mut scene, axis);
             }
         }
         y += shown.len() as f64 * (height + PANEL_HEADING + ROW_GAP) + TIME_LABELS - ROW_GAP;
@@ -85,14 +87,14 @@ impl Picture for ReconstructionPlot {
 }
 
 impl ReconstructionPlot {
-    /// Says what was left out; returns the y below.
+    /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
         let text = match self.panels.len() {
             0 => "no channel to show".to_owned(),
             all if all > shown => format!("the first {shown} of {all} channels"),
             _ => return y,
         };
-        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Ink::Muted);
+        scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
 }
@@ -104,25 +106,29 @@ fn hidden_value(panel: &ReconstructionPanel, step: usize) -> Option<f64> {
 }
 
 fn value_scale(panel: &ReconstructionPanel) -> Scale {
-    let said = (0..panel.truth.len()).filter_map(|step| hidden_value(panel, step));
-    Scale::covering(panel.truth.iter().copied().chain(said), 4)
+    let reconstructed = (0..panel.truth.len()).filter_map(|step| hidden_value(panel, step));
+    Scale::covering(panel.truth.iter().copied().chain(reconstructed), 4)
 }
 
-/// Where a step is: half a step of room stays on either side.
-fn step_x((frame, steps): (Frame, usize), step: f64) -> f64 {
-    frame.x((step + 0.5) / steps.max(1) as f64)
+/// The horizontal axis of a panel: time steps from 0, with half a step of room on either side.
+#[derive(Debug, Clone, Copy)]
+struct StepAxis {
+    frame: Frame,
+    steps: usize,
 }
 
-fn draw_panel(
-    scene: &mut Scene,
-    place: (Frame, usize),
-    (panel, scale): (&ReconstructionPanel, &Scale),
-) {
-    let (frame, steps) = place;
+impl StepAxis {
+    fn x(self, step: f64) -> f64 {
+        self.frame.x((step + 0.5) / self.steps.max(1) as f64)
+    }
+}
+
+fn draw_panel(scene: &mut Scene, axis: StepAxis, panel: &ReconstructionPanel, scale: &Scale) {
+    let StepAxis { frame, steps } = axis;
     let name = fit(&panel.channel, SUBTITLE_SIZE, 500.0);
     scene.heading((MARGIN, frame.top - 10.0), &name, SUBTITLE_SIZE);
     for patch in joined(&panel.masked, panel.truth.len().min(steps)) {
-        let x = |step: usize| step_x(place, step as f64 - 0.5);
+        let x = |step: usize| axis.x(step as f64 - 0.5);
         let corners = ((x(patch.start), frame.top), (x(patch.end), frame.bottom));
         scene.rectangle(corners.0, corners.1, SHADE, SHADE_OPACITY);
     }
@@ -130,12 +136,12 @@ fn draw_panel(
     draw_bottom_line(scene, frame);
     let at = |(step, value): (usize, Option<f64>)| -> Option<Position> {
         let value = value.filter(|value| value.is_finite())?;
-        Some((step_x(place, step as f64), frame.y(scale.share(value))))
+        Some((axis.x(step as f64), frame.y(scale.share(value))))
     };
     let truth = panel.truth.iter().copied().map(Some).enumerate();
-    draw_runs(scene, runs(truth.map(at)), 1.5, Ink::Truth);
-    let said = (0..panel.truth.len()).map(|step| (step, hidden_value(panel, step)));
-    draw_runs(scene, runs(said.map(at)), 2.4, Ink::Model);
+    draw_runs(scene, runs(truth.map(at)), 1.5, Colour::Truth);
+    let reconstructed = (0..panel.truth.len()).map(|step| (step, hidden_value(panel, step)));
+    draw_runs(scene, runs(reconstructed.map(at)), 2.4, Colour::Model);
 }
 
 /// The masked steps below `steps`, neighbouring and overlapping patches as one, in rising order.
@@ -154,13 +160,14 @@ fn joined(masked: &[Range<usize>], steps: usize) -> Vec<Range<usize>> {
     joined
 }
 
-fn draw_step_labels(scene: &mut Scene, place: (Frame, usize)) {
-    let last = place.1.saturating_sub(1) as i64;
+fn draw_step_labels(scene: &mut Scene, axis: StepAxis) {
+    let StepAxis { frame, steps } = axis;
+    let last = steps.saturating_sub(1) as i64;
     for mark in ticks(TimeKind::Step, 0, last, 10) {
-        draw_bottom_tick(scene, place.0, step_x(place, mark.at as f64), &mark.label);
+        draw_bottom_tick(scene, frame, axis.x(mark.at as f64), &mark.label);
     }
-    let at = (place.0.left, place.0.bottom + 33.0);
-    scene.text(at, "time step", TICK_SIZE, Ink::Muted);
+    let at = (frame.left, frame.bottom + 33.0);
+    scene.text(at, "time step", TICK_SIZE, Colour::Muted);
 }
 
 #[cfg(test)]
@@ -191,7 +198,9 @@ mod tests {
             .shapes
             .iter()
             .filter_map(|shape| match shape {
-                Shape::Line { points, ink: Ink::Model, width } if *width == 2.4 => Some(points),
+                Shape::Line { points, colour: Colour::Model, width } if *width == 2.4 => {
+                    Some(points)
+                }
                 _ => None,
             })
             .map(Vec::len)

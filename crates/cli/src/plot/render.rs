@@ -14,7 +14,7 @@ use ptsm::{Error, ErrorKind, Result};
 
 use super::font::{exact_width, for_each_pixel};
 use super::scene::{Anchor, Label, Position, Scene, Shape};
-use super::style::Ink;
+use super::style::Colour;
 
 /// Fonts in the order in which a viewer of an SVG should try them.
 const FAMILY: &str = "Ubuntu, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif";
@@ -40,11 +40,11 @@ pub(super) fn svg(scene: &Scene) -> Result<String> {
     let (_, body) = text
         .split_once('>')
         .ok_or_else(|| Error::internal("plotters wrote an SVG without an opening tag"))?;
-    Ok(format!("{}{body}", svg_opening(scene, size)))
+    Ok(format!("{}{body}", svg_opening(scene, size.0, size.1)))
 }
 
 /// Opening tag with the size in logical pixels, round joins and a description.
-fn svg_opening(scene: &Scene, (width, height): (u32, u32)) -> String {
+fn svg_opening(scene: &Scene, width: u32, height: u32) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" \
          viewBox=\"0 0 {width} {height}\" stroke-linejoin=\"round\" stroke-linecap=\"round\" \
@@ -73,24 +73,24 @@ fn escaped(text: &str) -> String {
 fn draw_svg(backend: &mut SVGBackend<'_>, shape: &Shape) -> Result<()> {
     let scaled = |at: Position| whole(at, SVG_SCALE);
     let drawn = match shape {
-        Shape::Box { from, to, ink, opacity } => {
-            backend.draw_rect(scaled(*from), scaled(*to), &colour(*ink, *opacity), true)
+        Shape::Box { from, to, colour, opacity } => {
+            backend.draw_rect(scaled(*from), scaled(*to), &rgba(*colour, *opacity), true)
         }
-        Shape::Line { points, width, ink } => backend.draw_path(
+        Shape::Line { points, width, colour } => backend.draw_path(
             points.iter().map(|point| scaled(*point)),
             &ShapeStyle {
-                color: colour(*ink, 1.0),
+                color: rgba(*colour, 1.0),
                 filled: false,
                 stroke_width: (width * SVG_SCALE) as u32,
             },
         ),
-        Shape::Band { columns, ink, opacity } => {
+        Shape::Band { columns, colour, opacity } => {
             let upper = columns.iter().map(|(x, upper, _)| (*x, *upper));
             let lower = columns.iter().rev().map(|(x, _, lower)| (*x, *lower));
-            backend.fill_polygon(upper.chain(lower).map(scaled), &colour(*ink, *opacity))
+            backend.fill_polygon(upper.chain(lower).map(scaled), &rgba(*colour, *opacity))
         }
-        Shape::Dot { at, radius, ink } => {
-            backend.draw_circle(scaled(*at), (radius * SVG_SCALE) as u32, &colour(*ink, 1.0), true)
+        Shape::Dot { at, radius, colour } => {
+            backend.draw_circle(scaled(*at), (radius * SVG_SCALE) as u32, &rgba(*colour, 1.0), true)
         }
         Shape::Label(label) => {
             // plotters moves a centred text down by half an x-height, about a quarter of an em.
@@ -107,7 +107,7 @@ fn svg_text_style(label: &Label) -> TextStyle<'static> {
     let weight = if label.strong { FontStyle::Bold } else { FontStyle::Normal };
     let size = label.size * SVG_SCALE * SVG_SIZE_DIVISOR;
     let mut style = TextStyle::from(FontDesc::new(FontFamily::Name(FAMILY), size, weight));
-    style.color = colour(label.ink, 1.0).to_backend_color();
+    style.color = rgba(label.colour, 1.0).to_backend_color();
     let horizontal = match label.anchor {
         Anchor::Start => HPos::Left,
         Anchor::Middle => HPos::Center,
@@ -126,14 +126,14 @@ pub(super) fn png(scene: &Scene, path: &Path) -> Result<()> {
     }
     backend.present().map_err(drawing_failed)?;
     drop(backend);
-    let (small, size) = shrunk(&pixels, large);
+    let (small, size) = shrunk(&pixels, large.0, large.1);
     let mut file = BitMapBackend::new(path, size);
     file.blit_bitmap((0, 0), size, &small).map_err(drawing_failed)?;
     file.present().map_err(|error| Error::new(ErrorKind::Io, "cannot be written").because(error))
 }
 
 /// Averages squares of `BITMAP_SHRINK` pixels; red, green and blue bytes, row after row.
-fn shrunk(pixels: &[u8], (width, height): (usize, usize)) -> (Vec<u8>, (u32, u32)) {
+fn shrunk(pixels: &[u8], width: usize, height: usize) -> (Vec<u8>, (u32, u32)) {
     let (columns, rows) = (width / BITMAP_SHRINK, height / BITMAP_SHRINK);
     let mut small = Vec::with_capacity(columns * rows * 3);
     let area = (BITMAP_SHRINK * BITMAP_SHRINK) as u32;
@@ -158,21 +158,21 @@ fn draw_bitmap(backend: &mut BitMapBackend<'_>, shape: &Shape) -> Result<()> {
     let scale = BITMAP_SCALE as f64;
     let scaled = |(x, y): Position| (x * scale, y * scale);
     match shape {
-        Shape::Box { from, to, ink, opacity } => backend
-            .draw_rect(whole(*from, scale), whole(*to, scale), &colour(*ink, *opacity), true)
+        Shape::Box { from, to, colour, opacity } => backend
+            .draw_rect(whole(*from, scale), whole(*to, scale), &rgba(*colour, *opacity), true)
             .map_err(drawing_failed),
-        Shape::Line { points, width, ink } => {
+        Shape::Line { points, width, colour } => {
             for pair in points.windows(2) {
                 let ends = [scaled(pair[0]), scaled(pair[1])];
-                fill_capsule(backend, ends, width * scale / 2.0, *ink)?;
+                fill_capsule(backend, ends, width * scale / 2.0, *colour)?;
             }
             Ok(())
         }
-        Shape::Band { columns, ink, opacity } => {
-            fill_band(backend, columns, &colour(*ink, *opacity))
+        Shape::Band { columns, colour, opacity } => {
+            fill_band(backend, columns, &rgba(*colour, *opacity))
         }
-        Shape::Dot { at, radius, ink } => {
-            fill_capsule(backend, [scaled(*at); 2], radius * scale, *ink)
+        Shape::Dot { at, radius, colour } => {
+            fill_capsule(backend, [scaled(*at); 2], radius * scale, *colour)
         }
         Shape::Label(label) => draw_bitmap_label(backend, label),
     }
@@ -185,7 +185,7 @@ fn fill_capsule(
     backend: &mut BitMapBackend<'_>,
     ends: [Position; 2],
     radius: f64,
-    ink: Ink,
+    colour: Colour,
 ) -> Result<()> {
     let [(_, y0), (_, y1)] = ends;
     let top = (y0.min(y1) - radius).floor() as i32;
@@ -197,7 +197,7 @@ fn fill_capsule(
         let (from, to) = (left.round() as i32, right.round() as i32);
         if to > from {
             backend
-                .draw_rect((from, row), (to, row + 1), &colour(ink, 1.0), true)
+                .draw_rect((from, row), (to, row + 1), &rgba(colour, 1.0), true)
                 .map_err(drawing_failed)?;
         }
     }
@@ -276,7 +276,7 @@ fn draw_bitmap_label(backend: &mut BitMapBackend<'_>, label: &Label) -> Result<(
     for_each_pixel(&label.text, size, |x, y, coverage| {
         for shift in 0..strokes {
             let at = (left + x + shift, base + y);
-            let pixel = colour(label.ink, coverage).to_backend_color();
+            let pixel = rgba(label.colour, coverage).to_backend_color();
             if drawn.is_ok() {
                 drawn = backend.draw_pixel(at, pixel).map_err(drawing_failed);
             }
@@ -289,8 +289,8 @@ fn whole((x, y): Position, scale: f64) -> (i32, i32) {
     ((x * scale).round() as i32, (y * scale).round() as i32)
 }
 
-fn colour(ink: Ink, opacity: f64) -> RGBAColor {
-    let (red, green, blue) = ink.light();
+fn rgba(colour: Colour, opacity: f64) -> RGBAColor {
+    let (red, green, blue) = colour.light();
     RGBColor(red, green, blue).mix(opacity)
 }
 

@@ -1,4 +1,4 @@
-//! Files and text from pictures.
+//! Writes pictures as files, or as SVG text.
 
 use std::path::Path;
 
@@ -26,13 +26,13 @@ impl Svg {
     }
 }
 
-/// Draws a picture as SVG, on a white ground, for embedding in a page.
+/// Draws a picture as SVG, on a white background, for embedding in a page.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Internal`](ptsm::ErrorKind::Internal) if it cannot be drawn, which is our bug.
 pub(crate) fn to_svg(picture: &dyn Picture) -> Result<Svg> {
-    render::svg(&with_paper(picture)).map(Svg)
+    render::svg(&with_background(picture)).map(Svg)
 }
 
 /// Writes a picture to `path`, as SVG or PNG by its extension.
@@ -53,7 +53,7 @@ pub(crate) fn save(path: &Path, picture: &dyn Picture) -> Result<()> {
             })
         }
         Some("png") => replace(path, ".png", |temporary| {
-            render::png(&with_paper(picture), temporary)
+            render::png(&with_background(picture), temporary)
                 .map_err(|error| error.at(path.display().to_string()))
         }),
         _ => Err(Error::input(
@@ -63,14 +63,14 @@ pub(crate) fn save(path: &Path, picture: &dyn Picture) -> Result<()> {
     }
 }
 
-fn with_paper(picture: &dyn Picture) -> Scene {
+fn with_background(picture: &dyn Picture) -> Scene {
     let mut scene = picture.scene();
     scene.shapes.insert(
         0,
         super::scene::Shape::Box {
             from: (0.0, 0.0),
             to: (scene.width, scene.height),
-            ink: super::style::Ink::Paper,
+            colour: super::style::Colour::Background,
             opacity: 1.0,
         },
     );

@@ -5,7 +5,7 @@ use super::curves::{Frame, draw_bottom_line, draw_bottom_tick, draw_value_axis, 
 use super::font::{fit, text_width};
 use super::save::Picture;
 use super::scene::Scene;
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
+use super::style::{Colour, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TICK_SIZE};
 
 /// Targets beyond this many are left out, with a note.
 const MOST_PANELS: usize = 6;
@@ -54,7 +54,7 @@ impl Picture for ScatterPlot {
             let left = start + column * (width + COLUMN_GAP);
             let top = y + row * (height + ROW_GAP) + PANEL_HEADING;
             let frame = Frame { left, right: left + side, top, bottom: top + side };
-            draw_panel(&mut scene, frame, (panel, scale), gutter);
+            draw_panel(&mut scene, frame, panel, scale, gutter);
         }
         let rows = shown.len().div_ceil(columns) as f64;
         let bottom =
@@ -65,7 +65,7 @@ impl Picture for ScatterPlot {
 }
 
 impl ScatterPlot {
-    /// Says what was left out; returns the y below.
+    /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64) -> f64 {
         let mut notes = Vec::new();
         match self.panels.len() {
@@ -83,46 +83,45 @@ impl ScatterPlot {
         if notes.is_empty() {
             return y;
         }
-        scene.text((MARGIN, y + 12.0), &notes.join("; "), TICK_SIZE, Ink::Muted);
+        scene.text((MARGIN, y + 12.0), &notes.join("; "), TICK_SIZE, Colour::Muted);
         y + 16.0
     }
 }
 
 /// One scale for both axes.
 fn scale(panel: &ScatterPanel) -> Scale {
-    Scale::covering(finite(panel).flat_map(|(truth, said)| [truth, said]), 5)
+    Scale::covering(finite(panel).flat_map(|(truth, predicted)| [truth, predicted]), 5)
 }
 
 fn finite(panel: &ScatterPanel) -> impl Iterator<Item = (f64, f64)> {
-    panel.points.iter().copied().filter(|(truth, said)| truth.is_finite() && said.is_finite())
+    panel
+        .points
+        .iter()
+        .copied()
+        .filter(|(truth, predicted)| truth.is_finite() && predicted.is_finite())
 }
 
-fn draw_panel(
-    scene: &mut Scene,
-    frame: Frame,
-    (panel, scale): (&ScatterPanel, &Scale),
-    gutter: f64,
-) {
+fn draw_panel(scene: &mut Scene, frame: Frame, panel: &ScatterPanel, scale: &Scale, gutter: f64) {
     let side = frame.right - frame.left;
     let name = fit(&panel.target, SUBTITLE_SIZE, side - 60.0);
     scene.heading((frame.left - gutter, frame.top - 12.0), &name, SUBTITLE_SIZE);
     let after = frame.left - gutter + 1.06 * text_width(&name, SUBTITLE_SIZE) + 8.0;
-    scene.text((after, frame.top - 12.0), "predicted", TICK_SIZE, Ink::Muted);
+    scene.text((after, frame.top - 12.0), "predicted", TICK_SIZE, Colour::Muted);
     draw_value_axis(scene, frame, scale);
     draw_bottom_line(scene, frame);
     for (value, text) in scale.ticks() {
         let x = frame.x(scale.share(*value));
-        scene.line(vec![(x, frame.top), (x, frame.bottom)], 1.0, Ink::Grid);
+        scene.line(vec![(x, frame.top), (x, frame.bottom)], 1.0, Colour::Grid);
         draw_bottom_tick(scene, frame, x, text);
     }
     let at = (frame.left, frame.bottom + 34.0);
-    scene.text(at, "true value; on the dashed line both are equal", TICK_SIZE, Ink::Muted);
-    scene.dashed((frame.left, frame.bottom), (frame.right, frame.top), Ink::Rule);
+    scene.text(at, "true value; on the dashed line both are equal", TICK_SIZE, Colour::Muted);
+    scene.dashed((frame.left, frame.bottom), (frame.right, frame.top), Colour::Rule);
     let step = panel.points.len().div_ceil(MOST_POINTS).max(1);
     let radius = if panel.points.len() > 500 { 1.8 } else { 3.0 };
-    for (truth, said) in finite(panel).step_by(step) {
-        let at = (frame.x(scale.share(truth)), frame.y(scale.share(said)));
-        scene.dot(at, radius, Ink::Model);
+    for (truth, predicted) in finite(panel).step_by(step) {
+        let at = (frame.x(scale.share(truth)), frame.y(scale.share(predicted)));
+        scene.dot(at, radius, Colour::Model);
     }
 }
 

@@ -1,10 +1,10 @@
-//! A picture as a list of shapes, before any backend sees it.
+//! A picture as a list of shapes with their positions, before it is drawn.
 //!
 //! Plots are laid out once, in logical pixels (x to the right, y downwards), and then written as
 //! SVG or PNG by [`render`](super::render); both therefore show the same picture.
 
 use super::font::fit;
-use super::style::{Ink, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TITLE_SIZE};
+use super::style::{Colour, MARGIN, PICTURE_WIDTH, SUBTITLE_SIZE, TITLE_SIZE};
 
 /// A position in logical pixels.
 pub(crate) type Position = (f64, f64);
@@ -25,12 +25,12 @@ pub(crate) enum Anchor {
 pub(crate) struct Label {
     /// Anchor and baseline.
     pub(crate) at: Position,
-    /// What it says; already fitted.
+    /// The text, already cut to the room that it has.
     pub(crate) text: String,
     /// Logical pixels per em.
     pub(crate) size: f64,
     /// Colour.
-    pub(crate) ink: Ink,
+    pub(crate) colour: Colour,
     /// Which end lies at `at`.
     pub(crate) anchor: Anchor,
     /// Whether it is set bold.
@@ -47,7 +47,7 @@ pub(crate) enum Shape {
         /// Lower right corner.
         to: Position,
         /// Colour.
-        ink: Ink,
+        colour: Colour,
         /// 0 to 1.
         opacity: f64,
     },
@@ -58,14 +58,14 @@ pub(crate) enum Shape {
         /// Width in logical pixels.
         width: f64,
         /// Colour.
-        ink: Ink,
+        colour: Colour,
     },
     /// The area between two lines over the same x: `(x, upper y, lower y)`, x ascending.
     Band {
         /// At least two columns.
         columns: Vec<(f64, f64, f64)>,
         /// Colour.
-        ink: Ink,
+        colour: Colour,
         /// 0 to 1.
         opacity: f64,
     },
@@ -76,7 +76,7 @@ pub(crate) enum Shape {
         /// Radius in logical pixels.
         radius: f64,
         /// Colour.
-        ink: Ink,
+        colour: Colour,
     },
     /// A text.
     Label(Label),
@@ -114,7 +114,7 @@ impl Scene {
         if !subtitle.is_empty() {
             y += SUBTITLE_SIZE + 8.0;
             let text = fit(subtitle, SUBTITLE_SIZE, width);
-            scene.text((MARGIN, y - 3.0), &text, SUBTITLE_SIZE, Ink::Muted);
+            scene.text((MARGIN, y - 3.0), &text, SUBTITLE_SIZE, Colour::Muted);
         }
         if title.is_empty() && subtitle.is_empty() {
             // A page that embeds the picture has its own heading and space.
@@ -129,15 +129,15 @@ impl Scene {
             at,
             text: text.to_owned(),
             size,
-            ink: Ink::Text,
+            colour: Colour::Text,
             anchor: Anchor::Start,
             strong: true,
         });
     }
 
     /// Adds plain text, starting at `at`.
-    pub(crate) fn text(&mut self, at: Position, text: &str, size: f64, ink: Ink) {
-        self.anchored(at, text, (size, ink), Anchor::Start);
+    pub(crate) fn text(&mut self, at: Position, text: &str, size: f64, colour: Colour) {
+        self.anchored(at, text, size, colour, Anchor::Start);
     }
 
     /// Adds plain text whose `anchor` lies at `at`.
@@ -145,10 +145,11 @@ impl Scene {
         &mut self,
         at: Position,
         text: &str,
-        (size, ink): (f64, Ink),
+        size: f64,
+        colour: Colour,
         anchor: Anchor,
     ) {
-        self.label(Label { at, text: text.to_owned(), size, ink, anchor, strong: false });
+        self.label(Label { at, text: text.to_owned(), size, colour, anchor, strong: false });
     }
 
     /// Adds a text.
@@ -157,14 +158,14 @@ impl Scene {
     }
 
     /// Adds a line; fewer than two points draw nothing.
-    pub(crate) fn line(&mut self, points: Vec<Position>, width: f64, ink: Ink) {
+    pub(crate) fn line(&mut self, points: Vec<Position>, width: f64, colour: Colour) {
         if points.len() > 1 {
-            self.shapes.push(Shape::Line { points, width, ink });
+            self.shapes.push(Shape::Line { points, width, colour });
         }
     }
 
     /// Adds a straight dashed line, horizontal or vertical.
-    pub(crate) fn dashed(&mut self, from: Position, to: Position, ink: Ink) {
+    pub(crate) fn dashed(&mut self, from: Position, to: Position, colour: Colour) {
         const DASH: f64 = 4.0;
         let length = (to.0 - from.0).hypot(to.1 - from.1);
         let dashes = (length / (2.0 * DASH)).ceil() as usize;
@@ -174,17 +175,17 @@ impl Scene {
         };
         for dash in 0..dashes {
             let begin = 2.0 * DASH * dash as f64;
-            self.line(vec![at(begin), at(begin + DASH)], 1.0, ink);
+            self.line(vec![at(begin), at(begin + DASH)], 1.0, colour);
         }
     }
 
     /// Adds a filled circle.
-    pub(crate) fn dot(&mut self, at: Position, radius: f64, ink: Ink) {
-        self.shapes.push(Shape::Dot { at, radius, ink });
+    pub(crate) fn dot(&mut self, at: Position, radius: f64, colour: Colour) {
+        self.shapes.push(Shape::Dot { at, radius, colour });
     }
 
     /// Adds a filled rectangle.
-    pub(crate) fn rectangle(&mut self, from: Position, to: Position, ink: Ink, opacity: f64) {
-        self.shapes.push(Shape::Box { from, to, ink, opacity });
+    pub(crate) fn rectangle(&mut self, from: Position, to: Position, colour: Colour, opacity: f64) {
+        self.shapes.push(Shape::Box { from, to, colour, opacity });
     }
 }

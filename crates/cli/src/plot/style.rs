@@ -23,9 +23,9 @@ pub(crate) const MARGIN: f64 = 24.0;
 
 /// What a colour is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ink {
+pub(crate) enum Colour {
     /// The background.
-    Paper,
+    Background,
     /// Titles.
     Text,
     /// Subtitles, tick labels and notes.
@@ -40,14 +40,14 @@ pub(crate) enum Ink {
     Truth,
     /// The model and its forecast.
     Model,
-    /// Another series, by number; repeats after [`Ink::OTHERS`].
+    /// Another series, by number; repeats after [`Colour::OTHERS`].
     Other(usize),
 }
 
 type Rgb = (u8, u8, u8);
 
-/// Light and dark values of [`Ink::Other`].
-const OTHER_COLOURS: [(Rgb, Rgb); Ink::OTHERS] = [
+/// Light and dark values of [`Colour::Other`].
+const OTHER_COLOURS: [(Rgb, Rgb); Colour::OTHERS] = [
     ((0x00, 0x72, 0xB2), (0x5A, 0xB0, 0xE6)),
     ((0x00, 0x9E, 0x73), (0x35, 0xC7, 0x9A)),
     ((0xCC, 0x79, 0xA7), (0xE3, 0x9C, 0xC4)),
@@ -55,49 +55,49 @@ const OTHER_COLOURS: [(Rgb, Rgb); Ink::OTHERS] = [
     ((0x6B, 0x5B, 0x95), (0xA9, 0x9A, 0xD6)),
 ];
 
-impl Ink {
-    /// How many different colours [`Ink::Other`] has.
+impl Colour {
+    /// How many different colours [`Colour::Other`] has.
     pub(crate) const OTHERS: usize = 5;
 
-    /// The colour on white paper.
+    /// The colour on a white background.
     pub(crate) fn light(self) -> Rgb {
         self.pair().0
     }
 
     fn pair(self) -> (Rgb, Rgb) {
         match self {
-            Ink::Paper => ((0xFF, 0xFF, 0xFF), (0x17, 0x1B, 0x21)),
-            Ink::Text => ((0x1B, 0x24, 0x30), (0xED, 0xF1, 0xF5)),
-            Ink::Muted => ((0x5F, 0x6B, 0x7A), (0x9D, 0xA9, 0xB8)),
-            Ink::Grid => ((0xE7, 0xEB, 0xF0), (0x2B, 0x32, 0x3C)),
-            Ink::Rule => ((0x9A, 0xA5, 0xB1), (0x5E, 0x6A, 0x79)),
-            Ink::Context => ((0xA3, 0xAD, 0xB9), (0x6C, 0x78, 0x87)),
-            Ink::Truth => ((0x26, 0x30, 0x3D), (0xDF, 0xE5, 0xEC)),
-            Ink::Model => ((0xD5, 0x5E, 0x00), (0xFF, 0x8F, 0x3D)),
-            Ink::Other(number) => OTHER_COLOURS[number % Ink::OTHERS],
+            Colour::Background => ((0xFF, 0xFF, 0xFF), (0x17, 0x1B, 0x21)),
+            Colour::Text => ((0x1B, 0x24, 0x30), (0xED, 0xF1, 0xF5)),
+            Colour::Muted => ((0x5F, 0x6B, 0x7A), (0x9D, 0xA9, 0xB8)),
+            Colour::Grid => ((0xE7, 0xEB, 0xF0), (0x2B, 0x32, 0x3C)),
+            Colour::Rule => ((0x9A, 0xA5, 0xB1), (0x5E, 0x6A, 0x79)),
+            Colour::Context => ((0xA3, 0xAD, 0xB9), (0x6C, 0x78, 0x87)),
+            Colour::Truth => ((0x26, 0x30, 0x3D), (0xDF, 0xE5, 0xEC)),
+            Colour::Model => ((0xD5, 0x5E, 0x00), (0xFF, 0x8F, 0x3D)),
+            Colour::Other(number) => OTHER_COLOURS[number % Colour::OTHERS],
         }
     }
 
-    fn all() -> impl Iterator<Item = Ink> {
+    fn all() -> impl Iterator<Item = Colour> {
         let fixed = [
-            Ink::Paper,
-            Ink::Text,
-            Ink::Muted,
-            Ink::Grid,
-            Ink::Rule,
-            Ink::Context,
-            Ink::Truth,
-            Ink::Model,
+            Colour::Background,
+            Colour::Text,
+            Colour::Muted,
+            Colour::Grid,
+            Colour::Rule,
+            Colour::Context,
+            Colour::Truth,
+            Colour::Model,
         ];
-        fixed.into_iter().chain((0..Ink::OTHERS).map(Ink::Other))
+        fixed.into_iter().chain((0..Colour::OTHERS).map(Colour::Other))
     }
 }
 
 /// Style sheet rules that give every colour inside `svg` elements its dark value.
 pub(crate) fn dark_rules() -> String {
     let mut rules = String::new();
-    for ink in Ink::all() {
-        let (light, dark) = ink.pair();
+    for colour in Colour::all() {
+        let (light, dark) = colour.pair();
         for property in ["fill", "stroke"] {
             writeln!(rules, "svg [{property}=\"{}\"] {{ {property}: {}; }}", hex(light), hex(dark))
                 .expect("writing to a string cannot fail");
@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn colours_of_different_roles_differ() {
-        let light: BTreeSet<_> = Ink::all().map(Ink::light).collect();
-        assert_eq!(light.len(), Ink::all().count());
+        let light: BTreeSet<_> = Colour::all().map(Colour::light).collect();
+        assert_eq!(light.len(), Colour::all().count());
     }
 
     #[test]
     fn dark_rules_cover_fill_and_stroke_of_every_colour() {
         let rules = dark_rules();
         assert!(rules.contains("svg [fill=\"#D55E00\"] { fill: #FF8F3D; }"));
-        assert_eq!(rules.lines().count(), 2 * Ink::all().count());
+        assert_eq!(rules.lines().count(), 2 * Colour::all().count());
     }
 }

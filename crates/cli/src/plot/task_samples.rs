@@ -55,7 +55,7 @@ fn reconstruction(channels: usize) -> ReconstructionPlot {
         }
     };
     ReconstructionPlot {
-        title: "Hidden patches and what the model makes of them".to_owned(),
+        title: "Hidden patches and their reconstruction".to_owned(),
         subtitle: "window 12 of the validation rows, 40 % of the patches hidden".to_owned(),
         panels: (0..channels).map(panel).collect(),
     }

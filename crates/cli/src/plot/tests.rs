@@ -1,4 +1,4 @@
-//! Checks that every picture passes, ordinary and odd.
+//! Checks of every picture, with ordinary and with unusual data.
 //!
 //! Set `PTSM_PICTURES` to a folder to keep the ordinary ones there and look at them.
 
@@ -18,7 +18,7 @@ fn wave(step: i64, phase: f64) -> f64 {
     20.0 + 8.0 * (t / 24.0 * std::f64::consts::TAU + phase).sin() + 3.0 * (t / 90.0).sin() + noise
 }
 
-fn panel(channel: &str, (context, horizon): (i64, i64), phase: f64) -> ForecastPanel {
+fn panel(channel: &str, context: i64, horizon: i64, phase: f64) -> ForecastPanel {
     let point = |step: i64, value: f64| (START + step * 3600, Some(value));
     let forecast = |step: i64| 0.85 * wave(step, phase) + 3.0;
     let future = context..context + horizon;
@@ -50,7 +50,7 @@ pub(crate) fn forecast_plot(channels: usize) -> ForecastPlot {
         title: "Forecast of ETTh1, 96 hours ahead".to_owned(),
         subtitle: "window 1 203 of the test split; MSE 0.3712, MAE 0.3941".to_owned(),
         time: TimeKind::UnixSeconds,
-        panels: (0..channels).map(|c| panel(names[c % names.len()], (240, 96), c as f64)).collect(),
+        panels: (0..channels).map(|c| panel(names[c % names.len()], 240, 96, c as f64)).collect(),
     }
 }
 
@@ -123,7 +123,7 @@ fn bars_plot() -> BarsPlot {
 
 /// Three numbered steps ahead, the truth not known yet.
 fn short_forecast_plot() -> ForecastPlot {
-    let mut short = panel("sales of the northern region, all shops together", (14, 3), 1.0);
+    let mut short = panel("sales of the northern region, all shops together", 14, 3, 1.0);
     for point in short.context.iter_mut().chain(&mut short.forecast) {
         point.0 = (point.0 - START) / 3600;
         point.1 = point.1.map(|value| value * 2_500.0);
@@ -170,7 +170,7 @@ fn series_pictures() -> Vec<(&'static str, Box<dyn Picture>)> {
     ]
 }
 
-/// Points of all kinds that break naive code.
+/// Points of all kinds that break careless code.
 fn odd_points() -> Vec<Vec<Point>> {
     vec![
         vec![],
@@ -340,8 +340,9 @@ fn more_than_eight_channels_are_cut_with_a_note() {
 #[test]
 fn missing_points_are_gaps_in_the_context() {
     let lines = |plot: &ForecastPlot| {
-        let is_line =
-            |s: &&scene::Shape| matches!(s, scene::Shape::Line { ink: style::Ink::Context, .. });
+        let is_line = |s: &&scene::Shape| {
+            matches!(s, scene::Shape::Line { colour: style::Colour::Context, .. })
+        };
         plot.scene().shapes.iter().filter(is_line).count()
     };
     let mut plot = plain(forecast_plot(1));

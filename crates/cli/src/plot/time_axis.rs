@@ -1,7 +1,7 @@
-//! Ticks of a time axis: round moments with labels that say no more than they must.
+//! Ticks of a time axis: round times with labels that are as short as possible.
 //!
 //! Each tick has a short text (`06:00`, `14 Mar`, `Apr`) and, where the larger unit changes, a
-//! second line (`14 Mar 2018`, `2018`). Times are shown in UTC, as they stand in the data.
+//! second line (`14 Mar 2018`, `2018`). Times are shown in UTC, as they are in the data.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -24,10 +24,10 @@ pub(crate) enum TimeKind {
     Step,
 }
 
-/// A marked moment.
+/// A marked time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tick {
-    /// The moment.
+    /// The time.
     pub(crate) at: i64,
     /// First line.
     pub(crate) label: String,
@@ -42,7 +42,7 @@ enum Spacing {
     Months(i64),
 }
 
-/// Distances that people count in.
+/// The usual distances between dates and times.
 const SPACINGS: [Spacing; 29] = [
     Spacing::Seconds(1),
     Spacing::Seconds(2),
@@ -84,7 +84,7 @@ impl Spacing {
     }
 }
 
-/// Round moments from `first` to `last`, at most about `most` of them.
+/// Round times from `first` to `last`, at most about `most` of them.
 pub(crate) fn ticks(kind: TimeKind, first: i64, last: i64, most: usize) -> Vec<Tick> {
     let dated = match kind {
         TimeKind::UnixSeconds => dated_ticks(first, last, most),
@@ -93,7 +93,7 @@ pub(crate) fn ticks(kind: TimeKind, first: i64, last: i64, most: usize) -> Vec<T
     dated.unwrap_or_else(|| step_ticks(first, last, most))
 }
 
-/// A moment in full, for text: `14 Mar 2018 06:00`, or `step 512`.
+/// A time in full, for text: `14 Mar 2018 06:00`, or `step 512`.
 pub(crate) fn moment(kind: TimeKind, at: i64) -> String {
     match (kind, civil(at)) {
         (TimeKind::UnixSeconds, Some(time)) => {
@@ -129,7 +129,8 @@ fn multiples(first: i64, last: i64, step: i64) -> impl Iterator<Item = i64> {
         .take_while(move |at| *at <= last)
 }
 
-/// `None` where the calendar ends, some ten thousand years from now.
+/// Ticks at round dates; `None` for times outside the calendar, which ends in some ten thousand
+/// years.
 fn dated_ticks(first: i64, last: i64, most: usize) -> Option<Vec<Tick>> {
     civil(first)?;
     civil(last)?;

@@ -28,7 +28,7 @@ pub fn repeat_last(batch: &Batch, prediction_length: usize) -> Vec<f32> {
 /// Repeats the last full season: each step gets the value `season_length` steps before it.
 ///
 /// Returns `[B, H, C]`, row-major, in the units of the batch. Where that point is missing, earlier
-/// seasons are asked in turn; where none has it, the last observed value of the channel stands in,
+/// seasons are tried in turn; where none has it, the last observed value of the channel is taken,
 /// and 0 where the whole context is missing.
 ///
 /// # Errors

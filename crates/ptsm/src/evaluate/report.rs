@@ -70,7 +70,7 @@ pub enum BaselineOutcome {
 impl Evaluation {
     /// Renders the scores as aligned columns for a terminal, with a line break at the end.
     ///
-    /// Lists steps and channels where the metrics hold them. A dash stands for a score that is not
+    /// Lists steps and channels where the metrics hold them. A dash is a score that is not
     /// defined.
     pub fn table(&self) -> String {
         let Self { dataset, split, .. } = self;

@@ -1,4 +1,4 @@
-//! From a row's time to its number on the time grid of the stream.
+//! Finds the number of a row on the stream's time grid from its time.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub(super) struct Clock {
 /// Where a row goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Behind the newest one, after rows that did not come.
+    /// After the newest one and `skipped` rows that did not come.
     Next { skipped: u64, time: Option<i64> },
     /// It is the newest one again.
     Again,

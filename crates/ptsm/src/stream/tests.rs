@@ -117,7 +117,7 @@ fn skipped_times_are_missing_rows() {
     }
     let counters = stream.counters();
     assert_eq!((counters.rows, counters.gap_rows), (53, 7));
-    // Rows 23, 27, then 37 behind the gap, 41, ...
+    // Rows 23, 27, then 37 after the gap, 41, ...
     assert_eq!(counters.forecasts, 2 + 6);
 }
 

@@ -96,7 +96,7 @@ impl Recipe {
         self.with_at(other, "")
     }
 
-    /// As [`Recipe::with`]; messages name the tables behind `prefix`.
+    /// As [`Recipe::with`]; messages put `prefix` before the names of the tables.
     fn with_at(&self, other: &Member, prefix: &str) -> Result<Recipe> {
         let mut recipe = self.clone();
         recipe.model.overlay(&from_fields(&format!("{prefix}model"), &other.model)?);
@@ -110,7 +110,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// 16 hex digits that stand for this recipe under `circumstances`, such as the data and the
+    /// 16 hex digits that identify this recipe under `circumstances`, such as the data and the
     /// version of the program: another recipe or another circumstance has others.
     ///
     /// # Errors

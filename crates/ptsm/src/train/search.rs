@@ -65,7 +65,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// The loss, with failed trials behind all others.
+    /// The loss, with failed trials after all others.
     fn rank(&self) -> f64 {
         self.loss.unwrap_or(f64::INFINITY)
     }
@@ -191,7 +191,7 @@ pub fn search(
         Ok::<(), Error>(())
     };
     let spent = |trials: &[Trial]| trials.iter().map(|trial| trial.seconds).sum::<f64>();
-    // Enough that somebody can be left behind on every rung, however short the time is.
+    // At least so many trials that every rung can drop some, however short the time is.
     while spent(&trials) < seconds / f64::from(rungs) || trials.len() < SHARE {
         let Some(choices) = space.draw(&mut random, &mut seen) else { break };
         let number = trials.len();

@@ -1,9 +1,10 @@
-//! Our kernels as the chip runs them: step by step, every buffer rounded, padding included.
+//! What our kernels compute, in the order in which the chip does, with every buffer rounded and
+//! padding included.
 
-use ptsm_kernels::{LinearDims, MatrixMut, MatrixShape, gelu, linear, transpose};
+use ptsm_kernels::{Isa, LinearDims, MatrixMut, MatrixShape, gelu, linear, transpose};
 
-use super::number::{bfloat16, multiplied};
-use super::product::{Context, rows_product};
+use super::product::{Product, rows_product};
+use super::rounding::{activation_bits, bfloat16};
 use super::tensor::TileTensor;
 use crate::program::{EmbedTiles, MathFidelity, MixerTiles, TILE};
 
@@ -30,15 +31,15 @@ impl Matrix {
         self.map(|_, _, x| bfloat16(x))
     }
 
-    /// Rows from `first`, so many.
-    fn below(&self, first: usize, rows: usize) -> Self {
+    /// The next `rows` rows from row `first` on.
+    fn rows_from(&self, first: usize, rows: usize) -> Self {
         let values = self.values[first * self.columns..][..rows * self.columns].to_vec();
         Self { rows, values, ..*self }
     }
 }
 
-/// A part of a table, `rows` by `columns` tiles.
-fn part(table: &[f32], first: usize, (rows, columns): (usize, usize)) -> Matrix {
+/// A matrix of a table: `rows` by `columns` tiles, from tile `first` on.
+fn part(table: &[f32], first: usize, rows: usize, columns: usize) -> Matrix {
     let mut values = vec![0.0; rows * columns * TILE * TILE];
     let tiles = table.chunks_exact(TILE * TILE).skip(first).take(rows * columns);
     for (place, tile) in tiles.enumerate() {
@@ -51,29 +52,31 @@ fn part(table: &[f32], first: usize, (rows, columns): (usize, usize)) -> Matrix 
     Matrix { rows: rows * TILE, columns: columns * TILE, values }
 }
 
-/// What the kernel has at hand.
+/// The mixer kernel with its constants.
 struct Kernel<'a> {
     tiles: MixerTiles,
     table: &'a [f32],
     fidelity: MathFidelity,
-    context: Context,
+    isa: Isa,
 }
 
 impl Kernel<'_> {
-    fn part(&self, first: usize, size: (usize, usize)) -> Matrix {
-        part(self.table, first, size)
+    fn part(&self, first: usize, rows: usize, columns: usize) -> Matrix {
+        part(self.table, first, rows, columns)
     }
 
-    /// A weight of so many tiles of outputs and inputs, as it stands on its side.
-    fn weight(&self, first: usize, (outputs, inputs): (usize, usize)) -> Matrix {
-        let shape = if self.tiles.left { (outputs, inputs) } else { (inputs, outputs) };
-        self.part(first, shape)
+    /// A weight of `outputs` by `inputs` tiles, transposed if it multiplies from the right.
+    fn weight(&self, first: usize, outputs: usize, inputs: usize) -> Matrix {
+        match self.tiles.left {
+            true => self.part(first, outputs, inputs),
+            false => self.part(first, inputs, outputs),
+        }
     }
 
-    /// `a b`; of the first operand fewer bits may count.
+    /// `a b`, with the bits of `a` that the fidelity multiplies.
     fn product(&self, a: &Matrix, b: &Matrix) -> Matrix {
-        let a = a.map(|_, _, x| multiplied(self.fidelity, x));
-        let (isa, mut turned) = (self.context.isa, vec![0.0; b.values.len()]);
+        let a = a.map(|_, _, x| activation_bits(self.fidelity, x));
+        let (isa, mut turned) = (self.isa, vec![0.0; b.values.len()]);
         let shape = MatrixShape { rows: b.rows, columns: b.columns };
         let from = ptsm_kernels::Matrix::new(&b.values, b.columns);
         transpose(isa, shape, from, MatrixMut::new(&mut turned, b.rows));
@@ -83,33 +86,33 @@ impl Kernel<'_> {
         Matrix { rows: a.rows, columns: b.columns, values }
     }
 
-    /// A weight and a state, the weight on its side.
-    fn weigh(&self, weight: &Matrix, state: &Matrix) -> Matrix {
+    /// The product of a weight and the state, in the order that the mixer has.
+    fn apply_weight(&self, weight: &Matrix, state: &Matrix) -> Matrix {
         match self.tiles.left {
             true => self.product(weight, state),
             false => self.product(state, weight),
         }
     }
 
-    /// A layer; its bias is a tile broad, and repeated in it.
-    fn layer(&self, first: usize, (outputs, inputs): (usize, usize), state: &Matrix) -> Matrix {
-        let bias = self.weight(first + outputs * inputs, (outputs, 1));
+    /// A linear layer; its bias is stored in whole tiles, with equal rows or equal columns.
+    fn layer(&self, first: usize, outputs: usize, inputs: usize, state: &Matrix) -> Matrix {
+        let bias = self.weight(first + outputs * inputs, outputs, 1);
         let bias = |i: usize, j: usize| match self.tiles.left {
             true => bias.at(i, j % TILE),
             false => bias.at(i % TILE, j),
         };
-        let product = self.weigh(&self.weight(first, (outputs, inputs)), state);
-        product.map(|i, j, x| x + multiplied(self.fidelity, bias(i, j)))
+        let product = self.apply_weight(&self.weight(first, outputs, inputs), state);
+        product.map(|i, j, x| x + activation_bits(self.fidelity, bias(i, j)))
     }
 
-    /// Number by number; of the second operand fewer bits may count.
+    /// The elementwise product, with the bits of `b` that the fidelity multiplies.
     fn times(&self, a: &Matrix, b: &Matrix) -> Matrix {
-        a.map(|i, j, x| x * multiplied(self.fidelity, b.at(i, j))).rounded()
+        a.map(|i, j, x| x * activation_bits(self.fidelity, b.at(i, j))).rounded()
     }
 
     fn norm(&self, state: &Matrix, epsilon: f32) -> Matrix {
         let (at, columns) = (self.tiles.places(), self.tiles.columns);
-        let part = |first| self.part(first, (columns, columns));
+        let part = |first| self.part(first, columns, columns);
         let centred = self.product(state, &part(at.centre)).rounded();
         let squares = self.times(&centred, &centred);
         let spread = self.product(&squares, &part(at.mean));
@@ -118,13 +121,14 @@ impl Kernel<'_> {
         if !self.tiles.left {
             return normed;
         }
-        let row = |first| self.part(first, (1, columns));
+        let row = |first| self.part(first, 1, columns);
         let (slope, offset) = (row(at.slope), row(at.offset));
-        let scaled = normed.map(|_, j, x| x * multiplied(self.fidelity, slope.at(0, j))).rounded();
+        let scaled =
+            normed.map(|_, j, x| x * activation_bits(self.fidelity, slope.at(0, j))).rounded();
         scaled.map(|_, j, x| x + offset.at(0, j)).rounded()
     }
 
-    /// The gate over the axis that is mixed.
+    /// The softmax of the gate, over the axis that is mixed.
     fn softmax(&self, logits: &Matrix) -> Matrix {
         let left = self.tiles.left;
         let mut largest = vec![f32::NEG_INFINITY; if left { logits.columns } else { logits.rows }];
@@ -136,7 +140,7 @@ impl Kernel<'_> {
         let powers = logits.map(|i, j, x| (x - largest[if left { j } else { i }]).exp()).rounded();
         let side = if left { powers.rows } else { powers.columns };
         let ones = Matrix { rows: side, columns: side, values: vec![1.0; side * side] };
-        let sum = self.weigh(&ones, &powers).map(|_, _, x| 1.0 / x).rounded();
+        let sum = self.apply_weight(&ones, &powers).map(|_, _, x| 1.0 / x).rounded();
         self.times(&powers, &sum)
     }
 
@@ -145,13 +149,13 @@ impl Kernel<'_> {
         let MixerTiles { left, hidden, .. } = self.tiles;
         let (at, mixed) = (self.tiles.places(), self.tiles.mixed());
         let z = self.norm(state, epsilon);
-        let before = self.layer(at.first, (hidden, mixed), &z);
+        let before = self.layer(at.first, hidden, mixed, &z);
         let mut inner = before.clone();
-        gelu(self.context.isa, &before.values, &mut inner.values);
-        let both = self.layer(at.second, (2 * mixed, hidden), &inner.rounded()).rounded();
+        gelu(self.isa, &before.values, &mut inner.values);
+        let both = self.layer(at.second, 2 * mixed, hidden, &inner.rounded()).rounded();
         let size = mixed * TILE;
         let (z, logits) = match left {
-            true => (both.below(0, size), both.below(size, size)),
+            true => (both.rows_from(0, size), both.rows_from(size, size)),
             false => {
                 let half = |first: usize| {
                     let rows = both.values.chunks_exact(2 * size);
@@ -166,15 +170,17 @@ impl Kernel<'_> {
     }
 }
 
-/// `state` and `table` as the step has them.
+/// The mixer kernel on the step's inputs.
 pub(super) fn mixer(
-    (state, table): (&TileTensor, &TileTensor),
+    state: &TileTensor,
+    table: &TileTensor,
     tiles: MixerTiles,
-    (epsilon, fidelity): (f64, MathFidelity),
-    context: Context,
+    epsilon: f64,
+    product: Product,
 ) -> TileTensor {
-    let kernel = Kernel { tiles, table: &table.values, fidelity, context };
-    // The kernel has D times every row, and D squared times its variance.
+    let Product { fidelity, isa, .. } = product;
+    let kernel = Kernel { tiles, table: &table.values, fidelity, isa };
+    // The kernel computes D times each centred row, and so D squared times its variance.
     let width = state.shape[3] as f64;
     let epsilon = (epsilon * width * width) as f32;
     let mut out = state.clone();
@@ -186,16 +192,18 @@ pub(super) fn mixer(
     out
 }
 
-/// `windows` `[B, C, 1, L]` cut into patches and embedded; patches that are none are zeros.
+/// The embedding kernel: `windows` `[B, C, 1, L]` are cut into patches and embedded. Rows that pad
+/// the patches to whole tiles are zeros.
 pub(super) fn embed(
-    (windows, table): (&TileTensor, &TileTensor),
+    windows: &TileTensor,
+    table: &TileTensor,
     tiles: EmbedTiles,
-    fidelity: MathFidelity,
-    (shape, context): ([usize; 4], Context),
+    product: Product,
 ) -> TileTensor {
+    let Product { shape, fidelity, .. } = product;
     let EmbedTiles { patch_length, patch_stride, patches, columns } = tiles;
-    let weight = part(&table.values, 1, (tiles.inner(), columns));
-    let bias = part(&table.values, 1 + tiles.inner() * columns, (1, columns));
+    let weight = part(&table.values, 1, tiles.inner(), columns);
+    let bias = part(&table.values, 1 + tiles.inner() * columns, 1, columns);
     let mut cut = Vec::new();
     for window in windows.download().chunks_exact(tiles.window()) {
         (0..patches).for_each(|i| cut.extend(&window[i * patch_stride..][..patch_length]));
@@ -204,6 +212,6 @@ pub(super) fn embed(
     laid.write(&cut);
     let weight = TileTensor { shape: [1, 1, weight.rows, weight.columns], values: weight.values };
     let bias: Vec<f32> =
-        bias.values[..bias.columns].iter().map(|&x| multiplied(fidelity, x)).collect();
-    rows_product(&laid, (&weight, Some(&bias)), fidelity, (shape, context.isa))
+        bias.values[..bias.columns].iter().map(|&x| activation_bits(fidelity, x)).collect();
+    rows_product(&laid, &weight, Some(&bias), product)
 }

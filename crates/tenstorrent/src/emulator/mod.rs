@@ -1,15 +1,15 @@
 //! Runs a program on the CPU with the chip's numbers and the chip's padding.
 //!
-//! A tensor is held as the device holds it: every matrix padded to whole tiles. What is uploaded is
-//! padded with zeros, as `ttnn` does. An operation that computes its padding like everything else
-//! does so here (sums, products, transposes); one that does not promise what it leaves there leaves
-//! garbage, so that a program that relies on it gives wrong answers. Sums are in f32, and every
-//! result is rounded to its tensor's data type.
+//! A tensor is held as the device holds it: every matrix padded to whole tiles. Uploads are padded
+//! with zeros, as `ttnn` does. Operations that compute their padding like other numbers do so here
+//! too (sums, products, transposes). Operations that leave their padding undefined fill it with
+//! garbage here, so that a program that relies on it gives wrong answers. Sums are in f32, and
+//! every result is rounded to its tensor's data type.
 
 mod kernels;
-mod number;
 mod ops;
 mod product;
+mod rounding;
 mod tensor;
 
 use std::collections::HashMap;
@@ -21,7 +21,8 @@ use crate::program::{Program, Role, Step, TensorId};
 pub use tensor::GARBAGE;
 pub(crate) use tensor::TileTensor;
 
-/// Sees a step, and can ask for what it made, without padding.
+/// Is called after each step; the function that it is given returns the step's output without
+/// padding.
 pub type Watch<'a> = dyn FnMut(&Step, &dyn Fn() -> Vec<f32>) + 'a;
 
 /// A program with its constants in place, ready to run.
@@ -34,7 +35,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Takes a program.
+    /// An emulator of `program`.
     ///
     /// # Errors
     ///
@@ -44,7 +45,7 @@ impl Emulator {
         Self::with_garbage(program, GARBAGE)
     }
 
-    /// As [`Emulator::new`], with what stands in padding that nobody defined.
+    /// As [`Emulator::new`], with `garbage` as the value of undefined padding.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Emulator {
         self.run_watched(inputs, &mut |_, _| {})
     }
 
-    /// As [`Emulator::run`]; `watch` sees what every step made, without padding.
+    /// As [`Emulator::run`]; `watch` is called after every step.
     ///
     /// # Errors
     ///
@@ -107,7 +108,7 @@ impl Emulator {
             let spec = &program.tensors[step.output];
             let context = product::Context { isa: self.isa, garbage: self.garbage };
             let mut made = ops::run(&step.op, &read, spec.shape, context);
-            number::round(spec.dtype, &mut made.values);
+            rounding::round(spec.dtype, &mut made.values);
             watch(step, &|| made.download());
             alive.insert(step.output, made);
             step.frees.iter().for_each(|id| drop(alive.remove(id)));

@@ -7,36 +7,35 @@ use ptsm_kernels::{
 };
 
 use super::kernels::{embed, mixer};
-use super::product::{Context, for_product, reduced, rows_product};
+use super::product::{Context, Product, for_product, reduced, rows_product};
 use super::tensor::TileTensor;
 use crate::program::{Activation, MathFidelity, Op};
 
 /// Runs one operation; shapes were checked with the program.
 pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Context) -> TileTensor {
     let isa = context.isa;
+    let product = |fidelity: &MathFidelity| Product { shape, fidelity: *fidelity, isa };
     match op {
         Op::Linear { transpose_a, activation, math_fidelity, .. } => {
             let a = if *transpose_a { Cow::Owned(transposed(x[0])) } else { Cow::Borrowed(x[0]) };
             let bias = x.get(2).map(|bias| &bias.values[..bias.width()]);
-            let mut out = rows_product(&a, (x[1], bias), *math_fidelity, (shape, isa));
+            let mut out = rows_product(&a, x[1], bias, product(math_fidelity));
             if *activation == Some(Activation::Gelu) {
                 out = elementwise_gelu(&out, isa);
             }
             out
         }
-        Op::Matmul { math_fidelity } => matmul(x[0], x[1], *math_fidelity, (shape, isa)),
+        Op::Matmul { math_fidelity } => matmul(x[0], x[1], product(math_fidelity)),
         Op::MatmulAddcmul { math_fidelity, .. } => {
             let bias = &x[4].values[..x[4].width()];
-            let mut out = rows_product(x[0], (x[1], Some(bias)), *math_fidelity, (shape, isa));
+            let mut out = rows_product(x[0], x[1], Some(bias), product(math_fidelity));
             let others = x[2].values.iter().zip(&x[3].values);
             out.values.iter_mut().zip(others).for_each(|(out, (r, gate))| *out = r + *out * gate);
             out
         }
-        Op::Embed { tiles, math_fidelity, .. } => {
-            embed((x[0], x[1]), *tiles, *math_fidelity, (shape, context))
-        }
+        Op::Embed { tiles, math_fidelity, .. } => embed(x[0], x[1], *tiles, product(math_fidelity)),
         Op::Mixer { tiles, epsilon, math_fidelity, .. } => {
-            mixer((x[0], x[1]), *tiles, (*epsilon, *math_fidelity), context)
+            mixer(x[0], x[1], *tiles, *epsilon, product(math_fidelity))
         }
         Op::LayerNorm { epsilon } => layer_norm(x, *epsilon as f32, context),
         Op::Softmax { dim: -1 } => softmax(x[0], context),
@@ -70,13 +69,9 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
     }
 }
 
-/// Matrix by matrix; one left matrix serves all.
-fn matmul(
-    a: &TileTensor,
-    b: &TileTensor,
-    fidelity: MathFidelity,
-    (shape, isa): ([usize; 4], Isa),
-) -> TileTensor {
+/// The products of pairs of matrices; if `a` has one matrix, it is used with every matrix of `b`.
+fn matmul(a: &TileTensor, b: &TileTensor, product: Product) -> TileTensor {
+    let Product { shape, fidelity, isa } = product;
     let mut out = TileTensor::filled(shape, 0.0);
     let (inputs, outputs, size) = (b.height(), b.width(), out.matrix_len());
     let dims = LinearDims { rows: a.height(), inputs, outputs };
@@ -84,7 +79,7 @@ fn matmul(
     let left = reduced(&a.values, fidelity);
     let left = left.chunks_exact(a.matrix_len()).cycle();
     for ((a, b), out) in left.zip(b.matrices()).zip(out.values.chunks_exact_mut(size)) {
-        let weight = for_product(b, (inputs, outputs), fidelity);
+        let weight = for_product(b, inputs, outputs, fidelity);
         linear(isa, dims, a, &weight, &zeros, out);
     }
     out
@@ -96,7 +91,7 @@ fn elementwise_gelu(x: &TileTensor, isa: Isa) -> TileTensor {
     TileTensor { shape: x.shape, values }
 }
 
-/// Statistics of the logical row only; what it leaves behind the row is its own affair.
+/// Layer norm with the statistics of the logical row; the padding of its output is undefined.
 fn layer_norm(x: &[&TileTensor], epsilon: f32, context: Context) -> TileTensor {
     let columns = x[0].shape[3];
     let width = x[0].width();
@@ -120,7 +115,7 @@ fn layer_norm(x: &[&TileTensor], epsilon: f32, context: Context) -> TileTensor {
     out
 }
 
-/// Over the logical row; garbage behind it.
+/// Softmax over the logical row; the padding of its output is undefined.
 fn softmax(x: &TileTensor, context: Context) -> TileTensor {
     let (columns, width) = (x.shape[3], x.width());
     let mut out = x.clone();
@@ -169,7 +164,8 @@ fn permuted(x: &TileTensor, dims: [usize; 4], garbage: f32) -> TileTensor {
     out
 }
 
-/// `f` of every number and its partner; axes of length 1 of `b` are repeated, in the padding too.
+/// `f` of every number of `a` and the one of `b` in its place; axes of length 1 of `b` are repeated,
+/// in the padding too.
 fn broadcast(a: &TileTensor, b: &TileTensor, f: impl Fn(f32, f32) -> f32) -> TileTensor {
     let mut out = a.clone();
     let (height, width) = (a.height(), a.width());

@@ -1,10 +1,10 @@
-//! A tensor with its padding.
+//! A tensor of the emulator, held with its padding.
 
-use super::number::round;
+use super::rounding::round;
 use crate::program::{DataType, padded};
 
-/// What stands in padding that no operation defined: large, so that it shows, and finite, as
-/// leftovers of other tensors are.
+/// Value of padding that no operation defines: large, so that using it shows in the results, and
+/// finite, as the remains of other tensors in memory are.
 pub const GARBAGE: f32 = -3.3e4;
 
 /// Numbers of a tensor in row-major order, every matrix padded to whole tiles.
@@ -16,12 +16,12 @@ pub(crate) struct TileTensor {
 }
 
 impl TileTensor {
-    /// Padding and all of one value.
+    /// All numbers, padding included, are `value`.
     pub(super) fn filled(shape: [usize; 4], value: f32) -> Self {
         Self { shape, values: vec![value; padded(shape).iter().product()] }
     }
 
-    /// What an upload makes of `values`: rounded, padded with zeros.
+    /// `values` as they are after an upload: rounded, padded with zeros.
     pub(crate) fn upload(shape: [usize; 4], dtype: DataType, values: &[f32]) -> Self {
         let mut tensor = Self::filled(shape, 0.0);
         tensor.write(values);

@@ -1,12 +1,13 @@
 //! Embedding and mixer layers as steps. The hidden state is `[B, C, N, D]` between blocks.
 //!
-//! The patch mixer mixes N, which stands in rows. Its first layer reads the normalised state
-//! transposed (`transpose_a`), which costs no step, so its bias and GELU are fused and the rest runs
-//! along N; one transpose brings the result back. Where D is whole tiles, the second layer, gate and
-//! residual are one step on the transposed state. Weights on the left of the state (`W x`) would
-//! need no transpose at all, but `ttnn` spreads one left operand for many right ones over the
-//! operand's rows only, two cores for 64 patches, and has no bias down rows. Our own kernel does
-//! that: there a whole mixer is one step.
+//! The patch mixer mixes along N, the rows of each matrix `[N, D]`, whereas `ttnn`'s linear layer
+//! mixes columns. Its first layer therefore reads the normalised state transposed (`transpose_a`),
+//! which takes no step of its own and leaves bias and GELU fused; the next layers compute on
+//! `[D, N]`, and one transpose turns the result back. If D is whole tiles, the second layer, gate
+//! and residual are one step on the transposed state. Weights on the left of the state (`W x`)
+//! would need no transpose at all, but `ttnn` then divides the work among cores by rows of `W` only
+//! (two cores for 64 patches), and cannot add a bias that differs from row to row. Our own kernel
+//! can: with it a whole mixer is one step.
 
 use ptsm_core::network::{
     Axis, Embedding, Gate, MixerBlock, Network, Norm, NormLayer, SelfAttention, Stage, State,
@@ -14,7 +15,7 @@ use ptsm_core::network::{
 use ptsm_core::{Error, Result};
 
 use super::builder::{Apply, Builder, LinearWeights};
-use super::choice::Kernels;
+use super::kernel_choice::Kernels;
 use super::weights::Weights;
 use super::windows::Windows;
 use crate::options::Optimisation;
@@ -39,6 +40,15 @@ pub(super) struct Block<'a> {
     pub(super) gate: Option<LinearWeights>,
 }
 
+/// What the layers of a patch mixer read.
+#[derive(Debug, Clone, Copy)]
+struct MixerInput {
+    /// The hidden state, which is added to the mixer's result.
+    state: TensorId,
+    /// Its norm.
+    normed: TensorId,
+}
+
 /// Lowers the backbone of one model.
 pub(super) struct Backbone<'a> {
     pub(super) network: &'a Network,
@@ -52,13 +62,14 @@ impl<'a> Backbone<'a> {
     pub(super) fn lower(
         &self,
         b: &mut Builder<'_>,
-        (batch, windows): (usize, Option<Windows>),
+        batch: usize,
+        windows: Option<Windows>,
     ) -> Result<TensorId> {
         let Embedding { state, patch_length, linear, positions, .. } = &self.network.embedding;
         let (State { channels, patches, features }, linear) =
             (*state, self.weights.linear(linear)?);
         let mut h = match windows {
-            Some(windows) => self.embedding_kernel(b, &linear, (batch, windows))?,
+            Some(windows) => self.embedding_kernel(b, &linear, batch, windows)?,
             None => {
                 let patches = b.input("patches", [batch, channels, patches, *patch_length]);
                 b.linear(patches, &linear, PLAIN)?
@@ -66,8 +77,8 @@ impl<'a> Backbone<'a> {
         };
         if let Some(positions) = positions {
             let values = self.weights.values(&positions.name)?.to_vec();
-            let shape = ([1, 1, patches, features], DataType::Bfloat16);
-            let table = b.constant(&positions.name, shape, || values);
+            let shape = [1, 1, patches, features];
+            let table = b.constant(&positions.name, shape, DataType::Bfloat16, || values);
             h = b.step("positions", Op::Add, &[h, table])?;
         }
         for stage in &self.network.stages {
@@ -142,41 +153,42 @@ impl<'a> Backbone<'a> {
         let (block, attention) = (self.block(mixer)?, mixer.attention.as_ref());
         if self.kernels.patches
             && attention.is_none()
-            && let Some(mixed) = self.mixer_kernel(b, &block, (h, true))?
+            && let Some(mixed) = self.mixer_kernel(b, &block, h)?
         {
             return Ok(mixed);
         }
-        let z = self.norm(b, &mixer.norm, h)?;
+        let input = MixerInput { state: h, normed: self.norm(b, &mixer.norm, h)? };
         let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
         let fuses = b.has(Optimisation::Layout) && b.has(Optimisation::Fusion) && whole;
         if let Some(gate) = block.gate.as_ref().filter(|_| fuses && attention.is_none()) {
-            return self.mix_fused(b, (&block, gate), (h, z));
+            return self.mix_fused(b, &block, gate, input);
         }
-        let mixed = self.mix_transposed(b, &block, z)?;
+        let mixed = self.mix_transposed(b, &block, input.normed)?;
         match attention {
-            Some(attention) => self.attend(b, (mixer, attention), (h, z, mixed)),
+            Some(attention) => self.attend(b, mixer, attention, input, mixed),
             None => b.step(&mixer.name, Op::Add, &[h, mixed]),
         }
     }
 
-    /// The whole mixer behind its norm on the transposed state.
+    /// The mixer after its norm, on the transposed state.
     fn mix_fused(
         &self,
         b: &mut Builder<'_>,
-        (block, gate): (&Block<'_>, &LinearWeights),
-        (h, z): (TensorId, TensorId),
+        block: &Block<'_>,
+        gate: &LinearWeights,
+        input: MixerInput,
     ) -> Result<TensorId> {
         let name = &block.mixer.name;
-        let hidden = b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?;
+        let hidden = b.linear(input.normed, &block.fc1, Apply { transpose_a: true, gelu: true })?;
         let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
         let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
-        let residual = b.step(&format!("{name}.residual"), Op::Transpose, &[h])?;
+        let residual = b.step(&format!("{name}.residual"), Op::Transpose, &[input.state])?;
         let sum = format!("{name}.transposed");
-        let sum = b.linear_gated(&sum, hidden, &block.fc2, (residual, gate))?;
+        let sum = b.linear_gated(&sum, hidden, &block.fc2, residual, gate)?;
         b.step(name, Op::Transpose, &[sum])
     }
 
-    /// MLP and gate with the patches brought to the end and back.
+    /// MLP and gate on the transposed state, and the transpose of their result.
     fn mix_transposed(
         &self,
         b: &mut Builder<'_>,
@@ -213,15 +225,15 @@ impl<'a> Backbone<'a> {
     ) -> Result<TensorId> {
         let (mut block, name) = (self.block(mixer)?, &mixer.name);
         if self.kernels.features
-            && let Some(mixed) = self.mixer_kernel(b, &block, (h, false))?
+            && let Some(mixed) = self.mixer_kernel(b, &block, h)?
         {
             return Ok(mixed);
         }
         let norm = &mixer.norm;
         let z = if norm.kind == Norm::Batch && b.has(Optimisation::Fusion) {
-            // An affine map in front of a linear layer is part of it.
+            // An affine map before a linear layer can be folded into it.
             let (slope, offset) = self.batch_norm(norm)?;
-            block.fc1 = behind((&slope, &offset), block.fc1);
+            block.fc1 = block.fc1.after_affine(&slope, &offset);
             h
         } else {
             self.norm(b, norm, h)?
@@ -235,13 +247,13 @@ impl<'a> Backbone<'a> {
         let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
         let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
         if b.shape(h)[2].is_multiple_of(TILE) {
-            return b.linear_gated(name, hidden, &block.fc2, (h, gate));
+            return b.linear_gated(name, hidden, &block.fc2, h, gate);
         }
         let mixed = b.linear(hidden, &block.fc2, PLAIN)?;
         b.step(name, Op::Addcmul, &[h, mixed, gate])
     }
 
-    /// The channel mixer, whose gate comes first.
+    /// The channel mixer, whose gate comes before its MLP.
     fn channel_mixer(
         &self,
         b: &mut Builder<'_>,
@@ -258,18 +270,21 @@ impl<'a> Backbone<'a> {
         b.step(name, Op::Add, &[h, back])
     }
 
-    /// Self-attention of `z` beside what was `mixed`, their norm, and the residual `h`.
+    /// Adds self-attention of the normalised state to what was `mixed`; gives the norm of that sum
+    /// plus the state.
     fn attend(
         &self,
         b: &mut Builder<'_>,
-        (mixer, attention): (&MixerBlock, &SelfAttention),
-        (h, z, mixed): (TensorId, TensorId, TensorId),
+        mixer: &MixerBlock,
+        attention: &SelfAttention,
+        input: MixerInput,
+        mixed: TensorId,
     ) -> Result<TensorId> {
-        let name = &mixer.name;
+        let (name, z) = (&mixer.name, input.normed);
         let keys = b.step(&format!("{name}.keys"), Op::Transpose, &[z])?;
         let mut sum = mixed;
         for head in 0..attention.heads {
-            let (query, value) = self.attention_head((name, attention), head, b.with_values())?;
+            let (query, value) = self.attention_head(name, attention, head, b.with_values())?;
             let query = b.linear(z, &query, PLAIN)?;
             let scores = b.step(&format!("{name}.scores.{head}"), MATMUL, &[query, keys])?;
             let mut weights = b.step(&format!("{name}.attention.{head}"), SOFTMAX, &[scores])?;
@@ -283,15 +298,17 @@ impl<'a> Backbone<'a> {
             sum = b.step(&format!("{name}.sum.{head}"), Op::Add, &[sum, attended])?;
         }
         let normed = self.norm(b, &attention.norm, sum)?;
-        b.step(name, Op::Add, &[h, normed])
+        b.step(name, Op::Add, &[input.state, normed])
     }
 
-    /// One head's layers from `z` to what the keys `z` are multiplied with, and from `z` to the
-    /// head's share of the output. The bias of the keys cancels in the softmax; the weights of a
-    /// row sum to 1, so biases behind the values pass through.
+    /// The matrices of one head, multiplied into two layers of `z`: query with key, whose output
+    /// times `z` transposed are the scores, and value with output, which gives the head's term of
+    /// the attention's output. The key's bias adds the same number to every score of a row, which
+    /// the softmax cancels; attention weights of a row sum to 1, so the value's bias is unchanged.
     fn attention_head(
         &self,
-        (name, attention): (&str, &SelfAttention),
+        name: &str,
+        attention: &SelfAttention,
         head: usize,
         with_values: bool,
     ) -> Result<(LinearWeights, LinearWeights)> {
@@ -329,18 +346,6 @@ impl<'a> Backbone<'a> {
     }
 }
 
-/// An affine map of the features and then `layer`, as one layer.
-pub(super) fn behind((slope, offset): (&[f32], &[f32]), mut layer: LinearWeights) -> LinearWeights {
-    let rows = layer.weight.chunks_exact_mut(layer.inputs).zip(&mut layer.bias);
-    for (row, bias) in rows {
-        for (d, weight) in row.iter_mut().enumerate() {
-            *bias += *weight * offset[d];
-            *weight *= slope[d];
-        }
-    }
-    layer
-}
-
 #[cfg(test)]
 mod tests {
     use ptsm_core::network::Reshape;
@@ -358,7 +363,7 @@ mod tests {
         let (weights, options) = (Weights::new(&model, false), Options::default());
         let backbone =
             Backbone { network: &network, weights: &weights, kernels: Kernels::default() };
-        let error = backbone.lower(&mut Builder::new(&options, false), (1, None)).unwrap_err();
+        let error = backbone.lower(&mut Builder::new(&options, false), 1, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(error.to_string().contains("splits or merges patches"), "{error}");
     }

@@ -1,4 +1,5 @@
-//! Puts a program together: names tensors, finds their shapes, and frees each behind its last use.
+//! Builds a program step by step: names tensors, finds their shapes, and frees each after its last
+//! use.
 
 use std::collections::HashMap;
 
@@ -24,6 +25,20 @@ pub(super) struct LinearWeights {
     pub(super) bias: Vec<f32>,
 }
 
+impl LinearWeights {
+    /// The layer that first maps every input `x` to `slope * x + offset`.
+    pub(super) fn after_affine(mut self, slope: &[f32], offset: &[f32]) -> Self {
+        let rows = self.weight.chunks_exact_mut(self.inputs).zip(&mut self.bias);
+        for (row, bias) in rows {
+            for (d, weight) in row.iter_mut().enumerate() {
+                *bias += *weight * offset[d];
+                *weight *= slope[d];
+            }
+        }
+        self
+    }
+}
+
 /// How a linear layer is applied.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Apply {
@@ -31,7 +46,7 @@ pub(super) struct Apply {
     pub(super) gelu: bool,
 }
 
-/// A program in the making. Everything is in DRAM until the planner places it.
+/// A program that is being built. All tensors are in DRAM until the planner places them.
 pub(super) struct Builder<'a> {
     options: &'a Options,
     /// Whether constants get their numbers, or only their shapes.
@@ -92,7 +107,8 @@ impl<'a> Builder<'a> {
     pub(super) fn constant(
         &mut self,
         name: &str,
-        (shape, dtype): ([usize; 4], DataType),
+        shape: [usize; 4],
+        dtype: DataType,
         values: impl FnOnce() -> Vec<f32>,
     ) -> TensorId {
         if let Some(&id) = self.named.get(name) {
@@ -108,14 +124,14 @@ impl<'a> Builder<'a> {
 
     /// A row of numbers that is added to, or multiplied with, every row.
     pub(super) fn row(&mut self, name: &str, values: &[f32], width: usize) -> TensorId {
-        self.constant(name, ([1, 1, 1, width], DataType::Bfloat16), || values.to_vec())
+        self.constant(name, [1, 1, 1, width], DataType::Bfloat16, || values.to_vec())
     }
 
     /// One step; its output is a temporary of the first input's data type.
     pub(super) fn step(&mut self, name: &str, op: Op, inputs: &[TensorId]) -> Result<TensorId> {
         let specs: Vec<&TensorSpec> = inputs.iter().map(|&id| &self.tensors[id]).collect();
         let shape = op.output_shape(&specs).map_err(|e| e.at(name))?;
-        // A product's weights may be of a narrow type; what it gives is as wide as the activations.
+        // Weights may be in bfloat8_b while activations are in bfloat16, as is the output then.
         let narrow = specs.iter().all(|spec| spec.dtype == DataType::Bfloat8B);
         let dtype = if narrow { DataType::Bfloat8B } else { DataType::Bfloat16 };
         let output = self.tensor(name, shape, dtype, Role::Temporary);
@@ -153,7 +169,7 @@ impl<'a> Builder<'a> {
         let LinearWeights { name, inputs, outputs, weight, .. } = weights;
         let suffix = if dtype == DataType::Bfloat16 { "" } else { ".bfloat8_b" };
         let name = format!("{name}.weight{suffix}");
-        self.constant(&name, ([1, 1, *inputs, *outputs], dtype), || {
+        self.constant(&name, [1, 1, *inputs, *outputs], dtype, || {
             let mut out = vec![0.0; weight.len()];
             let shape = MatrixShape { rows: *outputs, columns: *inputs };
             let (from, to) = (Matrix::new(weight, *inputs), MatrixMut::new(&mut out, *outputs));
@@ -168,7 +184,8 @@ impl<'a> Builder<'a> {
         name: &str,
         x: TensorId,
         weights: &LinearWeights,
-        (residual, gate): (TensorId, TensorId),
+        residual: TensorId,
+        gate: TensorId,
     ) -> Result<TensorId> {
         let weight = self.transposed(weights, DataType::Bfloat16);
         let bias = self.row(&format!("{}.bias", weights.name), &weights.bias, weights.outputs);
@@ -179,7 +196,7 @@ impl<'a> Builder<'a> {
         self.step(name, op, &[x, weight, residual, gate, bias])
     }
 
-    /// Ends the program: `output` is read back, everything else is freed behind its last use.
+    /// Ends the program: `output` is read back, everything else is freed after its last use.
     pub(super) fn finish(mut self, name: &str, batch: usize, output: TensorId) -> Program {
         self.tensors[output].role = Role::Output;
         let mut last_use = HashMap::new();

@@ -1,10 +1,10 @@
 //! Heads as steps: the projection of the hidden state, and what is folded into it.
 //!
-//! Un-scaling, the parameters of a distribution, quantiles, ranges and reconciliation read the projections'
-//! few numbers in f32 on the host, through the definition ([`ptsm_core::Model::finish`]). A pooled
-//! head's scale injection has no activation, so it is one matrix for the hidden state, folded into
-//! the projection, and one for loc and scale, which the host adds: they may have any size, and
-//! bfloat16 has eight bits.
+//! What follows the projections is computed on the host in f32, by [`ptsm_core::Model::finish`]:
+//! un-scaling, parameters of a distribution, quantiles, ranges and reconciliation. A pooled head's
+//! scale injection has no activation function, so it is the sum of two linear maps: one of the
+//! hidden state, folded into the projection, and one of loc and scale, which the host adds because
+//! loc and scale may be of any size and bfloat16 has eight significant bits.
 
 use ptsm_core::network::{HeadLayers, InjectLayers, LinearLayer, PooledLayers, State};
 use ptsm_core::{Config, Model, Result};
@@ -26,7 +26,7 @@ pub(crate) struct Reading {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Injection {
     channels: usize,
-    /// `[row of the output][channel]`: per unit of loc, of scale, and constant.
+    /// `[row of the output][channel]`: factor of loc, factor of scale, constant.
     slopes: Vec<[f64; 3]>,
 }
 
@@ -53,8 +53,16 @@ impl Injection {
 struct Maps {
     /// `[D, D]`, of the hidden state.
     hidden: Vec<f64>,
-    /// `[D]`: per unit of loc, of scale, and constant.
+    /// `[D]`: factor of loc, factor of scale, constant.
     statistics: Vec<[f64; 3]>,
+}
+
+/// Which number of a sample's hidden state `[C, N, D]`.
+#[derive(Debug, Clone, Copy)]
+struct HiddenIndex {
+    channel: usize,
+    patch: usize,
+    feature: usize,
 }
 
 /// Lowers the head of one model.
@@ -72,7 +80,8 @@ impl HeadLowering<'_> {
         self.model.network().last_state()
     }
 
-    /// Reads the hidden state `[B, C, N, D]`.
+    /// Appends the head's steps on the hidden state `[B, C, N, D]`; gives the output and its
+    /// reading.
     pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
         match &self.model.network().head {
             HeadLayers::Forecast(layers) => {
@@ -93,7 +102,7 @@ impl HeadLowering<'_> {
         }
     }
 
-    /// Several layers on one input as one.
+    /// Several layers of the same input as one layer.
     fn side_by_side(&self, layers: &[LinearLayer]) -> Result<(LinearWeights, Vec<usize>)> {
         let mut all = self.weights.linear(&layers[0])?;
         let mut widths = vec![all.outputs];
@@ -107,7 +116,7 @@ impl HeadLowering<'_> {
         Ok((all, widths))
     }
 
-    /// Pooling, where it is linear, and the injection are part of the projection.
+    /// A pooled head. Linear pooling and the injection are folded into the projection.
     fn pooled(
         &self,
         b: &mut Builder<'_>,
@@ -154,7 +163,7 @@ impl HeadLowering<'_> {
             for channel in 0..channels {
                 for patch in 0..n {
                     for (feature, to) in pooled.iter_mut().enumerate() {
-                        *to = self.share(layer, row, (channel, patch, feature));
+                        *to = self.share(layer, row, HiddenIndex { channel, patch, feature });
                     }
                     match hidden {
                         None => out.extend(pooled.iter().map(|&x| x as f32)),
@@ -168,13 +177,10 @@ impl HeadLowering<'_> {
         out
     }
 
-    /// How much a number of the (injected) hidden state counts in a row of the projection.
-    fn share(
-        &self,
-        layer: &LinearWeights,
-        row: usize,
-        (channel, patch, feature): (usize, usize, usize),
-    ) -> f64 {
+    /// The factor of one number of the (injected) hidden state in a row of the projection, with
+    /// linear pooling.
+    fn share(&self, layer: &LinearWeights, row: usize, number: HiddenIndex) -> f64 {
+        let HiddenIndex { channel, patch, feature } = number;
         let (config, State { patches: n, features, .. }) = (self.config(), self.state());
         let place = channel * features + feature;
         let weight = |place: usize| f64::from(layer.weight[row * layer.inputs + place]);
@@ -201,9 +207,8 @@ impl HeadLowering<'_> {
             for channel in 0..channels {
                 let mut slope = [0.0; 3];
                 for feature in 0..d {
-                    let shares =
-                        (0..patches).map(|n| self.share(layer, row, (channel, n, feature)));
-                    let share: f64 = shares.sum();
+                    let numbers = (0..patches).map(|patch| HiddenIndex { channel, patch, feature });
+                    let share: f64 = numbers.map(|number| self.share(layer, row, number)).sum();
                     (0..3).for_each(|i| slope[i] += share * maps.statistics[feature][i]);
                 }
                 slopes.push(slope);

@@ -1,13 +1,13 @@
-//! From a model to a program: which steps, with which numbers folded into the weights.
+//! Turns a model into a program: chooses the steps, and folds numbers into the weights.
 //!
-//! Host and device share the work so: the host scales windows in f32, host or device cuts them into
-//! patches, the device embeds, mixes and projects, the host un-scales while it puts the forecast into
-//! the order `[B, H, C']`.
+//! Host and device share the work as follows: the host scales windows in f32, host or device cuts
+//! them into patches, the device embeds, mixes and projects, the host un-scales while it puts the
+//! forecast into the order `[B, H, C']`.
 
 mod backbone;
 mod builder;
-mod choice;
 mod head;
+mod kernel_choice;
 mod kernels;
 mod weights;
 mod windows;
@@ -18,9 +18,9 @@ use crate::options::Options;
 use crate::program::Program;
 use backbone::Backbone;
 use builder::Builder;
-pub(crate) use choice::Kernels;
 use head::HeadLowering;
 pub(crate) use head::Reading;
+pub(crate) use kernel_choice::Kernels;
 use weights::Weights;
 pub(crate) use windows::{Windows, input};
 
@@ -32,17 +32,19 @@ pub(crate) struct Lowered {
     pub(crate) windows: Option<Windows>,
 }
 
-/// Lowers `model` for batches of `batch` samples; without `with_values` only for its figures.
+/// Lowers `model` for batches of `batch` samples. Without `with_values` constants have shapes but
+/// no numbers, which is enough for the figures of a report.
 pub(crate) fn lower(
     model: &Model,
     options: &Options,
-    (batch, kernels): (usize, Kernels),
+    batch: usize,
+    kernels: Kernels,
     with_values: bool,
 ) -> Result<Lowered> {
     let (config, embedding) = (model.config(), &model.network().embedding);
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
-    // What is hidden from pretraining is hidden patch by patch, on the host.
+    // Pretraining hides single patches, which overlap others in a window, so the host cuts them.
     let windows =
         (kernels.embedding && *model.output().kind() != OutputKind::Patches).then_some(Windows {
             patch_length: embedding.patch_length,
@@ -50,7 +52,7 @@ pub(crate) fn lower(
             patches: embedding.state.patches,
         });
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
-    let hidden = backbone.lower(&mut builder, (batch, windows))?;
+    let hidden = backbone.lower(&mut builder, batch, windows)?;
     let head = HeadLowering { model, weights: &weights };
     let (output, reading) = head.lower(&mut builder, hidden)?;
     let name = config.task()?.architecture();

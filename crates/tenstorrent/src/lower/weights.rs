@@ -1,5 +1,5 @@
-//! Weights of a model by the names that its network gives them, and what is folded into them before they are
-//! uploaded.
+//! Weights of a model by the names that its network gives them, and what is folded into them before
+//! they are uploaded.
 
 use std::collections::HashMap;
 

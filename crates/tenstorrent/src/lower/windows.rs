@@ -1,8 +1,8 @@
-//! Windows whole, for a program that cuts them into patches itself.
+//! Restores windows from their patches, for programs that cut windows on the device.
 
 use std::borrow::Cow;
 
-/// Where patches stand in a window.
+/// How a window is cut into patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Windows {
     pub(crate) patch_length: usize,
@@ -16,7 +16,7 @@ impl Windows {
         (self.patches - 1) * self.patch_stride + self.patch_length
     }
 
-    /// The windows that `patches` were cut of, one after the other; where no patch stands is 0.
+    /// The windows that `patches` were cut from, one after the other; 0 between patches.
     fn restore(self, patches: &[f32]) -> Vec<f32> {
         let windows = patches.chunks_exact(self.patches * self.patch_length);
         let mut out = vec![0.0; windows.len() * self.len()];
@@ -29,7 +29,8 @@ impl Windows {
     }
 }
 
-/// What a program wants to be given, from `patches` `[B, C, N, p]`.
+/// The input of a program, from `patches` `[B, C, N, p]`: the patches themselves, or whole windows
+/// if the program cuts them.
 pub(crate) fn input(windows: Option<Windows>, patches: &[f32]) -> Cow<'_, [f32]> {
     match windows {
         Some(windows) => Cow::Owned(windows.restore(patches)),

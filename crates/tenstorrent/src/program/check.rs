@@ -1,4 +1,4 @@
-//! What a program must satisfy before it is sent to a device.
+//! Checks that a program is legal before it is sent to a device.
 
 use ptsm_core::{Error, Result};
 
@@ -21,11 +21,11 @@ impl Program {
                     && shard.grid.x <= chip.grid.x
                     && shard.grid.y <= chip.grid.y
             });
-            let says =
+            let consistent =
                 (tensor.memory.spread == Spread::Interleaved) == tensor.memory.shard.is_none();
-            if !fits || !says || tensor.volume() == 0 {
+            if !fits || !consistent || tensor.volume() == 0 {
                 let text =
-                    "has no such place in memory: shards are whole tiles on cores that exist";
+                    "cannot be placed in memory so: shards are whole tiles on cores that exist";
                 return Err(Error::internal(text).at(&tensor.name));
             }
         }
@@ -60,11 +60,11 @@ impl Program {
             return refuse("gives another shape than its output has");
         }
         let rows = matches!(step.op, Op::Embed { .. });
-        let laid = |(i, input): (usize, &&TensorSpec)| {
+        let has_layout = |(i, input): (usize, &&TensorSpec)| {
             input.layout == if rows && i == 0 { Layout::RowMajor } else { Layout::Tile }
         };
-        if !inputs.iter().enumerate().all(laid) || output.layout != Layout::Tile {
-            return refuse("works on tiles; windows that are cut into patches are none");
+        if !inputs.iter().enumerate().all(has_layout) || output.layout != Layout::Tile {
+            return refuse("works on tiles; only windows that are cut into patches are row-major");
         }
         let spread = inputs[0].memory.spread;
         match &step.op {
@@ -80,7 +80,7 @@ impl Program {
                 refuse("the gate of the fused matmul and addcmul is read in whole tiles of rows")
             }
             Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
-                refuse("the fused matmul and addcmul wants one data type")
+                refuse("the operands of the fused matmul and addcmul have different data types")
             }
             Op::Embed { .. } | Op::Mixer { .. }
                 if inputs.iter().any(|x| x.dtype != DataType::Bfloat16) =>
@@ -93,13 +93,16 @@ impl Program {
             Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
                 if inputs[0].dtype == DataType::Bfloat8B =>
             {
-                refuse("numbers that share an exponent cannot be moved apart")
+                refuse(
+                    "bfloat8_b numbers share an exponent with their neighbours and cannot be moved",
+                )
             }
             _ => Ok(()),
         }
     }
 
-    /// Every tensor is made before it is read, freed once or kept, and not read afterwards.
+    /// Checks that every tensor is made before it is read, and freed at most once, after its last
+    /// use.
     fn check_lifetimes(&self) -> Result<()> {
         let mut alive: Vec<bool> = self
             .tensors

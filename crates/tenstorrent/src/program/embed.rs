@@ -1,11 +1,11 @@
-//! The sizes of the embedding kernel (`worker/kernels/embed.cpp`), which cuts windows into patches on
-//! the device.
+//! The sizes of the embedding kernel (`worker/kernels/embed.cpp`), which cuts windows into patches
+//! on the device.
 
 use serde::{Deserialize, Serialize};
 
 use super::TILE;
 
-/// How windows are cut, and tiles of what they become.
+/// How windows are cut into patches, and the tiles of an embedded patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmbedTiles {
     /// Numbers of a patch.
@@ -29,7 +29,7 @@ impl EmbedTiles {
         self.patch_length.div_ceil(TILE)
     }
 
-    /// The identity, the weight, and the bias in every row.
+    /// Tiles of the table: the identity, the weight, and the bias repeated in every row.
     fn table(self) -> usize {
         1 + (self.inner() + 1) * self.columns
     }
@@ -39,7 +39,7 @@ impl EmbedTiles {
         [1, 1, TILE * self.table(), TILE]
     }
 
-    /// Tiles of every circular buffer, in the order of the kernel's numbers.
+    /// Tiles of every circular buffer, in the order of the kernel's buffer numbers.
     pub fn buffers(self) -> Vec<usize> {
         let piece = (TILE - 1) * self.patch_stride + self.patch_length;
         vec![2 * self.inner(), self.table(), 2, piece.div_ceil(TILE * TILE)]

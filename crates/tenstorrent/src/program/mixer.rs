@@ -1,13 +1,13 @@
-//! The sizes of the mixer kernel (`worker/kernels/mixer.cpp`): where its table holds what, how large
-//! its buffers are, how much it computes.
+//! The sizes of the mixer kernel (`worker/kernels/mixer.cpp`): the places in its table of
+//! constants, its buffers, and the amount of its work.
 
 use serde::{Deserialize, Serialize};
 
 /// Tiles of a mixer block that one kernel computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MixerTiles {
-    /// Weights stand on the left of the state and mix its rows (patches); otherwise on its right,
-    /// and mix its columns (features).
+    /// Whether weights multiply the state from the left, which mixes its rows (patches); otherwise
+    /// they multiply it from the right, which mixes its columns (features).
     pub left: bool,
     /// Rows of tiles in a unit of work: of a whole matrix if `left`, else one.
     pub rows: usize,
@@ -20,8 +20,9 @@ pub struct MixerTiles {
 /// Places of the first tile of each part in the table of constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TablePlaces {
-    /// `D I - J`: D times a row without its mean. In front of it identity, ones, and ones in the
-    /// first row of each face, which a reduction wants.
+    /// `D I - J`, with the identity `I` and the matrix of ones `J`: a row times it is D times the
+    /// row minus its mean. Before it are a tile of the identity, a tile of ones, and one with ones
+    /// in the first row of each face, which a reduction needs.
     pub(crate) centre: usize,
     /// `J / D`: the mean of a row, in every column.
     pub(crate) mean: usize,
@@ -31,7 +32,7 @@ pub(crate) struct TablePlaces {
     pub(crate) offset: usize,
     pub(crate) first: usize,
     pub(crate) first_bias: usize,
-    /// The second layer, and behind it the gate of the second layer.
+    /// The second layer, followed by the gate's layer multiplied with it.
     pub(crate) second: usize,
     pub(crate) second_bias: usize,
     pub(crate) end: usize,
@@ -63,7 +64,7 @@ impl MixerTiles {
         [1, 1, super::TILE * self.places().end, super::TILE]
     }
 
-    /// Tiles of every circular buffer, in the order of the kernel's numbers.
+    /// Tiles of every circular buffer, in the order of the kernel's buffer numbers.
     pub fn buffers(self) -> Vec<usize> {
         let (unit, row, mixed) = (self.rows * self.columns, self.columns, self.mixed());
         let norm = [row; 5];
@@ -80,10 +81,10 @@ impl MixerTiles {
         norm + lines * (layers + self.mixed())
     }
 
-    /// Other passes over a tile for a unit, a function counted as the steps of its own count it.
+    /// Other passes over a tile for a unit. A function counts as many as its step in `cost.rs`.
     pub(crate) fn passes(self) -> usize {
         let lines = if self.left { self.columns } else { 1 };
-        // Square, reciprocal root (two), product, and the norm's own weight and bias.
+        // Square, reciprocal root (two), product, and the weight and bias of the norm.
         let norm = self.rows * self.columns * if self.left { 6 } else { 4 };
         // Four for GELU; the largest, difference and exponential (four), gate, product, sum.
         norm + lines * (4 * self.hidden + 8 * self.mixed() + 1)

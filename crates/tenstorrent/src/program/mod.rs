@@ -1,7 +1,7 @@
 //! A TTNN program as data: tensors, steps, and the numbers that are uploaded once.
 //!
-//! Nothing here knows a model. A program can be printed, written as JSON for the worker, checked
-//! without a device, emulated, and run.
+//! Nothing here depends on a model. A program can be printed, written as JSON for the worker,
+//! checked without a device, emulated, and run.
 
 mod check;
 mod embed;
@@ -30,9 +30,9 @@ pub struct Step {
     pub op: Op,
     /// What it reads, in the order of the operation's arguments.
     pub inputs: Vec<TensorId>,
-    /// What it makes.
+    /// The tensor that it makes.
     pub output: TensorId,
-    /// Tensors that are freed right behind it.
+    /// Tensors that are freed right after it.
     pub frees: Vec<TensorId>,
 }
 
@@ -48,7 +48,7 @@ pub struct Execution {
 /// A program for one batch size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Program {
-    /// For people.
+    /// Name, for display only.
     pub name: String,
     /// What it was planned for.
     pub arch: Arch,
@@ -60,7 +60,7 @@ pub struct Program {
     pub tensors: Vec<TensorSpec>,
     /// In order.
     pub steps: Vec<Step>,
-    /// Row-major numbers of every constant, without padding; travel beside the JSON.
+    /// Row-major numbers of every constant, without padding; not part of the JSON.
     #[serde(skip)]
     pub constants: Vec<(TensorId, Vec<f32>)>,
 }
@@ -77,7 +77,7 @@ impl Program {
         step.inputs.iter().map(|&id| &self.tensors[id]).collect()
     }
 
-    /// Programs that the device is sent for one batch.
+    /// Device programs that are launched for one batch.
     pub fn device_ops(&self) -> usize {
         self.steps.iter().map(|step| step.op.dispatches(&self.inputs(step))).sum()
     }

@@ -8,7 +8,7 @@ use super::mixer::MixerTiles;
 use super::tensor::{DataType, TILE, TensorSpec};
 use crate::chip::CoreGrid;
 
-/// How many of a product's bits are computed: each step up takes another pass.
+/// With how many bits of its operands a product is computed: more bits take more passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MathFidelity {
     /// Upper bits only.
@@ -19,7 +19,7 @@ pub enum MathFidelity {
     HiFi4,
 }
 
-/// A function that a linear layer applies to what it computed.
+/// A function that a linear layer applies to its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -56,7 +56,7 @@ pub enum Op {
     Linear {
         /// `a` is read as `[.., K, M]`; costs no operation of its own.
         transpose_a: bool,
-        /// Fused behind the bias.
+        /// Applied after the bias, in the same operation.
         #[serde(skip_serializing_if = "Option::is_none")]
         activation: Option<Activation>,
         /// Cores; without it `ttnn` adds bias and activation as operations of their own.
@@ -65,7 +65,7 @@ pub enum Op {
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },
-    /// `ttnn.matmul(a, b)`: `[.., M, K]` by `[.., K, N]`; an `a` with one matrix serves every `b`.
+    /// `ttnn.matmul(a, b)`: `[.., M, K]` by `[.., K, N]`; an `a` with one matrix is used for every `b`.
     Matmul {
         /// Bits of a product.
         math_fidelity: MathFidelity,
@@ -78,8 +78,9 @@ pub enum Op {
         /// Bits of a product.
         math_fidelity: MathFidelity,
     },
-    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go through
-    /// the embedding, `[B, C, N, D]`. The table holds its weight and bias, see [`EmbedTiles`].
+    /// A kernel of ours: windows `[B, C, 1, L]`, not in tiles, are cut into patches, which go
+    /// through the embedding, `[B, C, N, D]`. The table holds its weight and bias, see
+    /// [`EmbedTiles`].
     Embed {
         /// How windows are cut.
         #[serde(flatten)]
@@ -94,7 +95,7 @@ pub enum Op {
         math_fidelity: MathFidelity,
     },
     /// A kernel of ours through `ttnn.generic_op([x, table, out], program)`: a whole mixer block,
-    /// `x + z * softmax(logits)`, where both come of `x` by norm, two layers and gate. The table
+    /// `x + z * softmax(logits)`, where norm, two layers and gate compute both from `x`. The table
     /// holds all its numbers as tiles, see [`MixerTiles`].
     Mixer {
         /// Its sizes.
@@ -199,7 +200,7 @@ impl Op {
         }
     }
 
-    /// Programs that the device is sent for it, as counted with `ttnn` 0.81.
+    /// Device programs that are launched for it, as counted with `ttnn` 0.81.
     pub fn dispatches(&self, inputs: &[&TensorSpec]) -> usize {
         match self {
             // Another view of the same tiles.

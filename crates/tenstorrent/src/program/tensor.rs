@@ -1,4 +1,4 @@
-//! Tensors of a program: shape, data type, tiles, memory, and what they are there for.
+//! Tensors of a program: shape, data type, tiles, memory, and role.
 
 use std::fmt;
 
@@ -72,13 +72,13 @@ pub enum Buffer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spread {
-    /// Tile after tile, round and round.
+    /// Tiles are distributed over all banks in turn.
     Interleaved,
-    /// Rows are cut among cores.
+    /// Rows are divided among cores.
     HeightSharded,
-    /// Columns are cut among cores.
+    /// Columns are divided among cores.
     WidthSharded,
-    /// Rows and columns are cut among a rectangle of cores.
+    /// Rows and columns are divided among a rectangle of cores.
     BlockSharded,
 }
 
@@ -115,7 +115,7 @@ impl MemoryConfig {
     }
 }
 
-/// What a tensor is there for.
+/// The role of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -123,7 +123,7 @@ pub enum Role {
     Constant,
     /// Uploaded for every batch into a fixed buffer.
     Input,
-    /// Lives from the step that makes it to the step that frees it.
+    /// Exists from the step that makes it to the step that frees it.
     Temporary,
     /// Read back after every batch.
     Output,
@@ -132,7 +132,7 @@ pub enum Role {
 /// One tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorSpec {
-    /// For people and error messages.
+    /// Name, for display and error messages.
     pub name: String,
     /// Logical shape, always four axes.
     pub shape: [usize; 4],
@@ -142,7 +142,7 @@ pub struct TensorSpec {
     pub layout: Layout,
     /// Where it is.
     pub memory: MemoryConfig,
-    /// What it is there for.
+    /// Its role.
     pub role: Role,
 }
 
@@ -155,7 +155,7 @@ impl TensorSpec {
         }
     }
 
-    /// Whole tiles of the padded shape; so many numbers as tiles hold where it is not in tiles.
+    /// Tiles of the padded shape; for a row-major tensor the tiles that its numbers would fill.
     pub fn tiles(&self) -> usize {
         self.padded().iter().product::<usize>().div_ceil(TILE * TILE)
     }

@@ -1,4 +1,4 @@
-//! Runs programs on devices: one worker process a chip.
+//! Runs programs on devices, with one worker process for each chip.
 
 mod process;
 mod protocol;
@@ -23,7 +23,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Device memory for captured traces: some hundred steps take a few hundred kilobytes.
 const TRACE_REGION_BYTES: usize = 32 << 20;
 
-/// Our kernels, which travel inside this binary; the worker hands them to `ttnn`.
+/// The sources of our kernels; the worker passes them to `ttnn`.
 const KERNELS: [(&str, &str); 6] = [
     ("embed", include_str!("kernels/embed.cpp")),
     ("embed_read", include_str!("kernels/embed_read.cpp")),
@@ -32,13 +32,14 @@ const KERNELS: [(&str, &str); 6] = [
     ("mixer_read", include_str!("kernels/mixer_read.cpp")),
     ("mixer_write", include_str!("kernels/mixer_write.cpp")),
 ];
-/// What they share.
+/// Headers that several kernels include.
 const SIZES: [(&str, &str); 2] = [
     ("#include \"embed_sizes.h\"", include_str!("kernels/embed_sizes.h")),
     ("#include \"mixer_sizes.h\"", include_str!("kernels/mixer_sizes.h")),
 ];
 
-/// Sources by name; what they share is pasted in, since a source that is no file includes none.
+/// The sources by name, with their headers pasted in: `ttnn` gets a source as text, and text cannot
+/// include a file that is not on disk.
 fn kernels() -> Value {
     let whole = |text: &str| {
         SIZES.iter().fold(text.to_owned(), |text, (include, sizes)| text.replace(include, sizes))
@@ -56,7 +57,7 @@ pub struct WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// What the environment says.
+    /// The settings of the environment variables.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl ChipWorker {
                 "device_id": self.device_id, "trace_region_bytes": TRACE_REGION_BYTES,
                 "kernels": kernels(),
             });
-            process.ask(Kind::Hello, (&header, &[]), 10 * self.settings.timeout)?;
+            process.ask(Kind::Hello, &header, &[], 10 * self.settings.timeout)?;
             self.process = Some(process);
         }
         self.process.as_mut().ok_or_else(|| Error::internal("the worker is gone"))
@@ -107,7 +108,7 @@ impl ChipWorker {
     fn run(&mut self, key: usize, program: &Program, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let outputs = self.try_run(key, program, inputs);
         if outputs.is_err() {
-            // Whatever state it is in, the next call begins with a fresh one.
+            // The state of the worker is unknown now, so the next call starts another.
             self.process = None;
         }
         outputs
@@ -123,13 +124,13 @@ impl ChipWorker {
         self.process()?;
         if !self.loaded.contains(&key) {
             let (header, data) = (load_header(key, program)?, constants(program));
-            self.process()?.ask(Kind::Load, (&header, &data), 10 * timeout)?;
+            self.process()?.ask(Kind::Load, &header, &data, 10 * timeout)?;
             self.loaded.insert(key);
         }
         let header = json!({"key": key, "count": inputs.len()});
-        // The first run captures the trace.
-        let patience = timeout * (1 + inputs.len() as u32);
-        let frame = self.process()?.ask(Kind::Run, (&header, inputs), patience)?;
+        // One more than there are inputs, because the first run captures the trace too.
+        let timeout = timeout * (1 + inputs.len() as u32);
+        let frame = self.process()?.ask(Kind::Run, &header, inputs, timeout)?;
         let output = program.with_role(Role::Output).next();
         let volume = output.map_or(0, |id| program.tensors[id].volume());
         if frame.data.len() != 4 * volume * inputs.len() {
@@ -162,11 +163,11 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// Starts a worker for every chip, so that what is missing shows at once.
+    /// Starts a worker for every chip, so that anything missing is reported at once.
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if a worker does not come up.
+    /// `BackendUnavailable` if a worker does not start.
     pub(crate) fn open(settings: &WorkerSettings, chips: usize) -> Result<Self> {
         let chip = |device_id| ChipWorker {
             settings: settings.clone(),
@@ -188,7 +189,7 @@ impl Executor for Devices {
         Ok(())
     }
 
-    /// Deals the inputs over the chips; a chip gets one stretch of them.
+    /// Divides the inputs among the chips; each gets a contiguous part.
     fn run(&mut self, key: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
         let Self { chips, programs } = self;
         let program = programs

@@ -1,4 +1,4 @@
-//! The worker's process: started, spoken to with time-outs, and always reaped.
+//! The worker's process: starting it, exchanging frames with time-outs, and ending it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use serde_json::Value;
 
 use super::protocol::{self, Frame, Kind};
 
-/// The interpreter of programs, which travels inside this binary.
+/// The source of the worker.
 const WORKER: &str = include_str!("worker.py");
-/// Bytes of the worker's talk that an error may quote.
-const KEPT_TALK: usize = 16 << 10;
-/// Lines of it that an error quotes.
+/// Bytes at the end of the worker's stderr that are kept for error messages.
+const KEPT_STDERR_BYTES: usize = 16 << 10;
+/// Lines of them that an error quotes.
 const QUOTED_LINES: usize = 6;
-/// Time to end by itself after STOP.
+/// Time that the worker has to end by itself after STOP.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// A running worker.
@@ -29,7 +29,7 @@ pub(super) struct Process {
     child: Child,
     requests: Option<Sender<Vec<u8>>>,
     answers: Receiver<Result<Option<Frame>>>,
-    talk: Arc<Mutex<VecDeque<u8>>>,
+    stderr_tail: Arc<Mutex<VecDeque<u8>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -40,8 +40,9 @@ impl Process {
     ///
     /// `BackendUnavailable` if it cannot be started.
     pub(super) fn start(python: &OsString) -> Result<Self> {
-        // The device stack leaves logs in the folder that it is started in. A bare name is looked
-        // for on the path; a relative one is meant from here.
+        // The device stack writes logs into its working folder, so the worker is started in a
+        // temporary one. A relative path is therefore made absolute; a bare name is searched in
+        // PATH.
         let named = Path::new(python);
         let program = match named.components().count() {
             1 => Ok(named.to_owned()),
@@ -58,9 +59,10 @@ impl Process {
         let stderr = child.stderr.take().ok_or_else(lost)?;
         let (requests, to_write) = channel::<Vec<u8>>();
         let (found, answers) = channel();
-        let talk = Arc::new(Mutex::new(VecDeque::new()));
-        let kept = Arc::clone(&talk);
-        // Threads of their own, so that a worker that neither reads nor writes blocks nobody.
+        let stderr_tail = Arc::new(Mutex::new(VecDeque::new()));
+        let kept = Arc::clone(&stderr_tail);
+        // Reading and writing have threads of their own, so that a worker that hangs cannot block
+        // us.
         let writer = std::thread::spawn(move || {
             for bytes in to_write {
                 if protocol::write(&mut stdin, &bytes).is_err() {
@@ -79,7 +81,7 @@ impl Process {
         });
         let listener = std::thread::spawn(move || listen(stderr, &kept));
         let threads = vec![writer, reader, listener];
-        Ok(Self { child, requests: Some(requests), answers, talk, threads })
+        Ok(Self { child, requests: Some(requests), answers, stderr_tail, threads })
     }
 
     fn spawn(program: &Path) -> std::io::Result<Child> {
@@ -92,24 +94,25 @@ impl Process {
             .spawn()
     }
 
-    /// Sends a request and waits for its answer's data.
+    /// Sends a request and waits for its answer.
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if the worker says so, ends, answers with something else, or takes
-    /// longer than `patience`. The process is of no use afterwards.
+    /// `BackendUnavailable` if the worker answers with an error or an unknown frame, ends, or takes
+    /// longer than `timeout`. The process cannot be used afterwards.
     pub(super) fn ask(
         &mut self,
         kind: Kind,
-        (header, data): (&Value, &[&[f32]]),
-        patience: Duration,
+        header: &Value,
+        data: &[&[f32]],
+        timeout: Duration,
     ) -> Result<Frame> {
         let bytes = protocol::encode(kind, header, data);
         if let Some(requests) = &self.requests {
-            // A worker that is gone shows in its answer.
+            // If the worker has ended, the missing answer shows it below.
             let _ = requests.send(bytes);
         }
-        match self.answers.recv_timeout(patience) {
+        match self.answers.recv_timeout(timeout) {
             Ok(Ok(Some(frame))) if frame.kind == Kind::Ok as u32 => Ok(frame),
             Ok(Ok(Some(frame))) if frame.kind == Kind::Error as u32 => {
                 let text = |field: &str| frame.header[field].as_str().unwrap_or("?").to_owned();
@@ -129,7 +132,7 @@ impl Process {
             }
             Err(RecvTimeoutError::Timeout) => {
                 let text =
-                    format!("gave no answer in {:.1} s and was ended", patience.as_secs_f64());
+                    format!("gave no answer in {:.1} s and was ended", timeout.as_secs_f64());
                 Err(self.failure(&text))
             }
         }
@@ -138,8 +141,8 @@ impl Process {
     fn failure(&mut self, text: &str) -> Error {
         self.end();
         let quoted: Vec<String> = {
-            let talk = self.talk();
-            let lines = talk.lines().filter(|line| !line.starts_with("@step") && !line.is_empty());
+            let tail = self.stderr_tail();
+            let lines = tail.lines().filter(|line| !line.starts_with("@step") && !line.is_empty());
             let lines: Vec<&str> = lines.collect();
             lines[lines.len().saturating_sub(QUOTED_LINES)..]
                 .iter()
@@ -154,19 +157,19 @@ impl Process {
         Error::new(ErrorKind::BackendUnavailable, text).at(self.place())
     }
 
-    /// Where the worker was when it last left a note.
+    /// The step that the worker last reported on stderr.
     fn place(&self) -> String {
-        let talk = self.talk();
-        let last = talk.lines().rev().find_map(|line| line.strip_prefix("@step "));
+        let tail = self.stderr_tail();
+        let last = tail.lines().rev().find_map(|line| line.strip_prefix("@step "));
         format!("tenstorrent worker, {}", last.unwrap_or("start"))
     }
 
-    fn talk(&self) -> String {
-        let mut kept = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
+    fn stderr_tail(&self) -> String {
+        let mut kept = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(kept.make_contiguous()).into_owned()
     }
 
-    /// Ends the process at once and collects it.
+    /// Kills the process and waits for it, so that no zombie is left.
     fn end(&mut self) {
         self.requests = None;
         let _ = self.child.kill();
@@ -174,12 +177,12 @@ impl Process {
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 
-    /// Lets the worker close its device, if it can.
+    /// Asks the worker to close its device, waits a while, and ends it.
     fn stop(&mut self) {
         if let Some(requests) = self.requests.take() {
             let _ = requests.send(protocol::encode(Kind::Stop, &Value::Null, &[]));
         }
-        // The reader ends with the worker's stdout.
+        // The channel closes when the worker has closed its stdout.
         while let Ok(Ok(Some(_))) = self.answers.recv_timeout(STOP_TIME) {}
         self.end();
     }
@@ -191,13 +194,13 @@ impl Drop for Process {
     }
 }
 
-/// Keeps the last of what the worker says.
+/// Keeps the end of the worker's stderr.
 fn listen(mut stderr: ChildStderr, kept: &Mutex<VecDeque<u8>>) {
     let mut part = [0; 4096];
     while let Ok(count @ 1..) = stderr.read(&mut part) {
         let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(&part[..count]);
-        let beyond = kept.len().saturating_sub(KEPT_TALK);
+        let beyond = kept.len().saturating_sub(KEPT_STDERR_BYTES);
         kept.drain(..beyond);
     }
 }

@@ -1,4 +1,4 @@
-//! Frames between us and the worker; `worker.py` says the form.
+//! Encodes and decodes the frames exchanged with the worker; `worker.py` describes their format.
 
 use std::io::{Read, Write};
 
@@ -6,14 +6,14 @@ use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::Value;
 
 const MAGIC: [u8; 4] = *b"PTTW";
-/// Changes with the form of frames and headers; both sides refuse another.
+/// Version of the format of frames and headers; either side refuses another.
 pub(super) const VERSION: u32 = 1;
 /// Largest body that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 32;
 /// Largest JSON header of an answer, in bytes.
 const MAX_HEADER_BYTES: usize = 1 << 20;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Hello = 1,
@@ -78,7 +78,7 @@ pub(super) fn read(stream: &mut dyn Read) -> Result<Option<Frame>> {
     if !(4..=MAX_BYTES).contains(&length) {
         return Err(broken(format!("has {length} bytes, wanted 4 to {MAX_BYTES}")));
     }
-    // Grows with what comes, not with what was promised.
+    // Memory grows with the bytes that arrive, not with the length that is announced.
     let mut body = Vec::new();
     let count = stream.take(length).read_to_end(&mut body);
     match count {

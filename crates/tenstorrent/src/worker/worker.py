@@ -1,4 +1,4 @@
-"""Runs TTNN programs that arrive as data. Knows ttnn, and no model.
+"""Runs TTNN programs that arrive as data; calls ttnn, and knows nothing about models.
 
 Frames, both ways: magic b"PTTW", version (u32), kind (u32), length (u64), all little-endian, then
 so many bytes. A body is a JSON header (length as u32 in front) and then raw little-endian f32
@@ -25,14 +25,14 @@ class Failure(Exception):
 
 
 def take_stdout():
-    """The pipe of answers; whatever else prints to stdout goes to stderr from here on."""
+    """Returns the pipe of answers; from here on other output to stdout goes to stderr."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return out
 
 
 def mark(step):
-    """Leaves a note of what is going on, for the case that the process does not live to say it."""
+    """Reports the present step on stderr, for error messages if the process dies in it."""
     os.write(2, f"@step {step}\n".encode())
 
 
@@ -73,7 +73,7 @@ def write_frame(stream, kind, header, tensors=()):
 
 
 class Device:
-    """One chip and the programs that it knows."""
+    """One chip and its loaded programs."""
 
     def __init__(self, ttnn, numpy, settings):
         self.ttnn, self.numpy = ttnn, numpy
@@ -108,7 +108,7 @@ class Device:
 
     def host_tensor(self, spec, data):
         values = self.numpy.frombuffer(data, dtype="<f4").reshape(spec["shape"])
-        # A tensor may keep the memory that it was made of; this one is ours.
+        # A tensor may keep using the array that it was made of, so the array is a copy of ours.
         values = self.numpy.array(values)
         dtype = getattr(self.ttnn, spec["dtype"])
         tiles = spec["layout"] == "tile"
@@ -121,8 +121,8 @@ class Device:
         return self.ttnn.to_device(host, self.device, memory_config=config)
 
     def release_traces(self):
-        """A trace writes where it wrote when it was captured, whoever has that memory by now: no
-        tensor that stays may be made while there is one."""
+        """A trace writes to the addresses of its capture, even if other tensors are there by now: no
+        tensor that is kept may be made while there is a trace."""
         for program in self.programs.values():
             program.release()
 
@@ -157,10 +157,10 @@ class Program:
         spec = self.tensors[self.input]
         zeros = bytes(4 * volume(spec))
         self.values[self.input] = device.upload(spec, zeros)
-        # With two queues the next upload lands beside the input that the steps are reading.
+        # With two queues the next upload goes to another tensor than the one that steps are reading.
         two = self.execution["two_queues"]
         self.staging = device.upload(spec, zeros) if two else None
-        # Nothing of this may still be on its way when the other queue begins to write.
+        # All of this must be finished before the other queue begins to write.
         device.ttnn.synchronize_device(device.device)
 
     def warm_up(self):
@@ -196,7 +196,7 @@ class Program:
             self.values[step["output"]] = made
             for index in step["frees"]:
                 freed = self.values.pop(index)
-                # Some operations give their input's memory back as their output.
+                # The output of some operations has the memory of their input.
                 if freed.buffer_address() != made.buffer_address():
                     self.device.ttnn.deallocate(freed)
 
@@ -282,7 +282,7 @@ def bits(number):
 
 
 def shares(units, grid):
-    """Core, first unit and units of every core that gets some."""
+    """Core, first unit and number of units, for every core that gets any."""
     cores = min(units, grid["x"] * grid["y"])
     first = 0
     for core in range(cores):
@@ -292,7 +292,7 @@ def shares(units, grid):
 
 
 def own_kernel(device, step, x, out):
-    """A kernel of ours; `program/embed.rs` and `program/mixer.rs` say what its numbers mean."""
+    """A kernel of ours; `program/embed.rs` and `program/mixer.rs` explain its sizes."""
     batch, channels, rows, columns = x[0].shape
     if step["op"] == "mixer":
         units = 1 if step["left"] else -(-rows // TILE)
@@ -441,7 +441,7 @@ def main():
         try:
             header, tensors = answer(state, kind, header, data)
             write_frame(out, OK, header, tensors)
-        except BaseException as error:  # the device stack throws what it likes
+        except BaseException as error:  # the device stack raises exceptions of any kind
             traceback.print_exc()
             step = state["program"].step if "program" in state else "start"
             text = f"{type(error).__name__}: {error}".strip()

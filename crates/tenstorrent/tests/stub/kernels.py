@@ -1,4 +1,4 @@
-"""Our kernels for the stub: what their numbers mean, computed plainly from the tables of tiles."""
+"""Our kernels for the stub, computed in plain Python from the tables of tiles."""
 
 import math
 
@@ -18,7 +18,7 @@ def sum_of(weights, values):
 
 
 class Table:
-    """Weights and biases as outputs by inputs, on whichever side of the state they stand."""
+    """Weights and biases as outputs by inputs, whether they multiply from the left or the right."""
 
     def __init__(self, values, rows, columns, hidden, left):
         self.values, self.left = values, left
@@ -73,7 +73,7 @@ class Table:
 
 
 def embedded(windows, table, sizes, width):
-    """Patches of rows of numbers through the layer of a table, one behind the other."""
+    """Patches of rows of numbers through the layer of a table, one after the other."""
     length, stride, patches, columns, tiles = sizes
     inner = -(-length // TILE)
     assert tiles == 1 + (inner + 1) * columns and tiles * TILE * TILE == len(table)

@@ -1,4 +1,4 @@
-"""Stands in for ttnn where there is none: the calls that the worker makes, on plain lists.
+"""Replaces ttnn where there is none: the calls that the worker makes, on plain lists.
 
 It is strict about what ttnn is strict about: tensors are on the device, alive, and captured steps
 are replayed, not run again. `TTNN_STUB_FAULT` names a file with "ACTION OPERATION"; the operation
@@ -271,7 +271,7 @@ def transpose(x, first, second):
 
 
 def fill_implicit_tile_padding(x, value, memory_config):
-    """Gives its input back, as ttnn does where it can."""
+    """Returns its input itself, as ttnn does where it can."""
     assert x.alive and value == 0.0
     return x
 
@@ -373,7 +373,7 @@ class TensorAccessorArgs:
 
 
 def covered(kernel, addresses):
-    """Units that the cores of a data kernel take, none of them twice."""
+    """The units that the cores of a data kernel take; checks that none is taken twice."""
     units = []
     for column, row in kernel.core_ranges:
         *given, first, count = kernel.runtime_args[column][row]

@@ -1,4 +1,4 @@
-//! `ptsm benchmark`: a table of data sets and horizons from one suite file.
+//! `ptsm benchmark`: trains and scores a table of data sets and horizons, as a suite file says.
 //!
 //! Every recipe that a row of the suite may take is trained; for each data set and horizon the one
 //! with the least validation error is taken, and it alone is scored on the test part. What was
@@ -65,14 +65,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &summary(&subject.data().name, subject.set()));
         subjects.push(subject);
     }
-    let mut work = Work::new(global, &suite, &subjects)?;
+    let mut work = Work::new(global, &suite, &store, &subjects)?;
     let mut outcomes = Vec::new();
     for (name, subject) in suite.data.iter().zip(&subjects) {
         for &horizon in &suite.horizons {
-            let trained = work.train((&suite, &store), (name, subject), horizon)?;
+            let trained = work.train(name, subject, horizon)?;
             let stage = Stage { suite: &suite, store: &store, subject, horizon, trained };
             let place = format!("{name}, {horizon} steps");
-            let outcome = stage.judge(name).map_err(|e| e.at(place))?;
+            let outcome = stage.evaluate(name).map_err(|e| e.at(place))?;
             work.progress.line(&line(&outcome));
             outcomes.push(outcome);
             // After every stage: a run that is stopped keeps a report of what it has.
@@ -84,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &report::summary(&suite, &outcomes))
 }
 
-/// The suite with what the options leave of it.
+/// The suite, restricted to what the options ask for.
 fn chosen(mut suite: Suite, args: &Args) -> Result<Suite> {
     if let Some(seeds) = &args.seeds {
         suite.seeds.clone_from(seeds);
@@ -105,14 +105,22 @@ fn chosen(mut suite: Suite, args: &Args) -> Result<Suite> {
     Ok(suite)
 }
 
-/// How far the training is.
-struct Work {
+/// The training of all recipes, and how far it is.
+struct Work<'a> {
+    suite: &'a Suite,
+    store: &'a RecipeStore,
     progress: Progress,
+    /// GFLOP of the recipes that are trained.
     done: u64,
 }
 
-impl Work {
-    fn new(global: &Global, suite: &Suite, subjects: &[Subject]) -> Result<Self> {
+impl<'a> Work<'a> {
+    fn new(
+        global: &Global,
+        suite: &'a Suite,
+        store: &'a RecipeStore,
+        subjects: &[Subject],
+    ) -> Result<Self> {
         let mut total = 0;
         for (name, subject) in suite.data.iter().zip(subjects) {
             for &horizon in &suite.horizons {
@@ -124,16 +132,17 @@ impl Work {
                 }
             }
         }
-        Ok(Self { progress: Progress::new(global, "GFLOP", total), done: 0 })
+        Ok(Self { suite, store, progress: Progress::new(global, "GFLOP", total), done: 0 })
     }
 
     /// Trains every recipe of a data set and horizon with every seed.
     fn train(
         &mut self,
-        (suite, store): (&Suite, &RecipeStore),
-        (name, subject): (&str, &Subject),
+        name: &str,
+        subject: &Subject,
         horizon: usize,
     ) -> Result<BTreeMap<(String, u64), TrainedRecipe>> {
+        let (suite, store) = (self.suite, self.store);
         let mut trained = BTreeMap::new();
         for recipe_name in suite.recipes_on(name) {
             for &seed in &suite.seeds {
@@ -157,8 +166,8 @@ impl Work {
 }
 
 impl Stage<'_> {
-    /// Chooses for every row, and scores what was chosen.
-    fn judge(&self, name: &str) -> Result<Outcome> {
+    /// Chooses a candidate for every row, and scores it on the test part.
+    fn evaluate(&self, name: &str) -> Result<Outcome> {
         let (mut rows, mut tried) = (Vec::new(), Vec::new());
         for row in &self.suite.rows {
             let candidate = self.pick(row, name, &mut tried)?;
@@ -221,7 +230,8 @@ impl Stage<'_> {
         for &seed in &self.suite.seeds {
             let members = self.members(candidate, seed)?;
             sum += match members.as_slice() {
-                // What picked its epoch is this very error, unless it learnt a distribution or quantiles.
+                // Its best epoch was chosen by this very error, unless it learnt a distribution or
+                // quantiles.
                 [only] if only.minimises_squares()? => only.validation()?,
                 several => {
                     let dir = self.store.average(several)?;
@@ -259,7 +269,7 @@ impl Stage<'_> {
         }
         let shape = WindowShape { context_length, prediction_length: self.horizon, step: 1 };
         let split = self.subject.split();
-        // The same for all recipes of a suite.
+        // All recipes of a suite have the same transform.
         let transform = self.trained.values().next().map(|cell| cell.record.training.transform);
         let prepared = prepare(self.subject.set(), &split, shape, transform, None)?;
         let plan = BaselinePlan {
@@ -273,7 +283,7 @@ impl Stage<'_> {
         Ok(found)
     }
 
-    /// The longest of all recipes: the baselines see no less of the past than a model.
+    /// The longest context of all recipes, so that baselines see as much of the past as any model.
     fn context_length(&self) -> Result<usize> {
         let lengths = self.trained.values().map(|cell| Ok(cell.config()?.context_length));
         let lengths: Vec<usize> = lengths.collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! What a suite found: the outcome of each data set and horizon.
+//! The outcome of a suite for each data set and horizon.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::write_text;
 
-/// What came out for one data set and horizon.
+/// The outcome for one data set and horizon.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Outcome {
     pub(super) data: String,
@@ -20,7 +20,7 @@ pub(super) struct Outcome {
     pub(super) tried: Vec<Tried>,
 }
 
-/// What one row of the suite scored there.
+/// The scores of one row of the suite.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct RowOutcome {
     pub(super) row: String,

@@ -86,7 +86,8 @@ fn of<'a>(outcomes: &'a [Outcome], data: &str) -> Vec<&'a Outcome> {
     outcomes.iter().filter(|outcome| outcome.data == data).collect()
 }
 
-/// Rows are forecasters, columns data sets; a number stands only where every horizon is there.
+/// Averages over the horizons: rows are forecasters, columns data sets. A cell is empty unless
+/// every horizon is there.
 fn averages(suite: &Suite, outcomes: &[Outcome]) -> Table {
     let row = |name: String, cell: &dyn Fn(&str) -> Option<Errors>| -> Vec<String> {
         let cells = suite.data.iter().map(|data| text(cell(data)));

@@ -1,4 +1,5 @@
-//! A suite: what is trained on what, what the rows of the table are, and what others published.
+//! A suite file: which recipes are trained on which data, the rows of the table, and published
+//! results of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -52,12 +53,12 @@ pub(crate) struct SuiteRecipe {
     /// Fields of the training.
     #[serde(default)]
     pub(crate) training: Map<String, Value>,
-    /// What is other on some data sets or horizons; a later one wins.
+    /// Changes for some data sets or horizons; a later one wins.
     #[serde(default)]
     pub(crate) overrides: Vec<Override>,
 }
 
-/// What a recipe has other on some data sets or horizons.
+/// Changes of a recipe for some data sets or horizons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Override {
@@ -102,12 +103,12 @@ impl Candidate {
     }
 }
 
-/// What others published: for a data set one number a horizon of the suite, or one average.
+/// Published results of others: for each data set one number for each horizon, or their average.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Published {
     pub(crate) name: String,
-    /// Where the numbers stand.
+    /// Where the numbers were published.
     pub(crate) source: String,
     #[serde(default)]
     pub(crate) mse: BTreeMap<String, Vec<f64>>,
@@ -134,12 +135,12 @@ impl Suite {
         Ok(suite)
     }
 
-    /// Leaves some of the horizons, in the order of the file.
+    /// Keeps some of the horizons, in the order of the file.
     pub(crate) fn keep_horizons(&mut self, kept: &[usize]) {
         let keep: Vec<bool> = self.horizons.iter().map(|steps| kept.contains(steps)).collect();
         for row in &mut self.published {
             for map in [&mut row.mse, &mut row.mae] {
-                // An average over more horizons than ours is no number to stand beside ours.
+                // An average over other horizons than ours cannot be compared.
                 map.retain(|_, numbers| numbers.len() == keep.len() || !keep.contains(&false));
                 for numbers in map.values_mut().filter(|numbers| numbers.len() == keep.len()) {
                     let mut keep = keep.iter();
@@ -166,7 +167,7 @@ impl Suite {
         for recipe in &self.recipes {
             let place = format!("recipes \"{}\"", recipe.name);
             if !names.insert(recipe.name.as_str()) {
-                return Err(Error::config(place, "stands there twice"));
+                return Err(Error::config(place, "is there twice"));
             }
             for other in &recipe.overrides {
                 self.check_data(&other.data).map_err(|e| e.at(place.clone()))?;
@@ -258,7 +259,7 @@ impl Suite {
         for layer in &layers {
             resolved = resolved.with(layer)?;
         }
-        // What the suite decides itself has no place in a recipe.
+        // A recipe must not set what the suite decides.
         let decided = [
             ("seed", "seeds", resolved.training.seed != Training::default().seed),
             ("prediction_length", "horizons", resolved.model.prediction_length.is_some()),
@@ -400,7 +401,7 @@ mod tests {
             ("seeds = [0]", "seeds = []", "seeds: is empty"),
             ("epochs = 5", "epoch = 5", "plain"),
             ("\"plain\", \"wide\"]", "\"plain\", \"wise\"]", "\"wise\" is no recipe"),
-            ("name = \"wide\"", "name = \"plain\"", "stands there twice"),
+            ("name = \"wide\"", "name = \"plain\"", "is there twice"),
             ("A = [0.1, 0.2]", "A = [0.1, 0.2, 0.3]", "A has 3 numbers"),
             ("title", "titel", "no suite"),
             ("d_model = 16", "d_modl = 16", "did you mean `d_model`?"),

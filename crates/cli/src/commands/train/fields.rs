@@ -36,7 +36,7 @@ pub(crate) struct ModelArgs {
     /// Probability of dropping a value inside the mixers [default: 0.2]
     #[arg(long)]
     dropout: Option<f64>,
-    /// Probability of dropping a value in front of the head [default: 0.2]
+    /// Probability of dropping a value before the head [default: 0.2]
     #[arg(long)]
     head_dropout: Option<f64>,
     /// common_channel (independent), mix_channel, or hybrid: independent channels with the
@@ -80,14 +80,14 @@ pub(crate) struct ModelArgs {
     /// mse, nll (see --distribution-output) or quantile (see --quantiles) [default: mse]
     #[arg(long, value_parser = ["mse", "nll", "quantile"])]
     loss: Option<String>,
-    /// Law of the forecast with --loss nll [default: student_t]
+    /// Distribution of the forecast with --loss nll [default: student_t]
     #[arg(long, value_parser = ["student_t", "normal", "negative_binomial"])]
     distribution_output: Option<String>,
     /// How patches are pooled for classification and regression: max_pool, avg_pool, use_last or
     /// none [default: max_pool]
     #[arg(long, value_parser = ["max_pool", "avg_pool", "use_last", "none"])]
     head_aggregation: Option<String>,
-    /// Range that a regression is squeezed into
+    /// Range that the values of a regression are limited to
     #[arg(
         long,
         value_delimiter = ',',
@@ -126,26 +126,26 @@ struct ExtensionArgs {
     /// Levels of --loss quantile [default: 0.1,0.2,...,0.9]
     #[arg(long, value_delimiter = ',', value_name = "Q,...")]
     quantiles: Option<Vec<f64>>,
-    /// Cross-channel head, with so many steps on either side (--mode hybrid takes 2)
+    /// Cross-channel head, with this many steps on either side (--mode hybrid takes 2)
     #[arg(long, value_name = "STEPS")]
     cross_channel_context: Option<usize>,
-    /// The cross-channel head sees the last past values in front of the forecast
+    /// The cross-channel head also sees the last past values, before the first forecast step
     #[arg(long)]
     cross_channel_past: bool,
-    /// Hierarchical reconciliation head, with segments of so many steps
+    /// Hierarchical reconciliation head, with segments of this many steps
     #[arg(long, value_name = "STEPS")]
     segment_length: Option<usize>,
     /// A linear layer from the window straight to the forecast, beside the mixers (see
     /// --skip-start)
     #[arg(long)]
     linear_skip: bool,
-    /// What the std scaler takes away from a window: its mean or its last value [default: mean]
+    /// What the std scaler subtracts from a window: its mean or its last value [default: mean]
     #[arg(long, value_parser = parse_location)]
     location: Option<Location>,
 }
 
 impl ModelArgs {
-    /// What the flags choose over a lower specification.
+    /// `lower`, with the fields that flags set replaced.
     pub(crate) fn over(&self, lower: ModelSpec) -> Result<ModelSpec> {
         let mut spec = lower.with(&self.fields()?);
         spec.settle();
@@ -166,7 +166,7 @@ impl ModelArgs {
 }
 
 impl ExtensionArgs {
-    /// Turns what Hugging Face has no word for into fields of the extension.
+    /// Sets the fields of the extension, for which Hugging Face has no name.
     fn apply(&self, spec: &mut ModelSpec) -> Result<()> {
         if *self == Self::default() {
             return Ok(());
@@ -232,8 +232,8 @@ pub(crate) struct TrainingArgs {
     /// Share of the absolute error in the loss of a point forecast, 0 to 1 [default: 0]
     #[arg(long)]
     mae_share: Option<f64>,
-    /// Size beyond which an error of a point forecast costs as its size, not as its square
-    /// [default: none]
+    /// Huber loss of a point forecast: size beyond which an error counts by its size, not by its
+    /// square [default: none]
     #[arg(long)]
     huber_delta: Option<f64>,
     /// Keep a moving average of the weights with this decay per step [default: none]

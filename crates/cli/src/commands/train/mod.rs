@@ -1,7 +1,7 @@
-//! `ptsm train`: from a table to a model directory.
+//! `ptsm train`: trains on a table and writes a model directory.
 
 mod fields;
-mod talk;
+mod reporter;
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 
 use crate::global::Global;
 use crate::output::{answer, remark};
+use crate::pictures::training_curve;
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
-use crate::story;
 
 pub(crate) use fields::{ModelArgs, TrainingArgs};
-pub(crate) use talk::Talk;
+pub(crate) use reporter::Reporter;
 
-/// The recipe that is chosen from the data.
+/// Value of `--recipe` that has a recipe chosen from the data.
 const AUTO: &str = "auto";
 
 /// Options of `train`. A flag wins over the recipe file, which wins over the default.
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// TOML file with the tables model, data and training, fields named as these flags; or auto:
-    /// one is chosen from the length, the channels and the frequency of the data, and says why
+    /// one is chosen from the length, the channels and the frequency of the data, with reasons
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
     /// Go on from the last checkpoint in DIR; without one, start
@@ -65,8 +65,8 @@ pub(crate) struct Args {
     /// or target]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
-    /// Share of the labelled cases that picks the epoch; 0 = all are trained on, and the last epoch
-    /// is kept [default: 0.2]
+    /// Share of the labelled cases by which the best epoch is chosen; 0 = all are trained on, and
+    /// the last epoch is kept [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     hold_out: Option<f64>,
     /// Picture of the loss by epoch (.svg or .png)
@@ -112,16 +112,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let Trained { record, seconds, .. } = run_job(global, &job)?;
     if let Some(path) = &args.plot {
-        plot::save(path, &story::training_curve(&record.history, true))?;
+        plot::save(path, &training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)
 }
 
-/// Runs a job and says what it tells.
+/// Runs a job and reports its events.
 pub(crate) fn run_job(global: &Global, job: &Job<'_>) -> Result<Trained> {
-    let mut talk = Talk::new(global);
-    let trained = job.run(&mut talk);
-    talk.finish();
+    let mut reporter = Reporter::new(global);
+    let trained = job.run(&mut reporter);
+    reporter.finish();
     trained
 }
 
@@ -138,7 +138,7 @@ fn read(global: &Global, spec: &DataSpec, task: Task, seed: u64) -> Result<JobDa
     }
 }
 
-/// The recipe that the data suggest, with its reasons said, and the data.
+/// The data, and a recipe chosen for them, whose reasons are printed.
 fn automatic(global: &Global, args: &Args) -> Result<(Recipe, JobData)> {
     if args.task != Task::Forecasting {
         let text = "auto is for forecasting (for labelled cases, see ptsm select)";
@@ -169,9 +169,9 @@ fn train_members(
         member.model = args.model.over(member.model.clone())?;
     }
     let job = EnsembleJob { data, members, few_shot: args.few_shot, save };
-    let mut talk = Talk::new(global);
-    let trained = job.run(&mut talk);
-    talk.finish();
+    let mut reporter = Reporter::new(global);
+    let trained = job.run(&mut reporter);
+    reporter.finish();
     let (trained, dirs) = (trained?, member_dirs(&args.out)?);
     let records = trained.into_iter().zip(dirs).map(|(Trained { record, seconds, .. }, dir)| {
         json!({

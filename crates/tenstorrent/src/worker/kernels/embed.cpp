@@ -1,4 +1,4 @@
-// Patches of a window, embedded: patches times weight, plus bias, one tile after the other.
+// Embeds the patches of a window: patches times weight, plus bias, one tile after the other.
 
 #include <cstdint>
 
@@ -23,7 +23,7 @@ void kernel_main() {
             for (uint32_t k = 0; k < PATCH_TILES; ++k) {
                 matmul_tiles(PATCHES, TABLE, k, WEIGHT + k * COLUMNS + j, 0);
             }
-            // The bias is a whole tile; times the identity it is added as it stands.
+            // The bias is a whole tile, and is added as its product with the identity.
             matmul_tiles(TABLE, TABLE, BIAS + j, IDENTITY, 0);
             tile_regs_commit();
             tile_regs_wait();

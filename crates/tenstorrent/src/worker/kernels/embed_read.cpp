@@ -1,5 +1,5 @@
-// Cuts windows into patches: a unit's piece of a window comes once, and its numbers are copied to
-// where they stand in tiles. A tile is four faces of 16 x 16; columns and rows without a patch are 0.
+// Cuts windows into patches: a unit's piece of a window is read once, and its numbers are copied to
+// their places in tiles. A tile is four faces of 16 x 16; columns and rows without a patch are 0.
 
 #include <cstdint>
 
@@ -16,7 +16,7 @@ void fill_with_zeros(uint32_t buffer, uint32_t tiles) {
     }
 }
 
-// Row `i` of all tiles, from `from`, or zeros.
+// Writes row `i` of all tiles, from `from`, or zeros.
 void lay(volatile tt_l1_ptr uint16_t* tiles, uint32_t i, const volatile tt_l1_ptr uint16_t* from) {
     const uint32_t row = i / FACE * 2 * FACE * FACE + i % FACE * FACE;
     for (uint32_t j = 0; j < PATCH_LENGTH; ++j) {
@@ -49,7 +49,7 @@ void kernel_main() {
     const uint32_t piece = get_write_ptr(ROW);
     const auto numbers = reinterpret_cast<const volatile tt_l1_ptr uint16_t*>(piece);
     for (uint32_t unit = first; unit < first + units; ++unit) {
-        // A piece begins 32 strides of two bytes behind the one before, which is whole 64 bytes.
+        // A piece begins 32 strides of two bytes after the one before, a multiple of 64 bytes.
         const uint32_t top = unit % UNITS_OF_WINDOW * TILE;
         const uint32_t rows = WINDOW_PATCHES - top < TILE ? WINDOW_PATCHES - top : TILE;
         const uint32_t offset = top * PATCH_STRIDE * sizeof(uint16_t);

@@ -1,6 +1,6 @@
-// What the embedding kernels share. A unit is a tile of patches of one channel's window.
+// Sizes, places in the table and buffers of the embedding kernels. A unit is a tile of patches of one channel's window.
 
-// Numbers of a patch and between the starts of two; patches of a window; tiles of the state's columns.
+// Numbers of a patch, and between the starts of two; patches of a window; columns of tiles of the state.
 constexpr uint32_t PATCH_LENGTH = get_compile_time_arg_val(0);
 constexpr uint32_t PATCH_STRIDE = get_compile_time_arg_val(1);
 constexpr uint32_t WINDOW_PATCHES = get_compile_time_arg_val(2);

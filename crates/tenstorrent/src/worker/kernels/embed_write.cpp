@@ -1,4 +1,4 @@
-// Takes finished tiles, which come in the order of the state.
+// Writes finished tiles, which arrive in the order of the state.
 
 #include <cstdint>
 

@@ -1,10 +1,10 @@
 // One mixer block: residual + z * softmax(logits), where [z | logits] = second(gelu(first(norm(h)))).
 //
-// Everything is a product of tiles where it can be: a row without its mean, and its variance, are
-// products with a matrix (D times the row, so that the matrix is exact; the epsilon comes times D
-// squared), and biases are added as a product with the identity. So little has to be broadcast, and
-// padding is multiplied by zero. `LEFT` has the weights on the left of the state, and
-// so mixes its rows (patches); otherwise they are on its right, and mix its columns (features).
+// As much as possible is computed as products of tiles: centred rows and their variance are products
+// with a matrix (centred rows are multiplied by D, so that the matrix is exact, and epsilon by D
+// squared), and biases are added as their product with the identity. So little has to be broadcast,
+// and padding is multiplied by zero. With `LEFT` weights multiply the state from the left and mix its
+// rows (patches); otherwise they multiply it from the right and mix its columns (features).
 
 #include <cstdint>
 
@@ -39,7 +39,7 @@ ALWI void make(uint32_t buffer, Compute compute) {
     cb_push_back(buffer, 1);
 }
 
-// A weight from the table with a tile of a buffer, on the side where weights stand.
+// The product of a weight of the table and a tile of a buffer, in the order that `LEFT` says.
 ALWI void weigh(uint32_t weight, uint32_t buffer, uint32_t tile) {
     if constexpr (LEFT) {
         matmul_tiles(TABLE, buffer, weight, tile, 0);
@@ -56,7 +56,7 @@ ALWI void weigh_init(uint32_t buffer) {
     }
 }
 
-// A bias is a whole tile; times the identity it is added as it stands.
+// A bias is a whole tile, and is added as its product with the identity.
 ALWI void add_bias(uint32_t bias) { matmul_tiles(TABLE, TABLE, bias, IDENTITY, 0); }
 
 ALWI void norm(uint32_t row) {
@@ -140,7 +140,7 @@ ALWI void layers(uint32_t column) {
     cb_pop_front(HIDDEN, HIDDEN_TILES);
 }
 
-// The gate of the logits, in POWERS and the reciprocal of their sum.
+// The softmax of the logits, as exponentials (POWERS) and the reciprocal of their sum.
 ALWI void softmax() {
     cb_wait_front(LOGITS, GATES);
     reduce_init<PoolType::MAX, ALONG>(LOGITS, TABLE, LARGEST);
@@ -208,7 +208,7 @@ void kernel_main() {
     const uint32_t units = get_arg_val<uint32_t>(0);
     compute_kernel_hw_startup<SrcOrder::Reverse>(STATE, TABLE, OUT);
     for (uint32_t unit = 0; unit < units; ++unit) {
-        // The table comes in three pieces and stays; later units find it whole.
+        // The table arrives in three pieces and is kept for later units.
         cb_wait_front(STATE, ROWS * COLUMNS);
         cb_wait_front(TABLE, FIRST);
         for (uint32_t row = 0; row < ROWS; ++row) {

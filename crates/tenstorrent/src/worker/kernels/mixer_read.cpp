@@ -1,4 +1,4 @@
-// Brings a unit of the state, the table of constants in three pieces, and the other units.
+// Reads a unit of the state, then the table of constants in three pieces, then the other units.
 
 #include <cstdint>
 

@@ -1,5 +1,5 @@
-// What the three mixer kernels share: sizes, places in the table, buffers. `program/mixer.rs` has the
-// same numbers, and stands for them here as the length of the table.
+// Sizes, places in the table and buffers of the three mixer kernels. `program/mixer.rs` computes the
+// same numbers; the length of the table, which it passes, is compared below.
 
 // Tiles: rows and columns of a unit of the state, of the hidden layer, of the softmax.
 constexpr uint32_t ROWS = get_compile_time_arg_val(0);

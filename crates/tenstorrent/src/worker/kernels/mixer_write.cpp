@@ -1,4 +1,4 @@
-// Takes finished tiles: column of tiles after column (LEFT), or row after row.
+// Writes finished tiles: column of tiles after column (LEFT), or row after row.
 
 #include <cstdint>
 

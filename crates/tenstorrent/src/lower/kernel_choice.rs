@@ -1,6 +1,6 @@
-//! Which parts of a program are kernels of our own.
+//! The choice of the parts of a program that are computed by kernels of our own.
 
-/// Which parts are a kernel of ours, where there is one for their kind and size.
+/// Which parts use a kernel of ours, if there is one for their kind and size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Kernels {
     /// The embedding, which then cuts windows into patches.
@@ -12,7 +12,7 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// One more of them each, the embedding last.
+    /// Each adds one part to a choice, the embedding last.
     pub(crate) const EACH: [fn(Self) -> Self; 3] = [
         |kernels| Self { features: true, ..kernels },
         |kernels| Self { patches: true, ..kernels },

@@ -1,4 +1,4 @@
-//! What a job tells, said: remarks, a progress bar, a line for every epoch.
+//! Reports the events of a job on stderr: remarks, a progress bar, a line for every epoch.
 
 use std::ops::ControlFlow;
 
@@ -12,18 +12,18 @@ use crate::output::remark;
 use crate::progress::Progress;
 use crate::source::summary;
 
-/// Says what a job tells.
-pub(crate) struct Talk<'g> {
+/// Reports the events of a job.
+pub(crate) struct Reporter<'g> {
     global: &'g Global,
     progress: Option<Progress>,
 }
 
-impl<'g> Talk<'g> {
+impl<'g> Reporter<'g> {
     pub(crate) fn new(global: &'g Global) -> Self {
         Self { global, progress: None }
     }
 
-    /// Takes the bar away, if there is one.
+    /// Removes the bar, if there is one.
     pub(crate) fn finish(&self) {
         if let Some(progress) = &self.progress {
             progress.finish();
@@ -31,13 +31,13 @@ impl<'g> Talk<'g> {
     }
 }
 
-impl Observer for Talk<'_> {
+impl Observer for Reporter<'_> {
     fn observe(&mut self, event: &JobEvent<'_>) -> ControlFlow<()> {
         match event {
             JobEvent::Ready(ready) => {
                 self.finish();
                 match ready.data {
-                    JobData::Series(data) => say_windows(self.global, ready, data),
+                    JobData::Series(data) => report_windows(self.global, ready, data),
                     JobData::Cases(data) => remark(self.global, &describe_cases(ready, data)),
                 }
                 self.progress = Some(Progress::new(self.global, "training", ready.total_steps));
@@ -65,7 +65,7 @@ fn follow(progress: &mut Progress, event: &Event<'_>) {
     }
 }
 
-fn say_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
+fn report_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
     let config = ready.model.config();
     remark(global, &summary(&data.name, &data.set));
     data.set.repairs.notes().iter().for_each(|note| remark(global, &format!("  {note}")));

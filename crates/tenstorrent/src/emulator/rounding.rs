@@ -1,4 +1,4 @@
-//! Numbers as the chip stores them.
+//! Rounding to the number formats that the chip stores and multiplies.
 
 use crate::program::{DataType, MathFidelity};
 
@@ -25,7 +25,7 @@ pub(super) fn round(dtype: DataType, values: &mut [f32]) {
     }
 }
 
-/// Seven bits and a sign each, the largest of the block deciding the exponent.
+/// Rounds a block to seven bits and a sign each, with the exponent of its largest number.
 fn share_exponent(block: &mut [f32]) {
     let largest = block.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
     if largest == 0.0 || !largest.is_finite() {
@@ -39,17 +39,17 @@ fn share_exponent(block: &mut [f32]) {
     }
 }
 
-/// What of an activation enters the multipliers: with two passes the last of its eight bits is left
-/// out, with one pass too.
-pub(super) fn multiplied(fidelity: MathFidelity, x: f32) -> f32 {
+/// An activation with the bits that are multiplied: all eight with four passes, all but the last
+/// with two passes or one.
+pub(super) fn activation_bits(fidelity: MathFidelity, x: f32) -> f32 {
     match fidelity {
         MathFidelity::HiFi4 => x,
         MathFidelity::HiFi2 | MathFidelity::LoFi => f32::from_bits(x.to_bits() & 0xFFFE_0000),
     }
 }
 
-/// What of a weight enters the multipliers: with one pass five of its bits.
-pub(super) fn multiplied_weight(fidelity: MathFidelity, x: f32) -> f32 {
+/// A weight with the bits that are multiplied: five of its eight with one pass, all otherwise.
+pub(super) fn weight_bits(fidelity: MathFidelity, x: f32) -> f32 {
     match fidelity {
         MathFidelity::HiFi4 | MathFidelity::HiFi2 => x,
         MathFidelity::LoFi => f32::from_bits(x.to_bits() & 0xFFF8_0000),
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn fewer_passes_drop_lower_bits() {
         let x = f32::from_bits(0x3FFF_0000);
-        assert_eq!(multiplied(MathFidelity::HiFi4, x), x);
-        assert_eq!(multiplied(MathFidelity::HiFi2, x).to_bits(), 0x3FFE_0000);
-        assert_eq!(multiplied_weight(MathFidelity::LoFi, x).to_bits(), 0x3FF8_0000);
+        assert_eq!(activation_bits(MathFidelity::HiFi4, x), x);
+        assert_eq!(activation_bits(MathFidelity::HiFi2, x).to_bits(), 0x3FFE_0000);
+        assert_eq!(weight_bits(MathFidelity::LoFi, x).to_bits(), 0x3FF8_0000);
     }
 }

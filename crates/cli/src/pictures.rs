@@ -1,0 +1,124 @@
+//! Fills the pictures of [`plot`](crate::plot) with scores, training histories and forecasts.
+
+use ptsm::data::SeriesSet;
+use ptsm::evaluate::Evaluation;
+use ptsm::train::History;
+use ptsm::{Config, Forecast, Forecaster};
+
+use crate::plot::{
+    Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval, Point,
+    TimeKind, TrainingCurve,
+};
+use crate::scoring::{NamedMetrics, named_metrics};
+
+/// A picture shows at most this many times the forecast's length of context before it.
+const CONTEXT_SHOWN: usize = 3;
+
+/// Error by horizon step, model and baselines.
+pub(crate) fn horizon_plot(evaluation: &Evaluation, titled: bool) -> HorizonPlot {
+    let curve = |NamedMetrics { name, metrics, is_model }| {
+        let steps = metrics.per_step.as_deref().unwrap_or_default();
+        ErrorCurve { name, errors: steps.iter().filter_map(|step| step.mse).collect(), is_model }
+    };
+    HorizonPlot {
+        title: title(titled, &format!("Error by horizon step, {}", evaluation.dataset)),
+        subtitle: title(titled, &format!("every one of {} windows", evaluation.model.windows)),
+        metric: "MSE".into(),
+        curves: named_metrics(evaluation).into_iter().map(curve).collect(),
+    }
+}
+
+fn title(titled: bool, text: &str) -> String {
+    if titled { text.to_owned() } else { String::new() }
+}
+
+/// Mean squared error of model and baselines.
+pub(crate) fn bars_plot(evaluation: &Evaluation) -> BarsPlot {
+    let bar = |NamedMetrics { name, metrics, is_model }| Bar { name, value: metrics.mse, is_model };
+    BarsPlot {
+        title: String::new(),
+        subtitle: String::new(),
+        metric: "MSE".into(),
+        bars: named_metrics(evaluation).into_iter().map(bar).collect(),
+    }
+}
+
+/// Loss by epoch.
+pub(crate) fn training_curve(history: &History, titled: bool) -> TrainingCurve {
+    let epoch = |e: &ptsm::train::Epoch| Epoch {
+        number: e.epoch as usize,
+        training_loss: Some(e.train_loss),
+        validation_loss: e.validation_loss,
+        learning_rate: Some(e.learning_rate),
+    };
+    TrainingCurve {
+        title: title(titled, "Training"),
+        subtitle: title(titled, &format!("best epoch {}", history.best_epoch)),
+        loss: "loss".into(),
+        epochs: history.epochs.iter().map(epoch).collect(),
+        best_epoch: (history.best_epoch > 0).then_some(history.best_epoch as usize),
+    }
+}
+
+/// One forecast with its context, and the true values where the data have them.
+pub(crate) fn forecast_plot(
+    title: &str,
+    forecaster: &Forecaster,
+    set: &SeriesSet,
+    forecast: &Forecast,
+) -> ForecastPlot {
+    let time = match forecast.timestamps {
+        Some(_) => TimeKind::UnixSeconds,
+        None => TimeKind::Step,
+    };
+    let Config { context_length, prediction_length, .. } = *forecaster.config();
+    let panels = 0..forecast.channels.len();
+    ForecastPlot {
+        title: title.to_owned(),
+        subtitle: match title {
+            "" => String::new(),
+            _ => format!("{prediction_length} steps from a context of {context_length}"),
+        },
+        time,
+        panels: panels.map(|k| panel(forecaster, set, forecast, k)).collect(),
+    }
+}
+
+/// The panel of the forecast's `k`-th channel.
+fn panel(forecaster: &Forecaster, set: &SeriesSet, forecast: &Forecast, k: usize) -> ForecastPanel {
+    let name = &forecast.channels[k];
+    let mut panel = ForecastPanel { channel: name.clone(), ..ForecastPanel::default() };
+    let steps = forecast.prediction_length();
+    let Some(series) = set.series.iter().find(|series| series.id == forecast.id) else {
+        return panel;
+    };
+    let Some(channel) = set.channels.iter().position(|channel| channel == name) else {
+        return panel;
+    };
+    let first = forecast.first_row;
+    let time = |row: usize| match (&series.timestamps, &forecast.timestamps) {
+        (Some(times), _) if row < times.len() => times[row],
+        (_, Some(times)) if row >= first => times[row - first],
+        _ => row as i64,
+    };
+    let shown = forecaster.config().context_length.min(CONTEXT_SHOWN * steps);
+    let known = |row: usize| -> Point { (time(row), series.get(row, channel)) };
+    panel.context = (first.saturating_sub(shown)..first).map(known).collect();
+    let end = series.num_rows().min(first + steps);
+    panel.truth = (end > first).then(|| (first..end).map(known).collect());
+    let value = |step: usize| forecast.values[step * forecast.channels.len() + k];
+    let column = |ends: &[f64]| -> Vec<f64> {
+        ends.iter().skip(k).step_by(forecast.channels.len()).copied().collect()
+    };
+    panel.bands = forecast
+        .intervals
+        .iter()
+        .map(|band| Interval {
+            level: band.level,
+            lower: column(&band.lower),
+            upper: column(&band.upper),
+        })
+        .collect();
+    panel.forecast = (0..steps).map(|step| (time(first + step), Some(value(step)))).collect();
+    panel
+}

@@ -1,0 +1,66 @@
+//! Scores a forecaster and the baselines on one part of the data, with a progress bar.
+
+use ptsm::data::Prepared;
+use ptsm::evaluate::{BaselineOutcome, Detail, Evaluation, Metrics};
+use ptsm::score::ScoreOptions;
+use ptsm::{Forecaster, Result};
+
+use crate::global::Global;
+use crate::progress::Progress;
+
+/// Scores the model and the baselines on every window of one part.
+pub(crate) fn score(
+    global: &Global,
+    forecaster: &mut Forecaster,
+    prepared: &Prepared,
+    options: ScoreOptions<'_>,
+) -> Result<Evaluation> {
+    let windows = prepared.part(options.part).len() as u64;
+    let progress = std::cell::RefCell::new(Progress::new(global, "scoring", windows));
+    let tick = |done: usize, total: usize| {
+        progress.borrow_mut().update(done as u64, "");
+        if done == total {
+            progress.borrow_mut().finish();
+        }
+        Ok(())
+    };
+    forecaster.score(prepared, &ScoreOptions { progress: Some(&tick), ..options })
+}
+
+/// Removes the errors of single steps and channels unless they are asked for.
+pub(crate) fn trim(evaluation: &mut Evaluation, wanted: Detail) {
+    let trim = |metrics: &mut Metrics| {
+        if !wanted.per_step {
+            metrics.per_step = None;
+        }
+        if !wanted.per_channel {
+            metrics.per_channel = None;
+        }
+    };
+    trim(&mut evaluation.model);
+    for baseline in &mut evaluation.baselines {
+        if let BaselineOutcome::Scored(metrics) = &mut baseline.outcome {
+            trim(metrics);
+        }
+    }
+}
+
+/// The errors of one forecaster, under the name that it has in pictures and tables.
+pub(crate) struct NamedMetrics<'a> {
+    pub(crate) name: String,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) is_model: bool,
+}
+
+/// The model and every baseline that was scored.
+pub(crate) fn named_metrics(evaluation: &Evaluation) -> Vec<NamedMetrics<'_>> {
+    let (name, metrics) = ("PatchTSMixer".to_owned(), &evaluation.model);
+    let mut all = vec![NamedMetrics { name, metrics, is_model: true }];
+    for baseline in &evaluation.baselines {
+        if let BaselineOutcome::Scored(metrics) = &baseline.outcome {
+            let name = baseline.name.replace('_', " ");
+            all.push(NamedMetrics { name, metrics, is_model: false });
+        }
+    }
+    all
+}
