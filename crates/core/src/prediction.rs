@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct Prediction {
     spec: Arc<OutputSpec>,
     /// The numbers as the head gives them, see [`OutputKind`].
-    pub prediction: Vec<f32>,
+    pub numbers: Vec<f32>,
     /// Sums of segments, `[B, S, C']`, with the hierarchical head; empty without.
     pub aggregates: Vec<f32>,
     /// Shift of every window and channel, `[B, C]`, which a distribution is relative to; empty for
@@ -56,8 +56,8 @@ impl Prediction {
     /// Empties the numbers, keeps their memory, and takes those of `spec` from now on.
     pub fn reset(&mut self, spec: &Arc<OutputSpec>) {
         self.spec.clone_from(spec);
-        let Self { prediction, aggregates, loc, scale, .. } = self;
-        [prediction, aggregates, loc, scale].into_iter().for_each(Vec::clear);
+        let Self { numbers, aggregates, loc, scale, .. } = self;
+        [numbers, aggregates, loc, scale].into_iter().for_each(Vec::clear);
     }
 
     /// What the numbers are, with their lengths.
@@ -90,10 +90,10 @@ impl Prediction {
                 }));
             }
             OutputKind::Quantiles(levels) => {
-                let rows = self.prediction.chunks_exact(levels.len());
+                let rows = self.numbers.chunks_exact(levels.len());
                 points.extend(rows.map(|row| interpolate(levels, row, 0.5) as f32));
             }
-            _ => points.extend_from_slice(&self.prediction),
+            _ => points.extend_from_slice(&self.numbers),
         }
     }
 
@@ -107,10 +107,10 @@ impl Prediction {
                 places.into_par_iter().map(|place| self.quantile_of(&place, level)).collect()
             }
             OutputKind::Quantiles(levels) => {
-                let rows = self.prediction.chunks_exact(levels.len());
+                let rows = self.numbers.chunks_exact(levels.len());
                 rows.map(|row| interpolate(levels, row, level)).collect()
             }
-            _ => self.prediction.iter().map(|&x| f64::from(x)).collect(),
+            _ => self.numbers.iter().map(|&x| f64::from(x)).collect(),
         }
     }
 
@@ -146,7 +146,7 @@ impl Prediction {
     /// the logits of a classification; `None` for another kind.
     pub fn probabilities(&self) -> Option<Vec<f64>> {
         (*self.kind() == OutputKind::Logits)
-            .then(|| softmax(&self.prediction, self.spec.num_targets()))
+            .then(|| softmax(&self.numbers, self.spec.num_targets()))
     }
 
     /// Values of a regression, `[B, num_targets]`, in the units of `target_values`: the value
@@ -154,11 +154,11 @@ impl Prediction {
     pub fn values(&self) -> Option<Vec<f64>> {
         let OutputKind::Values(distribution) = self.kind() else { return None };
         let Some(distribution) = distribution else {
-            return Some(self.prediction.iter().map(|&x| f64::from(x)).collect());
+            return Some(self.numbers.iter().map(|&x| f64::from(x)).collect());
         };
         let (count, targets) = (distribution.num_parameters(), self.spec.num_targets());
-        let mut means = Vec::with_capacity(self.prediction.len() / count);
-        for case in self.prediction.chunks_exact(count * targets) {
+        let mut means = Vec::with_capacity(self.numbers.len() / count);
+        for case in self.numbers.chunks_exact(count * targets) {
             for target in 0..targets {
                 let parameters: Vec<f64> =
                     (0..count).map(|k| f64::from(case[k * targets + target])).collect();
@@ -183,7 +183,7 @@ impl Prediction {
         let each = self.spec.points_per_window();
         let (b, rest) = (point / each, point % each);
         let place = |k: usize| (b * count + k) * each + rest;
-        (0..count).map(|k| f64::from(self.prediction[place(k)])).collect()
+        (0..count).map(|k| f64::from(self.numbers[place(k)])).collect()
     }
 
     /// Shift and scale of a window's channel.
@@ -198,10 +198,10 @@ impl Prediction {
                 distribution.quantile(&parameters, self.window(place.channel), level)
             }
             OutputKind::Quantiles(levels) => {
-                let row = &self.prediction[place.point * levels.len()..][..levels.len()];
+                let row = &self.numbers[place.point * levels.len()..][..levels.len()];
                 interpolate(levels, row, level)
             }
-            _ => f64::from(self.prediction[place.point]),
+            _ => f64::from(self.numbers[place.point]),
         }
     }
 }
@@ -242,7 +242,7 @@ mod tests {
         let mut config = Config { prediction_length: 2, ..Config::default() };
         change(&mut config);
         let mut prediction = Prediction::new(&Arc::new(OutputSpec::new(&config).unwrap()));
-        prediction.prediction.extend_from_slice(numbers);
+        prediction.numbers.extend_from_slice(numbers);
         prediction.loc.push(window.0);
         prediction.scale.push(window.1);
         prediction

@@ -48,7 +48,7 @@ fn forecasts_are_as_close_to_the_reference_as_its_own_f32() {
             true => definition_alone(&model, &fixture),
             false => golden.values.clone(),
         };
-        let error = max_relative(&out.prediction, &wanted);
+        let error = max_relative(&out.numbers, &wanted);
         let name = "out.prediction";
         let allowed = tolerance::F32_TIMES * fixture.f32_error(name) + tolerance::F32_FLOOR;
         compared += 1;

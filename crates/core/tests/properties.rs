@@ -288,11 +288,11 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
             output
         };
         let whole = run(&batch);
-        let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).prediction).collect();
-        assert_eq!(whole.prediction, parts, "{name}");
+        let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).numbers).collect();
+        assert_eq!(whole.numbers, parts, "{name}");
         let wide = batch.cast::<f64>();
         let definition = model.cast::<f64>().forward(&wide, Mode::default()).unwrap().outputs;
-        let error = max_relative(&whole.prediction, &definition.prediction);
+        let error = max_relative(&whole.numbers, &definition.prediction);
         assert!(error < 2e-5, "{name}: {error:.1e}");
     }
 }

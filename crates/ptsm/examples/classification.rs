@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     let mut output = Prediction::default();
     Cpu::default().load(&trained.model)?.session()?.forward(&test.batch(&all), &mut output)?;
     let truth: Vec<usize> = test.targets().iter().map(|&class| class as usize).collect();
-    let scores = ClassScores::new(&output.prediction, &truth, &["slow".into(), "fast".into()])?;
+    let scores = ClassScores::new(&output.numbers, &truth, &["slow".into(), "fast".into()])?;
     print!("{}", scores.table());
     assert!(scores.accuracy > 0.8);
     Ok(())

@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let mut forecast = |batch: &ptsm::data::Batch| {
         let mut output = Prediction::default();
         session.forward(batch, &mut output)?;
-        Ok(output.prediction)
+        Ok(output.numbers)
     };
     let options = EvaluateOptions::default();
     let model = evaluate(&mut forecast, &data.test, &options)?;

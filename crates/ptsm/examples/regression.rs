@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let mut output = Prediction::default();
     Cpu::default().load(&trained.model)?.session()?.forward(&test.batch(&all), &mut output)?;
     let undo = |x: &f32| targets.undo_value(0, *x);
-    let prediction: Vec<f64> = output.prediction.iter().map(undo).collect();
+    let prediction: Vec<f64> = output.numbers.iter().map(undo).collect();
     let scores = ValueScores::new(&prediction, &of[600..], names, &targets.mean)?;
     print!("{}", scores.table());
     assert!(scores.rmse < 0.5 * scores.training_mean_rmse);

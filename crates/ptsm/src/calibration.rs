@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_wider_level_holds_the_narrower_one() {
         let mut output = Prediction::default();
-        output.prediction.push(5.0);
+        output.numbers.push(5.0);
         let interval = |level, offset| CalibratedInterval { level, offsets: vec![offset] };
         let calibration = Calibration {
             fitted_on: String::new(),

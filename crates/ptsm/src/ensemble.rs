@@ -276,10 +276,10 @@ impl Session for EnsembleSession {
             if i == 0 {
                 out.reset(self.output.spec());
             }
-            let forecast = &self.output.prediction;
-            out.prediction.resize(forecast.len(), 0.0);
+            let forecast = &self.output.numbers;
+            out.numbers.resize(forecast.len(), 0.0);
             // A fixed order of members: the same bits in every batch.
-            for (sum, x) in out.prediction.iter_mut().zip(forecast) {
+            for (sum, x) in out.numbers.iter_mut().zip(forecast) {
                 *sum += *weight * x;
             }
         }
@@ -349,8 +349,8 @@ mod tests {
         let each = models
             .each_ref()
             .map(|model| model.forward(&batch(), Mode::default()).unwrap().outputs.prediction);
-        assert_eq!(out.prediction.len(), each[0].len());
-        for (i, x) in out.prediction.iter().enumerate() {
+        assert_eq!(out.numbers.len(), each[0].len());
+        for (i, x) in out.numbers.iter().enumerate() {
             let wanted = 0.5 * each[0][i] + 0.25 * each[1][i] + 0.25 * each[2][i];
             assert!((x - wanted).abs() < 1e-5, "{x} {wanted}");
         }

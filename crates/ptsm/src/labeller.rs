@@ -127,7 +127,7 @@ impl Labeller {
             self.session.forward(&batch, &mut output)?;
             match output.values() {
                 Some(means) => values.extend(means),
-                None => logits.extend_from_slice(&output.prediction),
+                None => logits.extend_from_slice(&output.numbers),
             }
         }
         Ok(match &self.coding {
@@ -175,7 +175,7 @@ pub(crate) fn read_labels(coding: &LabelCoding, output: &Prediction) -> Predicti
         (LabelCoding::Values { standardiser, .. }, Some(means)) => {
             Predictions::Values(in_data_units(standardiser, &means))
         }
-        _ => Predictions::Logits(output.prediction.clone()),
+        _ => Predictions::Logits(output.numbers.clone()),
     }
 }
 

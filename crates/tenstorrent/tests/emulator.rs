@@ -55,7 +55,7 @@ fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
 /// Every output of the session, as the fixtures name them.
 fn named_outputs(model: &Model, out: &Prediction) -> Vec<(String, Vec<f32>)> {
     let batch = out.loc.len() / model.config().num_input_channels;
-    let tensors = model.output().named("out.prediction", batch, &out.prediction);
+    let tensors = model.output().named("out.prediction", batch, &out.numbers);
     tensors.into_iter().map(|tensor| (tensor.name, tensor.values)).collect()
 }
 

@@ -209,7 +209,7 @@ fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_i
         .unwrap()
         .forward(&batch, &mut out)
         .unwrap();
-    let worst = out.prediction.iter().zip(&wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
+    let worst = out.numbers.iter().zip(&wanted).fold(0.0_f32, |w, (x, y)| w.max((x - y).abs()));
     assert!(worst < 0.03, "{worst}");
 }
 
@@ -300,7 +300,7 @@ fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
             let mut out = Prediction::default();
             backend.load(&model).unwrap().session().unwrap().forward(&batch, &mut out).unwrap();
             for (got, wanted) in
-                [(&out.prediction, &wanted.prediction), (&out.aggregates, &wanted.aggregates)]
+                [(&out.numbers, &wanted.prediction), (&out.aggregates, &wanted.aggregates)]
             {
                 assert_eq!(got.len(), wanted.len());
                 let largest = wanted.iter().fold(1e-3_f32, |max, x| max.max(x.abs()));

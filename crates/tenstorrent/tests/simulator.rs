@@ -25,7 +25,7 @@ fn compare(name: &str, model: &Model, batch: &Batch) {
     let run = |backend: &dyn Backend| {
         let mut out = Prediction::default();
         backend.load(model).unwrap().session().unwrap().forward(batch, &mut out).unwrap();
-        out.prediction
+        out.numbers
     };
     let options = Options::default();
     let device = run(&Tenstorrent { options: options.clone(), worker: None });

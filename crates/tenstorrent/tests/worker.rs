@@ -64,7 +64,7 @@ fn backend(folder: &Path, timeout: f64, options: Options) -> Tenstorrent {
 fn forward(session: &mut dyn Session, batch: &Batch) -> ptsm::Result<Vec<f32>> {
     let mut out = Prediction::default();
     session.forward(batch, &mut out)?;
-    Ok(out.prediction)
+    Ok(out.numbers)
 }
 
 fn emulated(model: &Model, batch: &Batch, options: &Options) -> Vec<f32> {

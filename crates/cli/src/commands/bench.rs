@@ -185,10 +185,10 @@ fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64
     let wanted = defined(model, batch)?;
     let largest = wanted.iter().fold(f64::MIN_POSITIVE, |max, x| max.max(x.abs()));
     let difference = |(&x, y): (&f32, &f64)| (f64::from(x) - y).abs() / largest;
-    let differences = out.prediction.iter().zip(&wanted).map(difference);
+    let differences = out.numbers.iter().zip(&wanted).map(difference);
     // `f64::max` ignores NaN, which must not pass.
     let worst = differences.fold(0.0, |max, d| if d.is_nan() { f64::INFINITY } else { d.max(max) });
-    if worst > tolerance || out.prediction.len() != wanted.len() {
+    if worst > tolerance || out.numbers.len() != wanted.len() {
         let text = format!("the forecast is {worst:.1e} off the definition, so it is not timed");
         return Err(Error::internal(text));
     }

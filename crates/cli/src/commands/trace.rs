@@ -95,7 +95,7 @@ fn write_outputs(args: &Args, model: &Model, backend: &dyn Backend) -> Result<us
 /// The outputs under the names of a trace.
 fn outputs(model: &Model, batch: usize, out: Prediction) -> Vec<NamedTensor<f32>> {
     let output = model.output();
-    let mut tensors = output.named("out.prediction", batch, &out.prediction);
+    let mut tensors = output.named("out.prediction", batch, &out.numbers);
     let mut push = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
         tensors.push(NamedTensor { name: name.to_owned(), shape, values });
     };

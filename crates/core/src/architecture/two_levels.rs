@@ -183,7 +183,7 @@ mod tests {
                 .unwrap();
             let wide = model.cast::<f64>().forward(&waves(&contract, &indices), Mode::default());
             let wanted = wide.unwrap().outputs.prediction;
-            let error = distance(&out.prediction, &wanted) / largest(&wanted);
+            let error = distance(&out.numbers, &wanted) / largest(&wanted);
             assert!(error < 1e-5, "{factors:?}: {error:e}");
         }
     }

@@ -88,7 +88,7 @@ impl Packed {
         out.reset(model.output());
         if *model.output().kind() == OutputKind::Patches {
             let forward = model.forward(batch, Mode::default())?;
-            out.prediction = forward.outputs.prediction;
+            out.numbers = forward.outputs.prediction;
             out.loc.extend_from_slice(forward.backbone.loc());
             out.scale.extend_from_slice(forward.backbone.scale());
             return Ok(());
@@ -106,7 +106,7 @@ impl Packed {
                 head.add_skip(plan, ScaledBatch { batch, statistics }, channel, windows, rows);
                 let row = |b, place, channel| head.row(plan, b, place, channel);
                 let Arena { out: rows, statistics, .. } = &*arena;
-                head.finish(batch.size(), rows, statistics, row, &mut out.prediction);
+                head.finish(batch.size(), rows, statistics, row, &mut out.numbers);
             }
             PackedHead::Defined => {
                 let rows = HiddenRows::new(plan);
@@ -150,7 +150,7 @@ pub(super) fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
 /// Computes a head by its definition, from a hidden state.
 pub(super) fn define(model: &Model, batch: &Batch, hidden: &[f32], out: &mut Prediction) {
     let (outputs, scaled) = model.outputs_of(batch, hidden);
-    (out.prediction, out.aggregates) = (outputs.prediction, outputs.aggregates);
+    (out.numbers, out.aggregates) = (outputs.prediction, outputs.aggregates);
     (out.loc, out.scale) = (scaled.loc, scaled.scale);
 }
 

@@ -108,5 +108,5 @@ fn point(
     let rows = ScaledBatch { batch, statistics: &statistics };
     head.add_skip(plan, rows, channel, &mut arena.windows, &mut scaled);
     let row = |b: usize, place: usize, _: usize| b * kept + place;
-    head.finish(batch.size(), &scaled, &statistics, row, &mut out.prediction);
+    head.finish(batch.size(), &scaled, &statistics, row, &mut out.numbers);
 }

@@ -136,7 +136,7 @@ fn difference(values: &[f32], reference: &[f64]) -> f64 {
 fn forecast(session: &mut CpuSession, batch: &Batch) -> Vec<f32> {
     let mut out = Prediction::default();
     session.forward(batch, &mut out).unwrap();
-    out.prediction
+    out.numbers
 }
 
 /// Checks one configuration on every instruction set.
@@ -251,7 +251,7 @@ fn a_second_call_of_a_size_uses_the_same_memory() {
     for _ in 0..2 {
         session.forward(&batch, &mut out).unwrap();
         let arena = &session.arena;
-        let mut found = vec![out.prediction.as_ptr(), arena.out.as_ptr()];
+        let mut found = vec![out.numbers.as_ptr(), arena.out.as_ptr()];
         for worker in &arena.workers {
             found.extend([worker.patch.hidden.as_ptr(), worker.sample.hidden.as_ptr()]);
         }

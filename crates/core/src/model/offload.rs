@@ -85,7 +85,7 @@ impl Model<f32> {
             }
         };
         let mut out = Prediction::new(&self.output);
-        (out.prediction, out.aggregates) = (outputs.prediction, outputs.aggregates);
+        (out.numbers, out.aggregates) = (outputs.prediction, outputs.aggregates);
         out.loc.clone_from(&prepared.scaled.loc);
         out.scale.clone_from(&prepared.scaled.scale);
         out

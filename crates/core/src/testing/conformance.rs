@@ -76,12 +76,12 @@ fn check(
     if out.spec() != model.output() {
         wrong.push(format!("the numbers are taken for {:?}", out.kind()));
     }
-    if out.prediction.len() != wanted.len() {
-        return Ok(vec![format!("{} numbers, wanted {}", out.prediction.len(), wanted.len())]);
+    if out.numbers.len() != wanted.len() {
+        return Ok(vec![format!("{} numbers, wanted {}", out.numbers.len(), wanted.len())]);
     }
     match accuracy {
         Accuracy::F32 => {
-            let error = max_relative(&out.prediction, &wanted);
+            let error = max_relative(&out.numbers, &wanted);
             let allowed =
                 tolerance::F32_TIMES * fixture.f32_error("out.prediction") + tolerance::F32_FLOOR;
             if error.is_nan() || error > allowed {
@@ -89,11 +89,11 @@ fn check(
             }
         }
         Accuracy::Correlation(least) => {
-            let found = correlation(&out.prediction, &wanted);
+            let found = correlation(&out.numbers, &wanted);
             if found.is_nan() || found < least {
                 wrong.push(format!("correlation {found:.6}, wanted {least}"));
             }
-            let error = relative_error(&out.prediction, &wanted);
+            let error = relative_error(&out.numbers, &wanted);
             if error.is_nan() || error > 0.1 {
                 wrong.push(format!("errors are {error:.3} of the deviation, allowed 0.1"));
             }
@@ -101,10 +101,10 @@ fn check(
     }
     session.forward(&batch.slice(0..1), &mut alone)?;
     session.forward(&batch, &mut again)?;
-    if again.prediction != out.prediction {
+    if again.numbers != out.numbers {
         wrong.push("another call gives other bits".into());
     }
-    let same = out.prediction.starts_with(&alone.prediction) && !alone.prediction.is_empty();
+    let same = out.numbers.starts_with(&alone.numbers) && !alone.numbers.is_empty();
     if accuracy == Accuracy::F32 && !same {
         wrong.push("the first sample has other bits alone".into());
     }
