@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::batch::Batch;
 use crate::tensor_file::{WideTensor, read_tensors};
 use crate::trace::batch_from_tensors;
-use crate::{Config, Error, Layout, Model, Parameters, Real, Result, Store};
+use crate::{Config, Error, Layout, Model, Parameters, Real, Result, TensorStore};
 
 pub use conformance::{Accuracy, Conformance, conformance, correlation};
 
@@ -210,7 +210,7 @@ fn recipe_weights(layout: &Layout, recipe: &Value) -> Result<Parameters<f32>> {
             })
         };
         let (seed, amp, offset) = (field("seed")? as u64, field("amp")? as f32, field("offset")?);
-        if tensor.store != Store::Trained {
+        if tensor.store != TensorStore::Trained {
             return Err(Error::input("can hold trained tensors only").at("weights_recipe.json"));
         }
         for (i, value) in parameters.trained[tensor.range.clone()].iter_mut().enumerate() {

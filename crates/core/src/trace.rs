@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::{Batch, BatchShape};
 use crate::loss::{LossOptions, loss, loss_weight};
-use crate::model::{Mode, Model};
+use crate::model::{ForwardOptions, Model};
 use crate::output_kind::OutputKind;
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
@@ -72,7 +72,7 @@ pub fn batch_from_tensors<T: Real>(inputs: &BTreeMap<String, WideTensor>) -> Res
 /// given; with [`TraceOptions::gradients`] also `grad.*` and `grad_in.past_values`; in train mode
 /// also `after.*`.
 ///
-/// Everything is as in the reference, also where we differ otherwise ([`Mode::as_reference`]).
+/// Everything is as in the reference, also where we differ otherwise ([`ForwardOptions::as_reference`]).
 ///
 /// # Errors
 ///
@@ -83,7 +83,11 @@ pub fn run_trace<T: Real>(
     options: TraceOptions,
 ) -> Result<Vec<NamedTensor<T>>> {
     let batch = batch_from_tensors::<T>(inputs)?;
-    let mode = Mode { train_norm: options.train_norm, as_reference: true, ..Mode::default() };
+    let mode = ForwardOptions {
+        train_norm: options.train_norm,
+        as_reference: true,
+        ..ForwardOptions::default()
+    };
     let forward = model.forward(&batch, mode)?;
     let mut tensors = model.trace(&forward);
     let aim = match model.output().kind() {

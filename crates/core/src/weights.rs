@@ -12,12 +12,12 @@ mod layout;
 mod positions;
 
 pub use init::Init;
-pub use layout::Store;
+pub use layout::TensorStore;
 pub(crate) use layout::{
     AttentionSlot, BlockSlot, CrossChannelSlot, ForecastSlot, HeadSlot, HierarchySlot, InjectSlot,
     LinearSlot, NormSlot, PooledSlot,
 };
-pub use layout::{Layout, Tensor};
+pub use layout::{Layout, TensorLayout};
 
 use crate::real::Real;
 

@@ -7,7 +7,7 @@ use ptsm_core::Batch;
 use ptsm_core::testing::{
     Accuracy, Fixture, conformance, fixture_roots, fixtures, max_relative, tolerance,
 };
-use ptsm_core::{Backend, Cpu, Mode, Model, Prediction, Scaler};
+use ptsm_core::{Backend, Cpu, ForwardOptions, Model, Prediction, Scaler};
 
 /// Whether the reference takes a scale from the rest of the batch, which no session does: a
 /// forecast does not depend on its neighbours.
@@ -24,7 +24,7 @@ fn borrows(model: &Model, batch: &Batch) -> bool {
 /// The forecast of the definition in f64 without borrowing.
 fn definition_alone(model: &Model, fixture: &Fixture) -> Vec<f64> {
     let batch = fixture.batch::<f64>().unwrap();
-    model.cast::<f64>().forward(&batch, Mode::default()).unwrap().outputs.prediction
+    model.cast::<f64>().forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use ptsm_core::testing::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use ptsm_core::train::{AdamW, LossOptions, loss, loss_weight};
-use ptsm_core::{Mode, Model, NamedTensor, Real, TraceOptions, run_trace};
+use ptsm_core::{ForwardOptions, Model, NamedTensor, Real, TraceOptions, run_trace};
 
 /// Heads, as `meta.json` names them.
 const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
@@ -125,7 +125,7 @@ fn run_steps<T: Real>(fixture: &Fixture) -> (Vec<T>, Model<T>) {
     {
         let mut batch = first.clone().with_future_values(cast(future_values)).unwrap();
         batch.past_values_mut().copy_from_slice(&cast(past_values));
-        let mode = Mode { train_norm: true, ..Mode::default() };
+        let mode = ForwardOptions { train_norm: true, ..ForwardOptions::default() };
         let forward = model.forward(&batch, mode).unwrap();
         let options = LossOptions::default();
         let weight = loss_weight(&model, &batch, &options).unwrap();

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use ptsm_core::testing::max_relative;
 use ptsm_core::train::{Loss, LossOptions, PointLoss, loss_weight};
 use ptsm_core::{
-    Backend, Batch, BatchShape, Config, Cpu, CrossChannel, Dropout, Extension, Forward, Hierarchy,
-    Init, Location, Mode, Model, Prediction,
+    Backend, Batch, BatchShape, Config, Cpu, CrossChannel, Dropout, Extension, Forward,
+    ForwardOptions, Hierarchy, Init, Location, Model, Prediction,
 };
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ fn model(choice: u32) -> Model<f64> {
     Model::new(config(choice), Init::PyTorch, u64::from(choice)).unwrap().cast()
 }
 
-fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: Mode) -> f64 {
+fn loss(model: &Model<f64>, batch: &Batch<f64>, mode: ForwardOptions) -> f64 {
     let forward = model.forward(batch, mode).unwrap();
     loss_of(model, batch, &forward).value
 }
@@ -88,14 +88,14 @@ fn check_gradients(choice: u32, dropout: bool) {
 fn check_model(name: &str, model: &Model<f64>, batch: &Batch<f64>, dropout: bool) {
     let dropout = dropout.then_some(Dropout { seed: 5, step: 2, first_sample: 0 });
     let train_norm = dropout.is_some();
-    let mode = Mode { train_norm, dropout, as_reference: true, frozen_backbone: false };
+    let mode = ForwardOptions { train_norm, dropout, as_reference: true, frozen_backbone: false };
     let forward = model.forward(batch, mode).unwrap();
     let d = loss_of(model, batch, &forward).gradient;
     let mut grads = vec![0.0; model.layout().num_trained()];
     let d_past = model.backward(batch, &forward, &d, &mut grads, mode);
     let largest = grads.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
     for tensor in model.layout().tensors() {
-        if tensor.store != ptsm_core::Store::Trained {
+        if tensor.store != ptsm_core::TensorStore::Trained {
             continue;
         }
         let middle = (tensor.range.start + tensor.range.end) / 2;
@@ -260,11 +260,11 @@ fn every_head_keeps_its_bits_in_any_batch_and_in_its_file() {
     for (name, config) in heads() {
         let model = Model::new(config.clone(), Init::PyTorch, 1).unwrap();
         let batch = batch_for(&config).cast::<f32>();
-        let whole = model.forward(&batch, Mode::default()).unwrap().outputs;
+        let whole = model.forward(&batch, ForwardOptions::default()).unwrap().outputs;
         let parts: Vec<f32> = (0..3)
             .flat_map(|i| {
                 let part = batch.slice(i..i + 1);
-                model.forward(&part, Mode::default()).unwrap().outputs.prediction
+                model.forward(&part, ForwardOptions::default()).unwrap().outputs.prediction
             })
             .collect();
         assert_eq!(whole.prediction, parts, "{name}");
@@ -291,7 +291,8 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
         let parts: Vec<f32> = (0..3).flat_map(|i| run(&batch.slice(i..i + 1)).numbers).collect();
         assert_eq!(whole.numbers, parts, "{name}");
         let wide = batch.cast::<f64>();
-        let definition = model.cast::<f64>().forward(&wide, Mode::default()).unwrap().outputs;
+        let definition =
+            model.cast::<f64>().forward(&wide, ForwardOptions::default()).unwrap().outputs;
         let error = max_relative(&whole.numbers, &definition.prediction);
         assert!(error < 2e-5, "{name}: {error:.1e}");
     }
@@ -301,7 +302,7 @@ fn the_cpu_backend_runs_every_head_and_no_sample_sees_its_neighbours() {
 fn what_an_error_costs_has_its_derivative() {
     let config = forecaster(|_| ());
     let (model, batch) = (random_model(config.clone()), batch_for(&config));
-    let mut forward = model.forward(&batch, Mode::default()).unwrap();
+    let mut forward = model.forward(&batch, ForwardOptions::default()).unwrap();
     let of = |mae_share, huber_delta| LossOptions {
         point: PointLoss { mae_share, huber_delta },
         ..LossOptions::default()
@@ -328,7 +329,7 @@ fn reconciliation_starts_at_the_base_forecast() {
     let batch = batch_for(&forecaster(|_| ())).cast::<f32>();
     let forecast = |extension| {
         let model = Model::new(extended(extension), Init::PyTorch, 1).unwrap();
-        model.forward(&batch, Mode::default()).unwrap().outputs.prediction
+        model.forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction
     };
     let base = forecast(Extension::default());
     let cross_channel = Some(CrossChannel::default());
@@ -359,9 +360,9 @@ proptest! {
     fn a_batch_of_n_is_n_batches_of_one_bit_for_bit(choice in 0_u32..0x800, size in 1_usize..6) {
         let model = Model::new(config(choice), Init::PyTorch, 1).unwrap();
         let batch = batch(size, 3).cast::<f32>();
-        let whole = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+        let whole = model.forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction;
         let alone: Vec<f32> = (0..size)
-            .flat_map(|i| model.forward(&batch.slice(i..i + 1), Mode::default()).unwrap().outputs.prediction)
+            .flat_map(|i| model.forward(&batch.slice(i..i + 1), ForwardOptions::default()).unwrap().outputs.prediction)
             .collect();
         prop_assert_eq!(whole, alone);
     }
@@ -376,8 +377,8 @@ proptest! {
         mixed.past_values_mut().copy_from_slice(&permute(straight.past_values(), order));
         let mask = straight.observed_mask().map(|mask| permute(mask, order));
         let mixed = mixed.with_observed_mask(mask).unwrap();
-        let forecast = model.forward(&straight, Mode::default()).unwrap().outputs.prediction;
-        let other = model.forward(&mixed, Mode::default()).unwrap().outputs.prediction;
+        let forecast = model.forward(&straight, ForwardOptions::default()).unwrap().outputs.prediction;
+        let other = model.forward(&mixed, ForwardOptions::default()).unwrap().outputs.prediction;
         prop_assert_eq!(permute(&forecast, order), other);
     }
 

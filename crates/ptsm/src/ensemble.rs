@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::data::BatchShape;
-    use ptsm_core::{Init, Mode};
+    use ptsm_core::{ForwardOptions, Init};
 
     fn model(patch_length: usize, seed: u64) -> Model {
         let config = Config { patch_length, patch_stride: patch_length, ..Config::default() };
@@ -346,9 +346,9 @@ mod tests {
         together.session().unwrap().forward(&batch(), &mut out).unwrap();
         let parts = loaded.iter().map(|(model, _)| Cpu::default().load(model).unwrap().bytes());
         assert_eq!(together.bytes(), parts.sum::<u64>());
-        let each = models
-            .each_ref()
-            .map(|model| model.forward(&batch(), Mode::default()).unwrap().outputs.prediction);
+        let each = models.each_ref().map(|model| {
+            model.forward(&batch(), ForwardOptions::default()).unwrap().outputs.prediction
+        });
         assert_eq!(out.numbers.len(), each[0].len());
         for (i, x) in out.numbers.iter().enumerate() {
             let wanted = 0.5 * each[0][i] + 0.25 * each[1][i] + 0.25 * each[2][i];

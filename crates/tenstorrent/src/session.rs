@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ptsm_core::{
-    Backend, Batch, Error, ErrorKind, Loaded, Model, Prediction, Prepared, Result, Session,
+    Backend, Batch, EmbeddingInput, Error, ErrorKind, Loaded, Model, Prediction, Result, Session,
     bytes_of,
 };
 
@@ -226,7 +226,7 @@ impl Session for ProgramSession {
 }
 
 /// Splits the output into the projections, each with its rows one after the other.
-fn split(reading: &Reading, all: &mut [f32], prepared: &Prepared) -> Vec<Vec<f32>> {
+fn split(reading: &Reading, all: &mut [f32], prepared: &EmbeddingInput) -> Vec<Vec<f32>> {
     if let Some(injection) = &reading.injection {
         injection.add(all, prepared.loc(), prepared.scale());
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ptsm::core::{Mode, Scaler};
+use ptsm::core::{ForwardOptions, Scaler};
 use ptsm::testing::{Accuracy, Fixture, conformance, correlation, fixture_roots, fixtures};
 use ptsm::{Backend, Model, Prediction};
 use ptsm_core::Batch;
@@ -41,7 +41,7 @@ fn scales_by_batch(model: &Model, batch: &Batch) -> bool {
 fn wanted(fixture: &Fixture, model: &Model) -> BTreeMap<String, Vec<f64>> {
     let batch = fixture.batch::<f64>().unwrap();
     let wide = model.cast::<f64>();
-    let forward = wide.forward(&batch, Mode::default()).unwrap();
+    let forward = wide.forward(&batch, ForwardOptions::default()).unwrap();
     let scales_by_batch = scales_by_batch(model, &fixture.batch().unwrap());
     let mut all = BTreeMap::new();
     for tensor in wide.trace(&forward) {

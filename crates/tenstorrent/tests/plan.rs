@@ -5,7 +5,7 @@
 
 use ptsm::Backend;
 use ptsm::core::{CrossChannel, Extension, Hierarchy, draw_masks};
-use ptsm::core::{Init, Mode};
+use ptsm::core::{ForwardOptions, Init};
 use ptsm::data::{Batch, BatchShape};
 use ptsm::{Config, Model, Prediction, Task};
 use ptsm_tenstorrent::{
@@ -200,7 +200,7 @@ fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_i
     assert_eq!(first(&self::model(apart), 8).0, "linear");
 
     let batch = batch(model.config(), 8);
-    let wanted = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+    let wanted = model.forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction;
     let mut out = Prediction::default();
     TenstorrentEmulator::default()
         .load(&model)
@@ -289,7 +289,7 @@ fn every_kind_of_model_gives_what_the_definition_gives_with_any_optimisation() {
     for config in kinds() {
         let model = model(config);
         let batch = batch(model.config(), 5);
-        let wanted = model.forward(&batch, Mode::default()).unwrap().outputs;
+        let wanted = model.forward(&batch, ForwardOptions::default()).unwrap().outputs;
         let all = Optimisation::ALL.into_iter();
         let cases = [None].into_iter().chain(all.map(Some));
         for (off, mut options) in

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ptsm::core::{Init, Mode};
+use ptsm::core::{ForwardOptions, Init};
 use ptsm::data::Batch;
 use ptsm::{Error, Model, Prediction, Result, Session};
 use serde::Serialize;
@@ -199,10 +199,10 @@ fn check(model: &Model, session: &mut dyn Session, tolerance: f64) -> Result<f64
 fn defined(model: &Model, batch: Batch) -> Result<Vec<f64>> {
     let bytes = (model.layout().num_trained() * 3 * size_of::<f64>()) as u64;
     if ptsm::core::available_memory()?.is_some_and(|available| available < bytes) {
-        let found = model.forward(&batch, Mode::default())?.outputs.prediction;
+        let found = model.forward(&batch, ForwardOptions::default())?.outputs.prediction;
         return Ok(found.into_iter().map(f64::from).collect());
     }
-    Ok(model.cast::<f64>().forward(&batch.cast(), Mode::default())?.outputs.prediction)
+    Ok(model.cast::<f64>().forward(&batch.cast(), ForwardOptions::default())?.outputs.prediction)
 }
 
 /// Seconds of each call, ascending, after a few calls that warm up.

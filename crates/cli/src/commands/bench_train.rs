@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ptsm::core::{Mode, OutputKind};
+use ptsm::core::{ForwardOptions, OutputKind};
 use ptsm::data::Batch;
 use ptsm::train::{LossOptions, Samples, Stepper, Training, loss, loss_weight};
 use ptsm::{Config, Error, Model, Result};
@@ -153,7 +153,11 @@ fn check(model: &Model) -> Result<f64> {
     let mut stepper = Stepper::new(model.clone(), &Training::default())?;
     let (_, got) = stepper.gradient(&samples, &[0, 1])?;
     let batch = samples.batch(&[0, 1]);
-    let mode = Mode { train_norm: true, dropout: Some(stepper.dropout()), ..Mode::default() };
+    let mode = ForwardOptions {
+        train_norm: true,
+        dropout: Some(stepper.dropout()),
+        ..ForwardOptions::default()
+    };
     let options = LossOptions::default();
     let forward = model.forward(&batch, mode)?;
     let weight = loss_weight(model, &batch, &options)?;

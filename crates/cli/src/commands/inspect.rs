@@ -114,7 +114,7 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
 
 fn count(layout: &Layout, part: &str) -> usize {
     let within = |name: &str| name.split('.').any(|piece| piece == part);
-    let trained = layout.tensors().iter().filter(|t| t.store == ptsm::core::Store::Trained);
+    let trained = layout.tensors().iter().filter(|t| t.store == ptsm::core::TensorStore::Trained);
     trained.filter(|t| within(&t.name)).map(|t| t.range.len()).sum()
 }
 

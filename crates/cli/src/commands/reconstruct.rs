@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ptsm::core::{Mode, draw_masks};
+use ptsm::core::{ForwardOptions, draw_masks};
 use ptsm::data::{
     Part, Prepared, PreparedSeries, Split, Standardiser, WindowSet, WindowShape, prepare,
 };
@@ -96,7 +96,7 @@ fn picture(
     let last = windows.len() - 1;
     let masks = draw_masks(config, 1, 0, 0);
     let batch = windows.batch(&[last]).with_patch_mask(masks.clone())?;
-    let forward = model.forward(&batch, Mode::default())?;
+    let forward = model.forward(&batch, ForwardOptions::default())?;
     let (series, start): (&PreparedSeries, usize) = windows.locate(last);
     let (patches, length) = (config.num_patches(), config.patch_length);
     let channels = config.num_input_channels;

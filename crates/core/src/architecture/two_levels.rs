@@ -53,11 +53,11 @@ mod tests {
     use crate::cpu::{Cpu, Member, PlanGradient, TrainArena, TrainPlan};
     use crate::head::OutputGradient;
     use crate::layers::Dropout;
-    use crate::model::{Mode, Model};
+    use crate::model::{ForwardOptions, Model};
     use crate::prediction::Prediction;
     use crate::real::Real;
     use crate::train::{Samples, TrainData, Trainer, Training};
-    use crate::weights::{Init, Store};
+    use crate::weights::{Init, TensorStore};
 
     const FACTORS: [[usize; 2]; 4] = [[1, 2], [2, 1], [2, 4], [4, 4]];
 
@@ -148,16 +148,17 @@ mod tests {
         for (contract, factors) in cases() {
             let mut model = model(&contract, factors).cast::<f64>();
             let batch = waves(&contract, &[3, 11]);
-            let forward = model.forward(&batch, Mode::default()).unwrap();
+            let forward = model.forward(&batch, ForwardOptions::default()).unwrap();
             let given = gradient(forward.outputs.prediction.len());
             let mut grads = vec![0.0; model.layout().num_trained()];
-            model.backward(&batch, &forward, &given, &mut grads, Mode::default());
+            model.backward(&batch, &forward, &given, &mut grads, ForwardOptions::default());
             // One weight of every tensor.
-            let tensors = model.layout().tensors().iter().filter(|t| t.store == Store::Trained);
+            let tensors =
+                model.layout().tensors().iter().filter(|t| t.store == TensorStore::Trained);
             for i in tensors.map(|tensor| tensor.range.start).collect::<Vec<usize>>() {
                 let at = |model: &mut Model<f64>, step: f64| {
                     model.parameters.trained[i] += step;
-                    let outputs = model.forward(&batch, Mode::default()).unwrap().outputs;
+                    let outputs = model.forward(&batch, ForwardOptions::default()).unwrap().outputs;
                     model.parameters.trained[i] -= step;
                     let pairs = outputs.prediction.iter().zip(&given.prediction);
                     pairs.map(|(x, d)| x * d).sum::<f64>()
@@ -181,7 +182,8 @@ mod tests {
                 .unwrap()
                 .forward(&waves(&contract, &indices), &mut out)
                 .unwrap();
-            let wide = model.cast::<f64>().forward(&waves(&contract, &indices), Mode::default());
+            let wide =
+                model.cast::<f64>().forward(&waves(&contract, &indices), ForwardOptions::default());
             let wanted = wide.unwrap().outputs.prediction;
             let error = distance(&out.numbers, &wanted) / largest(&wanted);
             assert!(error < 1e-5, "{factors:?}: {error:e}");
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn the_cpu_learns_what_the_definition_learns() {
         let dropout = Some(Dropout { seed: 1, step: 2, first_sample: 3 });
-        let mode = Mode { train_norm: true, dropout, ..Mode::default() };
+        let mode = ForwardOptions { train_norm: true, dropout, ..ForwardOptions::default() };
         for (contract, factors) in cases() {
             let model = model(&contract, factors);
             let (exact, batch) = (model.cast::<f64>(), waves(&contract, &[3, 11, 30]));
@@ -201,7 +203,8 @@ mod tests {
             exact.backward(&batch, &forward, &given, &mut wanted, mode);
             for isa in Isa::available() {
                 let got = fused(&model, &waves(&contract, &[3, 11, 30]), mode, isa);
-                for tensor in model.layout().tensors().iter().filter(|t| t.store == Store::Trained)
+                for tensor in
+                    model.layout().tensors().iter().filter(|t| t.store == TensorStore::Trained)
                 {
                     let (got, wide) = (&got[tensor.range.clone()], &wanted[tensor.range.clone()]);
                     // A softmax or a norm cancels some biases, whose gradient is 0 but for
@@ -216,7 +219,7 @@ mod tests {
     }
 
     /// The gradients of the CPU's plan.
-    fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> Vec<f32> {
+    fn fused(model: &Model, batch: &Batch, mode: ForwardOptions, isa: Isa) -> Vec<f32> {
         let mut plan = TrainPlan::new(model, isa);
         plan.load(model);
         let mut member = [Member { arena: TrainArena::default(), mode, samples: 0 }];

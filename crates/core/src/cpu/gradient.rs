@@ -14,7 +14,7 @@ use crate::head::largest;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
 use crate::loss::{LossOptions, LossWeight, loss, loss_weight};
-use crate::model::{Backbone, Forward, Mode, Model};
+use crate::model::{Backbone, Forward, ForwardOptions, Model};
 use crate::network::State;
 use crate::output_kind::OutputKind;
 use crate::real::instruction_set;
@@ -155,7 +155,8 @@ fn gradient(
             let weight = loss_weight(model, &batch, options.loss)?;
             let first_sample = dropout.first_sample + (i * chunk) as u64;
             let dropout = Some(Dropout { first_sample, ..dropout });
-            let mode = Mode { train_norm: true, dropout, as_reference: false, frozen_backbone };
+            let mode =
+                ForwardOptions { train_norm: true, dropout, as_reference: false, frozen_backbone };
             Ok((Chunk { batch, mode }, weight))
         })
         .collect();
@@ -208,7 +209,7 @@ impl Masks {
 /// Samples that pass the model together.
 struct Chunk {
     batch: Batch,
-    mode: Mode,
+    mode: ForwardOptions,
 }
 
 /// Sums over one group of samples.
@@ -313,7 +314,7 @@ fn forward_head(
     model: &Model,
     plan: &TrainPlan,
     backbone: Backbone<f32>,
-    mode: Mode,
+    mode: ForwardOptions,
     arena: &mut TrainArena,
 ) -> Forward<f32> {
     let samples = backbone.samples();
@@ -397,7 +398,7 @@ impl<'a> Predictor<'a> {
             Self::Forecasts(scorer) => return scorer.forward(batch),
             Self::Patches(plan, workspace) => (plan, workspace),
         };
-        let mode = Mode::default();
+        let mode = ForwardOptions::default();
         let backbone = model.cut_patches(batch, mode)?;
         Ok(workspace.with(|arena| {
             plan.forward(backbone.read_patches(), arena, mode);

@@ -7,7 +7,7 @@ use super::sizes::{GROUP, Sizes};
 use crate::config::Scaler;
 use crate::model::Model;
 use crate::network::{Axis, Embedding, Stage};
-use crate::weights::{BlockSlot, Store};
+use crate::weights::{BlockSlot, TensorStore};
 
 /// Everything about a model's backbone that does not change between calls.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Plan {
         let first = Sizes::new(isa, *state);
         let position = backbone.position.as_ref().map(|(store, range)| {
             let table = match store {
-                Store::Trained => &parameters.trained[range.clone()],
+                TensorStore::Trained => &parameters.trained[range.clone()],
                 _ => &parameters.buffers[range.clone()],
             };
             features_first(&first, table)

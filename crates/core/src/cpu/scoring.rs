@@ -8,7 +8,7 @@ use super::head::{HiddenRows, PackedHead, PredictionHead};
 use super::plan::Plan;
 use crate::Result;
 use crate::batch::Batch;
-use crate::model::{Forward, Mode, Model};
+use crate::model::{Forward, ForwardOptions, Model};
 use crate::real::instruction_set;
 
 /// Runs one model; a call uses one thread, and many threads may call at the same time.
@@ -32,7 +32,7 @@ impl<'a> Scorer<'a> {
     pub(crate) fn forward(&self, batch: &Batch) -> Result<Forward<f32>> {
         let lock = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
         let mut arena = lock().pop().unwrap_or_default();
-        let backbone = self.model.cut_patches(batch, Mode::default())?;
+        let backbone = self.model.cut_patches(batch, ForwardOptions::default())?;
         let forward = match &self.head {
             PackedHead::Point(head) => {
                 self.plan.run_on(1, batch, &**head, &mut arena)?;
@@ -43,7 +43,7 @@ impl<'a> Scorer<'a> {
                 let rows = HiddenRows::new(&self.plan);
                 self.plan.run_on(1, batch, &rows, &mut arena)?;
                 let mixed = rows.unpack(&self.plan, batch.size(), &arena.out);
-                self.model.forward_head(backbone.with_mixed(mixed), Mode::default())
+                self.model.forward_head(backbone.with_mixed(mixed), ForwardOptions::default())
             }
         };
         lock().push(arena);

@@ -14,7 +14,7 @@ use crate::backend::{Loaded, Session};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::memory;
-use crate::model::{Mode, Model};
+use crate::model::{ForwardOptions, Model};
 use crate::output_kind::OutputKind;
 use crate::prediction::Prediction;
 
@@ -87,7 +87,7 @@ impl Packed {
         check(model, plan, batch)?;
         out.reset(model.output());
         if *model.output().kind() == OutputKind::Patches {
-            let forward = model.forward(batch, Mode::default())?;
+            let forward = model.forward(batch, ForwardOptions::default())?;
             out.numbers = forward.outputs.prediction;
             out.loc.extend_from_slice(forward.backbone.loc());
             out.scale.extend_from_slice(forward.backbone.scale());
@@ -144,7 +144,7 @@ pub(super) fn check(model: &Model, plan: &Plan, batch: &Batch) -> Result<()> {
         && batch.patch_mask().is_none()
         && all_finite(plan.isa, batch.past_values())
         && batch.observed_mask().is_none_or(|mask| all_finite(plan.isa, mask));
-    if fits { Ok(()) } else { model.check(batch, Mode::default()) }
+    if fits { Ok(()) } else { model.check(batch, ForwardOptions::default()) }
 }
 
 /// Computes a head by its definition, from a hidden state.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::session::CpuSession;
 use crate::backend::Session;
 use crate::batch::{Batch, BatchShape};
-use crate::model::{Mode, Model};
+use crate::model::{ForwardOptions, Model};
 use crate::prediction::Prediction;
 use crate::{Config, Extension, Init, Location};
 
@@ -91,12 +91,12 @@ fn model(config: Config, seed: u64) -> Model {
     for tensor in model.layout().tensors().to_vec() {
         let values = match tensor.store {
             // A fresh skip is 0, which would show nothing.
-            crate::Store::Trained
+            crate::TensorStore::Trained
                 if tensor.name.contains("norm") || tensor.name.contains("skip") =>
             {
                 &mut model.parameters.trained[tensor.range]
             }
-            crate::Store::Buffer if tensor.name.contains("running") => {
+            crate::TensorStore::Buffer if tensor.name.contains("running") => {
                 &mut model.parameters.buffers[tensor.range]
             }
             _ => continue,
@@ -145,11 +145,11 @@ fn check(config: Config, size: usize, masked: bool) {
     let batch = batch(model.config(), size, masked);
     let reference = model
         .cast::<f64>()
-        .forward(&batch.cast::<f64>(), Mode::default())
+        .forward(&batch.cast::<f64>(), ForwardOptions::default())
         .unwrap()
         .outputs
         .prediction;
-    let plain = model.forward(&batch, Mode::default()).unwrap().outputs.prediction;
+    let plain = model.forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction;
     let allowed = TIMES * difference(&plain, &reference) + FLOOR;
     for isa in Isa::available() {
         let got = forecast(&mut CpuSession::new(&model, isa), &batch);

@@ -1,6 +1,6 @@
 //! Checks of a batch before a model runs on it.
 
-use super::{Mode, Model};
+use super::{ForwardOptions, Model};
 use crate::batch::Batch;
 use crate::output_kind::OutputKind;
 use crate::real::Real;
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 impl<T: Real> Model<T> {
     /// Refuses a batch that does not fit the model, or holds a number that is not finite.
-    pub(crate) fn check(&self, batch: &Batch<T>, mode: Mode) -> Result<()> {
+    pub(crate) fn check(&self, batch: &Batch<T>, mode: ForwardOptions) -> Result<()> {
         let context_length = self.network.embedding.context_length;
         let num_input_channels = self.network.embedding.state.channels;
         let wanted = [

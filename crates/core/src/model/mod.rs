@@ -35,11 +35,11 @@ use crate::memory;
 use crate::network::{Embedding, Network, Stage};
 use crate::output_kind::{OutputKind, OutputSpec};
 use crate::real::Real;
-use crate::weights::{BlockSlot, Init, Layout, Parameters, Store};
+use crate::weights::{BlockSlot, Init, Layout, Parameters, TensorStore};
 use crate::{Error, Result};
 
 pub use directory::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE};
-pub use offload::Prepared;
+pub use offload::EmbeddingInput;
 
 /// An architecture with its weights.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ pub struct Model<T = f32> {
 
 /// How a forward pass is done; the default is evaluation.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mode {
+pub struct ForwardOptions {
     /// Batch norm uses the statistics of the batch.
     pub train_norm: bool,
     /// Draws for dropout; `None` leaves it out.
@@ -183,7 +183,8 @@ impl<T: Real> Model<T> {
         let network = architecture.network()?;
         let layout = Layout::new(&network)?;
         let got = [parameters.trained.len(), parameters.buffers.len(), parameters.counters.len()];
-        let wanted = [Store::Trained, Store::Buffer, Store::Counter].map(|store| layout.len(store));
+        let wanted = [TensorStore::Trained, TensorStore::Buffer, TensorStore::Counter]
+            .map(|store| layout.len(store));
         if got != wanted {
             let text = format!("{got:?} numbers (trained, buffers, counters), wanted {wanted:?}");
             return Err(Error::weights(text));
@@ -252,7 +253,7 @@ impl<T: Real> Model<T> {
     ///
     /// `InvalidInput` if the batch does not have the lengths of the configuration, or holds a
     /// number that is not finite, or if pretraining has no mask.
-    pub fn forward(&self, batch: &Batch<T>, mode: Mode) -> Result<Forward<T>> {
+    pub fn forward(&self, batch: &Batch<T>, mode: ForwardOptions) -> Result<Forward<T>> {
         Ok(self.forward_head(self.forward_backbone(batch, mode)?, mode))
     }
 
@@ -261,7 +262,7 @@ impl<T: Real> Model<T> {
     /// # Errors
     ///
     /// As [`Model::forward`].
-    pub fn forward_backbone(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+    pub fn forward_backbone(&self, batch: &Batch<T>, mode: ForwardOptions) -> Result<Backbone<T>> {
         let mut backbone = self.embed(batch, mode)?;
         for stage in &self.layout.backbone.stages {
             let x = match backbone.stages.last() {
@@ -284,7 +285,7 @@ impl<T: Real> Model<T> {
     }
 
     /// The backbone up to its first stage.
-    fn embed(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+    fn embed(&self, batch: &Batch<T>, mode: ForwardOptions) -> Result<Backbone<T>> {
         let mut backbone = self.cut_patches(batch, mode)?;
         let patcher = &self.layout.backbone.patcher;
         backbone.embedding = patcher.forward(&self.parameters.trained, backbone.read_patches());
@@ -293,7 +294,11 @@ impl<T: Real> Model<T> {
     }
 
     /// The backbone up to its patches, those of pretraining hidden; the rest is computed elsewhere.
-    pub(crate) fn cut_patches(&self, batch: &Batch<T>, mode: Mode) -> Result<Backbone<T>> {
+    pub(crate) fn cut_patches(
+        &self,
+        batch: &Batch<T>,
+        mode: ForwardOptions,
+    ) -> Result<Backbone<T>> {
         self.check(batch, mode)?;
         let frozen = mode.frozen_backbone;
         let pass = Pass {
@@ -329,7 +334,7 @@ impl<T: Real> Model<T> {
     }
 
     /// Runs the head on what the backbone computed; `mode` is that of the backbone.
-    pub fn forward_head(&self, backbone: Backbone<T>, mode: Mode) -> Forward<T> {
+    pub fn forward_head(&self, backbone: Backbone<T>, mode: ForwardOptions) -> Forward<T> {
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
         let (outputs, head) =
             self.head().forward(&self.parameters.trained, backbone.input(), &pass);
@@ -402,7 +407,7 @@ impl<T: Real> Model<T> {
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
         grads: &mut [T],
-        mode: Mode,
+        mode: ForwardOptions,
     ) -> Vec<T> {
         assert_eq!(gradient.prediction.len(), forward.outputs.prediction.len(), "gradient");
         assert_eq!(grads.len(), self.parameters.trained.len(), "gradients of the weights");
@@ -419,7 +424,7 @@ impl<T: Real> Model<T> {
         forward: &Forward<T>,
         gradient: &OutputGradient<T>,
         grads: &mut [T],
-        mode: Mode,
+        mode: ForwardOptions,
     ) -> head::HeadGradient<T> {
         let backbone = &forward.backbone;
         let pass = Pass { dropout: mode.dropout, ..backbone.pass };
@@ -430,7 +435,7 @@ impl<T: Real> Model<T> {
     /// Adds the gradients of embedding and positions to `grads`; `d` `[B, C, N, D]` is the gradient
     /// of the first stage's input.
     fn backward_embedding(&self, backbone: &Backbone<T>, d: &[T], grads: &mut [T]) {
-        if let Some((Store::Trained, range)) = &self.layout.backbone.position {
+        if let Some((TensorStore::Trained, range)) = &self.layout.backbone.position {
             for d in d.chunks_exact(range.len()) {
                 self_attn::add(&mut grads[range.clone()], d);
             }
@@ -506,7 +511,7 @@ impl<T: Real> Model<T> {
     fn add_positions(&self, embedding: &[T]) -> Option<Vec<T>> {
         let (store, range) = self.layout.backbone.position.as_ref()?;
         let table = match store {
-            Store::Trained => &self.parameters.trained[range.clone()],
+            TensorStore::Trained => &self.parameters.trained[range.clone()],
             _ => &self.parameters.buffers[range.clone()],
         };
         let mut sum = embedding.to_vec();

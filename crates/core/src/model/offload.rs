@@ -4,7 +4,7 @@
 //! Both are a small part of the work, and both need f32: a window may have any scale and location,
 //! which scaling removes before the embedding and un-scaling restores in the forecast.
 
-use super::{Mode, Model};
+use super::{ForwardOptions, Model};
 use crate::Result;
 use crate::batch::Batch;
 use crate::head::pooled::PooledHead;
@@ -16,7 +16,7 @@ use crate::weights::HeadSlot;
 
 /// Windows that are ready for the patch embedding.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct EmbeddingInput {
     /// Scaled patches `[B, C, N, p]`, in which those that pretraining hides are replaced already.
     pub patches: Vec<f32>,
     /// Samples.
@@ -24,7 +24,7 @@ pub struct Prepared {
     scaled: Scaled<f32>,
 }
 
-impl Prepared {
+impl EmbeddingInput {
     /// `loc` of every window and channel, `[B, C]`, data units.
     pub fn loc(&self) -> &[f32] {
         &self.scaled.loc
@@ -42,8 +42,8 @@ impl Model<f32> {
     /// # Errors
     ///
     /// `InvalidInput` as [`Model::forward`].
-    pub fn prepare(&self, batch: &Batch) -> Result<Prepared> {
-        self.check(batch, Mode::default())?;
+    pub fn prepare(&self, batch: &Batch) -> Result<EmbeddingInput> {
+        self.check(batch, ForwardOptions::default())?;
         let shape = self.shape(batch.size());
         let mask = batch.observed_mask();
         let scaled =
@@ -53,7 +53,7 @@ impl Model<f32> {
             let value = self.config().mask_value.as_f64().unwrap_or(0.0) as f32;
             patches = masking::forward(&patches, mask, self.network.embedding.patch_length, value);
         }
-        Ok(Prepared { patches, batch: batch.size(), scaled })
+        Ok(EmbeddingInput { patches, batch: batch.size(), scaled })
     }
 
     /// The head's output from those of its projections, which are `[B, C, outputs]` each for a
@@ -62,7 +62,7 @@ impl Model<f32> {
     /// # Panics
     ///
     /// If a length is not that of the model: callers check what came back.
-    pub fn finish(&self, prepared: &Prepared, projected: &[Vec<f32>]) -> Prediction {
+    pub fn finish(&self, prepared: &EmbeddingInput, projected: &[Vec<f32>]) -> Prediction {
         let trained = &self.parameters.trained;
         let input = HeadInput { hidden: &[], scaled: &prepared.scaled };
         let outputs = match &self.layout.head {

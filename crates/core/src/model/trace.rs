@@ -6,7 +6,7 @@ use crate::head::Outputs;
 use crate::network::{Embedding, Stage, State};
 use crate::real::Real;
 use crate::tensor_file::NamedTensor;
-use crate::weights::Store;
+use crate::weights::TensorStore;
 
 impl<T: Real> Model<T> {
     /// The results and intermediates of a forward pass: `out.*`, `trace.I.*`, `out.hidden.I`.
@@ -77,15 +77,15 @@ impl<T: Real> Model<T> {
     /// Splits numbers in the order of `parameters.trained` (weights or gradients) into tensors,
     /// with `prefix` before their names.
     pub fn name_trained(&self, prefix: &str, values: &[T]) -> Vec<NamedTensor<T>> {
-        self.named(Store::Trained, prefix, values)
+        self.named(TensorStore::Trained, prefix, values)
     }
 
     /// Fixed tables and running statistics, with `prefix` before their names.
     pub fn name_buffers(&self, prefix: &str) -> Vec<NamedTensor<T>> {
-        self.named(Store::Buffer, prefix, &self.parameters.buffers)
+        self.named(TensorStore::Buffer, prefix, &self.parameters.buffers)
     }
 
-    fn named(&self, store: Store, prefix: &str, values: &[T]) -> Vec<NamedTensor<T>> {
+    fn named(&self, store: TensorStore, prefix: &str, values: &[T]) -> Vec<NamedTensor<T>> {
         let tensors = self.layout.tensors().iter().filter(|t| t.store == store);
         tensors
             .map(|t| NamedTensor {

@@ -4,7 +4,7 @@ use super::{Fixture, fixture_roots, fixtures, max_relative, tolerance};
 use crate::backend::Backend;
 use crate::batch::{Batch, BatchShape};
 use crate::prediction::Prediction;
-use crate::{ErrorKind, Mode, Model, Real, Result};
+use crate::{ErrorKind, ForwardOptions, Model, Real, Result};
 
 /// Heads that have fixtures.
 const HEADS: [&str; 4] = ["forecast", "classification", "regression", "pretrain"];
@@ -67,7 +67,7 @@ fn check(
     model: &Model,
 ) -> Result<Vec<String>> {
     let (batch, wide) = (fixture.batch::<f32>()?, fixture.batch::<f64>()?);
-    let wanted = model.cast::<f64>().forward(&wide, Mode::default())?.outputs.prediction;
+    let wanted = model.cast::<f64>().forward(&wide, ForwardOptions::default())?.outputs.prediction;
     let mut session = backend.load(model)?.session()?;
     let (mut out, mut again, mut alone) =
         (Prediction::default(), Prediction::default(), Prediction::default());

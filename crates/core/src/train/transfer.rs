@@ -38,11 +38,11 @@ pub fn take_backbone(to: &mut Model, from: &Model) -> Result<usize> {
         }
         let (to_range, from_range) = (tensor.range.clone(), source.range.clone());
         match tensor.store {
-            crate::Store::Trained => to.parameters.trained[to_range]
+            crate::TensorStore::Trained => to.parameters.trained[to_range]
                 .copy_from_slice(&from.parameters.trained[from_range]),
-            crate::Store::Buffer => to.parameters.buffers[to_range]
+            crate::TensorStore::Buffer => to.parameters.buffers[to_range]
                 .copy_from_slice(&from.parameters.buffers[from_range]),
-            crate::Store::Counter => to.parameters.counters[to_range]
+            crate::TensorStore::Counter => to.parameters.counters[to_range]
                 .copy_from_slice(&from.parameters.counters[from_range]),
         }
         copied += tensor.range.len();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::layout::{Store, Tensor};
+use super::layout::{TensorLayout, TensorStore};
 use super::{Layout, Parameters};
 use crate::atomic_file::write_atomically;
 use crate::{Error, Result, memory};
@@ -50,9 +50,9 @@ impl Parameters<f32> {
             .map_err(|e| Error::weights("is not a valid safetensors file").because(e))?;
         check_names(&file, layout)?;
         let mut parameters = Parameters {
-            trained: vec![0.0; layout.len(Store::Trained)],
-            buffers: vec![0.0; layout.len(Store::Buffer)],
-            counters: vec![0; layout.len(Store::Counter)],
+            trained: vec![0.0; layout.len(TensorStore::Trained)],
+            buffers: vec![0.0; layout.len(TensorStore::Buffer)],
+            counters: vec![0; layout.len(TensorStore::Counter)],
         };
         for tensor in layout.tensors() {
             let view = file
@@ -60,9 +60,11 @@ impl Parameters<f32> {
                 .map_err(|e| Error::weights("cannot be read").at(&tensor.name).because(e))?;
             let range = tensor.range.clone();
             match tensor.store {
-                Store::Trained => read_floats(&view, tensor, &mut parameters.trained[range])?,
-                Store::Buffer => read_floats(&view, tensor, &mut parameters.buffers[range])?,
-                Store::Counter => parameters.counters[range].fill(read_counter(&view, tensor)?),
+                TensorStore::Trained => read_floats(&view, tensor, &mut parameters.trained[range])?,
+                TensorStore::Buffer => read_floats(&view, tensor, &mut parameters.buffers[range])?,
+                TensorStore::Counter => {
+                    parameters.counters[range].fill(read_counter(&view, tensor)?)
+                }
             }
         }
         Ok(parameters)
@@ -88,7 +90,7 @@ impl Parameters<f32> {
         let bytes: Vec<Vec<u8>> = layout.tensors().iter().map(|t| self.tensor_bytes(t)).collect();
         let mut views = Vec::new();
         for (tensor, bytes) in layout.tensors().iter().zip(&bytes) {
-            let dtype = if tensor.store == Store::Counter { Dtype::I64 } else { Dtype::F32 };
+            let dtype = if tensor.store == TensorStore::Counter { Dtype::I64 } else { Dtype::F32 };
             let view = TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(internal)?;
             views.push((tensor.name.as_str(), view));
         }
@@ -96,13 +98,15 @@ impl Parameters<f32> {
         safetensors::serialize(views, Some(metadata)).map_err(internal)
     }
 
-    fn tensor_bytes(&self, tensor: &Tensor) -> Vec<u8> {
+    fn tensor_bytes(&self, tensor: &TensorLayout) -> Vec<u8> {
         let floats = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let range = tensor.range.clone();
         match tensor.store {
-            Store::Trained => floats(&self.trained[range]),
-            Store::Buffer => floats(&self.buffers[range]),
-            Store::Counter => self.counters[range].iter().flat_map(|x| x.to_le_bytes()).collect(),
+            TensorStore::Trained => floats(&self.trained[range]),
+            TensorStore::Buffer => floats(&self.buffers[range]),
+            TensorStore::Counter => {
+                self.counters[range].iter().flat_map(|x| x.to_le_bytes()).collect()
+            }
         }
     }
 }
@@ -147,7 +151,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn read_floats(view: &TensorView<'_>, tensor: &Tensor, out: &mut [f32]) -> Result<()> {
+fn read_floats(view: &TensorView<'_>, tensor: &TensorLayout, out: &mut [f32]) -> Result<()> {
     let data = view.data();
     match view.dtype() {
         Dtype::F32 => {
@@ -180,7 +184,7 @@ fn read_floats(view: &TensorView<'_>, tensor: &Tensor, out: &mut [f32]) -> Resul
     }
 }
 
-fn read_counter(view: &TensorView<'_>, tensor: &Tensor) -> Result<i64> {
+fn read_counter(view: &TensorView<'_>, tensor: &TensorLayout) -> Result<i64> {
     match (view.dtype(), <[u8; 8]>::try_from(view.data())) {
         (Dtype::I64, Ok(bytes)) => Ok(i64::from_le_bytes(bytes)),
         (other, _) => {

@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::layout::{Role, Store, Tensor};
+use super::layout::{Role, TensorLayout, TensorStore};
 use super::positions::sincos_positions;
 use super::{Layout, Parameters};
 
@@ -29,15 +29,15 @@ impl Parameters<f32> {
     pub fn init(layout: &Layout, init: Init, seed: u64) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut parameters = Parameters {
-            trained: vec![0.0; layout.len(Store::Trained)],
-            buffers: vec![0.0; layout.len(Store::Buffer)],
-            counters: vec![0; layout.len(Store::Counter)],
+            trained: vec![0.0; layout.len(TensorStore::Trained)],
+            buffers: vec![0.0; layout.len(TensorStore::Buffer)],
+            counters: vec![0; layout.len(TensorStore::Counter)],
         };
         for tensor in layout.tensors() {
             let values = match tensor.store {
-                Store::Trained => &mut parameters.trained[tensor.range.clone()],
-                Store::Buffer => &mut parameters.buffers[tensor.range.clone()],
-                Store::Counter => continue,
+                TensorStore::Trained => &mut parameters.trained[tensor.range.clone()],
+                TensorStore::Buffer => &mut parameters.buffers[tensor.range.clone()],
+                TensorStore::Counter => continue,
             };
             fill(values, tensor, layout.init_std, init, &mut random);
         }
@@ -45,7 +45,13 @@ impl Parameters<f32> {
     }
 }
 
-fn fill(values: &mut [f32], tensor: &Tensor, init_std: f64, init: Init, random: &mut ChaCha8Rng) {
+fn fill(
+    values: &mut [f32],
+    tensor: &TensorLayout,
+    init_std: f64,
+    init: Init,
+    random: &mut ChaCha8Rng,
+) {
     match (tensor.role, init) {
         (Role::LinearWeight { inputs } | Role::LinearBias { inputs }, Init::PyTorch) => {
             let bound = 1.0 / (inputs as f64).sqrt();

@@ -10,7 +10,7 @@ use crate::network::{
 
 /// Where a tensor's numbers are kept in [`Parameters`](super::Parameters).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
+pub enum TensorStore {
     /// In `trained`.
     Trained,
     /// In `buffers`.
@@ -32,13 +32,13 @@ pub(crate) enum Role {
 
 /// One tensor of the state dict.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tensor {
+pub struct TensorLayout {
     /// Hugging Face's name.
     pub name: String,
     /// Row-major shape; empty for a scalar.
     pub shape: Vec<usize>,
     /// Which part of the parameters holds it.
-    pub store: Store,
+    pub store: TensorStore,
     /// Its range there.
     pub range: Range<usize>,
     pub(crate) role: Role,
@@ -94,7 +94,7 @@ pub(crate) struct AttentionSlot {
 pub(crate) struct BackboneSlot {
     pub patcher: LinearSlot,
     /// The positional table `[N, D]`.
-    pub position: Option<(Store, Range<usize>)>,
+    pub position: Option<(TensorStore, Range<usize>)>,
     /// As in the network, in the same order.
     pub stages: Vec<Stage<BlockSlot>>,
 }
@@ -167,7 +167,7 @@ pub(crate) struct InjectSlot {
 /// Every tensor of a model, in the order in which the model uses them.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    tensors: Vec<Tensor>,
+    tensors: Vec<TensorLayout>,
     lengths: [usize; 3],
     /// Number of the head's first tensor.
     head_tensor: usize,
@@ -188,7 +188,7 @@ impl Layout {
         crate::real::instruction_set()?;
         let mut builder = Builder { tensors: Vec::new(), lengths: [0; 3] };
         let backbone = builder.backbone(network);
-        let head_start = builder.lengths[Store::Trained as usize];
+        let head_start = builder.lengths[TensorStore::Trained as usize];
         let head_tensor = builder.tensors.len();
         let head = builder.head(network);
         let Builder { tensors, lengths } = builder;
@@ -197,23 +197,23 @@ impl Layout {
     }
 
     /// The tensors, in order.
-    pub fn tensors(&self) -> &[Tensor] {
+    pub fn tensors(&self) -> &[TensorLayout] {
         &self.tensors
     }
 
     /// The tensors of everything before the head, in order.
-    pub fn backbone_tensors(&self) -> &[Tensor] {
+    pub fn backbone_tensors(&self) -> &[TensorLayout] {
         &self.tensors[..self.head_tensor]
     }
 
     /// The tensors of the head, in order.
-    pub fn head_tensors(&self) -> &[Tensor] {
+    pub fn head_tensors(&self) -> &[TensorLayout] {
         &self.tensors[self.head_tensor..]
     }
 
     /// Numbers that are trained.
     pub fn num_trained(&self) -> usize {
-        self.len(Store::Trained)
+        self.len(TensorStore::Trained)
     }
 
     /// Index of the head's first number among the trained ones; those before it are the backbone's.
@@ -222,23 +222,35 @@ impl Layout {
     }
 
     /// Numbers in one store.
-    pub(crate) fn len(&self, store: Store) -> usize {
+    pub(crate) fn len(&self, store: TensorStore) -> usize {
         self.lengths[store as usize]
     }
 }
 
 /// Gives each tensor its range, one after the other.
 struct Builder {
-    tensors: Vec<Tensor>,
+    tensors: Vec<TensorLayout>,
     lengths: [usize; 3],
 }
 
 impl Builder {
-    fn tensor(&mut self, name: String, shape: &[usize], store: Store, role: Role) -> Range<usize> {
+    fn tensor(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        store: TensorStore,
+        role: Role,
+    ) -> Range<usize> {
         let length = &mut self.lengths[store as usize];
         let range = *length..*length + shape.iter().product::<usize>();
         *length = range.end;
-        self.tensors.push(Tensor { name, shape: shape.into(), store, range: range.clone(), role });
+        self.tensors.push(TensorLayout {
+            name,
+            shape: shape.into(),
+            store,
+            range: range.clone(),
+            role,
+        });
         range
     }
 
@@ -246,9 +258,9 @@ impl Builder {
         let LinearLayer { inputs, outputs, starts_at_zero, .. } = *layer;
         let drawn = |role| if starts_at_zero { Role::Zero } else { role };
         let weight = drawn(Role::LinearWeight { inputs });
-        let weight = self.tensor(layer.weight(), &[outputs, inputs], Store::Trained, weight);
+        let weight = self.tensor(layer.weight(), &[outputs, inputs], TensorStore::Trained, weight);
         let bias = drawn(Role::LinearBias { inputs });
-        let bias = self.tensor(layer.bias(), &[outputs], Store::Trained, bias);
+        let bias = self.tensor(layer.bias(), &[outputs], TensorStore::Trained, bias);
         LinearSlot { inputs, outputs, weight, bias }
     }
 
@@ -260,7 +272,7 @@ impl Builder {
         let NormLayer { kind, width, eps, .. } = *norm;
         let shape = [width];
         let mut trained =
-            |part: &str, role| self.tensor(norm.tensor(part), &shape, Store::Trained, role);
+            |part: &str, role| self.tensor(norm.tensor(part), &shape, TensorStore::Trained, role);
         let (weight, bias) = (trained("weight", Role::One), trained("bias", Role::Zero));
         let mut slot = NormSlot {
             kind,
@@ -273,12 +285,13 @@ impl Builder {
             num_batches_tracked: 0..0,
         };
         if kind == Norm::Batch {
-            let mut buffer =
-                |part: &str, role| self.tensor(norm.tensor(part), &shape, Store::Buffer, role);
+            let mut buffer = |part: &str, role| {
+                self.tensor(norm.tensor(part), &shape, TensorStore::Buffer, role)
+            };
             slot.running_mean = buffer("running_mean", Role::Zero);
             slot.running_var = buffer("running_var", Role::One);
             let name = norm.tensor("num_batches_tracked");
-            slot.num_batches_tracked = self.tensor(name, &[], Store::Counter, Role::Zero);
+            slot.num_batches_tracked = self.tensor(name, &[], TensorStore::Counter, Role::Zero);
         }
         slot
     }
@@ -306,8 +319,8 @@ impl Builder {
         let patcher = self.linear(linear);
         let position = positions.as_ref().map(|positions| {
             let (store, role) = match positions.learnt {
-                true => (Store::Trained, Role::PositionRandom),
-                false => (Store::Buffer, Role::PositionSinCos),
+                true => (TensorStore::Trained, Role::PositionRandom),
+                false => (TensorStore::Buffer, Role::PositionSinCos),
             };
             let shape = [state.patches, state.features];
             (store, self.tensor(positions.name.clone(), &shape, store, role))

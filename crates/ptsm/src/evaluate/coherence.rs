@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::WindowSet;
 use crate::{Error, Result};
 use ptsm_core::Hierarchy;
-use ptsm_core::{Mode, Model};
+use ptsm_core::{ForwardOptions, Model};
 
 /// Windows per parallel piece.
 const PIECE: usize = 16;
@@ -38,7 +38,7 @@ impl Coherence {
         let parts: Vec<Result<(f64, f64, usize)>> = indices
             .par_chunks(PIECE)
             .map(|indices| {
-                let forward = model.forward(&windows.batch(indices), Mode::default())?;
+                let forward = model.forward(&windows.batch(indices), ForwardOptions::default())?;
                 Ok(differences(model, hierarchy, &forward.outputs))
             })
             .collect();

@@ -10,7 +10,7 @@ use super::run::Trained;
 use super::used::{Usage, check_seed, check_used};
 use crate::data::{Batch, WindowSet};
 use crate::evaluate::{Coherence, EvaluateOptions, Metrics, evaluate};
-use crate::spec::{LossChoice, ModeChoice, ModelSpec};
+use crate::spec::{ChannelModeChoice, LossChoice, ModelSpec};
 use crate::train::{Recipe, Training};
 use crate::{Backend, Cpu, Error, Model, Prediction, Result, Session, Task};
 use ptsm_core::{CrossChannel, Hierarchy, Layout};
@@ -37,7 +37,7 @@ pub struct AblationRow {
     /// What it is.
     pub name: String,
     /// `mode` of its models.
-    pub mode: ModeChoice,
+    pub mode: ChannelModeChoice,
     /// Whether they have the hierarchical head.
     pub hierarchy: bool,
     /// Whether they have the cross-channel head.
@@ -57,7 +57,7 @@ pub struct AblationRow {
 /// A choice of mode and heads.
 #[derive(Debug, Clone, Copy)]
 struct Variant {
-    mode: ModeChoice,
+    mode: ChannelModeChoice,
     hierarchy: bool,
     cross_channel: bool,
 }
@@ -67,7 +67,7 @@ impl Variant {
     /// the cross-channel head as well.
     fn all() -> Vec<Variant> {
         let mut all = Vec::new();
-        for mode in [ModeChoice::CommonChannel, ModeChoice::MixChannel] {
+        for mode in [ChannelModeChoice::CommonChannel, ChannelModeChoice::MixChannel] {
             for cross_channel in [false, true] {
                 for hierarchy in [false, true] {
                     all.push(Variant { mode, hierarchy, cross_channel });
@@ -79,8 +79,8 @@ impl Variant {
 
     fn name(self) -> String {
         let mode = match (self.mode, self.cross_channel) {
-            (ModeChoice::MixChannel, true) => "mixing + cross-channel head",
-            (ModeChoice::MixChannel, false) => "mixing",
+            (ChannelModeChoice::MixChannel, true) => "mixing + cross-channel head",
+            (ChannelModeChoice::MixChannel, false) => "mixing",
             (_, true) => "hybrid (cross-channel head)",
             (_, false) => "independent",
         };
@@ -144,7 +144,7 @@ impl Ablation {
         }
         let ptsm = model.ptsm.as_ref();
         let decided = [
-            ("mode", model.mode.is_some_and(|mode| mode != ModeChoice::CommonChannel)),
+            ("mode", model.mode.is_some_and(|mode| mode != ChannelModeChoice::CommonChannel)),
             ("ptsm.hierarchy", ptsm.is_some_and(|ptsm| ptsm.hierarchy.is_some())),
             ("ptsm.cross_channel", ptsm.is_some_and(|ptsm| ptsm.cross_channel.is_some())),
         ];

@@ -41,7 +41,7 @@ fn unknown(word: &str, known: &[&str]) -> Error {
 
 choice! {
     /// How channels see each other.
-    ModeChoice {
+    ChannelModeChoice {
         /// Not at all.
         CommonChannel = "common_channel",
         /// In every layer.
@@ -131,7 +131,7 @@ choice! {
     }
 }
 
-impl ModeChoice {
+impl ChannelModeChoice {
     /// What a configuration means.
     pub(super) fn of(config: &Config) -> Self {
         if config.mixes_channels() { Self::MixChannel } else { Self::CommonChannel }

@@ -13,7 +13,7 @@ mod strict;
 
 pub use assemble::{DataShape, Targets};
 pub use choices::{
-    AggregationChoice, DistributionChoice, LossChoice, MaskChoice, ModeChoice, NormChoice,
+    AggregationChoice, ChannelModeChoice, DistributionChoice, LossChoice, MaskChoice, NormChoice,
     PositionChoice, ScalingChoice,
 };
 pub use data::{DataSpec, Source, data_dir};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::choices::{
-    AggregationChoice, DistributionChoice, LossChoice, MaskChoice, ModeChoice, NormChoice,
+    AggregationChoice, ChannelModeChoice, DistributionChoice, LossChoice, MaskChoice, NormChoice,
     PositionChoice, ScalingChoice,
 };
 use crate::Config;
@@ -58,7 +58,7 @@ specification! {
     /// Probability of dropping a value in front of the head, 0 to below 1.
     head_dropout: f64,
     /// How channels see each other.
-    mode: ModeChoice,
+    mode: ChannelModeChoice,
     /// Whether every block is gated.
     gated_attn: bool,
     /// The norm of the blocks.
@@ -141,7 +141,7 @@ impl ModelSpec {
             num_layers: Some(config.num_layers),
             expansion_factor: Some(config.expansion_factor),
             dropout: Some(config.dropout),
-            mode: Some(ModeChoice::of(config)),
+            mode: Some(ChannelModeChoice::of(config)),
             gated_attn: Some(config.gated_attn),
             norm_mlp: Some(NormChoice::of(config)),
             norm_eps: Some(config.norm_eps),
@@ -187,8 +187,8 @@ impl ModelSpec {
     /// fields of the extension: the cross-channel head, and the levels 0.1 to 0.9 if none are
     /// given.
     pub fn settle(&mut self) {
-        if self.mode == Some(ModeChoice::Hybrid) {
-            self.mode = Some(ModeChoice::CommonChannel);
+        if self.mode == Some(ChannelModeChoice::Hybrid) {
+            self.mode = Some(ChannelModeChoice::CommonChannel);
             self.extension_mut().cross_channel.get_or_insert_default();
         }
         if self.loss == Some(LossChoice::Quantile) {

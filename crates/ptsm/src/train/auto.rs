@@ -4,7 +4,7 @@
 //! lengths, channels and season only, never at a score.
 
 use super::recipe::Recipe;
-use crate::spec::ModeChoice;
+use crate::spec::ChannelModeChoice;
 
 /// The context that the benchmark papers use, where the data are long enough.
 const CONTEXT: usize = 512;
@@ -125,7 +125,7 @@ impl Choice {
     /// A linear skip, or mixed channels.
     fn paths(&mut self, facts: &DataFacts, windows: usize, context_length: usize) {
         if facts.channels >= MANY_CHANNELS && windows >= MANY_WINDOWS {
-            self.recipe.model.mode = Some(ModeChoice::MixChannel);
+            self.recipe.model.mode = Some(ChannelModeChoice::MixChannel);
             self.because(format!("channels are mixed: there are {}", facts.channels));
         } else if !facts.forecasts_points {
             self.because("no linear skip: it forecasts points only".into());
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(small.model.dropout, Some(0.5));
         assert!(reasons.iter().any(|reason| reason.contains("ridge")), "{reasons:?}");
         let (wide, _) = auto_recipe(&facts(36_000, 21));
-        assert_eq!(wide.model.mode, Some(ModeChoice::MixChannel));
+        assert_eq!(wide.model.mode, Some(ChannelModeChoice::MixChannel));
         assert_eq!(wide.training.window_step, 2);
         assert!(wide.model.ptsm.is_none());
         let (long, _) = auto_recipe(&facts(34_000, 7));

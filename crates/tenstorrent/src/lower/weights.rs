@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use ptsm_core::network::LinearLayer;
-use ptsm_core::{Error, Model, Result, Store, Tensor};
+use ptsm_core::{Error, Model, Result, TensorLayout, TensorStore};
 use ptsm_kernels::LinearDims;
 
 use super::builder::LinearWeights;
@@ -12,7 +12,7 @@ use super::builder::LinearWeights;
 /// A model's weights by name.
 pub(super) struct Weights<'a> {
     model: &'a Model,
-    tensors: HashMap<&'a str, &'a Tensor>,
+    tensors: HashMap<&'a str, &'a TensorLayout>,
     /// Whether numbers are wanted, or only shapes.
     with_values: bool,
 }
@@ -23,7 +23,7 @@ impl<'a> Weights<'a> {
         Self { model, tensors, with_values }
     }
 
-    fn tensor(&self, name: &str) -> Result<&'a Tensor> {
+    fn tensor(&self, name: &str) -> Result<&'a TensorLayout> {
         self.tensors
             .get(name)
             .copied()
@@ -35,7 +35,7 @@ impl<'a> Weights<'a> {
         let tensor = self.tensor(name)?;
         let parameters = &self.model.parameters;
         Ok(match tensor.store {
-            Store::Trained => &parameters.trained[tensor.range.clone()],
+            TensorStore::Trained => &parameters.trained[tensor.range.clone()],
             _ => &parameters.buffers[tensor.range.clone()],
         })
     }

@@ -34,9 +34,9 @@ use ptsm_kernels::{Aligned, Isa, Matrix, MatrixMut, MatrixShape, Moments, add, t
 use super::sizes::Sizes;
 use crate::architecture::Architecture;
 use crate::layers::Dropout;
-use crate::model::{Mode, Model};
+use crate::model::{ForwardOptions, Model};
 use crate::network::{Axis, Stage};
-use crate::weights::{HeadSlot, Store};
+use crate::weights::{HeadSlot, TensorStore};
 
 use block::{Activations, Block, Cache, Scratch};
 use common::{SamplePass, WeightSums};
@@ -90,7 +90,7 @@ struct NormIndex {
 /// Positions that are added to the embedding.
 #[derive(Debug)]
 struct Positions {
-    store: Store,
+    store: TensorStore,
     range: Range<usize>,
     /// `[D][pitch]`.
     table: Aligned,
@@ -140,7 +140,7 @@ impl TrainPlan {
         let patcher = Linear::new(isa, Axis::Features, &first, &backbone.patcher, &mut sums);
         let position = backbone.position.as_ref().map(|(store, range)| {
             let start = sums;
-            sums += if *store == Store::Trained { first.row() } else { 0 };
+            sums += if *store == TensorStore::Trained { first.row() } else { 0 };
             let table = Aligned::zeros(first.row());
             Positions { store: *store, range: range.clone(), table, sums: start..sums }
         });
@@ -197,7 +197,7 @@ impl TrainPlan {
         self.patcher.load(trained);
         if let Some(Positions { store, range, table, .. }) = &mut self.position {
             let values = match store {
-                Store::Trained => &trained[range.clone()],
+                TensorStore::Trained => &trained[range.clone()],
                 _ => &model.parameters.buffers[range.clone()],
             };
             let Sizes { num_patches, d_model, pitch, .. } = self.first;
@@ -236,7 +236,7 @@ impl TrainPlan {
 
     /// Embeds and mixes a chunk of samples, `patches` `[B, C, N, p]`, and keeps what the gradient
     /// needs. Batch norm takes its running statistics.
-    pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, mode: Mode) {
+    pub(crate) fn forward(&self, patches: &[f32], arena: &mut TrainArena, mode: ForwardOptions) {
         for i in 0..self.embed_chunk(patches, arena) {
             for norm in 0..self.norms.len() {
                 self.forward_norm(norm, i, arena, mode, None);
@@ -263,7 +263,7 @@ impl TrainPlan {
         norm: usize,
         i: usize,
         arena: &mut TrainArena,
-        mode: Mode,
+        mode: ForwardOptions,
         statistics: Option<&Statistics>,
     ) {
         let NormIndex { block, number } = self.norms[norm];
@@ -292,7 +292,7 @@ impl TrainPlan {
     }
 
     /// Keeps the hidden state of sample `i` of the chunk for the head.
-    fn keep_for_head(&self, i: usize, arena: &mut TrainArena, mode: Mode) {
+    fn keep_for_head(&self, i: usize, arena: &mut TrainArena, mode: ForwardOptions) {
         let TrainArena { caches, head, .. } = arena;
         if let Some(plan) = &self.head {
             let own = &mut caches[i].activations.x[..self.last_sample()];
@@ -331,7 +331,7 @@ impl TrainPlan {
         gradients: &PlanGradient,
         samples: usize,
         arena: &mut TrainArena,
-        mode: Mode,
+        mode: ForwardOptions,
     ) {
         self.backward_head(gradients, samples, arena, mode);
         if mode.frozen_backbone {
@@ -353,7 +353,7 @@ impl TrainPlan {
         gradients: &PlanGradient,
         samples: usize,
         arena: &mut TrainArena,
-        mode: Mode,
+        mode: ForwardOptions,
     ) {
         let TrainArena { caches, head, .. } = arena;
         if let (Some(plan), PlanGradient::Projected(d)) = (&self.head, gradients) {
@@ -375,7 +375,7 @@ impl TrainPlan {
     }
 
     /// Takes the gradient of sample `i` back to the output of a norm.
-    fn backward_to(&self, norm: usize, i: usize, arena: &mut TrainArena, mode: Mode) {
+    fn backward_to(&self, norm: usize, i: usize, arena: &mut TrainArena, mode: ForwardOptions) {
         let NormIndex { block, number } = self.norms[norm];
         let TrainArena { caches, scratch, sums, .. } = arena;
         let SampleCache { blocks, activations, .. } = &mut caches[i];
@@ -471,7 +471,7 @@ impl TrainPlan {
 }
 
 /// A frozen backbone draws nothing.
-fn backbone_draws(mode: Mode) -> Option<Dropout> {
+fn backbone_draws(mode: ForwardOptions) -> Option<Dropout> {
     mode.dropout.filter(|_| !mode.frozen_backbone)
 }
 

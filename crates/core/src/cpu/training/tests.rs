@@ -7,7 +7,7 @@ use crate::batch::{Batch, BatchShape};
 use crate::head::OutputGradient;
 use crate::layers::Dropout;
 use crate::layers::masking::draw_masks;
-use crate::model::{Backbone, Mode, Model};
+use crate::model::{Backbone, ForwardOptions, Model};
 use crate::{Config, Extension, Init};
 
 /// Numbers that look random, between -1 and 1.
@@ -59,7 +59,7 @@ fn model(config: Config) -> Model {
 }
 
 /// Outputs and gradients by the definition in f64, with the draws of f32.
-fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
+fn defined(model: &Model, batch: &Batch, mode: ForwardOptions) -> (Vec<f64>, Vec<f64>) {
     let model = model.cast::<f64>();
     let batch = batch.cast::<f64>();
     let forward = model.forward(&batch, mode).unwrap();
@@ -73,16 +73,16 @@ fn defined(model: &Model, batch: &Batch, mode: Mode) -> (Vec<f64>, Vec<f64>) {
 
 /// Outputs and gradients of the plan, for chunks of two samples, whose gradients add up. The second
 /// of two runs counts, so that anything wrong that the first one left in the buffers would show.
-fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f32>) {
+fn fused(model: &Model, batch: &Batch, mode: ForwardOptions, isa: Isa) -> (Vec<f32>, Vec<f32>) {
     let mut plan = TrainPlan::new(model, isa);
     plan.load(model);
     let all: Vec<usize> = (0..batch.size()).collect();
-    let chunks: Vec<(Batch, Mode)> = all
+    let chunks: Vec<(Batch, ForwardOptions)> = all
         .chunks(2)
         .map(|part| {
             let first = |draws: Dropout| draws.first_sample + part[0] as u64;
             let dropout = mode.dropout.map(|d| Dropout { first_sample: first(d), ..d });
-            (batch.select(part), Mode { dropout, ..mode })
+            (batch.select(part), ForwardOptions { dropout, ..mode })
         })
         .collect();
     let together = model.network().has_batch_norm() && !mode.frozen_backbone;
@@ -97,7 +97,7 @@ fn fused(model: &Model, batch: &Batch, mode: Mode, isa: Isa) -> (Vec<f32>, Vec<f
 fn one_by_one(
     model: &Model,
     plan: &TrainPlan,
-    chunks: &[(Batch, Mode)],
+    chunks: &[(Batch, ForwardOptions)],
     members: &mut [Member],
 ) -> (Vec<f32>, Vec<f32>) {
     let mut found = Found::new(model);
@@ -117,7 +117,7 @@ fn one_by_one(
 fn batch_by_batch(
     model: &Model,
     plan: &TrainPlan,
-    chunks: &[(Batch, Mode)],
+    chunks: &[(Batch, ForwardOptions)],
     members: &mut [Member],
 ) -> (Vec<f32>, Vec<f32>) {
     let mut found = Found::new(model);
@@ -140,7 +140,7 @@ fn batch_by_batch(
 /// Some samples whose patches are cut.
 struct Chunk {
     backbone: Backbone<f32>,
-    mode: Mode,
+    mode: ForwardOptions,
     /// Number of the first sample.
     first: usize,
 }
@@ -197,19 +197,19 @@ fn largest(x: &[f64]) -> f64 {
 
 const DRAWS: Dropout = Dropout { seed: 3, step: 7, first_sample: 5 };
 
-const TRAINING: Mode =
-    Mode { train_norm: true, dropout: None, as_reference: false, frozen_backbone: false };
+const TRAINING: ForwardOptions =
+    ForwardOptions { train_norm: true, dropout: None, as_reference: false, frozen_backbone: false };
 
 fn check(name: &str, config: Config, size: usize) {
     let model = model(config);
     let batch = batch(model.config(), size);
     let dropout = Some(DRAWS);
     for draws in [None, dropout] {
-        check_in(name, &model, &batch, Mode { dropout: draws, ..TRAINING });
+        check_in(name, &model, &batch, ForwardOptions { dropout: draws, ..TRAINING });
     }
 }
 
-fn check_in(name: &str, model: &Model, batch: &Batch, mode: Mode) {
+fn check_in(name: &str, model: &Model, batch: &Batch, mode: ForwardOptions) {
     let (outputs, grads) = defined(model, batch, mode);
     for isa in Isa::available() {
         let (got, got_grads) = fused(model, batch, mode, isa);
@@ -217,7 +217,7 @@ fn check_in(name: &str, model: &Model, batch: &Batch, mode: Mode) {
         let error = distance(&got, &outputs) / largest(&outputs);
         assert!(error < 2e-5, "{place}: outputs are off by {error:e}");
         for tensor in model.layout().tensors() {
-            if tensor.store == crate::Store::Trained {
+            if tensor.store == crate::TensorStore::Trained {
                 let (got, wanted) =
                     (&got_grads[tensor.range.clone()], &grads[tensor.range.clone()]);
                 // A softmax or a norm cancels some biases; their gradients are 0 but for rounding,
@@ -331,14 +331,14 @@ fn batch_norm_in_evaluation_takes_the_running_statistics() {
     let buffers = model.parameters.buffers.len();
     model.parameters.buffers.iter_mut().zip(numbers(6, buffers)).for_each(|(x, y)| *x += 0.5 * y);
     let batch = batch(model.config(), 3);
-    let (wanted, _) = defined(&model, &batch, Mode::default());
+    let (wanted, _) = defined(&model, &batch, ForwardOptions::default());
     for isa in Isa::available() {
         let mut plan = TrainPlan::new(&model, isa);
         plan.load(&model);
         let mut arena = TrainArena::default();
         plan.start(&mut arena);
-        let backbone = model.cut_patches(&batch, Mode::default()).unwrap();
-        plan.forward(backbone.read_patches(), &mut arena, Mode::default());
+        let backbone = model.cut_patches(&batch, ForwardOptions::default()).unwrap();
+        plan.forward(backbone.read_patches(), &mut arena, ForwardOptions::default());
         let projected = plan.project(batch.size(), &mut arena);
         let got = model.forward_projected(backbone, &projected).outputs.prediction;
         assert!(distance(&got, &wanted) < 2e-5 * largest(&wanted), "{}", isa.name());
@@ -381,7 +381,7 @@ fn heads_that_the_definition_computes_give_their_gradient_back() {
         let model = model(of("PatchTSMixerForPretraining"));
         let masks = draw_masks(model.config(), 3, 1, 1);
         let batch = batch(model.config(), 3).with_patch_mask(masks).unwrap();
-        let mode = Mode { dropout: Some(DRAWS), ..TRAINING };
+        let mode = ForwardOptions { dropout: Some(DRAWS), ..TRAINING };
         check_in(&format!("pretraining, {norm}"), &model, &batch, mode);
     }
 }
@@ -395,7 +395,7 @@ fn a_frozen_backbone_is_that_of_evaluation_and_only_the_head_learns() {
                 c.architectures = Some(vec![class.into()]);
             }));
             let batch = batch(model.config(), 3);
-            let mode = Mode { frozen_backbone: true, dropout: Some(DRAWS), ..TRAINING };
+            let mode = ForwardOptions { frozen_backbone: true, dropout: Some(DRAWS), ..TRAINING };
             check_in(&format!("frozen, {norm}, {class}"), &model, &batch, mode);
         }
     }

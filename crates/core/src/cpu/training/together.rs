@@ -9,14 +9,14 @@ use rayon::prelude::*;
 use super::norm::{Slopes, Statistics};
 use super::{NormIndex, PlanGradient, TrainArena, TrainPlan};
 use crate::layers::norm::BatchStatistics;
-use crate::model::Mode;
+use crate::model::ForwardOptions;
 
 /// Some samples of a batch, on which one thread at a time works, with its buffers.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) arena: TrainArena,
     /// The first sample of its draws is the member's first.
-    pub(crate) mode: Mode,
+    pub(crate) mode: ForwardOptions,
     pub(crate) samples: usize,
 }
 
