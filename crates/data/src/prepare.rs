@@ -28,6 +28,9 @@ pub struct Prepared {
     pub borders: Vec<Borders>,
     /// Names of the series that are too short for the split and are not used.
     pub unused_series: Vec<String>,
+    /// Series whose training part is shorter than a window: their contexts begin before the first
+    /// row, with missing rows.
+    pub padded_series: usize,
 }
 
 /// Splits and standardises every series of `set` and lays windows of `shape` over the parts.
@@ -50,7 +53,7 @@ pub fn prepare(
     standardise: Option<Transform>,
     fitted: Option<&Standardiser>,
 ) -> Result<Prepared> {
-    let (used, unused_series) = split_all(set, split, shape.context_length)?;
+    let (mut used, unused_series) = split_all(set, split, shape.context_length)?;
     let standardiser = match (fitted, standardise) {
         (Some(fitted), _) => fitted.clone(),
         (None, Some(transform)) => {
@@ -64,10 +67,14 @@ pub fn prepare(
     };
     let mut prepared = Vec::with_capacity(used.len());
     let mut scales = Vec::with_capacity(used.len());
-    for (index, borders) in &used {
+    let mut padded_series = 0;
+    for (index, borders) in &mut used {
         let series = &set.series[*index];
         let own = standardiser.of_rows(series, borders.train.clone())?;
-        prepared.push(Arc::new(own.apply(series)?));
+        let pad = padding(borders.train.len(), shape);
+        prepared.push(Arc::new(own.apply(series)?.padded(pad)));
+        *borders = borders.padded(pad, shape.context_length);
+        padded_series += usize::from(pad > 0);
         scales.push(own);
     }
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
@@ -83,7 +90,39 @@ pub fn prepare(
         scales,
         borders,
         unused_series,
+        padded_series,
     })
+}
+
+impl Prepared {
+    /// What a user should know of the series: which are not used, and how many are padded.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let unused = &self.unused_series;
+        if let Some(first) = unused.first() {
+            let (count, s) = (unused.len(), if unused.len() == 1 { " is" } else { " are" });
+            notes.push(format!("{count} series{s} too short for the split, such as \"{first}\""));
+        }
+        let (padded, all) = (self.padded_series, self.scales.len());
+        if padded > 0 {
+            notes.push(format!(
+                "{padded} of {all} series are shorter than a window: what is missing in front of them \
+                 is masked"
+            ));
+        }
+        notes
+    }
+}
+
+/// Missing rows in front of a series whose `training` rows hold no whole window: as many as let
+/// contexts begin when a quarter of them is there, or less where even that leaves no window.
+fn padding(training: usize, shape: WindowShape) -> usize {
+    let WindowShape { context_length, prediction_length, .. } = shape;
+    if training >= context_length + prediction_length {
+        return 0;
+    }
+    let seen = (context_length / 4).min(training.saturating_sub(prediction_length)).max(1);
+    context_length - seen
 }
 
 /// Number and borders of each series that can be split, and the names of the others.
@@ -157,6 +196,25 @@ mod tests {
     }
 
     const SHAPE: WindowShape = WindowShape { context_length: 4, prediction_length: 2, step: 3 };
+
+    #[test]
+    fn short_series_are_padded_and_every_forecast_of_them_is_scored() {
+        // 9 and 40 rows, contexts of 8 and forecasts of 3.
+        let split: Split = "last:3".parse().unwrap();
+        let shape = WindowShape { context_length: 8, prediction_length: 3, step: 1 };
+        let got = prepare(&set(&[9, 40]), &split, shape, Some(Transform::None), None).unwrap();
+        assert_eq!(got.padded_series, 1);
+        assert_eq!((got.validation.len(), got.test.len()), (2, 2));
+        // 3 rows are trained on, so there is no training window of the short series.
+        assert_eq!(got.train.len(), 34 - 11 + 1);
+        let batch = got.test.batch(&[0]);
+        assert_eq!(batch.observed_mask().unwrap(), [[0.0; 2].as_slice(), &[1.0; 6]].concat());
+        assert_eq!(batch.future_observed_mask().unwrap(), [1.0; 3]);
+        let undo = |x: f32| (got.scales[0].undo_value(0, x) * 1e4).round() / 1e4;
+        let future: Vec<f64> = batch.future_values().unwrap().iter().map(|&x| undo(x)).collect();
+        assert_eq!(future, [6.0, 7.0, 8.0]);
+        assert!(got.notes()[0].contains("1 of 2 series"), "{:?}", got.notes());
+    }
 
     #[test]
     fn parts_are_standardised_by_the_training_rows() {

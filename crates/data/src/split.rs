@@ -11,7 +11,7 @@ use ptsm_core::{Error, Result, option};
 
 /// How the rows of a series are divided: training first, then validation, then test.
 ///
-/// Written as `ett-hour`, `ett-minute`, `7:1:2`, `fraction:0.7,0.1` or
+/// Written as `ett-hour`, `ett-minute`, `7:1:2`, `fraction:0.7,0.1`, `last:18` or
 /// `date:2013-09-01,2013-11-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -38,6 +38,12 @@ pub enum Split {
         train: f64,
         /// Validation; 0 = none.
         validation: f64,
+    },
+    /// The last rows of each series are its test part, as many rows before them its validation part
+    /// where as many are left to train on.
+    Last {
+        /// Rows of the test part, at least 1.
+        rows: usize,
     },
     /// Parts that begin with the first row at or after a time, in seconds since 1970-01-01 00:00
     /// UTC.
@@ -68,14 +74,34 @@ pub struct Borders {
     pub test: Range<usize>,
 }
 
+impl Borders {
+    /// The borders of the same rows after `pad` rows in front of them; parts that are forecast may
+    /// then begin as much earlier, up to a whole context before their first own row.
+    pub(super) fn padded(&self, pad: usize, context_length: usize) -> Self {
+        if pad == 0 {
+            return self.clone();
+        }
+        let part = |before: usize, rows: &Range<usize>| match rows.is_empty() {
+            true => before + pad..before + pad,
+            false => (before + pad).saturating_sub(context_length)..rows.end + pad,
+        };
+        let first_end = self.train.end;
+        let second_end = if self.validation.is_empty() { first_end } else { self.validation.end };
+        Self {
+            train: 0..first_end + pad,
+            validation: part(first_end, &self.validation),
+            test: part(second_end, &self.test),
+        }
+    }
+}
+
 impl Split {
     /// The rows of each part of a series of `num_rows` rows at these `timestamps`.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the series is too short: a part that should have rows has none, or the
-    /// training part has not one row more than `context_length`. `InvalidConfig` if dates are to
-    /// split rows without times.
+    /// `InvalidInput` if the series is too short: a part that should have rows has none.
+    /// `InvalidConfig` if dates are to split rows without times.
     pub fn borders(
         &self,
         num_rows: usize,
@@ -86,7 +112,7 @@ impl Split {
         let (first_end, second_end) = (train, train + validation);
         let wanted = self.wants();
         for (part, rows, needed) in [
-            ("training", train, context_length + 1),
+            ("training", train, 1),
             ("validation", validation, usize::from(wanted[0])),
             ("test", test, usize::from(wanted[1])),
         ] {
@@ -94,14 +120,14 @@ impl Split {
                 let s = if rows == 1 { "" } else { "s" };
                 return Err(Error::input(format!(
                     "split {self} gives the {part} part {rows} row{s} of {num_rows}, at least \
-                     {needed} are needed with context_length {context_length} (use a longer \
-                     series, a shorter --context-length or another --split)"
+                     {needed} is needed (use a longer series or another {})",
+                    option("split", None)
                 )));
             }
         }
         let early = |start: usize, rows: usize| match rows {
             0 => start..start,
-            rows => start - context_length..start + rows,
+            rows => start.saturating_sub(context_length)..start + rows,
         };
         Ok(Borders {
             train: 0..train,
@@ -135,6 +161,11 @@ impl Split {
                 let (train, validation) = (share(train), share(validation));
                 let test = num_rows.saturating_sub(train + validation);
                 Ok([train, validation, test])
+            }
+            Split::Last { rows } => {
+                let before = num_rows.saturating_sub(rows);
+                let validation = if before >= 2 * rows { rows } else { 0 };
+                Ok([before - validation, validation, num_rows - before])
             }
             Split::Dates { validation_from, test_from } => {
                 let Some(times) = timestamps else {
@@ -170,6 +201,7 @@ impl Split {
             Split::Ratio { validation, test, .. } => [validation > 0, test > 0],
             Split::Fraction { train, validation } => [validation > 0.0, train + validation < 1.0],
             Split::EttHour | Split::EttMinute | Split::Dates { .. } => [true, true],
+            Split::Last { .. } => [false, true],
         }
     }
 }
@@ -181,6 +213,7 @@ impl fmt::Display for Split {
             Split::EttMinute => f.write_str("ett-minute"),
             Split::Ratio { train, validation, test } => write!(f, "{train}:{validation}:{test}"),
             Split::Fraction { train, validation } => write!(f, "fraction:{train},{validation}"),
+            Split::Last { rows } => write!(f, "last:{rows}"),
             Split::Dates { validation_from, test_from } => {
                 let date = |time: i64| {
                     let text = TimeStyle::PLAIN.format(time);
@@ -204,12 +237,16 @@ impl FromStr for Split {
             },
             Some(("fraction", shares)) => parse_fraction(shares),
             Some(("date", dates)) => parse_dates(dates),
+            Some(("last", rows)) => {
+                let rows = rows.parse().ok().filter(|rows| *rows > 0);
+                rows.map(|rows| Split::Last { rows })
+            }
             Some(_) => parse_ratio(text),
         };
         parsed.ok_or_else(|| {
             let message = format!(
                 "\"{text}\" is not a split (write ett-hour, ett-minute, train:validation:test such \
-                 as 7:1:2, fraction:0.7,0.1 or date:2013-09-01,2013-11-01)"
+                 as 7:1:2, fraction:0.7,0.1, last:18 or date:2013-09-01,2013-11-01)"
             );
             Error::config("split", message)
         })
@@ -273,6 +310,8 @@ mod tests {
             ("8:0:2", 4001, [0..3200, 3200..3200, 2688..4001]),
             ("1:0:0", 4001, [0..4001, 4001..4001, 4001..4001]),
             ("fraction:1,0", 4001, [0..4001, 4001..4001, 4001..4001]),
+            ("last:18", 4001, [0..3965, 3453..3983, 3471..4001]),
+            ("last:18", 53, [0..35, 35..35, 0..53]),
         ] {
             let got = borders(split, rows, 512).unwrap();
             assert_eq!([got.train, got.validation, got.test], wanted, "{split}");
@@ -294,7 +333,7 @@ mod tests {
     fn too_short_a_series_is_refused_with_numbers() {
         for (split, rows, wanted) in [
             ("ett-hour", 14_399, "needs 14400 rows, the series has 14399"),
-            ("7:1:2", 700, "training part 489 rows of 700, at least 513 are needed"),
+            ("7:1:2", 1, "training part 0 rows of 1, at least 1 is needed"),
             ("fraction:0.999,0.0005", 1000, "validation part 0 rows of 1000"),
         ] {
             let error = borders(split, rows, 512).unwrap_err();
@@ -314,6 +353,7 @@ mod tests {
             "ett-minute",
             "7:1:2",
             "fraction:0.7,0.1",
+            "last:18",
             "date:2013-09-01,2013-11-01 06:30:00",
         ] {
             let split: Split = text.parse().unwrap();
@@ -333,6 +373,8 @@ mod tests {
             "date:2013-11-01,2013-09-01",
             "date:soon,later",
             "half",
+            "last:0",
+            "last:-1",
         ] {
             let error = text.parse::<Split>().unwrap_err().to_string();
             assert!(error.starts_with("split: ") && error.contains("7:1:2"), "{error}");

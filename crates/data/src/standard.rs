@@ -283,6 +283,37 @@ impl Standardiser {
         Ok(values)
     }
 
+    /// The rows `rows` of a series, standardised, as the end of a window of `length` rows: what is
+    /// missing in front of them is masked, see [`PreparedSeries::padded`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Standardiser::apply_rows`].
+    ///
+    /// # Panics
+    ///
+    /// If the series has no such rows.
+    pub fn apply_window(
+        &self,
+        series: &Series,
+        rows: Range<usize>,
+        length: usize,
+    ) -> Result<PreparedSeries> {
+        let width = self.num_channels();
+        let points = rows.start * width..rows.end * width;
+        let mask = |seen: &Vec<bool>| {
+            seen[points.clone()].iter().map(|&seen| f32::from(u8::from(seen))).collect()
+        };
+        let pad = length.saturating_sub(rows.len());
+        let window = PreparedSeries {
+            id: String::new(),
+            num_channels: width,
+            values: self.apply_rows(series, rows)?,
+            observed_mask: series.observed.as_ref().map(mask),
+        };
+        Ok(window.padded(pad))
+    }
+
     fn check_width(&self, series: &Series) -> Result<()> {
         let (got, width) = (series.num_channels, self.num_channels());
         if got != width {

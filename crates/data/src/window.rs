@@ -26,6 +26,36 @@ impl PreparedSeries {
     pub fn num_rows(&self) -> usize {
         self.values.len() / self.num_channels
     }
+
+    /// The series with `rows` missing rows in front of it, so that a context may begin before its
+    /// first row. Their values are the first seen one of each channel: no point counts in a missing
+    /// row, but the patches of a model see a level that is not far away.
+    #[must_use]
+    pub fn padded(self, rows: usize) -> Self {
+        if rows == 0 {
+            return self;
+        }
+        let Self { id, num_channels, values, observed_mask } = self;
+        let first = first_seen(&values, observed_mask.as_deref(), num_channels);
+        let mut padded = first.repeat(rows);
+        padded.extend_from_slice(&values);
+        let mut mask = vec![0.0; rows * num_channels];
+        match observed_mask {
+            Some(observed) => mask.extend(observed),
+            None => mask.resize(padded.len(), 1.0),
+        }
+        Self { id, num_channels, values: padded, observed_mask: Some(mask) }
+    }
+}
+
+/// The first seen value of each channel of `values`, `[T, C]`; 0 where none is seen.
+pub(crate) fn first_seen(values: &[f32], mask: Option<&[f32]>, num_channels: usize) -> Vec<f32> {
+    let channel = |channel: usize| {
+        let mut places = (channel..values.len()).step_by(num_channels);
+        let seen = |place: &usize| mask.is_none_or(|mask| mask[*place] != 0.0);
+        places.find(seen).map_or(0.0, |place| values[place])
+    };
+    (0..num_channels).map(channel).collect()
 }
 
 /// Rows of one series in which whole windows (context and prediction) must lie.
@@ -226,6 +256,20 @@ mod tests {
             let set = WindowSet::new(vec![segment], shape(step)).unwrap();
             assert_eq!(set.len(), windows, "{rows} rows, step {step}");
         }
+    }
+
+    #[test]
+    fn a_padded_series_begins_with_missing_rows_of_its_first_seen_level() {
+        let series = PreparedSeries {
+            id: "a".into(),
+            num_channels: 2,
+            values: vec![0.0, 5.0, 3.0, 6.0],
+            observed_mask: Some(vec![0.0, 1.0, 1.0, 1.0]),
+        };
+        let padded = series.clone().padded(2);
+        assert_eq!(padded.values, [3.0, 5.0, 3.0, 5.0, 0.0, 5.0, 3.0, 6.0]);
+        assert_eq!(padded.observed_mask.unwrap(), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(series.clone().padded(0), series);
     }
 
     #[test]

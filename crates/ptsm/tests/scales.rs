@@ -36,7 +36,7 @@ fn table(waves: &[Wave]) -> Table {
         Column::numbers("a", channel(0)),
         Column::numbers("b", channel(1)),
     ];
-    Table::new(columns).unwrap()
+    Table::new(columns).expect("the columns are of one length")
 }
 
 fn options() -> FitOptions {

@@ -8,7 +8,6 @@ use crate::calibration::{self, Calibration};
 use crate::data::{Batch, BatchShape, Repair, Series, SeriesSet, Standardiser, Table};
 use crate::ensemble::{load_members, load_together};
 use crate::train::numbers_fingerprint;
-use ptsm_core::option;
 
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Model, Result};
@@ -37,6 +36,22 @@ pub struct Contexts {
     pub batch: Batch,
     /// What each window was standardised by.
     pub scales: Vec<Standardiser>,
+}
+
+/// Rows in front of the forecast: at least one.
+fn end_of(series: &Series, rows_before_end: usize) -> Result<usize> {
+    match series.num_rows().saturating_sub(rows_before_end) {
+        0 => {
+            let name = if series.id.is_empty() { "the data" } else { &series.id };
+            let rows = series.num_rows();
+            let text = format!(
+                "{name}: there is no row in front of the forecast, which begins {rows_before_end} \
+                 rows before the end of {rows} (forecast from fewer rows before the end)"
+            );
+            Err(Error::input(text))
+        }
+        end => Ok(end),
+    }
 }
 
 /// What a model put out for one window.
@@ -172,37 +187,39 @@ impl ForecastModel {
     }
 
     /// The last window in front of `rows_before_end` rows before the end of each series, each
-    /// standardised by its series' shift and scale: one batch. No window looks at another one.
+    /// standardised by its series' shift and scale: one batch. No window looks at another one. What
+    /// is missing in front of a series that is shorter than the context is masked.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the series, if it is shorter than the context, has another number of
-    /// channels, or holds a value in the window that is beyond the range of single precision.
+    /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
+    /// channels, or a value in the window that is beyond the range of single precision.
     pub fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
         let Config { context_length, num_input_channels, .. } = self.config;
         let points = series.len() * context_length * num_input_channels;
         let mut past_values = Vec::with_capacity(points);
         let mut scales = Vec::with_capacity(series.len());
-        let gaps = series.iter().any(|series| series.observed.is_some());
+        let whole = |series: &Series| {
+            series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
+        };
+        let gaps = !series.iter().all(whole);
         let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
         for series in series {
-            let end = self.end_of(series, rows_before_end)?;
-            let rows = end - context_length..end;
-            let own = self.preprocessor.standardiser.of_rows(series, rows.clone());
-            let applied = own.and_then(|own| Ok((own.apply_rows(series, rows.clone())?, own)));
-            let (values, own) = applied.map_err(|e| match series.id.as_str() {
+            let end = end_of(series, rows_before_end)?;
+            let rows = end.saturating_sub(context_length)..end;
+            let named = |e: Error| match series.id.as_str() {
                 "" => e,
                 id => e.at(id),
-            })?;
-            past_values.extend(values);
+            };
+            let own =
+                self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
+            let window = own.apply_window(series, rows, context_length).map_err(named)?;
+            past_values.extend(window.values);
             scales.push(own);
-            let points = rows.start * num_input_channels..rows.end * num_input_channels;
             if let Some(mask) = &mut mask {
-                match &series.observed {
-                    Some(seen) => {
-                        mask.extend(seen[points].iter().map(|&seen| f32::from(u8::from(seen))));
-                    }
-                    None => mask.resize(mask.len() + points.len(), 1.0),
+                match window.observed_mask {
+                    Some(seen) => mask.extend(seen),
+                    None => mask.resize(past_values.len(), 1.0),
                 }
             }
         }
@@ -210,22 +227,6 @@ impl ForecastModel {
             BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
         let batch = Batch::new(shape, past_values)?.with_observed_mask(mask)?;
         Ok(Contexts { batch, scales })
-    }
-
-    /// Rows in front of the forecast: at least a whole context.
-    fn end_of(&self, series: &Series, rows_before_end: usize) -> Result<usize> {
-        let context_length = self.config.context_length;
-        let end = series.num_rows().saturating_sub(rows_before_end);
-        if end < context_length {
-            let name = if series.id.is_empty() { "the data" } else { &series.id };
-            let text = format!(
-                "{name}: {end} rows in front of the forecast, context_length {context_length} \
-                 needs as many (give more rows, or train with a shorter {})",
-                option("context_length", None)
-            );
-            return Err(Error::input(text));
-        }
-        Ok(end)
     }
 
     /// The forecasts of a batch in data units, one for each window, without name and times; `scales`

@@ -59,7 +59,7 @@ impl Job<'_> {
             standardiser,
             labels: Some(labels),
         };
-        Ok(Laid { model, preprocessor, samples })
+        Ok(Laid { model, preprocessor, samples, notes: Vec::new() })
     }
 
     /// What the channels of the model that training starts from were standardised by, where they

@@ -29,6 +29,8 @@ pub struct Ready<'a> {
     pub validation: usize,
     /// Steps of the whole run, without early stopping.
     pub total_steps: u64,
+    /// What a user should know of the samples and of what was chosen, a sentence each.
+    pub notes: &'a [String],
 }
 
 /// Hears what a job tells. `Break` stops it; what was done is kept.

@@ -68,7 +68,7 @@ impl Job<'_> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Trained> {
         self.training.validate()?;
         self.save.as_ref().map_or(Ok(()), Save::check)?;
-        let Laid { model, preprocessor, samples } = self.lay_out()?;
+        let Laid { model, preprocessor, samples, notes } = self.lay_out()?;
         self.check_used(model.config(), &samples)?;
         let few = self.few_shot.map(|share| Subset::last(samples.train(), share)).transpose()?;
         let empty = Subset::new(samples.train(), Vec::new());
@@ -79,7 +79,8 @@ impl Job<'_> {
         let (train, validation) = (data.train.len(), data.validation.len());
         let steps = train.div_ceil(self.training.batch_size) as u64;
         let total_steps = steps * u64::from(self.training.epochs);
-        let ready = Ready { data: self.data, model: &model, train, validation, total_steps };
+        let notes = &notes;
+        let ready = Ready { data: self.data, model: &model, train, validation, total_steps, notes };
         let _ = observer.observe(&JobEvent::Ready(ready));
         if let Some(save) = &self.save {
             save.dir.check_writable()?;

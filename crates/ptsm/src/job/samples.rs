@@ -24,6 +24,8 @@ pub(super) struct Laid {
     pub(super) model: Model,
     pub(super) preprocessor: Preprocessor,
     pub(super) samples: LaidSamples,
+    /// What a user should know of them.
+    pub(super) notes: Vec<String>,
 }
 
 impl LaidSamples {

@@ -1,11 +1,12 @@
 //! Jobs on windows over series: forecasting and pretraining.
 
+use super::automatic::suit_short_series;
 use super::data::SeriesData;
 use super::plan::Job;
 use super::samples::{Laid, LaidSamples};
 use crate::data::{Prepared, Transform, WindowShape, prepare};
 use crate::preprocessor::Preprocessor;
-use crate::spec::DataShape;
+use crate::spec::{DataShape, ModelSpec};
 use crate::train::{SkipStart, start_skip};
 use crate::{Config, Error, Model, Result, Task};
 use ptsm_core::{Distribution, Scaler, option};
@@ -13,7 +14,15 @@ use ptsm_core::{Distribution, Scaler, option};
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
         let shape = DataShape::windows(self.task, data.set.channels.len());
-        self.specification().config(&shape)
+        self.suited(data).0.config(&shape)
+    }
+
+    /// What is chosen of the model, with lengths that suit the series where nobody chose them; what
+    /// was chosen, in a sentence.
+    fn suited(&self, data: &SeriesData) -> (ModelSpec, Option<String>) {
+        let mut spec = self.specification();
+        let note = suit_short_series(data, &mut spec);
+        (spec, note)
     }
 
     /// Splits the series, lays windows over the parts, and makes the model with its first weights.
@@ -51,7 +60,9 @@ impl Job<'_> {
             standardiser,
             labels: None,
         };
-        Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared) })
+        let mut notes = prepared.notes();
+        notes.extend(self.suited(data).1);
+        Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })
     }
 
     /// Starts the linear skip, if there is one and its weights are new, where the training says.

@@ -238,7 +238,7 @@ impl StreamState {
         batch: &mut Batch,
         scale: &mut Standardiser,
     ) {
-        let Kept { id, units, window, .. } = &mut self.kept;
+        let Kept { id, units, window, clock, .. } = &mut self.kept;
         let standardiser = &model.preprocessor().standardiser;
         for channel in 0..standardiser.num_channels() {
             let own = standardiser.channel_scale(id, channel, window.seen(channel));
@@ -249,7 +249,7 @@ impl StreamState {
             Some(saved) => saved,
             None => SeriesScale { mean: scale.mean.clone(), scale: scale.scale.clone() },
         });
-        window.copy_to(batch, scale);
+        window.copy_to(batch, scale, clock.rows());
     }
 
     /// Keeps a forecast until its truth comes; says the number of its first row, and writes its times.

@@ -80,8 +80,11 @@ impl Window {
         values.zip(seen).filter(|(_, seen)| **seen).map(|(&bits, _)| f64::from_bits(bits))
     }
 
-    /// Writes the rows, oldest first and standardised, over a batch of one sample that has a mask.
-    pub(super) fn copy_to(&self, batch: &mut Batch, scale: &Standardiser) {
+    /// Writes the rows, oldest first and standardised, over a batch of one sample that has a mask. Of
+    /// a window that holds no more than the stream's first `rows` rows, the rows before them get the
+    /// first seen value of their channel, as [`PreparedSeries::padded`](crate::data::PreparedSeries::padded)
+    /// has it.
+    pub(super) fn copy_to(&self, batch: &mut Batch, scale: &Standardiser, rows: u64) {
         let at = self.oldest * self.num_channels;
         let (new, old) = self.values.split_at(at);
         let (new_seen, old_seen) = self.observed.split_at(at);
@@ -91,6 +94,14 @@ impl Window {
                 true => scale.apply_value(i % self.num_channels, f64::from_bits(bits)),
                 false => 0.0,
             };
+        }
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let pad = self.context_length.saturating_sub(rows);
+        for channel in 0..self.num_channels * usize::from(pad > 0) {
+            let first = self.seen(channel).next();
+            let first = first.map_or(0.0, |value| scale.apply_value(channel, value));
+            let places = batch.past_values_mut().iter_mut().skip(channel);
+            places.step_by(self.num_channels).take(pad).for_each(|x| *x = first);
         }
         let (new, old) = self.observed.split_at(self.oldest * self.num_channels);
         let mask = batch.observed_mask_mut().iter_mut();

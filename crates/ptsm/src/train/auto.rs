@@ -4,7 +4,7 @@
 //! lengths, channels and season only, never at a score.
 
 use super::recipe::Recipe;
-use crate::spec::ChannelModeChoice;
+use crate::spec::{ChannelModeChoice, ModelSpec};
 
 /// The context that the benchmark papers use, where the data are long enough.
 const CONTEXT: usize = 512;
@@ -37,6 +37,13 @@ pub struct DataFacts {
 }
 
 impl DataFacts {
+    /// Training rows of a series than which a quarter of all are shorter.
+    fn short_rows(&self) -> usize {
+        let mut rows = self.training_rows.clone();
+        rows.sort_unstable();
+        rows.get(rows.len() / 4).copied().unwrap_or_default()
+    }
+
     /// Training windows of all series.
     fn windows(&self, context_length: usize) -> usize {
         let taken = context_length + self.prediction_length - 1;
@@ -58,6 +65,24 @@ pub fn auto_recipe(facts: &DataFacts) -> (Recipe, Vec<String>) {
     (choice.recipe, choice.reasons)
 }
 
+/// Lengths that suit short series, where `facts` does not give them, with the reason.
+pub(crate) fn short_lengths(facts: &DataFacts) -> (ModelSpec, String) {
+    let mut choice = Choice::default();
+    let context_length = choice.context(facts);
+    choice.patches(facts, context_length);
+    let mut spec = choice.recipe.model;
+    spec.context_length = Some(context_length);
+    spec.prediction_length = Some(facts.prediction_length);
+    let reason = format!(
+        "context_length {context_length}, prediction_length {}, patches of {}: chosen for series of \
+         {} training rows",
+        facts.prediction_length,
+        spec.patch_length.unwrap_or_default(),
+        facts.short_rows()
+    );
+    (spec, reason)
+}
+
 #[derive(Default)]
 struct Choice {
     recipe: Recipe,
@@ -69,27 +94,29 @@ impl Choice {
         self.reasons.push(reason);
     }
 
-    /// As much of the past as papers use, but no more than a third of the shortest series after its
-    /// future is taken away, in whole patches.
+    /// As much of the past as papers use, but no more than a third of a short series after its
+    /// future is taken away, in whole seasons; one whole season at least, where it fits.
     fn context(&mut self, facts: &DataFacts) -> usize {
         if let Some(context_length) = facts.context_length {
             self.because(format!("context of {context_length} steps: asked for"));
             return context_length;
         }
-        let shortest = facts.training_rows.iter().min().copied().unwrap_or_default();
-        let room = shortest.saturating_sub(facts.prediction_length) / 3;
+        let rows = facts.short_rows().saturating_sub(facts.prediction_length);
+        let room = rows / 3;
         if room >= CONTEXT {
             self.because(format!("context of {CONTEXT} steps: the series are long enough"));
             return CONTEXT;
         }
-        let season = match facts.seasonal_period {
-            period if period > 1 && period <= room => period,
-            _ => 4,
-        };
-        let context_length = (room / season * season).max(8);
+        let season = facts.seasonal_period;
+        if season > room && season + season / 2 <= rows {
+            self.because(format!("context of {season} steps: one season, the series are short"));
+            return season;
+        }
+        let whole = if season > 1 && season <= room { season } else { 4 };
+        let context_length = (room / whole * whole).max(8);
         self.because(format!(
-            "context of {context_length} steps: a third of the shortest training part, in whole \
-             seasons"
+            "context of {context_length} steps: a third of the training part of a short series, in \
+             whole seasons"
         ));
         context_length
     }

@@ -5,6 +5,7 @@ mod recipe;
 mod search;
 mod skip;
 
+pub(crate) use auto::short_lengths;
 pub use auto::{DataFacts, auto_recipe};
 pub use ptsm_core::train::*;
 pub use recipe::{Member, Recipe};

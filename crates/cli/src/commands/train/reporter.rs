@@ -68,7 +68,8 @@ fn follow(progress: &mut Progress, event: &Event<'_>) {
 fn report_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
     let config = ready.model.config();
     remark(global, &summary(&data.name, &data.set));
-    data.set.repairs.notes().iter().for_each(|note| remark(global, &format!("  {note}")));
+    let repairs = data.set.repairs.notes();
+    repairs.iter().chain(ready.notes).for_each(|note| remark(global, &format!("  {note}")));
     let steps = match config.task() {
         Ok(Task::Pretraining) => 0,
         _ => config.prediction_length,
