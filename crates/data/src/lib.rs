@@ -13,6 +13,7 @@ mod label_coding;
 mod labelled;
 mod labelled_files;
 mod moments;
+mod outliers;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
@@ -37,6 +38,7 @@ pub use frequency::Frequency;
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
+pub use outliers::Outlier;
 pub use part::Part;
 pub use prepare::{Prepared, prepare};
 pub use ptsm_core::{Batch, BatchShape, Transform};

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `model.rs` | [`ForecastModel`]: the immutable part, which all users share |
 //! | `answer.rs` | [`Forecast`] |
+//! | `horizon.rs` | forecasts over another number of steps than the model's own |
 //! | `table.rs` | forecasts as a table |
 
 mod answer;
+mod horizon;
 mod model;
 mod table;
 

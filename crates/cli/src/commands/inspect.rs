@@ -148,7 +148,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
             json!({"name": name, "missing_share": share, "min": min, "mean": mean, "max": max}),
         );
     }
-    for note in set.repairs.notes() {
+    for note in set.repairs.notes().into_iter().chain(set.outlier_notes()) {
         text += &format!("note: {note}\n");
     }
     let span = |s: &ptsm::data::Series| {

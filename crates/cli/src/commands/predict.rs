@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Outputs of these heads from one pass: main, and those of `ptsm heads`
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
+    /// Steps to forecast, where they are not those of the model: fewer are cut, for more the model is
+    /// fed its own forecasts (without intervals)
+    #[arg(long, value_name = "H", conflicts_with_all = ["heads", "samples"])]
+    prediction_length: Option<usize>,
     /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]
     samples: Option<usize>,
@@ -85,7 +89,19 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(count) = args.samples {
         return write(global, args, &sampled(&mut forecaster, &set, args, count)?);
     }
-    let forecasts = forecaster.predict(&set, args.rows_before_end)?;
+    let own = forecaster.config().prediction_length;
+    let steps = args.prediction_length.unwrap_or(own);
+    if steps == 0 {
+        return Err(Error::config("prediction_length", "must be at least 1"));
+    }
+    if steps > own {
+        let text = format!(
+            "{steps} steps: the model forecasts {own} at a time and is fed its own forecasts; no \
+             intervals are given so far ahead"
+        );
+        remark(global, &text);
+    }
+    let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
         let title = format!("Forecast of {source_name}");
