@@ -1,7 +1,7 @@
 //! Forecast errors, added up window by window in double precision.
 //!
-//! The order of the additions is fixed by the order of the windows alone, so the batch size does
-//! not change a bit of the result.
+//! The order of the additions is fixed by the order of the windows alone, so the result has the
+//! same bits for every batch size.
 
 use std::collections::BTreeMap;
 
@@ -195,7 +195,7 @@ impl Tally {
         self.common_spread += forecast_step * truth_rest;
     }
 
-    /// Takes in the points of `other` (Chan's rule for the moments).
+    /// Adds the points of `other` (Chan's rule for the moments).
     fn merge(&mut self, other: &Self) {
         if other.points == 0 {
             return;
@@ -220,7 +220,7 @@ impl Tally {
     }
 
     fn correlation(&self) -> Option<f64> {
-        // The roots apart: the product of two tiny spreads may be zero.
+        // Two roots instead of the root of the product, which may underflow to zero.
         let size = self.forecast_spread.sqrt() * self.truth_spread.sqrt();
         (size > 0.0).then(|| (self.common_spread / size).clamp(-1.0, 1.0))
     }
@@ -248,14 +248,14 @@ pub struct Accumulator {
     per_step: Vec<Tally>,
     /// Per step: the sum of scaled absolute errors and how many there are.
     scaled_per_step: Vec<(f64, u64)>,
-    /// The series of a long table so far; the last one is the one that windows are added to.
+    /// The series of a long table so far; windows are added to the last one.
     series: Vec<SeriesSums>,
     /// Scales of the series.
     series_scales: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl Accumulator {
-    /// Starts with nothing, for forecasts of `prediction_length` steps and `num_channels` channels.
+    /// An empty accumulator for forecasts of `prediction_length` steps and `num_channels` channels.
     ///
     /// # Errors
     ///
@@ -327,7 +327,7 @@ impl Accumulator {
         Ok(())
     }
 
-    /// What comes next is of this series; one without a name has no sums of its own.
+    /// Directs the next windows to the sums of this series; a series without a name has none.
     fn begin_series(&mut self, id: &str) {
         if id.is_empty() || self.series.last().is_some_and(|series| series.id == id) {
             return;
@@ -380,7 +380,7 @@ impl Accumulator {
         Ok(())
     }
 
-    #[inline(always)] // so that the row without a mask is compiled without the test
+    #[inline(always)] // so that the variant without a mask is compiled without a test per point
     fn add_row(
         &mut self,
         step: usize,
