@@ -1,4 +1,4 @@
-//! From a model directory and a table to forecasts in data units.
+//! Forecasts in data units, from a model directory and a table.
 //!
 //! | file | holds |
 //! |---|---|
@@ -26,11 +26,11 @@ pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use model::{Contexts, ForecastModel};
 pub use table::forecast_table;
 
-/// Windows that are scored at once.
+/// Windows per forward pass when forecasts are scored.
 const SCORED_AT_ONCE: usize = 64;
 
-/// Windows, and channels of windows, that are forecast at once: enough for every thread, few enough
-/// that what they take does not depend on the number of series.
+/// Windows, and channels of windows, per forward pass: enough for every thread, few enough that
+/// memory does not grow with the number of series.
 const FORECAST_AT_ONCE: usize = 64;
 const CHANNELS_AT_ONCE: usize = 512;
 
@@ -39,7 +39,7 @@ const CHANNELS_AT_ONCE: usize = 512;
 pub struct Forecaster {
     model: Arc<ForecastModel>,
     session: Box<dyn Session>,
-    /// What the head put out last.
+    /// Output of the last forward pass.
     output: Prediction,
 }
 
@@ -64,7 +64,7 @@ impl Forecaster {
         Self::new(Arc::new(model))
     }
 
-    /// A further user of a model; the weights are there once.
+    /// A forecaster that shares the weights of `model` and has a session of its own.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Forecaster {
         Ok(Self { session: model.session()?, model, output: Prediction::default() })
     }
 
-    /// The immutable part, for further users.
+    /// The immutable model, to be shared with other forecasters and streams.
     pub fn model(&self) -> &Arc<ForecastModel> {
         &self.model
     }
@@ -160,7 +160,7 @@ impl Forecaster {
             let output = self.output(&batch)?;
             let bands: Vec<_> =
                 (0..self.interval_levels().len()).map(|i| self.interval(&output, i)).collect();
-            // A level that was not trained is no forecast of the model.
+            // A level outside the trained ones would be extrapolated, so it is not scored.
             let reached = SCORED_LEVELS.iter().all(|&level| output.kind().reaches(level));
             let quantiles = reached.then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
             let truth = batch.future_values().unwrap_or_default();
@@ -188,7 +188,7 @@ impl Forecaster {
     }
 
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end), many
-    /// at once; of a series its last `context_length` rows in front of that are read.
+    /// at once. The context is the `context_length` rows in front of that row.
     ///
     /// # Errors
     ///
@@ -202,9 +202,9 @@ impl Forecaster {
         Ok(all)
     }
 
-    /// Draws sampled paths of every series, each point by itself: `options.count` forecasts without
-    /// intervals for the first series, then as many for the next one. `options.first_window` is the
-    /// number of the first series.
+    /// Draws sampled paths of every series, each point independently: `options.count` forecasts
+    /// without intervals for the first series, then as many for the next one.
+    /// `options.first_window` is the number of the first series.
     ///
     /// # Errors
     ///
@@ -237,8 +237,8 @@ impl Forecaster {
         Ok(all)
     }
 
-    /// Runs the model on many series at once and hands its output on, with the forecasts of those
-    /// series.
+    /// Runs the model on the series in batches, and calls `take` after each with the standardisers
+    /// and forecasts of its series.
     fn each_batch(
         &mut self,
         set: &SeriesSet,

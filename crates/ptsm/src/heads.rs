@@ -132,7 +132,7 @@ mod tests {
         for with_heads in [false, true] {
             refused(&model(Task::Pretraining, 1), "hidden patches");
             refused(&model(Task::Classification, 2), "another backbone");
-            // Its weights are the same, what is done with them is not.
+            // The weights are the same, but another field of the configuration differs.
             refused(&other, "scaling");
             if !with_heads {
                 assert!(!main_dir.join("heads").exists());

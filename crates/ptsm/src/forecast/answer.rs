@@ -1,10 +1,10 @@
-//! What a forecaster answers: the forecast of one series, with its intervals.
+//! [`Forecast`]: the forecast of one series, with its intervals and quantiles.
 
 /// The forecast of one series.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Forecast {
-    /// Which series of a long table this is; empty for a wide table.
+    /// Name of the series in a long table; empty for a wide table.
     pub id: String,
     /// Names of the channels that are forecast, C'.
     pub channels: Vec<String>,
@@ -14,13 +14,13 @@ pub struct Forecast {
     pub first_row: usize,
     /// `[H, C']`, row-major, data units.
     pub values: Vec<f64>,
-    /// Central intervals, narrow ones first; empty where the model cannot say any.
+    /// Central intervals, narrow ones first; empty if the model gives none.
     pub intervals: Vec<ForecastInterval>,
     /// Trained quantiles that are neither the median nor the end of an interval, by level.
     pub quantiles: Vec<ForecastQuantile>,
 }
 
-/// What the truth should stay below with a given probability.
+/// Values that the truth should stay below with a given probability.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ForecastQuantile {

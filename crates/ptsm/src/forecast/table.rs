@@ -4,7 +4,7 @@ use super::answer::Forecast;
 use crate::Result;
 use crate::data::{Column, NO_COLUMN, SeriesSet, Table};
 
-/// A level without the noise of its last bits: 0.975, not 0.975 and a trillionth.
+/// Rounds a level to nine decimals, so that 0.975 is not written as 0.9750000000000001.
 fn rounded(level: f64) -> f64 {
     (level * 1e9).round() / 1e9
 }

@@ -27,7 +27,7 @@ pub struct DataSpec {
     /// Channels, in this order; every numeric column if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<String>>,
-    /// Character between cells; found out if not given; `tab` for a tabulator.
+    /// Character between cells; detected if not given; `tab` for a tabulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
     /// The first line holds data, not names.
@@ -39,16 +39,16 @@ pub struct DataSpec {
     /// `1,5` is one and a half.
     #[serde(skip_serializing_if = "is_false")]
     pub decimal_comma: bool,
-    /// Put rows into the order of their times.
+    /// Sort rows by time.
     #[serde(skip_serializing_if = "is_false")]
     pub sort: bool,
-    /// What becomes of several rows of one time.
+    /// How several rows with the same time are treated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Duplicates>,
     /// Whether a time without a row is a missing row, or each row is one step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grid: Option<Grid>,
-    /// Step of the grid, where the most common one is not meant.
+    /// Step of the grid; the most common one if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Frequency>,
     /// Borders of the parts; the data set's own, or 7:1:2, if not given.
@@ -57,7 +57,7 @@ pub struct DataSpec {
     /// Columns of the labels in a labelled table; `label`, `class` or `target` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<Vec<String>>,
-    /// Share of the labelled cases that picks the epoch, 0 to below 1; 0 = all are trained on.
+    /// Share of the labelled cases held out to pick the best epoch, 0 to below 1; 0 = none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<f64>,
 }
@@ -66,7 +66,7 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// A table with what is known about it.
+/// A table and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Name for reports.
@@ -75,18 +75,18 @@ pub struct Source {
     pub table: Table,
     /// The named data set, if it is one.
     pub dataset: Option<&'static Dataset>,
-    /// The file of a named data set, whose check sum was found right.
+    /// The file of a named data set, if its checksum was verified.
     pub verified: Option<PathBuf>,
 }
 
 impl DataSpec {
-    /// Of a file or a named data set, everything else found out.
+    /// The specification of a file or a named data set, with everything else detected.
     pub fn of(data: impl Into<String>) -> Self {
         Self { data: Some(data.into()), ..Self::default() }
     }
 
-    /// This specification with what `upper` says instead; switches that either sets are set, and
-    /// texts for "missing" add up.
+    /// This specification with the fields of `upper` in place of its own; switches that either sets
+    /// are set, and texts for "missing" add up.
     #[must_use]
     pub fn with(mut self, upper: &Self) -> Self {
         fn set<T: Clone>(to: &mut Option<T>, from: &Option<T>) {
