@@ -1,7 +1,6 @@
 //! Values that lie far from all others: what a station writes for "no data", or a slip of the keyboard.
 
 use super::series::{Series, SeriesSet};
-use ptsm_core::option;
 
 /// Usual ranges between a value that comes again and again and the others, from which on it is told.
 const FAR_REPEATED: f64 = 5.0;
@@ -37,15 +36,15 @@ pub struct Outlier {
 }
 
 impl Outlier {
-    /// A sentence with the way out.
-    pub fn note(&self) -> String {
+    /// A sentence with the way out; `spell` writes an option and its value.
+    pub fn note(&self, spell: &dyn Fn(&str, Option<&str>) -> String) -> String {
         let Self { channel, value, count, usual: (low, high), distance, .. } = self;
         let series = match self.series.as_str() {
             "" => String::new(),
             id => format!("series \"{id}\", "),
         };
         let rows = if *count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
-        let missing = option("missing", Some(&value.to_string()));
+        let missing = spell("missing", Some(&value.to_string()));
         format!(
             "{series}channel \"{channel}\" is {value} in {rows}, {distance:.0} times the usual range \
              ({low:.4} to {high:.4}) away: if that means a missing value, say {missing}"
@@ -72,11 +71,12 @@ impl SeriesSet {
         found
     }
 
-    /// One sentence for each of the most frequent outliers.
-    pub fn outlier_notes(&self) -> Vec<String> {
+    /// One sentence for each of the most frequent outliers; `spell` writes an option and its value.
+    pub fn outlier_notes(&self, spell: &dyn Fn(&str, Option<&str>) -> String) -> Vec<String> {
         const SHOWN: usize = 5;
         let found = self.outliers();
-        let mut notes: Vec<String> = found.iter().take(SHOWN).map(Outlier::note).collect();
+        let mut notes: Vec<String> =
+            found.iter().take(SHOWN).map(|outlier| outlier.note(spell)).collect();
         if found.len() > SHOWN {
             notes.push(format!("and {} more values of that kind", found.len() - SHOWN));
         }
@@ -173,16 +173,16 @@ mod tests {
         let found = set(values).outliers();
         let seen: Vec<(f64, usize)> = found.iter().map(|o| (o.value, o.count)).collect();
         assert_eq!(seen, [(-9999.0, 10), (-8888.0, 1), (1e6, 1)]);
-        let note = found[0].note();
-        assert!(note.contains("-9999 in 10 rows") && note.contains("`missing"), "{note}");
+        let note = found[0].note(&|name, value| format!("{name} {}", value.unwrap_or_default()));
+        assert!(note.contains("-9999 in 10 rows") && note.ends_with("missing -9999"), "{note}");
     }
 
     #[test]
     fn heavy_tails_bursts_and_constants_are_left_alone() {
-        // Log-normal by quantiles of a uniform sequence, with a deviation of 2.
-        let uniform = |row: usize| ((row * 7919) % 10_007) as f64 / 10_007.0 + 5e-5;
-        let logistic = |u: f64| (u / (1.0 - u)).ln() / 1.7;
-        let heavy: Vec<f64> = (0..10_000).map(|row| (2.0 * logistic(uniform(row))).exp()).collect();
+        // Log-normal with a deviation of 2: the sum of twelve uniform numbers is nearly normal.
+        let uniform = |k: usize| ((k * 7919) % 10_007) as f64 / 10_007.0;
+        let normal = |row: usize| (0..12).map(|k| uniform(row * 12 + k)).sum::<f64>() - 6.0;
+        let heavy: Vec<f64> = (0..10_000).map(|row| (2.0 * normal(row)).exp()).collect();
         let burst = |row: usize| if row % 10 == 0 { row as f64 } else { 0.0 };
         let zeros: Vec<f64> = (0..1000).map(burst).collect();
         let steps: Vec<f64> = (0..1000).map(|row| f64::from(u8::from(row > 500))).collect();

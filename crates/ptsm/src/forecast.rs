@@ -363,11 +363,13 @@ mod tests {
     }
 
     #[test]
-    fn short_or_foreign_tables_are_refused() {
+    fn tables_without_a_row_before_the_forecast_or_a_channel_are_refused() {
         let mut forecaster = forecaster();
         let set = forecaster.read(&table(20), &Repair::default()).unwrap();
-        let text = forecaster.predict(&set, 0).unwrap_err().to_string();
-        assert!(text.contains("20 rows in front of the forecast, context_length 32"), "{text}");
+        let text = forecaster.predict(&set, 20).unwrap_err().to_string();
+        assert!(text.contains("no row in front of the forecast"), "{text}");
+        let short = forecaster.predict(&set, 19).unwrap();
+        assert!(short[0].values.iter().all(|x| (x - 7.0).abs() < 1.0), "{short:?}");
         let other = Table::from_csv(b"time,load\n2024-01-01,2\n", "o.csv", &ReadOptions::default())
             .unwrap();
         let text = forecaster.read(&other, &Repair::default()).unwrap_err().to_string();

@@ -9,7 +9,7 @@ use ptsm::{Model, Result};
 use serde_json::{Value, json};
 
 use crate::global::Global;
-use crate::output::answer;
+use crate::output::{answer, flag};
 use crate::source::{DataArgs, summary};
 
 /// Options of `inspect`.
@@ -148,7 +148,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
             json!({"name": name, "missing_share": share, "min": min, "mean": mean, "max": max}),
         );
     }
-    for note in set.repairs.notes().into_iter().chain(set.outlier_notes()) {
+    for note in set.repairs.notes().into_iter().chain(set.outlier_notes(&flag)) {
         text += &format!("note: {note}\n");
     }
     let span = |s: &ptsm::data::Series| {

@@ -128,8 +128,11 @@ fn a_gap_longer_than_the_context_leaves_nothing_of_it() {
         push(&mut stream, row, &values(row)).unwrap();
     }
     let found = push(&mut stream, 700, &values(700)).unwrap().unwrap();
-    let mut fresh = online(StreamOptions { min_rows: Some(1), ..StreamOptions::default() });
-    let wanted = push(&mut fresh, 700, &values(700)).unwrap().unwrap();
+    let mut other = online(StreamOptions::default());
+    for row in 0..30 {
+        push(&mut other, row, &values(row + 11)).unwrap();
+    }
+    let wanted = push(&mut other, 700, &values(700)).unwrap().unwrap();
     assert_eq!(found.values, wanted.values);
 }
 
@@ -316,4 +319,14 @@ fn the_file_of_a_state_has_its_fields_in_their_order() {
     assert!(places.is_sorted(), "{text}");
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value.as_object().unwrap().len(), names.len());
+}
+
+#[test]
+fn a_short_stream_forecasts_as_a_short_series_does() {
+    let mut stream = online(StreamOptions { min_rows: Some(1), ..StreamOptions::default() });
+    let rows: Vec<(usize, [f64; 2])> = (0..30).map(|row| (row, values(row))).collect();
+    for (i, (row, value)) in rows.iter().enumerate() {
+        let found = push(&mut stream, *row, value).unwrap().unwrap();
+        assert_eq!(found, batch(&rows[..=i]), "row {row}");
+    }
 }
