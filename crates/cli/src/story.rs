@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use ptsm::data::{Prepared, Segment, SeriesSet, Split, WindowSet, WindowShape, prepare};
+use ptsm::data::{Frequency, Prepared, Segment, SeriesSet, Split, WindowSet, WindowShape, prepare};
 use ptsm::evaluate::{
     BaselineOutcome, BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Metrics,
     evaluate, score_baselines,
@@ -57,6 +57,8 @@ pub(crate) struct Scoring {
     pub(crate) part: Part,
     pub(crate) baselines: bool,
     pub(crate) batch_size: usize,
+    /// Steps of the season; `None` = the model's.
+    pub(crate) season: Option<usize>,
     pub(crate) per_step: bool,
     pub(crate) per_channel: bool,
 }
@@ -83,7 +85,7 @@ pub(crate) fn score(
     scoring: &Scoring,
 ) -> Result<Evaluation> {
     let windows = scoring.part.windows(prepared);
-    let season = forecaster.preprocessor().seasonal_period;
+    let season = scoring.season.unwrap_or(forecaster.preprocessor().seasonal_period);
     let config = forecaster.config().clone();
     let channels = config.prediction_channels();
     let progress = std::cell::RefCell::new(Progress::new(global, "scoring", windows.len() as u64));
@@ -216,8 +218,8 @@ pub(crate) fn forecast_plot(
     forecast: &Forecast,
 ) -> ForecastPlot {
     let time = match forecast.timestamps {
-        Some(_) => TimeKind::UnixSeconds,
-        None => TimeKind::Step,
+        Some(_) if shows_dates(set) => TimeKind::UnixSeconds,
+        _ => TimeKind::Step,
     };
     let Config { context_length, prediction_length, .. } = *forecaster.config();
     let panels = forecast.channels.iter().enumerate();
@@ -229,6 +231,24 @@ pub(crate) fn forecast_plot(
         },
         time,
         panels: panels.map(|(k, name)| panel(forecaster, set, forecast, (k, name))).collect(),
+    }
+}
+
+/// Nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
+/// Whether an axis can show the times of these rows: to the second.
+fn shows_dates(set: &SeriesSet) -> bool {
+    !matches!(set.frequency, Some(Frequency::Nanoseconds(step)) if step % SECOND != 0)
+        && !set.frequency.is_some_and(Frequency::is_index)
+}
+
+/// A time as the axis has it: seconds, whole numbers of an index, or the number of the row.
+fn shown_time(set: &SeriesSet, time: i64, row: usize) -> i64 {
+    match set.frequency {
+        Some(Frequency::Index(_)) => time,
+        _ if shows_dates(set) => time.div_euclid(SECOND),
+        _ => row as i64,
     }
 }
 
@@ -248,8 +268,8 @@ fn panel(
     };
     let first = forecast.first_row;
     let time = |row: usize| match (&series.timestamps, &forecast.timestamps) {
-        (Some(times), _) if row < times.len() => times[row],
-        (_, Some(times)) if row >= first => times[row - first],
+        (Some(times), _) if row < times.len() => shown_time(set, times[row], row),
+        (_, Some(times)) if row >= first => shown_time(set, times[row - first], row),
         _ => row as i64,
     };
     let shown = forecaster.config().context_length.min(CONTEXT_SHOWN * steps);

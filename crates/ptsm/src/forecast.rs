@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::calibration::Calibration;
-use crate::data::{Batch, Repair, Series, SeriesSet, Table, WindowSet};
+use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::{Config, Model, Preprocessor, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, Session};
@@ -183,6 +183,15 @@ impl Forecaster {
         self.model.read(table, repair)
     }
 
+    /// As [`Preprocessor::read_as`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Preprocessor::read_as`].
+    pub fn read_as(&self, table: &Table, roles: &Roles, repair: &Repair) -> Result<SeriesSet> {
+        self.preprocessor().read_as(table, roles, repair)
+    }
+
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end), many
     /// at once; of a series its last `context_length` rows in front of that are read.
     ///
@@ -229,7 +238,7 @@ fn times_from(set: &SeriesSet, series: &Series, end: usize, count: usize) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser, Transform};
+    use crate::data::{Grid, ReadOptions, Split, Standardiser, Transform};
     use crate::{Cpu, Init};
     use crate::{Model, Preprocessor};
 
@@ -263,6 +272,7 @@ mod tests {
             channels: set.channels.clone(),
             roles: set.roles.clone(),
             frequency: set.frequency,
+            times: Default::default(),
             grid: Grid::Regular,
             seasonal_period: 24,
             split: Split::default(),

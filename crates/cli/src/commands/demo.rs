@@ -47,6 +47,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         part: Part::Test,
         baselines: true,
         batch_size: 256,
+        season: None,
         per_step: true,
         per_channel: true,
     };

@@ -83,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
-    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = story::prepare_for(&forecaster, &set, args.borders)?;
     let pictures = args.report.is_some() || args.plot.is_some();
@@ -91,6 +91,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         part: args.split,
         baselines: !args.no_baselines,
         batch_size: args.batch_size,
+        season: args.data.season()?,
         per_step: args.per_step || pictures,
         per_channel: args.per_channel || args.report.is_some(),
     };
@@ -123,13 +124,14 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
     only_cpu(&args.backend, "several heads on one backbone")?;
     let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
-    let repair = args.data.repair(&source);
-    let set = shared.heads()[0].preprocessor.read(&source.table, &repair)?;
+    let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
+    let set = shared.heads()[0].preprocessor.read_as(&source.table, &roles, &repair)?;
     remark(global, &summary(&source.name, &set));
     let scoring = heads::HeadsScoring {
         part: args.split,
         borders: args.borders,
         batch_size: args.batch_size,
+        season: args.data.season()?,
         detail: Detail { per_step: args.per_step, per_channel: args.per_channel },
     };
     heads::evaluate(global, &mut shared, &set, &scoring)

@@ -14,12 +14,13 @@ use crate::{Error, Preprocessor, Result, write_atomically};
 use ptsm_core::option;
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One row of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StreamRow<'a> {
-    /// Seconds since 1970-01-01 00:00 UTC; `None` where rows are only numbered.
+    /// Nanoseconds since 1970-01-01 00:00 on the clock of the model's [`TimeRules`](crate::data::TimeRules),
+    /// or a whole number of its index; `None` where rows are only numbered.
     pub time: Option<i64>,
     /// `[C]` in the model's order, data units; NaN = missing.
     pub values: &'a [f64],
@@ -238,7 +239,7 @@ impl StreamState {
         kept.window.advance();
         kept.counters.gap_rows += skipped;
         kept.since_forecast += skipped + 1;
-        kept.clock.append(skipped, time);
+        kept.clock.append(skipped, time, model);
         self.write(model, values, Write { back: 0, over: true });
         self.compare(model, values);
     }

@@ -8,9 +8,9 @@ use crate::data::{
 };
 use crate::{Config, Cpu, Forecast, Forecaster, Init, Model, Preprocessor, Result};
 
-const HOUR: i64 = 3600;
+const HOUR: i64 = 3_600_000_000_000;
 /// 2024-01-01 00:00 UTC.
-const START: i64 = 1_704_067_200;
+const START: i64 = 1_704_067_200_000_000_000;
 
 /// Two channels, some points missing.
 fn values(row: usize) -> [f64; 2] {
@@ -38,6 +38,7 @@ fn forecaster(config: Config) -> Forecaster {
         channels: vec!["x".into(), "y".into()],
         roles: Roles { timestamp: Some("time".into()), ..Roles::default() },
         frequency: Some("1h".parse().unwrap()),
+        times: Default::default(),
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
@@ -280,7 +281,7 @@ fn streams_of_one_model_share_it_and_keep_apart() {
     for (state, alone) in states.iter().zip(&alone) {
         assert_eq!(*state, alone.state);
         let text = state.to_json().unwrap();
-        assert!(text.starts_with("{\"version\":1,\"model\":\""), "{text}");
+        assert!(text.starts_with("{\"version\":2,\"model\":\""), "{text}");
         assert_eq!(StreamState::from_json(&text, &model, options).unwrap(), *state);
     }
     let (other, _) = forecaster(Config { prediction_length: 6, ..config() }).into_parts();
