@@ -9,7 +9,7 @@ use super::table::ReadOptions;
 use super::time_rules::TimeRules;
 use super::timestamp::{DateOrder, TimeStyle, parse_as, parse_numbers, parse_timestamp};
 use super::zone::{Clock, Zone};
-use crate::civil::SECOND;
+use crate::civil::{SECOND, time_of_day};
 use ptsm_core::{Error, Result, option};
 
 /// Reads the channels and the time of a model out of lines of text.
@@ -37,6 +37,8 @@ pub struct RowReader<R> {
 struct Written {
     style: TimeStyle,
     offset: i32,
+    /// What its clock showed, rounded.
+    local: i64,
 }
 
 /// Which columns of a row are read.
@@ -100,7 +102,7 @@ impl<R: BufRead> RowReader<R> {
     /// Times on the clock of the rules as text, in the style of the rows; `None` before a row had a
     /// time.
     pub fn time_texts(&self, times: &[i64]) -> Option<Vec<String>> {
-        let Written { style, offset } = self.last?;
+        let Written { style, offset, .. } = self.last?;
         if style == TimeStyle::Index {
             return Some(times.iter().map(i64::to_string).collect());
         }
@@ -234,45 +236,53 @@ impl<R: BufRead> RowReader<R> {
 
     fn time(&self, cell: &str) -> Result<(i64, Written)> {
         let order = self.rules.order.unwrap_or(DateOrder::YearMonthDay);
-        let found = match parse_timestamp(cell, order) {
+        let written = match parse_timestamp(cell, order) {
             Ok(stamp) => {
                 let (style, offset) = (TimeStyle::Calendar(stamp.style), stamp.offset.unwrap_or(0));
-                Some((stamp.local, Written { style, offset }))
+                Written { style, offset, local: stamp.local }
             }
-            Err(why) => self.number_time(cell).ok_or(why).map(Some).map_err(|why| {
+            Err(why) => self.number_time(cell).ok_or_else(|| {
                 let name = self.timestamp.as_deref().unwrap_or_default();
                 let dates = option("dates", None);
                 let text = format!("\"{cell}\" {why} (see {dates} for the order of dates)");
                 Error::input(text).at(format!("column \"{name}\""))
             })?,
         };
-        let (local, written) = found.ok_or_else(|| Error::internal("a time was lost"))?;
-        self.on_clock(local, written).map(|time| (time, written))
+        self.on_clock(written)
     }
 
     /// A number as a time: as those of the model were written, or as it looks.
-    fn number_time(&self, cell: &str) -> Option<(i64, Written)> {
+    fn number_time(&self, cell: &str) -> Option<Written> {
         let number = [cell.trim().parse::<f64>().ok()?];
         let saved =
             self.rules.style.and_then(|style| Some((parse_as(&number, style).ok()?, style)));
         let (times, style) = saved.or_else(|| parse_numbers(&number, false).ok())?;
-        Some((times[0], Written { style, offset: 0 }))
+        Some(Written { style, offset: 0, local: times[0] })
     }
 
-    /// Rounds a local time, where the model's were, and puts it on the clock of the rules.
-    fn on_clock(&self, mut local: i64, written: Written) -> Result<i64> {
+    /// Rounds a time, where the model's were, and puts it on the clock of the rules.
+    fn on_clock(&self, mut written: Written) -> Result<(i64, Written)> {
         if written.style == TimeStyle::Index {
-            return Ok(local);
+            return Ok((written.local, written));
         }
         if let Some(rounding) = self.rules.round {
-            local += rounding.correction(local).ok_or_else(|| {
+            written.local += rounding.correction(written.local).ok_or_else(|| {
                 Error::input(format!("the time is further from the grid than {rounding} allows"))
             })?;
         }
-        Ok(match self.rules.clock {
-            Clock::Local => local,
-            Clock::Utc => local - i64::from(written.offset) * SECOND,
-        })
+        if self.rules.clock == Clock::Utc {
+            return Ok((written.local - i64::from(written.offset) * SECOND, written));
+        }
+        // A clock that goes forward at the time of day of the rows passes over it.
+        if let Some(last) = self.last {
+            let forward = i64::from(written.offset - last.offset) * SECOND;
+            let [usual, now, meant] =
+                [last.local, written.local, written.local - forward].map(time_of_day);
+            if forward > 0 && now != usual && meant == usual {
+                written.local -= forward;
+            }
+        }
+        Ok((written.local, written))
     }
 }
 
@@ -327,6 +337,45 @@ mod tests {
         assert_eq!(rows("time,load,wind\n1700000000,1,2\n")[0].0, Some(1_700_000_000 * SECOND));
         assert_eq!(rows("{\"time\": 1700000000000}")[0].0, Some(1_700_000_000 * SECOND));
         assert!(reader("\n\n").unwrap().is_none());
+    }
+
+    /// The times of lines, on the clock of the rules, and the last one as text.
+    fn times(lines: &[&str], rules: &TimeRules) -> (Vec<i64>, String) {
+        let text = format!(
+            "time,x\n{}",
+            lines.iter().map(|line| format!("{line},1\n")).collect::<String>()
+        );
+        let columns = RowColumns { channels: vec!["x".into()], timestamp: Some("time".into()) };
+        let reader = RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), rules);
+        let mut reader = reader.unwrap().unwrap();
+        let (mut found, mut values) = (Vec::new(), Vec::new());
+        while let Some(time) = reader.next_row(&mut values).unwrap() {
+            found.extend(time);
+        }
+        let last = reader.time_texts(&found[found.len() - 1..]).unwrap().remove(0);
+        (found, last)
+    }
+
+    #[test]
+    fn times_are_read_by_the_rules_of_the_model() {
+        let order = Some(DateOrder::DayMonthYear);
+        let days = TimeRules { order, ..TimeRules::default() };
+        let (found, last) = times(&["01/02/1970"], &days);
+        assert_eq!((found, last.as_str()), (vec![31 * DAY], "01/02/1970"));
+        let index = TimeRules { style: Some(TimeStyle::Index), ..TimeRules::default() };
+        assert_eq!(times(&["1990", "1991"], &index), (vec![1990, 1991], "1991".to_owned()));
+        let hours = ["1970-01-01T03:00:00+02:00", "1970-01-01T03:00:00+01:00"];
+        let utc = TimeRules { clock: Clock::Utc, ..TimeRules::default() };
+        let hour = 3600 * SECOND;
+        assert_eq!(times(&hours, &utc), (vec![hour, 2 * hour], hours[1].to_owned()));
+        let round = Some("5min".parse().unwrap());
+        let rounded = TimeRules { round, ..TimeRules::default() };
+        assert_eq!(times(&["1970-01-02 00:00:04"], &rounded).0, [DAY]);
+        // In São Paulo the 4th of November 2018 began at 01:00.
+        let days =
+            ["2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"];
+        let found = times(&days, &TimeRules::default()).0;
+        assert_eq!([found[1] - found[0], found[2] - found[1]], [DAY; 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ptsm::data::{Clock, SeriesSet, Zone};
+use ptsm::data::{Clock, Frequency, SeriesSet, Zone};
 use ptsm::model_dir::ModelDir;
 use ptsm::{Layout, Model, Result, load_members};
 use serde_json::{Value, json};
@@ -138,7 +138,8 @@ fn time_flags(set: &SeriesSet) -> String {
         .filter(|days| !days.is_empty())
         .map(|days| days.iter().map(u8::to_string).collect::<Vec<_>>().join(" and "))
         .collect();
-    if !days.is_empty() {
+    let says_days = !matches!(set.frequency, Some(Frequency::MonthEnds(_)));
+    if !days.is_empty() && says_days {
         flags += &format!(" (on day {} of the month)", days.join(", "));
     }
     if set.series.iter().any(|series| series.zone != Zone::default()) {
