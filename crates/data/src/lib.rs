@@ -1,13 +1,14 @@
 //! From files to batches: the only place that sees NaN.
 
+mod calendar;
 mod cases;
 mod catalog;
+mod civil;
 mod csv_file;
 mod csv_sniff;
 #[cfg(feature = "download")]
 mod download;
 mod formats;
-mod frequency;
 mod json_file;
 mod label_coding;
 mod labelled;
@@ -18,23 +19,35 @@ mod outliers;
 mod parquet_file;
 mod part;
 mod prepare;
+mod raw_series;
 mod repair;
+mod resample;
+mod resample_rows;
 mod roles;
+mod round_rows;
+mod rounding;
 mod row_reader;
 mod series;
 mod split;
 mod standard;
+mod steps;
 mod table;
 mod text_file;
 mod texts;
+mod time_cells;
+mod time_column;
+mod time_names;
+mod time_rules;
 mod timestamp;
 mod ts_file;
+mod wanted_column;
 mod window;
+mod zone;
 
+pub use calendar::{Anchor, Calendar, Frequency, Holidays};
 pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use formats::write_table;
-pub use frequency::Frequency;
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
@@ -42,17 +55,23 @@ pub use outliers::Outlier;
 pub use part::Part;
 pub use prepare::{Prepared, prepare};
 pub use ptsm_core::{Batch, BatchShape, Transform};
-pub use repair::{Duplicates, Grid, MissingShare, Repair, RepairReport};
+pub use repair::{Duplicates, Grid, MissingShare, ModelTimes, Repair, RepairReport, Resampled};
+pub use resample::{Resample, Rule};
 pub use roles::{IgnoredColumn, NO_COLUMN, Roles};
+pub use rounding::Rounding;
 pub use row_reader::{RowColumns, RowReader};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
+pub use time_cells::{Offsets, TimeCells};
+pub use time_rules::TimeRules;
 pub use timestamp::{
-    CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,
+    CalendarStyle, Case, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays,
+    NameForm, NotATime, OffsetForm, Precision, Stamp, TimeStyle, parse_timestamp,
 };
 pub use window::{PreparedSeries, Segment, WindowSet, WindowShape};
+pub use zone::{Clock, Zone};
 
 /// The examples of the crate's README are compiled and run by the tests.
 #[cfg(doctest)]

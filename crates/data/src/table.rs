@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
 use ptsm_core::{Error, Result};
 
@@ -30,12 +31,7 @@ pub enum Values {
     /// Texts; `None` = missing. Equal texts of one column may share their memory.
     Text(Vec<Option<Arc<str>>>),
     /// Times, and how they are written.
-    Times {
-        /// Seconds since 1970-01-01 00:00 UTC; `None` = missing.
-        seconds: Vec<Option<i64>>,
-        /// How they are written.
-        style: TimeStyle,
-    },
+    Times(TimeCells),
 }
 
 impl Values {
@@ -44,7 +40,7 @@ impl Values {
         match self {
             Values::Numbers(cells) => cells.len(),
             Values::Text(cells) => cells.len(),
-            Values::Times { seconds, .. } => seconds.len(),
+            Values::Times(cells) => cells.instants.len(),
         }
     }
 
@@ -62,9 +58,7 @@ impl Values {
         match self {
             Values::Numbers(cells) => number_text(cells[row]),
             Values::Text(cells) => cells[row].as_deref().unwrap_or_default().to_owned(),
-            Values::Times { seconds, style } => {
-                seconds[row].map_or_else(String::new, |seconds| style.format(seconds))
-            }
+            Values::Times(cells) => cells.text(row),
         }
     }
 }
@@ -124,12 +118,11 @@ impl Column {
         Self { name: name.into(), values: Values::Text(cells) }
     }
 
-    /// A column of times in seconds since 1970-01-01 00:00 UTC, written in `style`.
-    pub fn times(name: impl Into<String>, seconds: Vec<i64>, style: TimeStyle) -> Self {
-        Self {
-            name: name.into(),
-            values: Values::Times { seconds: seconds.into_iter().map(Some).collect(), style },
-        }
+    /// A column of times in nanoseconds since 1970-01-01 00:00 UTC, written in `style`.
+    pub fn times(name: impl Into<String>, instants: Vec<i64>, style: TimeStyle) -> Self {
+        let instants = instants.into_iter().map(Some).collect();
+        let cells = TimeCells { instants, offsets: Offsets::Fixed(0), style };
+        Self { name: name.into(), values: Values::Times(cells) }
     }
 }
 

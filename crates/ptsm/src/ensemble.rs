@@ -307,6 +307,7 @@ mod tests {
             channels: vec!["x".into()],
             roles: crate::data::Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: crate::data::Grid::Regular,
             seasonal_period: 1,
             split: crate::data::Split::default(),

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::calibration::Calibration;
-use crate::data::{Batch, Repair, Series, SeriesSet, Standardiser, Table, WindowSet};
+use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
@@ -187,6 +187,15 @@ impl Forecaster {
         self.model.read(table, repair)
     }
 
+    /// As [`Preprocessor::read_as`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Preprocessor::read_as`].
+    pub fn read_as(&self, table: &Table, roles: &Roles, repair: &Repair) -> Result<SeriesSet> {
+        self.preprocessor().read_as(table, roles, repair)
+    }
+
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end), many
     /// at once. The context is the `context_length` rows in front of that row.
     ///
@@ -286,7 +295,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::Model;
-    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser};
+    use crate::data::{Grid, ReadOptions, Split, Standardiser};
     use crate::preprocessor::Preprocessor;
     use ptsm_core::Init;
 
@@ -320,6 +329,7 @@ mod tests {
             channels: set.channels.clone(),
             roles: set.roles.clone(),
             frequency: set.frequency,
+            times: Default::default(),
             grid: Grid::Regular,
             seasonal_period: 24,
             split: Split::default(),

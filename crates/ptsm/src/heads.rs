@@ -47,6 +47,7 @@ mod tests {
             channels: vec!["x".into(), "y".into()],
             roles: Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),

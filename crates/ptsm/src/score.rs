@@ -20,6 +20,8 @@ pub struct ScoreOptions<'a> {
     pub baselines: bool,
     /// Windows per forward pass, at least 1; does not affect the scores.
     pub batch_size: usize,
+    /// Steps of the season, for MASE and the seasonal naive forecast; `None` = the model's.
+    pub season: Option<usize>,
     /// Which parts to list besides the totals.
     pub detail: Detail,
     /// Called after each batch of the model's pass with the windows done and their total; an error
@@ -34,6 +36,7 @@ impl Default for ScoreOptions<'_> {
             part: Part::Test,
             baselines: true,
             batch_size: 256,
+            season: None,
             detail: Detail::default(),
             progress: None,
         }
@@ -89,7 +92,7 @@ impl Forecaster {
     /// As [`evaluate`] and [`score_baselines`].
     pub fn score(&mut self, prepared: &Prepared, options: &ScoreOptions<'_>) -> Result<Evaluation> {
         let windows = prepared.part(options.part);
-        let season = self.preprocessor().seasonal_period;
+        let season = options.season.unwrap_or(self.preprocessor().seasonal_period);
         let config = self.config().clone();
         let channels = config.prediction_channels();
         let mut passes = EvaluateOptions {

@@ -58,6 +58,7 @@ pub(crate) struct Args {
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let labels = cases::labels(&args.model)?;
+    args.data.without_season()?;
     if labels && args.heads.is_some() {
         let text = "wanted a model directory whose own head forecasts: its windows are the rows";
         return Err(Error::config("heads", text));
@@ -75,8 +76,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read(global)?;
-    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
+    set.repairs.time_notes().iter().for_each(|note| remark(global, note));
     // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();
     drop(source);
@@ -160,8 +162,11 @@ fn sampled(
 }
 
 fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
-    let times: Option<Vec<String>> = match (&forecast.timestamps, set.time_style) {
-        (Some(times), Some(style)) => Some(times.iter().map(|&t| style.format(t)).collect()),
+    let series = set.series.iter().find(|series| series.id == forecast.id);
+    let times: Option<Vec<String>> = match (&forecast.timestamps, series) {
+        (Some(times), Some(series)) => {
+            Some(times.iter().map(|&time| set.time_text(series, time)).collect())
+        }
         _ => None,
     };
     let by_step = |values: &[f64]| -> Vec<Vec<f64>> {

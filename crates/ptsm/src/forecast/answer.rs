@@ -8,7 +8,8 @@ pub struct Forecast {
     pub id: String,
     /// Names of the channels that are forecast, C'.
     pub channels: Vec<String>,
-    /// Time of each step in seconds since 1970-01-01 00:00 UTC, `[H]`; `None` without times.
+    /// Time of each step, `[H]`, as [`Series::timestamps`](crate::data::Series::timestamps) has them;
+    /// `None` without times.
     pub timestamps: Option<Vec<i64>>,
     /// Number of the first step's row, counted from the start of the series.
     pub first_row: usize,

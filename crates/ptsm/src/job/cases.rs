@@ -53,6 +53,7 @@ impl Job<'_> {
             channels: data.train.channels.clone(),
             roles: Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),

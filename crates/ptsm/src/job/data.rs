@@ -97,8 +97,8 @@ impl SeriesData {
         let data = Self {
             name: source.name.clone(),
             split: spec.split.unwrap_or_else(|| source.default_split()),
-            grid: spec.repair(&source).grid,
-            seasonal_period: source.seasonal_period(&set),
+            grid: spec.repair(&source)?.grid,
+            seasonal_period: spec.seasonal_period(&source, &set)?,
             set,
         };
         Ok((data, source))
@@ -129,6 +129,10 @@ impl CaseData {
             ("duplicates", spec.duplicates.is_some()),
             ("grid", spec.grid.is_some()),
             ("frequency", spec.frequency.is_some()),
+            ("round", spec.round.is_some()),
+            ("resample", spec.resample.is_some()),
+            ("holidays", spec.holidays.is_some()),
+            ("season", spec.season.is_some()),
         ];
         if let Some((field, _)) = unused.iter().find(|(_, given)| *given) {
             let text =

@@ -54,6 +54,7 @@ impl Job<'_> {
             channels: data.set.channels.clone(),
             roles: data.set.roles.clone(),
             frequency: data.set.frequency,
+            times: data.set.times.clone(),
             grid: data.grid,
             seasonal_period: data.seasonal_period,
             split: data.split,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    DATA_DIR_VARIABLE, Dataset, Duplicates, Frequency, Grid, LabelOptions, LabelledSet, Labels,
-    ReadOptions, Repair, Roles, SeriesSet, Split, Table,
+    DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
+    LabelledSet, Labels, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet, Split, Table,
 };
 use crate::{Error, Result, Task};
 use ptsm_core::option;
@@ -51,6 +51,23 @@ pub struct DataSpec {
     /// Step of the grid; the most common one if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Frequency>,
+    /// Which of day and month comes first in dates such as 7/1/2016: `day-first`, `month-first`, or
+    /// `year-first` for years of two digits; what every row fits if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
+    /// Moves times that are close to a grid onto it: a step, and perhaps how far at most, such as
+    /// `5min` or `5min:30s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<Rounding>,
+    /// Makes one row of those in a longer step: `1h:mean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resample: Option<Resample>,
+    /// A file with one date a line: working days without rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holidays: Option<PathBuf>,
+    /// Steps of the season, for baselines; that of the step if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub season: Option<usize>,
     /// Borders of the parts; the data set's own, or 7:1:2, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
@@ -102,6 +119,11 @@ impl DataSpec {
         set(&mut self.duplicates, &upper.duplicates);
         set(&mut self.grid, &upper.grid);
         set(&mut self.frequency, &upper.frequency);
+        set(&mut self.dates, &upper.dates);
+        set(&mut self.round, &upper.round);
+        set(&mut self.resample, &upper.resample);
+        set(&mut self.holidays, &upper.holidays);
+        set(&mut self.season, &upper.season);
         set(&mut self.split, &upper.split);
         set(&mut self.label, &upper.label);
         set(&mut self.hold_out, &upper.hold_out);
@@ -220,14 +242,37 @@ impl DataSpec {
     }
 
     /// Which repairs are allowed. The files of the benchmark papers are read row by row.
-    pub fn repair(&self, source: &Source) -> Repair {
+    ///
+    /// # Errors
+    ///
+    /// `Io` and `InvalidInput` from the file of holidays.
+    pub fn repair(&self, source: &Source) -> Result<Repair> {
         let papers = source.dataset.is_some_and(|set| !set.is_embedded());
         let grid = self.grid.unwrap_or(if papers { Grid::Rows } else { Grid::Regular });
-        Repair {
+        let holidays = self.holidays.as_deref().map(Holidays::read).transpose()?;
+        Ok(Repair {
             sort: self.sort,
             duplicates: self.duplicates.unwrap_or_default(),
             grid,
             frequency: self.frequency,
+            dates: self.dates,
+            round: self.round,
+            resample: self.resample,
+            holidays: holidays.unwrap_or_default(),
+            model: None,
+        })
+    }
+
+    /// Steps of the season: those asked for, or the usual ones of the data; 1 = none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if 0 are asked for.
+    pub fn seasonal_period(&self, source: &Source, set: &SeriesSet) -> Result<usize> {
+        match self.season {
+            Some(0) => Err(Error::config("season", "0 must be at least 1 (1 = no season)")),
+            Some(season) => Ok(season),
+            None => Ok(source.usual_season(set)),
         }
     }
 
@@ -237,7 +282,7 @@ impl DataSpec {
     ///
     /// `InvalidInput` if a column is missing or damaged, naming it.
     pub fn series(&self, source: &Source) -> Result<SeriesSet> {
-        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source))
+        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source)?)
     }
 }
 
@@ -252,7 +297,7 @@ impl Source {
     }
 
     /// Steps of the usual season; 1 = none.
-    pub fn seasonal_period(&self, set: &SeriesSet) -> usize {
+    fn usual_season(&self, set: &SeriesSet) -> usize {
         let found = set.frequency.map_or(1, Frequency::seasonal_period);
         self.dataset.map_or(found, |set| set.seasonal_period)
     }

@@ -10,9 +10,9 @@ use crate::preprocessor::Preprocessor;
 use crate::{Config, Cpu, Forecast, Forecaster, Model, Result};
 use ptsm_core::Init;
 
-const HOUR: i64 = 3600;
+const HOUR: i64 = 3_600_000_000_000;
 /// 2024-01-01 00:00 UTC.
-const START: i64 = 1_704_067_200;
+const START: i64 = 1_704_067_200_000_000_000;
 
 /// Two channels, some points missing.
 fn values(row: usize) -> [f64; 2] {
@@ -40,6 +40,7 @@ fn forecaster(config: Config) -> Forecaster {
         channels: vec!["x".into(), "y".into()],
         roles: Roles { timestamp: Some("time".into()), ..Roles::default() },
         frequency: Some("1h".parse().unwrap()),
+        times: Default::default(),
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
