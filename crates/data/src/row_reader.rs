@@ -20,6 +20,7 @@ pub struct RowReader<R> {
     input: R,
     channels: Vec<String>,
     timestamp: Option<String>,
+    id: Option<String>,
     options: ReadOptions,
     rules: TimeRules,
     form: Form,
@@ -30,6 +31,8 @@ pub struct RowReader<R> {
     number: u64,
     /// How the last time was written, and how far its clock is ahead of UTC, in seconds.
     last: Option<Written>,
+    /// The series of the row that was read last.
+    series: String,
 }
 
 /// How a time was written.
@@ -48,6 +51,8 @@ pub struct RowColumns {
     pub channels: Vec<String>,
     /// The column of times; `None` if rows have none.
     pub timestamp: Option<String>,
+    /// The column that names the series of a row; `None` if all rows are of one.
+    pub id: Option<String>,
 }
 
 /// How lines are written.
@@ -61,6 +66,8 @@ enum Form {
         columns: Vec<usize>,
         /// Which column holds the time.
         time: Option<usize>,
+        /// Which column names the series.
+        id: Option<usize>,
     },
 }
 
@@ -76,11 +83,12 @@ impl<R: BufRead> RowReader<R> {
         options: &ReadOptions,
         rules: &TimeRules,
     ) -> Result<Option<Self>> {
-        let RowColumns { channels, timestamp } = columns;
+        let RowColumns { channels, timestamp, id } = columns;
         let mut reader = Self {
             input,
             channels,
             timestamp,
+            id,
             options: options.clone(),
             rules: rules.clone(),
             form: Form::Json,
@@ -88,6 +96,7 @@ impl<R: BufRead> RowReader<R> {
             waiting: false,
             number: 0,
             last: None,
+            series: String::new(),
         };
         if !reader.next_line()? {
             return Ok(None);
@@ -112,6 +121,11 @@ impl<R: BufRead> RowReader<R> {
         Some(times.iter().map(|time| style.format(local(time), offset)).collect())
     }
 
+    /// The series of the row that was read last; empty where all rows are of one.
+    pub fn series(&self) -> &str {
+        &self.series
+    }
+
     /// Number of the line that was read last, from 1.
     pub fn line_number(&self) -> u64 {
         self.number
@@ -129,7 +143,7 @@ impl<R: BufRead> RowReader<R> {
         }
         values.clear();
         let line = std::mem::take(&mut self.line);
-        let time = match &self.form {
+        let time = match self.form {
             Form::Json => self.json_row(&line, values),
             Form::Csv { .. } => self.csv_row(&line, values),
         };
@@ -179,11 +193,12 @@ impl<R: BufRead> RowReader<R> {
             width: names.len(),
             columns: self.channels.iter().map(find).collect::<Result<_>>()?,
             time: self.timestamp.as_ref().map(find).transpose()?,
+            id: self.id.as_ref().map(find).transpose()?,
         })
     }
 
-    fn csv_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
-        let Form::Csv { delimiter, width, columns, time } = &self.form else {
+    fn csv_row(&mut self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
+        let Form::Csv { delimiter, width, columns, time, id } = &self.form else {
             return Err(Error::internal("a line of JSON was taken for CSV"));
         };
         let line = line.trim_end_matches(['\n', '\r']);
@@ -195,10 +210,25 @@ impl<R: BufRead> RowReader<R> {
         for (name, &column) in self.channels.iter().zip(columns) {
             values.push(self.number(&cells[column], name)?);
         }
-        time.map(|column| self.time(&cells[column])).transpose()
+        let time = time.map(|column| self.time(&cells[column])).transpose()?;
+        if let Some(id) = *id {
+            self.name_series(&cells[id])?;
+        }
+        Ok(time)
     }
 
-    fn json_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
+    /// Takes the cell that names the series of a row.
+    fn name_series(&mut self, cell: &str) -> Result<()> {
+        if cell.is_empty() {
+            let column = self.id.as_deref().unwrap_or_default();
+            let text = "the name of the series is missing";
+            return Err(Error::input(text).at(format!("column \"{column}\"")));
+        }
+        cell.clone_into(&mut self.series);
+        Ok(())
+    }
+
+    fn json_row(&mut self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
         let fields: Map<String, Value> =
             serde_json::from_str(line).map_err(|e| Error::input("is no JSON object").because(e))?;
         for name in &self.channels {
@@ -211,6 +241,14 @@ impl<R: BufRead> RowReader<R> {
                     return Err(Error::input(text).at(format!("\"{name}\"")));
                 }
             });
+        }
+        if let Some(id) = &self.id {
+            let name = match fields.get(id) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            };
+            self.name_series(&name)?;
         }
         let Some(name) = &self.timestamp else { return Ok(None) };
         match fields.get(name) {
@@ -309,6 +347,7 @@ mod tests {
         let columns = RowColumns {
             channels: vec!["load".into(), "wind".into()],
             timestamp: Some("time".into()),
+            id: None,
         };
         RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), &TimeRules::default())
     }
@@ -345,7 +384,8 @@ mod tests {
             "time,x\n{}",
             lines.iter().map(|line| format!("{line},1\n")).collect::<String>()
         );
-        let columns = RowColumns { channels: vec!["x".into()], timestamp: Some("time".into()) };
+        let columns =
+            RowColumns { channels: vec!["x".into()], timestamp: Some("time".into()), id: None };
         let reader = RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), rules);
         let mut reader = reader.unwrap().unwrap();
         let (mut found, mut values) = (Vec::new(), Vec::new());

@@ -166,8 +166,9 @@ impl Preprocessor {
 
     /// The columns that rows of a stream are read from.
     pub fn row_columns(&self) -> RowColumns {
-        let timestamp = self.roles.timestamp.clone().filter(|name| name != NO_COLUMN);
-        RowColumns { channels: self.channels.clone(), timestamp }
+        let named = |role: &Option<String>| role.clone().filter(|name| name != NO_COLUMN);
+        let (timestamp, id) = (named(&self.roles.timestamp), named(&self.roles.id));
+        RowColumns { channels: self.channels.clone(), timestamp, id }
     }
 
     /// Writes the file into a model directory, atomically.

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowColumns, RowReader, TimeRules};
 use ptsm::preprocessor::Preprocessor;
-use ptsm::stream::{DriftOptions, StreamOptions, StreamRow};
-use ptsm::{Error, ErrorKind, Forecast, OnlineForecaster, Result};
+use ptsm::stream::{DriftOptions, StreamOptions, StreamPanel, StreamRow};
+use ptsm::{Error, ErrorKind, Forecast, Forecaster, Result};
 use serde_json::{Map, Value, json};
 
 use crate::global::Global;
@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// Column of times, if it has another name than in training
     #[arg(long, value_name = "COLUMN")]
     timestamp: Option<String>,
+    /// Column that names the series of a row, if it has another name than in training
+    #[arg(long, value_name = "COLUMN")]
+    id: Option<String>,
     /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); that of
     /// the training data if not given
     #[arg(long, value_name = "ORDER")]
@@ -90,8 +93,8 @@ enum Form {
 
 /// Reads, forecasts, writes, until the input ends.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let mut stream =
-        OnlineForecaster::from_dir(&args.model, open(&args.backend)?.as_ref(), args.options())?;
+    let forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
+    let mut stream = StreamPanel::new(forecaster, args.options())?;
     if let Some(path) = args.state.as_deref().filter(|path| path.is_file()) {
         stream.restore_state(path)?;
         let rows = stream.counters().rows;
@@ -109,7 +112,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         Writer { out: BufWriter::new(std::io::stdout().lock()), form: args.output, header: false };
     let began = Instant::now();
     let mut timing = Timing::default();
-    let (columns, rules) = args.reading(stream.preprocessor());
+    let (columns, rules) = args.reading(stream.model().preprocessor());
     let done = match RowReader::new(input, columns, &args.read_options()?, &rules)? {
         Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
         None => Ok(()),
@@ -125,13 +128,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 
 fn read_all(
     args: &Args,
-    stream: &mut OnlineForecaster,
+    stream: &mut StreamPanel,
     mut rows: RowReader<impl BufRead>,
     out: &mut Writer<impl Write>,
     timing: &mut Timing,
 ) -> Result<()> {
     let mut values = Vec::new();
-    let mut alarms = stream.drift().alarms;
     loop {
         let time = match rows.next_row(&mut values) {
             Ok(Some(time)) => time,
@@ -142,7 +144,8 @@ fn read_all(
             }
         };
         let began = Instant::now();
-        match stream.push(StreamRow { time, values: &values }) {
+        let alarms = stream.drift(rows.series()).alarms;
+        match stream.push(rows.series(), StreamRow { time, values: &values }) {
             Ok(None) => {}
             Ok(Some(forecast)) => {
                 timing.push(began.elapsed().as_secs_f64());
@@ -151,15 +154,14 @@ fn read_all(
             }
             Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
         }
-        let drift = stream.drift();
+        let drift = stream.drift(rows.series());
         if drift.alarms > alarms {
-            alarms = drift.alarms;
             let time = time.and_then(|time| rows.time_texts(&[time])?.pop());
-            out.alarm(drift.last_alarm.unwrap_or_default(), time)?;
+            out.alarm(drift.last_alarm.unwrap_or_default(), rows.series(), time)?;
         }
         if let Some(path) = &args.state
             && args.save_every > 0
-            && stream.counters().rows.is_multiple_of(args.save_every)
+            && stream.rows().is_multiple_of(args.save_every)
         {
             stream.save_state(path)?;
         }
@@ -184,6 +186,9 @@ impl Args {
     fn reading(&self, preprocessor: &Preprocessor) -> (RowColumns, TimeRules) {
         let (mut columns, mut rules) = (preprocessor.row_columns(), preprocessor.times.clone());
         columns.timestamp = self.timestamp.clone().or(columns.timestamp);
+        if columns.id.is_some() {
+            columns.id = self.id.clone().or(columns.id);
+        }
         rules.order = self.dates.or(rules.order);
         (columns, rules)
     }
@@ -230,9 +235,12 @@ impl<W: Write> Writer<W> {
     }
 
     /// A line of its own in JSON; a remark otherwise.
-    fn alarm(&mut self, row: u64, time: Option<String>) -> Result<()> {
+    fn alarm(&mut self, row: u64, series: &str, time: Option<String>) -> Result<()> {
         if self.form == Form::Jsonl {
-            let line = json!({"alarm": "drift", "row": row, "time": time});
+            let mut line = json!({"alarm": "drift", "row": row, "time": time});
+            if !series.is_empty() {
+                line["id"] = series.into();
+            }
             return self.write(&format!("{line}\n"));
         }
         message(&format!("drift alarm in row {row} {}", time.unwrap_or_default()));
@@ -254,6 +262,9 @@ fn as_json(forecast: &Forecast, times: Option<Vec<String>>) -> Value {
         names.map(|(c, name)| (name.clone(), json!(column(c)))).collect()
     };
     let mut line = Map::new();
+    if !forecast.id.is_empty() {
+        line.insert("id".into(), forecast.id.as_str().into());
+    }
     line.insert("row".into(), forecast.first_row.into());
     if let Some(times) = times {
         line.insert("times".into(), json!(times));
@@ -280,12 +291,15 @@ fn as_csv(forecast: &Forecast, times: Option<Vec<String>>, header: bool) -> Stri
     let width = forecast.channels.len();
     let mut text = String::new();
     if header {
-        text += "origin,step";
+        text += if forecast.id.is_empty() { "origin,step" } else { "id,origin,step" };
         text += if times.is_some() { ",time" } else { "" };
         forecast.channels.iter().for_each(|name| text += &format!(",{}", quoted(name)));
         text.push('\n');
     }
     for (step, row) in forecast.values.chunks_exact(width).enumerate() {
+        if !forecast.id.is_empty() {
+            text += &format!("{},", quoted(&forecast.id));
+        }
         text += &format!("{},{}", forecast.first_row, step + 1);
         if let Some(times) = &times {
             text += &format!(",{}", quoted(&times[step]));
@@ -336,7 +350,7 @@ impl Timing {
     }
 }
 
-fn summary(stream: &OnlineForecaster, timing: &Timing, seconds: f64) -> String {
+fn summary(stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
     let (counters, score) = (stream.counters(), stream.score());
     let mut text = format!(
         "{} rows, {} forecasts in {seconds:.1} s ({:.0} rows/s)",
@@ -359,7 +373,7 @@ fn summary(stream: &OnlineForecaster, timing: &Timing, seconds: f64) -> String {
         counters.late_used,
         counters.late_dropped,
         counters.missing_points,
-        stream.drift().alarms
+        stream.alarms()
     );
     text
 }

@@ -7,6 +7,13 @@ use crate::forecast::ForecastModel;
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result};
 
+/// Which stream it is: the model, and the id of the series.
+#[derive(Clone, Copy)]
+pub(super) struct StreamOf<'a> {
+    pub(super) model: &'a ForecastModel,
+    pub(super) id: &'a str,
+}
+
 /// The place of the newest row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Clock {
@@ -51,9 +58,10 @@ impl Clock {
     }
 
     /// Finds the place of a row with this time.
-    pub(super) fn place(&self, time: Option<i64>, model: &ForecastModel) -> Result<Step> {
+    pub(super) fn place(&self, time: Option<i64>, of: StreamOf<'_>) -> Result<Step> {
+        let model = of.model;
         let next = Step::Next { skipped: 0, time };
-        let Some(calendar) = self.calendar(model).filter(|_| has_grid(model.preprocessor())) else {
+        let Some(calendar) = self.calendar(of).filter(|_| has_grid(model.preprocessor())) else {
             return Ok(next);
         };
         let step = calendar.step;
@@ -84,8 +92,8 @@ impl Clock {
     }
 
     /// Moves on to a row behind the newest one.
-    pub(super) fn append(&mut self, skipped: u64, time: Option<i64>, model: &ForecastModel) {
-        if let (Some(calendar), Some(time)) = (self.calendar(model), time) {
+    pub(super) fn append(&mut self, skipped: u64, time: Option<i64>, of: StreamOf<'_>) {
+        if let (Some(calendar), Some(time)) = (self.calendar(of), time) {
             if !calendar.holds(time) || (self.newest.is_none() && calendar.anchor.is_none()) {
                 self.anchor = calendar.anchored_at(time).anchor;
             }
@@ -100,20 +108,20 @@ impl Clock {
     }
 
     /// Times of the rows that are forecast; `None` where rows have none.
-    pub(super) fn times_after(&self, model: &ForecastModel, times: &mut Option<Vec<i64>>) {
-        let (Some(newest), Some(calendar)) = (self.newest, self.calendar(model)) else {
+    pub(super) fn times_after(&self, of: StreamOf<'_>, times: &mut Option<Vec<i64>>) {
+        let (Some(newest), Some(calendar)) = (self.newest, self.calendar(of)) else {
             *times = None;
             return;
         };
-        let steps = model.config().prediction_length as i64;
+        let steps = of.model.config().prediction_length as i64;
         let times = times.get_or_insert_default();
         times.clear();
         times.extend((1..=steps).map(|step| calendar.after(newest, step)));
     }
 
     /// The calendar of the stream; `None` where rows are only numbered.
-    fn calendar(&self, model: &ForecastModel) -> Option<Calendar> {
-        let calendar = model.preprocessor().calendar("")?;
+    fn calendar(&self, of: StreamOf<'_>) -> Option<Calendar> {
+        let calendar = of.model.preprocessor().calendar(of.id)?;
         Some(match self.anchor.is_none() {
             true => calendar,
             false => Calendar { anchor: self.anchor, ..calendar },

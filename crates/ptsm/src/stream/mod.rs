@@ -16,6 +16,7 @@
 mod clock;
 mod online;
 mod options;
+mod panel;
 mod score;
 mod state;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod worker;
 
 pub use online::OnlineForecaster;
 pub use options::StreamOptions;
+pub use panel::StreamPanel;
 pub use score::{Drift, DriftOptions, StreamScore};
 pub use state::{Counters, StreamRow, StreamState};
 pub use worker::StreamWorker;

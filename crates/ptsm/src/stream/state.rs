@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::{Clock, Step};
+use super::clock::{Clock, Step, StreamOf};
 use super::options::StreamOptions;
 use super::score::{Drift, Pending, StreamScore};
 use super::window::Window;
@@ -212,10 +212,12 @@ impl StreamState {
     /// Takes in a row; says whether a forecast is due. A row that is refused changes nothing.
     pub(super) fn take(&mut self, model: &ForecastModel, row: StreamRow<'_>) -> Result<bool> {
         check_values(model, row.values)?;
-        let step = self.kept.clock.place(row.time, model)?;
+        let Kept { clock, id, .. } = &mut self.kept;
+        let of = StreamOf { model, id };
+        let step = clock.place(row.time, of)?;
         match step {
             Step::Next { skipped, time } => {
-                self.kept.clock.append(skipped, time, model);
+                clock.append(skipped, time, of);
                 self.append(model, row.values, skipped);
             }
             Step::Again => self.repeat(row.values)?,
@@ -261,7 +263,7 @@ impl StreamState {
         times: &mut Option<Vec<i64>>,
     ) -> u64 {
         let kept = &mut self.kept;
-        kept.clock.times_after(model, times);
+        kept.clock.times_after(StreamOf { model, id: &kept.id }, times);
         kept.pending.push(kept.clock.rows(), values);
         kept.counters.forecasts += 1;
         kept.since_forecast = 0;

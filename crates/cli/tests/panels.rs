@@ -1,0 +1,146 @@
+//! Tables of many series: of quite another size, short ones, streams of several, odd values.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use common::{json, ok, run, stderr};
+
+const MODEL: &str = "--context-length 24 --prediction-length 4 --patch-length 4 --patch-stride 4 \
+    --d-model 4 --num-layers 1 --epochs 2 -q";
+
+/// Series "a" of size 10, "b" a million times larger, "c" of 9 rows; hourly.
+fn rows() -> Vec<String> {
+    let mut rows = Vec::new();
+    for (id, factor, count) in [("a", 1.0, 200), ("b", 1e6, 200), ("c", 3.0, 9)] {
+        for row in 0..count {
+            let value = factor * (10.0 + (f64::from(row) * 0.26).sin() + 0.01 * f64::from(row % 7));
+            let (day, hour) = (1 + row / 24, row % 24);
+            rows.push(format!("{id},2024-01-{day:02} {hour:02}:00:00,{value}"));
+        }
+    }
+    rows
+}
+
+fn write(folder: &Path, name: &str, rows: &[String]) {
+    let text = format!("unique_id,ds,y\n{}\n", rows.join("\n"));
+    std::fs::write(folder.join(name), text).unwrap();
+}
+
+/// Rows of the series in turn, as they would arrive.
+fn interleaved(rows: &[String]) -> Vec<String> {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| row.split(',').nth(1).unwrap().to_owned());
+    rows
+}
+
+#[test]
+fn small_large_and_short_series_are_trained_scored_and_forecast() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "long.csv", &rows());
+    let output = run(folder, &format!("train --data long.csv --out m {}", MODEL.replace("-q", "")));
+    assert!(stderr(&output).contains("1 of 3 series are shorter"), "{}", stderr(&output));
+    let scores = json(folder, "evaluate --model m --data long.csv --borders last:4 --by series");
+    let series = scores["per_series"].as_array().unwrap();
+    assert_eq!(series.len(), 3, "{scores}");
+    let mse = |i: usize| series[i]["mse"].as_f64().unwrap();
+    assert!((mse(0) / mse(1) - 1.0).abs() < 1e-3, "{scores}");
+    let text = ok(folder, "predict --model m --data long.csv -q");
+    let values = |id: &str| -> Vec<f64> {
+        let own = text.lines().filter(|line| line.starts_with(id));
+        own.map(|line| line.split(',').nth(2).unwrap().parse().unwrap()).collect()
+    };
+    let (small, large) = (values("a,"), values("b,"));
+    assert!(small.iter().zip(&large).all(|(a, b)| (a - b / 1e6).abs() < 1e-3), "{text}");
+    assert!(values("c,").iter().all(|x| (x - 30.0).abs() < 10.0), "{text}");
+    assert_eq!(scores["windows"], 3, "{scores}");
+    assert_eq!(scores["series_mean"]["series"], 3, "{scores}");
+}
+
+#[test]
+fn a_stream_of_several_series_has_a_window_for_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = rows();
+    write(folder, "long.csv", &rows);
+    ok(folder, &format!("train --data long.csv --out m {MODEL}"));
+    let rows = interleaved(&rows);
+    write(folder, "rows.csv", &rows);
+    let text = ok(folder, "stream --model m --input rows.csv --every 200 --min-rows 200 -q");
+    let found: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<&str> = found.iter().map(|line| line["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["a", "b"], "{text}");
+    let wanted = json(folder, "predict --model m --data long.csv");
+    for line in &found {
+        let all = wanted["forecasts"].as_array().unwrap();
+        let own = all.iter().find(|forecast| forecast["id"] == line["id"]).unwrap();
+        let values: Vec<f64> =
+            own["values"].as_array().unwrap().iter().map(|v| v[0].as_f64().unwrap()).collect();
+        assert_eq!(line["forecast"]["y"], serde_json::json!(values), "{line}");
+        assert_eq!(line["times"], own["timestamps"], "{line}");
+    }
+    // In two halves with a saved state, and as JSON lines: the same.
+    let half = rows.len() / 2;
+    write(folder, "first.csv", &rows[..half]);
+    let mut lines = String::new();
+    for row in &rows[half..] {
+        let [id, ds, y] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        writeln!(lines, "{{\"unique_id\": \"{id}\", \"ds\": \"{ds}\", \"y\": {y}}}").unwrap();
+    }
+    std::fs::write(folder.join("second.jsonl"), lines).unwrap();
+    let options = "--every 200 --min-rows 200 --state s.json -q";
+    ok(folder, &format!("stream --model m --input first.csv {options}"));
+    let again = ok(folder, &format!("stream --model m --input second.jsonl {options}"));
+    assert_eq!(again, text);
+    let nameless = "unique_id,ds,y\n,2024-01-01 00:00:00,1\n";
+    std::fs::write(folder.join("bad.csv"), nameless).unwrap();
+    let output = run(folder, "stream --model m --input bad.csv");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("name of the series is missing"), "{}", stderr(&output));
+}
+
+#[test]
+fn another_horizon_is_cut_or_fed_forward() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "long.csv", &rows());
+    ok(folder, &format!("train --data long.csv --out m --loss quantile {MODEL}"));
+    let own = ok(folder, "predict --model m --data long.csv -q");
+    assert!(own.lines().next().unwrap().contains("y q0.1,y q0.2"), "{own}");
+    let short = ok(folder, "predict --model m --data long.csv --prediction-length 2 -q");
+    assert_eq!(short.lines().count(), 1 + 3 * 2);
+    assert!(short.lines().all(|line| own.contains(line)), "{short}");
+    let output = run(folder, "predict --model m --data long.csv --prediction-length 10");
+    assert!(stderr(&output).contains("no intervals"), "{}", stderr(&output));
+    let long = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((long.lines().count(), long.lines().next()), (1 + 3 * 10, Some("unique_id,ds,y")));
+    let first = long.lines().nth(1).unwrap();
+    assert!(own.lines().nth(1).unwrap().starts_with(first), "{first}");
+    assert!(long.contains("a,2024-01-09 17:00:00,"), "{long}");
+}
+
+#[test]
+fn lengths_that_nobody_chose_suit_short_data_and_far_values_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "month,passengers\n".to_owned();
+    for month in 0..144 {
+        let value = 100.0 + f64::from(month) + 20.0 * (f64::from(month) * 0.5236).sin();
+        let value = if month % 30 == 7 { -9999.0 } else { value };
+        writeln!(text, "{}-{:02},{value}", 1949 + month / 12, 1 + month % 12).unwrap();
+    }
+    std::fs::write(folder.join("air.csv"), text).unwrap();
+    let output = run(folder, "train --data air.csv --out m --epochs 1");
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("context_length 24, prediction_length 12"), "{told}");
+    assert!(told.contains("is -9999 in 5 rows") && told.contains("--missing -9999"), "{told}");
+    let looked = ok(folder, "inspect air.csv");
+    assert!(looked.contains("is -9999 in 5 rows"), "{looked}");
+    ok(folder, "evaluate --model m --data air.csv -q");
+}

@@ -1,0 +1,167 @@
+//! Streams of the series of a long table: a window for each series, one worker for all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::options::StreamOptions;
+use super::score::{Drift, StreamScore};
+use super::state::{Counters, StreamRow, StreamState};
+use super::worker::StreamWorker;
+use crate::forecast::{Forecast, ForecastModel, Forecaster};
+use crate::{Error, Result};
+use ptsm_core::write_atomically;
+
+/// Version of the file.
+const VERSION: u32 = 1;
+
+/// Any number of streams of one model, told apart by the id of their rows. Rows of several series may
+/// come in any order; those of one series follow the rules of a [`StreamState`].
+pub struct StreamPanel {
+    worker: StreamWorker,
+    options: StreamOptions,
+    states: BTreeMap<String, StreamState>,
+    /// Rows of all series that were taken in.
+    rows: u64,
+}
+
+impl StreamPanel {
+    /// Waits for the first row of any series; a model of one series has rows with the id "".
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for impossible options.
+    pub fn new(forecaster: Forecaster, options: StreamOptions) -> Result<Self> {
+        // Says at once if the options are impossible.
+        StreamState::new(forecaster.model(), options)?;
+        let (model, session) = forecaster.into_parts();
+        let worker = StreamWorker::with_session(model, session);
+        Ok(Self { worker, options, states: BTreeMap::new(), rows: 0 })
+    }
+
+    /// The model that all streams are of.
+    pub fn model(&self) -> &Arc<ForecastModel> {
+        self.worker.model()
+    }
+
+    /// Takes in a row of series `id`; gives a forecast of that series if one is due.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamWorker::push`].
+    pub fn push(&mut self, id: &str, row: StreamRow<'_>) -> Result<Option<&Forecast>> {
+        if !self.states.contains_key(id) {
+            let state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
+            self.states.insert(id.to_owned(), state);
+        }
+        let Some(state) = self.states.get_mut(id) else {
+            return Err(Error::internal("a stream that was just begun is not there"));
+        };
+        let found = self.worker.push(state, row)?;
+        self.rows += 1;
+        Ok(found)
+    }
+
+    /// Rows of all series that were taken in.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Number of series so far.
+    pub fn num_series(&self) -> usize {
+        self.states.len()
+    }
+
+    /// What happened to the rows of all series.
+    pub fn counters(&self) -> Counters {
+        let all = self.states.values().map(StreamState::counters);
+        all.fold(Counters::default(), Counters::plus)
+    }
+
+    /// Errors of all series together, in the units of each.
+    pub fn score(&self) -> StreamScore {
+        let all = self.states.values().map(StreamState::score);
+        all.fold(StreamScore::default(), StreamScore::plus)
+    }
+
+    /// The drift alarm of series `id`.
+    pub fn drift(&self, id: &str) -> Drift {
+        self.states.get(id).map(StreamState::drift).unwrap_or_default()
+    }
+
+    /// Drift alarms of all series.
+    pub fn alarms(&self) -> u64 {
+        self.states.values().map(|state| state.drift().alarms).sum()
+    }
+
+    /// Writes what the streams have seen to a file, atomically. A panel that restores it resumes with
+    /// the same bits.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be written.
+    pub fn save_state(&self, path: &Path) -> Result<()> {
+        let states: Vec<String> =
+            self.states.values().map(StreamState::to_json).collect::<Result<_>>()?;
+        let text = format!("{{\"version\":{VERSION},\"streams\":[{}]}}", states.join(","));
+        write_atomically(path, |out| out.write_all(text.as_bytes()))
+    }
+
+    /// Reads what [`StreamPanel::save_state`] wrote for the same model.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the file cannot be read; `InvalidInput` if it is damaged, of another version or of
+    /// another model.
+    pub fn restore_state(&mut self, path: &Path) -> Result<()> {
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let read = || -> Result<BTreeMap<String, StreamState>> {
+            let bad = "is not the state of a stream";
+            let value: Value =
+                serde_json::from_str(&text).map_err(|e| Error::input(bad).because(e))?;
+            if value["version"] != json!(VERSION) {
+                let text = "is of another version of this program (start without a state)";
+                return Err(Error::input(text));
+            }
+            let Some(streams) = value["streams"].as_array() else {
+                return Err(Error::input(bad));
+            };
+            let state = |value: &Value| {
+                let state =
+                    StreamState::from_json(&value.to_string(), self.worker.model(), self.options)?;
+                Ok((state.id().to_owned(), state))
+            };
+            streams.iter().map(state).collect()
+        };
+        self.states = read().map_err(|e| e.at(path.display().to_string()))?;
+        self.rows = self.counters().rows;
+        Ok(())
+    }
+}
+
+impl Counters {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            gap_rows: self.gap_rows + other.gap_rows,
+            duplicates: self.duplicates + other.duplicates,
+            late_used: self.late_used + other.late_used,
+            late_dropped: self.late_dropped + other.late_dropped,
+            missing_points: self.missing_points + other.missing_points,
+            forecasts: self.forecasts + other.forecasts,
+        }
+    }
+}
+
+impl StreamScore {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            points: self.points + other.points,
+            squared: self.squared + other.squared,
+            absolute: self.absolute + other.absolute,
+        }
+    }
+}
