@@ -7,6 +7,7 @@ use super::repair::{Grid, Repair};
 use super::roles::Roles;
 use super::series::{Series, SeriesSet};
 use super::table::{Column, ReadOptions, Table, Values};
+use super::timestamp::DateOrder;
 use super::{text_file, ts_file};
 use ptsm_core::{Error, Result, option};
 
@@ -20,6 +21,8 @@ pub struct LabelOptions {
     pub values: Option<bool>,
     /// Columns of the cases.
     pub roles: Roles,
+    /// Which of day and month comes first in dates such as 7/1/2016; `None`: what every row fits.
+    pub dates: Option<DateOrder>,
 }
 
 impl LabelledSet {
@@ -144,7 +147,7 @@ fn read_cases(
     read: &ReadOptions,
     options: &LabelOptions,
 ) -> Result<(Vec<String>, Vec<Series>)> {
-    let repair = Repair { grid: Grid::Rows, ..Repair::default() };
+    let repair = Repair { grid: Grid::Rows, dates: options.dates, ..Repair::default() };
     let mut tables = Vec::new();
     let mut roles = options.roles.clone();
     let mut channels: Vec<String> = Vec::new();
@@ -256,7 +259,7 @@ fn cases_of_table(table: &Table, options: &LabelOptions, labels: &[String]) -> R
         let free = table.columns().iter().filter(numeric).filter(|column| !used(&column.name));
         roles.targets = Some(free.map(|column| column.name.clone()).collect());
     }
-    let repair = Repair { grid: Grid::Rows, ..Repair::default() };
+    let repair = Repair { grid: Grid::Rows, dates: options.dates, ..Repair::default() };
     let set = SeriesSet::from_table(table, &roles, &repair)?;
     let Some(id) = set.roles.id.as_ref().and_then(|id| table.column(id)) else {
         let id = option("id", None);

@@ -132,3 +132,16 @@ fn archive_files_are_what_they_claim() {
         );
     }
 }
+
+#[test]
+fn the_order_of_day_and_month_can_be_said() {
+    let rows = |case: &str| format!("{case},01/02/2020,1,a\n{case},01/03/2020,2,a\n");
+    let text = format!("case_id,date,x,label\n{}{}", rows("1"), rows("2"));
+    let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+    let roles = Roles { id: Some("case_id".into()), ..Roles::default() };
+    let options = LabelOptions { roles, ..LabelOptions::default() };
+    let text = LabelledSet::from_table(&table, &options).unwrap_err().to_string();
+    assert!(text.contains("`dates = day-first`"), "{text}");
+    let options = LabelOptions { dates: Some(DateOrder::DayMonthYear), ..options };
+    assert_eq!(LabelledSet::from_table(&table, &options).unwrap().len(), 2);
+}

@@ -22,7 +22,7 @@ use super::texts::Texts;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::{
     CalendarStyle, ClockForm, DateForm, DateOrder, NotATime, OffsetForm, Stamp, TimeStyle,
-    has_offset, parse_timestamp,
+    parse_timestamp,
 };
 use crate::civil::{DAY, SECOND};
 use ptsm_core::{Error, Result};
@@ -224,7 +224,7 @@ fn stored(values: &Values) -> ArrayRef {
 fn stored_times(cells: &TimeCells) -> ArrayRef {
     let zone: Option<Arc<str>> = match &cells.offsets {
         Offsets::Zone(zone) => zone.iana_name().map(Arc::from),
-        _ => has_offset(cells.style).then(|| Arc::from("UTC")),
+        _ => cells.style.has_offset().then(|| Arc::from("UTC")),
     };
     if cells.instants.iter().flatten().all(|time| time % 1000 == 0) {
         let times = cells.instants.iter().map(|time| time.map(|time| time / 1000));

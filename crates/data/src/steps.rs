@@ -180,15 +180,19 @@ fn judge(times: &[i64], step: Frequency, holidays: &Holidays) -> Rows {
         true => common_distance(std::iter::once(times), |a, b| b - a).map(Frequency::Index),
         false => detect(std::iter::once(times), holidays),
     };
+    let distances = || times.windows(2).map(|pair| calendar.steps_between(pair[0], pair[1]));
+    let one = distances().filter(|distance| *distance == Some(1)).count();
+    if one == pairs {
+        return Rows::Same;
+    }
     let mut counts = std::collections::BTreeMap::<i64, usize>::new();
-    for pair in times.windows(2) {
-        let Some(distance) = calendar.steps_between(pair[0], pair[1]) else {
+    for distance in distances() {
+        let Some(distance) = distance else {
             let other = own().filter(|&own| own != step && mostly(times, own, holidays));
             return other.map_or(Rows::Same, Rows::Other);
         };
         *counts.entry(distance).or_default() += 1;
     }
-    let one = counts.get(&1).copied().unwrap_or(0);
     let most = counts.values().copied().max().unwrap_or(0);
     // Gaps of many lengths are gaps; one length is a step.
     if one == most || 2 * most < pairs {

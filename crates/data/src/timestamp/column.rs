@@ -2,7 +2,7 @@
 
 use super::scan::parse_timestamp;
 use super::stamp::{NotATime, Stamp};
-use super::style::{DateForm, DateOrder, OffsetForm, TimeStyle};
+use super::style::{DateForm, DateOrder, TimeStyle};
 use crate::civil::{SECOND, time_of_day};
 
 /// A column of stamps that was read.
@@ -151,13 +151,4 @@ fn read<'a>(cells: impl Iterator<Item = &'a str>, order: DateOrder) -> Result<St
         _ => None,
     };
     Ok(Stamps { instants, offsets, style, order: ordered })
-}
-
-/// Whether stamps of this style say how far they are from UTC.
-pub(crate) fn has_offset(style: TimeStyle) -> bool {
-    match style {
-        TimeStyle::Calendar(style) => style.offset != OffsetForm::None,
-        TimeStyle::Epoch { .. } => true,
-        TimeStyle::Compact(_) | TimeStyle::ExcelDays | TimeStyle::Index => false,
-    }
 }

@@ -32,5 +32,5 @@ pub use style::{
     Precision, TimeStyle,
 };
 
-pub(super) use column::{has_offset, parse_column};
+pub(super) use column::parse_column;
 pub(super) use numbers::{parse_as, parse_index, parse_numbers};

@@ -233,6 +233,15 @@ impl TimeStyle {
         offset: OffsetForm::None,
     });
 
+    /// Whether stamps of this style say how far they are from UTC.
+    pub fn has_offset(&self) -> bool {
+        match self {
+            TimeStyle::Calendar(style) => style.offset != OffsetForm::None,
+            TimeStyle::Epoch { .. } => true,
+            TimeStyle::Compact(_) | TimeStyle::ExcelDays | TimeStyle::Index => false,
+        }
+    }
+
     /// Writes a time in this style: `local` nanoseconds since 1970-01-01 00:00, which are `offset`
     /// seconds ahead of UTC; a whole number for an index.
     pub fn format(&self, local: i64, offset: i32) -> String {

@@ -206,6 +206,7 @@ impl DataSpec {
             columns: self.label.clone(),
             values: Some(task == Task::Regression),
             roles: self.roles(),
+            dates: self.dates,
         }
     }
 
