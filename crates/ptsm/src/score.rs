@@ -99,6 +99,7 @@ impl Forecaster {
             batch_size: options.batch_size,
             channels: Some(channels.clone()),
             mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
+            scales: Some(&prepared.scales),
             detail: options.detail,
             progress: options.progress,
         };

@@ -27,6 +27,15 @@ pub struct Metrics {
     /// naive forecast on the training rows of the series ([`MaseScale`]); those without a scale are
     /// left out. `None` without any scale.
     pub mase: Option<f64>,
+    /// Symmetric mean absolute percentage error, in percent: the mean over all points of
+    /// `200 |f - y| / (|y| + |f|)` in data units; `None` where a truth is negative, or the units are
+    /// not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smape: Option<f64>,
+    /// Mean absolute percentage error, in percent: the mean over all points of `100 |f - y| / |y|` in
+    /// data units; `None` where a truth is not above 0, or the units are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mape: Option<f64>,
     /// Pearson correlation of forecast and truth over all points as one long list; `None` where
     /// one of them is constant.
     pub correlation: Option<f64>,
@@ -463,6 +472,8 @@ impl Accumulator {
             mae,
             rmse: mse.sqrt(),
             mase,
+            smape: None,
+            mape: None,
             correlation: total.correlation(),
             windows: self.windows,
             series_mean: if series.len() > 1 { series_mean(&series) } else { None },

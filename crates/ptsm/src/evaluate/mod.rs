@@ -14,6 +14,7 @@ mod by_series;
 mod classes;
 mod coherence;
 mod metrics;
+mod percent;
 mod probabilistic;
 mod report;
 mod ridge;

@@ -121,7 +121,7 @@ impl Evaluation {
             text.push_str(&part_table("step", parts, |i| (i + 1).to_string()));
         }
         if let Some(series) = &self.model.per_series {
-            let scores = |one: &SeriesMetrics| [one.mse, one.mae, None, one.mase, None];
+            let scores = |one: &SeriesMetrics| [one.mse, one.mae, None, one.mase, None, None, None];
             let rows: Vec<Row> = series.iter().map(|one| row(&one.id, scores(one))).collect();
             text.push_str(&format!("\n{}", aligned("series", &rows)));
         }
@@ -131,7 +131,9 @@ impl Evaluation {
     /// The scores of a long table as means over its series.
     fn series_means(&self) -> String {
         let Some(mean) = self.model.series_mean else { return String::new() };
-        let scores = |mean: &SeriesMean, mase| [Some(mean.mse), Some(mean.mae), None, mase, None];
+        let scores = |mean: &SeriesMean, mase| {
+            [Some(mean.mse), Some(mean.mae), None, mase, None, None, None]
+        };
         let mut rows = vec![row("model", scores(&mean, self.model.mase))];
         for BaselineScore { name, outcome } in &self.baselines {
             if let BaselineOutcome::Scored(Metrics { series_mean: Some(mean), mase, .. }) = outcome
@@ -143,25 +145,27 @@ impl Evaluation {
     }
 }
 
-const COLUMNS: [&str; 5] = ["MSE", "MAE", "RMSE", "MASE", "correlation"];
+const COLUMNS: [&str; 7] = ["MSE", "MAE", "RMSE", "MASE", "sMAPE %", "MAPE %", "correlation"];
 
-type Row = [String; 6];
+type Row = [String; 8];
 
-fn totals(metrics: &Metrics) -> [Option<f64>; 5] {
-    let Metrics { mse, mae, rmse, .. } = *metrics;
-    [Some(mse), Some(mae), Some(rmse), metrics.mase, metrics.correlation]
+fn totals(metrics: &Metrics) -> [Option<f64>; 7] {
+    let Metrics { mse, mae, rmse, mase, smape, mape, correlation, .. } = *metrics;
+    [Some(mse), Some(mae), Some(rmse), mase, smape, mape, correlation]
 }
 
 fn part_table(title: &str, parts: &[PartMetrics], name: impl Fn(usize) -> String) -> String {
-    let scores = |part: &PartMetrics| [part.mse, part.mae, part.rmse, part.mase, part.correlation];
+    let scores = |part: &PartMetrics| {
+        [part.mse, part.mae, part.rmse, part.mase, None, None, part.correlation]
+    };
     let numbered = parts.iter().enumerate();
     let rows: Vec<Row> = numbered.map(|(i, part)| row(&name(i), scores(part))).collect();
     format!("\n{}", aligned(title, &rows))
 }
 
-fn row(name: &str, scores: [Option<f64>; 5]) -> Row {
-    let [a, b, c, d, e] = scores.map(number);
-    [name.to_owned(), a, b, c, d, e]
+fn row(name: &str, scores: [Option<f64>; 7]) -> Row {
+    let [a, b, c, d, e, f, g] = scores.map(number);
+    [name.to_owned(), a, b, c, d, e, f, g]
 }
 
 fn number(value: Option<f64>) -> String {
@@ -209,6 +213,8 @@ mod tests {
             mae: 0.25,
             rmse: mse.sqrt(),
             mase: None,
+            smape: None,
+            mape: None,
             correlation: Some(0.5),
             windows: 3,
             series_mean: None,

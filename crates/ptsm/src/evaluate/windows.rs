@@ -4,7 +4,8 @@
 //! dropped here, so the score does not depend on the batch size.
 
 use super::metrics::{Accumulator, Detail, MaseScale, Metrics};
-use crate::data::{Batch, WindowSet};
+use super::percent::PercentErrors;
+use crate::data::{Batch, Standardiser, WindowSet};
 use crate::{Error, Result};
 
 /// Options of [`evaluate`].
@@ -16,6 +17,9 @@ pub struct EvaluateOptions<'a> {
     pub channels: Option<Vec<usize>>,
     /// Scale for MASE, for all channels of the windows; `None` leaves MASE out.
     pub mase_scale: Option<MaseScale>,
+    /// What the series of each segment of the windows was standardised by; `None` leaves out the
+    /// errors in percent.
+    pub scales: Option<&'a [Standardiser]>,
     /// Which parts to list besides the totals.
     pub detail: Detail,
     /// Called after each batch with the windows done and their total; an error from it stops the
@@ -29,6 +33,7 @@ impl Default for EvaluateOptions<'_> {
             batch_size: 64,
             channels: None,
             mase_scale: None,
+            scales: None,
             detail: Detail::default(),
             progress: None,
         }
@@ -60,6 +65,8 @@ pub fn evaluate(
     let outputs = channels.map_or(num_channels, <[usize]>::len);
     let prediction_length = windows.shape().prediction_length;
     let mut sums = Accumulator::new(prediction_length, outputs, scale.as_ref())?;
+    let scored = channels.map_or_else(|| (0..num_channels).collect(), <[usize]>::to_vec);
+    let mut percent = PercentErrors::new(options.scales, scored);
     let mut done = 0;
     while done < windows.len() {
         let end = windows.len().min(done + options.batch_size);
@@ -77,21 +84,20 @@ pub fn evaluate(
         let Some(truth) = batch.future_values() else {
             return Err(Error::internal("windows with a future gave a batch without"));
         };
-        let mask = batch.future_observed_mask();
-        match channels {
-            None => sums.push_windows(windows, &indices, &forecast, truth, mask)?,
-            Some(channels) => {
-                let truth = select_channels(truth, num_channels, channels);
-                let mask = mask.map(|mask| select_channels(mask, num_channels, channels));
-                sums.push_windows(windows, &indices, &forecast, &truth, mask.as_deref())?;
-            }
-        }
+        let kept = |values: &[f32]| match channels {
+            None => values.to_vec(),
+            Some(channels) => select_channels(values, num_channels, channels),
+        };
+        let (truth, mask) = (kept(truth), batch.future_observed_mask().map(kept));
+        sums.push_windows(windows, &indices, &forecast, &truth, mask.as_deref())?;
+        percent.push(windows, &indices, &forecast, &truth, mask.as_deref())?;
         done = end;
         if let Some(progress) = options.progress {
             progress(done, windows.len())?;
         }
     }
-    sums.metrics(options.detail)
+    let metrics = sums.metrics(options.detail)?;
+    Ok(Metrics { smape: percent.sums.smape(), mape: percent.sums.mape(), ..metrics })
 }
 
 fn check(windows: &WindowSet, options: &EvaluateOptions<'_>) -> Result<()> {

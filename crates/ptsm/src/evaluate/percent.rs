@@ -1,0 +1,120 @@
+//! Errors in percent of the truth, in the units of the data.
+
+use crate::data::{Standardiser, WindowSet};
+use crate::{Error, Result};
+
+/// Running sums of the symmetric and the plain mean absolute percentage error.
+///
+/// `sMAPE = 200 |f - y| / (|y| + |f|)`, `MAPE = 100 |f - y| / |y|`, each a mean over all points, as
+/// in the M3 and tourism competitions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PercentSums {
+    symmetric: f64,
+    plain: f64,
+    points: u64,
+    /// Points whose truth is 0, and below.
+    zeros: u64,
+    negative: u64,
+}
+
+/// Percentage errors of forecasts whose units are known.
+pub(super) struct PercentErrors<'a> {
+    /// What the series of each segment was standardised by; `None` = not known, nothing is added.
+    scales: Option<&'a [Standardiser]>,
+    /// Which channel each of the K channels of a forecast is.
+    channels: Vec<usize>,
+    pub(super) sums: PercentSums,
+}
+
+impl<'a> PercentErrors<'a> {
+    pub(super) fn new(scales: Option<&'a [Standardiser]>, channels: Vec<usize>) -> Self {
+        Self { scales, channels, sums: PercentSums::default() }
+    }
+
+    /// Adds the windows `indices` of a set: `forecast`, `truth` and `mask` are `[B, H, K]`,
+    /// standardised.
+    pub(super) fn push(
+        &mut self,
+        windows: &WindowSet,
+        indices: &[usize],
+        forecast: &[f32],
+        truth: &[f32],
+        mask: Option<&[f32]>,
+    ) -> Result<()> {
+        let Some(scales) = self.scales else { return Ok(()) };
+        let each = windows.shape().prediction_length * self.channels.len();
+        let points = forecast.iter().zip(truth).enumerate();
+        for (i, (&forecast, &truth)) in points {
+            if mask.is_some_and(|mask| mask[i] == 0.0) {
+                continue;
+            }
+            let Some(scale) = scales.get(windows.segment_of(indices[i / each])) else {
+                return Err(Error::input("there are fewer scales than segments of the windows"));
+            };
+            let channel = self.channels[i % self.channels.len()];
+            let rounding = f64::from(f32::EPSILON) * size(scale, channel);
+            let undo = |x| scale.undo_value(channel, x);
+            self.sums.add_point(undo(forecast), undo(truth), rounding);
+        }
+        Ok(())
+    }
+}
+
+impl PercentSums {
+    /// One point; a truth below `rounding` is the 0 that single precision made of it.
+    fn add_point(&mut self, forecast: f64, truth: f64, rounding: f64) {
+        self.points += 1;
+        if truth.abs() <= rounding {
+            self.zeros += 1;
+        } else if truth < 0.0 {
+            self.negative += 1;
+        }
+        let error = (forecast - truth).abs();
+        let both = forecast.abs() + truth.abs();
+        self.symmetric += if both > rounding { 200.0 * error / both } else { 0.0 };
+        self.plain += 100.0 * error / truth.abs().max(f64::MIN_POSITIVE);
+    }
+
+    /// sMAPE in percent; `None` without a point, or where a truth is negative.
+    pub(super) fn smape(&self) -> Option<f64> {
+        (self.points > 0 && self.negative == 0).then(|| self.symmetric / self.points as f64)
+    }
+
+    /// MAPE in percent; `None` without a point, or where a truth is not above 0.
+    pub(super) fn mape(&self) -> Option<f64> {
+        let defined = self.points > 0 && self.negative + self.zeros == 0;
+        defined.then(|| self.plain / self.points as f64)
+    }
+}
+
+/// The size of the numbers that single precision rounds.
+fn size(scale: &Standardiser, channel: usize) -> f64 {
+    scale.mean[channel].abs() + scale.scale[channel]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums(points: &[(f64, f64)]) -> PercentSums {
+        let mut sums = PercentSums::default();
+        points.iter().for_each(|&(forecast, truth)| sums.add_point(forecast, truth, 1e-9));
+        sums
+    }
+
+    #[test]
+    fn a_worked_example() {
+        let found = sums(&[(110.0, 100.0), (50.0, 200.0)]);
+        assert!((found.mape().unwrap() - (10.0 + 75.0) / 2.0).abs() < 1e-12);
+        assert!((found.smape().unwrap() - (2000.0 / 210.0 + 120.0) / 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn zeros_and_negative_truths_have_no_percentage() {
+        let zero = sums(&[(1.0, 0.0), (0.0, 0.0), (2.0, 2.0)]);
+        assert_eq!((zero.mape(), zero.smape()), (None, Some(200.0 / 3.0)));
+        let negative = sums(&[(1.0, -1.0)]);
+        assert_eq!((negative.mape(), negative.smape()), (None, None));
+        assert_eq!(PercentSums::default().smape(), None);
+    }
+}
