@@ -1,22 +1,32 @@
 //! From files to batches: the only place that sees NaN.
 
+#[cfg(feature = "parquet")]
+mod arrow_file;
 mod cases;
 mod catalog;
 mod csv_file;
 mod csv_sniff;
 #[cfg(feature = "download")]
 mod download;
+mod file_set;
+mod foreign;
 mod formats;
 mod frequency;
+mod id_name;
 mod json_file;
+mod json_rows;
 mod label_coding;
 mod labelled;
 mod labelled_files;
 mod moments;
+mod not_a_number;
+mod number_text;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
+mod preamble;
 mod prepare;
+mod reading;
 mod repair;
 mod roles;
 mod row_reader;
@@ -25,7 +35,9 @@ mod split;
 mod standard;
 mod table;
 mod text_file;
+mod text_values;
 mod texts;
+mod thousands;
 mod timestamp;
 mod ts_file;
 mod window;
@@ -47,6 +59,7 @@ pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
+pub use thousands::ThousandsMark;
 pub use timestamp::{
     CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,
 };

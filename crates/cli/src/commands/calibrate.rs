@@ -35,7 +35,7 @@ pub(crate) struct Args {
 /// Fits and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
-    let source = args.data.read(global)?;
+    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
     let set = forecaster.read(&source.table, &args.data.repair(&source))?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
