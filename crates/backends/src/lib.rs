@@ -1,19 +1,19 @@
-//! Backends by name: the only place that knows all of them.
+//! Backends by name: the only crate that depends on all of them.
 
 use ptsm_core::{Backend, Cpu, Error, ErrorKind, Result};
 use ptsm_tenstorrent::{Arch, Options, Tenstorrent, TenstorrentEmulator};
 
-/// Names as on the command line.
+/// Names of the backends, as on the command line.
 pub const NAMES: [&str; 3] = ["cpu", "tenstorrent", "tenstorrent-emulator"];
-/// Names the product that programs are planned for.
+/// Environment variable with the Tenstorrent product that programs are planned for.
 const ARCH_VARIABLE: &str = "PTSM_TT_ARCH";
 
-/// The backend of this name.
+/// Opens the backend with this name.
 ///
 /// # Errors
 ///
-/// `BackendUnavailable`, naming those that are there; `InvalidConfig` if `PTSM_TT_ARCH` names no
-/// product.
+/// `BackendUnavailable` for an unknown name, listing the known ones; `InvalidConfig` if
+/// `PTSM_TT_ARCH` names no product.
 pub fn open(name: &str) -> Result<Box<dyn Backend>> {
     match name {
         "cpu" => Ok(Box::new(Cpu::default())),
@@ -26,7 +26,8 @@ pub fn open(name: &str) -> Result<Box<dyn Backend>> {
     }
 }
 
-/// Refuses another backend for work that only the CPU does, so that none falls back in silence.
+/// Refuses any backend but the CPU for `work` that only the CPU supports, so that it does not fall
+/// back silently.
 ///
 /// # Errors
 ///
@@ -35,7 +36,7 @@ pub fn only_cpu(name: &str, work: &str) -> Result<()> {
     match name {
         "cpu" => Ok(()),
         other => {
-            let text = format!("{other} does not do this: {work} run on the CPU");
+            let text = format!("{other} does not support this: {work} run on the CPU");
             Err(Error::config("backend", text))
         }
     }

@@ -1,6 +1,6 @@
 //! Fills the pictures of [`plot`](crate::plot) with scores, training histories and forecasts.
 
-use ptsm::data::SeriesSet;
+use ptsm::data::{Frequency, SeriesSet};
 use ptsm::evaluate::Evaluation;
 use ptsm::train::History;
 use ptsm::{Config, Forecast, Forecaster};
@@ -13,6 +13,24 @@ use crate::scoring::{NamedMetrics, named_metrics};
 
 /// A picture shows at most this many times the forecast's length of context before it.
 const CONTEXT_SHOWN: usize = 3;
+
+/// Nanoseconds.
+const SECOND: i64 = 1_000_000_000;
+
+/// Whether an axis can show the times of these rows: to the second.
+fn shows_dates(set: &SeriesSet) -> bool {
+    !matches!(set.frequency, Some(Frequency::Nanoseconds(step)) if step % SECOND != 0)
+        && !set.frequency.is_some_and(Frequency::is_index)
+}
+
+/// A time as the axis has it: seconds, whole numbers of an index, or the number of the row.
+fn shown_time(set: &SeriesSet, time: i64, row: usize) -> i64 {
+    match set.frequency {
+        Some(Frequency::Index(_)) => time,
+        _ if shows_dates(set) => time.div_euclid(SECOND),
+        _ => row as i64,
+    }
+}
 
 /// Error by horizon step, model and baselines.
 pub(crate) fn horizon_plot(evaluation: &Evaluation, titled: bool) -> HorizonPlot {
@@ -68,8 +86,8 @@ pub(crate) fn forecast_plot(
     forecast: &Forecast,
 ) -> ForecastPlot {
     let time = match forecast.timestamps {
-        Some(_) => TimeKind::UnixSeconds,
-        None => TimeKind::Step,
+        Some(_) if shows_dates(set) => TimeKind::UnixSeconds,
+        _ => TimeKind::Step,
     };
     let Config { context_length, prediction_length, .. } = *forecaster.config();
     let panels = 0..forecast.channels.len();
@@ -97,8 +115,8 @@ fn panel(forecaster: &Forecaster, set: &SeriesSet, forecast: &Forecast, k: usize
     };
     let first = forecast.first_row;
     let time = |row: usize| match (&series.timestamps, &forecast.timestamps) {
-        (Some(times), _) if row < times.len() => times[row],
-        (_, Some(times)) if row >= first => times[row - first],
+        (Some(times), _) if row < times.len() => shown_time(set, times[row], row),
+        (_, Some(times)) if row >= first => shown_time(set, times[row - first], row),
         _ => row as i64,
     };
     let shown = forecaster.config().context_length.min(CONTEXT_SHOWN * steps);

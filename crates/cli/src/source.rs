@@ -1,7 +1,12 @@
 //! The options that name the data, a file or a data set, and say how they are read.
 
+use std::path::PathBuf;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use ptsm::data::{Duplicates, Frequency, Grid, Part, Repair, Roles, SeriesSet, ThousandsMark};
+use ptsm::data::{
+    DateOrder, Duplicates, Frequency, Grid, Part, Repair, Resample, Roles, Rounding, SeriesSet,
+    ThousandsMark,
+};
 use ptsm::job::SeriesData;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
@@ -61,9 +66,27 @@ pub(crate) struct DataArgs {
     /// regular: a time without a row is a missing row; rows: each row is one step
     #[arg(long, value_name = "GRID")]
     pub(crate) grid: Option<Grid>,
-    /// Step of the grid, such as 15min, 1h, 1d, 1mo, where the most common one is not meant
+    /// Step of the grid, such as 15min, 1h, 1d, 1b (Monday to Friday), 1mo, 1mo-end, where the one
+    /// that fits the rows is not meant
     #[arg(long, value_name = "STEP")]
     pub(crate) frequency: Option<Frequency>,
+    /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); what
+    /// every row fits, or what the model was trained with, if not given
+    #[arg(long, value_name = "ORDER")]
+    pub(crate) dates: Option<DateOrder>,
+    /// Move times to a grid that they are close to, such as 5min; they may be a quarter of the step
+    /// away, or as much as is said: 5min:30s
+    #[arg(long, value_name = "STEP[:FAR]")]
+    pub(crate) round: Option<Rounding>,
+    /// Make one row of those in a longer step: mean, sum, first, last, min or max
+    #[arg(long, value_name = "STEP:RULE")]
+    pub(crate) resample: Option<Resample>,
+    /// File with one date a line: working days without rows, for steps of working days
+    #[arg(long, value_name = "FILE")]
+    pub(crate) holidays: Option<PathBuf>,
+    /// Steps of the season, for baselines and scores; that of the step if not given
+    #[arg(long, value_name = "N")]
+    pub(crate) season: Option<usize>,
 }
 
 impl DataArgs {
@@ -85,6 +108,11 @@ impl DataArgs {
             duplicates: self.duplicates,
             grid: self.grid,
             frequency: self.frequency,
+            dates: self.dates,
+            round: self.round,
+            resample: self.resample,
+            holidays: self.holidays.clone(),
+            season: self.season,
             split: None,
             label: None,
             hold_out: None,
@@ -110,8 +138,32 @@ impl DataArgs {
     }
 
     /// The repairs that the options allow.
-    pub(crate) fn repair(&self, source: &Source) -> Repair {
+    pub(crate) fn repair(&self, source: &Source) -> Result<Repair> {
         self.spec().repair(source)
+    }
+
+    /// Steps of the season that was asked for.
+    pub(crate) fn season(&self) -> Result<Option<usize>> {
+        match self.season {
+            Some(0) => Err(Error::config("season", "0 must be at least 1 (1 = no season)")),
+            season => Ok(season),
+        }
+    }
+
+    /// Refuses a season where nothing is scored against one.
+    pub(crate) fn without_season(&self) -> Result<()> {
+        match self.season {
+            Some(_) => {
+                let text = "is for train and evaluate, which score against it (leave it out)";
+                Err(Error::config("season", text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The columns that were asked for.
+    pub(crate) fn roles(&self) -> Roles {
+        self.spec().roles()
     }
 
     /// The series of the table.
@@ -150,7 +202,11 @@ fn remark_source(global: &Global, source: &Source) {
 /// One line on what was read and repaired.
 pub(crate) fn summary(name: &str, set: &SeriesSet) -> String {
     let rows: usize = set.series.iter().map(|series| series.num_rows()).sum();
-    let step = set.frequency.map_or(String::new(), |step| format!(", every {step}"));
+    let step = match set.frequency {
+        Some(step) if step.is_index() => format!(", an index in steps of {step}"),
+        Some(step) => format!(", every {step}"),
+        None => String::new(),
+    };
     let many = match set.series.len() {
         1 => String::new(),
         count => format!("{count} series, "),

@@ -111,7 +111,7 @@ fn probabilistic_heads_have_intervals_that_calibration_corrects() {
         assert_eq!(interval["level"], 0.8, "{name}");
         assert!(interval["coverage"].as_f64().unwrap() > 0.6, "{name}: {after}");
         let text = ok(folder, &format!("predict --model {name} --data data.csv -q"));
-        let header = "time,load,load q0.25,load q0.75,load q0.1,load q0.9,wind,";
+        let header = "time,load,load q0.1,load q0.25,load q0.75,load q0.9,wind,";
         assert!(text.starts_with(header), "{name}: {text}");
         ok(
             folder,

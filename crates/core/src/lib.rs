@@ -62,7 +62,6 @@ pub use memory::{
 };
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, EmbeddingInput, Forward, ForwardOptions, Model,
-    WEIGHTS_FILE,
 };
 pub use output_kind::{OutputKind, OutputSpec};
 pub use prediction::{Prediction, SampleOptions, softmax};
@@ -70,7 +69,7 @@ pub use real::{AdamWStep, LinearDims, Real, instruction_set};
 pub use tensor_file::{NamedTensor, WideTensor, read_tensors, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use transform::Transform;
-pub use weights::{Init, Layout, Parameters, TensorLayout, TensorStore};
+pub use weights::{Init, Layout, Parameters, TensorLayout, TensorStore, WEIGHTS_FILE};
 
 /// The examples of the crate's README are compiled and run by the tests.
 #[cfg(doctest)]

@@ -7,10 +7,12 @@
 //! need no names.
 
 mod file;
+mod files;
 mod init;
 mod layout;
 mod positions;
 
+pub use files::WEIGHTS_FILE;
 pub use init::Init;
 pub use layout::TensorStore;
 pub(crate) use layout::{

@@ -218,11 +218,12 @@ mod arrow_file {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::civil::HOUR;
     use crate::{Column, TimeStyle};
 
     fn sample() -> Table {
         Table::new(vec![
-            Column::times("time", vec![0, 3600], TimeStyle::PLAIN),
+            Column::times("time", vec![0, HOUR], TimeStyle::PLAIN),
             Column::text("id", vec!["a,b".to_owned(), "\"q\"\nline".to_owned()]),
             Column::numbers("x", vec![0.1 + 0.2, f64::NAN]),
         ])

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "parquet")]
 mod arrow_file;
+mod calendar;
 mod cases;
 mod catalog;
+mod civil;
 mod csv_file;
 mod csv_sniff;
 #[cfg(feature = "download")]
@@ -11,7 +13,6 @@ mod download;
 mod file_set;
 mod foreign;
 mod formats;
-mod frequency;
 mod id_name;
 mod json_file;
 mod json_rows;
@@ -21,49 +22,69 @@ mod labelled_files;
 mod moments;
 mod not_a_number;
 mod number_text;
+mod outliers;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
 mod preamble;
 mod prepare;
+mod raw_series;
 mod reading;
 mod repair;
+mod resample;
+mod resample_rows;
 mod roles;
+mod round_rows;
+mod rounding;
 mod row_reader;
 mod series;
 mod split;
 mod standard;
+mod steps;
 mod table;
 mod text_file;
 mod text_values;
 mod texts;
 mod thousands;
+mod time_cells;
+mod time_column;
+mod time_names;
+mod time_rules;
 mod timestamp;
 mod ts_file;
+mod wanted_column;
 mod window;
+mod zone;
 
+pub use calendar::{Anchor, Calendar, Frequency, Holidays};
 pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use formats::write_table;
-pub use frequency::Frequency;
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
+pub use outliers::Outlier;
 pub use part::Part;
 pub use prepare::{Prepared, prepare};
 pub use ptsm_core::{Batch, BatchShape, Transform};
-pub use repair::{Duplicates, Grid, MissingShare, Repair, RepairReport};
+pub use repair::{Duplicates, Grid, MissingShare, ModelTimes, Repair, RepairReport, Resampled};
+pub use resample::{Resample, Rule};
 pub use roles::{IgnoredColumn, NO_COLUMN, Roles};
+pub use rounding::Rounding;
 pub use row_reader::{RowColumns, RowReader};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
 pub use thousands::ThousandsMark;
+pub use time_cells::{Offsets, TimeCells};
+pub use time_rules::TimeRules;
 pub use timestamp::{
-    CalendarStyle, DateOrder, NotATime, OffsetStyle, Precision, TimeStyle, parse_timestamp,
+    CalendarStyle, Case, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays,
+    NameForm, NotATime, OffsetForm, Precision, Stamp, TimeStyle, parse_timestamp,
 };
 pub use window::{PreparedSeries, Segment, WindowSet, WindowShape};
+pub use zone::{Clock, Zone};
 
 /// The examples of the crate's README are compiled and run by the tests.
 #[cfg(doctest)]

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    TimestampNanosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use jiff::tz::TimeZone;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
@@ -22,7 +24,12 @@ use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_values::{placed, values};
 use super::texts::Texts;
-use super::timestamp::{CalendarStyle, NotATime, OffsetStyle, Precision, TimeStyle};
+use super::time_cells::{Offsets, TimeCells};
+use super::timestamp::{
+    CalendarStyle, ClockForm, DateForm, DateOrder, NotATime, OffsetForm, Stamp, TimeStyle,
+    has_offset, parse_timestamp,
+};
+use crate::civil::{DAY, SECOND};
 use ptsm_core::{Error, Result};
 
 /// Reads the whole file, packed in any way. Floats, integers, decimals and booleans become numbers,
@@ -50,19 +57,17 @@ pub(super) fn read_batches(
     options: &ReadOptions,
 ) -> Result<Table> {
     let reading = |name: &str| Reading::of(name, options);
-    let mut columns: Vec<Column> = schema
-        .fields()
-        .iter()
-        .map(|field| {
-            let values = match reading(field.name()) {
-                Reading::Name | Reading::Text if is_whole(field.data_type()) => {
-                    Values::Text(Vec::new())
-                }
-                _ => empty_values(value_type(field.data_type())),
-            };
-            Column { name: field.name().clone(), values }
-        })
-        .collect();
+    let mut columns = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
+        let values = match reading(field.name()) {
+            Reading::Name | Reading::Text if is_whole(field.data_type()) => {
+                Values::Text(Vec::new())
+            }
+            _ => empty_values(value_type(field.data_type())).map_err(at)?,
+        };
+        columns.push(Column { name: field.name().clone(), values });
+    }
     for batch in batches {
         for (column, array) in columns.iter_mut().zip(batch?.columns()) {
             let unpacked = value_type(array.data_type());
@@ -101,28 +106,45 @@ fn value_type(stored: &DataType) -> &DataType {
 }
 
 /// The kind of column that a stored type becomes, without cells.
-fn empty_values(stored: &DataType) -> Values {
-    let times = |style| Values::Times { seconds: Vec::new(), style };
-    match stored {
-        DataType::Timestamp(_, zone) => times(stored_style(zone.is_some(), Precision::Second)),
-        DataType::Date32 | DataType::Date64 => times(stored_style(false, Precision::Day)),
+fn empty_values(stored: &DataType) -> Result<Values> {
+    let times = |offsets, style| Values::Times(TimeCells { instants: Vec::new(), offsets, style });
+    Ok(match stored {
+        DataType::Timestamp(_, None) => times(Offsets::Fixed(0), TimeStyle::PLAIN),
+        DataType::Timestamp(_, Some(zone)) => {
+            let offsets = offsets_of(zone)?;
+            let form = match &offsets {
+                Offsets::Fixed(0) => OffsetForm::Zulu,
+                _ => OffsetForm::Signed { space: false, colon: true, minutes: true },
+            };
+            let clock = ClockForm { between: 'T', ..ClockForm::PLAIN };
+            times(offsets, style(Some(clock), form))
+        }
+        DataType::Date32 | DataType::Date64 => {
+            times(Offsets::Fixed(0), style(None, OffsetForm::None))
+        }
         DataType::Boolean | DataType::Null | DataType::Decimal128(..) => {
             Values::Numbers(Vec::new())
         }
         stored if stored.is_numeric() => Values::Numbers(Vec::new()),
         _ => Values::Text(Vec::new()),
-    }
+    })
 }
 
-fn stored_style(zoned: bool, precision: Precision) -> TimeStyle {
-    let TimeStyle::Calendar(plain) = TimeStyle::PLAIN else {
-        return TimeStyle::PLAIN;
-    };
-    TimeStyle::Calendar(CalendarStyle {
-        between: if zoned { 'T' } else { ' ' },
-        offset: if zoned { OffsetStyle::Zulu } else { OffsetStyle::None },
-        precision,
-        ..plain
+fn style(time: Option<ClockForm>, offset: OffsetForm) -> TimeStyle {
+    TimeStyle::Calendar(CalendarStyle { date: DateForm::ISO, time, offset })
+}
+
+/// The zone of a stored timestamp: `UTC`, `+02:00` or a name such as `Europe/Berlin`.
+fn offsets_of(zone: &str) -> Result<Offsets> {
+    if matches!(zone, "UTC" | "Z" | "Etc/UTC" | "GMT") {
+        return Ok(Offsets::Fixed(0));
+    }
+    let stamp = parse_timestamp(&format!("2000-01-01 00:00{zone}"), DateOrder::YearMonthDay);
+    if let Ok(Stamp { offset: Some(offset), .. }) = stamp {
+        return Ok(Offsets::Fixed(offset));
+    }
+    TimeZone::get(zone).map(Offsets::Zone).map_err(|cause| {
+        Error::input(format!("the time zone \"{zone}\" is not known")).because(cause)
     })
 }
 
@@ -152,37 +174,55 @@ fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
             let mut texts = Texts::default();
             cells.extend(array.iter().map(|cell| cell.map(|cell| texts.shared(cell))));
         }
-        Values::Times { seconds, .. } => {
-            let per_second = units_per_second(array.data_type());
-            // A date of 32 bits counts days, all others count parts of a second.
-            let days = matches!(array.data_type(), DataType::Date32);
-            let array = match days {
-                true => cast(&converted(&DataType::Int32)?, &DataType::Int64)
-                    .map_err(|cause| Error::internal("days do not fit 64 bits").because(cause))?,
-                false => converted(&DataType::Int64)?,
-            };
-            for cell in downcast::<Int64Array>(&array)? {
-                seconds.push(match cell {
-                    Some(cell) if days => Some(cell * 86_400),
-                    Some(cell) if cell % per_second != 0 => {
-                        let row = seconds.len() + 1;
-                        let message = format!("a time {}", NotATime::SubSecond);
-                        return Err(Error::input(message).at(format!("row {row}, {place}")));
-                    }
-                    cell => cell.map(|cell| cell / per_second),
-                });
-            }
-        }
+        Values::Times(cells) => append_times(cells, array, converted)
+            .map_err(|(row, error)| error.at(format!("row {row}, {place}")))?,
     }
     Ok(())
 }
 
-fn units_per_second(stored: &DataType) -> i64 {
+/// Appends stored times; an error comes with the number of its row, from 1.
+fn append_times(
+    cells: &mut TimeCells,
+    array: &ArrayRef,
+    converted: impl Fn(&DataType) -> Result<ArrayRef>,
+) -> std::result::Result<(), (usize, Error)> {
+    let in_first_row = |error| (cells.instants.len() + 1, error);
+    // A date of 32 bits counts days, all others count parts of a second.
+    let unit = nanoseconds_per_unit(array.data_type());
+    let array = match array.data_type() {
+        DataType::Date32 => converted(&DataType::Int32)
+            .and_then(|days| {
+                let failed = |cause| Error::internal("days do not fit 64 bits").because(cause);
+                cast(&days, &DataType::Int64).map_err(failed)
+            })
+            .map_err(in_first_row)?,
+        _ => converted(&DataType::Int64).map_err(in_first_row)?,
+    };
+    let stored = downcast::<Int64Array>(&array).map_err(in_first_row)?;
+    for cell in stored {
+        let time = match cell.map(|cell| cell.checked_mul(unit)) {
+            None => None,
+            Some(Some(time)) => Some(time),
+            Some(None) => {
+                let error = Error::input(format!("a time {}", NotATime::OutOfRange));
+                return Err((cells.instants.len() + 1, error));
+            }
+        };
+        if let Some(time) = time.filter(|time| time % SECOND != 0) {
+            cells.style = cells.style.holding([time]);
+        }
+        cells.instants.push(time);
+    }
+    Ok(())
+}
+
+fn nanoseconds_per_unit(stored: &DataType) -> i64 {
     match stored {
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1_000_000_000,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000_000,
-        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 1000,
-        _ => 1,
+        DataType::Date32 => DAY,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1000,
+        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 1_000_000,
+        _ => SECOND,
     }
 }
 
@@ -220,17 +260,26 @@ fn stored(values: &Values) -> ArrayRef {
         Values::Text(cells) => {
             Arc::new(cells.iter().map(Option::as_deref).collect::<StringArray>())
         }
-        Values::Times { seconds, style } => {
-            let cells = seconds.iter().map(|cell| cell.map(|cell| cell * 1_000_000));
-            let array = cells.collect::<TimestampMicrosecondArray>();
-            let zoned = match style {
-                TimeStyle::Calendar(style) => style.offset != OffsetStyle::None,
-                TimeStyle::EpochSeconds | TimeStyle::EpochMilliseconds => true,
-                TimeStyle::CompactDate => false,
-            };
-            Arc::new(if zoned { array.with_timezone("UTC") } else { array })
+        Values::Times(cells) if cells.style == TimeStyle::Index => {
+            Arc::new(cells.instants.iter().copied().collect::<Int64Array>())
         }
+        Values::Times(cells) => stored_times(cells),
     }
+}
+
+/// In microseconds, which every reader knows; in nanoseconds where some are finer.
+fn stored_times(cells: &TimeCells) -> ArrayRef {
+    let zone: Option<Arc<str>> = match &cells.offsets {
+        Offsets::Zone(zone) => zone.iana_name().map(Arc::from),
+        _ => has_offset(cells.style).then(|| Arc::from("UTC")),
+    };
+    if cells.instants.iter().flatten().all(|time| time % 1000 == 0) {
+        let times = cells.instants.iter().map(|time| time.map(|time| time / 1000));
+        let array = times.collect::<TimestampMicrosecondArray>();
+        return Arc::new(array.with_timezone_opt(zone));
+    }
+    let array = cells.instants.iter().copied().collect::<TimestampNanosecondArray>();
+    Arc::new(array.with_timezone_opt(zone))
 }
 
 #[cfg(test)]
@@ -238,7 +287,7 @@ mod tests {
     use super::*;
     use arrow::array::{BooleanArray, Date32Array, DictionaryArray, Float32Array, Int8Array};
     use arrow::array::{Int16Array, LargeStringArray};
-    use arrow::array::{StructArray, TimestampNanosecondArray};
+    use arrow::array::{StructArray, TimestampNanosecondArray, TimestampSecondArray};
     use arrow::datatypes::Field;
 
     fn stored_file(columns: Vec<(&str, ArrayRef)>) -> tempfile::NamedTempFile {
@@ -328,14 +377,43 @@ mod tests {
     }
 
     #[test]
+    fn zones_and_fractions_of_a_second_are_kept() {
+        let berlin = TimestampNanosecondArray::from(vec![
+            1_698_530_400_000_000_000,
+            1_698_616_800_000_000_000,
+        ]);
+        let ahead = TimestampSecondArray::from(vec![0, 60]);
+        let file = stored_file(vec![
+            ("berlin", Arc::new(berlin.with_timezone("Europe/Berlin"))),
+            ("ahead", Arc::new(ahead.with_timezone("+05:30"))),
+            ("fine", Arc::new(TimestampNanosecondArray::from(vec![1_000_000, 100_000_001]))),
+        ]);
+        let table = open(&file).unwrap();
+        let text = |column: usize, row| table.columns()[column].values.text(row);
+        assert_eq!(text(0, 0), "2023-10-29T00:00:00+02:00");
+        assert_eq!(text(0, 1), "2023-10-29T23:00:00+01:00");
+        assert_eq!(text(1, 1), "1970-01-01T05:31:00+05:30");
+        assert_eq!(text(2, 1), "1970-01-01 00:00:00.100000001");
+        let mut bytes = Vec::new();
+        write(&table, &mut bytes).unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let back = open(&file).unwrap();
+        assert_eq!(back.columns()[0], table.columns()[0]);
+        assert_eq!(back.columns()[2], table.columns()[2]);
+    }
+
+    #[test]
     fn what_cannot_be_held_is_refused_with_its_place() {
         let infinite =
             stored_file(vec![("x", Arc::new(Float32Array::from(vec![1.0, f32::INFINITY])))]);
         let text = open(&infinite).unwrap_err().to_string();
         assert!(text.contains("row 2, column \"x\": an infinite number"), "{text}");
-        let fine = stored_file(vec![("t", Arc::new(TimestampNanosecondArray::from(vec![1])))]);
-        let text = open(&fine).unwrap_err().to_string();
-        assert!(text.contains("row 1, column \"t\": a time is finer than a second"), "{text}");
+        let far = stored_file(vec![("t", Arc::new(TimestampSecondArray::from(vec![0, 1 << 40])))]);
+        let text = open(&far).unwrap_err().to_string();
+        assert!(text.contains("row 2, column \"t\": a time lies outside of 1677"), "{text}");
+        let nowhere = TimestampSecondArray::from(vec![0]).with_timezone("Mars/Base");
+        let text = open(&stored_file(vec![("t", Arc::new(nowhere))])).unwrap_err().to_string();
+        assert!(text.contains("column \"t\": the time zone \"Mars/Base\" is not known"), "{text}");
         let none = stored_file(vec![("x", Arc::new(Float32Array::from(Vec::<f32>::new())))]);
         assert!(open(&none).unwrap_err().to_string().contains("there are no rows"));
         let damaged = tempfile::NamedTempFile::new().unwrap();

@@ -1,15 +1,21 @@
-//! Puts rows on a regular time grid: order, double rows, gaps. What is changed is asked for, and
-//! counted in a report; what is not asked for is an error that names the row and the way out.
+//! What may be done to rows to put them on a regular time grid, and the report of what was done.
+//!
+//! What is changed is asked for, and counted; what is not asked for is an error that names the row and
+//! the way out.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::frequency::Frequency;
-use super::roles::{IgnoredColumn, Resolved};
-use super::table::Table;
-use ptsm_core::{Error, Result, option};
+use super::calendar::{Frequency, Holidays, length_text};
+use super::resample::Resample;
+use super::roles::IgnoredColumn;
+use super::rounding::Rounding;
+use super::time_rules::TimeRules;
+use super::timestamp::DateOrder;
+use super::zone::Clock;
+use ptsm_core::{Error, Result};
 
 /// What to do with several rows of one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +56,44 @@ pub struct Repair {
     pub grid: Grid,
     /// The step, where the most common one is not meant.
     pub frequency: Option<Frequency>,
+    /// Which of day and month comes first in dates such as 7/1/2016; `None`: what every row fits.
+    pub dates: Option<DateOrder>,
+    /// Moves times to a grid that they are close to.
+    pub round: Option<Rounding>,
+    /// Makes one row of all that lie in one step.
+    pub resample: Option<Resample>,
+    /// Working days without rows, for steps of working days.
+    pub holidays: Holidays,
+    /// A model that the rows are read for.
+    pub model: Option<ModelTimes>,
+}
+
+/// What the rows of a model's training data were like: rows that are read for it must be so too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelTimes {
+    /// The step.
+    pub frequency: Frequency,
+    /// How the times were read.
+    pub rules: TimeRules,
+}
+
+impl Repair {
+    /// Refuses what only dates can have.
+    pub(super) fn refuse_without_times(&self, why: &str) -> Result<()> {
+        let unused = [("round", self.round.is_some()), ("resample", self.resample.is_some())];
+        match unused.iter().find(|(_, given)| *given) {
+            Some((field, _)) => {
+                let text = format!("needs dates, but {why} (leave it out, or name their column)");
+                Err(Error::config(*field, text))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The clock of the model's steps.
+    pub(super) fn model_clock(&self) -> Clock {
+        self.model.as_ref().map_or(Clock::Local, |model| model.rules.clock)
+    }
 }
 
 impl Duplicates {
@@ -117,6 +161,19 @@ pub struct MissingShare {
     pub share: f64,
 }
 
+/// What resampling did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resampled {
+    /// How.
+    pub rule: Resample,
+    /// Rows before.
+    pub from: usize,
+    /// Rows after.
+    pub to: usize,
+    /// Rows at the ends of series that were left out, since their step was not complete.
+    pub left_out: usize,
+}
+
 /// What was done to the rows of a table, over all series.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -129,6 +186,14 @@ pub struct RepairReport {
     pub rows_reordered: usize,
     /// Rows that were merged into, or dropped for, another row of the same time.
     pub duplicates_merged: usize,
+    /// Rows whose time was moved to the grid.
+    pub rows_rounded: usize,
+    /// The furthest that a time was moved, in nanoseconds.
+    pub rounded_by: i64,
+    /// Rows that were made one for each step, and what they became.
+    pub resampled: Option<Resampled>,
+    /// What was assumed about the times, in a sentence each.
+    pub remarks: Vec<String>,
     /// Per channel, in channel order.
     pub missing: Vec<MissingShare>,
     /// Columns that are not used.
@@ -136,6 +201,23 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
+    /// One sentence for each change of times, and each thing that was assumed about them.
+    pub fn time_notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.rows_rounded > 0 {
+            let far = length_text(self.rounded_by);
+            notes.push(format!("{} rows were moved in time, by at most {far}", self.rows_rounded));
+        }
+        if let Some(Resampled { rule, from, to, left_out }) = self.resampled {
+            notes.push(format!("{from} rows became {to} ({rule})"));
+            if left_out > 0 {
+                notes.push(format!("{left_out} rows of incomplete steps were left out"));
+            }
+        }
+        notes.extend(self.remarks.iter().cloned());
+        notes
+    }
+
     /// One sentence for each thing that a user should know; empty if the table was perfect.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -151,6 +233,7 @@ impl RepairReport {
         count(self.rows_reordered, "put into the order of their times");
         count(self.duplicates_merged, "merged with another row of the same time");
         count(self.rows_inserted, "inserted as missing, to fill gaps in time");
+        notes.extend(self.time_notes());
         let gaps = self.missing.iter().filter(|missing| missing.share > 0.0);
         for MissingShare { channel, share } in gaps {
             notes
@@ -158,209 +241,6 @@ impl RepairReport {
         }
         notes
     }
-}
-
-/// The rows of one series on their way to the grid.
-#[derive(Debug)]
-pub(super) struct RawSeries {
-    pub(super) id: String,
-    /// Row of the table that each row came from, for messages.
-    pub(super) rows: Vec<usize>,
-    /// In seconds; as long as `rows`, or `None` without times.
-    pub(super) times: Option<Vec<i64>>,
-    /// `[T, C]`, NaN = missing.
-    pub(super) values: Vec<f64>,
-}
-
-/// Where the rows come from, for messages.
-#[derive(Clone, Copy)]
-pub(super) struct Origin<'a> {
-    pub(super) table: &'a Table,
-    pub(super) roles: &'a Resolved,
-}
-
-impl Origin<'_> {
-    fn at_row(&self, raw: &RawSeries, index: usize, message: String) -> Error {
-        let column = self.roles.timestamp.as_ref().map_or("", |time| &time.name);
-        let series = match raw.id.as_str() {
-            "" => String::new(),
-            id => format!("series \"{id}\": "),
-        };
-        Error::input(format!("{series}{message}")).at(self.table.place(raw.rows[index], column))
-    }
-
-    fn show(&self, time: i64) -> String {
-        match &self.roles.timestamp {
-            Some(column) => column.style.format(time),
-            None => time.to_string(),
-        }
-    }
-
-    /// The hint that another column may name the series.
-    fn id_hint(&self) -> String {
-        match (&self.roles.id, &self.roles.possible_id) {
-            (None, Some(name)) => {
-                let option = option("id", Some(name));
-                format!(", or {option} if that column names the series")
-            }
-            _ => String::new(),
-        }
-    }
-}
-
-/// Makes the times rise: sorts the rows and merges double ones, as far as `repair` allows.
-pub(super) fn order(
-    raw: &mut RawSeries,
-    repair: &Repair,
-    origin: Origin<'_>,
-    report: &mut RepairReport,
-) -> Result<()> {
-    let Some(times) = &raw.times else {
-        return Ok(());
-    };
-    let backward = times.windows(2).position(|pair| pair[1] < pair[0]);
-    if let Some(index) = backward {
-        if repair.sort {
-            sort(raw, report);
-        } else if repair.grid == Grid::Regular {
-            let (before, time) = (origin.show(times[index]), origin.show(times[index + 1]));
-            let hint = origin.id_hint();
-            let message = format!(
-                "{time} comes after {before}, but times must rise (use {} to order the \
-                 rows{hint})",
-                option("sort", None)
-            );
-            return Err(origin.at_row(raw, index + 1, message));
-        }
-    }
-    match repair.grid {
-        Grid::Regular => merge_duplicates(raw, repair.duplicates, origin, report),
-        Grid::Rows => Ok(()),
-    }
-}
-
-fn sort(raw: &mut RawSeries, report: &mut RepairReport) {
-    let times = raw.times.take().unwrap_or_default();
-    let mut latest = i64::MIN;
-    for &time in &times {
-        report.rows_reordered += usize::from(time < latest);
-        latest = latest.max(time);
-    }
-    let mut permutation: Vec<usize> = (0..times.len()).collect();
-    permutation.sort_by_key(|&index| times[index]);
-    let channels = raw.values.len() / times.len();
-    raw.rows = permutation.iter().map(|&index| raw.rows[index]).collect();
-    let row = |&index: &usize| &raw.values[index * channels..][..channels];
-    raw.values = permutation.iter().flat_map(row).copied().collect();
-    raw.times = Some(permutation.iter().map(|&index| times[index]).collect());
-}
-
-fn merge_duplicates(
-    raw: &mut RawSeries,
-    duplicates: Duplicates,
-    origin: Origin<'_>,
-    report: &mut RepairReport,
-) -> Result<()> {
-    let times = raw.times.as_deref().unwrap_or_default();
-    let Some(index) = times.windows(2).position(|pair| pair[0] == pair[1]) else {
-        return Ok(());
-    };
-    if duplicates == Duplicates::Error {
-        let earlier = origin.table.row_name(raw.rows[index]);
-        let (time, hint) = (origin.show(times[index]), origin.id_hint());
-        let message = format!(
-            "{time} was there before, in {earlier} (use {} first, last or mean to merge such rows, {} \
-             to take every row as one step{hint})",
-            option("duplicates", None),
-            option("grid", Some("rows"))
-        );
-        return Err(origin.at_row(raw, index + 1, message));
-    }
-    let channels = raw.values.len() / times.len();
-    let mut merged =
-        RawSeries { id: raw.id.clone(), rows: Vec::new(), times: None, values: Vec::new() };
-    let mut kept = Vec::new();
-    let mut first = 0;
-    for group in times.chunk_by(|a, b| a == b) {
-        let rows = &raw.values[first * channels..(first + group.len()) * channels];
-        merged.rows.push(raw.rows[first]);
-        kept.push(group[0]);
-        let channel = |channel| merge(rows.iter().skip(channel).step_by(channels), duplicates);
-        merged.values.extend((0..channels).map(channel));
-        first += group.len();
-    }
-    report.duplicates_merged += times.len() - kept.len();
-    merged.times = Some(kept);
-    *raw = merged;
-    Ok(())
-}
-
-/// One cell out of those of one channel and time.
-fn merge<'a>(mut cells: impl Iterator<Item = &'a f64>, duplicates: Duplicates) -> f64 {
-    let cell = match duplicates {
-        Duplicates::First | Duplicates::Error => cells.next().copied(),
-        Duplicates::Last => cells.last().copied(),
-        Duplicates::Mean => {
-            let (sum, count) = cells
-                .filter(|cell| !cell.is_nan())
-                .fold((0.0, 0.0), |(sum, count), cell| (sum + cell, count + 1.0));
-            Some(sum / count)
-        }
-    };
-    cell.unwrap_or(f64::NAN)
-}
-
-/// Inserted rows that are always allowed, besides twenty for each row that is there.
-const FREE_ROWS: usize = 100_000;
-
-/// Puts rising rows on the grid of `step` that starts at the first one; gaps become rows of NaN.
-pub(super) fn fill_gaps(
-    raw: &mut RawSeries,
-    step: Frequency,
-    origin: Origin<'_>,
-    report: &mut RepairReport,
-) -> Result<()> {
-    let times = raw.times.as_deref().unwrap_or_default();
-    let Some(&start) = times.first() else {
-        return Ok(());
-    };
-    let mut places = Vec::with_capacity(times.len());
-    for (index, &time) in times.iter().enumerate() {
-        let Some(place) = step.steps_between(start, time) else {
-            let (time, start) = (origin.show(time), origin.show(start));
-            let message = format!(
-                "{time} is not on the grid of {step} that starts at {start} (use {} to give \
-                 another step, or {} to take every row as one step)",
-                option("frequency", None),
-                option("grid", Some("rows"))
-            );
-            return Err(origin.at_row(raw, index, message));
-        };
-        places.push(place as usize);
-    }
-    let length = places.last().map_or(0, |last| last + 1);
-    let inserted = length - times.len();
-    if inserted == 0 {
-        return Ok(());
-    }
-    if inserted > FREE_ROWS + 20 * times.len() {
-        let rows = times.len();
-        let message = format!(
-            "on a grid of {step}, {inserted} rows between the {rows} given ones are missing (use \
-             --frequency to give a longer step, or --grid rows to take every row as one step)"
-        );
-        return Err(origin.at_row(raw, 0, message));
-    }
-    report.rows_inserted += inserted;
-    let channels = raw.values.len() / times.len();
-    let mut values = vec![f64::NAN; length * channels];
-    for (row, place) in places.into_iter().enumerate() {
-        let cells = &raw.values[row * channels..][..channels];
-        values[place * channels..][..channels].copy_from_slice(cells);
-    }
-    raw.values = values;
-    raw.times = Some((0..length).map(|place| step.after(start, place as i64)).collect());
-    Ok(())
 }
 
 #[cfg(test)]
@@ -377,13 +257,6 @@ mod tests {
         }
         let error = "some".parse::<Grid>().unwrap_err().to_string();
         assert_eq!(error, "grid: \"some\" is not one of regular, rows");
-    }
-
-    #[test]
-    fn the_mean_of_double_cells_leaves_out_missing_ones() {
-        let cells = [1.0, f64::NAN, 4.0];
-        assert_eq!(merge(cells.iter(), Duplicates::Mean), 2.5);
-        assert!(merge([f64::NAN; 2].iter(), Duplicates::Mean).is_nan());
     }
 
     #[test]

@@ -9,16 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::id_name::{ID_NAMES, NUMERIC_ID_NAMES};
 use super::not_a_number::{is_mostly_numbers, not_a_number};
 use super::table::{Column, Table, Values};
-use super::timestamp::parse_timestamp;
-use super::timestamp::{DateOrder, NotATime, TimeStyle, parse_column, parse_numbers};
-use ptsm_core::{Error, Result, option};
+use super::time_column::{Search, TimeColumn};
+use super::timestamp::{DateOrder, TimeStyle};
+use super::wanted_column::wanted_column;
+use ptsm_core::{Error, Result};
 
 /// Says in [`Roles`] that there is no such column, so none is looked for.
 pub const NO_COLUMN: &str = "none";
-
-/// Names, in small letters, of columns whose whole numbers may be times.
-const TIME_NAMES: [&str; 9] =
-    ["date", "time", "datetime", "date_time", "timestamp", "time_stamp", "ds", "ts", "epoch"];
 
 /// Which columns of a table are used, and what for. What is `None` is found out.
 ///
@@ -67,15 +64,21 @@ pub(super) struct IdColumn {
     pub(super) of_row: Vec<u32>,
 }
 
-#[derive(Debug)]
-pub(super) struct TimeColumn {
-    pub(super) name: String,
-    /// Per row, in seconds since the epoch.
-    pub(super) seconds: Vec<i64>,
-    pub(super) style: TimeStyle,
+/// How times are read, as far as it is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct KnownTimes {
+    /// Which of day and month comes first.
+    pub(super) dates: Option<DateOrder>,
+    /// How the times of a model were written.
+    pub(super) style: Option<TimeStyle>,
 }
 
 impl Resolved {
+    /// Whether the times are whole numbers and not dates.
+    pub(super) fn is_index(&self) -> bool {
+        self.timestamp.as_ref().is_some_and(|time| time.style == TimeStyle::Index)
+    }
+
     /// The roles as they are saved: nothing is left to find out.
     pub(super) fn roles(&self) -> Roles {
         let or_none = |name: Option<&String>| name.cloned().unwrap_or_else(|| NO_COLUMN.to_owned());
@@ -88,10 +91,18 @@ impl Resolved {
 }
 
 /// Finds the role of every column.
-pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
+pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result<Resolved> {
     let id = find_id(table, roles)?;
     let id_name = id.as_ref().map(|id| id.name.as_str());
-    let timestamp = find_timestamp(table, roles, id_name)?;
+    let search = Search {
+        table,
+        given: given(&roles.timestamp),
+        id: id.as_ref().map(|id| (id.name.as_str(), id.of_row.as_slice())),
+        targets: roles.targets.as_deref(),
+        dates: known.dates,
+        style: known.style,
+    };
+    let timestamp = search.find()?;
     let time_name = timestamp.as_ref().map(|time| time.name.as_str());
     if id_name == Some(NO_COLUMN) || time_name == Some(NO_COLUMN) {
         let message = "a column of times or series cannot be called \"none\", which says that there \
@@ -108,7 +119,7 @@ pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
             check_targets(table, targets, [id_name, time_name])?;
             targets.clone()
         }
-        None => find_channels(table, &free, &mut ignored)?,
+        None => find_channels(search, &free, &mut ignored)?,
     };
     let mut texts = table.columns().iter().filter(free);
     let possible_id = texts.find(|column| repeats(column)).map(|column| column.name.clone());
@@ -119,21 +130,6 @@ pub(super) fn resolve(table: &Table, roles: &Roles) -> Result<Resolved> {
 fn given(name: &Option<String>) -> Option<Option<&str>> {
     let name = name.as_deref()?;
     Some((name != NO_COLUMN).then_some(name))
-}
-
-fn wanted_column<'a>(table: &'a Table, name: &str, asked_by: &str) -> Result<&'a Column> {
-    table.column(name).ok_or_else(|| {
-        let mut names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
-        let more = names.len().saturating_sub(20);
-        names.truncate(20);
-        let mut list = names.join(", ");
-        if more > 0 {
-            list.push_str(&format!(" and {more} more"));
-        }
-        let asked_by = option(asked_by, None);
-        let message = format!("there is no column \"{name}\" ({asked_by}); the columns are {list}");
-        Error::input(message).at(table.source())
-    })
 }
 
 fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
@@ -198,76 +194,6 @@ fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
     names.find_map(|wanted| table.columns().iter().find(|column| fits(column, wanted)))
 }
 
-fn find_timestamp(table: &Table, roles: &Roles, id: Option<&str>) -> Result<Option<TimeColumn>> {
-    let column = match given(&roles.timestamp) {
-        Some(None) => return Ok(None),
-        Some(Some(name)) => wanted_column(table, name, "timestamp")?,
-        None => {
-            let is_target =
-                |name: &String| roles.targets.as_ref().is_some_and(|t| t.contains(name));
-            let found = table.columns().iter().find(|column| {
-                Some(column.name.as_str()) != id && !is_target(&column.name) && holds_times(column)
-            });
-            match found {
-                Some(column) => column,
-                None => return Ok(None),
-            }
-        }
-    };
-    read_times(table, column).map(Some)
-}
-
-/// Whether the column is taken for the times: a text column by its first cell, so that a later
-/// cell that is no time is an error and not an ignored column.
-fn holds_times(column: &Column) -> bool {
-    match &column.values {
-        Values::Times { .. } => true,
-        Values::Text(cells) => cells.iter().flatten().next().is_some_and(|cell| {
-            let read = |order| parse_timestamp(cell, order) != Err(NotATime::Unknown);
-            read(DateOrder::MonthDayYear) || read(DateOrder::DayMonthYear)
-        }),
-        Values::Numbers(cells) => is_time_name(&column.name) && parse_numbers(cells).is_ok(),
-    }
-}
-
-fn is_time_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    TIME_NAMES.contains(&name.as_str()) || name.ends_with("_time") || name.ends_with("_date")
-}
-
-fn read_times(table: &Table, column: &Column) -> Result<TimeColumn> {
-    let name = &column.name;
-    let missing = match &column.values {
-        Values::Numbers(cells) => cells.iter().position(|cell| cell.is_nan()),
-        Values::Text(cells) => cells.iter().position(Option::is_none),
-        Values::Times { seconds, .. } => seconds.iter().position(Option::is_none),
-    };
-    if let Some(row) = missing {
-        let none = option("timestamp", Some("none"));
-        let message =
-            format!("the timestamp is missing (remove the row, or use {none} to number the rows)");
-        return Err(Error::input(message).at(table.place(row, name)));
-    }
-    let read = match &column.values {
-        Values::Numbers(cells) => parse_numbers(cells),
-        Values::Text(cells) => parse_column(cells.iter().flatten().map(AsRef::as_ref)),
-        Values::Times { seconds, style } => {
-            Ok((seconds.iter().flatten().copied().collect(), *style))
-        }
-    };
-    let (seconds, style) = read.map_err(|(row, why)| {
-        let cell = column.values.text(row);
-        let way_out = match why {
-            NotATime::SubSecond => {
-                format!(" (use {} to number the rows)", option("timestamp", Some("none")))
-            }
-            _ => String::new(),
-        };
-        Error::input(format!("\"{cell}\" {why}{way_out}")).at(table.place(row, name))
-    })?;
-    Ok(TimeColumn { name: name.clone(), seconds, style })
-}
-
 fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) -> Result<()> {
     if targets.is_empty() {
         return Err(Error::config("targets", "name at least one column"));
@@ -284,7 +210,7 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
         match &column.values {
             Values::Numbers(_) => {}
             Values::Text(cells) => return Err(not_a_number(table, name, cells)),
-            Values::Times { .. } => {
+            Values::Times(_) => {
                 let message = "a column of times cannot be a channel";
                 return Err(Error::input(message).at(table.place(0, name)));
             }
@@ -295,14 +221,14 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
 
 /// All columns that are numeric throughout and hold something.
 fn find_channels(
-    table: &Table,
+    search: Search<'_>,
     free: &dyn Fn(&&Column) -> bool,
     ignored: &mut Vec<IgnoredColumn>,
 ) -> Result<Vec<String>> {
-    let mut channels = Vec::new();
+    let (table, mut channels) = (search.table, Vec::new());
     for column in table.columns().iter().filter(free) {
         let reason = match &column.values {
-            Values::Times { .. } => Some("it holds times"),
+            Values::Times(_) => Some("it holds times"),
             Values::Text(cells) => {
                 // Mostly numbers: a typing error, not a text column.
                 if is_mostly_numbers(table, &column.name, cells) {
@@ -313,10 +239,7 @@ fn find_channels(
             Values::Numbers(cells) if cells.iter().all(|cell| cell.is_nan()) => {
                 Some("every cell is missing")
             }
-            Values::Numbers(cells) if is_row_number(&column.name, cells) => {
-                Some("it numbers the rows")
-            }
-            Values::Numbers(_) => None,
+            Values::Numbers(cells) => search.no_channel(&column.name, cells),
         };
         match reason {
             Some(reason) => {
@@ -334,15 +257,6 @@ fn find_channels(
         return Err(Error::input(message).at(table.source()));
     }
     Ok(channels)
-}
-
-/// An index column as other programs write them: 0, 1, 2, ... or 1, 2, 3, ...
-fn is_row_number(name: &str, cells: &[f64]) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let named = lower.starts_with("unnamed") || lower.starts_with("__index_level_");
-    (named || lower == "index" || is_time_name(&lower))
-        && matches!(cells[0], 0.0 | 1.0)
-        && cells.windows(2).all(|pair| pair[1] == pair[0] + 1.0)
 }
 
 fn repeats(column: &Column) -> bool {

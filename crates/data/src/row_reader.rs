@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use super::csv_sniff::{Cell, guess_delimiter, read_cell};
 use super::table::ReadOptions;
-use super::timestamp::{DateOrder, TimeStyle, parse_numbers, parse_timestamp};
+use super::time_rules::TimeRules;
+use super::timestamp::{DateOrder, TimeStyle, parse_as, parse_numbers, parse_timestamp};
+use super::zone::{Clock, Zone};
+use crate::civil::{SECOND, time_of_day};
 use ptsm_core::{Error, Result, option};
 
 /// Reads the channels and the time of a model out of lines of text.
@@ -18,14 +21,24 @@ pub struct RowReader<R> {
     channels: Vec<String>,
     timestamp: Option<String>,
     options: ReadOptions,
-    order: DateOrder,
+    rules: TimeRules,
     form: Form,
     /// The line in work, and a first line that is a row already.
     line: String,
     waiting: bool,
     /// Its number, from 1.
     number: u64,
-    style: Option<TimeStyle>,
+    /// How the last time was written, and how far its clock is ahead of UTC, in seconds.
+    last: Option<Written>,
+}
+
+/// How a time was written.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    style: TimeStyle,
+    offset: i32,
+    /// What its clock showed, rounded.
+    local: i64,
 }
 
 /// Which columns of a row are read.
@@ -61,7 +74,7 @@ impl<R: BufRead> RowReader<R> {
         input: R,
         columns: RowColumns,
         options: &ReadOptions,
-        order: DateOrder,
+        rules: &TimeRules,
     ) -> Result<Option<Self>> {
         let RowColumns { channels, timestamp } = columns;
         let mut reader = Self {
@@ -69,12 +82,12 @@ impl<R: BufRead> RowReader<R> {
             channels,
             timestamp,
             options: options.clone(),
-            order,
+            rules: rules.clone(),
             form: Form::Json,
             line: String::new(),
             waiting: false,
             number: 0,
-            style: None,
+            last: None,
         };
         if !reader.next_line()? {
             return Ok(None);
@@ -86,9 +99,17 @@ impl<R: BufRead> RowReader<R> {
         Ok(Some(reader))
     }
 
-    /// The style of the times, once a row had one.
-    pub fn time_style(&self) -> Option<TimeStyle> {
-        self.style
+    /// Times on the clock of the rules as text, in the style of the rows; `None` before a row had a
+    /// time.
+    pub fn time_texts(&self, times: &[i64]) -> Option<Vec<String>> {
+        let Written { style, offset, .. } = self.last?;
+        if style == TimeStyle::Index {
+            return Some(times.iter().map(i64::to_string).collect());
+        }
+        let zone = Zone::Fixed(offset);
+        let local = |&time: &i64| zone.both(time, self.rules.clock).1;
+        let style = style.holding(times.iter().map(local));
+        Some(times.iter().map(|time| style.format(local(time), offset)).collect())
     }
 
     /// Number of the line that was read last, from 1.
@@ -96,8 +117,8 @@ impl<R: BufRead> RowReader<R> {
         self.number
     }
 
-    /// Reads one row into `values` (`[C]`, NaN = missing); its time, if it has one. `None` at the
-    /// end. A row that cannot be read is passed over by the next call.
+    /// Reads one row into `values` (`[C]`, NaN = missing); its time on the clock of the rules, if it
+    /// has one. `None` at the end. A row that cannot be read is passed over by the next call.
     ///
     /// # Errors
     ///
@@ -114,8 +135,8 @@ impl<R: BufRead> RowReader<R> {
         };
         self.line = line;
         let time = time.map_err(|e| e.at(format!("line {}", self.number)))?;
-        if let Some((_, style)) = time {
-            self.style = Some(style);
+        if let Some((_, written)) = time {
+            self.last = Some(written);
         }
         Ok(Some(time.map(|(time, _)| time)))
     }
@@ -161,7 +182,7 @@ impl<R: BufRead> RowReader<R> {
         })
     }
 
-    fn csv_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, TimeStyle)>> {
+    fn csv_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
         let Form::Csv { delimiter, width, columns, time } = &self.form else {
             return Err(Error::internal("a line of JSON was taken for CSV"));
         };
@@ -177,7 +198,7 @@ impl<R: BufRead> RowReader<R> {
         time.map(|column| self.time(&cells[column])).transpose()
     }
 
-    fn json_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, TimeStyle)>> {
+    fn json_row(&self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
         let fields: Map<String, Value> =
             serde_json::from_str(line).map_err(|e| Error::input("is no JSON object").because(e))?;
         for name in &self.channels {
@@ -213,16 +234,55 @@ impl<R: BufRead> RowReader<R> {
         }
     }
 
-    fn time(&self, cell: &str) -> Result<(i64, TimeStyle)> {
-        if let Ok(found) = parse_timestamp(cell, self.order) {
-            return Ok(found);
+    fn time(&self, cell: &str) -> Result<(i64, Written)> {
+        let order = self.rules.order.unwrap_or(DateOrder::YearMonthDay);
+        let written = match parse_timestamp(cell, order) {
+            Ok(stamp) => {
+                let (style, offset) = (TimeStyle::Calendar(stamp.style), stamp.offset.unwrap_or(0));
+                Written { style, offset, local: stamp.local }
+            }
+            Err(why) => self.number_time(cell).ok_or_else(|| {
+                let name = self.timestamp.as_deref().unwrap_or_default();
+                let dates = option("dates", None);
+                let text = format!("\"{cell}\" {why} (see {dates} for the order of dates)");
+                Error::input(text).at(format!("column \"{name}\""))
+            })?,
+        };
+        self.on_clock(written)
+    }
+
+    /// A number as a time: as those of the model were written, or as it looks.
+    fn number_time(&self, cell: &str) -> Option<Written> {
+        let number = [cell.trim().parse::<f64>().ok()?];
+        let saved =
+            self.rules.style.and_then(|style| Some((parse_as(&number, style).ok()?, style)));
+        let (times, style) = saved.or_else(|| parse_numbers(&number, false).ok())?;
+        Some(Written { style, offset: 0, local: times[0] })
+    }
+
+    /// Rounds a time, where the model's were, and puts it on the clock of the rules.
+    fn on_clock(&self, mut written: Written) -> Result<(i64, Written)> {
+        if written.style == TimeStyle::Index {
+            return Ok((written.local, written));
         }
-        let number = cell.trim().parse::<f64>().ok();
-        let found = number.and_then(|number| parse_numbers(&[number]).ok());
-        found.map(|(times, style)| (times[0], style)).ok_or_else(|| {
-            let name = self.timestamp.as_deref().unwrap_or_default();
-            Error::input(format!("\"{cell}\" is no time")).at(format!("column \"{name}\""))
-        })
+        if let Some(rounding) = self.rules.round {
+            written.local += rounding.correction(written.local).ok_or_else(|| {
+                Error::input(format!("the time is further from the grid than {rounding} allows"))
+            })?;
+        }
+        if self.rules.clock == Clock::Utc {
+            return Ok((written.local - i64::from(written.offset) * SECOND, written));
+        }
+        // A clock that goes forward at the time of day of the rows passes over it.
+        if let Some(last) = self.last {
+            let forward = i64::from(written.offset - last.offset) * SECOND;
+            let [usual, now, meant] =
+                [last.local, written.local, written.local - forward].map(time_of_day);
+            if forward > 0 && now != usual && meant == usual {
+                written.local -= forward;
+            }
+        }
+        Ok((written.local, written))
     }
 }
 
@@ -243,14 +303,14 @@ fn split(line: &str, delimiter: u8) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::civil::DAY;
 
     fn reader(text: &str) -> Result<Option<RowReader<&[u8]>>> {
         let columns = RowColumns {
             channels: vec!["load".into(), "wind".into()],
             timestamp: Some("time".into()),
         };
-        let order = DateOrder::YearMonthDay;
-        RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), order)
+        RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), &TimeRules::default())
     }
 
     fn rows(text: &str) -> Vec<(Option<i64>, Vec<f64>)> {
@@ -270,13 +330,52 @@ mod tests {
         for text in [csv, json] {
             let found = rows(text);
             assert_eq!(found.len(), 2);
-            assert_eq!(found[0], (Some(86_400), vec![1.0, 2.5]));
-            assert_eq!(found[1].0, Some(2 * 86_400));
+            assert_eq!(found[0], (Some(DAY), vec![1.0, 2.5]));
+            assert_eq!(found[1].0, Some(2 * DAY));
             assert!(found[1].1[0] == 4.0 && found[1].1[1].is_nan());
         }
-        assert_eq!(rows("time,load,wind\n1700000000,1,2\n")[0].0, Some(1_700_000_000));
-        assert_eq!(rows("{\"time\": 1700000000000}")[0].0, Some(1_700_000_000));
+        assert_eq!(rows("time,load,wind\n1700000000,1,2\n")[0].0, Some(1_700_000_000 * SECOND));
+        assert_eq!(rows("{\"time\": 1700000000000}")[0].0, Some(1_700_000_000 * SECOND));
         assert!(reader("\n\n").unwrap().is_none());
+    }
+
+    /// The times of lines, on the clock of the rules, and the last one as text.
+    fn times(lines: &[&str], rules: &TimeRules) -> (Vec<i64>, String) {
+        let text = format!(
+            "time,x\n{}",
+            lines.iter().map(|line| format!("{line},1\n")).collect::<String>()
+        );
+        let columns = RowColumns { channels: vec!["x".into()], timestamp: Some("time".into()) };
+        let reader = RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), rules);
+        let mut reader = reader.unwrap().unwrap();
+        let (mut found, mut values) = (Vec::new(), Vec::new());
+        while let Some(time) = reader.next_row(&mut values).unwrap() {
+            found.extend(time);
+        }
+        let last = reader.time_texts(&found[found.len() - 1..]).unwrap().remove(0);
+        (found, last)
+    }
+
+    #[test]
+    fn times_are_read_by_the_rules_of_the_model() {
+        let order = Some(DateOrder::DayMonthYear);
+        let days = TimeRules { order, ..TimeRules::default() };
+        let (found, last) = times(&["01/02/1970"], &days);
+        assert_eq!((found, last.as_str()), (vec![31 * DAY], "01/02/1970"));
+        let index = TimeRules { style: Some(TimeStyle::Index), ..TimeRules::default() };
+        assert_eq!(times(&["1990", "1991"], &index), (vec![1990, 1991], "1991".to_owned()));
+        let hours = ["1970-01-01T03:00:00+02:00", "1970-01-01T03:00:00+01:00"];
+        let utc = TimeRules { clock: Clock::Utc, ..TimeRules::default() };
+        let hour = 3600 * SECOND;
+        assert_eq!(times(&hours, &utc), (vec![hour, 2 * hour], hours[1].to_owned()));
+        let round = Some("5min".parse().unwrap());
+        let rounded = TimeRules { round, ..TimeRules::default() };
+        assert_eq!(times(&["1970-01-02 00:00:04"], &rounded).0, [DAY]);
+        // In São Paulo the 4th of November 2018 began at 01:00.
+        let days =
+            ["2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"];
+        let found = times(&days, &TimeRules::default()).0;
+        assert_eq!([found[1] - found[0], found[2] - found[1]], [DAY; 2]);
     }
 
     #[test]
@@ -284,7 +383,7 @@ mod tests {
         let table = [
             ("time,load,wind\n1970-01-02,1,2,3\n1970-01-02,1,2\n", "line 2", "has 4 cells"),
             ("time,load,wind\n1970-01-02,1,windy\n1970-01-02,1,2\n", "line 2", "\"wind\""),
-            ("time,load,wind\nsoon,1,2\n1970-01-02,1,2\n", "line 2", "\"soon\" is no time"),
+            ("time,load,wind\nsoon,1,2\n1970-01-02,1,2\n", "line 2", "\"soon\" is not a timestamp"),
             (
                 "{\"load\": [1]}\n{\"time\": \"1970-01-02\", \"load\": 1, \"wind\": 2}\n",
                 "line 1",
@@ -297,7 +396,7 @@ mod tests {
             let mut values = Vec::new();
             let error = reader.next_row(&mut values).unwrap_err().to_string();
             assert!(error.contains(place) && error.contains(wanted), "{error}");
-            assert_eq!(reader.next_row(&mut values).unwrap(), Some(Some(86_400)));
+            assert_eq!(reader.next_row(&mut values).unwrap(), Some(Some(DAY)));
             assert_eq!(values, [1.0, 2.0]);
         }
         let error = reader("time,load\n").err().unwrap().to_string();

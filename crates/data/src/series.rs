@@ -2,22 +2,33 @@
 
 use sha2::{Digest, Sha256};
 
-use super::frequency::Frequency;
-use super::repair::{
-    Grid, MissingShare, Origin, RawSeries, Repair, RepairReport, fill_gaps, order,
-};
-use super::roles::{Resolved, Roles, resolve};
+use super::calendar::{Anchor, Calendar, Frequency};
+use super::raw_series::{Origin, RawSeries, fill_gaps, order};
+use super::repair::{Grid, MissingShare, Repair, RepairReport};
+use super::resample_rows::resample;
+use super::roles::{KnownTimes, Resolved, Roles, resolve};
+use super::round_rows::round;
+use super::steps::{Steps, can_continue, check_same_step, settle};
 use super::table::{Column, Table, Values};
+use super::time_cells::{Offsets, TimeCells};
+use super::time_rules::TimeRules;
 use super::timestamp::TimeStyle;
-use ptsm_core::{Error, Result};
+use super::zone::{Zone, ZoneSearch};
+use crate::civil::SECOND;
+use ptsm_core::{Error, Result, option};
 
 /// One record: channels side by side over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// Which series of a long table this is; empty for a wide table.
     pub id: String,
-    /// Time of each row, in seconds since 1970-01-01 00:00 UTC; `None` = rows are only numbered.
+    /// Time of each row on the clock of the set's [`TimeRules`], in nanoseconds since 1970-01-01
+    /// 00:00; the whole numbers of an index; `None` = rows are only numbered.
     pub timestamps: Option<Vec<i64>>,
+    /// Days of the month that the rows fall on, where the step depends on them.
+    pub anchor: Anchor,
+    /// How far its clock is ahead of UTC.
+    pub zone: Zone,
     /// Channels, C.
     pub num_channels: usize,
     /// `[T, C]`, row-major, in data units, finite; 0 where a point is missing.
@@ -43,16 +54,11 @@ impl Series {
             let message = format!("the value in row {row}, channel {channel} is infinite");
             return Err(Error::input(message));
         }
-        Ok(Self::from_finite(id.into(), None, num_channels, values))
+        Ok(Self::from_finite(id.into(), num_channels, values))
     }
 
     /// `values`: NaN or finite.
-    fn from_finite(
-        id: String,
-        timestamps: Option<Vec<i64>>,
-        num_channels: usize,
-        mut values: Vec<f64>,
-    ) -> Self {
+    fn from_finite(id: String, num_channels: usize, mut values: Vec<f64>) -> Self {
         let gaps = values.iter().any(|value| value.is_nan());
         let observed = gaps.then(|| values.iter().map(|value| !value.is_nan()).collect());
         if gaps {
@@ -60,7 +66,8 @@ impl Series {
                 *value = 0.0;
             }
         }
-        Self { id, timestamps, num_channels, values, observed }
+        let (anchor, zone) = (Anchor::NONE, Zone::default());
+        Self { id, timestamps: None, anchor, zone, num_channels, values, observed }
     }
 
     /// Number of rows, T.
@@ -90,8 +97,10 @@ pub struct SeriesSet {
     pub series: Vec<Series>,
     /// Distance between rows; `None` without times, or where no series has two rows.
     pub frequency: Option<Frequency>,
-    /// How the table writes times; `None` without times.
+    /// How the table writes times, made fine enough for its step; `None` without times.
     pub time_style: Option<TimeStyle>,
+    /// How times were read: to be saved with a model.
+    pub times: TimeRules,
     /// The roles of the columns, with nothing left to find out: to be saved with a model.
     pub roles: Roles,
     /// What was done to the rows.
@@ -113,7 +122,8 @@ impl SeriesSet {
             add(series.id.as_bytes());
             let values: Vec<u8> = series.values.iter().flat_map(|x| x.to_le_bytes()).collect();
             let seen = series.observed.iter().flatten().map(|&seen| u8::from(seen));
-            let times = series.timestamps.iter().flatten().flat_map(|time| time.to_le_bytes());
+            let times =
+                series.timestamps.iter().flatten().flat_map(|time| hashed(*time).to_le_bytes());
             add(&values);
             add(&seen.collect::<Vec<u8>>());
             add(&times.collect::<Vec<u8>>());
@@ -134,7 +144,11 @@ impl SeriesSet {
         if table.num_rows() == 0 {
             return Err(Error::input("there are no rows").at(table.source()));
         }
-        let resolved = resolve(table, roles)?;
+        let known = KnownTimes {
+            dates: repair.dates.or(repair.model.as_ref().and_then(|model| model.rules.order)),
+            style: repair.model.as_ref().and_then(|model| model.rules.style),
+        };
+        let resolved = resolve(table, roles, known)?;
         let origin = Origin { table, roles: &resolved };
         let mut report = RepairReport {
             rows_read: table.num_rows(),
@@ -142,38 +156,112 @@ impl SeriesSet {
             ..RepairReport::default()
         };
         let mut raw = split_rows(table, &resolved);
-        for series in &mut raw {
-            order(series, repair, origin, &mut report)?;
-        }
-        let times = raw.iter().filter_map(|series| series.times.as_deref());
-        let frequency = match repair.frequency {
-            Some(given) if resolved.timestamp.is_some() => Some(given),
-            _ => Frequency::detect(times),
-        };
-        if let (Some(frequency), Grid::Regular) = (frequency, repair.grid) {
-            for series in &mut raw {
-                fill_gaps(series, frequency, origin, &mut report)?;
-            }
-        }
+        let steps = put_on_grid(&mut raw, repair, origin, &mut report)?;
         report.missing = missing_shares(&resolved.channels, &raw);
         let width = resolved.channels.len();
-        let finish = |raw: RawSeries| Series::from_finite(raw.id, raw.times, width, raw.values);
-        Ok(Self {
-            series: raw.into_iter().map(finish).collect(),
-            frequency,
-            time_style: resolved.timestamp.as_ref().map(|column| column.style),
+        let finish = |raw: RawSeries| Series {
+            timestamps: raw.times,
+            anchor: raw.anchor,
+            zone: raw.zone,
+            ..Series::from_finite(raw.id, width, raw.values)
+        };
+        let series: Vec<Series> = raw.into_iter().map(finish).collect();
+        let written = resolved.timestamp.as_ref().map(|column| column.style);
+        let times = TimeRules {
+            style: written,
+            order: resolved.timestamp.as_ref().and_then(|column| column.order),
+            clock: steps.clock,
+            anchors: kept_anchors(&series),
+            holidays: repair.holidays.clone(),
+            round: repair.round,
+            resample: repair.resample,
+        };
+        let mut set = Self {
+            series,
+            frequency: steps.step,
+            time_style: written,
+            times,
             roles: resolved.roles(),
             repairs: report,
             channels: resolved.channels,
+        };
+        set.time_style = written.map(|style| set.wide_enough(style));
+        Ok(set)
+    }
+
+    /// The calendar of a series; `None` without times, or where the step is not known.
+    pub fn calendar(&self, series: &Series) -> Option<Calendar> {
+        series.timestamps.as_ref()?;
+        let (step, holidays) = (self.frequency?, self.times.holidays.clone());
+        Some(Calendar { step, anchor: series.anchor, holidays })
+    }
+
+    /// A style that is fine enough for the rows and for those that follow.
+    fn wide_enough(&self, style: TimeStyle) -> TimeStyle {
+        self.series.iter().fold(style, |style, series| {
+            let Some(&first) = series.timestamps.as_ref().and_then(|times| times.first()) else {
+                return style;
+            };
+            let next = self.calendar(series).map(|calendar| calendar.after(first, 1));
+            let times = [Some(first), next].into_iter().flatten();
+            let local = |time| series.zone.both(time, self.times.clock).1;
+            if style == TimeStyle::Index { style } else { style.holding(times.map(local)) }
         })
     }
 
-    /// Times of `count` rows after the end of a series, in seconds; `None` where rows are only
-    /// numbered or the step is not known.
+    /// A time of a series as text, as the table writes it.
+    pub fn time_text(&self, series: &Series, time: i64) -> String {
+        let Some(style) = self.time_style.filter(|style| *style != TimeStyle::Index) else {
+            return time.to_string();
+        };
+        let (instant, local) = series.zone.both(time, self.times.clock);
+        style.format(local, ((local - instant) / SECOND) as i32)
+    }
+
+    /// A column of times of series: of each, some times on the clock of the set.
+    pub fn time_column<'a>(
+        &self,
+        name: &str,
+        parts: impl Iterator<Item = (&'a Series, &'a [i64])>,
+    ) -> Column {
+        let style = self.time_style.unwrap_or(TimeStyle::PLAIN);
+        if style == TimeStyle::Index {
+            return Column::times(
+                name,
+                parts.flat_map(|(_, times)| times).copied().collect(),
+                style,
+            );
+        }
+        let (mut instants, mut offsets) = (Vec::new(), Vec::new());
+        let mut only_zone: Option<Zone> = None;
+        let mut one_zone = true;
+        for (series, times) in parts {
+            one_zone &= only_zone.get_or_insert_with(|| series.zone.clone()) == &series.zone;
+            for &time in times {
+                let (instant, local) = series.zone.both(time, self.times.clock);
+                instants.push(Some(instant));
+                offsets.push(((local - instant) / SECOND) as i32);
+            }
+        }
+        let offsets = match (only_zone, offsets.first()) {
+            (Some(Zone::Named(zone)), _) if one_zone => Offsets::Zone(zone),
+            (_, Some(first)) if offsets.iter().all(|offset| offset == first) => {
+                Offsets::Fixed(*first)
+            }
+            _ => Offsets::Rows(offsets),
+        };
+        Column {
+            name: name.to_owned(),
+            values: Values::Times(TimeCells { instants, offsets, style }),
+        }
+    }
+
+    /// Times of `count` rows after the end of a series, as [`Series::timestamps`]; `None` where rows
+    /// are only numbered or the step is not known.
     pub fn future_timestamps(&self, series: &Series, count: usize) -> Option<Vec<i64>> {
         let last = *series.timestamps.as_ref()?.last()?;
-        let step = self.frequency?;
-        Some((1..=count).map(|ahead| step.after(last, ahead as i64)).collect())
+        let calendar = self.calendar(series)?;
+        Some((1..=count).map(|ahead| calendar.after(last, ahead as i64)).collect())
     }
 
     /// The series as a table: id and time (where there are any), then the channels; NaN = missing.
@@ -187,9 +275,10 @@ impl SeriesSet {
             let ids = self.series.iter().flat_map(|s| vec![s.id.clone(); s.num_rows()]);
             columns.push(Column::text(name, ids.collect()));
         }
-        if let (Some(name), Some(style)) = (column_name(&self.roles.timestamp), self.time_style) {
-            let times = self.series.iter().flat_map(|s| s.timestamps.iter().flatten());
-            columns.push(Column::times(name, times.copied().collect(), style));
+        if let (Some(name), Some(_)) = (column_name(&self.roles.timestamp), self.time_style) {
+            let times =
+                self.series.iter().map(|s| (s, s.timestamps.as_deref().unwrap_or_default()));
+            columns.push(self.time_column(name, times));
         }
         for (channel, name) in self.channels.iter().enumerate() {
             let cells = self.series.iter().flat_map(|s| {
@@ -199,6 +288,66 @@ impl SeriesSet {
         }
         Table::new(columns)
     }
+}
+
+/// Rounds, orders, joins and completes the rows, as far as `repair` allows.
+fn put_on_grid(
+    raw: &mut [RawSeries],
+    repair: &Repair,
+    origin: Origin<'_>,
+    report: &mut RepairReport,
+) -> Result<Steps> {
+    let is_index = origin.roles.is_index();
+    if origin.roles.timestamp.is_none() {
+        repair.refuse_without_times("the rows have none")?;
+        return Ok(Steps { step: None, clock: repair.model_clock() });
+    }
+    if is_index {
+        repair.refuse_without_times("the times are whole numbers")?;
+    }
+    if let Some(rounding) = repair.round {
+        round(rounding, raw, origin, report)?;
+    }
+    let mut zones = ZoneSearch::default();
+    for series in raw.iter_mut() {
+        order(series, repair, origin, report)?;
+        series.settle_zone(&mut zones);
+    }
+    if let Some(rule) = repair.resample {
+        resample(rule, raw, &repair.holidays, origin, report)?;
+    }
+    let mut steps = settle(raw, repair, origin)?;
+    match (steps.step, repair.grid) {
+        (Some(step), Grid::Regular) => {
+            check_same_step(raw, steps, repair, origin)?;
+            for series in raw.iter_mut() {
+                let (anchor, holidays) = (series.anchor, repair.holidays.clone());
+                fill_gaps(series, &Calendar { step, anchor, holidays }, origin, report)?;
+            }
+        }
+        (Some(step), Grid::Rows) if !can_continue(raw, step, &repair.holidays) => {
+            let text = format!(
+                "the times follow no calendar (most rows are {step} apart): rows that are forecast \
+                 are numbered, and their season is 1 (see {})",
+                option("season", None)
+            );
+            report.remarks.push(text);
+            steps.step = None;
+        }
+        _ => {}
+    }
+    Ok(steps)
+}
+
+/// The days of the month that a model must keep, since no row alone tells them.
+fn kept_anchors(series: &[Series]) -> std::collections::BTreeMap<String, Anchor> {
+    let kept = series.iter().filter(|series| series.anchor.must_be_kept());
+    kept.map(|series| (series.id.clone(), series.anchor)).collect()
+}
+
+/// A time as it goes into a fingerprint: in seconds where it is whole ones.
+fn hashed(time: i64) -> i64 {
+    if time % SECOND == 0 { time / SECOND } else { time }
 }
 
 /// The name of a known column; `None` where the role says that there is none.
@@ -213,13 +362,23 @@ fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
         .iter()
         .filter_map(|name| match &table.column(name)?.values {
             Values::Numbers(cells) => Some(cells.as_slice()),
-            Values::Text(_) | Values::Times { .. } => None,
+            Values::Text(_) | Values::Times(_) => None,
         })
         .collect();
     let raw = |id: &str| RawSeries {
         id: id.to_owned(),
         rows: Vec::new(),
         times: roles.timestamp.as_ref().map(|_| Vec::new()),
+        offsets: match roles.timestamp.as_ref().map(|time| &time.offsets) {
+            Some(Offsets::Rows(_)) => Some(Vec::new()),
+            _ => None,
+        },
+        zone: match roles.timestamp.as_ref().map(|time| &time.offsets) {
+            Some(Offsets::Fixed(offset)) => Zone::Fixed(*offset),
+            Some(Offsets::Zone(zone)) => Zone::Named(zone.clone()),
+            _ => Zone::default(),
+        },
+        anchor: Anchor::NONE,
         values: Vec::new(),
     };
     let mut series: Vec<RawSeries> = match &roles.id {
@@ -232,7 +391,10 @@ fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
         target.rows.push(row);
         target.values.extend(cells.iter().map(|column| column[row]));
         if let (Some(times), Some(column)) = (&mut target.times, &roles.timestamp) {
-            times.push(column.seconds[row]);
+            times.push(column.instants[row]);
+            if let (Some(offsets), Offsets::Rows(rows)) = (&mut target.offsets, &column.offsets) {
+                offsets.push(rows[row]);
+            }
         }
     }
     series
@@ -255,3 +417,7 @@ fn missing_shares(channels: &[String], series: &[RawSeries]) -> Vec<MissingShare
 #[cfg(test)]
 #[path = "series_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod time_tests;

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::{Duplicates, NO_COLUMN, ReadOptions};
 use super::*;
+use crate::civil::DAY;
 
 fn table(text: &str) -> Table {
     Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap()
@@ -31,7 +32,7 @@ fn a_wide_table_is_one_series_and_missing_is_zero_and_masked() {
     assert_eq!(got.roles.timestamp, name("date"));
     assert_eq!(got.roles.id, name(NO_COLUMN));
     let next = got.future_timestamps(series, 1).unwrap();
-    assert_eq!(got.time_style.unwrap().format(next[0]), "2020-01-03");
+    assert_eq!(got.time_text(series, next[0]), "2020-01-03");
 }
 
 #[test]
@@ -60,7 +61,7 @@ fn gaps_become_masked_rows_and_are_reported() {
     assert_eq!(series.values, [1.0, 2.0, 0.0, 4.0]);
     assert_eq!(series.get(2, 0), None);
     let times = series.timestamps.as_ref().unwrap();
-    assert_eq!(times[2] - times[1], 86_400);
+    assert_eq!(times[2] - times[1], DAY);
     assert_eq!(got.repairs.rows_inserted, 1);
     assert_eq!(got.repairs.notes()[0], "1 row was inserted as missing, to fill gaps in time");
 }
@@ -68,9 +69,8 @@ fn gaps_become_masked_rows_and_are_reported() {
 #[test]
 fn monthly_gaps_follow_the_calendar() {
     let got = set("month,x\n2020-01,1\n2020-02,2\n2020-04,4\n2020-05,5\n");
-    let style = got.time_style.unwrap();
     let times = got.series[0].timestamps.as_ref().unwrap();
-    assert_eq!(style.format(times[2]), "2020-03");
+    assert_eq!(got.time_text(&got.series[0], times[2]), "2020-03");
     assert_eq!(got.repairs.rows_inserted, 1);
 }
 
@@ -148,11 +148,20 @@ const BAD_INPUTS: &[BadInput] = &[
     ),
     ("date,x\n2020-01-01,1\nNA,2\n", [None; 3], &["line 3", "timestamp is missing"]),
     (
-        "date,x\n2020-01-01 00:00:00.5,1\n",
+        "date,x\n2020-01-01 0:0:0:0,1\n",
         [None; 3],
-        &["finer than a second", "`timestamp = none`"],
+        &["line 2, column \"date\"", "\"2020-01-01 0:0:0:0\"", "`timestamp = none`"],
     ),
-    ("date,x\n01/02/2020,1\n01/03/2020,1\n", [None; 3], &["day or the month first"]),
+    (
+        "date,x\n2020-01-01,1\n3020-01-01,2\n",
+        [None; 3],
+        &["line 3, column \"date\"", "\"3020-01-01\" lies outside of 1677-09-21 to 2262-04-11"],
+    ),
+    (
+        "date,x\n01/02/2020,1\n01/03/2020,1\n",
+        [None; 3],
+        &["day or the month first", "`dates = day-first`", "`dates = month-first`"],
+    ),
     ("id,x\na,1\n,2\n", [None; 3], &["line 3, column \"id\"", "name of the series is missing"]),
     (
         "date,x\n2020-01-02,1\n2020-01-01,2\n",
@@ -221,15 +230,17 @@ fn any_set() -> impl Strategy<Value = SeriesSet> {
             let one = |index: usize| {
                 let first = index * rows * channels;
                 let values = values[first..first + rows * channels].to_vec();
-                let times = timed.then(|| (0..rows as i64).map(|row| start + row * step).collect());
+                let times = timed
+                    .then(|| (0..rows as i64).map(|row| (start + row * step) * SECOND).collect());
                 let id = if series > 1 { format!("s{salt}{index}") } else { String::new() };
-                Series::from_finite(id, times, channels, values)
+                Series { timestamps: times, ..Series::from_finite(id, channels, values) }
             };
             let channel_names: Vec<String> = (0..channels).map(|c| format!("c{salt}{c}")).collect();
             SeriesSet {
                 series: (0..series).map(one).collect(),
-                frequency: timed.then_some(Frequency::Seconds(step)),
+                frequency: timed.then_some(Frequency::Nanoseconds(step * SECOND)),
                 time_style: timed.then_some(TimeStyle::PLAIN),
+                times: TimeRules::default(),
                 roles: Roles {
                     timestamp: Some(if timed { "when" } else { NO_COLUMN }.to_owned()),
                     id: Some(if series > 1 { "who" } else { NO_COLUMN }.to_owned()),

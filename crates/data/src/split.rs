@@ -45,8 +45,8 @@ pub enum Split {
         /// Rows of the test part, at least 1.
         rows: usize,
     },
-    /// Parts that begin with the first row at or after a time, in seconds since 1970-01-01 00:00
-    /// UTC.
+    /// Parts that begin with the first row at or after a time, in nanoseconds since 1970-01-01 00:00;
+    /// whole numbers where the times are an index.
     Dates {
         /// Start of validation.
         validation_from: i64,
@@ -216,7 +216,7 @@ impl fmt::Display for Split {
             Split::Last { rows } => write!(f, "last:{rows}"),
             Split::Dates { validation_from, test_from } => {
                 let date = |time: i64| {
-                    let text = TimeStyle::PLAIN.format(time);
+                    let text = TimeStyle::PLAIN.holding([time]).format(time, 0);
                     text.strip_suffix(" 00:00:00").map_or(text.clone(), str::to_owned)
                 };
                 write!(f, "date:{},{}", date(*validation_from), date(*test_from))
@@ -263,7 +263,7 @@ fn parse_fraction(text: &str) -> Option<Split> {
 fn parse_dates(text: &str) -> Option<Split> {
     let (validation, test) = text.split_once(',')?;
     let time = |text| parse_timestamp(text, DateOrder::MonthDayYear).ok();
-    let (validation_from, test_from) = (time(validation)?.0, time(test)?.0);
+    let (validation_from, test_from) = (time(validation)?.local, time(test)?.local);
     (validation_from < test_from).then_some(Split::Dates { validation_from, test_from })
 }
 
@@ -292,6 +292,7 @@ impl From<Split> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::civil::DAY;
     use ptsm_core::ErrorKind;
 
     fn borders(split: &str, rows: usize, context_length: usize) -> Result<Borders> {
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn dates_are_the_first_row_at_or_after_them() {
-        let times: Vec<i64> = (0..10).map(|day| day * 86_400).collect();
+        let times: Vec<i64> = (0..10).map(|day| day * DAY).collect();
         let split: Split = "date:1970-01-05 12:00,1970-01-09".parse().unwrap();
         let got = split.borders(10, Some(&times), 2).unwrap();
         assert_eq!([got.train, got.validation, got.test], [0..5, 3..8, 6..10]);
@@ -340,7 +341,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains(wanted), "{error}");
         }
-        let times = [0, 86_400, 172_800];
+        let times = [0, DAY, 2 * DAY];
         let late: Split = "date:1970-01-03,1980-01-01".parse().unwrap();
         let error = late.borders(3, Some(&times), 1).unwrap_err().to_string();
         assert!(error.contains("test part 0 rows of 3"), "{error}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::thousands::ThousandsMark;
+use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
 use ptsm_core::{Error, Result};
 
@@ -43,12 +44,7 @@ pub enum Values {
     /// Texts; `None` = missing. Equal texts of one column may share their memory.
     Text(Vec<Option<Arc<str>>>),
     /// Times, and how they are written.
-    Times {
-        /// Seconds since 1970-01-01 00:00 UTC; `None` = missing.
-        seconds: Vec<Option<i64>>,
-        /// How they are written.
-        style: TimeStyle,
-    },
+    Times(TimeCells),
 }
 
 impl Values {
@@ -57,7 +53,7 @@ impl Values {
         match self {
             Values::Numbers(cells) => cells.len(),
             Values::Text(cells) => cells.len(),
-            Values::Times { seconds, .. } => seconds.len(),
+            Values::Times(cells) => cells.instants.len(),
         }
     }
 
@@ -71,7 +67,7 @@ impl Values {
         match self {
             Values::Numbers(_) => "numbers",
             Values::Text(_) => "texts",
-            Values::Times { .. } => "times",
+            Values::Times(_) => "times",
         }
     }
 
@@ -82,8 +78,13 @@ impl Values {
         if all_missing(self) && !matches!(more, Values::Numbers(_)) {
             let rows = self.len();
             *self = match &more {
-                Values::Times { style, .. } => {
-                    Values::Times { seconds: vec![None; rows], style: *style }
+                Values::Times(cells) => {
+                    let instants = vec![None; rows];
+                    Values::Times(TimeCells {
+                        instants,
+                        offsets: Offsets::Fixed(0),
+                        ..cells.clone()
+                    })
                 }
                 _ => Values::Text(vec![None; rows]),
             };
@@ -92,14 +93,12 @@ impl Values {
         match (self, more) {
             (Values::Numbers(cells), Values::Numbers(more)) => cells.extend(more),
             (Values::Text(cells), Values::Text(more)) => cells.extend(more),
-            (Values::Times { seconds, style }, Values::Times { seconds: more, style: other })
-                if *style == other =>
-            {
-                seconds.extend(more);
-            }
+            (Values::Times(cells), Values::Times(more)) => return cells.append(more),
             (Values::Text(cells), _) if missing => cells.resize(cells.len() + count, None),
-            (Values::Times { seconds, .. }, _) if missing => {
-                seconds.resize(seconds.len() + count, None);
+            (Values::Times(cells), _) if missing => {
+                let offsets = Offsets::Fixed(0);
+                let more = TimeCells { instants: vec![None; count], offsets, style: cells.style };
+                return cells.append(more);
             }
             _ => return false,
         }
@@ -115,9 +114,7 @@ impl Values {
         match self {
             Values::Numbers(cells) => number_text(cells[row]),
             Values::Text(cells) => cells[row].as_deref().unwrap_or_default().to_owned(),
-            Values::Times { seconds, style } => {
-                seconds[row].map_or_else(String::new, |seconds| style.format(seconds))
-            }
+            Values::Times(cells) => cells.text(row),
         }
     }
 }
@@ -177,12 +174,11 @@ impl Column {
         Self { name: name.into(), values: Values::Text(cells) }
     }
 
-    /// A column of times in seconds since 1970-01-01 00:00 UTC, written in `style`.
-    pub fn times(name: impl Into<String>, seconds: Vec<i64>, style: TimeStyle) -> Self {
-        Self {
-            name: name.into(),
-            values: Values::Times { seconds: seconds.into_iter().map(Some).collect(), style },
-        }
+    /// A column of times in nanoseconds since 1970-01-01 00:00 UTC, written in `style`.
+    pub fn times(name: impl Into<String>, instants: Vec<i64>, style: TimeStyle) -> Self {
+        let instants = instants.into_iter().map(Some).collect();
+        let cells = TimeCells { instants, offsets: Offsets::Fixed(0), style };
+        Self { name: name.into(), values: Values::Times(cells) }
     }
 }
 

@@ -20,8 +20,8 @@ pub enum Write {
 /// Gates rows: `out = value * softmax(logits)` along each row, or `out +=` that.
 ///
 /// All three matrices have the layout `rows`, whose pitch is a multiple of [`Isa::lanes`]. `logits` is
-/// overwritten with intermediate results. The padding of `out` stays with [`Write::Add`] and becomes 0
-/// with [`Write::Overwrite`].
+/// overwritten with intermediate results. The padding of `out` is left as it is by [`Write::Add`]
+/// and set to 0 by [`Write::Overwrite`].
 ///
 /// # Panics
 ///

@@ -120,7 +120,8 @@ fn gelu_by_polynomial<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
 }
 
 /// `Phi(x) + x phi(x)`, the derivative of GELU, of `N` registers in place; absolute error below 1e-6.
-/// Minus 0.5 it is an odd function: `x Q(|x|)`. Beyond the end of the approximation it is constant.
+/// Subtracting 0.5 leaves an odd function, `x Q(|x|)`. Beyond the end of the approximation it is
+/// constant.
 #[inline(always)]
 pub(crate) fn slope_of<V: Vector, const N: usize>(v: V, x: &mut [V::F; N]) {
     match V::HAS_LOOKUP {

@@ -1,4 +1,4 @@
-//! Layer norm down columns: of activations `[features][positions]`, each position by itself.
+//! Layer norm down columns: of activations `[features][positions]`, each position separately.
 
 use crate::isa::{Isa, Op};
 use crate::matrix::{Matrix, MatrixMut, MatrixShape};

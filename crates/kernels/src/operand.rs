@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn strides_that_overflow_are_rejected() {
         let values = [0.0; 64];
-        // Seven times this is 5.
+        // Seven times this wraps round to 5, so unchecked arithmetic would accept it.
         let row = (usize::MAX / 7) + 1;
         assert!(!Left::has(&Matrix { values: &values, pitch: row }, 8, 4));
         assert!(!Strided { values: &values, row, step: 1 }.has(8, 4));

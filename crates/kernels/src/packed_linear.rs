@@ -146,7 +146,7 @@ impl RowLinear {
     /// Applies the layer to `rows` rows.
     ///
     /// A row of `x` has `inputs` elements; a row of `out` takes the outputs padded to whole registers
-    /// ([`Isa::pad`]). The padding becomes 0 with `Store` and `Gelu`, and stays with `Add`.
+    /// ([`Isa::pad`]). `Store` and `Gelu` set the padding to 0, `Add` leaves it as it is.
     ///
     /// # Panics
     ///

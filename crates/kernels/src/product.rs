@@ -311,7 +311,7 @@ mod tests {
                     let term = |l: usize| f64::from(a[l * (m + 1) + i]) * f64::from(b[l * n + j]);
                     (0..k).map(term).sum::<f64>()
                 };
-                // GELU's error is bounded absolutely: one small number is no measure for it.
+                // The error of GELU is bounded absolutely, so it is not compared with one small number.
                 let finishes = if m == 1 { &FINISHES[..2] } else { &FINISHES[..] };
                 for &finish in finishes {
                     let before = numbers(3, m * n);

@@ -181,7 +181,7 @@ struct Add<'a> {
 impl Op for Add<'_> {
     type Output = ();
 
-    // Vectorised by the compiler, too.
+    // The compiler vectorises this loop, as in `multiply`.
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         self.y.iter_mut().zip(self.x).for_each(|(y, x)| *y += x);

@@ -2,7 +2,7 @@
 
 use crate::epilogue::Finish;
 
-/// Every epilogue.
+/// All variants of [`Finish`], to test each of them.
 pub(crate) const FINISHES: [Finish; 3] = [Finish::Store, Finish::Add, Finish::Gelu];
 
 /// The epilogue in f64: an element that was `before`, with the sum of its product.

@@ -4,7 +4,7 @@ use crate::isa::{Isa, Op};
 use crate::matrix::StridedSlice;
 use crate::vector::Vector;
 
-/// Partial sums; their number is the same for every instruction set, so the results are, too.
+/// Partial sums; their number is the same for every instruction set, so the results are the same, too.
 const SUMS: usize = 16;
 
 /// Mean and variance of the observed points of a window.

@@ -1,5 +1,5 @@
-//! Split-conformal calibration of prediction intervals, for any forecasting head: on new data they
-//! hold the truth as often as their level says.
+//! Split-conformal calibration of prediction intervals, for any forecasting head: on new data an
+//! interval contains the truth as often as its level states.
 //!
 //! On windows that training did not see, the conformity score of a point is how far the truth lies
 //! outside the head's own interval, `max(low - y, y - high)` (negative inside; a point forecast has
@@ -19,16 +19,16 @@ use ptsm_core::Config;
 use ptsm_core::write_atomically;
 use ptsm_core::{Prediction, Session};
 
-/// Windows that go through the model at once.
+/// Windows per forward pass.
 const BATCH: usize = 64;
 
-/// What is added to both sides of an interval.
+/// The offsets that widen the prediction intervals of a model, for each level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Calibration {
-    /// The windows that it was fitted on, for reports.
+    /// Names the windows that the offsets were fitted on, for reports.
     pub fitted_on: String,
-    /// How many of them.
+    /// Number of those windows.
     pub windows: usize,
     /// One entry per level, ascending.
     pub intervals: Vec<CalibratedInterval>,
@@ -38,20 +38,20 @@ pub struct Calibration {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CalibratedInterval {
-    /// Probability that it holds.
+    /// Probability that the interval contains the truth.
     pub level: f64,
-    /// `[H, C']`, standardised units: what the interval is widened by.
+    /// `[H, C']`, standardised units: added to the upper end and subtracted from the lower one.
     pub offsets: Vec<f64>,
 }
 
 impl Calibration {
     /// Fits the offsets of central intervals at `levels` (in (0, 1)), for every step and channel.
-    /// `name` says in reports what `windows` are.
+    /// `name` names the windows in reports.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` for an impossible level; `InvalidInput` if a step of a channel has too few
-    /// known points for a level, saying how many are needed, or windows do not fit the model.
+    /// known points for a level, stating how many are needed, or windows do not fit the model.
     pub fn fit(
         config: &Config,
         session: &mut dyn Session,
@@ -95,8 +95,9 @@ impl Calibration {
         Ok(Self { fitted_on: name.to_owned(), windows: windows.len(), intervals })
     }
 
-    /// The calibrated interval at number `index` for what a head put out: low and high,
-    /// `[B, H, C']`, in the units of the batch. A wider level holds every narrower one.
+    /// The calibrated interval of level number `index`, from the output of a head: low and high,
+    /// `[B, H, C']`, in the units of the batch. The interval of a higher level contains that of
+    /// every lower one.
     pub fn apply(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
         let mut found: Option<(Vec<f64>, Vec<f64>)> = None;
         for CalibratedInterval { level, offsets } in &self.intervals[..=index] {
@@ -105,7 +106,7 @@ impl Calibration {
                 let offset = offsets[i % offsets.len()];
                 (*low, *high) = (*low - offset, *high + offset);
                 if *low > *high {
-                    // Narrowed to less than nothing.
+                    // A negative offset may exceed half the width.
                     let middle = 0.5 * (*low + *high);
                     (*low, *high) = (middle, middle);
                 }
@@ -133,7 +134,7 @@ impl Calibration {
         let bad =
             |text: &str| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
         let found: Self =
-            serde_json::from_str(&text).map_err(|e| bad("is no calibration").because(e))?;
+            serde_json::from_str(&text).map_err(|e| bad("is not a calibration").because(e))?;
         let wanted = config.prediction_length * config.prediction_channels().len();
         let fits = |i: &CalibratedInterval| {
             i.offsets.len() == wanted && i.offsets.iter().all(|offset| offset.is_finite())
@@ -179,7 +180,7 @@ fn check_levels(levels: &[f64]) -> Result<()> {
 /// The smallest score that `ceil((n + 1) level)` of `n` scores do not exceed.
 fn quantile(mut scores: Vec<f64>, level: f64) -> Result<f64> {
     let count = scores.len();
-    // The products are meant in exact arithmetic: 100 x 0.55 is 55, not a little more.
+    // The rank of exact arithmetic: 100 x 0.55 is 55, though the rounded product is larger.
     let up = |x: f64| libm::ceil(x - 1e-9);
     let rank = up((count + 1) as f64 * level) as usize;
     if rank == 0 || rank > count {

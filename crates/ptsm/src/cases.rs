@@ -1,4 +1,4 @@
-//! A classifier and a regression of labelled cases, each with the answers of its kind.
+//! [`Classifier`] and [`Regressor`]: trained models that predict classes or values of cases.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, ErrorKind, Result};
 use ptsm_core::Backend;
 
-/// A trained classifier, ready to name the classes of cases.
+/// A trained classifier, ready to predict the classes of cases.
 pub struct Classifier {
     labeller: Labeller,
     classes: Vec<String>,
 }
 
-/// The class of one case.
+/// The predicted class of one case.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Classified {
@@ -26,14 +26,14 @@ pub struct Classified {
     pub probabilities: Vec<f64>,
 }
 
-/// A trained regression, ready to value cases.
+/// A trained regression, ready to predict the values of cases.
 pub struct Regressor {
     labeller: Labeller,
     targets: Vec<String>,
 }
 
 fn other_kind(wanted: &str) -> Error {
-    Error::new(ErrorKind::InvalidConfig, format!("the model is no {wanted}"))
+    Error::new(ErrorKind::InvalidConfig, format!("the model is not a {wanted}"))
 }
 
 impl Classifier {
@@ -74,14 +74,14 @@ impl Classifier {
         self.labeller.preprocessor()
     }
 
-    /// The class of every case; labels that they have do not matter.
+    /// Predicts the class of every case; labels in `set` are ignored.
     ///
     /// # Errors
     ///
     /// `InvalidInput` if they have other channels than the model.
     pub fn classify(&mut self, set: &LabelledSet) -> Result<Vec<Classified>> {
         let Predictions::Logits(logits) = self.labeller.predict(set)? else {
-            return Err(Error::internal("a classifier gave values"));
+            return Err(Error::internal("a classifier predicted values"));
         };
         let probabilities = Predictions::probabilities(&logits, self.classes.len());
         let rows = probabilities.chunks_exact(self.classes.len());
@@ -92,7 +92,7 @@ impl Classifier {
         Ok(rows.map(one).collect())
     }
 
-    /// Compares with the labels that the cases have.
+    /// Scores the predictions against the labels of the cases.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Regressor {
         found.map_err(|e| e.at(dir.display().to_string()))
     }
 
-    /// Names of the values.
+    /// Names of the predicted values.
     pub fn targets(&self) -> &[String] {
         &self.targets
     }
@@ -143,8 +143,8 @@ impl Regressor {
         self.labeller.preprocessor()
     }
 
-    /// The values of every case, `[cases, targets]`, in data units; labels that they have do not
-    /// matter.
+    /// Predicts the values of every case, `[cases, targets]`, in data units; labels in `set` are
+    /// ignored.
     ///
     /// # Errors
     ///
@@ -152,11 +152,11 @@ impl Regressor {
     pub fn predict(&mut self, set: &LabelledSet) -> Result<Vec<f64>> {
         match self.labeller.predict(set)? {
             Predictions::Values(values) => Ok(values),
-            Predictions::Logits(_) => Err(Error::internal("a regression gave classes")),
+            Predictions::Logits(_) => Err(Error::internal("a regression predicted classes")),
         }
     }
 
-    /// Compares with the values that the cases have.
+    /// Scores the predictions against the values of the cases.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Several forecasters that are served as one: the weighted mean of their forecasts.
 //!
 //! `ensemble.json` in a model directory names the members, each a folder with a `config.json` and
-//! a `model.safetensors` of its own; `preprocessor.json` is in the directory once. Members may
-//! differ in everything but what they read and what they forecast.
+//! a `model.safetensors` of its own; `preprocessor.json` is in the directory once. Members must
+//! agree in context, horizon, channels and quantiles; everything else may differ.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
 struct Member {
     /// Name of its folder, see [`ModelDir::member`].
     name: String,
-    /// Share of its forecast; all of them add up to 1.
+    /// Weight of its forecast in the mean; the weights of all members add up to 1.
     weight: f64,
 }
 
-/// What `ensemble.json` says.
+/// The contents of `ensemble.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
     members: Vec<Member>,
 }
 
-/// The members of a model directory with their shares; a plain model is its only member.
+/// The members of a model directory with their weights; a plain model is its only member.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
     Ok(members.iter().map(|member| files.member(&member.name)).collect())
 }
 
-/// What `ensemble.json` says, checked.
+/// The contents of `ensemble.json`, validated.
 fn read_description(files: &ModelDir) -> Result<Vec<Member>> {
     let path = files.ensemble();
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
@@ -84,8 +84,8 @@ fn read_description(files: &ModelDir) -> Result<Vec<Member>> {
     Ok(members)
 }
 
-/// Names for `count` members of an ensemble that is to be: of folders that are not there yet, so
-/// that an ensemble which is there stays whole until the new one is described.
+/// Names for the folders of the `count` members of a new ensemble. None of them exists yet, so that
+/// an earlier ensemble stays usable until the new `ensemble.json` is written.
 pub(crate) fn new_names(files: &ModelDir, count: usize) -> Vec<String> {
     let taken = files.member_names();
     let free = (0..).map(|number| names(count, number));
@@ -94,7 +94,7 @@ pub(crate) fn new_names(files: &ModelDir, count: usize) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Names of the members that a run which was interrupted began; new ones if there was none.
+/// Names of the members that an interrupted run began; new ones if there was no such run.
 pub(crate) fn begun_names(files: &ModelDir, count: usize) -> Vec<String> {
     let taken = files.member_names();
     let begun = (0..=taken.len()).rev().map(|number| names(count, number));
@@ -111,7 +111,7 @@ fn names(count: usize, ensemble: usize) -> Vec<String> {
     (0..count).map(name).collect()
 }
 
-/// What a model directory does; an ensemble forecasts.
+/// The task of a model directory; an ensemble always forecasts.
 ///
 /// # Errors
 ///
@@ -195,7 +195,7 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether forecasts of these models can be averaged.
+/// Checks that forecasts of these models can be averaged.
 fn check_members(configs: &[&Config]) -> Result<()> {
     let Some(first) = configs.first() else {
         return Err(Error::config("members", "there is none, wanted at least one"));
@@ -220,7 +220,7 @@ fn check_members(configs: &[&Config]) -> Result<()> {
         }
         if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
             let text = format!(
-                "member {i} is no point or quantile forecaster: its output has no useful mean"
+                "member {i} forecasts neither points nor quantiles: its output has no useful mean"
             );
             return Err(Error::config("members", text));
         }
@@ -265,7 +265,7 @@ impl Loaded for LoadedEnsemble {
 /// Runs one member after the other.
 struct EnsembleSession {
     members: Vec<(Box<dyn Session>, f32)>,
-    /// What the last member put out.
+    /// Output of the member that ran last.
     output: Prediction,
 }
 
@@ -307,6 +307,7 @@ mod tests {
             channels: vec!["x".into()],
             roles: crate::data::Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: crate::data::Grid::Regular,
             seasonal_period: 1,
             split: crate::data::Split::default(),

@@ -1,4 +1,4 @@
-//! The front door: from data to a trained model in a handful of lines.
+//! Training in a few lines: `Forecaster::fit`, `Classifier::fit`, `Regressor::fit`, their options.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::spec::ModelSpec;
 use crate::train::Training;
 use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Regressor, Result, Task};
 
-/// What a fit is told; everything has a default, so that `FitOptions::default()` will do.
+/// Options of a fit; all have defaults, so `FitOptions::default()` is enough.
 ///
 /// ```
 /// use ptsm::FitOptions;
@@ -23,59 +23,59 @@ use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Regressor, Result, Tas
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct FitOptions {
-    /// What is chosen of the model; the rest of a forecaster follows from the data, as
-    /// [`automatic_recipe`] says.
+    /// Chosen fields of the model; for a forecaster, [`automatic_recipe`] derives the others from
+    /// the data.
     pub model: ModelSpec,
-    /// How it is trained; `None` = as the data suggest.
+    /// Training settings; `None` = derived from the data.
     pub training: Option<Training>,
-    /// Passes over the training samples, in place of those of the training.
+    /// Passes over the training samples, in place of `training.epochs`.
     pub epochs: Option<u32>,
-    /// Seed of weights, order and dropout, in place of that of the training.
+    /// Seed of weights, order and dropout, in place of `training.seed`.
     pub seed: Option<u64>,
     /// Borders of training, validation and test of series; 7:1:2 if not given.
     pub split: Option<Split>,
-    /// Share of labelled cases that picks the epoch; 0.2 if not given, 0 = none.
+    /// Share of labelled cases held out to pick the best epoch; 0.2 if not given, 0 = none.
     pub hold_out: Option<f64>,
     /// Model directory to write; it must not hold a model.
     pub save_to: Option<PathBuf>,
 }
 
-/// Passes over labelled cases if nobody says; they are few and short.
+/// Default number of passes over labelled cases, which are few and short.
 const CASE_EPOCHS: u32 = 40;
 
-/// Cases of one step of the optimiser if nobody says.
+/// Default batch size for labelled cases.
 const CASE_BATCH: usize = 16;
 
 impl FitOptions {
-    /// To forecast so many steps.
+    /// Options to forecast `prediction_length` steps.
     pub fn steps(prediction_length: usize) -> Self {
         let model =
             ModelSpec { prediction_length: Some(prediction_length), ..ModelSpec::default() };
         Self { model, ..Self::default() }
     }
 
-    /// So many past steps are seen.
+    /// Sets the number of past steps that the model sees.
     #[must_use]
     pub fn context(mut self, context_length: usize) -> Self {
         self.model.context_length = Some(context_length);
         self
     }
 
-    /// So many passes over the training samples.
+    /// Sets the number of passes over the training samples.
     #[must_use]
     pub fn epochs(mut self, epochs: u32) -> Self {
         self.epochs = Some(epochs);
         self
     }
 
-    /// This seed.
+    /// Sets the seed of weights, order and dropout.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The model directory is written here.
+    /// Saves the model directory to `dir`.
     #[must_use]
     pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
         self.save_to = Some(dir.into());
@@ -101,9 +101,9 @@ impl FitOptions {
     }
 }
 
-/// What series can be taken from: a [`Table`], a [`SeriesSet`], or one [`Series`] of numbers.
+/// A source of series: a [`Table`], a [`SeriesSet`], or one [`Series`] of numbers.
 pub trait SeriesSource {
-    /// The series; as `preprocessor` reads them where a model is there already.
+    /// The series; with the preprocessor of a trained model, read as the model needs them.
     ///
     /// # Errors
     ///
@@ -140,9 +140,9 @@ impl SeriesSource for Series {
     }
 }
 
-/// What labelled cases can be taken from: a [`LabelledSet`], or a long [`Table`].
+/// A source of labelled cases: a [`LabelledSet`], or a long [`Table`].
 pub trait CaseSource {
-    /// The cases with their labels: classes, or values.
+    /// The cases with their labels, read as numbers if `values` is true and as classes if not.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl CaseSource for Table {
 }
 
 impl Forecaster {
-    /// Trains a forecaster on all series of `data`. What `options` leave open follows from the
+    /// Trains a forecaster on all series of `data`. Options that are not set are derived from the
     /// length of the series, their channels and their season.
     ///
     /// ```
@@ -198,7 +198,7 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// As [`Job::run`]; `InvalidInput` if the series are too short, with the numbers.
+    /// As [`Job::run`]; `InvalidInput` if the series are too short, stating the numbers.
     pub fn fit(data: &impl SeriesSource, options: &FitOptions) -> Result<Self> {
         if options.hold_out.is_some() {
             return Err(Error::config("hold_out", "is for labelled cases (use split)"));
@@ -214,7 +214,7 @@ impl Forecaster {
         Self::assemble(&[(model, 1.0)], preprocessor, None, &Cpu::default())
     }
 
-    /// Forecasts past the end of every series of `data`, which are read as those of the training.
+    /// Forecasts past the end of every series of `data`, which are read like the training data.
     ///
     /// # Errors
     ///
@@ -293,7 +293,7 @@ fn fit_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Label
     let suggested = Training { epochs: CASE_EPOCHS, batch_size: CASE_BATCH, ..Training::default() };
     let training = options.training(suggested);
     let length = options.model.context_length.unwrap_or(set.longest());
-    // At least eight patches, as long as they can be.
+    // The longest patches of which there are at least eight.
     let patch = [8, 4, 2, 1].into_iter().find(|patch| patch * 8 <= length).unwrap_or(1);
     let lower =
         ModelSpec { patch_length: Some(patch), patch_stride: Some(patch), ..ModelSpec::default() };

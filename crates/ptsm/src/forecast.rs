@@ -1,12 +1,14 @@
-//! From a model directory and a table to forecasts in data units.
+//! Forecasts in data units, from a model directory and a table.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `model.rs` | [`ForecastModel`]: the immutable part, which all users share |
 //! | `answer.rs` | [`Forecast`] |
+//! | `horizon.rs` | forecasts over another number of steps than the model's own |
 //! | `table.rs` | forecasts as a table |
 
 mod answer;
+mod horizon;
 mod model;
 mod table;
 
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::calibration::Calibration;
-use crate::data::{Batch, Repair, Series, SeriesSet, Standardiser, Table, WindowSet};
+use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
@@ -24,11 +26,11 @@ pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use model::{Contexts, ForecastModel};
 pub use table::{forecast_table, with_first_column};
 
-/// Windows that are scored at once.
+/// Windows per forward pass when forecasts are scored.
 const SCORED_AT_ONCE: usize = 64;
 
-/// Windows, and channels of windows, that are forecast at once: enough for every thread, few enough
-/// that what they take does not depend on the number of series.
+/// Windows, and channels of windows, per forward pass: enough for every thread, few enough that
+/// memory does not grow with the number of series.
 const FORECAST_AT_ONCE: usize = 64;
 const CHANNELS_AT_ONCE: usize = 512;
 
@@ -37,7 +39,7 @@ const CHANNELS_AT_ONCE: usize = 512;
 pub struct Forecaster {
     model: Arc<ForecastModel>,
     session: Box<dyn Session>,
-    /// What the head put out last.
+    /// Output of the last forward pass.
     output: Prediction,
 }
 
@@ -62,7 +64,7 @@ impl Forecaster {
         Self::new(Arc::new(model))
     }
 
-    /// A further user of a model; the weights are there once.
+    /// A forecaster that shares the weights of `model` and has a session of its own.
     ///
     /// # Errors
     ///
@@ -71,7 +73,7 @@ impl Forecaster {
         Ok(Self { session: model.session()?, model, output: Prediction::default() })
     }
 
-    /// The immutable part, for further users.
+    /// The immutable model, to be shared with other forecasters and streams.
     pub fn model(&self) -> &Arc<ForecastModel> {
         &self.model
     }
@@ -158,7 +160,7 @@ impl Forecaster {
             let output = self.output(&batch)?;
             let bands: Vec<_> =
                 (0..self.interval_levels().len()).map(|i| self.interval(&output, i)).collect();
-            // A level that was not trained is no forecast of the model.
+            // A level outside the trained ones would be extrapolated, so it is not scored.
             let reached = SCORED_LEVELS.iter().all(|&level| output.kind().reaches(level));
             let quantiles = reached.then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
             let truth = batch.future_values().unwrap_or_default();
@@ -185,8 +187,17 @@ impl Forecaster {
         self.model.read(table, repair)
     }
 
+    /// As [`Preprocessor::read_as`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Preprocessor::read_as`].
+    pub fn read_as(&self, table: &Table, roles: &Roles, repair: &Repair) -> Result<SeriesSet> {
+        self.preprocessor().read_as(table, roles, repair)
+    }
+
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end), many
-    /// at once; of a series its last `context_length` rows in front of that are read.
+    /// at once. The context is the `context_length` rows in front of that row.
     ///
     /// # Errors
     ///
@@ -201,9 +212,9 @@ impl Forecaster {
         Ok(all)
     }
 
-    /// Draws sampled paths of every series, each point by itself: `options.count` forecasts without
-    /// intervals for the first series, then as many for the next one. `options.first_window` is the
-    /// number of the first series.
+    /// Draws sampled paths of every series, each point independently: `options.count` forecasts
+    /// without intervals for the first series, then as many for the next one.
+    /// `options.first_window` is the number of the first series.
     ///
     /// # Errors
     ///
@@ -237,8 +248,8 @@ impl Forecaster {
         Ok(all)
     }
 
-    /// Runs the model on many series at once and hands its output on, with the forecasts of those
-    /// series.
+    /// Runs the model on the series in batches, and calls `take` after each with the standardisers
+    /// and forecasts of its series.
     fn each_batch(
         &mut self,
         set: &SeriesSet,
@@ -287,7 +298,7 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::Model;
-    use crate::data::{Grid, ReadOptions, Roles, Split, Standardiser};
+    use crate::data::{Grid, ReadOptions, Split, Standardiser};
     use crate::preprocessor::Preprocessor;
     use ptsm_core::Init;
 
@@ -321,6 +332,7 @@ mod tests {
             channels: set.channels.clone(),
             roles: set.roles.clone(),
             frequency: set.frequency,
+            times: Default::default(),
             grid: Grid::Regular,
             seasonal_period: 24,
             split: Split::default(),
@@ -364,11 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn short_or_foreign_tables_are_refused() {
+    fn tables_without_a_row_before_the_forecast_or_a_channel_are_refused() {
         let mut forecaster = forecaster();
         let set = forecaster.read(&table(20), &Repair::default()).unwrap();
-        let text = forecaster.predict(&set, 0).unwrap_err().to_string();
-        assert!(text.contains("20 rows in front of the forecast, context_length 32"), "{text}");
+        let text = forecaster.predict(&set, 20).unwrap_err().to_string();
+        assert!(text.contains("no row in front of the forecast"), "{text}");
+        let short = forecaster.predict(&set, 19).unwrap();
+        assert!(short[0].values.iter().all(|x| (x - 7.0).abs() < 1.0), "{short:?}");
         let other = Table::from_csv(b"time,load\n2024-01-01,2\n", "o.csv", &ReadOptions::default())
             .unwrap();
         let text = forecaster.read(&other, &Repair::default()).unwrap_err().to_string();

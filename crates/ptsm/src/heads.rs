@@ -47,6 +47,7 @@ mod tests {
             channels: vec!["x".into(), "y".into()],
             roles: Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),
@@ -132,7 +133,7 @@ mod tests {
         for with_heads in [false, true] {
             refused(&model(Task::Pretraining, 1), "hidden patches");
             refused(&model(Task::Classification, 2), "another backbone");
-            // Its weights are the same, what is done with them is not.
+            // The weights are the same, but another field of the configuration differs.
             refused(&other, "scaling");
             if !with_heads {
                 assert!(!main_dir.join("heads").exists());

@@ -1,4 +1,4 @@
-//! From a model directory and cases to labels.
+//! [`Labeller`]: predicts the labels of cases with the model of a directory.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Result};
 use ptsm_core::{Backend, OutputKind, Prediction, Session, softmax};
 
-/// Cases that go through the model at once.
+/// Cases per forward pass.
 const BATCH: usize = 64;
 
 /// A trained classifier or regression, ready to label cases.
@@ -22,7 +22,7 @@ pub struct Labeller {
     session: Box<dyn Session>,
 }
 
-/// What a model says of some cases.
+/// The predictions of a model for some cases.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predictions {
     /// Logits, `[cases, classes]`.
@@ -38,7 +38,7 @@ impl Predictions {
     }
 }
 
-/// How good a labeller is.
+/// The scores of a labeller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LabelScores {
@@ -103,7 +103,7 @@ impl Labeller {
         &self.coding
     }
 
-    /// What the model says of the cases.
+    /// Predicts the labels of the cases.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Labeller {
         })
     }
 
-    /// Labels the cases and compares with their own labels.
+    /// Predicts the labels of the cases and scores them against their own.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Labeller {
     }
 }
 
-/// What the outputs of a classifier or a regression say of the cases of one batch.
+/// The predictions in the output of a classifier or a regression, for the cases of one batch.
 pub(crate) fn read_labels(coding: &LabelCoding, output: &Prediction) -> Predictions {
     match (coding, output.values()) {
         (LabelCoding::Values { standardiser, .. }, Some(means)) => {

@@ -29,12 +29,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`data`] | tables, roles of columns, calendar, splits, windows: the only place that sees NaN |
-//! | [`spec`], [`job`] | what a training is told, in types, and the training itself |
-//! | [`train`] | loop, losses, recipes, searches |
+//! | [`spec`], [`job`] | typed specifications of data and model, and training jobs |
+//! | [`train`] | training loop, losses, recipes, searches |
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
-//! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, streams |
-//! | [`calibration`], [`ensemble`], [`heads`] | intervals, averages of models, several heads on one backbone |
-//! | [`cases`], [`labeller`] | classes and values of labelled cases |
+//! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
+//! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
+//! | [`cases`], [`labeller`] | classification and regression |
 //! | [`preprocessor`], [`record`], [`model_dir`] | what is saved beside the weights, and where |
 //! | [`core`] | configuration, weights, the definition of the model, backends ([`Backend`], [`Session`]) |
 //!
@@ -84,7 +84,7 @@ pub use stream::OnlineForecaster;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So are those of the project's README.
+/// The examples of the project's README are tested, too.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct ProjectReadme;

@@ -1,11 +1,11 @@
-//! A model directory: the name of every file in it, what is stale once a new model is saved, and
-//! what may be added.
+//! [`ModelDir`]: the name of every file in a model directory, and which of them are stale once a
+//! new model is saved.
 //!
 //! | name | what | belongs to |
 //! |---|---|---|
 //! | `config.json`, `model.safetensors` | one model, as Hugging Face writes it | |
 //! | `preprocessor.json` | how data become windows | the model or the ensemble |
-//! | `training.json`, `joint_training.json` | what training was told and did | the weights |
+//! | `training.json`, `joint_training.json` | settings and history of training | the weights |
 //! | `checkpoints/` | the state of a run | the run |
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
@@ -26,7 +26,7 @@ const JOINT_TRAINING: &str = "joint_training.json";
 const CALIBRATION: &str = "calibration.json";
 const MEMBERS: &str = "members";
 const HEADS: &str = "heads";
-/// What is kept of scores begins and ends so.
+/// Beginning and end of the names of score files.
 const SCORE: [&str; 2] = ["score-", ".json"];
 
 /// The files of one further head.
@@ -41,7 +41,7 @@ pub enum HeadFile {
 }
 
 impl HeadFile {
-    /// All of them; the weights come last: a head is there once they are.
+    /// All of them; the weights come last, because a head exists only once they are written.
     pub const ALL: [HeadFile; 3] = [HeadFile::Config, HeadFile::Preprocessor, HeadFile::Weights];
 
     /// Name of the file of the head `name` in the folder of heads.
@@ -55,19 +55,19 @@ impl HeadFile {
     }
 }
 
-/// The place of a model directory; nothing is made or read before it is asked for.
+/// The path of a model directory; the directory need not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDir {
     path: PathBuf,
 }
 
 impl ModelDir {
-    /// The directory at `path`, which need not be there.
+    /// The directory at `path`; no file is touched.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -165,7 +165,7 @@ impl ModelDir {
         self.weights().exists() || self.ensemble().exists()
     }
 
-    /// Finds out before hours of work whether files can be written; makes the directory.
+    /// Creates the directory and checks that files can be written, before hours of training.
     ///
     /// # Errors
     ///
@@ -177,8 +177,8 @@ impl ModelDir {
         probe.map(|_| ()).map_err(|e| Error::io(dir, "cannot be written to", e))
     }
 
-    /// Removes what belongs to the weights that were here so far; called before others are written,
-    /// so that nothing is ever taken for theirs.
+    /// Removes the files that belong to the earlier weights; called before new weights are written,
+    /// so that no stale file is ever attributed to them.
     ///
     /// # Errors
     ///
@@ -196,8 +196,8 @@ impl ModelDir {
         remove(&self.heads())
     }
 
-    /// Removes the ensemble that was here once a single model is written: it would be a second
-    /// answer to the same question.
+    /// Removes an earlier ensemble once a single model is written: a directory holds one or the
+    /// other.
     ///
     /// # Errors
     ///
@@ -210,7 +210,7 @@ impl ModelDir {
         Ok(())
     }
 
-    /// Removes the single model that was here once an ensemble is described.
+    /// Removes an earlier single model once `ensemble.json` is written.
     ///
     /// # Errors
     ///
@@ -230,7 +230,7 @@ impl ModelDir {
     }
 }
 
-/// A file or a folder with everything in it; what is not there is removed already.
+/// Removes a file, or a folder with all its contents; it need not exist.
 fn remove(path: &Path) -> Result<()> {
     let removed = match path.is_dir() {
         true => std::fs::remove_dir_all(path),
@@ -240,7 +240,7 @@ fn remove(path: &Path) -> Result<()> {
     removed.map_err(|e| Error::io(path, "cannot be removed", e))
 }
 
-/// What a JSON file of ours holds; `None` if there is no such file.
+/// Reads a JSON file that [`write_json`] wrote; `None` if there is no such file.
 ///
 /// # Errors
 ///
@@ -250,7 +250,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         return Ok(None);
     }
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-    let bad = "is not what we wrote there (remove it to have it made again)";
+    let bad = "is damaged or of another version (remove it to have it made again)";
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|e| Error::config(path.display().to_string(), bad).because(e))

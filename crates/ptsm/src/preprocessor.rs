@@ -5,12 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    Frequency, Grid, LabelCoding, NO_COLUMN, Repair, Roles, RowColumns, SeriesSet, Split,
-    Standardiser, Table,
+    Calendar, Frequency, Grid, LabelCoding, ModelTimes, NO_COLUMN, Repair, Roles, RowColumns,
+    SeriesSet, Split, Standardiser, Table, TimeRules,
 };
 use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result};
-use ptsm_core::write_atomically;
+use ptsm_core::{option, write_atomically};
 
 /// How a table is turned into the numbers that the model reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Preprocessor {
     pub roles: Roles,
     /// Distance between rows; `None` if rows are only numbered.
     pub frequency: Option<Frequency>,
+    /// How times are read.
+    #[serde(default)]
+    pub times: TimeRules,
     /// Whether gaps in the time grid are filled with missing rows.
     pub grid: Grid,
     /// Steps of the season, for baselines.
@@ -75,19 +78,90 @@ impl Preprocessor {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if a column is missing or damaged, naming it.
+    /// As [`Preprocessor::read_as`].
     pub fn read(&self, table: &Table, repair: &Repair) -> Result<SeriesSet> {
-        let mut roles = Roles { ..self.roles.clone() };
-        // A table of new rows may lack what only told series or times apart.
-        for role in [&mut roles.timestamp, &mut roles.id] {
-            if role.as_deref().is_some_and(|name| table.column(name).is_none()) {
-                *role = Some(NO_COLUMN.to_owned());
+        self.read_as(table, &Roles::default(), repair)
+    }
+
+    /// Takes the model's channels out of a table in which the columns of times and of series may have
+    /// the names that `roles` gives.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it, or if the rows have another step
+    /// than the model's; `InvalidConfig` if something else is asked for than what the model was
+    /// trained on.
+    pub fn read_as(&self, table: &Table, roles: &Roles, repair: &Repair) -> Result<SeriesSet> {
+        let roles = self.roles_in(table, roles)?;
+        SeriesSet::from_table(table, &roles, &self.repair(repair)?)
+    }
+
+    /// The roles of the columns of a new table.
+    fn roles_in(&self, table: &Table, given: &Roles) -> Result<Roles> {
+        let is_none = |role: &Option<String>| role.as_deref().is_none_or(|name| name == NO_COLUMN);
+        if is_none(&self.roles.id) && !is_none(&given.id) {
+            let text = "the model was trained without a column of series, so it reads one series \
+                        (leave it out, and give a table of one series)";
+            return Err(Error::config("id", text));
+        }
+        if let Some(targets) = given.targets.as_ref().filter(|targets| **targets != self.channels) {
+            let text = format!(
+                "{} are not the model's channels, {} (leave it out)",
+                targets.join(", "),
+                self.channels.join(", ")
+            );
+            return Err(Error::config("targets", text));
+        }
+        let mut roles = self.roles.clone();
+        for (field, role, given) in [
+            ("timestamp", &mut roles.timestamp, &given.timestamp),
+            ("id", &mut roles.id, &given.id),
+        ] {
+            let name = role.as_deref().filter(|name| *name != NO_COLUMN);
+            match (given, name) {
+                (Some(given), _) => *role = Some(given.clone()),
+                (None, Some(name)) if table.column(name).is_none() => {
+                    return Err(renamed(table, field, name));
+                }
+                _ => {}
             }
         }
-        let mut repair = repair.clone();
-        repair.grid = self.grid;
-        repair.frequency = repair.frequency.or(self.frequency);
-        SeriesSet::from_table(table, &roles, &repair)
+        Ok(roles)
+    }
+
+    /// What is allowed for a new table: what the user allows, as the model was trained.
+    fn repair(&self, given: &Repair) -> Result<Repair> {
+        let steps = [
+            ("frequency", given.frequency),
+            ("resample", given.resample.map(|resample| resample.step)),
+        ];
+        for (field, step) in steps {
+            if let (Some(step), Some(wanted)) = (step, self.frequency)
+                && step != wanted
+            {
+                let text = format!("{step} is not the model's step, {wanted}");
+                return Err(Error::config(field, text));
+            }
+        }
+        let rules = &self.times;
+        let model = self.frequency.map(|frequency| ModelTimes { frequency, rules: rules.clone() });
+        let own_holidays = !given.holidays.is_empty();
+        Ok(Repair {
+            grid: self.grid,
+            dates: given.dates.or(rules.order),
+            round: given.round.or(rules.round),
+            resample: given.resample.or(rules.resample),
+            holidays: if own_holidays { given.holidays.clone() } else { rules.holidays.clone() },
+            model,
+            ..given.clone()
+        })
+    }
+
+    /// The calendar of a series of this name; `None` if rows are only numbered.
+    pub fn calendar(&self, id: &str) -> Option<Calendar> {
+        let anchor = self.times.anchors.get(id).copied().unwrap_or_default();
+        let holidays = self.times.holidays.clone();
+        self.frequency.map(|step| Calendar { step, anchor, holidays })
     }
 
     /// The columns that rows of a stream are read from.
@@ -109,4 +183,21 @@ impl Preprocessor {
             out.write_all(b"\n")
         })
     }
+}
+
+/// The error of a table that lacks the model's column of times or of series.
+fn renamed(table: &Table, field: &str, name: &str) -> Error {
+    let columns: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+    let (what, without) = match field {
+        "timestamp" => ("times", "to number the rows"),
+        _ => ("names of the series", "if the rows are one series"),
+    };
+    let text = format!(
+        "there is no column \"{name}\", which held the {what} in training (use {} if it has \
+         another name, or {} {without}); the columns are {}",
+        option(field, Some("NAME")),
+        option(field, Some(NO_COLUMN)),
+        columns.join(", ")
+    );
+    Error::input(text).at(table.source())
 }

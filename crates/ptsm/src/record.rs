@@ -1,4 +1,4 @@
-//! `training.json`: what a training run was told and what it did.
+//! `training.json`: the settings and history of a training run.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,24 +11,24 @@ use crate::train::{History, Training};
 pub struct Record {
     /// Version of this library.
     pub version: String,
-    /// Instruction set of the run; others give other bits.
+    /// Instruction set of the run; results of other sets differ by rounding.
     pub instruction_set: String,
     /// Name of the data.
     pub dataset: String,
     /// Borders of the parts of series; not used for labelled cases.
     pub split: Split,
-    /// Windows, or cases, that were trained on.
+    /// Number of training windows, or cases.
     pub train_windows: usize,
-    /// Windows, or cases, that picked the epoch.
+    /// Number of validation windows, or cases.
     pub validation_windows: usize,
-    /// Trained weights of the model.
+    /// Number of trained weights.
     pub num_parameters: usize,
-    /// Whether the backbone was that of another model.
+    /// Whether training started from the backbone of another model.
     #[serde(default)]
     pub init: bool,
-    /// What training was told.
+    /// Training settings.
     pub training: Training,
-    /// What it did.
+    /// Losses and times of the epochs, and why training ended.
     pub history: History,
 }
 
@@ -38,7 +38,7 @@ impl Record {
         self.history.epochs.iter().map(|epoch| epoch.seconds).sum()
     }
 
-    /// Whether the run came to its end; an interrupted one can be resumed.
+    /// Whether the run finished; an interrupted one can be resumed.
     pub fn is_finished(&self) -> bool {
         self.history.stopped_by != "interrupted"
     }

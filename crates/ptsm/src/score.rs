@@ -1,4 +1,4 @@
-//! A forecaster scored on its own kind of data, beside baselines.
+//! Scores of a [`Forecaster`] on data like its training data, beside baselines.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::evaluate::{
 use crate::fit::SeriesSource;
 use crate::{Config, Forecaster, Result};
 
-/// What is scored, and in what detail.
+/// Options of a score.
 #[derive(Clone)]
 pub struct ScoreOptions<'a> {
     /// Name of the data set, for the report.
@@ -18,8 +18,10 @@ pub struct ScoreOptions<'a> {
     pub part: Part,
     /// Whether repeat-last, seasonal naive and ridge are scored on the same windows.
     pub baselines: bool,
-    /// Windows that are scored at once, at least 1; does not change a bit.
+    /// Windows per forward pass, at least 1; does not affect the scores.
     pub batch_size: usize,
+    /// Steps of the season, for MASE and the seasonal naive forecast; `None` = the model's.
+    pub season: Option<usize>,
     /// Which parts to list besides the totals.
     pub detail: Detail,
     /// Called after each batch of the model's pass with the windows done and their total; an error
@@ -34,6 +36,7 @@ impl Default for ScoreOptions<'_> {
             part: Part::Test,
             baselines: true,
             batch_size: 256,
+            season: None,
             detail: Detail::default(),
             progress: None,
         }
@@ -41,8 +44,8 @@ impl Default for ScoreOptions<'_> {
 }
 
 impl Forecaster {
-    /// Scores this forecaster and the baselines on the test part of `data`, which are read as those
-    /// of the training and split alike: every window, a step apart.
+    /// Scores this forecaster and the baselines on every window of the test part of `data`, which
+    /// are read and split like the training data.
     ///
     /// ```
     /// use ptsm::data::Dataset;
@@ -61,19 +64,19 @@ impl Forecaster {
     /// # Errors
     ///
     /// `InvalidInput` if a column is missing or damaged, naming it, or the data are too short for
-    /// the split, with the numbers.
+    /// the split, stating the numbers.
     pub fn evaluate(&mut self, data: &impl SeriesSource) -> Result<Evaluation> {
         let set = data.series(Some(self.preprocessor()))?;
         let prepared = self.prepare(&set, None)?;
         self.score(&prepared, &ScoreOptions::default())
     }
 
-    /// Windows of each part of `set`, a step apart, under the model's own standardisation; `split`
-    /// in place of the split of its training.
+    /// Every window of each part of `set`, standardised as in training; `split` replaces the split
+    /// of the training.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the series do not fit the model or are too short, with the numbers.
+    /// `InvalidInput` if the series do not fit the model or are too short, stating the numbers.
     pub fn prepare(&self, set: &SeriesSet, split: Option<Split>) -> Result<Prepared> {
         let Config { context_length, prediction_length, .. } = *self.config();
         let shape = WindowShape { context_length, prediction_length, step: 1 };
@@ -89,7 +92,7 @@ impl Forecaster {
     /// As [`evaluate`] and [`score_baselines`].
     pub fn score(&mut self, prepared: &Prepared, options: &ScoreOptions<'_>) -> Result<Evaluation> {
         let windows = prepared.part(options.part);
-        let season = self.preprocessor().seasonal_period;
+        let season = options.season.unwrap_or(self.preprocessor().seasonal_period);
         let config = self.config().clone();
         let channels = config.prediction_channels();
         let mut passes = EvaluateOptions {

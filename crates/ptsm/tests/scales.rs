@@ -1,6 +1,9 @@
 //! A forecast moves and grows with its series: k times the rows give k times the forecast, whatever
 //! the size of the series that the model learnt from.
 
+// A failed `unwrap` in a test helper is a failed test.
+#![allow(clippy::unwrap_used)]
+
 use ptsm::core::Extension;
 use ptsm::data::{Column, Table};
 use ptsm::{FitOptions, Forecast, Forecaster, Result};

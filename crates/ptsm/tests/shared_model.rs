@@ -37,6 +37,7 @@ fn model() -> ForecastModel {
         channels: vec!["x".into()],
         roles: Roles::default(),
         frequency: None,
+        times: Default::default(),
         grid: Grid::Rows,
         seasonal_period: 1,
         split: Split::default(),

@@ -29,6 +29,7 @@ fn stream(mode: &str) -> OnlineForecaster {
         channels: ["a", "b", "c"].map(String::from).to_vec(),
         roles: Roles::default(),
         frequency: Some("15min".parse().unwrap()),
+        times: Default::default(),
         grid: Grid::Regular,
         seasonal_period: 96,
         split: Split::default(),
@@ -43,14 +44,17 @@ fn stream(mode: &str) -> OnlineForecaster {
     OnlineForecaster::from_dir(folder.path(), &Cpu::default(), StreamOptions::default()).unwrap()
 }
 
+/// A quarter of an hour in nanoseconds.
+const STEP: i64 = 900_000_000_000;
+
 fn push(stream: &mut OnlineForecaster, row: i64) {
     let missing = if row % 5 == 0 { f64::NAN } else { row as f64 };
     let values = [(row as f64).sin(), missing, 1.0];
     // Every fiftieth row is skipped, and every seventieth comes twice.
     if row % 50 != 7 {
-        let row = StreamRow { time: Some(row * 900), values: &values };
+        let row = StreamRow { time: Some(row * STEP), values: &values };
         stream.push(row).unwrap();
-        if row.time.unwrap() % (70 * 900) == 0 {
+        if row.time.unwrap() % (70 * STEP) == 0 {
             stream.push(row).unwrap();
         }
     }

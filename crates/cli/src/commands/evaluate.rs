@@ -90,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
-    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
     let detail = args.detail();
@@ -100,6 +100,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         part: args.split,
         baselines: !args.no_baselines,
         batch_size: args.batch_size,
+        season: args.data.season()?,
         detail: Detail {
             per_step: detail.per_step || pictures,
             per_channel: detail.per_channel || args.report.is_some(),
@@ -136,13 +137,14 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
     only_cpu(&args.backend, "several heads on one backbone")?;
     let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, &shared.heads()[0].preprocessor.roles)?;
-    let repair = args.data.repair(&source);
-    let set = shared.heads()[0].preprocessor.read(&source.table, &repair)?;
+    let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
+    let set = shared.heads()[0].preprocessor.read_as(&source.table, &roles, &repair)?;
     remark(global, &summary(&source.name, &set));
     let scoring = heads::HeadsScoring {
         part: args.split,
         borders: args.borders,
         batch_size: args.batch_size,
+        season: args.data.season()?,
         detail: args.detail(),
     };
     heads::evaluate(global, &mut shared, &set, &scoring)

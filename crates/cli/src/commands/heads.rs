@@ -172,7 +172,7 @@ pub(crate) fn evaluate(
     set: &SeriesSet,
     scoring: &HeadsScoring,
 ) -> Result<()> {
-    let HeadsScoring { part, borders, batch_size, detail } = *scoring;
+    let HeadsScoring { part, borders, batch_size, season, detail } = *scoring;
     shared.heads().iter().try_for_each(SharedHead::require_forecast)?;
     let mut windows = Vec::new();
     for head in shared.heads() {
@@ -184,7 +184,7 @@ pub(crate) fn evaluate(
         };
         let split = borders.unwrap_or(preprocessor.split);
         let prepared = prepare(set, &split, shape, None, Some(&preprocessor.standardiser))?;
-        let season = preprocessor.seasonal_period;
+        let season = season.unwrap_or(preprocessor.seasonal_period);
         windows.push(HeadWindows {
             windows: prepared.part(part).clone(),
             mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
@@ -211,5 +211,7 @@ pub(crate) struct HeadsScoring {
     pub(crate) part: Part,
     pub(crate) borders: Option<Split>,
     pub(crate) batch_size: usize,
+    /// Steps of the season; `None` = the model's.
+    pub(crate) season: Option<usize>,
     pub(crate) detail: Detail,
 }

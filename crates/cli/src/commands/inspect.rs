@@ -1,16 +1,19 @@
 //! `ptsm inspect`: shows what a table or a model directory contains.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ptsm::core::Layout;
-use ptsm::data::{LabelOptions, LabelledSet, Labels, Series, Table};
+use ptsm::data::{
+    Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
+};
 use ptsm::ensemble::load_members;
 use ptsm::model_dir::ModelDir;
 use ptsm::{Model, Result};
 use serde_json::{Value, json};
 
 use crate::global::Global;
-use crate::output::answer;
+use crate::output::{answer, flag};
 use crate::source::{DataArgs, summary};
 
 /// Options of `inspect`.
@@ -171,6 +174,39 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &text)
 }
 
+/// The flags that say what was understood of the times.
+fn time_flags(set: &SeriesSet) -> String {
+    let quoted = |name: &str| match name.contains([' ', '(', '"']) {
+        true => format!("'{name}'"),
+        false => name.to_owned(),
+    };
+    let name = set.roles.timestamp.as_deref().unwrap_or_default();
+    let mut flags = format!("--timestamp {}", quoted(name));
+    if let Some(step) = set.frequency {
+        flags += &format!(" --frequency {step}");
+    }
+    if let Some(order) = set.times.order {
+        flags += &format!(" --dates {order}");
+    }
+    let days: BTreeSet<&[u8]> = set.series.iter().map(|series| series.anchor.as_slice()).collect();
+    let days: Vec<String> = days
+        .iter()
+        .filter(|days| !days.is_empty())
+        .map(|days| days.iter().map(u8::to_string).collect::<Vec<_>>().join(" and "))
+        .collect();
+    let says_days = !matches!(set.frequency, Some(Frequency::MonthEnds(_)));
+    if !days.is_empty() && says_days {
+        flags += &format!(" (on day {} of the month)", days.join(", "));
+    }
+    if set.series.iter().any(|series| series.zone != Zone::default()) {
+        flags += match set.times.clock {
+            Clock::Local => " (steps in local time)",
+            Clock::Utc => " (steps in UTC)",
+        };
+    }
+    flags
+}
+
 fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     let source = data.read(global)?;
     let set = data.series(&source)?;
@@ -201,13 +237,12 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
             json!({"name": name, "missing_share": share, "min": min, "mean": mean, "max": max}),
         );
     }
-    for note in set.repairs.notes() {
+    for note in set.repairs.notes().into_iter().chain(set.outlier_notes(&flag)) {
         text += &format!("note: {note}\n");
     }
     let span = |s: &Series| {
         let times = s.timestamps.as_ref()?;
-        let style = set.time_style?;
-        Some([style.format(*times.first()?), style.format(*times.last()?)])
+        Some([set.time_text(s, *times.first()?), set.time_text(s, *times.last()?)])
     };
     let series: Vec<Value> = set
         .series
@@ -219,8 +254,11 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
             text += &format!("rows: {} {} from {from} to {to}\n", s.num_rows(), s.id);
         }
     }
+    if set.frequency.is_some() {
+        text += &format!("times: {}\n", time_flags(&set));
+    }
     let value = json!({
-        "name": source.name, "frequency": set.frequency, "roles": set.roles, "series": series,
+        "name": source.name, "times": set.times, "frequency": set.frequency, "roles": set.roles, "series": series,
         "channels": channels, "repairs": set.repairs,
     });
     answer(global, &value, &text)

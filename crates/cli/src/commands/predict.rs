@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// Outputs of these heads from one pass: main, and those of `ptsm heads`
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
+    /// Steps to forecast, where they are not those of the model: fewer are cut, for more the model is
+    /// fed its own forecasts (without intervals)
+    #[arg(long, value_name = "H", conflicts_with_all = ["heads", "samples"])]
+    prediction_length: Option<usize>,
     /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]
     samples: Option<usize>,
@@ -55,6 +59,7 @@ pub(crate) struct Args {
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let labels = cases::labels(&args.model)?;
+    args.data.without_season()?;
     if labels && args.heads.is_some() {
         let text = "wanted a model directory whose own head forecasts: its windows are the rows";
         return Err(Error::config("heads", text));
@@ -72,8 +77,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
-    let set = forecaster.read(&source.table, &args.data.repair(&source))?;
+    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
+    set.repairs.time_notes().iter().for_each(|note| remark(global, note));
     // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();
     drop(source);
@@ -86,7 +92,19 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(count) = args.samples {
         return write(global, args, &sampled(&mut forecaster, &set, args, count)?);
     }
-    let forecasts = forecaster.predict(&set, args.rows_before_end)?;
+    let own = forecaster.config().prediction_length;
+    let steps = args.prediction_length.unwrap_or(own);
+    if steps == 0 {
+        return Err(Error::config("prediction_length", "must be at least 1"));
+    }
+    if steps > own {
+        let text = format!(
+            "{steps} steps: the model forecasts {own} at a time and is fed its own forecasts; no \
+             intervals are given so far ahead"
+        );
+        remark(global, &text);
+    }
+    let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
     let table = forecast_table(&set, &forecasts)?;
     if let Some(path) = &args.plot {
         let title = format!("Forecast of {source_name}");
@@ -142,8 +160,11 @@ fn sampled(
 }
 
 fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
-    let times: Option<Vec<String>> = match (&forecast.timestamps, set.time_style) {
-        (Some(times), Some(style)) => Some(times.iter().map(|&t| style.format(t)).collect()),
+    let series = set.series.iter().find(|series| series.id == forecast.id);
+    let times: Option<Vec<String>> = match (&forecast.timestamps, series) {
+        (Some(times), Some(series)) => {
+            Some(times.iter().map(|&time| set.time_text(series, time)).collect())
+        }
         _ => None,
     };
     let by_step = |values: &[f64]| -> Vec<Vec<f64>> {

@@ -35,7 +35,11 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let model = Model::from_dir(request.model)?;
     let preprocessor = Preprocessor::from_dir(request.model, model.config())?;
     let source = request.data.read_for(global, &preprocessor.roles)?;
-    let set = preprocessor.read(&source.table, &request.data.repair(&source))?;
+    let set = preprocessor.read_as(
+        &source.table,
+        &request.data.roles(),
+        &request.data.repair(&source)?,
+    )?;
     remark(global, &summary(&source.name, &set));
     let context_length = model.config().context_length;
     let shape = WindowShape { context_length, prediction_length: 0, step: 1 };

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowReader, TimeStyle};
+use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowColumns, RowReader, TimeRules};
+use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{DriftOptions, StreamOptions, StreamRow};
 use ptsm::{Error, ErrorKind, Forecast, OnlineForecaster, Result};
 use serde_json::{Map, Value, json};
@@ -45,9 +46,13 @@ pub(crate) struct Args {
     /// Rows from one save of the state to the next
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     save_every: u64,
-    /// Order of dates such as 7/1/2016
-    #[arg(long, default_value = "year-month-day", value_enum)]
-    dates: Dates,
+    /// Column of times, if it has another name than in training
+    #[arg(long, value_name = "COLUMN")]
+    timestamp: Option<String>,
+    /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); that of
+    /// the training data if not given
+    #[arg(long, value_name = "ORDER")]
+    dates: Option<DateOrder>,
     /// Character between cells; detected if not given ("tab" for a tabulator)
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
@@ -83,13 +88,6 @@ enum Form {
     Csv,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Dates {
-    YearMonthDay,
-    DayMonthYear,
-    MonthDayYear,
-}
-
 /// Reads, forecasts, writes, until the input ends.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut stream =
@@ -107,21 +105,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             Box::new(BufReader::new(file))
         }
     };
-    let order = match args.dates {
-        Dates::YearMonthDay => DateOrder::YearMonthDay,
-        Dates::DayMonthYear => DateOrder::DayMonthYear,
-        Dates::MonthDayYear => DateOrder::MonthDayYear,
-    };
     let mut out =
         Writer { out: BufWriter::new(std::io::stdout().lock()), form: args.output, header: false };
     let began = Instant::now();
     let mut timing = Timing::default();
-    let preprocessor = stream.preprocessor().clone();
-    let done =
-        match RowReader::new(input, preprocessor.row_columns(), &args.read_options()?, order)? {
-            Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
-            None => Ok(()),
-        };
+    let (columns, rules) = args.reading(stream.preprocessor());
+    let done = match RowReader::new(input, columns, &args.read_options()?, &rules)? {
+        Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
+        None => Ok(()),
+    };
     // The state is saved too if a row was refused or the reader of stdout has gone.
     if let Some(path) = &args.state {
         stream.save_state(path)?;
@@ -154,14 +146,16 @@ fn read_all(
             Ok(None) => {}
             Ok(Some(forecast)) => {
                 timing.push(began.elapsed().as_secs_f64());
-                out.forecast(forecast, rows.time_style())?;
+                let times = forecast.timestamps.as_ref();
+                out.forecast(forecast, times.and_then(|times| rows.time_texts(times)))?;
             }
             Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
         }
         let drift = stream.drift();
         if drift.alarms > alarms {
             alarms = drift.alarms;
-            out.alarm(drift.last_alarm.unwrap_or_default(), time, rows.time_style())?;
+            let time = time.and_then(|time| rows.time_texts(&[time])?.pop());
+            out.alarm(drift.last_alarm.unwrap_or_default(), time)?;
         }
         if let Some(path) = &args.state
             && args.save_every > 0
@@ -184,6 +178,14 @@ impl Args {
                 threshold: self.drift_threshold,
             },
         }
+    }
+
+    /// Which columns are read, and how their times are.
+    fn reading(&self, preprocessor: &Preprocessor) -> (RowColumns, TimeRules) {
+        let (mut columns, mut rules) = (preprocessor.row_columns(), preprocessor.times.clone());
+        columns.timestamp = self.timestamp.clone().or(columns.timestamp);
+        rules.order = self.dates.or(rules.order);
+        (columns, rules)
     }
 
     fn read_options(&self) -> Result<ReadOptions> {
@@ -216,20 +218,19 @@ struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    fn forecast(&mut self, forecast: &Forecast, style: Option<TimeStyle>) -> Result<()> {
+    fn forecast(&mut self, forecast: &Forecast, times: Option<Vec<String>>) -> Result<()> {
         let text = match self.form {
-            Form::Jsonl => as_json(forecast, style).to_string() + "\n",
+            Form::Jsonl => as_json(forecast, times).to_string() + "\n",
             Form::Csv => {
                 let header = !std::mem::replace(&mut self.header, true);
-                as_csv(forecast, style, header)
+                as_csv(forecast, times, header)
             }
         };
         self.write(&text)
     }
 
     /// A line of its own in JSON; a remark otherwise.
-    fn alarm(&mut self, row: u64, time: Option<i64>, style: Option<TimeStyle>) -> Result<()> {
-        let time = time.zip(style).map(|(time, style)| style.format(time));
+    fn alarm(&mut self, row: u64, time: Option<String>) -> Result<()> {
         if self.form == Form::Jsonl {
             let line = json!({"alarm": "drift", "row": row, "time": time});
             return self.write(&format!("{line}\n"));
@@ -245,12 +246,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn times(forecast: &Forecast, style: Option<TimeStyle>) -> Option<Vec<String>> {
-    let style = style.unwrap_or(TimeStyle::PLAIN);
-    forecast.timestamps.as_ref().map(|all| all.iter().map(|&time| style.format(time)).collect())
-}
-
-fn as_json(forecast: &Forecast, style: Option<TimeStyle>) -> Value {
+fn as_json(forecast: &Forecast, times: Option<Vec<String>>) -> Value {
     let width = forecast.channels.len();
     let by_channel = |values: &[f64]| -> Map<String, Value> {
         let column = |c: usize| values.iter().skip(c).step_by(width).copied().collect::<Vec<f64>>();
@@ -259,7 +255,7 @@ fn as_json(forecast: &Forecast, style: Option<TimeStyle>) -> Value {
     };
     let mut line = Map::new();
     line.insert("row".into(), forecast.first_row.into());
-    if let Some(times) = times(forecast, style) {
+    if let Some(times) = times {
         line.insert("times".into(), json!(times));
     }
     line.insert("forecast".into(), by_channel(&forecast.values).into());
@@ -280,9 +276,8 @@ fn as_json(forecast: &Forecast, style: Option<TimeStyle>) -> Value {
     line.into()
 }
 
-fn as_csv(forecast: &Forecast, style: Option<TimeStyle>, header: bool) -> String {
+fn as_csv(forecast: &Forecast, times: Option<Vec<String>>, header: bool) -> String {
     let width = forecast.channels.len();
-    let times = times(forecast, style);
     let mut text = String::new();
     if header {
         text += "origin,step";

@@ -5,19 +5,17 @@ use std::path::Path;
 use super::Model;
 use crate::architecture::Architecture;
 use crate::atomic_file::write_atomically;
-use crate::weights::{Layout, Parameters};
+use crate::weights::{Layout, Parameters, WEIGHTS_FILE};
 use crate::{Error, ErrorKind, Result};
 
 /// Name of the configuration in a model directory.
 pub const CONFIG_FILE: &str = "config.json";
-/// Name of the weights in a model directory.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// Name of the list of members in the directory of an ensemble.
 pub const ENSEMBLE_FILE: &str = "ensemble.json";
 
 impl Model<f32> {
-    /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote; an ensemble is
-    /// refused.
+    /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote, also one with
+    /// weights in several files or in half precision; an ensemble is refused.
     ///
     /// # Errors
     ///
@@ -33,7 +31,7 @@ impl Model<f32> {
         let at = |error: Error| error.at(place.display().to_string());
         let network = architecture.network().map_err(at)?;
         let layout = Layout::new(&network).map_err(at)?;
-        let parameters = Parameters::from_file(&dir.join(WEIGHTS_FILE), &layout)?;
+        let parameters = Parameters::from_dir(dir, &layout)?;
         Self::assemble(architecture, network, layout, parameters)
     }
 

@@ -38,7 +38,7 @@ use crate::real::Real;
 use crate::weights::{BlockSlot, Init, Layout, Parameters, TensorStore};
 use crate::{Error, Result};
 
-pub use directory::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE};
+pub use directory::{CONFIG_FILE, ENSEMBLE_FILE};
 pub use offload::EmbeddingInput;
 
 /// An architecture with its weights.

@@ -1,6 +1,6 @@
 //! Reading and writing `model.safetensors`, as Hugging Face does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES: u64 = 16 << 20;
 const MAX_NAMES: usize = 4;
 
 impl Parameters<f32> {
-    /// Reads the weights of `layout` from a safetensors file (f32, f64 or bf16; computed as f32).
+    /// Reads the weights of `layout` from a safetensors file (f32, f64, f16 or bf16; computed as f32).
     ///
     /// # Errors
     ///
@@ -24,20 +24,19 @@ impl Parameters<f32> {
     /// explain, damaged, or lacks a tensor, has one too many or one of another shape or type; all
     /// such names are in the text. Numbers that are not finite are refused too.
     pub fn from_file(path: &Path, layout: &Layout) -> Result<Self> {
-        let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
-        let numbers: usize = layout.tensors().iter().map(|t| t.range.len()).sum();
-        let limit = 8 * numbers as u64 + MAX_HEADER_BYTES;
-        let place = path.display().to_string();
-        if size > limit {
-            let text = format!("has {size} bytes, the configuration explains at most {limit}");
-            return Err(Error::weights(text).at(place));
-        }
-        // The file, and the numbers out of it.
-        let needed = size.saturating_add(memory::bytes_of(&[numbers]));
-        memory::require_memory("reading the weights", needed, "a machine with more memory")
-            .map_err(|e| e.at(place.clone()))?;
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        Self::from_bytes(&bytes, layout).map_err(|e| e.at(place))
+        let bytes = read_file(path, layout)?;
+        Self::from_bytes(&bytes, layout).map_err(|e| e.at(path.display().to_string()))
+    }
+
+    /// As [`Parameters::from_file`], out of several files that share the tensors.
+    pub(super) fn from_shards(paths: &[PathBuf], layout: &Layout) -> Result<Self> {
+        let files: Vec<Vec<u8>> =
+            paths.iter().map(|path| read_file(path, layout)).collect::<Result<_>>()?;
+        let views = files
+            .iter()
+            .zip(paths)
+            .map(|(bytes, path)| open(bytes).map_err(|e| e.at(path.display().to_string())));
+        Self::from_tensors(&views.collect::<Result<Vec<_>>>()?, layout)
     }
 
     /// Reads the weights of `layout` from the bytes of a safetensors file.
@@ -46,18 +45,20 @@ impl Parameters<f32> {
     ///
     /// `InvalidWeights`, as [`Parameters::from_file`].
     pub fn from_bytes(bytes: &[u8], layout: &Layout) -> Result<Self> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| Error::weights("is not a valid safetensors file").because(e))?;
-        check_names(&file, layout)?;
+        Self::from_tensors(&[open(bytes)?], layout)
+    }
+
+    fn from_tensors(files: &[SafeTensors<'_>], layout: &Layout) -> Result<Self> {
+        check_names(files, layout)?;
         let mut parameters = Parameters {
             trained: vec![0.0; layout.len(TensorStore::Trained)],
             buffers: vec![0.0; layout.len(TensorStore::Buffer)],
             counters: vec![0; layout.len(TensorStore::Counter)],
         };
         for tensor in layout.tensors() {
-            let view = file
-                .tensor(&tensor.name)
-                .map_err(|e| Error::weights("cannot be read").at(&tensor.name).because(e))?;
+            let Some(view) = find(files, &tensor.name) else {
+                return Err(Error::weights("cannot be read").at(&tensor.name));
+            };
             let range = tensor.range.clone();
             match tensor.store {
                 TensorStore::Trained => read_floats(&view, tensor, &mut parameters.trained[range])?,
@@ -111,24 +112,51 @@ impl Parameters<f32> {
     }
 }
 
-/// Compares the names and shapes in the file with those of the layout, and reports all differences.
-fn check_names(file: &SafeTensors<'_>, layout: &Layout) -> Result<()> {
+/// The bytes of a file that is not larger than the layout can explain.
+fn read_file(path: &Path, layout: &Layout) -> Result<Vec<u8>> {
+    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
+    let numbers: usize = layout.tensors().iter().map(|t| t.range.len()).sum();
+    let limit = 8 * numbers as u64 + MAX_HEADER_BYTES;
+    let place = path.display().to_string();
+    if size > limit {
+        let text = format!("has {size} bytes, the configuration explains at most {limit}");
+        return Err(Error::weights(text).at(place));
+    }
+    // The file, and the numbers out of it.
+    let needed = size.saturating_add(memory::bytes_of(&[numbers]));
+    memory::require_memory("reading the weights", needed, "a machine with more memory")
+        .map_err(|e| e.at(place))?;
+    std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))
+}
+
+fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::weights("is not a valid safetensors file").because(e))
+}
+
+/// A tensor out of one of the files.
+fn find<'a>(files: &'a [SafeTensors<'_>], name: &str) -> Option<TensorView<'a>> {
+    files.iter().find_map(|file| file.tensor(name).ok())
+}
+
+/// Compares the names and shapes in the files with those of the layout, and reports all differences.
+fn check_names(files: &[SafeTensors<'_>], layout: &Layout) -> Result<()> {
     let wanted = |name: &str| layout.tensors().iter().find(|t| t.name == name);
-    let mut unknown: Vec<&str> = file.names();
+    let mut unknown: Vec<&str> = files.iter().flat_map(SafeTensors::names).collect();
     unknown.retain(|name| wanted(name).is_none());
     unknown.sort_unstable();
     let mut missing = Vec::new();
     let mut misshapen = Vec::new();
     for tensor in layout.tensors() {
-        match file.tensor(&tensor.name) {
-            Err(_) => missing.push(tensor.name.clone()),
-            Ok(view) if view.shape() != tensor.shape => misshapen.push(format!(
+        match find(files, &tensor.name) {
+            None => missing.push(tensor.name.clone()),
+            Some(view) if view.shape() != tensor.shape => misshapen.push(format!(
                 "{} has shape {:?}, wanted {:?}",
                 tensor.name,
                 view.shape(),
                 tensor.shape
             )),
-            Ok(_) => {}
+            Some(_) => {}
         }
     }
     let unknown: Vec<String> = unknown.into_iter().map(str::to_owned).collect();
@@ -170,8 +198,13 @@ fn read_floats(view: &TensorView<'_>, tensor: &TensorLayout, out: &mut [f32]) ->
                 *value = f32::from_bits(u32::from(high) << 16);
             }
         }
+        Dtype::F16 => {
+            for (value, bytes) in out.iter_mut().zip(data.chunks_exact(2)) {
+                *value = half::f16::from_le_bytes(bytes.try_into().expect("chunks of 2")).to_f32();
+            }
+        }
         other => {
-            let text = format!("has type {other:?}, wanted F32, F64 or BF16");
+            let text = format!("has type {other:?}, wanted F32, F64, F16 or BF16");
             return Err(Error::weights(text).at(&tensor.name));
         }
     }

@@ -1,4 +1,4 @@
-//! Errors of the single series of a long table, so that a score can be a mean over series.
+//! Errors of each series of a long table, so that a score can be a mean over series.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SeriesMetrics {
-    /// Which series.
+    /// Name of the series.
     pub id: String,
     /// Windows scored.
     pub windows: usize,
@@ -25,7 +25,7 @@ pub struct SeriesMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SeriesMean {
-    /// Series with a point that counts.
+    /// Number of series with at least one counted point.
     pub series: usize,
     /// Mean over series of the mean squared error.
     pub mse: f64,

@@ -10,22 +10,22 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClassScores {
-    /// Share of cases whose class is right.
+    /// Share of cases whose class is predicted correctly.
     pub accuracy: f64,
-    /// Mean over the classes that occur of the share of their cases that is right.
+    /// Mean recall over the classes that occur.
     pub balanced_accuracy: f64,
-    /// Mean over the classes that occur or are predicted of the harmonic mean of precision and
-    /// recall.
+    /// Mean F1 score (harmonic mean of precision and recall) over the classes that occur or are
+    /// predicted.
     pub macro_f1: f64,
-    /// Mean negative logarithm of the probability of the right class, in nats.
+    /// Mean negative logarithm of the probability of the true class, in nats.
     pub cross_entropy: f64,
-    /// Accuracy of always saying the most frequent class of these cases.
+    /// Accuracy of always predicting the most frequent class of these cases.
     pub majority: f64,
-    /// Cases.
+    /// Number of cases.
     pub cases: usize,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Cases by class (row) and prediction (column).
+    /// Number of cases by true class (row) and predicted class (column).
     pub confusion: Vec<Vec<usize>>,
 }
 

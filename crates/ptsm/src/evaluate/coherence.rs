@@ -1,4 +1,5 @@
-//! How far a reconciled forecast is from the sums that were forecast with it.
+//! Coherence of a hierarchical forecast: how far its steps are from the segment sums forecast with
+//! them.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub struct Coherence {
 }
 
 impl Coherence {
-    /// Over every window of a set.
+    /// Measures `model` on every window of a set.
     ///
     /// # Errors
     ///
@@ -31,7 +32,7 @@ impl Coherence {
     /// or they do not fit the model.
     pub fn new(model: &Model, windows: &WindowSet) -> Result<Self> {
         let Some(hierarchy) = &model.config().extension().hierarchy else {
-            let text = "is not there: the model has no sums to be coherent with";
+            let text = "is not set: the model forecasts no segment sums";
             return Err(Error::config("ptsm.hierarchy", text));
         };
         let indices: Vec<usize> = (0..windows.len()).collect();
@@ -50,7 +51,7 @@ impl Coherence {
             count += part.2;
         }
         if count == 0 {
-            return Err(Error::input("there is no window to look at"));
+            return Err(Error::input("there is no window to score"));
         }
         let length = hierarchy.segment_length as f64;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Scores of a forecaster: over every window of a split, next to baselines anyone can name.
+//! Scores of a forecaster over every window of a split, beside simple baselines.
 //!
 //! All errors are in the units of the batches (standardised by the training rows, as the published
 //! tables have them). Masked points never count, and nothing turns into NaN unnoticed: a score

@@ -1,4 +1,4 @@
-//! How honest intervals and quantiles are.
+//! Scores of intervals and quantiles: coverage, width, weighted quantile loss and CRPS.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,15 +25,15 @@ pub struct ProbabilisticScores {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IntervalScore {
-    /// Probability that it is meant to hold.
+    /// Nominal probability of the interval.
     pub level: f64,
-    /// Share of the truth that it held.
+    /// Share of the known points that it contained.
     pub coverage: f64,
     /// Its mean width, in the units of the truth.
     pub width: f64,
 }
 
-/// Adds up scores point by point, in double precision.
+/// Running sums of the scores, added point by point in double precision.
 #[derive(Debug, Clone)]
 pub struct ProbabilisticSums {
     levels: Vec<f64>,
@@ -46,7 +46,7 @@ pub struct ProbabilisticSums {
 }
 
 impl ProbabilisticSums {
-    /// Nothing yet; `levels` are those of the intervals.
+    /// Empty sums; `levels` are those of the intervals.
     pub fn new(levels: &[f64]) -> Self {
         Self {
             levels: levels.to_vec(),
@@ -59,8 +59,8 @@ impl ProbabilisticSums {
         }
     }
 
-    /// One known point: the truth, its intervals, and its quantiles at [`SCORED_LEVELS`], where the
-    /// forecast has any.
+    /// Adds one known point: the truth, its intervals, and its quantiles at [`SCORED_LEVELS`],
+    /// where the forecast has any.
     pub fn push(
         &mut self,
         truth: f64,
@@ -81,7 +81,7 @@ impl ProbabilisticSums {
         }
     }
 
-    /// The scores of what was pushed; `None` without a point.
+    /// The scores of all points so far; `None` without any.
     pub fn scores(&self) -> Option<ProbabilisticScores> {
         if self.points == 0 {
             return None;

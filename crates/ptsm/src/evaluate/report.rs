@@ -9,7 +9,7 @@ use super::coherence::Coherence;
 use super::metrics::{Metrics, PartMetrics};
 use super::probabilistic::ProbabilisticScores;
 
-/// A model's scores next to those of the baselines, and on what they were taken.
+/// A model's scores beside those of the baselines, and the data that they were measured on.
 ///
 /// As JSON the model's [`Metrics`] lie at the top level (`mse`, `mae`, `correlation`, `windows`,
 /// ...), and `baselines` is a list of objects with `name` and either the same keys or `reason`.
@@ -35,10 +35,10 @@ pub struct Evaluation {
     /// The baselines, in the order in which they were scored.
     #[serde(default)]
     pub baselines: Vec<BaselineScore>,
-    /// How honest the forecast's intervals and quantiles are, where it has any.
+    /// Scores of the intervals and quantiles, where the forecast has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilistic: Option<ProbabilisticScores>,
-    /// How far forecast and segment sums are apart, with the hierarchical head.
+    /// Difference between summed steps and forecast segment sums, with the hierarchical head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coherence: Option<Coherence>,
 }
@@ -54,13 +54,13 @@ pub struct BaselineScore {
     pub outcome: BaselineOutcome,
 }
 
-/// What became of a baseline.
+/// Whether a baseline was scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum BaselineOutcome {
     /// Scored on the same windows as the model.
     Scored(Metrics),
-    /// Not possible with these data.
+    /// Not scored, because these data do not allow it.
     NotScored {
         /// Why, in a sentence.
         reason: String,

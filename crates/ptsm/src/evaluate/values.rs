@@ -14,9 +14,9 @@ pub struct ValueScores {
     pub mae: f64,
     /// Share of the variance that is explained; `None` where the truth is constant.
     pub r2: Option<f64>,
-    /// RMSE of always saying the mean of the training cases.
+    /// RMSE of always predicting the mean of the training cases.
     pub training_mean_rmse: f64,
-    /// Cases.
+    /// Number of cases.
     pub cases: usize,
     /// Each target by itself, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,4 +1,4 @@
-//! One pass over every window of a set, the last partial batch included.
+//! [`evaluate`]: one pass over every window of a set, the last partial batch included.
 //!
 //! Test loaders that drop the last partial batch flatter some published numbers; nothing is
 //! dropped here, so the score does not depend on the batch size.
@@ -7,7 +7,7 @@ use super::metrics::{Accumulator, Detail, MaseScale, Metrics};
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 
-/// How [`evaluate`] goes about it.
+/// Options of [`evaluate`].
 pub struct EvaluateOptions<'a> {
     /// Windows per call of the forecaster, at least 1.
     pub batch_size: usize,

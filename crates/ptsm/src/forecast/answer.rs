@@ -1,4 +1,4 @@
-//! What a forecaster answers: the forecast of one series, with its intervals.
+//! [`Forecast`]: the forecast of one series, with its intervals and quantiles.
 
 use crate::{Error, Result};
 
@@ -6,23 +6,24 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Forecast {
-    /// Which series of a long table this is; empty for a wide table.
+    /// Name of the series in a long table; empty for a wide table.
     pub id: String,
     /// Names of the channels that are forecast, C'.
     pub channels: Vec<String>,
-    /// Time of each step in seconds since 1970-01-01 00:00 UTC, `[H]`; `None` without times.
+    /// Time of each step, `[H]`, as [`Series::timestamps`](crate::data::Series::timestamps) has them;
+    /// `None` without times.
     pub timestamps: Option<Vec<i64>>,
     /// Number of the first step's row, counted from the start of the series.
     pub first_row: usize,
     /// `[H, C']`, row-major, data units.
     pub values: Vec<f64>,
-    /// Central intervals, narrow ones first; empty where the model cannot say any.
+    /// Central intervals, narrow ones first; empty if the model gives none.
     pub intervals: Vec<ForecastInterval>,
     /// Trained quantiles that are neither the median nor the end of an interval, by level.
     pub quantiles: Vec<ForecastQuantile>,
 }
 
-/// What the truth should stay below with a given probability.
+/// Values that the truth should stay below with a given probability.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ForecastQuantile {

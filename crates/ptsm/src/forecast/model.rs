@@ -1,4 +1,4 @@
-//! A forecaster's immutable part: everything that a model directory says, shared by all that use it.
+//! [`ForecastModel`]: the immutable part of a forecaster, shared by all threads and streams.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ pub struct ForecastModel {
     fingerprint: String,
 }
 
-/// Windows that forecasts are made from, and how each came into the units of the model.
+/// Windows to forecast from, and the standardiser of each.
 #[derive(Debug, Clone)]
 pub struct Contexts {
     /// `[B, L, C]`, standardised.
     pub batch: Batch,
-    /// What each window was standardised by.
+    /// One standardiser for each window.
     pub scales: Vec<Standardiser>,
 }
 
@@ -54,7 +54,7 @@ fn end_of(series: &Series, rows_before_end: usize) -> Result<usize> {
     }
 }
 
-/// What a model put out for one window.
+/// The output of a model for one window.
 struct WindowOutput<'a> {
     /// `[H, C']`, standardised.
     points: &'a [f32],
@@ -75,7 +75,7 @@ impl ForecastModel {
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
         let members = load_members(dir)?;
-        // The members agree in everything that is read from it here.
+        // The members agree in every field that is read from it here.
         let config = members[0].0.config().clone();
         let preprocessor = Preprocessor::from_dir(dir, &config)?;
         if !members[0].0.output().kind().is_forecast() {
@@ -119,8 +119,8 @@ impl ForecastModel {
         })
     }
 
-    /// Levels of the intervals that forecasts come with: those of the calibration, or those that the
-    /// head says by itself ([`OutputKind::interval_levels`](ptsm_core::OutputKind::interval_levels)).
+    /// Levels of the intervals that forecasts come with: those of the calibration, or those of the
+    /// uncalibrated head ([`OutputKind::interval_levels`](ptsm_core::OutputKind::interval_levels)).
     pub fn interval_levels(&self) -> &[f64] {
         &self.levels
     }
@@ -155,7 +155,7 @@ impl ForecastModel {
         self.loaded.as_ref()
     }
 
-    /// Something to run the model with, for one thread.
+    /// A session that runs the model in one thread.
     ///
     /// # Errors
     ///
@@ -247,7 +247,7 @@ impl ForecastModel {
         windows.map(forecast).collect()
     }
 
-    /// As [`ForecastModel::read_out`] for one window, into memory that is there already; leaves the
+    /// As [`ForecastModel::read_out`] for one window, reusing the memory of `forecast`; leaves the
     /// standardised points in `points`.
     pub(crate) fn read_one(
         &self,

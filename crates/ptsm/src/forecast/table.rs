@@ -1,10 +1,12 @@
 //! Forecasts as a table in the form of the data that they continue.
 
+use std::collections::HashMap;
+
 use super::answer::Forecast;
 use crate::Result;
-use crate::data::{Column, NO_COLUMN, SeriesSet, Table};
+use crate::data::{Column, NO_COLUMN, Series, SeriesSet, Table};
 
-/// A level without the noise of its last bits: 0.975, not 0.975 and a trillionth.
+/// Rounds a level to nine decimals, so that 0.975 is not written as 0.9750000000000001.
 fn rounded(level: f64) -> f64 {
     (level * 1e9).round() / 1e9
 }
@@ -49,13 +51,13 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
         let ids = forecasts.iter().map(|f| (f.id.as_str(), steps(f)));
         columns.push(Column::repeated_texts(name, ids));
     }
-    let times: Option<Vec<i64>> = forecasts
+    let series: HashMap<&str, &Series> = set.series.iter().map(|s| (s.id.as_str(), s)).collect();
+    let times: Option<Vec<(&Series, &[i64])>> = forecasts
         .iter()
-        .map(|f| f.timestamps.as_deref())
-        .collect::<Option<Vec<_>>>()
-        .map(|times| times.concat());
-    match (named(&set.roles.timestamp), set.time_style, times) {
-        (Some(name), Some(style), Some(times)) => columns.push(Column::times(name, times, style)),
+        .map(|f| Some((*series.get(f.id.as_str())?, f.timestamps.as_deref()?)))
+        .collect();
+    match (named(&set.roles.timestamp), times) {
+        (Some(name), Some(times)) => columns.push(set.time_column(&name, times.into_iter())),
         _ => {
             let rows = forecasts
                 .iter()

@@ -15,7 +15,7 @@ use ptsm_core::option;
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
 use ptsm_core::{read_tensors, write_atomically, write_tensors};
 
-/// Name of the head that a model directory is about.
+/// Name of the head that `config.json` of the model directory itself describes.
 pub const MAIN_HEAD: &str = "main";
 
 /// One head of a shared backbone.
@@ -43,8 +43,8 @@ impl SharedHead {
         Err(Error::config("heads", text))
     }
 
-    /// What the head says of the cases of a batch, as a [`Labeller`](crate::labeller::Labeller) reads it;
-    /// `None` from a head that forecasts.
+    /// The predictions of the head for the cases of a batch, as a
+    /// [`Labeller`](crate::labeller::Labeller) reads it; `None` from a head that forecasts.
     pub fn labels(&self, output: &Prediction) -> Option<Predictions> {
         let coding = self.preprocessor.labels.as_ref()?;
         Some(read_labels(coding, output))
@@ -84,7 +84,7 @@ pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
 
 /// Adds the head of the model directory `from` to the model directory `dir`, under `name`.
 ///
-/// Both must have the same backbone, bit for bit (`train --init DIR --freeze backbone` sees to
+/// Both must have the same backbone, bit for bit (`train --init DIR --freeze backbone` ensures
 /// it), and read their channels alike. A head of that name is replaced. On an error the directory is
 /// as it was.
 ///
@@ -129,7 +129,7 @@ pub fn remove_head(dir: &Path, name: &str) -> Result<()> {
         return Err(Error::config("name", text));
     }
     let folder = ModelDir::new(dir).heads();
-    // Weights first: without them the head is gone.
+    // Weights first: without them the head no longer counts, should a later removal fail.
     for file in HeadFile::ALL.into_iter().rev() {
         let path = folder.join(file.name_for(name));
         match std::fs::remove_file(&path) {
@@ -139,19 +139,19 @@ pub fn remove_head(dir: &Path, name: &str) -> Result<()> {
             _ => {}
         }
     }
-    // Only an empty folder goes.
+    // Removes the folder only if it is empty.
     let _ = std::fs::remove_dir(&folder);
     Ok(())
 }
 
-/// Whether a head can share a pass of the backbone of `main`.
+/// Checks that a head can share a pass of the backbone of `main`.
 pub(super) fn check_joined(name: &str, head: &Model, main: &Model) -> Result<()> {
     let (config, wanted) = (head.config(), main.config());
     if *head.output().kind() == OutputKind::Patches {
         let text = format!("\"{name}\" fills in hidden patches, which others cannot share");
         return Err(Error::config("heads", text));
     }
-    // What the weights' shapes do not show.
+    // Fields that the shapes of the weights do not reveal.
     let fields = [
         ("context_length", config.context_length == wanted.context_length),
         ("patch_length", config.patch_length == wanted.patch_length),
@@ -171,8 +171,8 @@ pub(super) fn check_joined(name: &str, head: &Model, main: &Model) -> Result<()>
     }
 }
 
-/// Writes heads that were trained together into the model directory `dir`, that of `main` last: the
-/// directory is a model once everything is there.
+/// Writes heads that were trained together into the model directory `dir`, that of `main` last, so
+/// that the directory holds a model only once everything is written.
 ///
 /// # Errors
 ///
@@ -189,14 +189,14 @@ pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
     main.model.save(dir)
 }
 
-/// Writes the files of a head, all or none: under temporary names first, where they are read again;
-/// a head of that name stays until the new one is whole.
+/// Writes the files of a head, all or none: first under temporary names, from which they are read
+/// back as a check. An earlier head of that name stays until the new one is complete.
 fn write_head(dir: &Path, head: &SharedHead, main: &Model) -> Result<()> {
     let folder = ModelDir::new(dir).heads();
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
     let written = write_beside(&folder, head, main);
     if written.is_err() {
-        // Only an empty folder goes.
+        // Removes the folder only if it is empty.
         let _ = std::fs::remove_dir(&folder);
     }
     written

@@ -1,5 +1,4 @@
-//! Scores of several forecasting heads, each over every window of its own, in one pass of the
-//! backbone.
+//! Scores of several forecasting heads, each on its own windows, in one pass of the backbone.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::evaluate::{Accumulator, Detail, MaseScale, Metrics, select_channels};
 use crate::{Error, Result};
 use ptsm_core::OutputSpec;
 
-/// What one head is scored on.
+/// The windows that one head is scored on.
 #[derive(Debug, Clone)]
 pub struct HeadWindows {
     /// Windows of the head's own horizon.
@@ -19,21 +18,21 @@ pub struct HeadWindows {
     pub mase_scale: Option<MaseScale>,
 }
 
-/// One head, and how far it is in its windows.
+/// One head, and its progress through its windows.
 struct Scored<'a> {
     windows: &'a WindowSet,
     spec: Arc<OutputSpec>,
     steps: usize,
     sums: Accumulator,
-    /// Number of the next window of its own.
+    /// Number of its next window.
     next: usize,
 }
 
-/// Scores every head of `shared` on every window of its own: `windows` has one set for each head, of
-/// the same rows. `batch_size` windows (at least 1) go through the backbone at once, which changes no
-/// bit; `detail` says which parts are listed besides the totals. A head with a short horizon has more windows than
-/// one with a long horizon; all those that start at the same row share one pass of the backbone. The
-/// scores have the same bits as those of each head alone.
+/// Scores every head of `shared` on its own windows: `windows` has one set for each head, all over
+/// the same rows. `batch_size` windows (at least 1) go through the backbone at once, which does not
+/// affect the scores; `detail` selects the parts listed besides the totals. A head with a short
+/// horizon has more windows than one with a long horizon; windows that start at the same row share
+/// one pass of the backbone. The scores have the same bits as those of each head alone.
 ///
 /// # Errors
 ///
@@ -46,7 +45,7 @@ pub fn score_heads(
     detail: Detail,
 ) -> Result<Vec<Metrics>> {
     let mut heads = start(shared.heads(), windows)?;
-    // The shortest horizon has every start that any of them has.
+    // The head with the shortest horizon has every start that another head has.
     let Some(all) = windows.iter().map(|head| &head.windows).max_by_key(|all| all.len()) else {
         return Err(Error::config("heads", "wanted one or more names"));
     };

@@ -1,4 +1,4 @@
-//! Heads that run together: the backbone once, every head on what it gives.
+//! Heads that run together: one pass of the backbone, then every head on its output.
 
 use std::path::Path;
 
@@ -35,8 +35,8 @@ impl SharedModel {
         &self.heads
     }
 
-    /// Runs the backbone once and every head on what it gives; one output for each head, with the
-    /// same bits as that head alone.
+    /// Runs the backbone once and every head on its output; one result for each head, with the same
+    /// bits as that head alone.
     ///
     /// # Errors
     ///

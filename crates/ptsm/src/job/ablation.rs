@@ -15,10 +15,10 @@ use crate::train::{Recipe, Training};
 use crate::{Backend, Cpu, Error, Model, Prediction, Result, Session, Task};
 use ptsm_core::{CrossChannel, Hierarchy, Layout};
 
-/// A table of modes and heads.
+/// An ablation over channel modes and reconciliation heads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ablation {
-    /// What all rows have in common.
+    /// The recipe that all rows have in common.
     pub recipe: Recipe,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
@@ -34,7 +34,7 @@ pub struct Ablation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AblationRow {
-    /// What it is.
+    /// Name of the channel mode and heads, for the table.
     pub name: String,
     /// `mode` of its models.
     pub mode: ChannelModeChoice,
@@ -42,15 +42,16 @@ pub struct AblationRow {
     pub hierarchy: bool,
     /// Whether they have the cross-channel head.
     pub cross_channel: bool,
-    /// Trained weights of one of them.
+    /// Number of trained weights of one model.
     pub parameters: usize,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// Test error of each seed.
+    /// Mean squared error on the test part, for each seed.
     pub mse: Vec<f64>,
-    /// Test error of each seed.
+    /// Mean absolute error on the test part, for each seed.
     pub mae: Vec<f64>,
-    /// Coherence of sums and steps at the start and at the end, where there are sums.
+    /// Coherence of sums and steps before and after training, for each seed; empty without the
+    /// hierarchical head.
     pub coherence: Vec<(Coherence, Coherence)>,
 }
 
@@ -135,12 +136,15 @@ impl Ablation {
         }
     }
 
-    /// Refuses what the rows decide, and what a row would not use.
+    /// Refuses fields that the rows set, and settings that a row would not use.
     fn check(&self, data: &JobData) -> Result<()> {
         let Recipe { model, training, members, .. } = &self.recipe;
         check_seed(training)?;
         if !members.is_empty() {
-            return Err(Error::config("members", "have no place here: every row is one model"));
+            return Err(Error::config(
+                "members",
+                "are not allowed in an ablation: every row is one model",
+            ));
         }
         let ptsm = model.ptsm.as_ref();
         let decided = [
@@ -167,13 +171,13 @@ impl Ablation {
         Ok(())
     }
 
-    /// Trains every row with every seed and scores it on the test part; `tell` hears of every
-    /// training that is done, with the row so far.
+    /// Trains every row with every seed and scores it on the test part; `tell` is called
+    /// after every training, with the row so far.
     ///
     /// # Errors
     ///
     /// As [`Job::run`], naming the row; `InvalidConfig` for fields of the recipe that the rows
-    /// decide.
+    /// set.
     pub fn run(
         &self,
         data: &JobData,
@@ -222,7 +226,7 @@ fn one(job: &Job<'_>, row: &mut AblationRow) -> Result<Trained> {
     Ok(trained)
 }
 
-/// Keeps the model with its first weights.
+/// Observer that keeps a copy of the model with its initial weights.
 #[derive(Default)]
 struct First {
     model: Option<Model>,

@@ -6,7 +6,7 @@ use crate::spec::{LossChoice, ModelSpec};
 use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 
 /// The recipe for these data, with a sentence for every choice; lengths and the loss are those of
-/// `wanted` where it has some.
+/// `wanted` where it sets them.
 pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<String>) {
     let mut facts = facts(data, wanted);
     suit_horizon(&mut facts, wanted);
@@ -32,7 +32,7 @@ pub(super) fn suit_short_series(data: &SeriesData, spec: &mut ModelSpec) -> Opti
 
 fn facts(data: &SeriesData, wanted: &ModelSpec) -> DataFacts {
     let rows = |series: &Series| -> usize {
-        // With the shortest context: the borders do not depend on it.
+        // Any context length will do, because the borders do not depend on it.
         let found = data.split.borders(series.num_rows(), series.timestamps.as_deref(), 1);
         found.map_or(0, |borders| borders.train.len())
     };

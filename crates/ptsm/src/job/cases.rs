@@ -27,7 +27,7 @@ impl Job<'_> {
         self.specification().config(&shape)
     }
 
-    /// Lays the cases out for the model, and makes it with its first weights.
+    /// Prepares the cases for the model, and makes it with its initial weights.
     pub(super) fn lay_out_cases(&self, data: &CaseData, config: Config) -> Result<Laid> {
         let standardiser = match self.kept_standardiser(data) {
             Some(kept) => kept.clone(),
@@ -53,6 +53,7 @@ impl Job<'_> {
             channels: data.train.channels.clone(),
             roles: Roles::default(),
             frequency: None,
+            times: Default::default(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),
@@ -62,15 +63,15 @@ impl Job<'_> {
         Ok(Laid { model, preprocessor, samples, notes: Vec::new() })
     }
 
-    /// What the channels of the model that training starts from were standardised by, where they
-    /// are as many as those of the cases.
+    /// The standardiser of the model that training starts from, if it has as many channels as the
+    /// cases.
     pub(super) fn kept_standardiser(&self, data: &CaseData) -> Option<&Standardiser> {
         let kept = self.start.as_ref()?.standardiser.as_ref()?;
         (kept.num_channels() == data.train.channels.len()).then_some(kept)
     }
 
-    /// How outputs become labels; values are standardised, unless the model says their range or
-    /// counts them.
+    /// How outputs become labels. Values are standardised, unless the model limits their range or
+    /// forecasts counts.
     fn coding(&self, data: &CaseData) -> Result<(LabelCoding, Option<Standardiser>)> {
         match &data.train.labels {
             Labels::Classes { names, .. } => {

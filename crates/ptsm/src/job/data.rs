@@ -1,4 +1,4 @@
-//! What a job learns from, read once: series that are cut into windows, or labelled cases.
+//! The data of a job, read once: series that are cut into windows, or labelled cases.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::data::{Grid, LabelledSet, SeriesSet, Split};
 use crate::spec::{DataSpec, Source};
 use crate::{Error, Result, Task};
 
-/// What a job learns from.
+/// The data of a job.
 #[derive(Debug, Clone)]
 pub enum JobData {
     /// Series, for forecasting and pretraining.
@@ -15,7 +15,7 @@ pub enum JobData {
     Cases(Arc<CaseData>),
 }
 
-/// Series, with what a model directory says of them.
+/// Series, with the facts about them that a model directory records.
 #[derive(Debug, Clone)]
 pub struct SeriesData {
     /// Name for reports.
@@ -35,14 +35,14 @@ pub struct SeriesData {
 pub struct CaseData {
     /// Name for reports.
     pub name: String,
-    /// Cases that are learnt from.
+    /// Training cases.
     pub train: LabelledSet,
-    /// Cases that pick the epoch; without any, the last epoch is kept.
+    /// Validation cases, which pick the best epoch; without any, the last epoch is kept.
     pub validation: Option<LabelledSet>,
 }
 
 impl JobData {
-    /// Reads what `spec` names, as `task` needs it; `seed` deals the cases that are held out.
+    /// Reads what `spec` names, as `task` needs it; `seed` draws the cases that are held out.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl SeriesData {
         let data = Self {
             name: source.name.clone(),
             split: spec.split.unwrap_or_else(|| source.default_split()),
-            grid: spec.repair(&source).grid,
-            seasonal_period: source.seasonal_period(&set),
+            grid: spec.repair(&source)?.grid,
+            seasonal_period: spec.seasonal_period(&source, &set)?,
             set,
         };
         Ok((data, source))
@@ -113,7 +113,7 @@ impl SeriesData {
 }
 
 impl CaseData {
-    /// Share of the labelled cases that picks the epoch if nobody says.
+    /// Default share of the labelled cases that is held out to pick the best epoch.
     pub const HOLD_OUT: f64 = 0.2;
 
     /// Reads the cases and holds a share of them out.
@@ -129,6 +129,10 @@ impl CaseData {
             ("duplicates", spec.duplicates.is_some()),
             ("grid", spec.grid.is_some()),
             ("frequency", spec.frequency.is_some()),
+            ("round", spec.round.is_some()),
+            ("resample", spec.resample.is_some()),
+            ("holidays", spec.holidays.is_some()),
+            ("season", spec.season.is_some()),
         ];
         if let Some((field, _)) = unused.iter().find(|(_, given)| *given) {
             let text =
@@ -139,8 +143,8 @@ impl CaseData {
         Self::new(name, set, spec.hold_out.unwrap_or(Self::HOLD_OUT), seed)
     }
 
-    /// Holds a share of the cases out to pick the epoch, each class evenly; `seed` deals them. A
-    /// share of 0 holds none out.
+    /// Holds out a share of the cases, drawn with `seed` evenly from each class, to pick the best
+    /// epoch. A share of 0 holds none out.
     ///
     /// # Errors
     ///

@@ -6,36 +6,36 @@ use super::data::JobData;
 use crate::Model;
 use crate::train::Event;
 
-/// What a job tells while it runs.
+/// An event of a running job.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JobEvent<'a> {
-    /// The data are laid out and the model has its first weights; training begins.
+    /// The samples are prepared and the model has its initial weights; training begins.
     Ready(Ready<'a>),
     /// A step or an epoch is done.
     Training(&'a Event<'a>),
 }
 
-/// A job that begins to train.
+/// A job that is ready to train.
 #[derive(Debug, Clone, Copy)]
 pub struct Ready<'a> {
-    /// What is learnt from.
+    /// The data of the job.
     pub data: &'a JobData,
-    /// The model with its first weights.
+    /// The model with its initial weights.
     pub model: &'a Model,
-    /// Samples that are trained on.
+    /// Number of training samples.
     pub train: usize,
-    /// Samples that pick the epoch.
+    /// Number of validation samples.
     pub validation: usize,
-    /// Steps of the whole run, without early stopping.
+    /// Optimiser steps of the whole run, without early stopping.
     pub total_steps: u64,
     /// What a user should know of the samples and of what was chosen, a sentence each.
     pub notes: &'a [String],
 }
 
-/// Hears what a job tells. `Break` stops it; what was done is kept.
+/// Receives the events of a job. Returning `Break` stops the job; what was finished is kept.
 pub trait Observer {
-    /// Hears one event.
+    /// Called for each event.
     fn observe(&mut self, event: &JobEvent<'_>) -> ControlFlow<()>;
 }
 
@@ -45,7 +45,7 @@ impl<F: FnMut(&JobEvent<'_>) -> ControlFlow<()>> Observer for F {
     }
 }
 
-/// Hears nothing.
+/// An observer that ignores every event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

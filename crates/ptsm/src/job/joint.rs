@@ -1,4 +1,4 @@
-//! The heads of a model directory and their one backbone, trained together.
+//! Joint training: all heads of a model directory together with their shared backbone.
 
 use std::ops::ControlFlow;
 
@@ -21,9 +21,9 @@ use ptsm_data::LabelCoding;
 pub struct JointHead {
     /// Name of the head; the directory's own is `main`.
     pub name: String,
-    /// What it learns from.
+    /// The data to train it on.
     pub data: DataSpec,
-    /// What its loss counts, above 0; 1 if not given.
+    /// Weight of its loss in the total, above 0; 1 if not given.
     pub weight: Option<f64>,
 }
 
@@ -34,19 +34,19 @@ pub struct JointJob {
     pub from: ModelDir,
     /// The data of every head, in any order.
     pub heads: Vec<JointHead>,
-    /// How they are trained; the seed deals the cases that are held out, too.
+    /// Training settings; the seed also draws the cases that are held out.
     pub training: Training,
     /// The model directory to write.
     pub out: ModelDir,
 }
 
-/// A finished training of heads.
+/// The result of joint training.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct JointTrained {
     /// The heads, `main` first.
     pub heads: Vec<SharedHead>,
-    /// Every epoch.
+    /// History of every epoch.
     pub epochs: Vec<JointEpoch>,
     /// The epoch that was kept, from 1.
     pub best_epoch: u32,
@@ -125,7 +125,7 @@ impl JointJob {
         check_used(&self.training, &usage)
     }
 
-    /// Samples laid out as the head was trained on: its channels, its standardisation, its labels.
+    /// Samples prepared as in the training of the head: its channels, standardisation and labels.
     fn samples(&self, head: &SharedHead) -> Result<HeadSamples> {
         let data = &self.head(&head.name)?.data;
         match &head.preprocessor.labels {
@@ -189,7 +189,7 @@ fn lay_cases(head: &SharedHead, coding: &LabelCoding, set: LabelledSet) -> Resul
 fn windows(data: &DataSpec, head: &SharedHead, step: usize) -> Result<(WindowSet, WindowSet)> {
     let (config, preprocessor) = (head.model.config(), &head.preprocessor);
     let source = data.read_for(&preprocessor.roles)?;
-    let set = preprocessor.read(&source.table, &data.repair(&source))?;
+    let set = preprocessor.read_as(&source.table, &data.roles(), &data.repair(&source)?)?;
     let prediction_length =
         if config.task()? == Task::Pretraining { 0 } else { config.prediction_length };
     let shape = WindowShape { context_length: config.context_length, prediction_length, step };

@@ -11,19 +11,19 @@ use crate::{Error, Result, Task};
 /// The training of an ensemble of forecasters.
 #[derive(Clone)]
 pub struct EnsembleJob<'a> {
-    /// What is learnt from.
+    /// The data to train on.
     pub data: &'a JobData,
     /// The whole recipe of every member: model and training.
     pub members: Vec<Recipe>,
     /// Share of the training windows that is used, the last ones; `None` = all.
     pub few_shot: Option<f64>,
-    /// Where the ensemble goes.
+    /// Where the ensemble is saved.
     pub save: Save,
 }
 
 impl EnsembleJob<'_> {
-    /// Trains every member into a folder of its own, and describes the ensemble. An ensemble that it
-    /// replaces stays whole until then.
+    /// Trains every member into a folder of its own, then writes `ensemble.json`. An earlier
+    /// ensemble in the directory stays usable until then.
     ///
     /// # Errors
     ///

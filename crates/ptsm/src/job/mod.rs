@@ -1,4 +1,4 @@
-//! The work itself: from data, a model specification and training settings to a trained model.
+//! Training jobs: from data, a model specification and training settings to a saved model.
 //!
 //! [`Job`] is what the commands `train`, `ablate`, `select`, `tune` and `benchmark` run, and what
 //! a server or a binding runs; [`JointJob`] trains the heads of one backbone together.

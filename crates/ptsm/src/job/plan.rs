@@ -13,15 +13,15 @@ use crate::{Error, Model, Result, Task};
 /// One training run.
 #[derive(Clone)]
 pub struct Job<'a> {
-    /// What is learnt from.
+    /// The data to train on.
     pub data: &'a JobData,
-    /// What is learnt.
+    /// The task.
     pub task: Task,
-    /// What is chosen of the model.
+    /// The chosen fields of the model.
     pub model: ModelSpec,
-    /// How it is trained.
+    /// Training settings.
     pub training: Training,
-    /// The model that training starts from; `None` = drawn weights.
+    /// The model that training starts from; `None` = weights drawn at random.
     pub start: Option<Start>,
     /// Share of the training samples that is used, the last ones; `None` = all.
     pub few_shot: Option<f64>,
@@ -32,10 +32,10 @@ pub struct Job<'a> {
 /// The model that training starts from.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// Its backbone is taken.
+    /// The model whose backbone is taken.
     pub model: Model,
-    /// What its channels were standardised by: labelled cases keep it where their channels are as
-    /// many, so that one pass can serve both heads.
+    /// Its standardiser. Labelled cases with as many channels use it too, so that one pass of the
+    /// backbone can serve both heads.
     pub standardiser: Option<Standardiser>,
     /// Whether its head is taken too.
     pub keep_head: bool,
@@ -46,11 +46,11 @@ pub struct Start {
 pub struct Save {
     /// The model directory.
     pub dir: ModelDir,
-    /// What becomes of a model that is in it.
+    /// How a model that is already there is treated.
     pub mode: SaveMode,
 }
 
-/// What becomes of a model that is in the directory of a run.
+/// How a model that is already in the directory of a run is treated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SaveMode {
     /// It is an error.
@@ -58,12 +58,12 @@ pub enum SaveMode {
     New,
     /// It is replaced.
     Replace,
-    /// The run is resumed from the checkpoint beside it; without a checkpoint it is begun.
+    /// Its run is resumed from the checkpoint; without a checkpoint a new run begins.
     Resume,
 }
 
 impl Save {
-    /// Into a directory that must not hold a model.
+    /// Saves into a directory that must not hold a model.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: ModelDir::new(dir), mode: SaveMode::New }
     }
@@ -95,7 +95,7 @@ impl Start {
         Ok(Self { model, standardiser, keep_head })
     }
 
-    /// Gives a new model the backbone, and the head where that is asked for.
+    /// Copies the backbone into a new model, and the head if `keep_head` is set.
     pub(super) fn give(&self, model: &mut Model) -> Result<()> {
         take_backbone(model, &self.model).map_err(|e| e.at("start"))?;
         if !self.keep_head {
@@ -115,7 +115,7 @@ impl Start {
 }
 
 impl Job<'_> {
-    /// What is chosen of the model, over the backbone that training starts from.
+    /// The chosen fields of the model, over those of the backbone that training starts from.
     pub fn specification(&self) -> ModelSpec {
         let lower = self.start.as_ref().map(|start| ModelSpec::of_backbone(start.model.config()));
         lower.unwrap_or_default().with(&self.model)

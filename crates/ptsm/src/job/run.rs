@@ -1,4 +1,4 @@
-//! The run of a job: data laid out, a model made, trained and saved.
+//! The run of a job: samples prepared, a model made, trained and saved.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -19,11 +19,11 @@ use crate::{Config, Error, Model, Result, Task};
 pub struct Trained {
     /// The model with the weights of the kept epoch.
     pub model: Model,
-    /// How data become its inputs.
+    /// Reads and standardises data for the model.
     pub preprocessor: Preprocessor,
-    /// What it was told and what happened.
+    /// Settings and history of the run.
     pub record: Record,
-    /// The samples as they were laid out.
+    /// The prepared samples.
     pub samples: LaidSamples,
     /// Seconds of training, saving included.
     pub seconds: f64,
@@ -56,7 +56,7 @@ impl Job<'_> {
         }
     }
 
-    /// Runs the job: lays the data out, makes the model, trains it, saves it.
+    /// Runs the job: prepares the samples, makes the model, trains it, saves it.
     ///
     /// The bits of the result depend on the job and the instruction set alone, not on the number of
     /// threads, and not on whether the run was killed and resumed in between.
@@ -107,7 +107,7 @@ impl Job<'_> {
         Ok(Trained { model, preprocessor, record, samples, seconds })
     }
 
-    /// The loop; every better epoch is saved as a whole model directory.
+    /// The training loop; every better epoch is saved as a complete model directory.
     fn optimise(
         &self,
         data: TrainData<'_>,
@@ -142,7 +142,7 @@ fn unfit(task: Task, got: &str, wanted: &str) -> Error {
     Error::config("task", format!("\"{name}\" learns from {wanted}, not from {got}"))
 }
 
-/// Writes a model with its preprocessor in place of what was in the directory.
+/// Writes a model with its preprocessor in place of the previous contents of the directory.
 ///
 /// # Errors
 ///

@@ -5,21 +5,21 @@ use crate::data::{Prepared, PreparedCases};
 use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
 
-/// Samples as they are laid out for a model.
+/// Samples prepared for a model.
 #[derive(Debug, Clone)]
 pub enum LaidSamples {
     /// Windows of the parts of a split.
     Windows(Prepared),
     /// Cases of one length.
     Cases {
-        /// Those that are learnt from.
+        /// Training cases.
         train: PreparedCases,
-        /// Those that pick the epoch.
+        /// Validation cases, which pick the best epoch.
         validation: Option<PreparedCases>,
     },
 }
 
-/// A model with its first weights, and samples laid out for it.
+/// A model with its initial weights, and samples prepared for it.
 pub(super) struct Laid {
     pub(super) model: Model,
     pub(super) preprocessor: Preprocessor,
@@ -29,7 +29,7 @@ pub(super) struct Laid {
 }
 
 impl LaidSamples {
-    /// The samples that are learnt from.
+    /// The training samples.
     pub fn train(&self) -> &dyn Samples {
         match self {
             Self::Windows(prepared) => &prepared.train,
@@ -37,7 +37,7 @@ impl LaidSamples {
         }
     }
 
-    /// The samples that pick the epoch; `None` without any.
+    /// The validation samples, which pick the best epoch; `None` without any.
     pub(super) fn validation(&self) -> Option<&dyn Samples> {
         match self {
             Self::Windows(prepared) => Some(&prepared.validation),

@@ -1,5 +1,5 @@
-//! Settings for labelled cases by cross-validation on the training cases alone, then one look at the
-//! test cases.
+//! Selection of settings for labelled cases: cross-validation on the training cases alone, then one
+//! evaluation on the test cases.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,17 +15,17 @@ use crate::spec::{ModelSpec, nearest, with_nearest};
 use crate::train::{Member, Recipe, Training};
 use crate::{Cpu, Error, ErrorKind, Result, Task};
 
-/// What is searched: a recipe, lists of values for some of its fields, and fields that change
+/// The search: a recipe, lists of values for some of its fields, and fields that change
 /// together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSearch {
     /// Classification or regression.
     pub task: Task,
-    /// What every model has.
+    /// Fields that all models have in common.
     #[serde(default)]
     pub model: ModelSpec,
-    /// How every model is trained.
+    /// Training settings that all models have in common.
     #[serde(default)]
     pub training: Training,
     /// A list of values for each field that is searched; fields of the model and the training.
@@ -36,11 +36,11 @@ pub struct CaseSearch {
     pub settings: Vec<Map<String, Value>>,
 }
 
-/// What one setting scored.
+/// The score of one setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SearchCell {
-    /// The fields that are other than the recipe's.
+    /// The fields that differ from the recipe.
     pub setting: Map<String, Value>,
     /// Accuracy, or RMSE in data units, over all held-out cases.
     pub score: f64,
@@ -54,9 +54,9 @@ pub struct SearchCell {
 pub struct SeedScores {
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// The score of each.
+    /// The score of each seed.
     pub scores: Vec<f64>,
-    /// Their mean.
+    /// Mean of the scores.
     pub mean: f64,
     /// Sample standard deviation; 0 for one seed.
     pub deviation: f64,
@@ -71,7 +71,7 @@ impl CaseSearch {
     pub fn from_toml(text: &str) -> Result<Self> {
         let search: Self = toml::from_str(text).map_err(|e| {
             let cause = with_nearest(&e.to_string());
-            Error::new(ErrorKind::InvalidConfig, "is no search").because(cause)
+            Error::new(ErrorKind::InvalidConfig, "is not a valid search").because(cause)
         })?;
         if !matches!(search.task, Task::Classification | Task::Regression) {
             return Err(Error::config("task", "wanted classification or regression"));
@@ -114,7 +114,7 @@ impl CaseSearch {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig`, naming the field, for one that neither has.
+    /// `InvalidConfig`, naming the field, for a field that neither has.
     pub fn recipe(&self, setting: &Map<String, Value>) -> Result<Recipe> {
         let known = serde_json::to_value(Training::default())
             .map_err(|e| Error::internal("the settings cannot be listed").because(e))?;
@@ -134,7 +134,7 @@ impl CaseSearch {
                 let near = nearest(name, all.clone());
                 let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
                 let all = all.collect::<Vec<_>>().join(", ");
-                let text = format!("is no field of model or training (known: {all}{hint})");
+                let text = format!("is not a field of model or training (known: {all}{hint})");
                 return Err(Error::config(format!("setting {name}"), text));
             };
             of.insert(name.clone(), value.clone());
@@ -143,7 +143,7 @@ impl CaseSearch {
         Recipe { model, training, ..Recipe::default() }.with(&member)
     }
 
-    /// Trains one recipe on some cases; all of them are learnt from.
+    /// Trains one recipe on all cases of `train`, holding none out.
     fn train(&self, recipe: Recipe, train: LabelledSet) -> Result<Trained> {
         let data = CaseData { name: String::new(), train, validation: None };
         let job = Job {
@@ -158,7 +158,7 @@ impl CaseSearch {
         job.run(&mut Silent)
     }
 
-    /// Score and loss of a recipe that learns from `train`, on other cases.
+    /// Score and loss on the cases `other` of a recipe that is trained on `train`.
     fn score(&self, recipe: Recipe, train: LabelledSet, other: &LabelledSet) -> Result<(f64, f64)> {
         let trained = self.train(recipe, train)?;
         let mut labeller = Labeller::new(&trained.model, trained.preprocessor, &Cpu::default())?;
@@ -168,8 +168,9 @@ impl CaseSearch {
         })
     }
 
-    /// Scores one setting by cross-validation. `cuts` has the parts of every repetition, whose
-    /// number is added to the seed; `tick` hears of every training that begins.
+    /// Scores one setting by repeated cross-validation. `cuts` has the folds of every repetition,
+    /// whose number is added to the seed; `tick` is called with the number of each training when it
+    /// begins.
     ///
     /// # Errors
     ///

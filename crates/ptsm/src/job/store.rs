@@ -1,9 +1,9 @@
-//! Trained recipes that are found again by their content: what tables and searches are made of.
+//! [`RecipeStore`]: a folder of trained recipes, which benchmarks and searches look up by content.
 //!
-//! The folder of a trained recipe is named by a digest of all that decides the outcome: the recipe,
-//! the data, the split, our version and the instruction set. So a repeated command, or another one on
-//! the same folder, finds what was trained before, and a run that was killed is resumed from its
-//! checkpoint.
+//! The folder of a trained recipe is named by a digest of everything that determines the result:
+//! the recipe, the data, the split, the version of this crate and the instruction set. So a
+//! repeated command, or another one on the same folder, reuses earlier results, and a run that was
+//! killed is resumed from its checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::train::{NUMERICS, Recipe, Training};
 use crate::{Config, Cpu, Error, Forecaster, Result, Task};
 use ptsm_core::OutputKind;
 
-/// Windows that are scored at once; does not change a bit.
+/// Windows per forward pass when scoring; does not affect the scores.
 const BATCH: usize = 256;
 
 /// One data set, read once, on which recipes are trained.
@@ -42,7 +42,7 @@ impl Subject {
         Self { data: JobData::Series(Arc::clone(&series)), series, fingerprint }
     }
 
-    /// The series with what is known of them.
+    /// The series with their name, split and season.
     pub fn data(&self) -> &SeriesData {
         &self.series
     }
@@ -70,7 +70,7 @@ impl Subject {
         }
     }
 
-    /// About how many operations the training of a recipe takes at most, in units of 1e9.
+    /// A rough upper bound of the operations that training a recipe takes, in units of 1e9.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Subject {
         let rows: usize = self.set().series.iter().map(|series| series.num_rows()).sum();
         let Training { epochs, window_step, .. } = recipe.training;
         let windows = (rows / window_step) as u64 * u64::from(epochs);
-        // Forward and backward, two operations a multiply-add; the constant is for what is no product.
+        // Forward and backward, two operations a multiply-add; the constant is for all other work.
         Ok((windows * (6 * config.network()?.multiply_adds() + 1_000_000)).div_ceil(1_000_000_000))
     }
 }
@@ -91,9 +91,9 @@ impl Subject {
 pub struct TrainedRecipe {
     /// Its model directory.
     pub dir: ModelDir,
-    /// What training did.
+    /// The record of its training.
     pub record: Record,
-    /// Whether it was there already.
+    /// Whether it was already in the store.
     pub found: bool,
 }
 
@@ -136,7 +136,7 @@ impl TrainedRecipe {
     }
 }
 
-/// What a model directory scored, kept in it.
+/// The score of a model directory, stored in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Score {
     /// Errors over all windows.
@@ -164,7 +164,8 @@ impl RecipeStore {
         Ok(Self { dir: dir.to_path_buf(), instruction_set })
     }
 
-    /// A file beside the models, for what some data give under some circumstance.
+    /// Path of a file beside the models for a result that depends on the data and a circumstance,
+    /// such as a parameter; its name has a digest of both.
     ///
     /// # Errors
     ///
@@ -174,14 +175,14 @@ impl RecipeStore {
         Ok(self.dir.join(format!("{name}-{key}.json")))
     }
 
-    /// Digest of everything that decides what a recipe gives on a subject.
+    /// Digest of everything that determines the result of a recipe on a subject.
     fn key(&self, subject: &Subject, recipe: &Recipe, more: &str) -> Result<String> {
         let split = subject.split().to_string();
         let version = format!("{}/{}", env!("CARGO_PKG_VERSION"), NUMERICS);
         recipe.fingerprint(&[&subject.fingerprint, &split, &version, self.instruction_set, more])
     }
 
-    /// Trains the recipe, or finds it trained; what is told is that of the training.
+    /// Trains the recipe, or finds it already trained; `observer` receives the training's events.
     ///
     /// # Errors
     ///
@@ -194,7 +195,7 @@ impl RecipeStore {
     ) -> Result<TrainedRecipe> {
         let mut job = subject.job(recipe);
         job.config()?;
-        // What a recipe leaves open decides the outcome too.
+        // Defaults for the fields that a recipe leaves open are part of the key, too.
         let whole = ModelSpec::defaults().with(&recipe.model);
         let whole = Recipe { model: whole, ..recipe.clone() };
         let dir = ModelDir::new(self.dir.join(self.key(subject, &whole, "")?));
@@ -207,8 +208,8 @@ impl RecipeStore {
         Ok(TrainedRecipe { dir, record, found: false })
     }
 
-    /// The model directory of the mean of some trained recipes; that of the recipe itself if it is
-    /// one.
+    /// The model directory of an ensemble of trained recipes; that of the recipe itself if there is
+    /// only one.
     ///
     /// # Errors
     ///
@@ -258,7 +259,7 @@ impl RecipeStore {
     }
 }
 
-/// The record of a run that is over; `None` if there is none, or it was interrupted.
+/// The record of a finished run; `None` if there is none, or it was interrupted.
 fn finished(dir: &ModelDir) -> Result<Option<Record>> {
     if !dir.weights().is_file() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The search for a recipe, run: every trial is a job on the same data.
+//! Runs a search for a recipe: every trial is a job on the same data.
 
 use super::event::Silent;
 use super::store::{RecipeStore, Subject, TrainedRecipe};
@@ -6,7 +6,7 @@ use super::used::check_seed;
 use crate::train::{Recipe, SearchOptions, SearchSpace, Trial, best_trial, search};
 use crate::{Error, ErrorKind, Result};
 
-/// What a search tells while it runs.
+/// An event of a running search.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TuneEvent<'a> {
@@ -14,27 +14,27 @@ pub enum TuneEvent<'a> {
     Began(&'a Trial),
     /// A trial is over.
     Done {
-        /// Which.
+        /// The trial.
         trial: &'a Trial,
         /// Its validation loss and the seconds of its training.
         outcome: (f64, f64),
     },
-    /// A recipe did not fit the data, or could not be trained; the search goes on.
+    /// A recipe did not fit the data, or could not be trained; the search continues.
     Failed {
-        /// Which.
+        /// The trial.
         trial: &'a Trial,
-        /// Why.
+        /// The reason.
         error: &'a Error,
     },
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Tuned {
     /// The best recipe.
     pub recipe: Recipe,
-    /// The model that it gave.
+    /// The model trained with it.
     pub model: TrainedRecipe,
     /// Its trial.
     pub best: Trial,
@@ -42,8 +42,8 @@ pub struct Tuned {
     pub trials: Vec<Trial>,
 }
 
-/// Searches `space` on a subject; what is trained is kept in `store`, so that the same search goes
-/// on where it stopped.
+/// Searches `space` on a subject. Trained models are kept in `store`, from which the same search
+/// resumes if it is interrupted.
 ///
 /// # Errors
 ///
@@ -80,20 +80,20 @@ pub fn tune(
     })?;
     let Some(best) = best_trial(&trials).cloned() else {
         let error = last.unwrap_or_else(|| Error::internal("a search without a trial"));
-        return Err(error.at("every recipe failed; the last"));
+        return Err(error.at("every recipe failed; the last error"));
     };
     let recipe = space.recipe(&best.choices, best.epochs)?;
     let model = store.obtain(subject, &recipe, &mut Silent)?;
     Ok(Tuned { recipe, model, best, trials })
 }
 
-/// What a trial is called.
+/// Name of a trial in messages.
 fn place(trial: &Trial) -> String {
     format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs)
 }
 
-/// Whether another recipe may do better: settings that do not fit the data, a loss that is not
-/// finite, too little memory.
+/// Whether an error comes from the recipe, so that another one may succeed: settings that do not
+/// fit the data, a loss that is not finite, too little memory.
 fn is_of_the_recipe(error: &Error) -> bool {
     use ErrorKind::{InvalidConfig, InvalidInput, OutOfMemory};
     matches!(error.kind(), InvalidConfig | InvalidInput | OutOfMemory)

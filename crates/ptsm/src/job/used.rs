@@ -1,5 +1,4 @@
-//! No job records an option that it does not use: settings away from their default that would
-//! change nothing are refused.
+//! Refuses settings that a job would not use, so that its record lists no option without effect.
 
 use serde_json::Value;
 
@@ -11,20 +10,20 @@ use crate::train::Training;
 use crate::{Config, Error, Result, Task};
 use ptsm_core::{Distribution, Scaler};
 
-/// What decides which settings a training run uses.
+/// The facts that determine which settings a training run uses.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage<'a> {
     /// The model, or the heads that are trained together.
     pub models: &'a [&'a Config],
     /// Whether several heads are trained together.
     pub joint: bool,
-    /// Whether samples are windows, some of them at least.
+    /// Whether at least some samples are windows.
     pub windows: bool,
-    /// Whether there are samples that pick the epoch.
+    /// Whether there are validation samples, which pick the best epoch.
     pub validation: bool,
     /// Whether checkpoints are written.
     pub saved: bool,
-    /// Whether the initial weights are drawn, some of them at least.
+    /// Whether at least some initial weights are drawn at random.
     pub drawn: bool,
     /// Whether the standardisation of the channels is fitted to these data.
     pub standardised: bool,
@@ -55,8 +54,8 @@ impl Usage<'_> {
                 "heads that are trained together start as they are",
             ),
             (!self.joint, &["freeze_backbone", "ema_decay", "class_weights"], alone),
-            (classes, &["class_weights"], "the model is no classifier"),
-            (self.windows, &["window_step"], "labelled cases are no windows"),
+            (classes, &["class_weights"], "the model is not a classifier"),
+            (self.windows, &["window_step"], "labelled cases are not cut into windows"),
             (
                 self.validation,
                 &["patience", "min_delta"],
@@ -64,14 +63,14 @@ impl Usage<'_> {
             ),
             (self.saved, &["checkpoint_steps"], "no checkpoints are written"),
             (self.drawn, &["init"], "all weights are those of the model that training starts from"),
-            (self.standardised, &["transform"], "the channels are not standardised anew"),
+            (self.standardised, &["transform"], "the channels keep their earlier standardisation"),
         ];
         let unused = rules.iter().filter(|(used, ..)| !used);
         unused.flat_map(|(_, names, why)| names.iter().map(|name| (*name, *why))).collect()
     }
 }
 
-/// Whether the loss of a head is what an error of a point forecast costs.
+/// Whether the loss of a head is an error of point forecasts.
 fn costs_points(config: &Config) -> bool {
     let extension = config.extension();
     config.task().is_ok_and(|task| task == Task::Forecasting)
@@ -92,7 +91,7 @@ pub fn check_used(training: &Training, usage: &Usage<'_>) -> Result<()> {
     };
     let (given, default) = (read(training)?, read(&Training::default())?);
     let found = usage.unused().into_iter().find(|(name, _)| {
-        // Waiting for ever and not waiting are the same where nothing is waited for.
+        // `null` switches early stopping off, and without validation samples there is none anyway.
         let never = *name == "patience" && given[name].is_null();
         given[name] != default[name] && !never
     });
@@ -110,7 +109,7 @@ pub fn check_used(training: &Training, usage: &Usage<'_>) -> Result<()> {
 pub(super) fn check_seed(training: &Training) -> Result<()> {
     match training.seed == Training::default().seed {
         true => Ok(()),
-        false => Err(refused("seed", &training.seed.into(), "the seeds are given apart from it")),
+        false => Err(refused("seed", &training.seed.into(), "the seeds are given separately")),
     }
 }
 
@@ -134,8 +133,8 @@ pub fn check_model_used(spec: &ModelSpec, config: &Config) -> Result<()> {
     let rules: [(bool, &[&'static str], &'static str); 9] = [
         (scaled, &["minimum_scale"], "windows are not scaled"),
         (labels, &["head_aggregation"], "only heads that label cases pool patches"),
-        (task == Task::Regression, &["output_range"], "the model is no regression"),
-        (has_loss, &["loss"], "the loss of this task is no choice"),
+        (task == Task::Regression, &["output_range"], "the model is not a regression"),
+        (has_loss, &["loss"], "the loss of this task is fixed"),
         (config.distribution().is_some(), &["distribution_output"], "the loss is not \"nll\""),
         (pretraining, &MASKS, "only pretraining hides patches"),
         (random, &["random_mask_ratio"], "masks are not random"),

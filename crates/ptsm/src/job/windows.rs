@@ -25,7 +25,7 @@ impl Job<'_> {
         (spec, note)
     }
 
-    /// Splits the series, lays windows over the parts, and makes the model with its first weights.
+    /// Splits the series, cuts the parts into windows, makes the model with its initial weights.
     pub(super) fn lay_out_windows(&self, data: &SeriesData, config: Config) -> Result<Laid> {
         let shape = WindowShape {
             context_length: config.context_length,
@@ -35,7 +35,7 @@ impl Job<'_> {
             },
             step: self.training.window_step,
         };
-        // Counts must stay counts.
+        // The negative binomial distribution needs counts, which standardising would destroy.
         let counts = config.distribution() == Some(Distribution::NegativeBinomial);
         let standardise = (!counts).then_some(self.training.transform);
         let prepared = prepare(&data.set, &data.split, shape, standardise, None)?;
@@ -45,8 +45,8 @@ impl Job<'_> {
         }
         self.start_linear_skip(&mut model, &prepared)?;
         let mut standardiser = prepared.standardiser.clone();
-        // The std scaler takes off the mean of a window and divides by its deviation, so that a
-        // forecast moves and grows with its context; logarithms and counts do not.
+        // The std scaler subtracts the mean of a window and divides by its deviation, so that a
+        // forecast follows shift and scale of its context; not so with logarithms and counts.
         let moves = matches!(model.config().scaler(), Scaler::Std { .. });
         standardiser.adapts = moves && standardise == Some(Transform::None);
         let preprocessor = Preprocessor {
@@ -54,6 +54,7 @@ impl Job<'_> {
             channels: data.set.channels.clone(),
             roles: data.set.roles.clone(),
             frequency: data.set.frequency,
+            times: data.set.times.clone(),
             grid: data.grid,
             seasonal_period: data.seasonal_period,
             split: data.split,
@@ -65,7 +66,7 @@ impl Job<'_> {
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })
     }
 
-    /// Starts the linear skip, if there is one and its weights are new, where the training says.
+    /// Initialises the linear skip as `skip_start` states, if there is one with new weights.
     fn start_linear_skip(&self, model: &mut Model, prepared: &Prepared) -> Result<()> {
         let kept = self.start.as_ref().is_some_and(|start| start.keep_head);
         let starts = model.config().extension().linear_skip && !kept;

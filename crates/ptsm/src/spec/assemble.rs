@@ -1,4 +1,4 @@
-//! The one place where a configuration is put together: choices, defaults, and what the data decide.
+//! Assembly of a [`Config`] from chosen fields, defaults, and the shape of the data.
 
 use serde_json::{Map, Value, json};
 
@@ -6,20 +6,20 @@ use super::model::ModelSpec;
 use crate::{Config, Error, Result, Task};
 use ptsm_core::{Extension, MODEL_TYPE};
 
-/// What the data and the task decide of a model.
+/// The facts about the data and the task that determine fields of a configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct DataShape<'a> {
-    /// What is learnt.
+    /// The task.
     pub task: Task,
     /// Channels, C.
     pub channels: usize,
-    /// For labelled cases: time steps of the longest, the context if none is chosen.
+    /// For labelled cases: time steps of the longest, which is the default context.
     pub longest: Option<usize>,
-    /// What cases are labelled with; `None` for windows.
+    /// The kind of labels; `None` for windows.
     pub targets: Option<Targets<'a>>,
 }
 
-/// What cases are labelled with.
+/// The kind of labels of cases.
 #[derive(Debug, Clone, Copy)]
 pub enum Targets<'a> {
     /// The names of the classes, in the order of the logits.
@@ -29,14 +29,14 @@ pub enum Targets<'a> {
 }
 
 impl DataShape<'_> {
-    /// Of windows over `channels` channels.
+    /// The shape of windows over `channels` channels.
     pub fn windows(task: Task, channels: usize) -> Self {
         Self { task, channels, longest: None, targets: None }
     }
 }
 
 impl ModelSpec {
-    /// The configuration of a model with these choices on such data.
+    /// The configuration of a model with these fields for data of this shape.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl ModelSpec {
         Config::from_json(&Value::Object(fields).to_string())
     }
 
-    /// The choices over our defaults as fields of `config.json`: what a run on known data depends on.
+    /// The chosen fields over [`ModelSpec::defaults`], as fields of `config.json`.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl ModelSpec {
         settled.fields()
     }
 
-    /// The choices alone as fields of `config.json`.
+    /// The chosen fields alone, as fields of `config.json`.
     pub(crate) fn fields(&self) -> Result<Map<String, Value>> {
         let mut settled = self.clone();
         settled.settle();

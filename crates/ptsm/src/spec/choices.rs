@@ -1,11 +1,11 @@
-//! Fields of a model specification that are one of a few words.
+//! Enumerations for the fields of a model specification that take one of a few words.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Config, Error, Result};
 use ptsm_core::{Norm, Scaler};
 
-/// Defines an enumeration whose variants are written as the words that `config.json` has for them.
+/// Defines an enumeration whose variants are written as the words of `config.json`.
 macro_rules! choice {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$about])*
@@ -40,7 +40,7 @@ fn unknown(word: &str, known: &[&str]) -> Error {
 }
 
 choice! {
-    /// How channels see each other.
+    /// How channels are mixed with each other.
     ChannelModeChoice {
         /// Not at all.
         CommonChannel = "common_channel",
@@ -74,7 +74,7 @@ choice! {
 }
 
 choice! {
-    /// What training makes small.
+    /// The loss that training minimises.
     LossChoice {
         /// Squared error of points.
         Mse = "mse",
@@ -114,9 +114,9 @@ choice! {
 choice! {
     /// How pretraining hides patches.
     MaskChoice {
-        /// By chance.
+        /// Patches drawn at random.
         Random = "random",
-        /// The last ones.
+        /// The last patches.
         Forecast = "forecast",
     }
 }
@@ -132,14 +132,14 @@ choice! {
 }
 
 impl ChannelModeChoice {
-    /// What a configuration means.
+    /// The choice that a configuration makes.
     pub(super) fn of(config: &Config) -> Self {
         if config.mixes_channels() { Self::MixChannel } else { Self::CommonChannel }
     }
 }
 
 impl NormChoice {
-    /// What a configuration means.
+    /// The choice that a configuration makes.
     pub(super) fn of(config: &Config) -> Self {
         match config.norm() {
             Norm::Layer => Self::Layer,
@@ -149,7 +149,7 @@ impl NormChoice {
 }
 
 impl ScalingChoice {
-    /// What a configuration means.
+    /// The choice that a configuration makes.
     pub(super) fn of(config: &Config) -> Self {
         match config.scaler() {
             Scaler::Std { .. } => Self::Std,
@@ -160,7 +160,7 @@ impl ScalingChoice {
 }
 
 impl PositionChoice {
-    /// What a configuration means.
+    /// The choice that a configuration makes.
     pub(super) fn of(config: &Config) -> Self {
         match config.positional_encoding_type.as_str() {
             "random" => Self::Random,

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    DATA_DIR_VARIABLE, Dataset, Duplicates, Frequency, Grid, LabelOptions, LabelledSet, Labels,
-    NO_COLUMN, ReadOptions, Repair, Roles, SeriesSet, Split, Table, ThousandsMark,
+    DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
+    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet,
+    Split, Table, ThousandsMark,
 };
 use crate::{Error, Result, Task};
 use ptsm_core::option;
@@ -28,7 +29,7 @@ pub struct DataSpec {
     /// Channels, in this order; every numeric column if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<String>>,
-    /// Character between cells; found out if not given; `tab` for a tabulator.
+    /// Character between cells; detected if not given; `tab` for a tabulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
     /// The first line holds data, not names.
@@ -49,25 +50,42 @@ pub struct DataSpec {
     /// Character that begins a line which is no row; `#` in front of the header if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Put rows into the order of their times.
+    /// Sort rows by time.
     #[serde(skip_serializing_if = "is_false")]
     pub sort: bool,
-    /// What becomes of several rows of one time.
+    /// How several rows with the same time are treated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Duplicates>,
     /// Whether a time without a row is a missing row, or each row is one step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grid: Option<Grid>,
-    /// Step of the grid, where the most common one is not meant.
+    /// Step of the grid; the most common one if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frequency: Option<Frequency>,
+    /// Which of day and month comes first in dates such as 7/1/2016: `day-first`, `month-first`, or
+    /// `year-first` for years of two digits; what every row fits if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dates: Option<DateOrder>,
+    /// Moves times that are close to a grid onto it: a step, and perhaps how far at most, such as
+    /// `5min` or `5min:30s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<Rounding>,
+    /// Makes one row of those in a longer step: `1h:mean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resample: Option<Resample>,
+    /// A file with one date a line: working days without rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holidays: Option<PathBuf>,
+    /// Steps of the season, for baselines; that of the step if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub season: Option<usize>,
     /// Borders of the parts; the data set's own, or 7:1:2, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split: Option<Split>,
     /// Columns of the labels in a labelled table; `label`, `class` or `target` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<Vec<String>>,
-    /// Share of the labelled cases that picks the epoch, 0 to below 1; 0 = all are trained on.
+    /// Share of the labelled cases held out to pick the best epoch, 0 to below 1; 0 = none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<f64>,
 }
@@ -80,7 +98,7 @@ fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// A table with what is known about it.
+/// A table and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Name for reports.
@@ -89,18 +107,18 @@ pub struct Source {
     pub table: Table,
     /// The named data set, if it is one.
     pub dataset: Option<&'static Dataset>,
-    /// The file of a named data set, whose check sum was found right.
+    /// The file of a named data set, if its checksum was verified.
     pub verified: Option<PathBuf>,
 }
 
 impl DataSpec {
-    /// Of a file or a named data set, everything else found out.
+    /// The specification of a file or a named data set, with everything else detected.
     pub fn of(data: impl Into<String>) -> Self {
         Self { data: Some(data.into()), ..Self::default() }
     }
 
-    /// This specification with what `upper` says instead; switches that either sets are set, and
-    /// texts for "missing" add up.
+    /// This specification with the fields of `upper` in place of its own; switches that either sets
+    /// are set, and texts for "missing" add up.
     #[must_use]
     pub fn with(mut self, upper: &Self) -> Self {
         fn set<T: Clone>(to: &mut Option<T>, from: &Option<T>) {
@@ -118,6 +136,11 @@ impl DataSpec {
         set(&mut self.duplicates, &upper.duplicates);
         set(&mut self.grid, &upper.grid);
         set(&mut self.frequency, &upper.frequency);
+        set(&mut self.dates, &upper.dates);
+        set(&mut self.round, &upper.round);
+        set(&mut self.resample, &upper.resample);
+        set(&mut self.holidays, &upper.holidays);
+        set(&mut self.season, &upper.season);
         set(&mut self.split, &upper.split);
         set(&mut self.label, &upper.label);
         set(&mut self.hold_out, &upper.hold_out);
@@ -254,15 +277,38 @@ impl DataSpec {
     }
 
     /// Which repairs are allowed. The files of the benchmark papers are read row by row.
-    pub fn repair(&self, source: &Source) -> Repair {
+    ///
+    /// # Errors
+    ///
+    /// `Io` and `InvalidInput` from the file of holidays.
+    pub fn repair(&self, source: &Source) -> Result<Repair> {
         let papers = source.dataset.is_some_and(|set| !set.is_embedded());
         let grid = self.grid.unwrap_or(if papers { Grid::Rows } else { Grid::Regular });
-        Repair {
+        let holidays = self.holidays.as_deref().map(Holidays::read).transpose()?;
+        Ok(Repair {
             // The rows of one time span may lie in several files.
             sort: self.sort || source.table.num_files() > 1,
             duplicates: self.duplicates.unwrap_or_default(),
             grid,
             frequency: self.frequency,
+            dates: self.dates,
+            round: self.round,
+            resample: self.resample,
+            holidays: holidays.unwrap_or_default(),
+            model: None,
+        })
+    }
+
+    /// Steps of the season: those asked for, or the usual ones of the data; 1 = none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if 0 are asked for.
+    pub fn seasonal_period(&self, source: &Source, set: &SeriesSet) -> Result<usize> {
+        match self.season {
+            Some(0) => Err(Error::config("season", "0 must be at least 1 (1 = no season)")),
+            Some(season) => Ok(season),
+            None => Ok(source.usual_season(set)),
         }
     }
 
@@ -272,7 +318,7 @@ impl DataSpec {
     ///
     /// `InvalidInput` if a column is missing or damaged, naming it.
     pub fn series(&self, source: &Source) -> Result<SeriesSet> {
-        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source))
+        SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source)?)
     }
 }
 
@@ -300,7 +346,7 @@ impl Source {
     }
 
     /// Steps of the usual season; 1 = none.
-    pub fn seasonal_period(&self, set: &SeriesSet) -> usize {
+    fn usual_season(&self, set: &SeriesSet) -> usize {
         let found = set.frequency.map_or(1, Frequency::seasonal_period);
         self.dataset.map_or(found, |set| set.seasonal_period)
     }

@@ -1,4 +1,5 @@
-//! What a job is told, in types: the data, the model, and how both become a [`Config`](crate::Config).
+//! Typed specifications of a job: its data, its model, and their assembly into a
+//! [`Config`](crate::Config).
 //!
 //! The same fields are flags of the command, tables of a TOML recipe and objects in JSON. They are
 //! strict: an unknown field or value is an error that lists the known ones and names the nearest.

@@ -1,4 +1,4 @@
-//! The model of a job: the fields of `config.json` that somebody can choose.
+//! [`ModelSpec`]: the fields of `config.json` that a user can choose.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -9,11 +9,11 @@ use super::choices::{
 use crate::Config;
 use ptsm_core::{Extension, Location, Scaler};
 
-/// Defines the specification: every field may be left open, and an upper one wins over a lower.
+/// Defines the specification: every field is optional, and an upper layer overrides a lower one.
 macro_rules! specification {
     ($($(#[$meta:meta])* $name:ident: $type:ty,)*) => {
-        /// What is chosen of a model; what is `None` is left to a lower layer: the model that
-        /// training starts from, then [`ModelSpec::defaults`], then Hugging Face's defaults.
+        /// The chosen fields of a model. A field that is `None` is left to a lower layer: the model
+        /// that training starts from, then [`ModelSpec::defaults`], then Hugging Face's defaults.
         ///
         /// Fields are named as in `config.json`. Unknown fields and values are refused.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ specification! {
     dropout: f64,
     /// Probability of dropping a value in front of the head, 0 to below 1.
     head_dropout: f64,
-    /// How channels see each other.
+    /// How channels are mixed with each other.
     mode: ChannelModeChoice,
     /// Whether every block is gated.
     gated_attn: bool,
@@ -71,7 +71,7 @@ specification! {
     self_attn_heads: usize,
     /// Whether a positional encoding is added.
     use_positional_encoding: bool,
-    /// Which one.
+    /// The positional encoding.
     positional_encoding_type: PositionChoice,
     /// What each window is scaled by.
     #[serde(deserialize_with = "null_is_none")]
@@ -82,7 +82,7 @@ specification! {
     prediction_channel_indices: Vec<usize>,
     /// Standard deviation of the normal initialisation.
     init_std: f64,
-    /// What training makes small.
+    /// The loss that training minimises.
     loss: LossChoice,
     /// The distribution with `loss = "nll"`.
     distribution_output: DistributionChoice,
@@ -108,18 +108,20 @@ specification! {
     masked_loss: bool,
     /// Channels that are never hidden, by number from 0.
     unmasked_channel_indices: Vec<usize>,
-    /// What Hugging Face does not have. An upper layer replaces the whole table of a lower one.
+    /// Fields that Hugging Face does not have. An upper layer replaces the whole table of a lower
+    /// one.
     ptsm: Extension,
 }
 
-/// Variance, in standardised units, that the rounding of single precision can make of a constant.
+/// Variance, in standardised units, that single-precision rounding can give to a constant channel.
 const MINIMUM_SCALE: f64 = 1e-12;
 
-/// Future time steps that are forecast if nobody says.
+/// Default number of future time steps that are forecast.
 const PREDICTION_LENGTH: usize = 96;
 
 impl ModelSpec {
-    /// Our own choices where nobody chooses: 512 steps in, 96 out, `d_model` 16, 4 layers.
+    /// Our defaults where they differ from Hugging Face's: 512 steps in, 96 out, `d_model` 16, 4
+    /// layers.
     pub fn defaults() -> Self {
         Self {
             context_length: Some(512),
@@ -130,7 +132,8 @@ impl ModelSpec {
         }
     }
 
-    /// All fields of the backbone of a model, as one that starts from its weights must have them.
+    /// All fields of the backbone of a model, which a model that starts from its weights must
+    /// share.
     pub fn of_backbone(config: &Config) -> Self {
         let location = config.extension().location;
         Self {
@@ -156,7 +159,7 @@ impl ModelSpec {
                 }
                 Scaler::None => None,
             },
-            // The backbone learnt from windows that were scaled around this.
+            // The backbone was trained on windows that were scaled around this location.
             ptsm: (location != Location::Mean)
                 .then(|| Extension { location, ..Extension::default() }),
             ..Self::default()
@@ -170,20 +173,20 @@ impl ModelSpec {
         self
     }
 
-    /// The extension, to be changed.
+    /// The extension, for changes; created with its defaults if it is not set.
     pub fn extension_mut(&mut self) -> &mut Extension {
         self.ptsm.get_or_insert_default()
     }
 
-    /// What is added to the variance of a window in the std scaler where nobody says: next to nothing,
-    /// so that a quiet window is forecast like a lively one. (Hugging Face adds 1e-5.)
+    /// Sets the default of what the std scaler adds to the variance of a window. It is negligible,
+    /// so that windows of small and large variance are forecast alike. (Hugging Face adds 1e-5.)
     pub(super) fn settle_scale(&mut self) {
         if matches!(self.scaling, None | Some(ScalingChoice::Std)) {
             self.minimum_scale.get_or_insert(MINIMUM_SCALE);
         }
     }
 
-    /// Says `mode = "hybrid"` and `loss = "quantile"`, which `config.json` has no words for, by
+    /// Replaces `mode = "hybrid"` and `loss = "quantile"`, for which `config.json` has no words, by
     /// fields of the extension: the cross-channel head, and the levels 0.1 to 0.9 if none are
     /// given.
     pub fn settle(&mut self) {

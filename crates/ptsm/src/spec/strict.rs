@@ -1,4 +1,4 @@
-//! Refusals of a field or value that is not known: they list the known ones and name the nearest.
+//! Errors for unknown fields and values, which list the known ones and name the nearest.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// `InvalidConfig`, naming the field, with the known fields or values and the nearest of them.
 pub fn from_fields<T: DeserializeOwned>(place: &str, fields: &Map<String, Value>) -> Result<T> {
     serde_json::from_value(Value::Object(fields.clone())).map_err(|error| {
-        // One field at a time over the defaults: the first that fails alone is the culprit.
+        // One field at a time over the defaults: the first that fails alone is the wrong one.
         let culprit = fields.iter().find(|(name, value)| {
             let alone = Map::from_iter([((*name).clone(), (*value).clone())]);
             serde_json::from_value::<T>(Value::Object(alone)).is_err()

@@ -20,7 +20,8 @@ const VERSION: u32 = 2;
 /// One row of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StreamRow<'a> {
-    /// Seconds since 1970-01-01 00:00 UTC; `None` where rows are only numbered.
+    /// Nanoseconds since 1970-01-01 00:00 on the clock of the model's [`TimeRules`](crate::data::TimeRules),
+    /// or a whole number of its index; `None` where rows are only numbered.
     pub time: Option<i64>,
     /// `[C]` in the model's order, data units; NaN = missing.
     pub values: &'a [f64],
@@ -214,7 +215,7 @@ impl StreamState {
         let step = self.kept.clock.place(row.time, model)?;
         match step {
             Step::Next { skipped, time } => {
-                self.kept.clock.append(skipped, time);
+                self.kept.clock.append(skipped, time, model);
                 self.append(model, row.values, skipped);
             }
             Step::Again => self.repeat(row.values)?,

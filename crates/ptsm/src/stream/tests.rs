@@ -10,9 +10,9 @@ use crate::preprocessor::Preprocessor;
 use crate::{Config, Cpu, Forecast, Forecaster, Model, Result};
 use ptsm_core::Init;
 
-const HOUR: i64 = 3600;
+const HOUR: i64 = 3_600_000_000_000;
 /// 2024-01-01 00:00 UTC.
-const START: i64 = 1_704_067_200;
+const START: i64 = 1_704_067_200_000_000_000;
 
 /// Two channels, some points missing.
 fn values(row: usize) -> [f64; 2] {
@@ -40,6 +40,7 @@ fn forecaster(config: Config) -> Forecaster {
         channels: vec!["x".into(), "y".into()],
         roles: Roles { timestamp: Some("time".into()), ..Roles::default() },
         frequency: Some("1h".parse().unwrap()),
+        times: Default::default(),
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
@@ -128,8 +129,11 @@ fn a_gap_longer_than_the_context_leaves_nothing_of_it() {
         push(&mut stream, row, &values(row)).unwrap();
     }
     let found = push(&mut stream, 700, &values(700)).unwrap().unwrap();
-    let mut fresh = online(StreamOptions { min_rows: Some(1), ..StreamOptions::default() });
-    let wanted = push(&mut fresh, 700, &values(700)).unwrap().unwrap();
+    let mut other = online(StreamOptions::default());
+    for row in 0..30 {
+        push(&mut other, row, &values(row + 11)).unwrap();
+    }
+    let wanted = push(&mut other, 700, &values(700)).unwrap().unwrap();
     assert_eq!(found.values, wanted.values);
 }
 
@@ -282,7 +286,7 @@ fn streams_of_one_model_share_it_and_keep_apart() {
     for (state, alone) in states.iter().zip(&alone) {
         assert_eq!(*state, alone.state);
         let text = state.to_json().unwrap();
-        assert!(text.starts_with("{\"version\":1,\"model\":\""), "{text}");
+        assert!(text.starts_with("{\"version\":2,\"model\":\""), "{text}");
         assert_eq!(StreamState::from_json(&text, &model, options).unwrap(), *state);
     }
     let (other, _) = forecaster(Config { prediction_length: 6, ..config() }).into_parts();
@@ -294,7 +298,6 @@ fn streams_of_one_model_share_it_and_keep_apart() {
     assert!(states[0] == before);
 }
 
-/// Such a file as it was written before states were apart from forecasters.
 #[test]
 fn the_file_of_a_state_has_its_fields_in_their_order() {
     let text = online(StreamOptions { every: 5, ..StreamOptions::default() });
@@ -302,6 +305,8 @@ fn the_file_of_a_state_has_its_fields_in_their_order() {
     let names = [
         "version",
         "model",
+        "id",
+        "units",
         "clock",
         "counters",
         "score",
@@ -315,4 +320,14 @@ fn the_file_of_a_state_has_its_fields_in_their_order() {
     assert!(places.is_sorted(), "{text}");
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value.as_object().unwrap().len(), names.len());
+}
+
+#[test]
+fn a_short_stream_forecasts_as_a_short_series_does() {
+    let mut stream = online(StreamOptions { min_rows: Some(1), ..StreamOptions::default() });
+    let rows: Vec<(usize, [f64; 2])> = (0..30).map(|row| (row, values(row))).collect();
+    for (i, (row, value)) in rows.iter().enumerate() {
+        let found = push(&mut stream, *row, value).unwrap().unwrap();
+        assert_eq!(found, batch(&rows[..=i]), "row {row}");
+    }
 }

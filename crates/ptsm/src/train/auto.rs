@@ -1,7 +1,7 @@
-//! A sensible recipe from what the data look like (`--recipe auto`).
+//! A recipe derived from the shape of the data (`--recipe auto`).
 //!
-//! The rules come from the ablations in `docs/accuracy.md`: each says why it chose. They look at
-//! lengths, channels and season only, never at a score.
+//! The rules come from the ablations in `docs/accuracy.md`; each gives a reason for its choice.
+//! They look at lengths, channels and season only, never at a score.
 
 use super::recipe::Recipe;
 use crate::spec::{ChannelModeChoice, ModelSpec};
@@ -12,13 +12,13 @@ const CONTEXT: usize = 512;
 /// Windows times channels of an epoch beyond which neighbouring windows are left out.
 const EPOCH: usize = 400_000;
 
-/// Channels from which on their mixing pays, and one linear map for all of them does not.
+/// Number of channels from which mixing them helps, and a linear map shared by all does not.
 const MANY_CHANNELS: usize = 10;
 
-/// Training windows from which on a model can be less held back.
+/// Number of training windows from which weaker regularisation is enough.
 const MANY_WINDOWS: usize = 20_000;
 
-/// What a recipe is chosen by.
+/// The facts about the data from which a recipe is derived.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DataFacts {
@@ -30,9 +30,9 @@ pub struct DataFacts {
     pub seasonal_period: usize,
     /// Future steps, H.
     pub prediction_length: usize,
-    /// Past steps that somebody asked for.
+    /// Past steps, if the user chose them.
     pub context_length: Option<usize>,
-    /// Whether points are forecast and not a distribution or quantiles: a linear skip can do no other.
+    /// Whether points are forecast, not a distribution or quantiles; a linear skip requires it.
     pub forecasts_points: bool,
 }
 
@@ -94,11 +94,11 @@ impl Choice {
         self.reasons.push(reason);
     }
 
-    /// As much of the past as papers use, but no more than a third of a short series after its
-    /// future is taken away, in whole seasons; one whole season at least, where it fits.
+    /// The context of the benchmark papers, but no more than a third of a short series (less the
+    /// horizon), in whole seasons; one whole season at least, where it fits.
     fn context(&mut self, facts: &DataFacts) -> usize {
         if let Some(context_length) = facts.context_length {
-            self.because(format!("context of {context_length} steps: asked for"));
+            self.because(format!("context of {context_length} steps: as chosen"));
             return context_length;
         }
         let rows = facts.short_rows().saturating_sub(facts.prediction_length);
@@ -132,7 +132,7 @@ impl Choice {
         self.because(format!("patches of {length} steps, side by side"));
     }
 
-    /// How much is dropped: the fewer windows, the more.
+    /// Dropout and learning rate: the fewer windows, the more dropout.
     fn strength(&mut self, facts: &DataFacts, windows: usize) {
         let (dropout, rate) = match (windows >= MANY_WINDOWS, facts.channels >= MANY_CHANNELS) {
             (true, true) => (0.1, 3e-3),
@@ -179,7 +179,7 @@ impl Choice {
         }
         if step > 1 {
             self.because(format!(
-                "every {step}th training window: neighbours tell nearly the same"
+                "every {step}th training window: neighbouring windows are nearly the same"
             ));
         }
     }

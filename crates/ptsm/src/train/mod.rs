@@ -1,4 +1,4 @@
-//! Training: what the core trains with, and where recipes, searches and starts come from.
+//! Training: the loop and losses of [`ptsm_core::train`], recipes, and searches for recipes.
 
 mod auto;
 mod recipe;

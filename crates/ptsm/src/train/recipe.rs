@@ -1,4 +1,5 @@
-//! What a training run is told: one TOML file, the same fields as the command's flags.
+//! [`Recipe`]: the settings of a training run as a TOML file, with the same names as the command's
+//! flags.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,12 +23,13 @@ pub struct Recipe {
     pub data: DataSpec,
     /// How the model is trained.
     pub training: Training,
-    /// Members of an ensemble, each by what it has other than the tables above; none = one model.
+    /// Members of an ensemble, each by its differences from the tables above; none = one model.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
 }
 
-/// What one member of an ensemble, or one choice of a search, has other than the recipe around it.
+/// The differences of one member of an ensemble, or one choice of a search, from the recipe around
+/// it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Member {
@@ -38,8 +40,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// The field of it, if any, that makes validation losses something else: another loss, or other
-    /// units.
+    /// The field, if any, that makes validation losses incomparable with those of the recipe:
+    /// another loss, or other units.
     pub fn changes_the_measure(&self) -> Option<&'static str> {
         let model = ["loss", "distribution_output"];
         let found = model.into_iter().find(|name| self.model.contains_key(*name));
@@ -52,7 +54,7 @@ impl Recipe {
     ///
     /// # Errors
     ///
-    /// `Io` if it cannot be read, `InvalidConfig` (with line and column) if it is no recipe.
+    /// `Io` if it cannot be read, `InvalidConfig` (with line and column) if it is not a recipe.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
@@ -67,7 +69,7 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self> {
         let recipe: Recipe = toml::from_str(text).map_err(|e| {
             let cause = with_nearest(&e.to_string());
-            Error::new(ErrorKind::InvalidConfig, "is no recipe").because(cause)
+            Error::new(ErrorKind::InvalidConfig, "is not a valid recipe").because(cause)
         })?;
         recipe.training.validate()?;
         recipe.resolve_members()?;
@@ -87,7 +89,7 @@ impl Recipe {
         self.members.iter().enumerate().map(resolve).collect()
     }
 
-    /// This recipe with what `other` has otherwise.
+    /// This recipe with the differences of `other`.
     ///
     /// # Errors
     ///
@@ -110,8 +112,8 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// 16 hex digits that identify this recipe under `circumstances`, such as the data and the
-    /// version of the program: another recipe or another circumstance has others.
+    /// A digest, in 16 hex digits, of this recipe and `circumstances`, such as the data and the
+    /// version of the program.
     ///
     /// # Errors
     ///

@@ -13,14 +13,15 @@ use super::recipe::{Member, Recipe};
 use crate::spec::{DataSpec, with_nearest};
 use crate::{Error, ErrorKind, Result};
 
-/// Of so many recipes one goes on to the next rung, where it is trained so many times as long.
+/// Reduction factor: one of so many recipes is promoted to the next rung and trained so many times
+/// as long.
 const SHARE: usize = 3;
 
-/// What is searched: a recipe, and the ways in which it may differ.
+/// The search space: a recipe, and the ways in which it may vary.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchSpace {
-    /// What every recipe has; its number of epochs is that of the last rung.
+    /// The recipe that is varied; its number of epochs is that of the last rung.
     pub base: Recipe,
     /// The ways in which recipes differ, independent of each other.
     pub axes: Vec<Axis>,
@@ -30,18 +31,18 @@ pub struct SearchSpace {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {
-    /// What it is called in reports.
+    /// Name in reports.
     pub name: String,
-    /// What can be chosen; the first is the default.
+    /// The choices; the first is the default.
     pub choices: Vec<Member>,
 }
 
-/// How long and how is searched.
+/// Seed, time limit and rungs of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SearchOptions {
     /// Seed of the draws.
     pub seed: u64,
-    /// Seconds of training that may be spent; the last trial may go beyond.
+    /// Seconds of training that may be spent; the last trial may exceed it.
     pub seconds: f64,
     /// Rungs, at least 1.
     pub rungs: u32,
@@ -50,11 +51,11 @@ pub struct SearchOptions {
 /// One recipe on one rung.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Which draw it is, from 0, the default of every axis.
+    /// Number of the draw, from 0, which is the default of every axis.
     pub number: usize,
     /// The choice on every axis.
     pub choices: Vec<usize>,
-    /// From 0.
+    /// Rung, from 0.
     pub rung: u32,
     /// Epochs of this rung.
     pub epochs: u32,
@@ -91,13 +92,13 @@ impl SearchSpace {
     pub fn from_toml(text: &str) -> Result<Self> {
         let space: Self = toml::from_str(text).map_err(|e| {
             let cause = with_nearest(&e.to_string());
-            Error::new(ErrorKind::InvalidConfig, "is no search space").because(cause)
+            Error::new(ErrorKind::InvalidConfig, "is not a valid search space").because(cause)
         })?;
         space.base.training.validate()?;
         let data = space.base.data != DataSpec::default();
         for (name, used) in [("data", data), ("members", !space.base.members.is_empty())] {
             if used {
-                return Err(Error::config(format!("base.{name}"), "has no place in a search"));
+                return Err(Error::config(format!("base.{name}"), "is not allowed in a search"));
             }
         }
         for axis in &space.axes {
@@ -140,7 +141,7 @@ impl SearchSpace {
         self.axes.is_empty()
     }
 
-    /// Different choices, the default first, then by chance.
+    /// Choices not drawn before: the default first, then random ones; `None` when all are drawn.
     fn draw(&self, random: &mut ChaCha8Rng, seen: &mut HashSet<Vec<usize>>) -> Option<Vec<usize>> {
         if seen.is_empty() {
             let default = vec![0; self.axes.len()];
@@ -158,11 +159,11 @@ impl SearchSpace {
     }
 }
 
-/// Trains a recipe and gives its validation loss and the seconds that it took; no loss where the
-/// recipe does not fit the data, which ends a trial and not the search.
+/// Trains a recipe, and returns its validation loss and the seconds that it took. The loss is
+/// `None` where the recipe does not fit the data; this fails the trial, not the search.
 pub type TrialRunner<'r> = dyn FnMut(&Recipe, &Trial) -> Result<(Option<f64>, f64)> + 'r;
 
-/// Searches: `run` is asked for every trial.
+/// Runs the search, calling `run` for every trial.
 ///
 /// Returns every trial in its order; the best is that of [`best_trial`]. The same seed and the same
 /// seconds, which a caller may have kept, give the same trials.
@@ -191,7 +192,7 @@ pub fn search(
         Ok::<(), Error>(())
     };
     let spent = |trials: &[Trial]| trials.iter().map(|trial| trial.seconds).sum::<f64>();
-    // At least so many trials that every rung can drop some, however short the time is.
+    // At least enough trials for the next rung to drop some, however short the time is.
     while spent(&trials) < seconds / f64::from(rungs) || trials.len() < SHARE {
         let Some(choices) = space.draw(&mut random, &mut seen) else { break };
         let number = trials.len();
@@ -296,7 +297,7 @@ mod tests {
         let table = [
             ("learning_rate = 1e-2", "learning_rat = 1e-2", "axis \"rate\", choice 1"),
             ("epochs = 9", "epochs = 0", "epochs"),
-            ("[[axes]]\nname = \"rate\"", "[[axes]]\nnam = \"rate\"", "no search space"),
+            ("[[axes]]\nname = \"rate\"", "[[axes]]\nnam = \"rate\"", "not a valid search space"),
         ];
         for (old, new, wanted) in table {
             let error = SearchSpace::from_toml(&SPACE.replace(old, new)).unwrap_err().to_string();

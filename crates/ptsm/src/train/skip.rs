@@ -1,4 +1,4 @@
-//! The start of a forecaster's linear skip at a ridge regression of its training windows.
+//! Initialisation of a forecaster's linear skip with a ridge regression of its training windows.
 
 use ptsm_core::train::start_skip_at;
 
@@ -7,15 +7,15 @@ use crate::evaluate::{Ridge, RidgeOptions};
 use crate::{Error, Model, Result};
 use ptsm_core::{Location, Scaler};
 
-/// Penalties that are tried for the start of a skip, in units of the number of training rows: finer
+/// Penalties that are tried for the initial skip, in units of the number of training rows: finer
 /// and further up than the baseline's, whose largest is often the best one on small sets.
 const PENALTIES: [f64; 10] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0];
 
-/// Starts the linear skip of `model` at the ridge regression of every window of the segments of
-/// `train`, its penalty picked on `validation`, and the projection of the mixers at 0.
+/// Initialises the linear skip of `model` with the ridge regression of every window of the segments
+/// of `train`, its penalty picked on `validation`, and the projection of the mixers at 0.
 ///
 /// The skip forecasts in the space of the window's own scaler; there the weights of the regression
-/// are the same. It has no constant, which would carry the drift of the training rows on.
+/// are the same. It has no constant, which would extrapolate the drift of the training rows.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
 use ptsm::train::{Epoch, Event};
 
 use crate::global::Global;
-use crate::output::remark;
+use crate::output::{flag, remark};
 use crate::progress::Progress;
 use crate::source::summary;
 
@@ -68,8 +68,9 @@ fn follow(progress: &mut Progress, event: &Event<'_>) {
 fn report_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
     let config = ready.model.config();
     remark(global, &summary(&data.name, &data.set));
-    let repairs = data.set.repairs.notes();
-    repairs.iter().chain(ready.notes).for_each(|note| remark(global, &format!("  {note}")));
+    let mut notes = data.set.repairs.notes();
+    notes.extend(data.set.outlier_notes(&flag));
+    notes.iter().chain(ready.notes).for_each(|note| remark(global, &format!("  {note}")));
     let steps = match config.task() {
         Ok(Task::Pretraining) => 0,
         _ => config.prediction_length,

@@ -1,8 +1,8 @@
-//! The closed-form linear floor: one ridge regression shared by all channels.
+//! The linear baseline: one ridge regression in closed form, shared by all channels.
 //!
-//! The mean (or the last value) of each context is subtracted and added back, the constant is not penalised, and the
-//! penalty is picked on validation windows. There is no training loop and no randomness, which
-//! makes it the number that a trained model has to beat, or to say why not.
+//! The mean (or the last value) of each context is subtracted and added back, the constant is not
+//! penalised, and the penalty is picked on validation windows. There is no training loop and no
+//! randomness, so its score is the reference that a trained model has to beat.
 
 mod cholesky;
 mod moments;
@@ -19,12 +19,12 @@ use ptsm_core::Location;
 /// Penalties that are tried, in units of the number of training rows.
 pub const PENALTIES: [f64; 4] = [1e-4, 1e-3, 1e-2, 1e-1];
 
-/// Choices of a fit; the default is the baseline that everybody reports.
+/// Options of a fit; the default is the usual linear baseline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RidgeOptions<'a> {
     /// What is subtracted from each context and added back.
     pub location: Location,
-    /// Whether there is a constant; without one, no drift of the training rows is carried on.
+    /// Whether a constant is fitted; without one, no drift of the training rows is extrapolated.
     pub constant: bool,
     /// Penalties that are tried, in units of the number of training rows.
     pub penalties: &'a [f64],
@@ -36,10 +36,11 @@ impl Default for RidgeOptions<'_> {
     }
 }
 
-/// The penalty is judged on every so many validation windows; neighbours tell nearly the same.
+/// Every how many validation windows the penalty is scored; neighbouring windows overlap and add
+/// little.
 const VALIDATION_STRIDE: usize = 8;
 
-/// Steps of the horizon that are solved and judged as one task.
+/// Steps of the horizon that are solved and scored as one task.
 const BLOCK: usize = 48;
 
 /// Steps of the horizon whose weights stay in the cache while rows pass.
@@ -67,7 +68,7 @@ pub struct Ridge {
     bias: Vec<f32>,
 }
 
-/// What a file says, before its lengths are known to agree.
+/// The fields of a file, before their lengths are checked.
 #[derive(Deserialize)]
 #[serde(rename = "Ridge")]
 struct Unchecked {
@@ -292,20 +293,20 @@ fn lengths(train: &WindowSet, validation: &WindowSet) -> Result<(usize, usize)> 
     Ok(lengths)
 }
 
-/// Solves the normal equations for one penalty and judges the solution; `None` if they are not
-/// positive definite in double precision.
+/// Solves the normal equations for one penalty and scores the solution on the moments `judged`;
+/// `None` if they are not positive definite in double precision.
 fn solve(fitted: &Moments, judged: &Moments, penalty: f64, constant: bool) -> Option<Candidate> {
     let outputs = fitted.target_squares.len();
     let inputs = fitted.cross.len() / outputs;
     let mut matrix = fitted.gram.clone();
     if !constant {
-        // A constant that nothing depends on, and that depends on nothing, is 0.
+        // Decouples the constant from the other unknowns; its own equation becomes `constant = 0`.
         let last = inputs - 1;
         (0..inputs)
             .for_each(|i| (matrix[i * inputs + last], matrix[last * inputs + i]) = (0.0, 0.0));
         matrix[last * inputs + last] = 1.0;
     }
-    // All but the last, which is the constant.
+    // Every input but the constant, which comes last.
     for i in 0..inputs - 1 {
         matrix[i * inputs + i] += penalty * fitted.rows as f64;
     }

@@ -33,7 +33,8 @@ pub(super) struct Moments {
 
 /// A stretch of one channel without gaps, all of whose windows count.
 struct Stretch {
-    /// The values less their own mean: the sums lose fewer digits, and the window mean goes anyway.
+    /// The values less their own mean: sums lose fewer digits, and each window's mean is subtracted
+    /// later anyway.
     values: Vec<f64>,
     windows: usize,
 }
@@ -87,7 +88,7 @@ fn add_stretches(
     }
 }
 
-/// Sums over windows as they are.
+/// Sums over windows before the level of the context is subtracted.
 struct RawSums {
     inputs: usize,
     width: usize,

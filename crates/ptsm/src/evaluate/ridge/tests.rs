@@ -1,4 +1,4 @@
-//! What the linear floor promises.
+//! Tests of the ridge regression.
 
 use std::sync::Arc;
 

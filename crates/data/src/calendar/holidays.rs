@@ -1,0 +1,110 @@
+//! Working days on which a series has no rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::civil::{date, date_of_day, day_number};
+use crate::timestamp::{DateOrder, parse_timestamp};
+use ptsm_core::{Error, Result};
+
+/// Dates that steps of working days pass over, besides Saturdays and Sundays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Holidays {
+    /// Days since 1970-01-01, Monday to Friday only, rising.
+    days: Arc<[i64]>,
+}
+
+impl Holidays {
+    /// The dates of a list, in any order; those on weekends do not matter.
+    pub fn new(dates: impl IntoIterator<Item = Date>) -> Self {
+        let working = |day: &i64| (day + 3).rem_euclid(7) < 5;
+        let mut days: Vec<i64> = dates.into_iter().map(day_number).filter(working).collect();
+        days.sort_unstable();
+        days.dedup();
+        Self { days: days.into() }
+    }
+
+    /// Reads a text file with one date a line, such as 2024-12-25; what follows a comma, and lines
+    /// that are empty or start with `#`, are passed over, and so is a first line without a date.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be read; `InvalidInput`, naming the line, if one is no date.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let mut dates = Vec::new();
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let cell = line.split([',', ';', '\t']).next().unwrap_or_default();
+            let cell = cell.trim().trim_matches('"');
+            if cell.is_empty() || cell.starts_with('#') {
+                continue;
+            }
+            match parse_timestamp(cell, DateOrder::YearMonthDay) {
+                Ok(stamp) => dates.push(date(stamp.local)),
+                Err(_) if index == 0 => {}
+                Err(why) => {
+                    let place = format!("{}: line {}", path.display(), index + 1);
+                    let text = format!("\"{cell}\" {why} (write one date a line, as 2024-12-25)");
+                    return Err(Error::input(text).at(place));
+                }
+            }
+        }
+        Ok(Self::new(dates))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.days.is_empty()
+    }
+
+    pub(super) fn contains(&self, day: i64) -> bool {
+        self.days.binary_search(&day).is_ok()
+    }
+
+    /// Number of the dates in front of a day.
+    pub(super) fn before(&self, day: i64) -> i64 {
+        self.days.partition_point(|&holiday| holiday < day) as i64
+    }
+}
+
+impl TryFrom<Vec<String>> for Holidays {
+    type Error = String;
+
+    fn try_from(dates: Vec<String>) -> std::result::Result<Self, String> {
+        let date = |text: &String| text.parse().map_err(|_| format!("\"{text}\" is no date"));
+        dates.iter().map(date).collect::<std::result::Result<Vec<Date>, String>>().map(Self::new)
+    }
+}
+
+impl From<Holidays> for Vec<String> {
+    fn from(holidays: Holidays) -> Self {
+        let dates = holidays.days.iter().filter_map(|&day| date_of_day(day));
+        dates.map(|date| date.to_string()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_dates_is_read_and_a_bad_line_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "date,name\n2024-12-25,\"Christmas\"\n# x\n\n2024-12-28\n")
+            .unwrap();
+        let got = Holidays::read(file.path()).unwrap();
+        // The 28th is a Saturday.
+        assert_eq!(got, Holidays::new([Date::constant(2024, 12, 25)]));
+        let json = serde_json::to_string(&got).unwrap();
+        assert_eq!(json, "[\"2024-12-25\"]");
+        assert_eq!(serde_json::from_str::<Holidays>(&json).unwrap(), got);
+        std::fs::write(file.path(), "2024-12-25\nsoon\n").unwrap();
+        let error = Holidays::read(file.path()).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("\"soon\""), "{error}");
+    }
+}

@@ -1,0 +1,277 @@
+//! The rows of one series on their way to the grid: order, double rows, gaps.
+
+use super::calendar::{Anchor, Calendar, length_text};
+use super::repair::{Duplicates, Grid, Repair, RepairReport};
+use super::roles::Resolved;
+use super::rounding::Rounding;
+use super::table::Table;
+use super::zone::{Zone, ZoneSearch};
+use crate::civil::SECOND;
+use ptsm_core::{Error, Result, option};
+
+/// The rows of one series on their way to the grid.
+#[derive(Debug)]
+pub(super) struct RawSeries {
+    pub(super) id: String,
+    /// Row of the table that each row came from, for messages.
+    pub(super) rows: Vec<usize>,
+    /// As long as `rows`, or `None` without times: nanoseconds in UTC, in the end those of the
+    /// clock on which steps are counted; whole numbers of an index.
+    pub(super) times: Option<Vec<i64>>,
+    /// Seconds that the clock of each row is ahead of UTC, where rows differ.
+    pub(super) offsets: Option<Vec<i32>>,
+    /// The clock of the series.
+    pub(super) zone: Zone,
+    /// The days of the month that it keeps to.
+    pub(super) anchor: Anchor,
+    /// `[T, C]`, NaN = missing.
+    pub(super) values: Vec<f64>,
+}
+
+impl RawSeries {
+    /// What the clock of a row shows.
+    pub(super) fn local_time(&self, index: usize) -> Option<i64> {
+        let instant = *self.times.as_ref()?.get(index)?;
+        Some(match &self.offsets {
+            Some(offsets) => instant.saturating_add(i64::from(offsets[index]) * SECOND),
+            None => self.zone.local(instant),
+        })
+    }
+
+    pub(super) fn move_time(&mut self, index: usize, by: i64) {
+        if let Some(time) = self.times.as_mut().and_then(|times| times.get_mut(index)) {
+            *time = time.saturating_add(by);
+        }
+    }
+
+    /// Takes the clock of the series from its rows, which rise.
+    pub(super) fn settle_zone(&mut self, search: &mut ZoneSearch) {
+        if let (Some(times), Some(offsets)) = (&self.times, self.offsets.take()) {
+            self.zone = Zone::of_rows(times.iter().copied().zip(offsets), search);
+        }
+    }
+}
+
+/// Where the rows come from, for messages.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) table: &'a Table,
+    pub(super) roles: &'a Resolved,
+}
+
+impl Origin<'_> {
+    pub(super) fn at_row(&self, raw: &RawSeries, index: usize, message: String) -> Error {
+        let column = self.roles.timestamp.as_ref().map_or("", |time| &time.name);
+        let series = match raw.id.as_str() {
+            "" => String::new(),
+            id => format!("series \"{id}\": "),
+        };
+        Error::input(format!("{series}{message}")).at(self.table.place(raw.rows[index], column))
+    }
+
+    /// The time of a row as it stands in the table.
+    pub(super) fn show(&self, raw: &RawSeries, index: usize) -> String {
+        let column = self.roles.timestamp.as_ref().and_then(|time| self.table.column(&time.name));
+        column.map_or_else(String::new, |column| column.values.text(raw.rows[index]))
+    }
+
+    /// The hint that another column may name the series.
+    fn id_hint(&self) -> String {
+        match (&self.roles.id, &self.roles.possible_id) {
+            (None, Some(name)) => {
+                let option = option("id", Some(name));
+                format!(", or {option} if that column names the series")
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// Makes the times rise: sorts the rows and merges double ones, as far as `repair` allows.
+pub(super) fn order(
+    raw: &mut RawSeries,
+    repair: &Repair,
+    origin: Origin<'_>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let Some(times) = &raw.times else {
+        return Ok(());
+    };
+    let backward = times.windows(2).position(|pair| pair[1] < pair[0]);
+    // Rows with the newest one first are never learned as they stand.
+    let reversed = times.len() > 2 && times.windows(2).all(|pair| pair[1] <= pair[0]);
+    if let Some(index) = backward {
+        if repair.sort {
+            sort(raw, report);
+        } else if repair.grid == Grid::Regular || reversed {
+            let (before, time) = (origin.show(raw, index), origin.show(raw, index + 1));
+            let hint = origin.id_hint();
+            let message = format!(
+                "{time} comes after {before}, but times must rise (use {} to order the \
+                 rows{hint})",
+                option("sort", None)
+            );
+            return Err(origin.at_row(raw, index + 1, message));
+        }
+    }
+    match repair.grid {
+        Grid::Regular => merge_duplicates(raw, repair.duplicates, origin, report),
+        Grid::Rows => Ok(()),
+    }
+}
+
+/// Puts the rows into the order of their times.
+fn sort(raw: &mut RawSeries, report: &mut RepairReport) {
+    let times = raw.times.take().unwrap_or_default();
+    let mut latest = i64::MIN;
+    for &time in &times {
+        report.rows_reordered += usize::from(time < latest);
+        latest = latest.max(time);
+    }
+    let mut permutation: Vec<usize> = (0..times.len()).collect();
+    permutation.sort_by_key(|&index| times[index]);
+    let channels = raw.values.len() / times.len();
+    raw.rows = permutation.iter().map(|&index| raw.rows[index]).collect();
+    let row = |&index: &usize| &raw.values[index * channels..][..channels];
+    raw.values = permutation.iter().flat_map(row).copied().collect();
+    if let Some(offsets) = &mut raw.offsets {
+        *offsets = permutation.iter().map(|&index| offsets[index]).collect();
+    }
+    raw.times = Some(permutation.iter().map(|&index| times[index]).collect());
+}
+
+fn merge_duplicates(
+    raw: &mut RawSeries,
+    duplicates: Duplicates,
+    origin: Origin<'_>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let times = raw.times.as_deref().unwrap_or_default();
+    let Some(index) = times.windows(2).position(|pair| pair[0] == pair[1]) else {
+        return Ok(());
+    };
+    if duplicates == Duplicates::Error {
+        let earlier = origin.table.row_name(raw.rows[index]);
+        let (time, hint) = (origin.show(raw, index + 1), origin.id_hint());
+        let message = format!(
+            "{time} was there before, in {earlier} (use {} first, last or mean to merge such rows, {} \
+             to take every row as one step{hint})",
+            option("duplicates", None),
+            option("grid", Some("rows"))
+        );
+        return Err(origin.at_row(raw, index + 1, message));
+    }
+    let channels = raw.values.len() / times.len();
+    let (mut kept, mut rows, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = 0;
+    for group in times.chunk_by(|a, b| a == b) {
+        let cells = &raw.values[first * channels..(first + group.len()) * channels];
+        rows.push(raw.rows[first]);
+        kept.push(group[0]);
+        let channel = |channel| merge(cells.iter().skip(channel).step_by(channels), duplicates);
+        values.extend((0..channels).map(channel));
+        if let Some(offsets) = &mut raw.offsets {
+            offsets[kept.len() - 1] = offsets[first];
+        }
+        first += group.len();
+    }
+    report.duplicates_merged += times.len() - kept.len();
+    if let Some(offsets) = &mut raw.offsets {
+        offsets.truncate(kept.len());
+    }
+    (raw.times, raw.rows, raw.values) = (Some(kept), rows, values);
+    Ok(())
+}
+
+/// One cell out of those of one channel and time.
+fn merge<'a>(mut cells: impl Iterator<Item = &'a f64>, duplicates: Duplicates) -> f64 {
+    let cell = match duplicates {
+        Duplicates::First | Duplicates::Error => cells.next().copied(),
+        Duplicates::Last => cells.last().copied(),
+        Duplicates::Mean => {
+            let (sum, count) = cells
+                .filter(|cell| !cell.is_nan())
+                .fold((0.0, 0.0), |(sum, count), cell| (sum + cell, count + 1.0));
+            Some(sum / count)
+        }
+    };
+    cell.unwrap_or(f64::NAN)
+}
+
+/// Inserted rows that are always allowed, besides twenty for each row that is there.
+const FREE_ROWS: usize = 100_000;
+
+/// Puts rising rows on the calendar, from the first one on; gaps become rows of NaN.
+pub(super) fn fill_gaps(
+    raw: &mut RawSeries,
+    calendar: &Calendar,
+    origin: Origin<'_>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let times = raw.times.as_deref().unwrap_or_default();
+    let Some(&start) = times.first() else {
+        return Ok(());
+    };
+    let mut places = Vec::with_capacity(times.len());
+    for (index, &time) in times.iter().enumerate() {
+        let Some(place) = calendar.steps_between(start, time) else {
+            return Err(off_grid(raw, index, calendar, origin));
+        };
+        places.push(place as usize);
+    }
+    let length = places.last().map_or(0, |last| last + 1);
+    let inserted = length - times.len();
+    if inserted == 0 {
+        return Ok(());
+    }
+    if inserted > FREE_ROWS + 20 * times.len() {
+        let (rows, step) = (times.len(), calendar.step);
+        let message = format!(
+            "on a grid of {step}, {inserted} rows between the {rows} given ones are missing (use {} \
+             to give a longer step, or {} to take every row as one step)",
+            option("frequency", None),
+            option("grid", Some("rows"))
+        );
+        return Err(origin.at_row(raw, 0, message));
+    }
+    report.rows_inserted += inserted;
+    let channels = raw.values.len() / times.len();
+    let mut values = vec![f64::NAN; length * channels];
+    for (row, place) in places.into_iter().enumerate() {
+        let cells = &raw.values[row * channels..][..channels];
+        values[place * channels..][..channels].copy_from_slice(cells);
+    }
+    raw.values = values;
+    raw.times = Some((0..length).map(|place| calendar.after(start, place as i64)).collect());
+    Ok(())
+}
+
+/// The error of a row that is not on the calendar.
+fn off_grid(raw: &RawSeries, index: usize, calendar: &Calendar, origin: Origin<'_>) -> Error {
+    let (time, start) = (origin.show(raw, index), origin.show(raw, 0));
+    let times = raw.times.as_deref().filter(|_| !calendar.step.is_index());
+    let rounding = times.and_then(Rounding::that_helps).map_or(String::new(), |(rounding, far)| {
+        let option = option("round", Some(&rounding.to_string()));
+        format!(", {option}, which moves no time by more than {}", length_text(far))
+    });
+    let message = format!(
+        "{time} is not on the grid of {} that starts at {start} (use {} to give another step{rounding}, \
+         or {} to take every row as one step)",
+        calendar.step,
+        option("frequency", None),
+        option("grid", Some("rows"))
+    );
+    origin.at_row(raw, index, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_double_cells_leaves_out_missing_ones() {
+        let cells = [1.0, f64::NAN, 4.0];
+        assert_eq!(merge(cells.iter(), Duplicates::Mean), 2.5);
+        assert!(merge([f64::NAN; 2].iter(), Duplicates::Mean).is_nan());
+    }
+}

@@ -1,0 +1,30 @@
+//! Columns that somebody asks for by name.
+
+use super::table::{Column, Table};
+use ptsm_core::{Error, Result, option};
+
+/// The column that an option names.
+pub(super) fn wanted_column<'a>(
+    table: &'a Table,
+    name: &str,
+    asked_by: &str,
+) -> Result<&'a Column> {
+    table.column(name).ok_or_else(|| {
+        let asked_by = option(asked_by, None);
+        let list = column_list(table);
+        let message = format!("there is no column \"{name}\" ({asked_by}); the columns are {list}");
+        Error::input(message).at(table.source())
+    })
+}
+
+/// The names of a table's columns, the first twenty of many.
+pub(super) fn column_list(table: &Table) -> String {
+    let mut names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+    let more = names.len().saturating_sub(20);
+    names.truncate(20);
+    let mut list = names.join(", ");
+    if more > 0 {
+        list.push_str(&format!(" and {more} more"));
+    }
+    list
+}
