@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ptsm::data::{
     DateOrder, Duplicates, Frequency, Grid, Part, Repair, Resample, Roles, Rounding, SeriesSet,
+    ThousandsMark,
 };
 use ptsm::job::SeriesData;
 use ptsm::spec::{DataSpec, Source};
@@ -22,7 +23,8 @@ pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// CSV (also .gz) or Parquet file, or the name of a data set (see `ptsm data list`)
+    /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables ('in/*.parquet'),
+    /// or the name of a data set (see `ptsm data list`)
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) data: Option<String>,
     /// Column of times; the first that holds times if not given; "none" = rows are numbered
@@ -46,6 +48,15 @@ pub(crate) struct DataArgs {
     /// Decimal numbers have a comma: 1,5 is one and a half
     #[arg(long)]
     pub(crate) decimal_comma: bool,
+    /// Mark between thousands: ',' '.' ' ' "'", or none (decimals may stand before three digits)
+    #[arg(long, value_name = "MARK")]
+    pub(crate) thousands: Option<ThousandsMark>,
+    /// Lines in front of the header that are not read
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) skip_lines: usize,
+    /// Lines that begin with this character are not read; '#' in front of the header anyway
+    #[arg(long, value_name = "CHAR")]
+    pub(crate) comment: Option<String>,
     /// Put rows into the order of their times
     #[arg(long)]
     pub(crate) sort: bool,
@@ -90,6 +101,9 @@ impl DataArgs {
             no_header: self.no_header,
             missing: self.missing.clone(),
             decimal_comma: self.decimal_comma,
+            thousands: self.thousands,
+            skip_lines: self.skip_lines,
+            comment: self.comment.clone(),
             sort: self.sort,
             duplicates: self.duplicates,
             grid: self.grid,
@@ -110,7 +124,16 @@ impl DataArgs {
         let spec = self.spec();
         check_named(&spec)?;
         let source = spec.read()?;
-        remark_verified(global, &source);
+        remark_source(global, &source);
+        Ok(source)
+    }
+
+    /// As [`DataArgs::read`], for a model that was trained with `roles`.
+    pub(crate) fn read_for(&self, global: &Global, roles: &Roles) -> Result<Source> {
+        let spec = self.spec();
+        check_named(&spec)?;
+        let source = spec.read_for(roles)?;
+        remark_source(global, &source);
         Ok(source)
     }
 
@@ -162,11 +185,15 @@ pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
 pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesData, Source)> {
     check_named(spec)?;
     let (data, source) = SeriesData::read(spec)?;
-    remark_verified(global, &source);
+    remark_source(global, &source);
     Ok((data, source))
 }
 
-fn remark_verified(global: &Global, source: &Source) {
+/// What the user is told of how a source was read.
+fn remark_source(global: &Global, source: &Source) {
+    for note in source.table.notes() {
+        remark(global, &format!("{}: {note}", source.name));
+    }
     if let Some(file) = &source.verified {
         remark(global, &format!("{}: {} (verified)", source.name, file.display()));
     }

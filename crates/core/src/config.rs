@@ -244,6 +244,8 @@ impl Config {
     /// `InvalidConfig`, naming the field.
     pub fn from_json(text: &str) -> Result<Self> {
         let not_ours = |message: String| Error::new(ErrorKind::InvalidConfig, message);
+        // Some editors write a byte-order mark.
+        let text = text.trim_start_matches('\u{feff}');
         let value: Value =
             serde_json::from_str(text).map_err(|e| not_ours("is not JSON".into()).because(e))?;
         let Value::Object(mut fields) = value else {

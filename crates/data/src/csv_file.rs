@@ -1,49 +1,68 @@
 //! CSV text into a table and back.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::csv_sniff::{Cell, guess_delimiter, looks_like_header, read_cell};
+use super::csv_sniff::{guess_delimiter, is_missing, looks_like_header};
+use super::preamble::{Preamble, is_units, way_out, without_comments};
+use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
+use super::text_file::{decoded, without_mark};
+use super::text_values::{NumberColumn, is_name_of_digits, placed};
 use super::texts::Texts;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Result};
 
 /// Reads the text in `bytes`; a column is numeric if every cell is a number or missing.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
-    let text = check_text(bytes).map_err(|error| error.at(source))?;
+    let (text, mut notes) = check_text(bytes).map_err(|error| error.at(source))?;
+    let preamble = Preamble::find(text.as_bytes(), options).map_err(|error| error.at(source))?;
+    let text = &text.as_bytes()[preamble.bytes..];
+    let said = options.delimiter.or(preamble.delimiter);
+    let guess = || guess_delimiter(&without_comments(text, options.comment));
     let records = Records {
         text,
-        delimiter: options.delimiter.unwrap_or_else(|| guess_delimiter(text)),
+        lines_before: preamble.lines,
+        delimiter: said.unwrap_or_else(guess),
+        comment: options.comment,
         source,
     };
-    let (names, has_header) = records.names(options)?;
-    let numbers = Numbers::read(&records, &names, has_header, options)?;
-    numbers.into_table(&records, names, has_header, options)
+    notes.extend(preamble.notes);
+    let header = Header::read(&records, options)?;
+    notes.extend(header.units.clone());
+    let columns = Columns::read(&records, &header, options)?;
+    Ok(columns.into_table(&records, header, options)?.read_with(options, notes))
 }
 
-/// Removes the byte-order mark; refuses what is not text in one byte per ASCII letter.
-fn check_text(bytes: &[u8]) -> Result<&[u8]> {
+/// The text without a byte-order mark, in UTF-8, and what was assumed; refuses what is no text.
+fn check_text(bytes: &[u8]) -> Result<(Cow<'_, str>, Vec<String>)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Error::input("the text is UTF-16 (save it as UTF-8)"));
     }
-    let text = bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes);
+    let text = without_mark(bytes);
     if text.trim_ascii().is_empty() {
         return Err(Error::input("the file is empty"));
     }
     if text[..text.len().min(4096)].contains(&0) {
-        let message = "this is neither CSV text nor a Parquet file";
+        let message = "this is neither text nor a file of a format that is read (CSV, JSON, \
+                       Parquet, Arrow)";
         return Err(Error::input(message));
     }
-    Ok(text)
+    let (text, other) = decoded(text);
+    let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
+    Ok((text, if other { vec![note.to_owned()] } else { Vec::new() }))
 }
 
 /// The lines of one file, which can be read more than once.
 struct Records<'a> {
     text: &'a [u8],
+    /// Lines of the file in front of the text.
+    lines_before: u64,
     delimiter: u8,
+    comment: Option<u8>,
     source: &'a str,
 }
 
@@ -59,9 +78,10 @@ impl Records<'_> {
             .delimiter(self.delimiter)
             .has_headers(false)
             .flexible(true)
+            .comment(self.comment)
             .from_reader(self.text);
         let mut record = ByteRecord::new();
-        let mut lines = LineCounter { text: self.text, byte: 0, line: 1 };
+        let mut lines = LineCounter { text: self.text, byte: 0, line: self.lines_before + 1 };
         let (mut number, mut previous) = (0, 0);
         loop {
             let more = reader.read_byte_record(&mut record).map_err(|cause| {
@@ -72,8 +92,8 @@ impl Records<'_> {
             }
             let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
             // The reader skips empty lines; in a file of one column that would lose a row.
-            if number > 0 && record.len() == 1 && line > previous + 1 && !self.text.contains(&b'"')
-            {
+            let lost = number > 0 && record.len() == 1 && line > previous + 1;
+            if lost && self.comment.is_none() && !self.text.contains(&b'"') {
                 let message = "the line is empty (write NaN for a missing value)";
                 let place = format!("{}: line {}", self.source, previous + 1);
                 return Err(Error::input(message).at(place));
@@ -85,26 +105,46 @@ impl Records<'_> {
             }
         }
     }
+}
 
-    /// Names of the columns, and whether they came from the file.
-    fn names(&self, options: &ReadOptions) -> Result<(Vec<String>, bool)> {
+/// The names of the columns, and the records in front of the first row.
+struct Header {
+    names: Vec<String>,
+    records: usize,
+    /// What the user is told of a row of units.
+    units: Option<String>,
+}
+
+impl Header {
+    fn read(records: &Records<'_>, options: &ReadOptions) -> Result<Self> {
         let mut rows: Vec<Vec<String>> = Vec::new();
-        self.for_each(0, |_, record| {
-            rows.push(record.iter().map(clean).map(str_of).collect());
-            Ok(if rows.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        records.for_each(0, |_, record| {
+            rows.push(record.iter().map(text_of).map(str::to_owned).collect());
+            Ok(if rows.len() < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let Some(first) = rows.first() else {
-            return Err(Error::input("the file is empty").at(self.source));
+            return Err(Error::input("the file is empty").at(records.source));
         };
         let second = rows.get(1).map(Vec::as_slice);
         let header = options.header.unwrap_or_else(|| looks_like_header(first, second, options));
         if !header {
-            return Ok(((0..first.len()).map(|i| i.to_string()).collect(), false));
+            let names = (0..first.len()).map(|i| i.to_string()).collect();
+            return Ok(Self { names, records: 0, units: None });
         }
         let named = first.iter().enumerate().map(|(index, name)| {
             if name.is_empty() { format!("unnamed {}", index + 1) } else { name.clone() }
         });
-        Ok((named.collect(), true))
+        let units = match &rows[1..] {
+            [cells, next] if is_units(cells, next, options) => {
+                let units = cells.join(" ");
+                Some(format!(
+                    "the row below the header holds units and is not read: {}",
+                    units.trim()
+                ))
+            }
+            _ => None,
+        };
+        Ok(Self { names: named.collect(), records: 1 + usize::from(units.is_some()), units })
     }
 }
 
@@ -130,50 +170,39 @@ impl LineCounter<'_> {
     }
 }
 
-/// Without outer white space.
-fn clean(cell: &[u8]) -> &[u8] {
-    cell.trim_ascii()
-}
-
-/// Bytes that are no UTF-8 become replacement characters.
-fn str_of(cell: &[u8]) -> String {
-    String::from_utf8_lossy(cell).into_owned()
+/// The text of a cell, without outer white space.
+fn text_of(cell: &[u8]) -> &str {
+    std::str::from_utf8(cell).unwrap_or_default().trim()
 }
 
 /// First pass: the numeric columns, and which columns are not.
-struct Numbers {
-    /// Cells per column; only valid where `is_text` is false.
-    cells: Vec<Vec<f64>>,
-    is_text: Vec<bool>,
-    /// Row and text of the first infinite cell of each column.
-    infinite: Vec<Option<(usize, String)>>,
+struct Columns<'a> {
+    /// `None` = texts.
+    numbers: Vec<Option<NumberColumn<'a>>>,
+    readings: Vec<Reading>,
     lines: Vec<u64>,
 }
 
-impl Numbers {
-    fn read(
-        records: &Records<'_>,
-        names: &[String],
-        has_header: bool,
-        options: &ReadOptions,
-    ) -> Result<Self> {
-        let width = names.len();
-        let mut this = Self {
-            cells: vec![Vec::new(); width],
-            is_text: vec![false; width],
-            infinite: vec![None; width],
-            lines: Vec::new(),
-        };
-        records.for_each(usize::from(has_header), |line, record| {
+impl<'a> Columns<'a> {
+    fn read(records: &Records<'_>, header: &Header, options: &'a ReadOptions) -> Result<Self> {
+        let width = header.names.len();
+        let readings: Vec<_> = header.names.iter().map(|n| Reading::of(n, options)).collect();
+        let numbers = readings.iter().map(|reading| match reading {
+            Reading::Usual | Reading::NameUnlessNumbers => Some(NumberColumn::new(options)),
+            Reading::Text | Reading::Name => None,
+        });
+        let mut this = Self { numbers: numbers.collect(), readings, lines: Vec::new() };
+        records.for_each(header.records, |line, record| {
             if record.len() != width {
                 let message = format!(
-                    "{} cells where the first line has {width} (check the delimiter and quotes)",
-                    record.len()
+                    "{} cells where the first line has {width} ({})",
+                    record.len(),
+                    way_out(records.text)
                 );
                 return Err(Error::input(message).at(format!("{}: line {line}", records.source)));
             }
-            for (column, cell) in record.iter().map(clean).enumerate() {
-                this.push(column, cell, options);
+            for (column, cell) in record.iter().enumerate() {
+                this.push(column, cell);
             }
             this.lines.push(line);
             Ok(ControlFlow::Continue(()))
@@ -185,69 +214,64 @@ impl Numbers {
         Ok(this)
     }
 
-    fn push(&mut self, column: usize, cell: &[u8], options: &ReadOptions) {
-        if self.is_text[column] {
-            return;
+    fn push(&mut self, column: usize, cell: &[u8]) {
+        let Some(numbers) = &mut self.numbers[column] else { return };
+        let text = text_of(cell);
+        let is_name =
+            self.readings[column] == Reading::NameUnlessNumbers && is_name_of_digits(text);
+        if is_name || !numbers.push(self.lines.len(), text) {
+            self.numbers[column] = None;
         }
-        let text = std::str::from_utf8(cell).ok();
-        let value = match text.map_or(Cell::Text, |text| read_cell(text, options)) {
-            Cell::Number(number) => number,
-            Cell::Missing => f64::NAN,
-            Cell::Text => {
-                self.is_text[column] = true;
-                self.cells[column] = Vec::new();
-                return;
-            }
-            Cell::Infinite => {
-                self.infinite[column].get_or_insert((self.lines.len(), str_of(cell)));
-                f64::NAN
-            }
-        };
-        self.cells[column].push(value);
     }
 
     /// Second pass, if there are texts: their cells.
     fn into_table(
-        self,
+        mut self,
         records: &Records<'_>,
-        names: Vec<String>,
-        has_header: bool,
+        header: Header,
         options: &ReadOptions,
     ) -> Result<Table> {
-        for (column, found) in self.infinite.iter().enumerate() {
-            if let (Some((row, text)), false) = (found, self.is_text[column]) {
-                let place = format!(
-                    "{}: line {}, column \"{}\"",
-                    records.source, self.lines[*row], names[column]
-                );
-                let message = format!(
-                    "\"{text}\" is not a finite number (use {} if it means a missing value)",
-                    option("missing", Some(text))
-                );
-                return Err(Error::input(message).at(place));
-            }
+        let texts = self.texts(records, &header, options)?;
+        let mut columns = Vec::with_capacity(texts.len());
+        let numbers = std::mem::take(&mut self.numbers);
+        for ((name, numbers), texts) in header.names.into_iter().zip(numbers).zip(texts) {
+            let values = match numbers {
+                None => Values::Text(texts),
+                Some(numbers) => Values::Numbers(placed(numbers.finish(), |row| {
+                    format!("{}: line {}, column \"{name}\"", records.source, self.lines[row])
+                })?),
+            };
+            columns.push(Column { name, values });
         }
+        Table::with_source(columns, records.source.to_owned(), Some(self.lines))
+    }
+
+    /// Per column, the cells if they are texts, else nothing.
+    fn texts(
+        &self,
+        records: &Records<'_>,
+        header: &Header,
+        options: &ReadOptions,
+    ) -> Result<Vec<Vec<Option<Arc<str>>>>> {
+        let is_text: Vec<bool> = self.numbers.iter().map(Option::is_none).collect();
         let room = |is_text: &bool| Vec::with_capacity(if *is_text { self.lines.len() } else { 0 });
-        let mut texts: Vec<Vec<Option<Arc<str>>>> = self.is_text.iter().map(room).collect();
-        let mut known: Vec<Texts> = names.iter().map(|_| Texts::default()).collect();
-        if self.is_text.contains(&true) {
-            records.for_each(usize::from(has_header), |_, record| {
-                for (column, cell) in record.iter().map(clean).enumerate() {
-                    if self.is_text[column] {
-                        let text = String::from_utf8_lossy(cell);
-                        let missing = read_cell(&text, options) == Cell::Missing;
-                        texts[column].push((!missing).then(|| known[column].shared(&text)));
-                    }
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
+        let mut texts: Vec<Vec<Option<Arc<str>>>> = is_text.iter().map(room).collect();
+        if !is_text.contains(&true) {
+            return Ok(texts);
         }
-        let columns = names.into_iter().zip(self.cells).zip(texts).zip(&self.is_text);
-        let columns = columns.map(|(((name, numbers), texts), is_text)| Column {
-            name,
-            values: if *is_text { Values::Text(texts) } else { Values::Numbers(numbers) },
-        });
-        Table::with_source(columns.collect(), records.source.to_owned(), Some(self.lines))
+        let mut known: Vec<Texts> = is_text.iter().map(|_| Texts::default()).collect();
+        records.for_each(header.records, |_, record| {
+            for (column, cell) in record.iter().enumerate().filter(|(column, _)| is_text[*column]) {
+                let text = text_of(cell);
+                let missing = match self.readings[column] {
+                    Reading::Name | Reading::NameUnlessNumbers => text.is_empty(),
+                    Reading::Usual | Reading::Text => is_missing(text, options),
+                };
+                texts[column].push((!missing).then(|| known[column].shared(text)));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(texts)
     }
 }
 
@@ -320,9 +344,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_in_the_header_are_replaced() {
+    fn bytes_that_are_no_utf8_are_letters_of_latin_1() {
         let got = read(b"date,W/m\xb2,\n2020-01-01,1,2\n", "t.csv", &ReadOptions::default());
-        assert_eq!(names(&got.unwrap()), ["date", "W/m\u{fffd}", "unnamed 3"]);
+        assert_eq!(names(&got.unwrap()), ["date", "W/m²", "unnamed 3"]);
     }
 
     #[test]
@@ -343,6 +367,7 @@ mod tests {
             header: Some(false),
             missing: vec!["-1".to_owned()],
             decimal_comma: true,
+            ..ReadOptions::default()
         };
         let got = read(b"1,5:-1\n", "t.csv", &options).unwrap();
         assert_eq!(got.columns()[0].values.text(0), "1.5");
@@ -362,7 +387,7 @@ mod tests {
             (b"a,a\n1,2\n", "columns 1 and 2 are both called \"a\""),
             (b"x\n1\n\n2\n", "t.csv: line 3: the line is empty (write NaN"),
             (b"\xff\xfea\0", "UTF-16 (save it as UTF-8)"),
-            (b"a,b\0\n", "neither CSV text nor a Parquet file"),
+            (b"a,b\0\n", "neither text nor a file of a format"),
         ] {
             let error = read(text, "t.csv", &ReadOptions::default()).unwrap_err();
             assert_eq!(error.kind(), ptsm_core::ErrorKind::InvalidInput);

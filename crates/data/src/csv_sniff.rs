@@ -1,6 +1,7 @@
 //! Guesses what a CSV file does not say: the byte between cells, and whether the first line names
 //! the columns; and reads single cells.
 
+use super::number_text::NumberMarks;
 use super::table::ReadOptions;
 use super::timestamp::{DateOrder, parse_timestamp};
 
@@ -22,25 +23,40 @@ pub(super) enum Cell {
     Text,
 }
 
-/// Reads one cell; `text` has no space around it.
+/// Reads one cell; `text` has no space around it. `true` is 1 and `false` is 0, in any letter case.
 pub(super) fn read_cell(text: &str, options: &ReadOptions) -> Cell {
-    let listed = |list: &[String]| list.iter().any(|missing| missing == text);
-    if !options.missing.is_empty() && listed(&options.missing) {
+    if is_listed(text, options) {
         return Cell::Missing;
     }
-    let parsed = if options.decimal_comma && text.contains(',') {
-        text.replace(',', ".").parse::<f64>()
-    } else {
-        text.parse::<f64>()
-    };
-    match parsed {
-        Ok(number) if number.is_finite() => Cell::Number(number),
-        Ok(number) if number.is_infinite() => Cell::Infinite,
-        _ if USUAL_MISSING.iter().any(|usual| text.eq_ignore_ascii_case(usual)) => Cell::Missing,
+    match NumberMarks::of(options).read(text) {
+        Some(number) if number.is_finite() => Cell::Number(number),
+        Some(number) if number.is_infinite() => Cell::Infinite,
+        _ if is_usual_missing(text) => Cell::Missing,
         // NaN with a sign.
-        Ok(_) => Cell::Missing,
-        Err(_) => Cell::Text,
+        Some(_) => Cell::Missing,
+        None if is_boolean(text) => Cell::Number(f64::from(text.len() == "true".len())),
+        None => Cell::Text,
     }
+}
+
+/// Whether the cell is `true` or `false`, in any letter case.
+pub(super) fn is_boolean(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
+}
+
+/// Whether the text means "missing".
+pub(super) fn is_missing(text: &str, options: &ReadOptions) -> bool {
+    is_listed(text, options) || is_usual_missing(text)
+}
+
+fn is_listed(text: &str, options: &ReadOptions) -> bool {
+    options.missing.iter().any(|missing| missing == text)
+}
+
+/// Whether the text means "missing" in every file.
+pub(super) fn is_usual_missing(text: &str) -> bool {
+    let longest = "#n/a".len();
+    text.len() <= longest && USUAL_MISSING.iter().any(|usual| text.eq_ignore_ascii_case(usual))
 }
 
 /// The most likely byte between cells: it occurs equally often in every line. Of several, the most
@@ -61,7 +77,7 @@ pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
 }
 
 /// How often each candidate occurs outside quotes in each of the first lines that is not empty.
-fn count_per_line(bytes: &[u8], candidates: [u8; 4]) -> Vec<[usize; 4]> {
+pub(super) fn count_per_line(bytes: &[u8], candidates: [u8; 4]) -> Vec<[usize; 4]> {
     let mut lines = Vec::new();
     let mut counts = [0; 4];
     let (mut quoted, mut empty) = (false, true);
@@ -138,6 +154,11 @@ mod tests {
             ("1e999", Cell::Infinite),
             ("1,5", Cell::Text),
             ("abc", Cell::Text),
+            ("True", Cell::Number(1.0)),
+            ("FALSE", Cell::Number(0.0)),
+            ("\u{2212}3", Cell::Number(-3.0)),
+            ("5-", Cell::Text),
+            ("5 %", Cell::Text),
         ] {
             assert_eq!(read_cell(text, &options), cell, "{text}");
         }

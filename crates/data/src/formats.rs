@@ -1,41 +1,118 @@
-//! Tables from files and into files: which format a file has, and who reads and writes it.
+//! Tables from files and into files: which formats there are, and who reads and writes each.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
 
-#[cfg(feature = "parquet")]
-use super::parquet_file;
+use super::file_set::{FileSet, stacked};
+use super::foreign::refusal;
 use super::table::{ReadOptions, Table};
 use super::text_file::{read_unpacked, read_up_to, unpacked};
+#[cfg(feature = "parquet")]
+use super::{arrow_file, parquet_file};
 use super::{csv_file, json_file};
 
+/// A file format: how it is recognised, read and written.
+struct Format {
+    /// Endings of the names of such files, in small letters.
+    endings: &'static [&'static str],
+    /// Whether a file that begins with these bytes is of this format.
+    starts: fn(&[u8]) -> bool,
+    read: Reader,
+    write: fn(&Table, &mut dyn Write) -> io::Result<()>,
+}
+
+/// Who reads a format; the text is the name of the file for messages.
+#[derive(Clone, Copy)]
+enum Reader {
+    /// From the file itself.
+    File(fn(&Path, &str, &ReadOptions) -> Result<Table>),
+    /// From its bytes, unpacked.
+    Bytes(fn(&[u8], &str, &ReadOptions) -> Result<Table>),
+}
+
+/// The formats, in the order in which they are tried; what no other is, is CSV.
+const FORMATS: [Format; 5] = [
+    Format {
+        endings: &["parquet", "pq"],
+        starts: |bytes| bytes.starts_with(b"PAR1"),
+        read: Reader::File(parquet_file::read),
+        write: parquet_file::write,
+    },
+    Format {
+        endings: &["arrow", "feather", "ipc"],
+        starts: arrow_file::starts,
+        read: Reader::File(arrow_file::read),
+        write: arrow_file::write,
+    },
+    Format {
+        endings: &["json"],
+        starts: json_file::starts,
+        read: Reader::Bytes(json_file::read),
+        write: json_file::write,
+    },
+    Format {
+        endings: &["jsonl", "ndjson"],
+        // Recognised and read with JSON: only the whole text tells them apart.
+        starts: |_| false,
+        read: Reader::Bytes(json_file::read),
+        write: json_file::write_lines,
+    },
+    Format {
+        endings: &["csv", "txt", "tsv"],
+        starts: |_| true,
+        read: Reader::Bytes(csv_file::read),
+        write: csv_file::write,
+    },
+];
+
+/// Bytes by which a format is recognised.
+const FIRST_BYTES: usize = 64;
+
+fn format_of(bytes: &[u8]) -> &'static Format {
+    FORMATS.iter().find(|format| (format.starts)(bytes)).unwrap_or(&FORMATS[FORMATS.len() - 1])
+}
+
+/// Whether a file of this name, in a folder of tables, is one of them.
+fn is_table_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    FORMATS.iter().any(|format| format.endings.contains(&ending))
+}
+
 impl Table {
-    /// Reads a CSV file (also packed with gzip) or a Parquet file, distinguished by
-    /// their first bytes. `options` are for CSV only.
+    /// Reads a file: CSV, JSON (an array of rows, an object of columns, or one row a line), each
+    /// also packed with gzip or zstd, Parquet or Arrow (Feather), distinguished by their first
+    /// bytes. Of a folder all its tables are read, of a pattern such as `in/*.parquet` all files
+    /// that fit it: one below the other, by name, with the same columns. Folders called
+    /// `column=value` on the way to a file become columns of texts.
     ///
     /// # Errors
     ///
-    /// `Io` if the file cannot be read; `InvalidInput`, with file, line (from 1, the header
-    /// counted) and column, if it is not a table of that form.
+    /// `Io` if a file cannot be read; `InvalidInput`, with file, line (from 1, the header counted)
+    /// and column, if it is not a table, or not the same as the others.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
-        let source = path.display().to_string();
-        let failed = |cause| Error::io(path, "cannot be read", cause);
-        let mut file = File::open(path).map_err(failed)?;
-        let mut magic = [0; 4];
-        let count = read_up_to(&mut file, &mut magic).map_err(failed)?;
-        if &magic[..count] == b"PAR1" {
-            return parquet_file::read(path, &source);
+        match FileSet::of(path, is_table_name)? {
+            Some(set) => stacked(&set, options, read_file),
+            None => read_file(path, options),
         }
-        let rest = magic[..count].chain(file);
-        let bytes = read_unpacked(rest, &source).map_err(failed)??;
-        csv_file::read(&bytes, &source, options)
     }
 
-    /// Reads CSV text from memory, plain or packed with gzip; `source` names it in messages.
+    /// Whether [`Table::read`] finds something to read there: a file, a folder with tables, or a
+    /// pattern that files fit.
+    pub fn is_at(path: &Path) -> bool {
+        match FileSet::of(path, is_table_name) {
+            Ok(Some(_)) => true,
+            Ok(None) => path.is_file(),
+            Err(_) => false,
+        }
+    }
+
+    /// Reads CSV text from memory, plain or packed with gzip or zstd; `source` names it in messages.
     ///
     /// # Errors
     ///
@@ -57,24 +134,51 @@ impl Table {
     }
 }
 
-/// Writes `table` in the format that the name ends in: `.csv`, `.parquet` or `.json` (an array
-/// with one object per row; missing = null). The file appears whole or not at all.
+fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
+    let source = path.display().to_string();
+    let failed = |cause| Error::io(path, "cannot be read", cause);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut first = [0; FIRST_BYTES];
+    let count = read_up_to(&mut file, &mut first).map_err(failed)?;
+    let refused = |bytes: &[u8]| match refusal(bytes) {
+        Some(text) => Err(Error::input(text).at(&source)),
+        None => Ok(()),
+    };
+    refused(&first[..count])?;
+    if let Reader::File(read) = format_of(&first[..count]).read {
+        return read(path, &source, options);
+    }
+    let bytes = read_unpacked(first[..count].chain(file), &source).map_err(failed)??;
+    let first = &bytes[..bytes.len().min(FIRST_BYTES)];
+    refused(first)?;
+    match format_of(first).read {
+        Reader::Bytes(read) => read(&bytes, &source, options),
+        Reader::File(_) => {
+            let message = "a Parquet or Arrow file that is packed as a whole (unpack it first)";
+            Err(Error::input(message).at(source))
+        }
+    }
+}
+
+/// Writes `table` in the format that the name ends in: `.csv`, `.parquet`, `.json` (an array with
+/// one object per row; missing = null), `.jsonl` (one object a line), `.arrow` or `.feather`. The
+/// file appears whole or not at all.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` for another ending, `Io` if the file cannot be written.
 pub fn write_table(path: &Path, table: &Table) -> Result<()> {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    match ending.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => write_atomically(path, |out| csv_file::write(table, out)),
-        Some("json") => write_atomically(path, |out| json_file::write(table, out)),
-        Some("parquet") => {
-            let bytes = parquet_file::to_bytes(table)?;
-            write_atomically(path, |out| out.write_all(&bytes))
-        }
-        _ => Err(Error::config(
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    let format = FORMATS.iter().find(|format| {
+        let written = format.endings.iter().filter(|ending| !matches!(**ending, "txt" | "tsv"));
+        written.into_iter().any(|known| ending.as_deref() == Some(known))
+    });
+    match format {
+        Some(format) => write_atomically(path, |out| (format.write)(table, out)),
+        None => Err(Error::config(
             path.display().to_string(),
-            "a table is written to a name that ends in .csv, .parquet or .json",
+            "a table is written to a name that ends in .csv, .parquet, .arrow, .feather, .json or \
+             .jsonl",
         )),
     }
 }
@@ -82,22 +186,32 @@ pub fn write_table(path: &Path, table: &Table) -> Result<()> {
 /// Without the feature `parquet` such files are refused.
 #[cfg(not(feature = "parquet"))]
 mod parquet_file {
+    use std::io::{self, Write};
     use std::path::Path;
 
     use ptsm_core::{Error, Result};
 
-    use super::super::table::Table;
+    use super::super::table::{ReadOptions, Table};
 
-    fn refused() -> Error {
-        Error::input("this build has no Parquet (feature \"parquet\"); use CSV")
+    pub(super) const REFUSED: &str =
+        "this build has no Parquet and Arrow (feature \"parquet\"); use CSV";
+
+    pub(super) fn read(_path: &Path, source: &str, _options: &ReadOptions) -> Result<Table> {
+        Err(Error::input(REFUSED).at(source))
     }
 
-    pub(super) fn read(_path: &Path, source: &str) -> Result<Table> {
-        Err(refused().at(source))
+    pub(super) fn write(_table: &Table, _out: &mut dyn Write) -> io::Result<()> {
+        Err(io::Error::other(REFUSED))
     }
+}
 
-    pub(super) fn to_bytes(_table: &Table) -> Result<Vec<u8>> {
-        Err(refused())
+/// Without the feature `parquet` such files are refused.
+#[cfg(not(feature = "parquet"))]
+mod arrow_file {
+    pub(super) use super::parquet_file::{read, write};
+
+    pub(super) fn starts(bytes: &[u8]) -> bool {
+        bytes.starts_with(b"ARROW1") || bytes.starts_with(&[0xff; 4])
     }
 }
 
@@ -119,7 +233,8 @@ mod tests {
     #[test]
     fn every_format_is_chosen_by_the_ending_and_holds_the_values() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["t.csv", "t.PARQUET"] {
+        for name in ["t.csv", "t.PARQUET", "t.arrow", "t.Feather", "t.json", "t.jsonl", "t.ndjson"]
+        {
             let path = folder.path().join(name);
             write_table(&path, &sample()).unwrap();
             let back = Table::read(&path, &ReadOptions::default()).unwrap();
@@ -142,9 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn a_format_that_is_not_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            Table::read(&path, &ReadOptions::default()).unwrap_err().to_string()
+        };
+        assert!(refused("t.xlsx", b"PK\x03\x04\0\0").contains("t.xlsx: this is an Excel"));
+        let text = refused("t.csv", b"a,b\0\n");
+        assert!(text.contains("neither text nor a file of a format"), "{text}");
+        let mut packed = Vec::new();
+        let mut encoder = flate2::write::GzEncoder::new(&mut packed, Default::default());
+        encoder.write_all(b"PAR1 xyz").unwrap();
+        encoder.finish().unwrap();
+        assert!(refused("t.parquet.gz", &packed).contains("unpack it first"));
+    }
+
+    #[test]
     fn another_ending_is_refused() {
         let error = write_table(Path::new("t.xlsx"), &sample()).unwrap_err();
-        assert!(error.to_string().contains(".csv, .parquet or .json"));
+        assert!(error.to_string().contains(".csv, .parquet, .arrow"));
     }
 
     #[test]

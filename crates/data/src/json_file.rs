@@ -1,26 +1,194 @@
-//! A table as JSON: an array with one object per row, one row per line.
+//! JSON into a table, and a table as JSON: an array with one object per row, or one object a line.
+//! `json_rows.rs` takes the rows apart.
 
 use std::io::{self, Write};
 
-use super::table::{Table, Values};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, IgnoredAny};
+use serde_json::{Deserializer, Map, Value};
 
-/// Writes `table`; a missing cell is null, a time is a text in its own style.
+use super::json_rows::{RowSeed, Rows, RowsSeed};
+use super::table::{ReadOptions, Table, Values};
+use super::text_file::{decoded, without_mark};
+use super::timestamp::{DateOrder, parse_timestamp};
+use ptsm_core::{Error, Result};
+
+/// What JSON is read as a table.
+const WANTED: &str = "wanted an array of rows [{\"time\": ..., \"x\": ...}, ...], one such object a \
+                      line, or an object of columns {\"time\": [...], \"x\": [...]}";
+
+/// Whether a file that begins so is JSON and not CSV: an array of rows, or an object with a key.
+pub(super) fn starts(bytes: &[u8]) -> bool {
+    let text = without_mark(bytes).trim_ascii_start();
+    let (open, rest) = text.split_at(text.len().min(1));
+    let next = rest.trim_ascii_start().first();
+    match open {
+        b"[" => matches!(next, Some(b'{' | b'[' | b']') | None),
+        b"{" => matches!(next, Some(b'"' | b'}') | None),
+        _ => false,
+    }
+}
+
+/// Reads an array of rows (objects, or arrays of cells), objects one a line, or an object of
+/// columns as pandas writes it. Strings mean what they would in a CSV file.
+pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
+    let (text, _) = decoded(without_mark(bytes));
+    let mut rows = Rows::new(options);
+    let lines = read_text(&text, &mut rows).map_err(|error| error.at(source))?;
+    rows.into_table(source, lines)
+}
+
+/// Reads into `rows`; returns the line of each row where there is one a line.
+fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<Vec<u64>>> {
+    if text.trim_start().starts_with('[') {
+        let mut reader = Deserializer::from_str(text);
+        let read = RowsSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
+        return read.map(|()| None).map_err(|cause| damaged(cause, text));
+    }
+    let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let alone = match values.next() {
+        Some(Ok(_)) => text[values.byte_offset()..].trim().is_empty(),
+        // A damaged line is named when the lines are read.
+        _ => !text.trim_end().contains('\n'),
+    };
+    if !alone {
+        return read_lines(text, rows).map(Some);
+    }
+    let object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|cause| damaged(cause, text))?;
+    read_object(object, rows).map(|()| None)
+}
+
+fn damaged(cause: serde_json::Error, text: &str) -> Error {
+    let nan = ["NaN", "Infinity"].iter().any(|word| text.contains(word));
+    let way_out = if nan { " (JSON has no NaN and no Infinity: write null)" } else { "" };
+    Error::input(format!("the JSON text cannot be read as a table{way_out}")).because(cause)
+}
+
+fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<Vec<u64>> {
+    let mut lines = Vec::new();
+    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+        let mut reader = Deserializer::from_str(line);
+        let read = RowSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
+        read.map_err(|cause| damaged(cause, line).at(format!("line {number}")))?;
+        lines.push(number);
+    }
+    Ok(lines)
+}
+
+/// Reads an object that is the whole text: one row, or columns in one of pandas' forms.
+fn read_object(mut object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
+    let nested = |value: &Value| value.is_object() || value.is_array();
+    let failed = |cause| Error::input("the JSON text is no table").because(cause);
+    if let Some(Value::Array(data)) = object.get_mut("data").map(Value::take) {
+        let names = object.get("columns").map(Vec::<String>::deserialize).transpose();
+        return read_data(names.map_err(failed)?, data, rows).map_err(failed);
+    }
+    if !object.values().any(nested) {
+        return RowSeed(rows).deserialize(Value::Object(object)).map_err(failed);
+    }
+    if let Some((name, _)) = object.iter().find(|(_, value)| !nested(value)) {
+        return Err(Error::input(format!("\"{name}\" is neither a column nor a row: {WANTED}")));
+    }
+    if is_by_row(&object) {
+        for (_, row) in object {
+            RowSeed(rows).deserialize(row).map_err(failed)?;
+        }
+        return Ok(());
+    }
+    read_columns(object, rows)
+}
+
+/// Rows of cells under `names`, or rows that name their cells.
+fn read_data(
+    names: Option<Vec<String>>,
+    data: Vec<Value>,
+    rows: &mut Rows<'_>,
+) -> std::result::Result<(), serde_json::Error> {
+    for row in data {
+        let row = match (&names, row) {
+            (Some(names), Value::Array(cells)) if cells.len() == names.len() => {
+                Value::Object(names.iter().cloned().zip(cells).collect())
+            }
+            (_, row) => row,
+        };
+        RowSeed(rows).deserialize(row)?;
+    }
+    Ok(())
+}
+
+fn is_label(text: &str) -> bool {
+    text.parse::<i64>().is_ok() || parse_timestamp(text, DateOrder::MonthDayYear).is_ok()
+}
+
+/// Whether an object of objects has the labels of rows outside, and the names of columns inside.
+fn is_by_row(object: &Map<String, Value>) -> bool {
+    let names = |value: &Value| {
+        value.as_object().is_some_and(|row| !row.is_empty() && !row.keys().all(|k| is_label(k)))
+    };
+    object.keys().all(|key| is_label(key)) && object.values().all(names)
+}
+
+/// Columns as arrays, or as objects whose keys are the labels of rows, the same in each.
+fn read_columns(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
+    let mut labels: Option<Vec<String>> = None;
+    for (name, column) in object {
+        let cells = match column {
+            Value::Array(cells) => cells,
+            Value::Object(cells) => {
+                let own: Vec<String> = cells.keys().cloned().collect();
+                if labels.get_or_insert_with(|| own.clone()) != &own {
+                    let message = "has other rows than the columns before it";
+                    return Err(Error::input(message).at(format!("\"{name}\"")));
+                }
+                cells.into_iter().map(|(_, cell)| cell).collect()
+            }
+            _ => return Err(Error::input(WANTED)),
+        };
+        for cell in cells {
+            let failed = |cause| Error::input("the JSON text is no table").because(cause);
+            rows.push_below(&name, Deserialize::deserialize(cell).map_err(failed)?)?;
+        }
+    }
+    let numbered = |labels: &Vec<String>| {
+        labels.iter().enumerate().all(|(row, label)| label.parse() == Ok(row))
+    };
+    if let Some(labels) = labels.filter(|labels| !numbered(labels)) {
+        rows.push_labels(labels)?;
+    }
+    rows.end_columns()
+}
+
+/// Writes `table` as an array; a missing cell is null, a time is a text in its own style.
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(b"[")?;
+    write_rows(table, [b"\n", b",\n"], out)?;
+    out.write_all(b"\n]\n")
+}
+
+/// Writes the rows of `table` as objects, one a line.
+pub(super) fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    write_rows(table, [b"", b"\n"], out)?;
+    out.write_all(b"\n")
+}
+
+/// Writes the rows, with `before` in front of the first and of each other one.
+fn write_rows(table: &Table, before: [&[u8]; 2], out: &mut dyn Write) -> io::Result<()> {
     let names: Vec<String> = table
         .columns()
         .iter()
         .map(|column| serde_json::Value::from(column.name.as_str()).to_string())
         .collect();
-    out.write_all(b"[")?;
     for row in 0..table.num_rows() {
-        out.write_all(if row == 0 { b"\n{" } else { b",\n{" })?;
+        out.write_all(before[row.min(1)])?;
+        out.write_all(b"{")?;
         for (index, (name, column)) in names.iter().zip(table.columns()).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(out, "{comma}{name}: {}", cell(&column.values, row))?;
         }
         out.write_all(b"}")?;
     }
-    out.write_all(b"\n]\n")
+    Ok(())
 }
 
 fn cell(values: &Values, row: usize) -> serde_json::Value {
@@ -49,5 +217,83 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let wanted = "[\n{\"b\": 1.5, \"a\\\"\": \"x\"},\n{\"b\": null, \"a\\\"\": \"é\"}\n]\n";
         assert_eq!(text, wanted);
+    }
+
+    fn rows(text: &str) -> Vec<String> {
+        let table = read(text.as_bytes(), "t.json", &ReadOptions::default()).unwrap();
+        let cells = |row| {
+            let cells =
+                table.columns().iter().map(|c| format!("{}={}", c.name, c.values.text(row)));
+            cells.collect::<Vec<_>>().join(" ")
+        };
+        (0..table.num_rows()).map(cells).collect()
+    }
+
+    #[test]
+    fn every_form_of_a_table_gives_the_same_rows() {
+        let wanted = ["t=2024-01-01 x=1.5", "t=2024-01-02 x="];
+        for text in [
+            r#"[{"t": "2024-01-01", "x": 1.5}, {"t": "2024-01-02", "x": null}]"#,
+            "\u{feff}[\n{\"t\": \"2024-01-01\", \"x\": \"1.5\"},\n{\"t\": \"2024-01-02\"}\n]",
+            "{\"t\": \"2024-01-01\", \"x\": 1.5}\r\n\n{\"t\": \"2024-01-02\", \"x\": \"NA\"}\n",
+            r#"{"t": ["2024-01-01", "2024-01-02"], "x": [1.5, null]}"#,
+            r#"{"t": {"0": "2024-01-01", "1": "2024-01-02"}, "x": {"0": 1.5, "1": null}}"#,
+            r#"{"columns": ["t", "x"], "index": [0, 1],
+                "data": [["2024-01-01", 1.5], ["2024-01-02", null]]}"#,
+            r#"{"schema": {"fields": []},
+                "data": [{"t": "2024-01-01", "x": 1.5}, {"t": "2024-01-02", "x": null}]}"#,
+            r#"{"0": {"t": "2024-01-01", "x": 1.5}, "1": {"t": "2024-01-02", "x": null}}"#,
+        ] {
+            assert!(starts(text.as_bytes()), "{text}");
+            assert_eq!(rows(text), wanted, "{text}");
+        }
+        assert_eq!(
+            rows(r#"{"x": {"1704067200000": 1, "1704070800000": 2}}"#)[1],
+            "x=2 date=1704070800000"
+        );
+        assert_eq!(rows(r#"{"x": {"a": 1, "b": 2}}"#)[1], "x=2 index=b");
+        assert_eq!(rows("[[1, 2], [3, 4]]"), ["0=1 1=2", "0=3 1=4"]);
+        assert_eq!(rows(r#"{"a": true, "b": 9007199254740993}"#), ["a=1 b=9007199254740992.0"]);
+        assert_eq!(
+            rows(r#"[{"unique_id": 9007199254740993, "y": [1]}]"#),
+            ["unique_id=9007199254740993 y=an array"]
+        );
+    }
+
+    #[test]
+    fn csv_that_looks_like_json_is_csv() {
+        for text in ["[time],[x]\n", "{t},x\n", "x\n", ""] {
+            assert!(!starts(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused_with_its_place() {
+        for (text, says) in [
+            ("[{\"x\": 1}, 5]", "line 1 column 12"),
+            ("{\"x\": 1}\n{\"x\": }\n", "t.json: line 2: the JSON text cannot be read"),
+            ("[{\"x\": NaN}]", "write null"),
+            ("{\"x\": [1, 2], \"y\": 3}", "\"y\" is neither a column nor a row"),
+            ("{\"x\": {\"0\": 1}, \"y\": {\"1\": 1}}", "\"y\": has other rows"),
+            ("{\"x\": [1, 2], \"y\": [3]}", "column \"y\" has 1 rows, the first has 2"),
+            ("[{\"x\": 1, \"x\": 2}]", "\"x\" comes twice"),
+            ("[{\"unique_id\": 1e300}]", "write it as a text"),
+            ("[]", "there are no rows"),
+            ("[{}]", "there is no column"),
+            ("[{\"x\": \"inf\"}]", "row 1, column \"x\": \"inf\" is not a finite number"),
+        ] {
+            let error = read(text.as_bytes(), "t.json", &ReadOptions::default()).unwrap_err();
+            assert!(error.to_string().contains(says), "{error} lacks {says}");
+        }
+    }
+
+    #[test]
+    fn lines_hold_one_object_each() {
+        let table = Table::new(vec![Column::numbers("x", vec![1.0, f64::NAN])]).unwrap();
+        let mut out = Vec::new();
+        write_lines(&table, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"x\": 1.0}\n{\"x\": null}\n");
+        let back = read(b"{\"x\": 1}\n\n{\"x\": 2}\n", "t", &ReadOptions::default()).unwrap();
+        assert_eq!(back.place(1, "x"), "t: line 3, column \"x\"");
     }
 }

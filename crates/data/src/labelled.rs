@@ -30,8 +30,9 @@ pub enum Labels {
 }
 
 impl Labels {
-    /// Classes by their names; the names in ascending order.
+    /// Classes by their names; the names in ascending order. `1.0` is the class `1`.
     pub fn classes(labels: Vec<String>) -> Self {
+        let labels: Vec<String> = labels.iter().map(|label| class_name(label).to_owned()).collect();
         let mut names = labels.clone();
         names.sort();
         names.dedup();
@@ -62,6 +63,16 @@ impl Labels {
             Labels::Unknown(_) => Labels::Unknown(indices.len()),
         }
     }
+}
+
+/// The name of a class without the decimals of a whole number, which some programs write.
+pub(super) fn class_name(label: &str) -> &str {
+    let whole = label.split_once('.').filter(|(whole, decimals)| {
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_whole && !decimals.is_empty() && decimals.bytes().all(|byte| byte == b'0')
+    });
+    whole.map_or(label, |(whole, _)| whole)
 }
 
 /// Series with a label each.
@@ -121,14 +132,17 @@ impl LabelledSet {
     pub fn with_classes(mut self, known: &[String]) -> Result<Self> {
         if let Labels::Classes { names, of } = &self.labels {
             let place = |class: &usize| {
-                known.iter().position(|name| *name == names[*class]).ok_or_else(|| {
-                    let known = known.join(", ");
-                    let text = format!(
-                        "the class \"{}\" was not there in training (known: {known})",
-                        names[*class]
-                    );
-                    Error::input(text)
-                })
+                known
+                    .iter()
+                    .position(|name| class_name(name) == class_name(&names[*class]))
+                    .ok_or_else(|| {
+                        let known = known.join(", ");
+                        let text = format!(
+                            "the class \"{}\" was not there in training (known: {known})",
+                            names[*class]
+                        );
+                        Error::input(text)
+                    })
             };
             let of = of.iter().map(place).collect::<Result<Vec<_>>>()?;
             self.labels = Labels::Classes { names: known.to_vec(), of };

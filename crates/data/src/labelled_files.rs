@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::labelled::{LabelledSet, Labels};
+use super::labelled::{LabelledSet, Labels, class_name};
 use super::repair::{Grid, Repair};
-use super::roles::Roles;
+use super::roles::{NO_COLUMN, Roles};
 use super::series::{Series, SeriesSet};
 use super::table::{Column, ReadOptions, Table, Values};
 use super::timestamp::DateOrder;
@@ -37,15 +37,21 @@ impl LabelledSet {
     /// `Io` if something cannot be read; `InvalidInput` with file, line and column if it is not
     /// understood, a label is missing, or rows of one case are labelled differently.
     pub fn read(path: &Path, read: &ReadOptions, options: &LabelOptions) -> Result<Self> {
+        let read = &reading(read, options);
         if path.is_dir() {
             return read_folder(path, read, options);
         }
-        let name = path.to_string_lossy().to_lowercase();
-        if name.ends_with(".ts") || name.ends_with(".ts.gz") {
+        if Self::is_ts(path) {
             let text = text_file::read_text(path)?;
             return ts_file::read(&text, &path.display().to_string());
         }
         Self::from_table(&Table::read(path, read)?, options)
+    }
+
+    /// Whether a file of this name is a `.ts` file, plain or packed.
+    pub fn is_ts(path: &Path) -> bool {
+        let name = path.to_string_lossy().to_lowercase();
+        [".ts", ".ts.gz", ".ts.zst"].iter().any(|ending| name.ends_with(ending))
     }
 
     /// Takes the cases out of a long table, which has a column that distinguishes the cases, and the
@@ -69,7 +75,7 @@ impl LabelledSet {
         read: &ReadOptions,
         options: &LabelOptions,
     ) -> Result<Self> {
-        let name = path.to_string_lossy().to_lowercase();
+        let read = &reading(read, options);
         let set = if path.is_dir() {
             let files: Vec<PathBuf> =
                 entries(path)?.into_iter().filter(|file| file.is_file()).collect();
@@ -81,7 +87,7 @@ impl LabelledSet {
                     Self::new(channels, cases, labels)?
                 }
             }
-        } else if name.ends_with(".ts") || name.ends_with(".ts.gz") {
+        } else if Self::is_ts(path) {
             Self::read(path, read, options)?
         } else {
             let table = Table::read(path, read)?;
@@ -91,6 +97,23 @@ impl LabelledSet {
         };
         Ok(Self { labels: Labels::Unknown(set.len()), ..set })
     }
+}
+
+/// The names that a column of classes has if nobody says.
+const LABEL_NAMES: [&str; 3] = ["label", "class", "target"];
+
+/// How cells are read where some are labels and names of cases: classes and cases are texts.
+fn reading(read: &ReadOptions, options: &LabelOptions) -> ReadOptions {
+    let mut read = read.clone();
+    read.id_columns.extend(options.roles.id.clone().filter(|name| name != NO_COLUMN));
+    if options.roles.id.is_none() {
+        read.id_columns.push("case".into());
+    }
+    if options.values != Some(true) {
+        let usual = || LABEL_NAMES.map(str::to_owned).to_vec();
+        read.text_columns.extend(options.columns.clone().unwrap_or_else(usual));
+    }
+    read
 }
 
 fn read_folder(folder: &Path, read: &ReadOptions, options: &LabelOptions) -> Result<LabelledSet> {
@@ -178,7 +201,7 @@ fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
         }
         return Ok(columns.clone());
     }
-    let usual = |name: &str| ["label", "class", "target"].contains(&name.to_lowercase().as_str());
+    let usual = |name: &str| LABEL_NAMES.contains(&name.to_lowercase().as_str());
     match table.columns().iter().find(|column| usual(&column.name)) {
         Some(column) => Ok(vec![column.name.clone()]),
         None => {
@@ -225,7 +248,8 @@ fn from_long_table(table: &Table, options: &LabelOptions) -> Result<LabelledSet>
     let mut first_rows = Vec::new();
     for (case, rows) in cases.iter().zip(&rows) {
         for name in &names {
-            let label = |row: usize| table.column(name).map(|c| c.values.text(row));
+            let label =
+                |row: usize| table.column(name).map(|c| class_name(&c.values.text(row)).to_owned());
             if let Some(&row) = rows.iter().find(|&&row| label(row) != label(rows[0])) {
                 let id = &case.id;
                 let text = format!("the label differs from that of the rows before of \"{id}\"");

@@ -1,5 +1,7 @@
 //! From files to batches: the only place that sees NaN.
 
+#[cfg(feature = "parquet")]
+mod arrow_file;
 mod calendar;
 mod cases;
 mod catalog;
@@ -8,18 +10,26 @@ mod csv_file;
 mod csv_sniff;
 #[cfg(feature = "download")]
 mod download;
+mod file_set;
+mod foreign;
 mod formats;
+mod id_name;
 mod json_file;
+mod json_rows;
 mod label_coding;
 mod labelled;
 mod labelled_files;
 mod moments;
+mod not_a_number;
+mod number_text;
 mod outliers;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
+mod preamble;
 mod prepare;
 mod raw_series;
+mod reading;
 mod repair;
 mod resample;
 mod resample_rows;
@@ -33,7 +43,9 @@ mod standard;
 mod steps;
 mod table;
 mod text_file;
+mod text_values;
 mod texts;
+mod thousands;
 mod time_cells;
 mod time_column;
 mod time_names;
@@ -64,6 +76,7 @@ pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
+pub use thousands::ThousandsMark;
 pub use time_cells::{Offsets, TimeCells};
 pub use time_rules::TimeRules;
 pub use timestamp::{

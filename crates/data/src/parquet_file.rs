@@ -1,6 +1,7 @@
 //! Parquet files into a table and back.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,15 +10,19 @@ use arrow::array::{
     TimestampNanosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use jiff::tz::TimeZone;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
-use super::table::{Column, Table, Values};
+use super::reading::Reading;
+use super::table::{Column, ReadOptions, Table, Values};
+use super::text_values::{placed, values};
 use super::texts::Texts;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::{
@@ -27,35 +32,77 @@ use super::timestamp::{
 use crate::civil::{DAY, SECOND};
 use ptsm_core::{Error, Result};
 
-/// Reads the whole file. Floats, integers, decimals and booleans become numbers, timestamps and
-/// dates become times, all else becomes text; null is missing.
-pub(super) fn read(path: &Path, source: &str) -> Result<Table> {
+/// Reads the whole file, packed in any way. Floats, integers, decimals and booleans become numbers,
+/// timestamps and dates become times, texts what they would be in a CSV file; null is missing.
+pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<Table> {
     let file = File::open(path).map_err(|cause| Error::io(path, "cannot be read", cause))?;
-    let damaged = |cause| {
-        let message = "the Parquet file cannot be read";
-        Error::input(message).because(cause).at(source)
+    let damaged = |cause: ParquetError| {
+        Error::input("the Parquet file cannot be read").because(cause).at(source)
     };
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
     let schema = Arc::clone(builder.schema());
+    let batches = builder.build().map_err(damaged)?.map(|batch| {
+        batch.map_err(|cause| {
+            Error::input("the Parquet file cannot be read").because(cause).at(source)
+        })
+    });
+    read_batches(&schema, batches, source, options)
+}
+
+/// A table out of batches of Arrow's columns.
+pub(super) fn read_batches(
+    schema: &Schema,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    source: &str,
+    options: &ReadOptions,
+) -> Result<Table> {
+    let reading = |name: &str| Reading::of(name, options);
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
-        let values = empty_values(field.data_type()).map_err(at)?;
+        let values = match reading(field.name()) {
+            Reading::Name | Reading::Text if is_whole(field.data_type()) => {
+                Values::Text(Vec::new())
+            }
+            _ => empty_values(value_type(field.data_type())).map_err(at)?,
+        };
         columns.push(Column { name: field.name().clone(), values });
     }
-    for batch in builder.build().map_err(damaged)? {
-        let batch = batch.map_err(|cause| {
-            let message = "the Parquet file cannot be read";
-            Error::input(message).because(cause).at(source)
-        })?;
-        for (column, array) in columns.iter_mut().zip(batch.columns()) {
-            append(column, array).map_err(|error| error.at(source))?;
+    for batch in batches {
+        for (column, array) in columns.iter_mut().zip(batch?.columns()) {
+            let unpacked = value_type(array.data_type());
+            let array = cast(array, unpacked).map_err(|cause| {
+                let message = format!("{} cannot be read as {unpacked}", array.data_type());
+                Error::input(message).because(cause).at(format!("{source}: \"{}\"", column.name))
+            })?;
+            append(column, &array).map_err(|error| error.at(source))?;
         }
     }
     if columns.iter().all(|column| column.values.is_empty()) {
         return Err(Error::input("there are no rows").at(source));
     }
-    Table::with_source(columns, source.to_owned(), None)
+    for column in &mut columns {
+        if let Values::Text(cells) = &mut column.values {
+            let found = values(std::mem::take(cells), reading(&column.name), options);
+            let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
+            column.values = placed(found, place)?;
+        }
+    }
+    Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
+}
+
+/// Whole numbers, which a text holds exactly.
+fn is_whole(stored: &DataType) -> bool {
+    value_type(stored).is_integer()
+}
+
+/// The type of the values of a dictionary or of runs; any other type is its own.
+fn value_type(stored: &DataType) -> &DataType {
+    match stored {
+        DataType::Dictionary(_, values) => value_type(values),
+        DataType::RunEndEncoded(_, values) => value_type(values.data_type()),
+        other => other,
+    }
 }
 
 /// The kind of column that a stored type becomes, without cells.
@@ -184,24 +231,24 @@ fn downcast<T: 'static>(array: &ArrayRef) -> Result<&T> {
     found.ok_or_else(|| Error::internal("a cast column has another type"))
 }
 
-/// The bytes of a Parquet file, packed with Snappy, which every reader knows. Times are stored as
+/// Writes a Parquet file, packed with Snappy, which every reader knows. Times are stored as
 /// microseconds, with the zone UTC if their style has an offset.
-pub(super) fn to_bytes(table: &Table) -> Result<Vec<u8>> {
-    let columns = table.columns().iter().map(|column| {
-        // Nullable throughout, so that a column has the same type whether or not a cell is missing.
-        (column.name.as_str(), stored(&column.values), true)
-    });
-    let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::internal("the table cannot be encoded as Parquet").because(cause)
-    };
-    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(|e| failed(e.into()))?;
+pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    let batch = to_batch(table).map_err(io::Error::other)?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))
-        .map_err(|e| failed(e.into()))?;
-    writer.write(&batch).map_err(|e| failed(e.into()))?;
-    writer.close().map_err(|e| failed(e.into()))?;
-    Ok(bytes)
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
+    writer.write(&batch)?;
+    writer.close()?;
+    out.write_all(&bytes)
+}
+
+/// The table as Arrow's columns, each of which may miss cells, so that a column has the same type
+/// whether or not one is missing.
+pub(super) fn to_batch(table: &Table) -> std::result::Result<RecordBatch, ArrowError> {
+    let columns =
+        table.columns().iter().map(|column| (column.name.as_str(), stored(&column.values), true));
+    RecordBatch::try_from_iter_with_nullable(columns)
 }
 
 fn stored(values: &Values) -> ArrayRef {
@@ -238,12 +285,12 @@ fn stored_times(cells: &TimeCells) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::ReadOptions;
-    use arrow::array::{BooleanArray, Date32Array, Float32Array, Int16Array, LargeStringArray};
-    use arrow::array::{StructArray, TimestampSecondArray};
+    use arrow::array::{BooleanArray, Date32Array, DictionaryArray, Float32Array, Int8Array};
+    use arrow::array::{Int16Array, LargeStringArray};
+    use arrow::array::{StructArray, TimestampNanosecondArray, TimestampSecondArray};
     use arrow::datatypes::Field;
 
-    fn write(columns: Vec<(&str, ArrayRef)>) -> tempfile::NamedTempFile {
+    fn stored_file(columns: Vec<(&str, ArrayRef)>) -> tempfile::NamedTempFile {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let out = file.reopen().unwrap();
@@ -263,7 +310,7 @@ mod tests {
         let nested =
             StructArray::from(vec![(inner, Arc::new(Int16Array::from(vec![1, 2])) as ArrayRef)]);
         let nanos = TimestampNanosecondArray::from(vec![Some(3_600_000_000_000), None]);
-        let file = write(vec![
+        let file = stored_file(vec![
             ("single", Arc::new(Float32Array::from(vec![Some(0.5), None]))),
             ("short", Arc::new(Int16Array::from(vec![-3, 4]))),
             ("flag", Arc::new(BooleanArray::from(vec![true, false]))),
@@ -284,13 +331,59 @@ mod tests {
     }
 
     #[test]
+    fn dictionaries_and_numbers_stored_as_texts_are_numbers() {
+        let prices = Float32Array::from(vec![0.5, 1.5]);
+        let keys = Int8Array::from(vec![Some(1), None]);
+        let coded = DictionaryArray::new(keys, Arc::new(prices));
+        let big = Int64Array::from(vec![9_007_199_254_740_993, 9_007_199_254_740_992]);
+        let file = stored_file(vec![
+            ("coded", Arc::new(coded)),
+            ("text", Arc::new(StringArray::from(vec![Some("1.5"), Some("NA")]))),
+            ("flag", Arc::new(StringArray::from(vec![Some("True"), Some("False")]))),
+            ("unique_id", Arc::new(big)),
+            ("item", Arc::new(StringArray::from(vec![Some("007"), Some("7")]))),
+            ("series_id", Arc::new(StringArray::from(vec![Some("NA"), Some("1.0")]))),
+        ]);
+        let table = open(&file).unwrap();
+        let cells = |row| table.columns().iter().map(|c| c.values.text(row)).collect::<Vec<_>>();
+        assert_eq!(cells(0), ["1.5", "1.5", "1", "9007199254740993", "007", "NA"]);
+        assert_eq!(cells(1), ["", "", "0", "9007199254740992", "7", "1.0"]);
+        for number in &table.columns()[..3] {
+            assert!(matches!(number.values, Values::Numbers(_)), "{}", number.name);
+        }
+    }
+
+    #[test]
+    fn files_are_read_however_they_are_packed() {
+        let batch = to_batch(&Table::new(vec![Column::numbers("x", vec![1.0, 2.0])]).unwrap());
+        let batch = batch.unwrap();
+        for packed in [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(Default::default()),
+            Compression::BROTLI(Default::default()),
+            Compression::LZ4,
+            Compression::LZ4_RAW,
+            Compression::ZSTD(Default::default()),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let properties = WriterProperties::builder().set_compression(packed).build();
+            let out = file.reopen().unwrap();
+            let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            assert_eq!(open(&file).unwrap().num_rows(), 2, "{packed:?}");
+        }
+    }
+
+    #[test]
     fn zones_and_fractions_of_a_second_are_kept() {
         let berlin = TimestampNanosecondArray::from(vec![
             1_698_530_400_000_000_000,
             1_698_616_800_000_000_000,
         ]);
         let ahead = TimestampSecondArray::from(vec![0, 60]);
-        let file = write(vec![
+        let file = stored_file(vec![
             ("berlin", Arc::new(berlin.with_timezone("Europe/Berlin"))),
             ("ahead", Arc::new(ahead.with_timezone("+05:30"))),
             ("fine", Arc::new(TimestampNanosecondArray::from(vec![1_000_000, 100_000_001]))),
@@ -301,7 +394,8 @@ mod tests {
         assert_eq!(text(0, 1), "2023-10-29T23:00:00+01:00");
         assert_eq!(text(1, 1), "1970-01-01T05:31:00+05:30");
         assert_eq!(text(2, 1), "1970-01-01 00:00:00.100000001");
-        let bytes = to_bytes(&table).unwrap();
+        let mut bytes = Vec::new();
+        write(&table, &mut bytes).unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let back = open(&file).unwrap();
         assert_eq!(back.columns()[0], table.columns()[0]);
@@ -310,16 +404,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_held_is_refused_with_its_place() {
-        let infinite = write(vec![("x", Arc::new(Float32Array::from(vec![1.0, f32::INFINITY])))]);
+        let infinite =
+            stored_file(vec![("x", Arc::new(Float32Array::from(vec![1.0, f32::INFINITY])))]);
         let text = open(&infinite).unwrap_err().to_string();
         assert!(text.contains("row 2, column \"x\": an infinite number"), "{text}");
-        let far = write(vec![("t", Arc::new(TimestampSecondArray::from(vec![0, 1 << 40])))]);
+        let far = stored_file(vec![("t", Arc::new(TimestampSecondArray::from(vec![0, 1 << 40])))]);
         let text = open(&far).unwrap_err().to_string();
         assert!(text.contains("row 2, column \"t\": a time lies outside of 1677"), "{text}");
         let nowhere = TimestampSecondArray::from(vec![0]).with_timezone("Mars/Base");
-        let text = open(&write(vec![("t", Arc::new(nowhere))])).unwrap_err().to_string();
+        let text = open(&stored_file(vec![("t", Arc::new(nowhere))])).unwrap_err().to_string();
         assert!(text.contains("column \"t\": the time zone \"Mars/Base\" is not known"), "{text}");
-        let none = write(vec![("x", Arc::new(Float32Array::from(Vec::<f32>::new())))]);
+        let none = stored_file(vec![("x", Arc::new(Float32Array::from(Vec::<f32>::new())))]);
         assert!(open(&none).unwrap_err().to_string().contains("there are no rows"));
         let damaged = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(damaged.path(), b"PAR1 and no more").unwrap();

@@ -6,21 +6,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::id_name::{ID_NAMES, NUMERIC_ID_NAMES};
+use super::not_a_number::{is_mostly_numbers, not_a_number};
 use super::table::{Column, Table, Values};
 use super::time_column::{Search, TimeColumn};
 use super::timestamp::{DateOrder, TimeStyle};
 use super::wanted_column::wanted_column;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Result};
 
 /// Says in [`Roles`] that there is no such column, so none is looked for.
 pub const NO_COLUMN: &str = "none";
 
-/// Names, in small letters, of columns that name series.
-const ID_NAMES: [&str; 8] =
-    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id", "series", "item", "id"];
-/// Of these, the ones that count also when their cells are numbers.
-const NUMERIC_ID_NAMES: [&str; 5] =
-    ["unique_id", "series_id", "item_id", "ts_id", "time_series_id"];
 /// Which columns of a table are used, and what for. What is `None` is found out.
 ///
 /// Saved with a model, so that its forecasts read the same columns.
@@ -100,7 +96,7 @@ pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result
     let id_name = id.as_ref().map(|id| id.name.as_str());
     let search = Search {
         table,
-        given: given(table, &roles.timestamp),
+        given: given(&roles.timestamp),
         id: id.as_ref().map(|id| (id.name.as_str(), id.of_row.as_slice())),
         targets: roles.targets.as_deref(),
         dates: known.dates,
@@ -108,6 +104,11 @@ pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result
     };
     let timestamp = search.find()?;
     let time_name = timestamp.as_ref().map(|time| time.name.as_str());
+    if id_name == Some(NO_COLUMN) || time_name == Some(NO_COLUMN) {
+        let message = "a column of times or series cannot be called \"none\", which says that there \
+                       is no such column (rename it)";
+        return Err(Error::input(message).at(table.source()));
+    }
     let free = |column: &&Column| {
         let name = Some(column.name.as_str());
         name != id_name && name != time_name
@@ -125,14 +126,14 @@ pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result
     Ok(Resolved { timestamp, id, channels, ignored, possible_id })
 }
 
-fn given<'a>(table: &Table, name: &'a Option<String>) -> Option<Option<&'a str>> {
+/// The column that is asked for; `Some(None)` if none is to be looked for.
+fn given(name: &Option<String>) -> Option<Option<&str>> {
     let name = name.as_deref()?;
-    let absent = name == NO_COLUMN && table.column(name).is_none();
-    Some((!absent).then_some(name))
+    Some((name != NO_COLUMN).then_some(name))
 }
 
 fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
-    let column = match given(table, &roles.id) {
+    let column = match given(&roles.id) {
         Some(None) => return Ok(None),
         Some(Some(name)) => wanted_column(table, name, "id")?,
         None => match detect_id(table, roles) {
@@ -218,25 +219,6 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
     Ok(())
 }
 
-/// The error of the first cell that keeps a column from being numeric.
-fn not_a_number(table: &Table, name: &str, cells: &[Option<Arc<str>>]) -> Error {
-    let is_bad = |cell: &Option<Arc<str>>| cell.as_ref().is_some_and(|text| !is_number(text));
-    let row = cells.iter().position(is_bad).unwrap_or(0);
-    let text = cells[row].as_deref().unwrap_or_default();
-    let decimal_comma = text.contains(',') && is_number(&text.replace(',', "."));
-    let way_out = if decimal_comma {
-        format!("{} if it is one", option("decimal_comma", None))
-    } else {
-        format!("{} if it means a missing value", option("missing", Some(text)))
-    };
-    let message = format!("\"{text}\" is not a number (use {way_out})");
-    Error::input(message).at(table.place(row, name))
-}
-
-fn is_number(text: &str) -> bool {
-    text.parse::<f64>().is_ok()
-}
-
 /// All columns that are numeric throughout and hold something.
 fn find_channels(
     search: Search<'_>,
@@ -248,10 +230,8 @@ fn find_channels(
         let reason = match &column.values {
             Values::Times(_) => Some("it holds times"),
             Values::Text(cells) => {
-                let texts = cells.iter().flatten();
-                let numbers = texts.clone().filter(|text| looks_numeric(text)).count();
                 // Mostly numbers: a typing error, not a text column.
-                if numbers > 0 && 2 * numbers >= texts.count() {
+                if is_mostly_numbers(table, &column.name, cells) {
                     return Err(not_a_number(table, &column.name, cells));
                 }
                 Some("it is not numeric")
@@ -277,11 +257,6 @@ fn find_channels(
         return Err(Error::input(message).at(table.source()));
     }
     Ok(channels)
-}
-
-/// A number, also one with a decimal comma.
-fn looks_numeric(text: &str) -> bool {
-    is_number(text) || (text.contains(',') && is_number(&text.replacen(',', ".", 1)))
 }
 
 fn repeats(column: &Column) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::thousands::ThousandsMark;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
 use ptsm_core::{Error, Result};
@@ -19,8 +20,20 @@ pub struct ReadOptions {
     pub header: Option<bool>,
     /// Texts that mean "missing", besides the usual ones (empty, NaN, NA, null, -, ...).
     pub missing: Vec<String>,
-    /// Whether 1,5 is one and a half.
+    /// Whether 1,5 is one and a half. A dot is then the mark of thousands, or refused.
     pub decimal_comma: bool,
+    /// What stands between thousands; `None` = nothing, and a column is refused whose decimals may
+    /// be thousands (`1.000` beside `994`).
+    pub thousands: Option<ThousandsMark>,
+    /// Lines in front of the header that are passed over.
+    pub skip_lines: usize,
+    /// The byte that begins a line which is no row; `None` = none but `#` in front of the header.
+    pub comment: Option<u8>,
+    /// Columns whose cells name series and are kept to the letter: `007`, `1.0`, `NA`. Those that
+    /// are called `unique_id`, `series_id`, `item_id`, `ts_id` or `time_series_id` are so anyway.
+    pub id_columns: Vec<String>,
+    /// Columns, in any letter case, whose cells are texts even where all of them are numbers.
+    pub text_columns: Vec<String>,
 }
 
 /// The cells of one column.
@@ -49,6 +62,49 @@ impl Values {
         self.len() == 0
     }
 
+    /// What the cells are, for a message.
+    fn kind(&self) -> &'static str {
+        match self {
+            Values::Numbers(_) => "numbers",
+            Values::Text(_) => "texts",
+            Values::Times(_) => "times",
+        }
+    }
+
+    /// Puts `more` cells below these; `false` if they are of another kind. A column that misses
+    /// every cell is of any kind.
+    fn append(&mut self, more: Values) -> bool {
+        let all_missing = |values: &Values| matches!(values, Values::Numbers(cells) if cells.iter().all(|cell| cell.is_nan()));
+        if all_missing(self) && !matches!(more, Values::Numbers(_)) {
+            let rows = self.len();
+            *self = match &more {
+                Values::Times(cells) => {
+                    let instants = vec![None; rows];
+                    Values::Times(TimeCells {
+                        instants,
+                        offsets: Offsets::Fixed(0),
+                        ..cells.clone()
+                    })
+                }
+                _ => Values::Text(vec![None; rows]),
+            };
+        }
+        let (missing, count) = (all_missing(&more), more.len());
+        match (self, more) {
+            (Values::Numbers(cells), Values::Numbers(more)) => cells.extend(more),
+            (Values::Text(cells), Values::Text(more)) => cells.extend(more),
+            (Values::Times(cells), Values::Times(more)) => return cells.append(more),
+            (Values::Text(cells), _) if missing => cells.resize(cells.len() + count, None),
+            (Values::Times(cells), _) if missing => {
+                let offsets = Offsets::Fixed(0);
+                let more = TimeCells { instants: vec![None; count], offsets, style: cells.style };
+                return cells.append(more);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// The cell of `row` as text, as it is written to a CSV file; empty = missing.
     ///
     /// # Panics
@@ -64,7 +120,7 @@ impl Values {
 }
 
 /// The shortest text that reads back as the same number; empty for NaN.
-fn number_text(value: f64) -> String {
+pub(super) fn number_text(value: f64) -> String {
     if value.is_nan() {
         String::new()
     } else if value.fract() == 0.0 && value.abs() < 1e15 {
@@ -134,6 +190,21 @@ pub struct Table {
     source: String,
     /// The line of the file that each row began on, from 1; `None` where a file has no lines.
     lines: Option<Vec<u64>>,
+    /// Of a table from several files, the first row and the name of each.
+    parts: Vec<(usize, String)>,
+    /// How its cells were read.
+    options: ReadOptions,
+    /// What was assumed in reading, for the user.
+    notes: Vec<String>,
+}
+
+/// A letter that could not be read.
+const REPLACED: char = '\u{fffd}';
+
+/// Whether `name` is `known` but for letters that could not be read.
+fn fits(name: &str, known: &str) -> bool {
+    let same = |(a, b): (char, char)| a == b || (a == REPLACED && !b.is_ascii());
+    name.chars().count() == known.chars().count() && name.chars().zip(known.chars()).all(same)
 }
 
 impl Table {
@@ -152,9 +223,79 @@ impl Table {
         source: String,
         lines: Option<Vec<u64>>,
     ) -> Result<Self> {
-        let table = Self { columns, source, lines };
+        let (parts, options, notes) = (Vec::new(), ReadOptions::default(), Vec::new());
+        let table = Self { columns, source, lines, parts, options, notes };
         table.check().map_err(|error| error.at(&table.source))?;
         Ok(table)
+    }
+
+    /// The same table with what is known about its reading.
+    pub(super) fn read_with(mut self, options: &ReadOptions, notes: Vec<String>) -> Self {
+        self.options = options.clone();
+        self.notes = notes;
+        self
+    }
+
+    /// How its cells were read.
+    pub(super) fn options(&self) -> &ReadOptions {
+        &self.options
+    }
+
+    /// What was assumed in reading it, a sentence each: nothing where the file was plain.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The same table with one more column, unless it has one of that name.
+    pub(super) fn with_column(mut self, column: Column) -> Self {
+        if self.column(&column.name).is_none() {
+            self.columns.push(column);
+        }
+        self
+    }
+
+    /// The same table under another name, for a table of several files.
+    pub(super) fn first_of(mut self, source: &str) -> Self {
+        self.parts = vec![(0, std::mem::replace(&mut self.source, source.to_owned()))];
+        self
+    }
+
+    /// Puts the rows of a table from another file below these.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming file and column, if it has other columns.
+    pub(super) fn append(&mut self, other: Table) -> Result<()> {
+        let rows = self.num_rows();
+        let differs = |message: String| Err(Error::input(message).at(&other.source));
+        let first = &self.parts.first().map_or(&self.source, |part| &part.1).clone();
+        if let Some(new) = other.columns.iter().find(|c| self.column(&c.name).is_none()) {
+            return differs(format!("the column \"{}\" is not in {first}", new.name));
+        }
+        let mut others: BTreeMap<String, Values> =
+            other.columns.into_iter().map(|column| (column.name, column.values)).collect();
+        for Column { name, values } in &mut self.columns {
+            let Some(more) = others.remove(name) else {
+                return differs(format!("there is no column \"{name}\", which {first} has"));
+            };
+            let (own, its) = (values.kind(), more.kind());
+            if !values.append(more) {
+                return differs(format!(
+                    "column \"{name}\" holds {its}, in {first} it holds {own}"
+                ));
+            }
+        }
+        self.parts.push((rows, other.source));
+        self.lines = match (self.lines.take(), other.lines) {
+            (Some(mut lines), Some(more)) => {
+                lines.extend(more);
+                Some(lines)
+            }
+            _ => None,
+        };
+        self.notes.extend(other.notes);
+        self.notes.dedup();
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -197,7 +338,11 @@ impl Table {
 
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name)
+        let found = self.columns.iter().find(|column| column.name == name);
+        found.or_else(|| {
+            // Earlier versions wrote this character for a letter that was not UTF-8.
+            name.contains(REPLACED).then(|| self.columns.iter().find(|c| fits(name, &c.name)))?
+        })
     }
 
     /// File name, or what else the table came from.
@@ -205,9 +350,14 @@ impl Table {
         &self.source
     }
 
+    /// The number of files that its rows came from; 1 also where they came from none.
+    pub fn num_files(&self) -> usize {
+        self.parts.len().max(1)
+    }
+
     /// Where a cell is, for a message: `data.csv: line 7, column "load"`.
     pub fn place(&self, row: usize, column: &str) -> String {
-        format!("{}: {}", self.source, self.place_in_source(row, column))
+        format!("{}: {}", self.source_of(row), self.place_in_source(row, column))
     }
 
     fn place_in_source(&self, row: usize, column: &str) -> String {
@@ -218,7 +368,16 @@ impl Table {
     pub(super) fn row_name(&self, row: usize) -> String {
         match &self.lines {
             Some(lines) => format!("line {}", lines[row]),
-            None => format!("row {}", row + 1),
+            None => format!("row {}", row + 1 - self.part_of(row).map_or(0, |part| part.0)),
         }
+    }
+
+    /// The file that a row came from.
+    fn source_of(&self, row: usize) -> &str {
+        self.part_of(row).map_or(&self.source, |part| &part.1)
+    }
+
+    fn part_of(&self, row: usize) -> Option<&(usize, String)> {
+        self.parts[..self.parts.partition_point(|part| part.0 <= row)].last()
     }
 }

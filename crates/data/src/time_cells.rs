@@ -52,6 +52,33 @@ impl TimeCells {
         }
     }
 
+    /// Puts `more` cells below these, each with its own distance from UTC; `false` if one column
+    /// counts and the other has dates. Dates are written in the form of the first.
+    pub(super) fn append(&mut self, more: TimeCells) -> bool {
+        let is_index = |cells: &TimeCells| cells.style == TimeStyle::Index;
+        if is_index(self) != is_index(&more) {
+            return false;
+        }
+        let second = 1_000_000_000;
+        let local = |(row, instant): (usize, &Option<i64>)| {
+            instant.map(|instant| instant + second * i64::from(more.offset(row)))
+        };
+        let local: Vec<i64> = more.instants.iter().enumerate().filter_map(local).collect();
+        self.style = self.style.holding(local);
+        if self.offsets != more.offsets {
+            let all = |cells: &TimeCells| {
+                (0..cells.instants.len()).map(|row| cells.offset(row)).collect::<Vec<_>>()
+            };
+            self.offsets = Offsets::Rows([all(self), all(&more)].concat());
+        } else if let (Offsets::Rows(rows), Offsets::Rows(others)) =
+            (&mut self.offsets, more.offsets)
+        {
+            rows.extend(others);
+        }
+        self.instants.extend(more.instants);
+        true
+    }
+
     /// The cell of a row as text; empty = missing.
     pub(super) fn text(&self, row: usize) -> String {
         let Some(instant) = self.instants[row] else { return String::new() };

@@ -4,7 +4,7 @@
 //! Header words are read in any case. `?` and `NaN` are missing points. Dimensions of one case may
 //! differ in length: the shorter ones end in missing points. Time stamps inside cases are not read.
 
-use super::labelled::{LabelledSet, Labels};
+use super::labelled::{LabelledSet, Labels, class_name};
 use super::series::Series;
 use ptsm_core::{Error, Result};
 
@@ -89,11 +89,14 @@ fn read_header(text: &str) -> Result<Header> {
                 let text = "cases with time stamps are not read, wanted @timestamps false";
                 return Err(Error::input(text).at(place));
             }
-            "@classlabel" if yes => {
+            // Some programs write the underscore.
+            "@classlabel" | "@class_label" | "@class_labels" | "@classlabels" if yes => {
                 header.labels = Some(false);
                 header.classes = (rest.len() > 1).then(|| rest[1..].to_vec());
             }
-            "@targetlabel" if yes => header.labels = Some(true),
+            "@targetlabel" | "@target_label" | "@targetlabels" | "@target_labels" if yes => {
+                header.labels = Some(true)
+            }
             _ if word.starts_with('@') => {}
             _ => {
                 let text = format!("\"{word}\" comes before @data, wanted a word with an @");
@@ -168,9 +171,10 @@ fn classes(labels: &[(usize, String)], listed: Option<Vec<String>>) -> Result<La
     let Some(names) = listed else {
         return Ok(Labels::classes(labels.iter().map(|(_, label)| label.clone()).collect()));
     };
+    let names: Vec<String> = names.iter().map(|name| class_name(name).to_owned()).collect();
     let mut of = Vec::with_capacity(labels.len());
     for (line, label) in labels {
-        let Some(class) = names.iter().position(|name| name == label) else {
+        let Some(class) = names.iter().position(|name| name == class_name(label)) else {
             let listed = names.join(", ");
             let text = format!("the class \"{label}\" is not one of @classLabel: {listed}");
             return Err(Error::input(text).at(format!("line {line}")));
@@ -216,6 +220,19 @@ mod tests {
         ] {
             let error = read(&GOOD.replace(from, to), "x.ts").unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn classes_may_be_written_as_decimals() {
+        for text in [
+            "@classLabel true 1 2\n@data\n1,2:1.0\n3,4:2\n",
+            "@class_labels true 1.0 2.0\n@data\n1,2:1\n3,4:2.0\n",
+            "@CLASSLABEL true\n@data\n1,2:1.0\n3,4:2\n5,6:1\n",
+        ] {
+            let labels = read(text, "x.ts").unwrap().labels;
+            let Labels::Classes { names, of } = labels else { panic!("classes") };
+            assert_eq!((names, &of[..2]), (vec!["1".into(), "2".into()], &[0, 1][..]), "{text}");
         }
     }
 

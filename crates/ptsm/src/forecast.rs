@@ -24,7 +24,7 @@ use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use model::{Contexts, ForecastModel};
-pub use table::forecast_table;
+pub use table::{forecast_table, with_first_column};
 
 /// Windows per forward pass when forecasts are scored.
 const SCORED_AT_ONCE: usize = 64;
@@ -201,7 +201,8 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the series, if it is shorter than the context.
+    /// `InvalidInput`, naming the series, if it is shorter than the context, or if its forecast is
+    /// not finite, with step and channel.
     pub fn predict(&mut self, set: &SeriesSet, rows_before_end: usize) -> Result<Vec<Forecast>> {
         let mut all = Vec::with_capacity(set.series.len());
         self.each_batch(set, rows_before_end, |_, _, forecasts| {
@@ -235,11 +236,12 @@ impl Forecaster {
                 forecast.intervals.clear();
                 forecast.quantiles.clear();
                 let each = forecast.values.len();
-                let paths = samples.chunks_exact(points.max(1));
-                all.extend(paths.map(|path| Forecast {
-                    values: model.in_data_units(scale, &path[window * each..][..each]),
-                    ..forecast.clone()
-                }));
+                for path in samples.chunks_exact(points.max(1)) {
+                    let values = model.in_data_units(scale, &path[window * each..][..each]);
+                    let sample = Forecast { values, ..forecast.clone() };
+                    sample.check_finite()?;
+                    all.push(sample);
+                }
             }
             Ok(())
         })?;
@@ -265,6 +267,7 @@ impl Forecaster {
                 forecast.id.clone_from(&series.id);
                 forecast.timestamps = times_from(set, series, end, prediction_length);
                 forecast.first_row = end;
+                forecast.check_finite()?;
             }
             take(self, &scales, forecasts)?;
         }

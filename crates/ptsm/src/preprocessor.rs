@@ -55,7 +55,7 @@ impl Preprocessor {
         let bad = |message: String| {
             Error::new(ErrorKind::InvalidConfig, message).at(path.display().to_string())
         };
-        let preprocessor: Self = serde_json::from_str(&text)
+        let preprocessor: Self = serde_json::from_str(text.trim_start_matches('\u{feff}'))
             .map_err(|e| bad("is not a preprocessor file".into()).because(e))?;
         let counts = [
             ("channels", preprocessor.channels.len()),

@@ -130,7 +130,11 @@ fn read_unlabelled(request: &Request<'_>, task: Task) -> Result<LabelledSet> {
 /// Case, label and probabilities; or case and values.
 fn table(set: &LabelledSet, predictions: &Predictions, coding: &LabelCoding) -> Result<Table> {
     let ids = set.cases.iter().map(|case| case.id.clone()).collect();
-    let mut columns = vec![Column::text("case", ids)];
+    let case = match coding {
+        LabelCoding::Values { names, .. } if names.iter().any(|name| name == "case") => "case_",
+        _ => "case",
+    };
+    let mut columns = vec![Column::text(case, ids)];
     match (predictions, coding) {
         (Predictions::Logits(logits), LabelCoding::Classes { names }) => {
             let probabilities = Predictions::probabilities(logits, names.len());

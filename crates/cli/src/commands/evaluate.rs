@@ -89,7 +89,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return reconstruct::evaluate(global, &request);
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read(global)?;
+    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
@@ -136,7 +136,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> {
     only_cpu(&args.backend, "several heads on one backbone")?;
     let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
-    let source = args.data.read(global)?;
+    let source = args.data.read_for(global, &shared.heads()[0].preprocessor.roles)?;
     let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
     let set = shared.heads()[0].preprocessor.read_as(&source.table, &roles, &repair)?;
     remark(global, &summary(&source.name, &set));

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ptsm::core::Layout;
-use ptsm::data::{Clock, Frequency, SeriesSet, Zone};
+use ptsm::data::{
+    Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
+};
 use ptsm::ensemble::load_members;
 use ptsm::model_dir::ModelDir;
 use ptsm::{Model, Result};
@@ -17,7 +19,7 @@ use crate::source::{DataArgs, summary};
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A table, the name of a data set, or a model directory
+    /// A table or several, a .ts file, the name of a data set, or a model directory
     #[arg(value_name = "FILE|NAME|MODEL")]
     path: String,
     #[command(flatten)]
@@ -31,8 +33,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if dir.is_ensemble() {
         return inspect_ensemble(global, &path);
     }
-    if dir.config().is_file() || path.is_dir() {
+    if dir.config().is_file() || (path.is_dir() && !Table::is_at(&path)) {
         return inspect_model(global, &path);
+    }
+    if LabelledSet::is_ts(&path) {
+        return inspect_cases(global, args);
     }
     let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
     inspect_data(global, &data)
@@ -120,6 +125,55 @@ fn count(layout: &Layout, part: &str) -> usize {
     trained.filter(|t| within(&t.name)).map(|t| t.range.len()).sum()
 }
 
+/// The labelled cases of a `.ts` file.
+fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
+    let path = Path::new(&args.path);
+    let options = LabelOptions::default();
+    let set = LabelledSet::read(path, &args.data.spec().read_options()?, &options)?;
+    let lengths = || set.cases.iter().map(Series::num_rows);
+    let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+    let channels = set.channels.len();
+    let mut text = format!(
+        "{}: {} cases of {shortest} to {longest} points x {channels} channels\n",
+        args.path,
+        set.len()
+    );
+    let mut labels = json!(null);
+    match &set.labels {
+        Labels::Classes { names, of } => {
+            let count = |class: usize| of.iter().filter(|&&c| c == class).count();
+            let classes: Vec<Value> = (0..names.len())
+                .map(|class| json!({"class": names[class], "cases": count(class)}))
+                .collect();
+            for (class, name) in names.iter().enumerate() {
+                text += &format!("class {name}: {} cases\n", count(class));
+            }
+            labels = json!({"classes": classes});
+        }
+        Labels::Values { of, .. } => {
+            let (min, max) =
+                of.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &x| {
+                    (min.min(x), max.max(x))
+                });
+            text += &format!("values from {min} to {max}\n");
+            labels = json!({"min": min, "max": max});
+        }
+        _ => {}
+    }
+    let points = || set.cases.iter().map(|case| case.values.len()).sum::<usize>();
+    let missing =
+        set.cases.iter().flat_map(|case| case.observed.iter().flatten()).filter(|&&seen| !seen);
+    let share = missing.count() as f64 / points().max(1) as f64;
+    if share > 0.0 {
+        text += &format!("missing: {:.2} % of the points\n", 100.0 * share);
+    }
+    let value = json!({
+        "name": args.path, "cases": set.len(), "channels": set.channels,
+        "points": {"min": shortest, "max": longest}, "labels": labels, "missing_share": share,
+    });
+    answer(global, &value, &text)
+}
+
 /// The flags that say what was understood of the times.
 fn time_flags(set: &SeriesSet) -> String {
     let quoted = |name: &str| match name.contains([' ', '(', '"']) {
@@ -186,7 +240,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     for note in set.repairs.notes().into_iter().chain(set.outlier_notes(&flag)) {
         text += &format!("note: {note}\n");
     }
-    let span = |s: &ptsm::data::Series| {
+    let span = |s: &Series| {
         let times = s.timestamps.as_ref()?;
         Some([set.time_text(s, *times.first()?), set.time_text(s, *times.last()?)])
     };

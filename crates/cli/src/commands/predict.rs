@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ptsm::core::SampleOptions;
-use ptsm::data::{Column, SeriesSet, Table, write_table};
-use ptsm::forecast::forecast_table;
+use ptsm::data::{SeriesSet, Table, write_table};
+use ptsm::forecast::{forecast_table, with_first_column};
 use ptsm::heads::SharedModel;
 use ptsm::{Error, Forecast, Forecaster, Result};
 use serde_json::{Value, json};
@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// Model directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// File for the forecasts: .csv, .parquet or .json; CSV on stdout if not given
+    /// File for the forecasts: .csv, .parquet, .arrow, .feather, .json or .jsonl; CSV on stdout if not
+    /// given
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Picture of the forecast with its context, and the truth where it is known (.svg or .png)
@@ -75,7 +76,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return cases::predict(global, &request);
     }
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read(global)?;
+    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     set.repairs.time_notes().iter().for_each(|note| remark(global, note));
@@ -155,10 +156,7 @@ fn sampled(
     let all = forecaster.sample(set, args.rows_before_end, options)?;
     let number = |(k, path): (usize, &Forecast)| vec![(k % count) as f64; path.prediction_length()];
     let numbers = all.iter().enumerate().flat_map(number).collect();
-    let table = forecast_table(set, &all)?;
-    let mut columns = vec![Column::numbers("sample", numbers)];
-    columns.extend(table.columns().iter().cloned());
-    Table::new(columns)
+    with_first_column("sample", numbers, &forecast_table(set, &all)?)
 }
 
 fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {

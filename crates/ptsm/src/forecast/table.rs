@@ -11,8 +11,30 @@ fn rounded(level: f64) -> f64 {
     (level * 1e9).round() / 1e9
 }
 
+/// `wanted`, with lines below it if `taken` has it already.
+fn free_name(wanted: String, taken: &[String]) -> String {
+    let mut name = wanted;
+    while taken.contains(&name) {
+        name.push('_');
+    }
+    name
+}
+
+/// Puts a column in front of the others, under a name that none of them has.
+///
+/// # Errors
+///
+/// `InvalidInput` if the column has another number of rows.
+pub fn with_first_column(name: &str, cells: Vec<f64>, table: &Table) -> Result<Table> {
+    let taken: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
+    let mut columns = vec![Column::numbers(free_name(name.to_owned(), &taken), cells)];
+    columns.extend(table.columns().iter().cloned());
+    Table::new(columns)
+}
+
 /// Forecasts as a table in the form of the data they continue: id, time (or row number), channels, and the
-/// ends of intervals as quantiles (`load q0.1`, `load q0.9`, ...).
+/// ends of intervals as quantiles (`load q0.1`, `load q0.9`, ...). Columns of the data keep their
+/// names; `row` and the quantiles get a line below (`row_`) where a column of the data is called so.
 ///
 /// # Errors
 ///
@@ -21,6 +43,10 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
     let mut columns = Vec::new();
     let named = |role: &Option<String>| role.clone().filter(|name| name != NO_COLUMN);
     let steps = |f: &Forecast| f.prediction_length();
+    let names = forecasts.first().map(|f| f.channels.clone()).unwrap_or_default();
+    let mut taken = names.clone();
+    taken.extend(named(&set.roles.id));
+    taken.extend(named(&set.roles.timestamp));
     if let Some(name) = named(&set.roles.id) {
         let ids = forecasts.iter().map(|f| (f.id.as_str(), steps(f)));
         columns.push(Column::repeated_texts(name, ids));
@@ -36,10 +62,9 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
             let rows = forecasts
                 .iter()
                 .flat_map(|f| (0..steps(f)).map(|step| (f.first_row + step) as f64));
-            columns.push(Column::numbers("row", rows.collect()));
+            columns.push(Column::numbers(free_name("row".to_owned(), &taken), rows.collect()));
         }
     }
-    let names = forecasts.first().map(|f| f.channels.clone()).unwrap_or_default();
     for (c, name) in names.iter().enumerate() {
         let column = |values: fn(&Forecast, usize) -> &Vec<f64>, i: usize| {
             let own = |f: &Forecast| {
@@ -59,11 +84,11 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
             quantiles.push((quantile.level, column(|f, i| &f.quantiles[i].values, i)));
         }
         quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
-        columns.extend(
-            quantiles.into_iter().map(|(level, cells)| {
-                Column::numbers(format!("{name} q{}", rounded(level)), cells)
-            }),
-        );
+        for (level, cells) in quantiles {
+            let column = free_name(format!("{name} q{}", rounded(level)), &taken);
+            taken.push(column.clone());
+            columns.push(Column::numbers(column, cells));
+        }
     }
     Table::new(columns)
 }

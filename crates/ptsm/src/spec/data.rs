@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{
     DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
-    LabelledSet, Labels, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet, Split, Table,
+    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet,
+    Split, Table, ThousandsMark,
 };
 use crate::{Error, Result, Task};
 use ptsm_core::option;
@@ -15,7 +16,8 @@ use ptsm_core::option;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSpec {
-    /// A CSV (also .gz), Parquet or .ts file, a folder of cases, or the name of a data set.
+    /// A table (CSV, JSON, Parquet, Arrow), a folder or a pattern of tables, a `.ts` file, a folder
+    /// of cases, or the name of a data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// Column of times; the first that holds times if not given; `none` = rows are numbered.
@@ -39,6 +41,15 @@ pub struct DataSpec {
     /// `1,5` is one and a half.
     #[serde(skip_serializing_if = "is_false")]
     pub decimal_comma: bool,
+    /// What stands between thousands: `,`, `.`, a space, `'` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thousands: Option<ThousandsMark>,
+    /// Lines in front of the header that are passed over.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skip_lines: usize,
+    /// Character that begins a line which is no row; `#` in front of the header if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Sort rows by time.
     #[serde(skip_serializing_if = "is_false")]
     pub sort: bool,
@@ -83,6 +94,10 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// A table and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -116,6 +131,8 @@ impl DataSpec {
         set(&mut self.id, &upper.id);
         set(&mut self.targets, &upper.targets);
         set(&mut self.delimiter, &upper.delimiter);
+        set(&mut self.thousands, &upper.thousands);
+        set(&mut self.comment, &upper.comment);
         set(&mut self.duplicates, &upper.duplicates);
         set(&mut self.grid, &upper.grid);
         set(&mut self.frequency, &upper.frequency);
@@ -128,6 +145,9 @@ impl DataSpec {
         set(&mut self.label, &upper.label);
         set(&mut self.hold_out, &upper.hold_out);
         self.no_header |= upper.no_header;
+        if upper.skip_lines > 0 {
+            self.skip_lines = upper.skip_lines;
+        }
         self.decimal_comma |= upper.decimal_comma;
         self.sort |= upper.sort;
         self.missing.extend(upper.missing.iter().cloned());
@@ -144,7 +164,7 @@ impl DataSpec {
     pub fn read(&self) -> Result<Source> {
         let data = self.named()?;
         let path = Path::new(data);
-        if path.exists() {
+        if path.exists() || data.contains(['*', '?', '[']) {
             let name = path.file_name().map_or(data.into(), |n| n.to_string_lossy().into_owned());
             let table = Table::read(path, &self.read_options()?)?;
             return Ok(Source { name, table, dataset: None, verified: None });
@@ -163,6 +183,16 @@ impl DataSpec {
         let file = set.fetch(&data_dir())?;
         let table = Table::read(&file, &self.read_options()?)?;
         Ok(Source { name, table, dataset: Some(set), verified: Some(file) })
+    }
+
+    /// As [`DataSpec::read`], for a model that was trained with `roles`: the names of its series are
+    /// kept to the letter.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataSpec::read`].
+    pub fn read_for(&self, roles: &Roles) -> Result<Source> {
+        Self { id: self.id.clone().or_else(|| roles.id.clone()), ..self.clone() }.read()
     }
 
     fn named(&self) -> Result<&str> {
@@ -214,22 +244,27 @@ impl DataSpec {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if the delimiter is not one character.
+    /// `InvalidConfig` if the delimiter or the mark of comments is not one character, or a comma
+    /// marks both decimals and thousands.
     pub fn read_options(&self) -> Result<ReadOptions> {
-        let delimiter = match self.delimiter.as_deref() {
-            None => None,
-            Some("tab") => Some(b'\t'),
-            Some(text) if text.len() == 1 => Some(text.as_bytes()[0]),
-            Some(text) => {
-                let text = format!("\"{text}\" is not one ASCII character (or \"tab\")");
-                return Err(Error::config("delimiter", text));
-            }
-        };
+        let delimiter = one_byte("delimiter", self.delimiter.as_deref())?;
+        let comment = one_byte("comment", self.comment.as_deref())?;
+        let comma = self.thousands == Some(ThousandsMark::Comma);
+        if comma && self.decimal_comma {
+            let decimals = option("decimal_comma", None);
+            let text = format!("\",\" is the mark of decimals too (leave out {decimals})");
+            return Err(Error::config("thousands", text));
+        }
         Ok(ReadOptions {
             delimiter,
             header: self.no_header.then_some(false),
             missing: self.missing.clone(),
             decimal_comma: self.decimal_comma,
+            thousands: self.thousands,
+            skip_lines: self.skip_lines,
+            comment,
+            id_columns: self.id.iter().filter(|name| *name != NO_COLUMN).cloned().collect(),
+            text_columns: Vec::new(),
         })
     }
 
@@ -252,7 +287,8 @@ impl DataSpec {
         let grid = self.grid.unwrap_or(if papers { Grid::Rows } else { Grid::Regular });
         let holidays = self.holidays.as_deref().map(Holidays::read).transpose()?;
         Ok(Repair {
-            sort: self.sort,
+            // The rows of one time span may lie in several files.
+            sort: self.sort || source.table.num_files() > 1,
             duplicates: self.duplicates.unwrap_or_default(),
             grid,
             frequency: self.frequency,
@@ -284,6 +320,19 @@ impl DataSpec {
     /// `InvalidInput` if a column is missing or damaged, naming it.
     pub fn series(&self, source: &Source) -> Result<SeriesSet> {
         SeriesSet::from_table(&source.table, &self.roles(), &self.repair(source)?)
+    }
+}
+
+/// An option that is one ASCII character, or `tab`.
+fn one_byte(field: &str, text: Option<&str>) -> Result<Option<u8>> {
+    match text {
+        None => Ok(None),
+        Some("tab") => Ok(Some(b'\t')),
+        Some(text) if text.len() == 1 => Ok(Some(text.as_bytes()[0])),
+        Some(text) => {
+            let text = format!("\"{text}\" is not one ASCII character (or \"tab\")");
+            Err(Error::config(field, text))
+        }
     }
 }
 

@@ -208,14 +208,19 @@ impl Args {
 
 fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<()> {
     let history = &record.history;
+    let diverged = history.divergence();
     let value = json!({
         "out": out, "best_epoch": history.best_epoch, "epochs": history.epochs.len(),
         "validation_loss": history.best_validation_loss, "stopped_by": history.stopped_by,
         "steps": history.steps, "seconds": seconds,
-        "num_parameters": record.num_parameters,
+        "num_parameters": record.num_parameters, "diverged": diverged,
+    });
+    let warning = diverged.map_or(String::new(), |why| {
+        let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
+        format!("the training diverged: {why} ({way_out})\n")
     });
     let text = format!(
-        "{}: best epoch {} of {}{} ({})\n",
+        "{}: best epoch {} of {}{} ({})\n{warning}",
         out.display(),
         history.best_epoch,
         history.epochs.len(),
