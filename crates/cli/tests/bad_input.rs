@@ -117,10 +117,10 @@ const TABLES: &[Case] = &[
     },
     Case {
         name: "series too short",
-        make: |f| write(f, "bad.csv", csv(33)),
+        make: |f| write(f, "bad.csv", csv(12)),
         arguments: TRAIN,
         exit_code: 2,
-        says: &["33", "24"],
+        says: &["validation part", "prediction_length 4"],
     },
     Case {
         name: "nothing seen in a channel",

@@ -67,7 +67,7 @@ impl SeriesSet {
                 far_values(series, channel, name, &mut found);
             }
         }
-        found.sort_by(|a, b| b.count.cmp(&a.count));
+        found.sort_by_key(|outlier| std::cmp::Reverse(outlier.count));
         found
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let uniform = |k: usize| ((k * 7919) % 10_007) as f64 / 10_007.0;
         let normal = |row: usize| (0..12).map(|k| uniform(row * 12 + k)).sum::<f64>() - 6.0;
         let heavy: Vec<f64> = (0..10_000).map(|row| (2.0 * normal(row)).exp()).collect();
-        let burst = |row: usize| if row % 10 == 0 { row as f64 } else { 0.0 };
+        let burst = |row: usize| if row.is_multiple_of(10) { row as f64 } else { 0.0 };
         let zeros: Vec<f64> = (0..1000).map(burst).collect();
         let steps: Vec<f64> = (0..1000).map(|row| f64::from(u8::from(row > 500))).collect();
         for values in [heavy, zeros, steps, vec![3.0; 100], wave(100)] {

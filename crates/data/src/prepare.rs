@@ -251,7 +251,7 @@ mod tests {
         let error =
             prepare(&set(&[12]), &Split::default(), long, Some(Transform::None), None).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("validation part has 5 rows (with 4 of context)"), "{text}");
+        assert!(text.contains("validation part has 6 rows (with 4 of context)"), "{text}");
         assert!(text.contains("prediction_length 5"), "{text}");
         let none: Split = "1:0:0".parse().unwrap();
         let got = prepare(&set(&[12]), &none, SHAPE, Some(Transform::None), None).unwrap();
