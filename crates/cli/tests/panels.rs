@@ -130,7 +130,9 @@ fn lengths_that_nobody_chose_suit_short_data_and_far_values_are_told() {
     let folder = folder.path();
     let mut text = "month,passengers\n".to_owned();
     for month in 0..144 {
-        let value = 100.0 + f64::from(month) + 20.0 * (f64::from(month) * 0.5236).sin();
+        let value = 100.0
+            + f64::from(month)
+            + 20.0 * (f64::from(month) * std::f64::consts::FRAC_PI_6).sin();
         let value = if month % 30 == 7 { -9999.0 } else { value };
         writeln!(text, "{}-{:02},{value}", 1949 + month / 12, 1 + month % 12).unwrap();
     }
