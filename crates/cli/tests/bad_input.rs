@@ -323,11 +323,11 @@ const MODELS: &[Case] = &[
         says: &["wind"],
     },
     Case {
-        name: "too few rows for one forecast",
+        name: "no row in front of the forecast",
         make: |f| write(f, "bad.csv", csv(20)),
-        arguments: "predict --model model --data bad.csv --out new",
+        arguments: "predict --model model --data bad.csv --rows-before-end 20 --out new",
         exit_code: 2,
-        says: &["20", "24"],
+        says: &["no row in front of the forecast", "20 rows"],
     },
     Case {
         name: "inputs of another shape",
