@@ -263,7 +263,7 @@ fn formats_and_cells_that_are_not_read_are_named() {
         ("page.csv", "HTML"),
         ("dollars.csv", "line 2, column \"y\": \"$5\" is not a number (a currency sign"),
         ("percent.csv", "\"5 %\" is not a number (a percent sign"),
-        ("minus.csv", "\"5-\" is not a number (a minus behind the number"),
+        ("minus.csv", "\"5-\" is not a number (a minus after the number"),
     ] {
         let text = refused(folder, &format!("inspect {file}"));
         assert!(text.contains(says), "{file}: {text}");

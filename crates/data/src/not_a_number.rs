@@ -138,11 +138,11 @@ fn sign_beside(text: &str) -> Option<&'static str> {
     } else if currency.is_some_and(inner) {
         Some("a currency sign")
     } else if trailing.is_some_and(inner) {
-        Some("a minus behind the number")
+        Some("a minus after the number")
     } else if bracketed.is_some_and(inner) {
         Some("brackets around the number")
     } else if minus && unsigned.len() + 1 < text.len() && inner(unsigned) {
-        Some("a space behind the minus")
+        Some("a space after the minus")
     } else {
         None
     }
@@ -189,9 +189,9 @@ mod tests {
             (&["$5", "$6"], &plain, "a currency sign"),
             (&["-€1,234.50", "5 €"], &plain, "a currency sign"),
             (&["5 %", "6%"], &plain, "a percent sign"),
-            (&["5-", "6"], &plain, "a minus behind the number"),
+            (&["5-", "6"], &plain, "a minus after the number"),
             (&["(5)", "6"], &plain, "brackets around"),
-            (&["- 5", "6"], &plain, "a space behind the minus"),
+            (&["- 5", "6"], &plain, "a space after the minus"),
             (&["True", "1"], &plain, "a truth value among numbers"),
             (&["1.5", "2.5"], &comma, "leave out decimal_comma if decimals have a dot"),
             (&["994", "1.5"], &comma, "before exactly three digits"),

@@ -25,7 +25,7 @@ pub(super) struct Preamble {
 }
 
 impl Preamble {
-    /// Finds the first line of the table: behind `skip_lines` lines, a line such as `sep=;`, and
+    /// Finds the first line of the table: after `skip_lines` lines, a line such as `sep=;`, and
     /// lines that begin with `#`. Of these the last one is the header if it has as many cells as
     /// the row below it, which is not one.
     pub(super) fn find(text: &[u8], options: &ReadOptions) -> Result<Self> {

@@ -26,7 +26,7 @@ pub struct WrittenOffsets {
     changes: Vec<Change>,
     /// The last time that has a stamp.
     last: i64,
-    /// What says the offsets behind it, and between the rows of a change: a zone that has the same
+    /// What says the offsets after it, and between the rows of a change: a zone that has the same
     /// changes.
     rule: Option<TimeZone>,
 }

@@ -154,7 +154,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The month, and perhaps the day, behind a year and a separator.
+    /// The month, and perhaps the day, after a year and a separator.
     fn numbers_after(&mut self, year: i32, separator: char) -> Option<(Date, DateForm)> {
         let (month, month_digits) = self.number(2)?;
         if self.take(separator as u8) {
@@ -244,7 +244,7 @@ impl<'a> Scanner<'a> {
         Some((date_of(year, month, day)?, form))
     }
 
-    /// The month's name and the year behind a day.
+    /// The month's name and the year after a day.
     fn named_after_day(
         &mut self,
         day: i32,
@@ -363,7 +363,7 @@ impl<'a> Scanner<'a> {
         true
     }
 
-    /// Digits behind a point or a comma, as nanoseconds.
+    /// Digits after a point or a comma, as nanoseconds.
     fn fraction(&mut self, form: &mut ClockForm) -> Option<i32> {
         form.comma = match self.rest {
             [mark @ (b'.' | b','), digit, ..] if digit.is_ascii_digit() => *mark == b',',

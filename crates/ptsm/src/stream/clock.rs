@@ -91,7 +91,7 @@ impl Clock {
         }
     }
 
-    /// Moves on to a row behind the newest one.
+    /// Moves on to a row after the newest one.
     pub(super) fn append(&mut self, skipped: u64, time: Option<i64>, of: StreamOf<'_>) {
         if let (Some(calendar), Some(time)) = (self.calendar(of), time) {
             if !calendar.holds(time) || (self.newest.is_none() && calendar.anchor.is_none()) {
