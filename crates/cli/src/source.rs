@@ -14,6 +14,14 @@ use ptsm::{Error, Result};
 use crate::global::Global;
 use crate::output::remark;
 
+/// Refuses the first option that was given and is not used, with the reason.
+pub(crate) fn refuse_unused(options: &[(&str, bool)], why: &str) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Error::config(*option, format!("{why} (leave it out)"))),
+        None => Ok(()),
+    }
+}
+
 /// Reads the name of a part of the split.
 pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
     PossibleValuesParser::new(Part::ALL.map(Part::name)).try_map(|name| name.parse())
@@ -152,13 +160,8 @@ impl DataArgs {
 
     /// Refuses a season where nothing is scored against one.
     pub(crate) fn without_season(&self) -> Result<()> {
-        match self.season {
-            Some(_) => {
-                let text = "is for train and evaluate, which score against it (leave it out)";
-                Err(Error::config("season", text))
-            }
-            None => Ok(()),
-        }
+        let why = "is for train and evaluate, which score against it";
+        refuse_unused(&[("season", self.season.is_some())], why)
     }
 
     /// The columns that were asked for.

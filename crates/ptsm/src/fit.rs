@@ -218,7 +218,7 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the series, if one is shorter than the context.
+    /// As [`Forecaster::predict`].
     pub fn forecast(&mut self, data: &impl SeriesSource) -> Result<Vec<Forecast>> {
         let set = data.series(Some(self.preprocessor()))?;
         self.predict(&set, 0)

@@ -197,18 +197,20 @@ impl Forecaster {
     }
 
     /// Forecasts every series from `rows_before_end` rows before its end (0 = past the end), many
-    /// at once. The context is the `context_length` rows in front of that row.
+    /// at once. The context is the `context_length` rows in front of that row; what a shorter series
+    /// lacks is masked.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the series, if it is shorter than the context, or if its forecast is
-    /// not finite, with step and channel.
+    /// `InvalidInput`, naming the series, if it has no row in front of the forecast, or if its
+    /// forecast is not finite, with step and channel.
     pub fn predict(&mut self, set: &SeriesSet, rows_before_end: usize) -> Result<Vec<Forecast>> {
         let mut all = Vec::with_capacity(set.series.len());
-        self.each_batch(set, rows_before_end, |_, _, forecasts| {
+        self.each_batch(&set.series, rows_before_end, |_, _, forecasts| {
             all.extend(forecasts);
             Ok(())
         })?;
+        add_times(&mut all, set, 1);
         Ok(all)
     }
 
@@ -227,7 +229,7 @@ impl Forecaster {
     ) -> Result<Vec<Forecast>> {
         let mut all = Vec::with_capacity(set.series.len() * options.count);
         let mut first_window = options.first_window;
-        self.each_batch(set, rows_before_end, |forecaster, scales, forecasts| {
+        self.each_batch(&set.series, rows_before_end, |forecaster, scales, forecasts| {
             let Self { model, output, .. } = forecaster;
             let samples = output.sample(SampleOptions { first_window, ..options })?;
             first_window += forecasts.len() as u64;
@@ -245,28 +247,27 @@ impl Forecaster {
             }
             Ok(())
         })?;
+        add_times(&mut all, set, options.count);
         Ok(all)
     }
 
     /// Runs the model on the series in batches, and calls `take` after each with the standardisers
-    /// and forecasts of its series.
+    /// and forecasts of its series, which have no times yet.
     fn each_batch(
         &mut self,
-        set: &SeriesSet,
+        series: &[Series],
         rows_before_end: usize,
         mut take: impl FnMut(&Self, &[Standardiser], Vec<Forecast>) -> Result<()>,
     ) -> Result<()> {
-        let Config { prediction_length, num_input_channels, .. } = *self.config();
+        let Config { num_input_channels, .. } = *self.config();
         let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
-        for part in set.series.chunks(at_once) {
+        for part in series.chunks(at_once) {
             let Contexts { batch, scales } = self.model.contexts(part, rows_before_end)?;
             self.session.forward(&batch, &mut self.output)?;
             let mut forecasts = self.model.read_out(&self.output, &scales);
             for (series, forecast) in part.iter().zip(&mut forecasts) {
-                let end = series.num_rows().saturating_sub(rows_before_end);
                 forecast.id.clone_from(&series.id);
-                forecast.timestamps = times_from(set, series, end, prediction_length);
-                forecast.first_row = end;
+                forecast.first_row = series.num_rows().saturating_sub(rows_before_end);
                 forecast.check_finite()?;
             }
             take(self, &scales, forecasts)?;
@@ -284,13 +285,20 @@ impl Forecaster {
     }
 }
 
-/// Times of `count` rows from row `end` on: the series' own, then the grid continued.
-fn times_from(set: &SeriesSet, series: &Series, end: usize, count: usize) -> Option<Vec<i64>> {
-    let own = series.timestamps.as_ref()?;
-    let mut times: Vec<i64> = own[end.min(own.len())..].iter().copied().take(count).collect();
-    let missing = count - times.len();
-    times.extend(set.future_timestamps(series, missing)?);
-    Some(times)
+/// Gives forecasts, `each` for every series in turn, their times: the series' own, where it goes on
+/// after the first forecast row, then the grid continued.
+fn add_times(forecasts: &mut [Forecast], set: &SeriesSet, each: usize) {
+    for (forecasts, series) in forecasts.chunks_mut(each.max(1)).zip(&set.series) {
+        let Some(first) = forecasts.first() else { continue };
+        let (end, count) = (first.first_row, first.prediction_length());
+        let times = series.timestamps.as_ref().and_then(|own| {
+            let known = own[end.min(own.len())..].iter().copied().take(count);
+            let mut times: Vec<i64> = known.collect();
+            times.extend(set.future_timestamps(series, count - times.len())?);
+            Some(times)
+        });
+        forecasts.iter_mut().for_each(|forecast| forecast.timestamps.clone_from(&times));
+    }
 }
 
 #[cfg(test)]

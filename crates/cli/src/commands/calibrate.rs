@@ -40,6 +40,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
+    prepared.notes().iter().for_each(|note| remark(global, note));
     let windows = prepared.part(args.split);
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());

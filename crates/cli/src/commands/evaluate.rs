@@ -15,7 +15,7 @@ use crate::output::{answer, remark, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
-use crate::source::{DataArgs, part_parser, summary};
+use crate::source::{DataArgs, part_parser, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -75,10 +75,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return evaluate_heads(global, args, names);
     }
     if cases::labels(&args.model)? {
+        let why = "is for models that forecast; this one labels cases";
+        refuse_unused(&args.for_forecasts(), why)?;
+        refuse_unused(&[("borders", args.borders.is_some())], why)?;
         return cases::evaluate(global, &args.request());
     }
     if reconstruct::reconstructs(&args.model)? {
         only_cpu(&args.backend, "scores of pretraining")?;
+        let why = "is for models that forecast; this one fills in hidden patches";
+        refuse_unused(&args.for_forecasts(), why)?;
+        refuse_unused(&[("label", args.label.is_some())], why)?;
         let request = reconstruct::Request {
             model: &args.model,
             data: &args.data,
@@ -88,11 +94,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         };
         return reconstruct::evaluate(global, &request);
     }
+    let why = "is for models that label cases; this one forecasts";
+    refuse_unused(&[("label", args.label.is_some())], why)?;
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
+    prepared.notes().iter().for_each(|note| remark(global, note));
     let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = ScoreOptions {
@@ -151,6 +160,17 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
 }
 
 impl Args {
+    /// The options that only scores of forecasts have, and whether they were given.
+    fn for_forecasts(&self) -> [(&'static str, bool); 5] {
+        [
+            ("by", !self.by.is_empty()),
+            ("per_step", self.per_step),
+            ("per_channel", self.per_channel),
+            ("no_baselines", self.no_baselines),
+            ("report", self.report.is_some()),
+        ]
+    }
+
     fn detail(&self) -> Detail {
         let by = |part: &str| self.by.iter().any(|wanted| wanted == part);
         Detail {

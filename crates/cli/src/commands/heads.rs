@@ -111,6 +111,7 @@ pub(crate) fn table(
         push("id".into(), vec![Some(series.id.clone()); steps]);
         push("step".into(), (1..=steps).map(|step| Some(step.to_string())).collect());
         for (head, output) in shared.heads().iter().zip(&outputs) {
+            check_finite(&head.name, &series.id, output)?;
             for (name, mut cells) in cells(head, output, &scales[0], steps) {
                 cells.resize(steps, None);
                 push(format!("{}.{name}", head.name), cells);
@@ -122,6 +123,20 @@ pub(crate) fn table(
         values: Values::Text(cells.into_iter().map(|cell| cell.map(Into::into)).collect()),
     };
     Table::new(columns.into_iter().map(column).collect())
+}
+
+/// Refuses the output of a head that is not finite.
+fn check_finite(head: &str, series: &str, output: &Prediction) -> Result<()> {
+    match output.numbers.iter().find(|x| !x.is_finite()) {
+        Some(x) => {
+            let place = format!("head \"{head}\", series \"{series}\"");
+            let text = format!(
+                "the output is {x}, not a finite number: the model does not suit these values"
+            );
+            Err(Error::input(text).at(place))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Cells of one column; `None` where a head has no value.

@@ -14,7 +14,7 @@ use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark};
 use crate::pictures::forecast_plot;
 use crate::plot;
-use crate::source::{DataArgs, summary};
+use crate::source::{DataArgs, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Picture of the forecast with its context, and the truth where it is known (.svg or .png)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["heads", "samples"])]
     plot: Option<PathBuf>,
     /// Start the forecast this many rows before the end of the data
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "heads")]
     samples: Option<usize>,
     /// Seed of the samples
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "samples")]
     seed: u64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
@@ -60,11 +60,8 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let labels = cases::labels(&args.model)?;
     args.data.without_season()?;
-    if labels && args.heads.is_some() {
-        let text = "wanted a model directory whose own head forecasts: its windows are the rows";
-        return Err(Error::config("heads", text));
-    }
     if labels {
+        args.only_labels()?;
         let request = cases::Request {
             model: &args.model,
             data: &args.data,
@@ -75,6 +72,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         };
         return cases::predict(global, &request);
     }
+    let why = "is for models that label cases; this one forecasts";
+    refuse_unused(&[("label", args.label.is_some())], why)?;
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
@@ -128,6 +127,24 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         .write_csv(&mut csv)
         .map_err(|e| Error::internal("a table cannot be written to memory").because(e))?;
     print(&String::from_utf8_lossy(&csv))
+}
+
+impl Args {
+    /// Refuses what a model that labels cases does not use.
+    fn only_labels(&self) -> Result<()> {
+        if self.heads.is_some() {
+            let text =
+                "wanted a model directory whose own head forecasts: its windows are the rows";
+            return Err(Error::config("heads", text));
+        }
+        let unused = [
+            ("plot", self.plot.is_some()),
+            ("rows_before_end", self.rows_before_end > 0),
+            ("prediction_length", self.prediction_length.is_some()),
+            ("samples", self.samples.is_some()),
+        ];
+        refuse_unused(&unused, "is for models that forecast; this one labels cases")
+    }
 }
 
 /// Writes a table to the file or prints it.

@@ -112,7 +112,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         Writer { out: BufWriter::new(std::io::stdout().lock()), form: args.output, header: false };
     let began = Instant::now();
     let mut timing = Timing::default();
-    let (columns, rules) = args.reading(stream.model().preprocessor());
+    let (columns, rules) = args.reading(stream.model().preprocessor())?;
     let done = match RowReader::new(input, columns, &args.read_options()?, &rules)? {
         Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
         None => Ok(()),
@@ -183,14 +183,17 @@ impl Args {
     }
 
     /// Which columns are read, and how their times are.
-    fn reading(&self, preprocessor: &Preprocessor) -> (RowColumns, TimeRules) {
+    fn reading(&self, preprocessor: &Preprocessor) -> Result<(RowColumns, TimeRules)> {
         let (mut columns, mut rules) = (preprocessor.row_columns(), preprocessor.times.clone());
         columns.timestamp = self.timestamp.clone().or(columns.timestamp);
-        if columns.id.is_some() {
-            columns.id = self.id.clone().or(columns.id);
+        if columns.id.is_none() && self.id.is_some() {
+            let text = "the model was trained without a column of series, so all rows are of one \
+                        (leave it out)";
+            return Err(Error::config("id", text));
         }
+        columns.id = self.id.clone().or(columns.id);
         rules.order = self.dates.or(rules.order);
-        (columns, rules)
+        Ok((columns, rules))
     }
 
     fn read_options(&self) -> Result<ReadOptions> {
@@ -243,7 +246,8 @@ impl<W: Write> Writer<W> {
             }
             return self.write(&format!("{line}\n"));
         }
-        message(&format!("drift alarm in row {row} {}", time.unwrap_or_default()));
+        let of = if series.is_empty() { String::new() } else { format!(" of series \"{series}\"") };
+        message(&format!("drift alarm in row {row}{of} {}", time.unwrap_or_default()));
         Ok(())
     }
 

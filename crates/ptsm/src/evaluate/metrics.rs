@@ -247,6 +247,21 @@ impl Tally {
     }
 }
 
+/// Forecasts of some windows of a set, in the order of the set, beside the truth.
+#[derive(Clone, Copy)]
+pub struct ScoredWindows<'a> {
+    /// The set.
+    pub windows: &'a WindowSet,
+    /// Numbers of the windows, B of them.
+    pub indices: &'a [usize],
+    /// `[B, H, C']`, standardised.
+    pub forecast: &'a [f32],
+    /// `[B, H, C']`, standardised.
+    pub truth: &'a [f32],
+    /// `[B, H, C']`, 1 = known, 0 = missing; `None` = everything known.
+    pub mask: Option<&'a [f32]>,
+}
+
 /// Adds up forecasts against the truth, batch after batch.
 #[derive(Debug, Clone)]
 pub struct Accumulator {
@@ -303,7 +318,7 @@ impl Accumulator {
         })
     }
 
-    /// Adds the windows `indices` of a set, in its order, each to the sums of its series.
+    /// Adds windows of a set, each to the sums of its series.
     ///
     /// # Errors
     ///
@@ -312,14 +327,8 @@ impl Accumulator {
     /// # Panics
     ///
     /// If there is no such window.
-    pub fn push_windows(
-        &mut self,
-        windows: &WindowSet,
-        indices: &[usize],
-        forecast: &[f32],
-        truth: &[f32],
-        mask: Option<&[f32]>,
-    ) -> Result<()> {
+    pub fn push_windows(&mut self, scored: &ScoredWindows<'_>) -> Result<()> {
+        let ScoredWindows { windows, indices, forecast, truth, mask } = *scored;
         let window = self.per_step.len() * self.per_channel.len();
         if forecast.len() != indices.len() * window {
             return self.push(forecast, truth, mask);

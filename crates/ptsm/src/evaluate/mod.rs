@@ -25,7 +25,7 @@ pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
-pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics};
+pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
 pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};
 pub use ridge::{PENALTIES, Ridge, RidgeOptions};

@@ -1,6 +1,7 @@
 //! Errors in percent of the truth, in the units of the data.
 
-use crate::data::{Standardiser, WindowSet};
+use super::metrics::ScoredWindows;
+use crate::data::Standardiser;
 use crate::{Error, Result};
 
 /// Running sums of the symmetric and the plain mean absolute percentage error.
@@ -31,30 +32,23 @@ impl<'a> PercentErrors<'a> {
         Self { scales, channels, sums: PercentSums::default() }
     }
 
-    /// Adds the windows `indices` of a set: `forecast`, `truth` and `mask` are `[B, H, K]`,
-    /// standardised.
-    pub(super) fn push(
-        &mut self,
-        windows: &WindowSet,
-        indices: &[usize],
-        forecast: &[f32],
-        truth: &[f32],
-        mask: Option<&[f32]>,
-    ) -> Result<()> {
+    /// Adds windows of a set.
+    pub(super) fn push(&mut self, scored: &ScoredWindows<'_>) -> Result<()> {
         let Some(scales) = self.scales else { return Ok(()) };
+        let ScoredWindows { windows, indices, forecast, truth, mask } = *scored;
         let each = windows.shape().prediction_length * self.channels.len();
-        let points = forecast.iter().zip(truth).enumerate();
-        for (i, (&forecast, &truth)) in points {
-            if mask.is_some_and(|mask| mask[i] == 0.0) {
-                continue;
-            }
-            let Some(scale) = scales.get(windows.segment_of(indices[i / each])) else {
+        for (k, &index) in indices.iter().enumerate() {
+            let Some(scale) = scales.get(windows.segment_of(index)) else {
                 return Err(Error::input("there are fewer scales than segments of the windows"));
             };
-            let channel = self.channels[i % self.channels.len()];
-            let rounding = f64::from(f32::EPSILON) * size(scale, channel);
-            let undo = |x| scale.undo_value(channel, x);
-            self.sums.add_point(undo(forecast), undo(truth), rounding);
+            for i in k * each..(k + 1) * each {
+                if mask.is_none_or(|mask| mask[i] != 0.0) {
+                    let channel = self.channels[i % self.channels.len()];
+                    let undo = |x| scale.undo_value(channel, x);
+                    let rounding = f64::from(f32::EPSILON) * size(scale, channel);
+                    self.sums.add_point(undo(forecast[i]), undo(truth[i]), rounding);
+                }
+            }
         }
         Ok(())
     }

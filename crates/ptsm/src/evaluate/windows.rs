@@ -3,7 +3,7 @@
 //! Test loaders that drop the last partial batch flatter some published numbers; nothing is
 //! dropped here, so the score does not depend on the batch size.
 
-use super::metrics::{Accumulator, Detail, MaseScale, Metrics};
+use super::metrics::{Accumulator, Detail, MaseScale, Metrics, ScoredWindows};
 use super::percent::PercentErrors;
 use crate::data::{Batch, Standardiser, WindowSet};
 use crate::{Error, Result};
@@ -89,8 +89,10 @@ pub fn evaluate(
             Some(channels) => select_channels(values, num_channels, channels),
         };
         let (truth, mask) = (kept(truth), batch.future_observed_mask().map(kept));
-        sums.push_windows(windows, &indices, &forecast, &truth, mask.as_deref())?;
-        percent.push(windows, &indices, &forecast, &truth, mask.as_deref())?;
+        let (indices, forecast, truth) = (&indices[..], &forecast[..], &truth[..]);
+        let scored = ScoredWindows { windows, indices, forecast, truth, mask: mask.as_deref() };
+        sums.push_windows(&scored)?;
+        percent.push(&scored)?;
         done = end;
         if let Some(progress) = options.progress {
             progress(done, windows.len())?;

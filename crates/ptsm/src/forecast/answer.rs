@@ -57,6 +57,19 @@ impl Forecast {
     ///
     /// `InvalidInput`, naming series, step and channel.
     pub(crate) fn check_finite(&self) -> Result<()> {
+        let finite = |values: &[f64]| values.iter().all(|value| value.is_finite());
+        let intervals = &self.intervals;
+        if finite(&self.values)
+            && intervals.iter().all(|interval| finite(&interval.lower) && finite(&interval.upper))
+            && self.quantiles.iter().all(|quantile| finite(&quantile.values))
+        {
+            return Ok(());
+        }
+        Err(self.not_finite())
+    }
+
+    /// The error of the first value that is not finite.
+    fn not_finite(&self) -> Error {
         let ends = self.intervals.iter().flat_map(|interval| {
             let level = 100.0 * interval.level;
             let named = move |end| format!("the {end} end of the {level:.0} % interval");
@@ -81,9 +94,9 @@ impl Forecast {
                  training loss small? are they of the size of the training data?)",
                 values[at]
             );
-            return Err(Error::input(text).at(place));
+            return Error::input(text).at(place);
         }
-        Ok(())
+        Error::internal("a forecast that is finite was refused")
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::files::SharedHead;
 use super::shared::SharedModel;
 use crate::data::WindowSet;
-use crate::evaluate::{Accumulator, Detail, MaseScale, Metrics, select_channels};
+use crate::evaluate::{Accumulator, Detail, MaseScale, Metrics, ScoredWindows, select_channels};
 use crate::{Error, Result};
 use ptsm_core::OutputSpec;
 
@@ -115,6 +115,12 @@ impl Scored<'_> {
             return Err(Error::internal("windows with a future gave a batch without"));
         };
         let mask = batch.future_observed_mask().map(kept);
-        self.sums.push_windows(self.windows, &own, &forecast, &truth, mask.as_deref())
+        self.sums.push_windows(&ScoredWindows {
+            windows: self.windows,
+            indices: &own,
+            forecast: &forecast,
+            truth: &truth,
+            mask: mask.as_deref(),
+        })
     }
 }

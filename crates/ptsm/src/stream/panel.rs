@@ -52,14 +52,15 @@ impl StreamPanel {
     ///
     /// As [`StreamWorker::push`].
     pub fn push(&mut self, id: &str, row: StreamRow<'_>) -> Result<Option<&Forecast>> {
-        if !self.states.contains_key(id) {
-            let state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
-            self.states.insert(id.to_owned(), state);
-        }
-        let Some(state) = self.states.get_mut(id) else {
-            return Err(Error::internal("a stream that was just begun is not there"));
+        let found = match self.states.get_mut(id) {
+            Some(state) => self.worker.push(state, row)?,
+            None => {
+                let mut state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
+                let found = self.worker.push(&mut state, row)?;
+                self.states.insert(id.to_owned(), state);
+                found
+            }
         };
-        let found = self.worker.push(state, row)?;
         self.rows += 1;
         Ok(found)
     }

@@ -64,7 +64,8 @@ impl StreamWorker {
     ///
     /// `InvalidInput` if the stream is of another model, the row has another number of values, one
     /// that is infinite or beyond the range of f32, no time or one that is not on the grid, or is a
-    /// duplicate that is refused; the row then changes nothing, and the stream can go on.
+    /// duplicate that is refused; the row then changes nothing. `InvalidInput` too if the forecast is
+    /// not finite; the row is taken in then. In both cases the stream can go on.
     pub fn push(
         &mut self,
         state: &mut StreamState,
@@ -78,10 +79,11 @@ impl StreamWorker {
         state.copy_window(model, batch, scale);
         session.forward(batch, output)?;
         model.read_one(output, scale, points, forecast);
-        let first_row = state.keep_forecast(model, &forecast.values, &mut forecast.timestamps);
         if forecast.id != state.id() {
             state.id().clone_into(&mut forecast.id);
         }
+        forecast.check_finite()?;
+        let first_row = state.keep_forecast(model, &forecast.values, &mut forecast.timestamps);
         forecast.first_row = first_row as usize;
         Ok(Some(forecast))
     }
