@@ -111,7 +111,7 @@ impl Records<'_> {
 struct Header {
     names: Vec<String>,
     records: usize,
-    /// What the user is told of a row of units.
+    /// Note for the user about a row of units that was passed over.
     units: Option<String>,
 }
 

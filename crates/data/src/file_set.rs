@@ -27,7 +27,7 @@ struct TableFile {
 }
 
 impl FileSet {
-    /// The files of a folder and the folders in it whose names `is_table` says yes to, but hidden
+    /// The files of a folder and the folders in it whose names `is_table` accepts, except hidden
     /// ones and those that begin with `_`; or the files that a pattern with `*`, `?`, `**` or
     /// `[...]` fits. `None` where `path` is neither.
     pub(super) fn of(path: &Path, is_table: fn(&str) -> bool) -> Result<Option<Self>> {
@@ -134,7 +134,7 @@ fn base_of(pattern: &Path) -> PathBuf {
     pattern.components().take_while(fixed).collect()
 }
 
-/// The columns that folders called `name=value` say.
+/// The columns given by folders called `name=value`.
 fn partitions(path: &Path) -> Vec<(String, Option<String>)> {
     let folders = path.parent().into_iter().flat_map(Path::components);
     let named = folders.filter_map(|folder| {
@@ -146,7 +146,7 @@ fn partitions(path: &Path) -> Vec<(String, Option<String>)> {
     named.collect()
 }
 
-/// `%20` and its like as the letters that they stand for.
+/// Decodes percent escapes such as `%20`.
 fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! Formats that are not read, told by their first bytes, and the way out of each.
+//! Recognises formats that are not read by their first bytes, and says what to do instead.
 
 /// A format that is not read: its first bytes, its name, and what to do.
 struct Foreign {

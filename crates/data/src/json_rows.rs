@@ -15,7 +15,7 @@ use super::text_values::{placed, values};
 use super::texts::Texts;
 use ptsm_core::{Error, Result};
 
-/// From here on a number that is not whole by its spelling may stand for several whole ones.
+/// From here on a floating-point number is no longer exact for whole numbers.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// One cell of a JSON table.

@@ -298,7 +298,7 @@ fn cases_of_table(table: &Table, options: &LabelOptions, labels: &[String]) -> R
     let rows = set.series.iter().map(|case| by_id.remove(&case.id).unwrap_or_default());
     let rows: Vec<Vec<usize>> = rows.collect();
     if let Some(i) = rows.iter().position(Vec::is_empty) {
-        let text = format!("the case \"{}\" lost its rows", set.series[i].id);
+        let text = format!("the case \"{}\" has no rows in the table", set.series[i].id);
         return Err(Error::internal(text));
     }
     Ok((set.channels, set.series, rows))

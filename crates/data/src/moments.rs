@@ -1,6 +1,6 @@
 //! Mean and deviation of some points, summed in their order in double precision.
 
-/// Size of the seen points of one channel.
+/// Mean and deviation of the seen points of one channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     /// Their mean.

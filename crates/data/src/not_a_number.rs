@@ -9,7 +9,7 @@ use super::table::{ReadOptions, Table};
 use super::thousands::{ThousandsMark, is_space};
 use ptsm_core::{Error, option};
 
-/// Signs of currencies that stand beside numbers.
+/// Currency signs that files write next to numbers.
 const CURRENCIES: [char; 8] = ['$', '€', '£', '¥', '₹', '₽', '₩', '¢'];
 
 /// Whether the texts of a column were meant to be numbers: at least half of them are, in some way of
@@ -119,7 +119,7 @@ fn use_marks(
     }
 }
 
-/// What stands beside a number and keeps the cell from being one.
+/// The sign next to a number that makes its cell unreadable.
 fn sign_beside(text: &str) -> Option<&'static str> {
     let inner = |rest: &str| {
         let rest = rest.trim_matches(is_space);

@@ -101,7 +101,7 @@ fn without_marks(whole: &str, mark: ThousandsMark) -> Option<String> {
     Some(digits)
 }
 
-/// Whether the decimal marks of one column may in truth be marks of thousands: `1.500` and `2.000`
+/// Whether the decimal marks of one column may actually separate thousands: `1.500` and `2.000`
 /// beside `994`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DecimalMarks {
@@ -110,7 +110,7 @@ pub(super) struct DecimalMarks {
     /// The first row with a mark before exactly three digits that end in 0, as no program writes
     /// decimals that leaves them out elsewhere.
     padded: Option<usize>,
-    /// A cell that speaks for decimals was there.
+    /// Whether there was a cell that can only be a decimal number.
     decimals: bool,
 }
 

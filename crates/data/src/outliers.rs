@@ -1,11 +1,11 @@
-//! Values that lie far from all others: what a station writes for "no data", or a slip of the keyboard.
+//! Values far from all others: a code for "no data" such as -9999, or a typing error.
 
 use super::series::{Series, SeriesSet};
 
-/// Usual ranges between a value that comes again and again and the others, from which on it is told.
+/// Distance, in usual ranges, from which a repeated value is reported.
 const FAR_REPEATED: f64 = 5.0;
 
-/// The same for a value that comes once or twice: heavy tails have such values too.
+/// The same for a value seen once or twice: heavy-tailed data have such values too.
 const FAR_SINGLE: f64 = 100.0;
 
 /// Occurrences from which on a value repeats.
@@ -47,7 +47,7 @@ impl Outlier {
         let missing = spell("missing", Some(&value.to_string()));
         format!(
             "{series}channel \"{channel}\" is {value} in {rows}, {distance:.0} times the usual range \
-             ({low:.4} to {high:.4}) away: if that means a missing value, say {missing}"
+             ({low:.4} to {high:.4}) away: if that means a missing value, use {missing}"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in front of the rows of a CSV file: remarks, `sep=`, the header, a row of units.
+//! The lines before the rows of a CSV file: remarks, `sep=`, the header, a row of units.
 
 use super::csv_sniff::{Cell, count_per_line, guess_delimiter, looks_like_header, read_cell};
 use super::table::ReadOptions;
@@ -138,7 +138,7 @@ pub(super) fn is_units(cells: &[String], next: &[String], options: &ReadOptions)
     let is_empty = |cell: &String| read_cell(cell, options) == Cell::Missing;
     let pairs = || cells.iter().zip(next);
     let is_time = |cell: &String| parse_timestamp(cell, DateOrder::MonthDayYear).is_ok();
-    // A lone text above numbers is rather a cell that cannot be read.
+    // A single text above numbers is more likely a cell that cannot be read.
     let sure = next.iter().any(is_time) || (cells.len() > 1 && cells.iter().all(is_unit));
     sure && cells.len() == next.len()
         && pairs().any(|(cell, _)| is_unit(cell))

@@ -69,7 +69,7 @@ impl Origin<'_> {
         Error::input(format!("{series}{message}")).at(self.table.place(raw.rows[index], column))
     }
 
-    /// The time of a row as it stands in the table.
+    /// The time of a row as written in the table.
     pub(super) fn show(&self, raw: &RawSeries, index: usize) -> String {
         let column = self.roles.timestamp.as_ref().and_then(|time| self.table.column(&time.name));
         column.map_or_else(String::new, |column| column.values.text(raw.rows[index]))
@@ -98,7 +98,7 @@ pub(super) fn order(
         return Ok(());
     };
     let backward = times.windows(2).position(|pair| pair[1] < pair[0]);
-    // Rows with the newest one first are never learned as they stand.
+    // Rows in descending order are refused, also where the grid is not checked.
     let reversed = times.len() > 2 && times.windows(2).all(|pair| pair[1] <= pair[0]);
     if let Some(index) = backward {
         if repair.sort {

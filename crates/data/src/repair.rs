@@ -1,7 +1,7 @@
 //! What may be done to rows to put them on a regular time grid, and the report of what was done.
 //!
-//! What is changed is asked for, and counted; what is not asked for is an error that names the row and
-//! the way out.
+//! Changes are made only on request and are counted; without the request an error names the row and the
+//! option.
 
 use std::fmt;
 use std::str::FromStr;
@@ -54,7 +54,7 @@ pub struct Repair {
     pub duplicates: Duplicates,
     /// Whether the times make a grid.
     pub grid: Grid,
-    /// The step, where the most common one is not meant.
+    /// The step, in place of the most common one.
     pub frequency: Option<Frequency>,
     /// Which of day and month comes first in dates such as 7/1/2016; `None`: what every row fits.
     pub dates: Option<DateOrder>,

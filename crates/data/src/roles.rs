@@ -27,7 +27,8 @@ pub struct Roles {
     /// that holds times.
     pub timestamp: Option<String>,
     /// The column that names the series of a long table; [`NO_COLUMN`] = one series. `None`:
-    /// a column called `unique_id`, `series_id`, `item_id`, `series`, `item` or `id`.
+    /// a column called `unique_id`, `series_id`, `item_id`, `ts_id`, `time_series_id`, `series`, `item`
+    /// or `id`.
     pub id: Option<String>,
     /// The channels, in this order. `None`: every other numeric column, in file order.
     pub targets: Option<Vec<String>>,

@@ -9,7 +9,8 @@ use super::calendar::{Frequency, length_text};
 use crate::civil::{DAY, HOUR, MINUTE, SECOND};
 use ptsm_core::{Error, Result};
 
-/// A grid that times are moved to, counted from local midnight, and how far at most.
+/// A grid that times are moved to, counted from 1970-01-01 00:00 in local time, and how far they may be
+/// moved.
 ///
 /// Written `5min`, or `5min:30s` with a tolerance; without one it is a quarter of the step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +58,8 @@ impl Rounding {
         self.tolerance.unwrap_or(self.step / 4)
     }
 
-    /// How far a local time is from the grid; `None` if further than the tolerance.
+    /// Nanoseconds to add to a local time to bring it to the grid, negative for a time after its grid
+    /// point; `None` if that is more than the tolerance.
     pub fn correction(&self, local: i64) -> Option<i64> {
         let past = local.rem_euclid(self.step);
         let move_by = if past > self.step / 2 { self.step - past } else { -past };

@@ -339,7 +339,7 @@ fn put_on_grid(
     Ok(steps)
 }
 
-/// The days of the month that a model must keep, since no row alone tells them.
+/// The days of the month that a model must keep, since a single row does not show them.
 fn kept_anchors(series: &[Series]) -> std::collections::BTreeMap<String, Anchor> {
     let kept = series.iter().filter(|series| series.anchor.must_be_kept());
     kept.map(|series| (series.id.clone(), series.anchor)).collect()

@@ -45,8 +45,7 @@ pub enum Split {
         /// Rows of the test part, at least 1.
         rows: usize,
     },
-    /// Parts that begin with the first row at or after a time, in nanoseconds since 1970-01-01 00:00;
-    /// whole numbers where the times are an index.
+    /// Parts that begin with the first row at or after a time, in nanoseconds since 1970-01-01 00:00.
     Dates {
         /// Start of validation.
         validation_from: i64,

@@ -12,7 +12,7 @@ use ptsm_core::{Error, Result, option};
 /// What the rows have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Steps {
-    /// `None` where no series has two rows and nobody says.
+    /// `None` where no series has two rows and none is given.
     pub(super) step: Option<Frequency>,
     pub(super) clock: Clock,
 }
@@ -48,7 +48,7 @@ pub(super) fn settle(
     Ok(steps)
 }
 
-/// The step that somebody asked for.
+/// The step requested by the user.
 fn wanted_step(repair: &Repair, is_index: bool) -> Result<Option<Frequency>> {
     let (field, step) = match repair.resample {
         Some(resample) => ("resample", Some(resample.step)),
@@ -139,8 +139,8 @@ fn fits(times: &[i64], step: Frequency, holidays: &Holidays) -> bool {
     times.iter().all(|&time| calendar.steps_between(first, time).is_some())
 }
 
-/// The days of the month of every series: what the model says where the rows fit it, else what the
-/// rows say, else what those of another series say.
+/// The days of the month of every series: those of the model if the rows fit them, else those inferred
+/// from the rows, else those of another series.
 fn find_anchors(series: &mut [RawSeries], step: Frequency, repair: &Repair) {
     let mut common = None;
     for raw in series.iter_mut() {
@@ -163,7 +163,7 @@ fn find_anchors(series: &mut [RawSeries], step: Frequency, repair: &Repair) {
 
 /// How the rows of one series lie on a calendar.
 enum Rows {
-    /// On it, mostly one step apart; or too few to say.
+    /// On it, mostly one step apart; or too few to decide.
     Same,
     /// They have this other step.
     Other(Frequency),

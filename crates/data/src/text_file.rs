@@ -39,7 +39,7 @@ pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
 }
 
 /// All bytes, unpacked if they start as gzip or zstd do. The outer error is the reader's, the inner
-/// one says that there is too much, or that nothing here unpacks them.
+/// one says that there is too much, or that this build cannot unpack them.
 pub(super) fn read_unpacked(
     mut reader: impl Read,
     source: &str,

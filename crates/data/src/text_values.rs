@@ -1,4 +1,4 @@
-//! The cells of a column that came as texts, as what they mean: numbers, truth values or texts.
+//! Converts the text cells of a column to numbers or truth values, or keeps them as texts.
 
 use std::sync::Arc;
 
@@ -145,8 +145,8 @@ fn doubt(text: &str, decimal: u8) -> Error {
         _ => (ThousandsMark::Dot, "dot", String::new()),
     };
     Error::input(format!(
-        "\"{text}\" stands beside whole numbers below 1000, and every {name} of the column before \
-         three digits: it may mark thousands (use {}{instead} if it does, {} if it marks decimals)",
+        "the column holds \"{text}\" and whole numbers below 1000, and three digits follow every \
+         {name} in it: it may separate thousands (use {}{instead} if it does, {} if it marks decimals)",
         mark.as_option(),
         ThousandsMark::Absent.as_option()
     ))

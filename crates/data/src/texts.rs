@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Texts that are remembered. A column with more different ones hardly repeats itself.
+/// Largest number of texts that are shared; beyond it sharing saves little memory.
 const MOST: usize = 1 << 16;
 
 /// The different texts of a column so far.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use ptsm_core::{Error, Result, option};
 
-/// What stands between the thousands of a number, such as the comma of `1,001`.
+/// The separator of thousands in numbers, such as the comma of `1,001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ThousandsMark {
@@ -19,7 +19,7 @@ pub enum ThousandsMark {
     Space,
     /// `1'001`, also with a typographic apostrophe.
     Apostrophe,
-    /// There is none: a mark is one of decimals, even if it stands before three digits.
+    /// No separator: a dot or a comma always marks decimals, also before three digits.
     Absent,
 }
 

@@ -115,7 +115,7 @@ impl Search<'_> {
         }
         match named(&column.name) {
             Named::Time | Named::Index => true,
-            // Years that come again are those of several series, which a text may name.
+            // Repeated years mean several series, which a text column may name.
             Named::MaybeIndex if column.name.eq_ignore_ascii_case("year") => {
                 self.is_monotone(cells) || (self.id.is_none() && self.has_repeated_text())
             }

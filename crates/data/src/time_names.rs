@@ -108,7 +108,7 @@ pub(super) fn parts_of_a_date<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&
     if is_spread { found.into_iter().map(|(_, name)| name).collect() } else { Vec::new() }
 }
 
-/// In small letters, with `_` between words, without what stands in brackets.
+/// In small letters, with `_` between words, without what is in brackets.
 fn plain(name: &str) -> String {
     let name = name.split(['(', '[']).next().unwrap_or_default().trim();
     let lower =

@@ -22,7 +22,7 @@ pub struct TimeRules {
     pub order: Option<DateOrder>,
     /// On which clock steps are counted.
     pub clock: Clock,
-    /// Days of the month of the series, by id, where no row alone tells them.
+    /// Days of the month of the series, by id, where a single row does not show them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub anchors: BTreeMap<String, Anchor>,
     /// Working days without rows.

@@ -1,4 +1,4 @@
-//! Columns that somebody asks for by name.
+//! Looks up columns that an option names.
 
 use super::table::{Column, Table};
 use ptsm_core::{Error, Result, option};

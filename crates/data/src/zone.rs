@@ -11,23 +11,23 @@ use crate::civil::{DAY, SECOND, civil, nanoseconds, time_of_day};
 /// How far the clock of one series is ahead of UTC.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Zone {
-    /// So many seconds always; 0 also where stamps do not say.
+    /// Always this many seconds; 0 also for stamps without an offset.
     Fixed(i32),
-    /// As the stamps say.
+    /// The offsets written in the stamps.
     Written(Arc<WrittenOffsets>),
-    /// As the database of time zones says.
+    /// The offsets of the time zone database.
     Named(TimeZone),
 }
 
-/// Offsets that change, as stamps say them.
+/// Offsets that change from row to row, as written in the stamps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WrittenOffsets {
     /// From each time in UTC on, so many seconds; the first also before.
     changes: Vec<Change>,
     /// The last time that has a stamp.
     last: i64,
-    /// What says the offsets after it, and between the rows of a change: a zone that has the same
-    /// changes.
+    /// A zone with the same changes, used for times after the last row and between the rows around a
+    /// change.
     rule: Option<TimeZone>,
 }
 

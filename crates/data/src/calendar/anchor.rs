@@ -45,7 +45,7 @@ impl Anchor {
         self.days[0] == 0
     }
 
-    /// Whether no row alone tells it: the days 29 to 31, or several days.
+    /// Whether it cannot be inferred from a single row: the days 29 to 31, or several days.
     pub fn must_be_kept(&self) -> bool {
         self.days[0] > 28 || self.days[1] > 0
     }

@@ -47,7 +47,7 @@ pub(crate) fn anchor(times: &[i64], step: Frequency) -> Option<Anchor> {
     found.fits(dates).then_some(found)
 }
 
-/// The fixed days in each month, as few as say it.
+/// The smallest set of days of the month that all dates lie on.
 fn parts_of(dates: impl Iterator<Item = Date>, parts: usize) -> Option<Anchor> {
     let mut days = [false; 32];
     dates.for_each(|date| days[date.day().unsigned_abs() as usize] = true);

@@ -48,7 +48,7 @@ pub(crate) fn parse_column<'a>(
     for &order in orders {
         match read(cells.clone(), order) {
             Ok(stamps) => found.push(stamps),
-            // The order that goes furthest says best what is wrong.
+            // The error of the order that read the most rows is reported.
             Err(error) if refused.is_none_or(|(row, _)| error.0 > row) => refused = Some(error),
             Err(_) => {}
         }
@@ -62,7 +62,7 @@ fn settle(mut found: Vec<Stamps>) -> Option<Result<Stamps, Refused>> {
     if found.len() > 1 && found.iter().any(rises) {
         found.retain(rises);
     }
-    // Years of two digits at the front are only meant where the rows then lie closer together.
+    // Years of two digits at the front are assumed only if the rows then lie closer together.
     let span = |stamps: &Stamps| {
         let (first, last) = (stamps.instants.first()?, stamps.instants.last()?);
         last.checked_sub(*first).map(i64::abs)
@@ -76,7 +76,7 @@ fn settle(mut found: Vec<Stamps>) -> Option<Result<Stamps, Refused>> {
             return Some(Ok(year_first));
         }
     }
-    // Hours of one day do not go on a month later.
+    // Where the time of day changes, neighbouring rows are hours or days apart, not months.
     let changes_within_days = |stamps: &Stamps| {
         let first = stamps.instants.first().map(|&time| time_of_day(time));
         stamps.instants.iter().any(|&time| Some(time_of_day(time)) != first)
@@ -91,7 +91,7 @@ fn settle(mut found: Vec<Stamps>) -> Option<Result<Stamps, Refused>> {
     }
     let first = found.pop()?;
     let same = found.iter().all(|other| other.instants == first.instants);
-    // Of two that are the same, no row says which is meant: none is kept.
+    // Where both orders give the same times, no order is kept.
     let order = if found.is_empty() { first.order } else { None };
     Some(if same { Ok(Stamps { order, ..first }) } else { Err((0, NotATime::Ambiguous)) })
 }

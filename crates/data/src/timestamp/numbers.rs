@@ -102,7 +102,7 @@ fn epoch(cell: f64, unit: EpochUnit) -> Result<i64, NotATime> {
     if whole.abs() * size as f64 >= i64::MAX as f64 {
         return Err(NotATime::OutOfRange);
     }
-    // A number of 53 bits says fractions of a second to the microsecond, as it does nanoseconds.
+    // A double holds the epochs of today to the microsecond, no finer.
     let part = (part * size as f64 / 1000.0).round() as i64 * 1000;
     let time = match unit {
         EpochUnit::Nanoseconds => (whole / 1000.0).round() as i64 * 1000,

@@ -27,7 +27,7 @@ impl Stamp {
 pub enum NotATime {
     /// It does not look like one.
     Unknown,
-    /// Which of two numbers is the day and which the month, no cell of the column says.
+    /// The order of day and month cannot be told from the column.
     Ambiguous,
     /// It is not of this order of day and month, in which the column is to be read.
     OtherOrder(DateOrder),

@@ -113,7 +113,7 @@ pub enum DateForm {
         order: DateOrder,
         /// Between the parts.
         separator: char,
-        /// Whether a comma stands in front of the year.
+        /// Whether there is a comma in front of the year.
         comma: bool,
         /// How the month is written.
         name: NameForm,
@@ -155,7 +155,7 @@ pub enum DateForm {
     },
     /// 2014-W02, 2014W02, 2014-W02-1.
     Week {
-        /// Whether hyphens stand between the parts.
+        /// Whether there are hyphens between the parts.
         hyphens: bool,
         /// Whether the day of the week is written.
         day: bool,
@@ -183,7 +183,7 @@ pub struct ClockForm {
     pub precision: Precision,
     /// Digits of the fraction of a second.
     pub fraction: u8,
-    /// Whether a comma stands in front of the fraction.
+    /// Whether there is a comma in front of the fraction.
     pub comma: bool,
     /// Whether the hour has two digits always.
     pub padded_hour: bool,
@@ -198,7 +198,7 @@ pub struct ClockForm {
 /// How AM and PM are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HalfDays {
-    /// Whether a space stands in front.
+    /// Whether there is a space in front.
     pub space: bool,
     /// am, not AM.
     pub small: bool,
@@ -216,9 +216,9 @@ pub enum OffsetForm {
     Utc,
     /// An offset from UTC, such as `+02:00`.
     Signed {
-        /// Whether a space stands in front.
+        /// Whether there is a space in front.
         space: bool,
-        /// Whether a colon stands between hours and minutes.
+        /// Whether there is a colon between hours and minutes.
         colon: bool,
         /// Whether the minutes are written.
         minutes: bool,
