@@ -11,6 +11,9 @@ use crate::global::Global;
 
 /// An option of the library as the command's flag: `--name`, or `--name value`.
 pub(crate) fn flag(name: &str, value: Option<&str>) -> String {
+    if name == "freeze_backbone" {
+        return "--freeze backbone".to_owned();
+    }
     let name = name.replace('_', "-");
     value.map_or_else(|| format!("--{name}"), |value| format!("--{name} {value}"))
 }

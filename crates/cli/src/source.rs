@@ -8,11 +8,19 @@ use ptsm::data::{
     ThousandsMark,
 };
 use ptsm::job::SeriesData;
+use ptsm::preprocessor::Preprocessor;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
 use crate::global::Global;
-use crate::output::remark;
+use crate::output::{flag, remark};
+
+/// Says which values lie far from all others.
+pub(crate) fn far_values(global: &Global, set: &SeriesSet) {
+    if !global.quiet {
+        set.outlier_notes(&flag).iter().for_each(|note| remark(global, &format!("  {note}")));
+    }
+}
 
 /// Refuses the first option that was given and is not used, with the reason.
 pub(crate) fn refuse_unused(options: &[(&str, bool)], why: &str) -> Result<()> {
@@ -50,13 +58,13 @@ pub(crate) struct DataArgs {
     /// The first line holds data, not names
     #[arg(long)]
     pub(crate) no_header: bool,
-    /// Further texts that mean "missing"
-    #[arg(long, value_delimiter = ',', value_name = "TEXT,...")]
+    /// Further texts that mean "missing"; a number means every cell of that value. A model keeps them
+    #[arg(long, value_delimiter = ',', value_name = "TEXT,...", allow_hyphen_values = true)]
     pub(crate) missing: Vec<String>,
     /// Decimal numbers have a comma: 1,5 is one and a half
     #[arg(long)]
     pub(crate) decimal_comma: bool,
-    /// Mark between thousands: ',' '.' ' ' "'", or none (decimals may stand before three digits)
+    /// Separator of thousands: ',' '.' ' ' "'", or none (1.000 is one)
     #[arg(long, value_name = "MARK")]
     pub(crate) thousands: Option<ThousandsMark>,
     /// Lines in front of the header that are not read
@@ -137,10 +145,10 @@ impl DataArgs {
     }
 
     /// As [`DataArgs::read`], for a model that was trained with `roles`.
-    pub(crate) fn read_for(&self, global: &Global, roles: &Roles) -> Result<Source> {
+    pub(crate) fn read_for(&self, global: &Global, preprocessor: &Preprocessor) -> Result<Source> {
         let spec = self.spec();
         check_named(&spec)?;
-        let source = spec.read_for(roles)?;
+        let source = spec.read_for(preprocessor)?;
         remark_source(global, &source);
         Ok(source)
     }

@@ -141,7 +141,7 @@ fn marks_of_thousands_are_read_or_named() {
                        marks thousands: use --thousands ','",
         ),
         ("comma.csv --decimal-comma", "--thousands ','"),
-        ("dot.csv", "it may mark thousands (use --thousands '.' if it does, --thousands none"),
+        ("dot.csv", "it may separate thousands (use --thousands '.' if it does, --thousands none"),
         ("space.csv", "--thousands"),
         ("european.csv", "use --decimal-comma"),
         ("comma.csv --decimal-comma --thousands ,", "leave out --decimal-comma"),

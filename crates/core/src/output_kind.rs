@@ -66,7 +66,8 @@ impl OutputKind {
             Self::Quantiles(levels) => {
                 let lower = levels.iter().rev().filter(|&&level| level < 0.5 - SAME_LEVEL);
                 let paired = lower.filter(|&&level| is_in(levels, 1.0 - level));
-                paired.map(|level| 1.0 - 2.0 * level).collect()
+                // Without the rounding of the difference: 0.2, not 0.19999999999999996.
+                paired.map(|level| ((1.0 - 2.0 * level) * 1e9).round() / 1e9).collect()
             }
             _ => Vec::new(),
         }

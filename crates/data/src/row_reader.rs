@@ -1,4 +1,4 @@
-//! Rows one after the other, as they come: CSV with a header, or one JSON object a line.
+//! Reads a stream of rows: CSV with a header, or one JSON object a line.
 
 use std::io::BufRead;
 
@@ -22,6 +22,8 @@ pub struct RowReader<R> {
     timestamp: Option<String>,
     id: Option<String>,
     options: ReadOptions,
+    /// Numbers that mean a missing value.
+    missing: Vec<f64>,
     rules: TimeRules,
     form: Form,
     /// The line in work, and a first line that is a row already.
@@ -90,6 +92,7 @@ impl<R: BufRead> RowReader<R> {
             timestamp,
             id,
             options: options.clone(),
+            missing: options.missing_numbers(),
             rules: rules.clone(),
             form: Form::Json,
             line: String::new(),
@@ -234,7 +237,7 @@ impl<R: BufRead> RowReader<R> {
         for name in &self.channels {
             values.push(match fields.get(name) {
                 None | Some(Value::Null) => f64::NAN,
-                Some(Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN),
+                Some(Value::Number(number)) => self.seen(number.as_f64().unwrap_or(f64::NAN)),
                 Some(Value::String(text)) => self.number(text, name)?,
                 Some(other) => {
                     let text = format!("is {other}, wanted a number or null");
@@ -258,9 +261,14 @@ impl<R: BufRead> RowReader<R> {
         }
     }
 
+    /// A number of a row; NaN if it means a missing value.
+    fn seen(&self, number: f64) -> f64 {
+        if self.missing.contains(&number) { f64::NAN } else { number }
+    }
+
     fn number(&self, cell: &str, name: &str) -> Result<f64> {
         match read_cell(cell.trim(), &self.options) {
-            Cell::Number(number) => Ok(number),
+            Cell::Number(number) => Ok(self.seen(number)),
             Cell::Missing => Ok(f64::NAN),
             Cell::Infinite | Cell::Text => {
                 let text = format!(

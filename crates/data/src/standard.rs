@@ -22,20 +22,21 @@ pub struct Standardiser {
     /// `[C]`, in (transformed) data units, above zero: the population deviation (division by the count), or 1
     /// for a channel that is constant.
     pub scale: Vec<f64>,
-    /// What comes first.
+    /// Applied before shift and scale.
     #[serde(default, skip_serializing_if = "Transform::is_none")]
     pub transform: Transform,
     /// Shift and scale of single series by id, in place of `mean` and `scale`; empty where all rows
     /// share those. A series that is not in it is standardised by its own rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub series: BTreeMap<String, SeriesScale>,
-    /// Whether rows of quite another size than those of the training are standardised by themselves.
-    /// Only right for a model whose forecast moves and grows with its input.
+    /// Whether rows whose mean or deviation is far from that of the training are standardised by their
+    /// own statistics. Only right for a model whose forecast shifts and scales with its input.
     #[serde(default, skip_serializing_if = "is_false")]
     pub adapts: bool,
 }
 
-/// Shift and scale of the channels of one series.
+/// Shift and scale of the channels of one series. The scale is the population deviation; of a constant
+/// its absolute value, of zeros 1; a channel without a seen point has those of all series together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeriesScale {
     /// `[C]`, in (transformed) data units.
@@ -126,8 +127,8 @@ impl Standardiser {
         (0..self.num_channels()).map(channel).collect()
     }
 
-    /// Shift and scale of a channel by its own points. A constant is measured by its size, so that k
-    /// times the rows are scaled by k times as much; zeros by what all series together say.
+    /// Shift and scale of a channel by its own points. The scale of a constant is its absolute value, so
+    /// that k times the rows are scaled by k times as much; that of zeros is 1.
     fn own_channel(&self, channel: usize, points: Option<Moments>) -> ChannelScale {
         match points {
             None => self.shared(channel),
@@ -135,7 +136,7 @@ impl Standardiser {
                 ChannelScale { mean, scale: deviation }
             }
             Some(Moments { mean, .. }) if mean != 0.0 => ChannelScale { mean, scale: mean.abs() },
-            Some(_) => ChannelScale { mean: 0.0, scale: self.scale[channel] },
+            Some(_) => ChannelScale { mean: 0.0, scale: 1.0 },
         }
     }
 
@@ -156,8 +157,8 @@ impl Standardiser {
     }
 
     /// Shift and scale for rows of series `id` whose seen points of `channel` are `points`, in data
-    /// units and in row order: what the training saved for them, or, where they are of quite another
-    /// size or the series is not known, what they say themselves.
+    /// units and in row order: those saved by the training; or, for an unknown series and for points whose
+    /// mean or deviation is far from that of the training, those of the points themselves.
     ///
     /// # Panics
     ///
@@ -377,7 +378,7 @@ impl ChannelScale {
         let near = far <= Self::FAR;
         match rows.deviation > 0.0 {
             true => near && spread <= Self::FAR && spread >= Self::SMALL.max(Self::SMALL * far),
-            // A constant: its size is all there is to lose.
+            // Of a constant only the relative error of its value matters.
             false => {
                 let size = self.scale.max(self.mean.abs()) / Self::FAR;
                 rows.mean == 0.0 || near && rows.mean.abs() >= size

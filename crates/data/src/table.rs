@@ -22,7 +22,7 @@ pub struct ReadOptions {
     pub missing: Vec<String>,
     /// Whether 1,5 is one and a half. A dot is then the mark of thousands, or refused.
     pub decimal_comma: bool,
-    /// What stands between thousands; `None` = nothing, and a column is refused whose decimals may
+    /// The separator of thousands; `None` = none, and a column is refused whose decimals may
     /// be thousands (`1.000` beside `994`).
     pub thousands: Option<ThousandsMark>,
     /// Lines in front of the header that are passed over.
@@ -45,6 +45,14 @@ pub enum Values {
     Text(Vec<Option<Arc<str>>>),
     /// Times, and how they are written.
     Times(TimeCells),
+}
+
+impl ReadOptions {
+    /// The numbers among the texts that mean "missing". They mean every cell of their value, however
+    /// it is written: `-9999` a cell of `-9999.0` too, and a number of a Parquet file.
+    pub(super) fn missing_numbers(&self) -> Vec<f64> {
+        self.missing.iter().filter_map(|text| text.trim().parse().ok()).collect()
+    }
 }
 
 impl Values {
@@ -231,6 +239,13 @@ impl Table {
 
     /// The same table with what is known about its reading.
     pub(super) fn read_with(mut self, options: &ReadOptions, notes: Vec<String>) -> Self {
+        let missing = options.missing_numbers();
+        for column in self.columns.iter_mut().filter(|_| !missing.is_empty()) {
+            if let Values::Numbers(cells) = &mut column.values {
+                let cells = cells.iter_mut().filter(|cell| missing.contains(cell));
+                cells.for_each(|cell| *cell = f64::NAN);
+            }
+        }
         self.options = options.clone();
         self.notes = notes;
         self

@@ -308,6 +308,7 @@ mod tests {
             roles: crate::data::Roles::default(),
             frequency: None,
             times: Default::default(),
+            missing: Vec::new(),
             grid: crate::data::Grid::Regular,
             seasonal_period: 1,
             split: crate::data::Split::default(),

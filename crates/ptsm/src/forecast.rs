@@ -341,6 +341,7 @@ mod tests {
             roles: set.roles.clone(),
             frequency: set.frequency,
             times: Default::default(),
+            missing: Vec::new(),
             grid: Grid::Regular,
             seasonal_period: 24,
             split: Split::default(),

@@ -48,6 +48,7 @@ mod tests {
             roles: Roles::default(),
             frequency: None,
             times: Default::default(),
+            missing: Vec::new(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),

@@ -26,6 +26,9 @@ pub struct Preprocessor {
     /// How times are read.
     #[serde(default)]
     pub times: TimeRules,
+    /// Further texts that mean "missing" in the cells of a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Whether gaps in the time grid are filled with missing rows.
     pub grid: Grid,
     /// Steps of the season, for baselines.

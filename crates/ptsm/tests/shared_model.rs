@@ -38,6 +38,7 @@ fn model() -> ForecastModel {
         roles: Roles::default(),
         frequency: None,
         times: Default::default(),
+        missing: Vec::new(),
         grid: Grid::Rows,
         seasonal_period: 1,
         split: Split::default(),

@@ -30,6 +30,7 @@ fn stream(mode: &str) -> OnlineForecaster {
         roles: Roles::default(),
         frequency: Some("15min".parse().unwrap()),
         times: Default::default(),
+        missing: Vec::new(),
         grid: Grid::Regular,
         seasonal_period: 96,
         split: Split::default(),

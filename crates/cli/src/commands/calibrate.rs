@@ -36,7 +36,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     args.data.without_season()?;
     let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
-    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
+    let source = args.data.read_for(global, forecaster.preprocessor())?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;

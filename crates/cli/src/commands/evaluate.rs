@@ -15,7 +15,7 @@ use crate::output::{answer, remark, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
-use crate::source::{DataArgs, part_parser, refuse_unused, summary};
+use crate::source::{DataArgs, far_values, part_parser, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -97,9 +97,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
+    let source = args.data.read_for(global, forecaster.preprocessor())?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
+    far_values(global, &set);
     let prepared = forecaster.prepare(&set, args.borders)?;
     prepared.notes().iter().for_each(|note| remark(global, note));
     let detail = args.detail();
@@ -145,7 +146,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> {
     only_cpu(&args.backend, "several heads on one backbone")?;
     let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
-    let source = args.data.read_for(global, &shared.heads()[0].preprocessor.roles)?;
+    let source = args.data.read_for(global, &shared.heads()[0].preprocessor)?;
     let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
     let set = shared.heads()[0].preprocessor.read_as(&source.table, &roles, &repair)?;
     remark(global, &summary(&source.name, &set));

@@ -14,7 +14,7 @@ use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark};
 use crate::pictures::forecast_plot;
 use crate::plot;
-use crate::source::{DataArgs, refuse_unused, summary};
+use crate::source::{DataArgs, far_values, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
@@ -75,9 +75,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read_for(global, &forecaster.preprocessor().roles)?;
+    let source = args.data.read_for(global, forecaster.preprocessor())?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
+    far_values(global, &set);
     set.repairs.time_notes().iter().for_each(|note| remark(global, note));
     // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();

@@ -34,7 +34,7 @@ pub(crate) fn reconstructs(dir: &Path) -> Result<bool> {
 pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let model = Model::from_dir(request.model)?;
     let preprocessor = Preprocessor::from_dir(request.model, model.config())?;
-    let source = request.data.read_for(global, &preprocessor.roles)?;
+    let source = request.data.read_for(global, &preprocessor)?;
     let set = preprocessor.read_as(
         &source.table,
         &request.data.roles(),

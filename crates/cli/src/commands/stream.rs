@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
     /// Further texts that mean "missing"
-    #[arg(long, value_delimiter = ',', value_name = "TEXT,...")]
+    #[arg(long, value_delimiter = ',', value_name = "TEXT,...", allow_hyphen_values = true)]
     missing: Vec<String>,
     /// Decimal numbers have a comma: 1,5 is one and a half
     #[arg(long)]
@@ -113,7 +113,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let began = Instant::now();
     let mut timing = Timing::default();
     let (columns, rules) = args.reading(stream.model().preprocessor())?;
-    let done = match RowReader::new(input, columns, &args.read_options()?, &rules)? {
+    let options = args.read_options(stream.model().preprocessor())?;
+    let done = match RowReader::new(input, columns, &options, &rules)? {
         Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
         None => Ok(()),
     };
@@ -196,10 +197,10 @@ impl Args {
         Ok((columns, rules))
     }
 
-    fn read_options(&self) -> Result<ReadOptions> {
+    fn read_options(&self, preprocessor: &Preprocessor) -> Result<ReadOptions> {
         let data = crate::source::DataArgs {
             delimiter: self.delimiter.clone(),
-            missing: self.missing.clone(),
+            missing: self.missing.iter().chain(&preprocessor.missing).cloned().collect(),
             decimal_comma: self.decimal_comma,
             ..Default::default()
         };

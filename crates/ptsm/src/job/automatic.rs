@@ -1,16 +1,16 @@
 //! A recipe derived from the data, with a reason for each choice.
 
+use std::ops::Range;
+
 use super::data::SeriesData;
-use crate::data::Series;
+use crate::data::{Borders, Series, Split};
 use crate::spec::{LossChoice, ModelSpec};
 use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 
 /// The recipe for these data, with a sentence for every choice; lengths and the loss are those of
 /// `wanted` where it sets them.
 pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<String>) {
-    let mut facts = facts(data, wanted);
-    suit_horizon(&mut facts, wanted);
-    auto_recipe(&facts)
+    auto_recipe(&facts(data, wanted))
 }
 
 /// Gives a specification without lengths those that suit series which are too short for our
@@ -19,47 +19,61 @@ pub(super) fn suit_short_series(data: &SeriesData, spec: &mut ModelSpec) -> Opti
     if spec.context_length.is_some() && spec.prediction_length.is_some() {
         return None;
     }
-    let mut facts = facts(data, spec);
-    let wanted = spec.context_length.or(ModelSpec::defaults().context_length).unwrap_or_default();
-    if median(&facts.training_rows) >= wanted + facts.prediction_length {
+    let facts = facts(data, spec);
+    let defaults = ModelSpec::defaults();
+    let context_length = spec.context_length.or(defaults.context_length).unwrap_or_default();
+    let horizon = spec.prediction_length.or(defaults.prediction_length);
+    let fits = median(&facts.training_rows) >= context_length + facts.prediction_length;
+    if fits && horizon == Some(facts.prediction_length) {
         return None;
     }
-    suit_horizon(&mut facts, spec);
     let (lengths, reason) = short_lengths(&facts);
     *spec = lengths.with(spec);
     Some(reason)
 }
 
 fn facts(data: &SeriesData, wanted: &ModelSpec) -> DataFacts {
-    let rows = |series: &Series| -> usize {
-        // Any context length will do, because the borders do not depend on it.
-        let found = data.split.borders(series.num_rows(), series.timestamps.as_deref(), 1);
-        found.map_or(0, |borders| borders.train.len())
+    let borders = |series: &Series| {
+        // With a context of one row, since the own rows of a part do not depend on it.
+        data.split.borders(series.num_rows(), series.timestamps.as_deref(), 1).ok()
     };
+    let borders: Vec<Borders> = data.set.series.iter().filter_map(borders).collect();
+    let training_rows: Vec<usize> = borders.iter().map(|borders| borders.train.len()).collect();
     let levels = wanted.ptsm.as_ref().is_some_and(|ptsm| ptsm.quantiles.is_some());
     DataFacts {
-        training_rows: data.set.series.iter().map(rows).filter(|&rows| rows > 0).collect(),
-        channels: data.set.channels.len(),
-        seasonal_period: data.seasonal_period,
         prediction_length: wanted
             .prediction_length
-            .or(ModelSpec::defaults().prediction_length)
-            .unwrap_or_default(),
+            .unwrap_or_else(|| suitable_horizon(data, &training_rows, &borders)),
+        training_rows,
+        channels: data.set.channels.len(),
+        seasonal_period: data.seasonal_period,
         context_length: wanted.context_length,
         forecasts_points: !levels && wanted.loss.is_none_or(|loss| loss == LossChoice::Mse),
     }
 }
 
-/// A horizon that nobody chose is no longer than the rows allow: one season, or a tenth of them.
-fn suit_horizon(facts: &mut DataFacts, wanted: &ModelSpec) {
-    let rows = median(&facts.training_rows);
-    if wanted.prediction_length.is_some() || rows >= 4 * facts.prediction_length {
-        return;
+/// A horizon that nobody chose: that of the split (`last:H`), or our default where the training part
+/// is four times as long and the other parts hold it; else one season, or a tenth of the training
+/// part, and no more than the other parts hold.
+fn suitable_horizon(data: &SeriesData, training_rows: &[usize], borders: &[Borders]) -> usize {
+    if let Split::Last { rows } = data.split {
+        return rows;
     }
-    let season = facts.seasonal_period;
-    let one_season = season > 1 && 4 * season <= rows;
-    let suitable = if one_season { season } else { (rows / 10).max(1) };
-    facts.prediction_length = facts.prediction_length.min(suitable);
+    let rows = median(training_rows);
+    let part = |of: fn(&Borders) -> &Range<usize>| {
+        // One row of each part is the context.
+        let own: Vec<usize> = borders.iter().map(|b| of(b).len().saturating_sub(1)).collect();
+        Some(median(&own)).filter(|&rows| rows > 0)
+    };
+    let scored = [part(|borders| &borders.validation), part(|borders| &borders.test)];
+    let room = scored.into_iter().flatten().min().unwrap_or(rows).min(rows / 4);
+    let default = ModelSpec::defaults().prediction_length.unwrap_or_default();
+    let season = data.seasonal_period;
+    match room {
+        _ if room >= default => default,
+        _ if season > 1 && season <= room => season,
+        _ => (rows / 10).min(room).max(1),
+    }
 }
 
 fn median(rows: &[usize]) -> usize {

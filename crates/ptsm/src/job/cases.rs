@@ -54,6 +54,7 @@ impl Job<'_> {
             roles: Roles::default(),
             frequency: None,
             times: Default::default(),
+            missing: Vec::new(),
             grid: Grid::Rows,
             seasonal_period: 1,
             split: Split::default(),

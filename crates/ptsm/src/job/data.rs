@@ -24,6 +24,8 @@ pub struct SeriesData {
     pub set: SeriesSet,
     /// Borders of training, validation and test.
     pub split: Split,
+    /// Further texts that mean "missing" in the cells of a table.
+    pub missing: Vec<String>,
     /// Whether gaps in the time grid were filled with missing rows.
     pub grid: Grid,
     /// Steps of the season, for baselines; 1 = none.
@@ -97,6 +99,7 @@ impl SeriesData {
         let data = Self {
             name: source.name.clone(),
             split: spec.split.unwrap_or_else(|| source.default_split()),
+            missing: spec.missing.clone(),
             grid: spec.repair(&source)?.grid,
             seasonal_period: spec.seasonal_period(&source, &set)?,
             set,
@@ -108,7 +111,7 @@ impl SeriesData {
     pub fn new(name: impl Into<String>, set: SeriesSet) -> Self {
         let seasonal_period = set.frequency.map_or(1, crate::data::Frequency::seasonal_period);
         let (name, split, grid) = (name.into(), Split::default(), Grid::Regular);
-        Self { name, set, split, grid, seasonal_period }
+        Self { name, set, split, missing: Vec::new(), grid, seasonal_period }
     }
 }
 

@@ -188,7 +188,7 @@ fn lay_cases(head: &SharedHead, coding: &LabelCoding, set: LabelledSet) -> Resul
 
 fn windows(data: &DataSpec, head: &SharedHead, step: usize) -> Result<(WindowSet, WindowSet)> {
     let (config, preprocessor) = (head.model.config(), &head.preprocessor);
-    let source = data.read_for(&preprocessor.roles)?;
+    let source = data.read_for(preprocessor)?;
     let set = preprocessor.read_as(&source.table, &data.roles(), &data.repair(&source)?)?;
     let prediction_length =
         if config.task()? == Task::Pretraining { 0 } else { config.prediction_length };

@@ -55,6 +55,7 @@ impl Job<'_> {
             roles: data.set.roles.clone(),
             frequency: data.set.frequency,
             times: data.set.times.clone(),
+            missing: data.missing.clone(),
             grid: data.grid,
             seasonal_period: data.seasonal_period,
             split: data.split,

@@ -72,6 +72,7 @@ impl ModelSpec {
         let mut lower = Self::defaults();
         lower.context_length = longest.or(lower.context_length);
         let mut settled = lower.with(self);
+        // Labelled cases keep Hugging Face's 1e-5: their scores were measured with it.
         if longest.is_none() {
             settled.settle_scale();
         }

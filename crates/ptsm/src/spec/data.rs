@@ -9,6 +9,7 @@ use crate::data::{
     LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet,
     Split, Table, ThousandsMark,
 };
+use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
 use ptsm_core::option;
 
@@ -41,7 +42,7 @@ pub struct DataSpec {
     /// `1,5` is one and a half.
     #[serde(skip_serializing_if = "is_false")]
     pub decimal_comma: bool,
-    /// What stands between thousands: `,`, `.`, a space, `'` or `none`.
+    /// The separator of thousands: `,`, `.`, a space, `'` or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thousands: Option<ThousandsMark>,
     /// Lines in front of the header that are passed over.
@@ -185,14 +186,17 @@ impl DataSpec {
         Ok(Source { name, table, dataset: Some(set), verified: Some(file) })
     }
 
-    /// As [`DataSpec::read`], for a model that was trained with `roles`: the names of its series are
-    /// kept to the letter.
+    /// As [`DataSpec::read`], for a trained model: the names of its series are kept to the letter, and
+    /// what meant "missing" in training does so here.
     ///
     /// # Errors
     ///
     /// As [`DataSpec::read`].
-    pub fn read_for(&self, roles: &Roles) -> Result<Source> {
-        Self { id: self.id.clone().or_else(|| roles.id.clone()), ..self.clone() }.read()
+    pub fn read_for(&self, preprocessor: &Preprocessor) -> Result<Source> {
+        let Preprocessor { roles, missing, .. } = preprocessor;
+        let missing = self.missing.iter().chain(missing).cloned().collect();
+        let id = self.id.clone().or_else(|| roles.id.clone());
+        Self { id, missing, ..self.clone() }.read()
     }
 
     fn named(&self) -> Result<&str> {

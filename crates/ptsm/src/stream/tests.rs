@@ -41,6 +41,7 @@ fn forecaster(config: Config) -> Forecaster {
         roles: Roles { timestamp: Some("time".into()), ..Roles::default() },
         frequency: Some("1h".parse().unwrap()),
         times: Default::default(),
+        missing: Vec::new(),
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
