@@ -9,7 +9,7 @@ use ptsm_core::{Error, Result, option};
 const DELIMITERS: [u8; 4] = *b"|\t;,";
 
 /// Lines in which the end of a text in front of the header is looked for.
-const LINES_LOOKED_AT: usize = 60;
+pub(super) const LINES_LOOKED_AT: usize = 60;
 
 /// Where the text of the table begins.
 #[derive(Debug, Default, PartialEq, Eq)]

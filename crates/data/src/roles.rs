@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -155,7 +154,7 @@ fn number_series(table: &Table, column: &Column) -> Result<IdColumn> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     for row in 0..table.num_rows() {
         let id: Cow<'_, str> = match &column.values {
-            Values::Text(cells) => cells[row].as_deref().unwrap_or_default().into(),
+            Values::Text(cells) => cells.get(row).unwrap_or_default().into(),
             values => values.text(row).into(),
         };
         if id.is_empty() {
@@ -264,7 +263,5 @@ fn repeats(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else {
         return false;
     };
-    let mut sorted: Vec<&Arc<str>> = cells.iter().flatten().collect();
-    sorted.sort_unstable();
-    sorted.len() == cells.len() && sorted.windows(2).any(|pair| pair[0] == pair[1])
+    cells.numbers().is_some_and(|numbers| cells.words().len() < numbers.len())
 }

@@ -87,7 +87,7 @@ impl Search<'_> {
     fn holds_times(&self, column: &Column) -> bool {
         match &column.values {
             Values::Times(_) => true,
-            Values::Text(cells) => cells.iter().flatten().next().is_some_and(|cell| {
+            Values::Text(cells) => cells.words().next().is_some_and(|cell| {
                 use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
                 let read = |order| parse_timestamp(cell, order) != Err(NotATime::Unknown);
                 [MonthDayYear, DayMonthYear, YearMonthDay].into_iter().any(read)
@@ -127,8 +127,7 @@ impl Search<'_> {
     fn has_repeated_text(&self) -> bool {
         self.table.columns().iter().any(|column| {
             let Values::Text(cells) = &column.values else { return false };
-            let mut seen = std::collections::HashSet::new();
-            !cells.iter().flatten().all(|cell| seen.insert(cell.as_ref()))
+            cells.words().len() < cells.iter().flatten().count()
         })
     }
 
@@ -215,7 +214,7 @@ impl Search<'_> {
         let name = &column.name;
         let missing = match &column.values {
             Values::Numbers(cells) => cells.iter().position(|cell| cell.is_nan()),
-            Values::Text(cells) => cells.iter().position(Option::is_none),
+            Values::Text(cells) => cells.first_missing(),
             Values::Times(cells) => cells.instants.iter().position(Option::is_none),
         };
         let none = option("timestamp", Some("none"));
@@ -296,7 +295,7 @@ fn way_out(why: NotATime) -> String {
 /// A text column of dates without a time of day.
 fn is_date_alone(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else { return false };
-    let stamp = cells.iter().flatten().next();
+    let stamp = cells.words().next();
     let stamp = stamp.and_then(|cell| parse_timestamp(cell, DateOrder::DayMonthYear).ok());
     stamp.is_some_and(|stamp| stamp.style.time.is_none())
 }
@@ -308,7 +307,7 @@ fn shows_clock(column: &Column) -> bool {
         parse_timestamp(&format!("2000-01-01 {cell}"), DateOrder::YearMonthDay).is_ok()
     };
     matches!(named(&column.name), Named::Time | Named::SomeTime | Named::MaybeIndex)
-        && cells.iter().flatten().next().is_some_and(|cell| is_clock(cell))
+        && cells.words().next().is_some_and(is_clock)
 }
 
 fn is_numeric(column: &&Column) -> bool {
@@ -323,7 +322,7 @@ fn is_called_a_time(column: &Column) -> bool {
         Values::Numbers(cells) => {
             matches!(name, Named::Time | Named::Index) && cells.iter().any(|cell| !cell.is_nan())
         }
-        Values::Text(cells) => match cells.iter().flatten().next() {
+        Values::Text(cells) => match cells.words().next() {
             None => false,
             Some(cell) => {
                 let digits = cell.bytes().any(|byte| byte.is_ascii_digit());
