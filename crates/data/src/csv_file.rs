@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::csv_sniff::{guess_delimiter, is_missing, looks_like_header};
+use super::csv_sniff::{DELIMITERS, guess_delimiter, is_missing, looks_like_header};
 use super::preamble::{Preamble, is_units, way_out, without_comments};
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
@@ -197,7 +197,7 @@ impl<'a> Columns<'a> {
                 let message = format!(
                     "{} cells where the first line has {width} ({})",
                     record.len(),
-                    way_out(records.text)
+                    way_out(records.text, records.lines_before, options)
                 );
                 return Err(Error::input(message).at(format!("{}: line {line}", records.source)));
             }
@@ -293,7 +293,9 @@ fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write)
             out.write_all(b",")?;
         }
         // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |c: char| matches!(c, ',' | ';' | '\t' | '|' | '"' | '\n' | '\r');
+        let special = |c: char| {
+            matches!(c, '"' | '\n' | '\r') || DELIMITERS.iter().any(|&byte| char::from(byte) == c)
+        };
         if cell.contains(special) || (alone && cell.is_empty()) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {
