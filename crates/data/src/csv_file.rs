@@ -9,6 +9,7 @@ use super::csv_blocks::{Block, Blocks};
 use super::csv_cells::{Cells, Ragged};
 use super::csv_columns::{CsvColumn, CsvColumns, Plan};
 use super::csv_header::Layout;
+use super::csv_sniff::DELIMITERS;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_values::placed;
@@ -163,7 +164,9 @@ fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write)
             out.write_all(b",")?;
         }
         // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |c: char| matches!(c, ',' | ';' | '\t' | '|' | '"' | '\n' | '\r');
+        let special = |c: char| {
+            matches!(c, '"' | '\n' | '\r') || DELIMITERS.iter().any(|&byte| char::from(byte) == c)
+        };
         if cell.contains(special) || (alone && cell.is_empty()) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {

@@ -67,7 +67,7 @@ impl Layout {
             bytes_before,
             lines_before: preamble.lines,
             header,
-            ragged_way_out: way_out(rows),
+            ragged_way_out: way_out(rows, preamble.lines, options),
             notes,
         })
     }

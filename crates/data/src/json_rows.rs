@@ -13,6 +13,7 @@ use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values, number_text};
 use super::text_cells::TextCells;
 use super::text_values::{placed, values};
+use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
 
 /// From here on a floating-point number is no longer exact for whole numbers.
@@ -187,7 +188,7 @@ impl<'a> Rows<'a> {
     /// The labels of rows as a column: `date` where they are times, else `index`.
     pub(super) fn push_labels(&mut self, labels: Vec<String>) -> Result<()> {
         let epoch = |label: &String| label.parse::<f64>().is_ok_and(|x| x.abs() >= 1e9);
-        let times = |label: &String| epoch(label) || label.contains(['-', '/', ':']);
+        let times = |label: &String| epoch(label) || is_time_in_any_order(label);
         let name = if labels.iter().all(times) { "date" } else { "index" };
         if self.by_name.contains_key(name) {
             return Ok(());

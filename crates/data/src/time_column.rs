@@ -4,8 +4,8 @@ use super::table::{Column, Table, Values};
 use super::time_cells::Offsets;
 use super::time_names::{Named, named, parts_of_a_date};
 use super::timestamp::{
-    DateOrder, NotATime, TimeStyle, parse_as, parse_column, parse_index, parse_numbers,
-    parse_timestamp,
+    DateOrder, NotATime, TimeStyle, is_time_in_any_order, parse_as, parse_column,
+    parse_in_any_order, parse_index, parse_numbers, parse_timestamp,
 };
 use super::wanted_column::wanted_column;
 use ptsm_core::{Error, Result, option};
@@ -87,11 +87,7 @@ impl Search<'_> {
     fn holds_times(&self, column: &Column) -> bool {
         match &column.values {
             Values::Times(_) => true,
-            Values::Text(cells) => cells.words().next().is_some_and(|cell| {
-                use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
-                let read = |order| parse_timestamp(cell, order) != Err(NotATime::Unknown);
-                [MonthDayYear, DayMonthYear, YearMonthDay].into_iter().any(read)
-            }),
+            Values::Text(cells) => cells.words().next().is_some_and(is_time_in_any_order),
             Values::Numbers(cells) => {
                 let name = named(&column.name);
                 let seen: Vec<f64> = cells.iter().copied().filter(|cell| !cell.is_nan()).collect();
@@ -296,7 +292,7 @@ fn way_out(why: NotATime) -> String {
 fn is_date_alone(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else { return false };
     let stamp = cells.words().next();
-    let stamp = stamp.and_then(|cell| parse_timestamp(cell, DateOrder::DayMonthYear).ok());
+    let stamp = stamp.and_then(|cell| parse_in_any_order(cell).ok());
     stamp.is_some_and(|stamp| stamp.style.time.is_none())
 }
 

@@ -26,6 +26,7 @@ mod widen;
 use column::Stamps;
 pub use names::{Case, NameForm};
 pub use scan::parse_timestamp;
+pub(super) use scan::{is_time_in_any_order, parse_in_any_order};
 pub use stamp::{NotATime, Stamp};
 pub use style::{
     CalendarStyle, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays, OffsetForm,
