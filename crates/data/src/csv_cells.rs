@@ -145,6 +145,10 @@ impl<'a> Cells<'a> {
         let mut cells = String::with_capacity(text.len());
         while reader.read_byte_record(&mut record).is_ok_and(|more| more) {
             let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
+            // A comment without an end of line is taken for an empty record.
+            if lines.byte == text.len() && record.as_slice().is_empty() {
+                break;
+            }
             let first = self.spans.len();
             for cell in &record {
                 let start = cells.len() as u32;

@@ -221,7 +221,7 @@ fn cell(values: &Values, row: usize) -> serde_json::Value {
     let missing = match values {
         Values::Numbers(cells) => return cells[row].into(),
         Values::Text(cells) => cells.get(row).is_none(),
-        Values::Times(cells) => cells.instants[row].is_none(),
+        Values::Times(cells) => cells.get(row).is_none(),
     };
     if missing { serde_json::Value::Null } else { values.text(row).into() }
 }

@@ -55,6 +55,7 @@ mod time_cells;
 mod time_column;
 mod time_names;
 mod time_rules;
+mod times;
 mod timestamp;
 mod ts_file;
 mod wanted_column;
@@ -85,6 +86,7 @@ pub use text_cells::TextCells;
 pub use thousands::ThousandsMark;
 pub use time_cells::{Offsets, TimeCells};
 pub use time_rules::TimeRules;
+pub use times::Times;
 pub use timestamp::{
     CalendarStyle, Case, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays,
     NameForm, NotATime, OffsetForm, Precision, Stamp, TimeStyle, parse_timestamp,

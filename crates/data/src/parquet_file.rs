@@ -210,7 +210,7 @@ fn append_times(
         if let Some(time) = time.filter(|time| time % SECOND != 0) {
             cells.style = cells.style.holding([time]);
         }
-        cells.instants.push(time);
+        cells.instants.push(time.unwrap_or(TimeCells::MISSING));
     }
     Ok(())
 }
@@ -258,7 +258,7 @@ fn stored(values: &Values) -> ArrayRef {
         }
         Values::Text(cells) => Arc::new(cells.iter().collect::<StringArray>()),
         Values::Times(cells) if cells.style == TimeStyle::Index => {
-            Arc::new(cells.instants.iter().copied().collect::<Int64Array>())
+            Arc::new(cells.iter().collect::<Int64Array>())
         }
         Values::Times(cells) => stored_times(cells),
     }
@@ -270,12 +270,12 @@ fn stored_times(cells: &TimeCells) -> ArrayRef {
         Offsets::Zone(zone) => zone.iana_name().map(Arc::from),
         _ => cells.style.has_offset().then(|| Arc::from("UTC")),
     };
-    if cells.instants.iter().flatten().all(|time| time % 1000 == 0) {
-        let times = cells.instants.iter().map(|time| time.map(|time| time / 1000));
+    if cells.iter().flatten().all(|time| time % 1000 == 0) {
+        let times = cells.iter().map(|time| time.map(|time| time / 1000));
         let array = times.collect::<TimestampMicrosecondArray>();
         return Arc::new(array.with_timezone_opt(zone));
     }
-    let array = cells.instants.iter().copied().collect::<TimestampNanosecondArray>();
+    let array = cells.iter().collect::<TimestampNanosecondArray>();
     Arc::new(array.with_timezone_opt(zone))
 }
 

@@ -88,7 +88,7 @@ impl Values {
             let rows = self.len();
             *self = match &more {
                 Values::Times(cells) => {
-                    let instants = vec![None; rows];
+                    let instants = vec![TimeCells::MISSING; rows];
                     Values::Times(TimeCells {
                         instants,
                         offsets: Offsets::Fixed(0),
@@ -110,7 +110,8 @@ impl Values {
             (Values::Text(cells), _) if missing => cells.push_times(None, count),
             (Values::Times(cells), _) if missing => {
                 let offsets = Offsets::Fixed(0);
-                let more = TimeCells { instants: vec![None; count], offsets, style: cells.style };
+                let instants = vec![TimeCells::MISSING; count];
+                let more = TimeCells { instants, offsets, style: cells.style };
                 return cells.append(more);
             }
             _ => return false,
@@ -187,7 +188,6 @@ impl Column {
 
     /// A column of times in nanoseconds since 1970-01-01 00:00 UTC, written in `style`.
     pub fn times(name: impl Into<String>, instants: Vec<i64>, style: TimeStyle) -> Self {
-        let instants = instants.into_iter().map(Some).collect();
         let cells = TimeCells { instants, offsets: Offsets::Fixed(0), style };
         Self { name: name.into(), values: Values::Times(cells) }
     }
