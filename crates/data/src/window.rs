@@ -86,6 +86,8 @@ pub struct WindowSet {
     shape: WindowShape,
     /// Number of windows before each segment, and the total at the end.
     before: Vec<usize>,
+    /// Whether some series has missing points.
+    masked: bool,
 }
 
 impl WindowSet {
@@ -114,7 +116,8 @@ impl WindowSet {
             total += room.saturating_sub(length).div_ceil(shape.step.max(1));
             before.push(total);
         }
-        Ok(Self { segments, shape, before })
+        let masked = segments.iter().any(|segment| segment.series.observed_mask.is_some());
+        Ok(Self { segments, shape, before, masked })
     }
 
     /// Number of windows.
@@ -174,7 +177,7 @@ impl WindowSet {
     pub fn batch(&self, indices: &[usize]) -> Batch {
         let WindowShape { context_length, prediction_length, .. } = self.shape;
         let channels = self.num_channels();
-        let masked = self.segments.iter().any(|s| s.series.observed_mask.is_some());
+        let masked = self.masked;
         let shape = BatchShape { size: indices.len(), context_length, num_channels: channels };
         let mut past_values = Vec::with_capacity(indices.len() * context_length * channels);
         let mut observed_mask = masked.then(Vec::new);
@@ -232,6 +235,10 @@ impl Samples for WindowSet {
             "windows of context_length {} and prediction_length {}",
             shape.context_length, shape.prediction_length
         )
+    }
+
+    fn groups(&self) -> Vec<Range<usize>> {
+        self.before.windows(2).map(|pair| pair[0]..pair[1]).collect()
     }
 }
 

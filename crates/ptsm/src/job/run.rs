@@ -29,6 +29,10 @@ pub struct Trained {
     pub seconds: f64,
 }
 
+/// Validation samples that are used also where fewer train. With more than both, validation would take
+/// longer than training.
+const ALWAYS_VALIDATED: usize = 4096;
+
 impl Job<'_> {
     /// The configuration of the model.
     ///
@@ -68,14 +72,20 @@ impl Job<'_> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Trained> {
         self.training.validate()?;
         self.save.as_ref().map_or(Ok(()), Save::check)?;
-        let Laid { model, preprocessor, samples, notes } = self.lay_out()?;
+        let Laid { model, preprocessor, samples, mut notes } = self.lay_out()?;
         self.check_used(model.config(), &samples)?;
         let few = self.few_shot.map(|share| Subset::last(samples.train(), share)).transpose()?;
         let empty = Subset::new(samples.train(), Vec::new());
-        let data = TrainData {
-            train: few.as_ref().map_or(samples.train(), |few| few),
-            validation: samples.validation().unwrap_or(&empty),
-        };
+        let train: &dyn Samples = few.as_ref().map_or(samples.train(), |few| few);
+        let whole = samples.validation().unwrap_or(&empty);
+        let most = train.len().max(ALWAYS_VALIDATED);
+        let thinned = (whole.len() > most).then(|| Subset::spread(whole, most));
+        let validation = thinned.as_ref().map_or(whole, |thinned| thinned);
+        if thinned.is_some() {
+            let all = whole.len();
+            notes.push(format!("{most} of {all} validation samples are used, evenly spread"));
+        }
+        let data = TrainData { train, validation };
         let (train, validation) = (data.train.len(), data.validation.len());
         let steps = train.div_ceil(self.training.batch_size) as u64;
         let total_steps = steps * u64::from(self.training.epochs);
