@@ -14,7 +14,7 @@ use super::table::{Column, ReadOptions, Table, Values};
 use super::text_file::{decoded, without_mark};
 use super::text_values::{NumberColumn, is_name_of_digits, placed};
 use super::texts::Texts;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Note, Result};
 
 /// Reads the text in `bytes`; a column is numeric if every cell is a number or missing.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
@@ -38,7 +38,7 @@ pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<
 }
 
 /// The text without a byte-order mark, in UTF-8, and what was assumed; refuses what is no text.
-fn check_text(bytes: &[u8]) -> Result<(Cow<'_, str>, Vec<String>)> {
+fn check_text(bytes: &[u8]) -> Result<(Cow<'_, str>, Vec<Note>)> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(Error::input("the text is UTF-16 (save it as UTF-8)"));
     }
@@ -51,9 +51,7 @@ fn check_text(bytes: &[u8]) -> Result<(Cow<'_, str>, Vec<String>)> {
                        Parquet, Arrow)";
         return Err(Error::input(message));
     }
-    let (text, other) = decoded(text);
-    let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
-    Ok((text, if other { vec![note.to_owned()] } else { Vec::new() }))
+    Ok(decoded(text))
 }
 
 /// The lines of one file, which can be read more than once.
@@ -112,7 +110,7 @@ struct Header {
     names: Vec<String>,
     records: usize,
     /// Note for the user about a row of units that was passed over.
-    units: Option<String>,
+    units: Option<Note>,
 }
 
 impl Header {
@@ -137,10 +135,10 @@ impl Header {
         let units = match &rows[1..] {
             [cells, next] if is_units(cells, next, options) => {
                 let units = cells.join(" ");
-                Some(format!(
-                    "the row below the header holds units and is not read: {}",
-                    units.trim()
-                ))
+                let units = units.trim();
+                Some(
+                    format!("the row below the header holds units and is not read: {units}").into(),
+                )
             }
             _ => None,
         };

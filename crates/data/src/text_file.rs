@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Note, Result};
 
 /// Largest text that is read, unpacked: a damaged or hostile archive must not fill the memory.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
@@ -85,10 +85,10 @@ const WINDOWS_1252: [char; 32] = [
 ];
 
 /// The text, where each byte that is not UTF-8 is the letter that it is in Windows-1252 (of which
-/// Latin-1 is a part), so that different letters stay different; and whether there was such a byte.
-pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, bool) {
+/// Latin-1 is a part), so that different letters stay different; and a note if there was such a byte.
+pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Vec<Note>) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return (text.into(), false);
+        return (text.into(), Vec::new());
     }
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
     for chunk in bytes.utf8_chunks() {
@@ -98,7 +98,8 @@ pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, bool) {
             byte => char::from(byte),
         }));
     }
-    (text.into(), true)
+    let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
+    (text.into(), vec![note.into()])
 }
 
 /// Without the mark that some programs write in front of UTF-8.
@@ -112,9 +113,33 @@ mod tests {
 
     #[test]
     fn letters_that_are_not_utf8_stay_different() {
-        assert_eq!(decoded("é".as_bytes()), ("é".into(), false));
-        assert_eq!(decoded(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".into(), true));
-        assert_eq!(decoded(b"\xc3\xa9 \xe9"), ("é é".into(), true));
+        let read = |bytes| {
+            let (text, notes) = decoded(bytes);
+            (text.into_owned(), notes.len())
+        };
+        assert_eq!(read("é".as_bytes()), ("é".to_owned(), 0));
+        assert_eq!(read(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".to_owned(), 1));
+        assert_eq!(read(b"\xc3\xa9 \xe9"), ("é é".to_owned(), 1));
+    }
+
+    #[test]
+    fn a_guess_at_the_letters_is_told_once_of_every_format_and_of_many_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = crate::ReadOptions::default();
+        for (name, row) in [("csv", &b"W\xe9\n1\n"[..]), ("json", b"[{\"W\xe9\": 1}]")] {
+            let path = folder.path().join(format!("one.{name}"));
+            std::fs::write(&path, row).unwrap();
+            let table = crate::Table::read(&path, &options).unwrap();
+            let notes: Vec<String> = table.notes().iter().map(ToString::to_string).collect();
+            assert!(notes.len() == 1 && notes[0].contains("not UTF-8"), "{name}: {notes:?}");
+        }
+        let units = b"# x\nW\xe9,t\nkW,\n1,2024-01-01\n";
+        let parts = folder.path().join("parts");
+        std::fs::create_dir(&parts).unwrap();
+        for part in 0..3 {
+            std::fs::write(parts.join(format!("{part}.csv")), units).unwrap();
+        }
+        assert_eq!(crate::Table::read(&parts, &options).unwrap().notes().len(), 3);
     }
 
     #[cfg(feature = "parquet")]
