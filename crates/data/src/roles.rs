@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +50,6 @@ pub(super) struct Resolved {
     pub(super) id: Option<IdColumn>,
     pub(super) channels: Vec<String>,
     pub(super) ignored: Vec<IgnoredColumn>,
-    /// A text column with repeated cells, which may be the wanted id.
-    pub(super) possible_id: Option<String>,
 }
 
 /// The column that says which series a row is of.
@@ -122,9 +119,7 @@ pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result
         }
         None => find_channels(search, &free, &mut ignored)?,
     };
-    let mut texts = table.columns().iter().filter(free);
-    let possible_id = texts.find(|column| repeats(column)).map(|column| column.name.clone());
-    Ok(Resolved { timestamp, id, channels, ignored, possible_id })
+    Ok(Resolved { timestamp, id, channels, ignored })
 }
 
 /// The column that is asked for; `Some(None)` if none is to be looked for.
@@ -146,7 +141,7 @@ fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
 }
 
 /// Numbers the series of a table by their first rows.
-fn number_series(table: &Table, column: &Column) -> Result<IdColumn> {
+pub(super) fn number_series(table: &Table, column: &Column) -> Result<IdColumn> {
     let mut found = IdColumn {
         name: column.name.clone(),
         series: Vec::new(),
@@ -258,13 +253,4 @@ fn find_channels(
         return Err(Error::input(message).at(table.source()));
     }
     Ok(channels)
-}
-
-fn repeats(column: &Column) -> bool {
-    let Values::Text(cells) = &column.values else {
-        return false;
-    };
-    let mut sorted: Vec<&Arc<str>> = cells.iter().flatten().collect();
-    sorted.sort_unstable();
-    sorted.len() == cells.len() && sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
