@@ -111,10 +111,10 @@ fn matches(pattern: &str, is_table: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let paths = glob::glob(pattern)
         .map_err(|cause| Error::input("is no pattern of file names").because(cause).at(pattern))?;
     // `in/*` means the tables there, `in/*.txt` means all of these.
-    let is_any = pattern.ends_with('*')
-        && Path::new(pattern)
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().chars().all(|c| c == '*'));
+    let is_wildcard = |name: &std::ffi::OsStr| name.to_string_lossy().chars().all(|c| c == '*');
+    let is_any = Path::new(pattern).file_name().is_some_and(is_wildcard);
+    let is_wanted =
+        |path: &Path| !is_any || is_table(&path.file_name().unwrap_or_default().to_string_lossy());
     let mut found = Vec::new();
     for path in paths {
         let path = path.map_err(|cause| {
@@ -124,10 +124,8 @@ fn matches(pattern: &str, is_table: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
         match path.is_dir() {
             _ if is_hidden(&path, Path::new(pattern)) => {}
             true => tables_below(&path, is_table, &mut found)?,
-            false
-                if is_any && !is_table(&path.file_name().unwrap_or_default().to_string_lossy()) => {
-            }
-            false => found.push(path),
+            false if is_wanted(&path) => found.push(path),
+            false => {}
         }
     }
     if found.is_empty() {
