@@ -95,7 +95,8 @@ fn no_row_is_lost_or_read_twice() {
     write(folder, "in/a/1.csv", format!("date,x\n{text}"));
     write(folder, "in/a/_SUCCESS", "");
     write(folder, "in/_old/1.csv", format!("date,x\n{text}"));
-    for pattern in ["in/**/*", "in/*", "in/**", "in/*/*"] {
+    write(folder, ".cache/in/1.csv", format!("date,x\n{text}"));
+    for pattern in ["in/**/*", "in/*", "in/**", "in/*/*", "./in/**/*", "./.cache/in/*"] {
         assert_eq!(rows(pattern), 18, "{pattern}");
     }
     write(folder, "parents.csv", format!("PARENT,PAR1\n{text}"));

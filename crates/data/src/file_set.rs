@@ -139,12 +139,17 @@ fn matches(pattern: &str, is_table: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
 /// put beside tables. A pattern that writes such a beginning means it.
 fn is_hidden(path: &Path, pattern: &Path) -> bool {
     const MARKS: [char; 2] = ['.', '_'];
-    let base = base_of(pattern);
+    // `./in/*` fits `in/a`.
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+    };
+    let (path, pattern) = (plain(path), plain(pattern));
+    let base = base_of(&pattern);
     let begins = |part: std::path::Component<'_>, mark: char| {
         part.as_os_str().to_string_lossy().starts_with(mark)
     };
-    let below = path.strip_prefix(&base).unwrap_or(path);
-    let wanted = pattern.strip_prefix(&base).unwrap_or(pattern);
+    let below = path.strip_prefix(&base).unwrap_or(&path);
+    let wanted = pattern.strip_prefix(&base).unwrap_or(&pattern);
     MARKS.into_iter().any(|mark| {
         below.components().any(|part| begins(part, mark))
             && !wanted.components().any(|part| begins(part, mark))

@@ -3,23 +3,25 @@
 
 use std::collections::HashSet;
 
+use super::id_name::id_name;
 use super::roles::{Resolved, number_series};
 use super::table::{Column, Table, Values};
 
-/// The column by which the times of every series rise, if the rows are not of one series: of texts,
-/// or else of whole numbers. `None` where the series are known.
+/// The column by which the times of every series rise, if the rows are not of one series: one with
+/// the name of an id, or of texts, or else of whole numbers. `None` where the series are known.
 pub(super) fn possible_id<'a>(table: &'a Table, roles: &Resolved) -> Option<&'a str> {
     if roles.id.is_some() {
         return None;
     }
     let time = roles.timestamp.as_ref()?;
-    let free = || table.columns().iter().filter(|column| column.name != time.name);
-    let texts = free().filter(|column| matches!(column.values, Values::Text(_)));
     let times: HashSet<i64> = time.instants.iter().copied().collect();
     let most = 2 * time.instants.len() / times.len().max(1);
-    let numbers = free().filter(|column| holds_numbers_of_series(column, most));
-    let mut candidates = texts.chain(numbers);
-    let found = candidates.find(|column| explains(table, column, &time.instants));
+    let is_text = |column: &Column| matches!(column.values, Values::Text(_));
+    let columns = table.columns().iter().filter(|column| column.name != time.name);
+    let mut candidates: Vec<&Column> =
+        columns.filter(|column| is_text(column) || holds_numbers_of_series(column, most)).collect();
+    candidates.sort_by_key(|column| (id_name(&column.name).is_none(), !is_text(column)));
+    let found = candidates.into_iter().find(|column| explains(table, column, &time.instants));
     found.map(|column| column.name.as_str())
 }
 
@@ -77,6 +79,20 @@ mod tests {
                 let other = if by_day { "or `duplicates`" } else { "or `sort`" };
                 assert!(text.contains(other), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_column_with_the_name_of_an_id_comes_first() {
+        let text = long(&["1", "2"], true);
+        for (name, wanted) in [("id", "id"), ("item", "item"), ("load2", "zone")] {
+            let row = |line: &str| format!("{line},{}\n", line.split(',').nth(2).unwrap());
+            let text: String = text.lines().map(row).collect();
+            let header = format!("date,count,{name},load,zone\n");
+            let named =
+                text.split_once('\n').unwrap().1.replace("1\n", "a\n").replace("2\n", "b\n");
+            let text = refusal(&(header + &named));
+            assert!(text.contains(&format!("(use `id = {wanted}` if")), "{name}: {text}");
         }
     }
 
