@@ -8,8 +8,9 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::{Deserializer, Map, Value};
 
 use super::json_rows::{RowSeed, Rows, RowsSeed};
+use super::line_numbers::LineNumbers;
 use super::table::{ReadOptions, Table, Values};
-use super::text_file::{decoded, without_mark};
+use super::text_file::{NOT_UTF8, decoded, without_mark};
 use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
 
@@ -32,14 +33,15 @@ pub(super) fn starts(bytes: &[u8]) -> bool {
 /// Reads an array of rows (objects, or arrays of cells), objects one a line, or an object of
 /// columns as pandas writes it. Strings mean what they would in a CSV file.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
-    let (text, notes) = decoded(without_mark(bytes));
+    let (text, other) = decoded(without_mark(bytes));
+    let notes = if other { vec![NOT_UTF8.into()] } else { Vec::new() };
     let mut rows = Rows::new(options);
     let lines = read_text(&text, &mut rows).map_err(|error| error.at(source))?;
     Ok(rows.into_table(source, lines)?.read_with(options, notes))
 }
 
 /// Reads into `rows`; returns the line of each row where there is one a line.
-fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<Vec<u64>>> {
+fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<LineNumbers>> {
     if text.trim_start().starts_with('[') {
         let mut reader = Deserializer::from_str(text);
         let read = RowsSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
@@ -65,8 +67,8 @@ fn damaged(cause: serde_json::Error, text: &str) -> Error {
     Error::input(format!("the JSON text cannot be read as a table{way_out}")).because(cause)
 }
 
-fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<Vec<u64>> {
-    let mut lines = Vec::new();
+fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<LineNumbers> {
+    let mut lines = LineNumbers::default();
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let mut reader = Deserializer::from_str(line);
         let read = RowSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
@@ -219,8 +221,8 @@ fn write_rows(table: &Table, before: [&[u8]; 2], out: &mut dyn Write) -> io::Res
 fn cell(values: &Values, row: usize) -> serde_json::Value {
     let missing = match values {
         Values::Numbers(cells) => return cells[row].into(),
-        Values::Text(cells) => cells[row].is_none(),
-        Values::Times(cells) => cells.instants[row].is_none(),
+        Values::Text(cells) => cells.get(row).is_none(),
+        Values::Times(cells) => cells.get(row).is_none(),
     };
     if missing { serde_json::Value::Null } else { values.text(row).into() }
 }

@@ -9,19 +9,20 @@ use super::table::{Column, Table, Values};
 
 /// The column by which the times of every series rise, if the rows are not of one series: one with
 /// the name of an id, or of texts, or else of whole numbers. `None` where the series are known.
-pub(super) fn possible_id<'a>(table: &'a Table, roles: &Resolved) -> Option<&'a str> {
+pub(super) fn possible_id<'a>(table: &'a Table, roles: &Resolved<'_>) -> Option<&'a str> {
     if roles.id.is_some() {
         return None;
     }
     let time = roles.timestamp.as_ref()?;
-    let times: HashSet<i64> = time.instants.iter().copied().collect();
-    let most = 2 * time.instants.len() / times.len().max(1);
+    let instants: Vec<i64> = (0..table.num_rows()).map(|row| time.instants.at(row)).collect();
+    let times: HashSet<i64> = instants.iter().copied().collect();
+    let most = 2 * instants.len() / times.len().max(1);
     let is_text = |column: &Column| matches!(column.values, Values::Text(_));
     let columns = table.columns().iter().filter(|column| column.name != time.name);
     let mut candidates: Vec<&Column> =
         columns.filter(|column| is_text(column) || holds_numbers_of_series(column, most)).collect();
     candidates.sort_by_key(|column| (id_name(&column.name).is_none(), !is_text(column)));
-    let found = candidates.into_iter().find(|column| explains(table, column, &time.instants));
+    let found = candidates.into_iter().find(|column| explains(table, column, &instants));
     found.map(|column| column.name.as_str())
 }
 

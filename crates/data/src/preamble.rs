@@ -8,7 +8,7 @@ use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Note, Result, option};
 
 /// Lines in which the end of a text in front of the header is looked for.
-const LINES_LOOKED_AT: usize = 60;
+pub(super) const LINES_LOOKED_AT: usize = 60;
 
 /// Where the text of the table begins.
 #[derive(Debug, Default, PartialEq, Eq)]

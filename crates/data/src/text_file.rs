@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use ptsm_core::{Error, Note, Result};
+use ptsm_core::{Error, Result};
 
-/// Largest text that is read, unpacked: a damaged or hostile archive must not fill the memory.
+/// Largest text that is held in memory or unpacked: a damaged or hostile archive must not fill it.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
 
 pub(super) fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -40,42 +40,74 @@ pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
 
 /// All bytes, unpacked if they start as gzip or zstd do. The outer error is the reader's, the inner
 /// one says that there is too much, or that this build cannot unpack them.
-pub(super) fn read_unpacked(
-    mut reader: impl Read,
+pub(super) fn read_unpacked<'a>(
+    reader: impl Read + 'a,
     source: &str,
 ) -> std::io::Result<Result<Vec<u8>>> {
-    let mut magic = [0; 4];
-    let count = read_up_to(&mut reader, &mut magic)?;
-    let whole = magic[..count].chain(reader);
+    let unpacked = match unpacking(reader)? {
+        Ok(unpacked) => unpacked,
+        Err(error) => return Ok(Err(error.at(source))),
+    };
     let mut bytes = Vec::new();
-    match magic {
-        [0x1f, 0x8b, ..] => read_limited(flate2::read::MultiGzDecoder::new(whole), &mut bytes)?,
-        [0x28, 0xb5, 0x2f, 0xfd] => match unpack_zstd(whole, &mut bytes)? {
-            Ok(()) => {}
-            Err(error) => return Ok(Err(error.at(source))),
-        },
-        _ => read_limited(whole, &mut bytes)?,
-    }
+    unpacked.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_TEXT_BYTES {
-        let limit = MAX_TEXT_BYTES >> 30;
-        let message = format!("the text is larger than {limit} GiB (use a Parquet file)");
-        return Ok(Err(Error::input(message).at(source)));
+        return Ok(Err(Error::input(too_large()).at(source)));
     }
     Ok(Ok(bytes))
 }
 
-fn read_limited(reader: impl Read, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    reader.take(MAX_TEXT_BYTES + 1).read_to_end(bytes).map(|_| ())
+fn too_large() -> String {
+    format!("the text is larger than {} GiB (use a Parquet file)", MAX_TEXT_BYTES >> 30)
+}
+
+/// The text of a file while it is read, unpacked if it starts as gzip or zstd do. The outer error is
+/// the reader's, the inner one says that this build cannot unpack it.
+pub(super) fn unpacking<'a>(
+    mut reader: impl Read + 'a,
+) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+    let mut magic = [0; 4];
+    let count = read_up_to(&mut reader, &mut magic)?;
+    let whole = std::io::Cursor::new(magic[..count].to_vec()).chain(reader);
+    Ok(match magic {
+        [0x1f, 0x8b, ..] => {
+            Ok(Box::new(Limited::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(whole)))))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] => unpack_zstd(whole)?,
+        _ => Ok(Box::new(whole)),
+    })
 }
 
 #[cfg(feature = "parquet")]
-fn unpack_zstd(packed: impl Read, bytes: &mut Vec<u8>) -> std::io::Result<Result<()>> {
-    read_limited(zstd::Decoder::new(packed)?, bytes).map(Ok)
+fn unpack_zstd<'a>(packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+    Ok(Ok(Box::new(Limited::new(zstd::Decoder::new(packed)?))))
 }
 
 #[cfg(not(feature = "parquet"))]
-fn unpack_zstd(_packed: impl Read, _bytes: &mut Vec<u8>) -> std::io::Result<Result<()>> {
+fn unpack_zstd<'a>(_packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
     Ok(Err(Error::input("this build has no zstd (feature \"parquet\"); unpack the file first")))
+}
+
+/// An unpacked text, which ends in an error where it is too large.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, left: MAX_TEXT_BYTES }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, too_large()))?;
+        Ok(count)
+    }
 }
 
 /// The letters of the bytes 0x80 to 0x9f in Windows-1252; five bytes have none.
@@ -85,10 +117,10 @@ const WINDOWS_1252: [char; 32] = [
 ];
 
 /// The text, where each byte that is not UTF-8 is the letter that it is in Windows-1252 (of which
-/// Latin-1 is a part), so that different letters stay different; and a note if there was such a byte.
-pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Vec<Note>) {
+/// Latin-1 is a part), so that different letters stay different; and whether there was such a byte.
+pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return (text.into(), Vec::new());
+        return (text.into(), false);
     }
     let mut text = String::with_capacity(bytes.len() + bytes.len() / 8);
     for chunk in bytes.utf8_chunks() {
@@ -98,9 +130,12 @@ pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Vec<Note>) {
             byte => char::from(byte),
         }));
     }
-    let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
-    (text.into(), vec![note.into()])
+    (text.into(), true)
 }
+
+/// What the user is told of a text that was not UTF-8.
+pub(super) const NOT_UTF8: &str =
+    "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
 
 /// Without the mark that some programs write in front of UTF-8.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
@@ -114,12 +149,12 @@ mod tests {
     #[test]
     fn letters_that_are_not_utf8_stay_different() {
         let read = |bytes| {
-            let (text, notes) = decoded(bytes);
-            (text.into_owned(), notes.len())
+            let (text, other) = decoded(bytes);
+            (text.into_owned(), other)
         };
-        assert_eq!(read("é".as_bytes()), ("é".to_owned(), 0));
-        assert_eq!(read(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".to_owned(), 1));
-        assert_eq!(read(b"\xc3\xa9 \xe9"), ("é é".to_owned(), 1));
+        assert_eq!(read("é".as_bytes()), ("é".to_owned(), false));
+        assert_eq!(read(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".to_owned(), true));
+        assert_eq!(read(b"\xc3\xa9 \xe9"), ("é é".to_owned(), true));
     }
 
     #[test]

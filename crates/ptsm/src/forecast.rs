@@ -292,8 +292,7 @@ fn add_times(forecasts: &mut [Forecast], set: &SeriesSet, each: usize) {
         let Some(first) = forecasts.first() else { continue };
         let (end, count) = (first.first_row, first.prediction_length());
         let times = series.timestamps.as_ref().and_then(|own| {
-            let known = own[end.min(own.len())..].iter().copied().take(count);
-            let mut times: Vec<i64> = known.collect();
+            let mut times: Vec<i64> = own.iter().skip(end).take(count).collect();
             times.extend(set.future_timestamps(series, count - times.len())?);
             Some(times)
         });

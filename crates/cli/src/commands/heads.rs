@@ -120,7 +120,7 @@ pub(crate) fn table(
     }
     let column = |(name, cells): (String, Cells)| Column {
         name,
-        values: Values::Text(cells.into_iter().map(|cell| cell.map(Into::into)).collect()),
+        values: Values::Text(cells.into_iter().collect()),
     };
     Table::new(columns.into_iter().map(column).collect())
 }

@@ -244,7 +244,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     repairs["remarks"] = set.repairs.remarks.iter().map(|note| note.spelled(flag)).collect();
     let span = |s: &Series| {
         let times = s.timestamps.as_ref()?;
-        Some([set.time_text(s, *times.first()?), set.time_text(s, *times.last()?)])
+        Some([set.time_text(s, times.first()?), set.time_text(s, times.last()?)])
     };
     let series: Vec<Value> = set
         .series

@@ -22,8 +22,6 @@ mod style;
 mod tests;
 mod widen;
 
-#[cfg(test)]
-use column::Stamps;
 pub use names::{Case, NameForm};
 pub use scan::parse_timestamp;
 pub(super) use scan::{is_time_in_any_order, parse_in_any_order};
@@ -33,5 +31,5 @@ pub use style::{
     Precision, TimeStyle,
 };
 
-pub(super) use column::{parse_column, parse_unambiguous};
+pub(super) use column::{Stamps, parse_column, parse_unambiguous};
 pub(super) use numbers::{parse_as, parse_index, parse_numbers};

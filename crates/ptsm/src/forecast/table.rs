@@ -1,5 +1,6 @@
 //! Forecasts as a table in the form of the data that they continue.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::answer::Forecast;
@@ -52,9 +53,9 @@ pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> 
         columns.push(Column::repeated_texts(name, ids));
     }
     let series: HashMap<&str, &Series> = set.series.iter().map(|s| (s.id.as_str(), s)).collect();
-    let times: Option<Vec<(&Series, &[i64])>> = forecasts
+    let times: Option<Vec<(&Series, Cow<'_, [i64]>)>> = forecasts
         .iter()
-        .map(|f| Some((*series.get(f.id.as_str())?, f.timestamps.as_deref()?)))
+        .map(|f| Some((*series.get(f.id.as_str())?, f.timestamps.as_deref()?.into())))
         .collect();
     match (named(&set.roles.timestamp), times) {
         (Some(name), Some(times)) => columns.push(set.time_column(&name, times.into_iter())),
