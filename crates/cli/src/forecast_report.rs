@@ -10,6 +10,7 @@ use ptsm::spec::Source;
 use ptsm::{Forecast, Forecaster, Result};
 
 use crate::html::{Column, Figure, Report, Section, Table};
+use crate::output::flag;
 use crate::pictures::{bars_plot, forecast_plot, horizon_plot, training_curve};
 use crate::plot::to_svg;
 use crate::scoring::{NamedMetrics, named_metrics};
@@ -168,7 +169,7 @@ impl ForecastReport<'_> {
         if let Some(set) = self.source.dataset {
             notes.push(format!("{}. Licence: {}. Source: {}.", set.about, set.licence, set.source));
         }
-        notes.extend(self.set.repairs.notes());
+        notes.extend(self.set.repairs.notes().iter().map(|note| note.spelled(flag)));
         notes
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use ptsm::core::Note;
 use ptsm::data::{Column, Table};
 use ptsm::{Error, ErrorKind, Result};
 use serde::Serialize;
@@ -63,6 +64,11 @@ pub(crate) fn remark(global: &Global, text: &str) {
     if !global.quiet {
         message(text);
     }
+}
+
+/// Writes a note of the library to stderr unless `--quiet`.
+pub(crate) fn remark_note(global: &Global, note: &Note) {
+    remark(global, &note.spelled(flag));
 }
 
 /// Whether the error is that the reader of stdout closed it, as `head` does, which is no failure.

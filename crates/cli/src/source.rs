@@ -18,7 +18,8 @@ use crate::output::{flag, remark};
 /// Says which values lie far from all others.
 pub(crate) fn far_values(global: &Global, set: &SeriesSet) {
     if !global.quiet {
-        set.outlier_notes(&flag).iter().for_each(|note| remark(global, &format!("  {note}")));
+        let notes = set.outlier_notes();
+        notes.iter().for_each(|note| remark(global, &format!("  {}", note.spelled(flag))));
     }
 }
 
@@ -203,7 +204,7 @@ pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesDat
 /// What the user is told of how a source was read.
 fn remark_source(global: &Global, source: &Source) {
     for note in source.table.notes() {
-        remark(global, &format!("{}: {note}", source.name));
+        remark(global, &format!("{}: {}", source.name, note.spelled(flag)));
     }
     if let Some(file) = &source.verified {
         remark(global, &format!("{}: {} (verified)", source.name, file.display()));

@@ -81,6 +81,39 @@ fn the_same_rows_are_read_from_every_kind_of_file() {
 }
 
 #[test]
+fn no_row_is_lost_or_read_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows =
+        |inspect: &str| json(folder, &format!("inspect {inspect}"))["series"][0]["rows"].clone();
+    // Without a header, with the day first.
+    let day = |day: u32| format!("{day:02}/01/2024,{day}\n");
+    write(folder, "days.csv", (13..31).map(day).collect::<String>());
+    assert_eq!(rows("days.csv"), 18);
+    // A pattern that fits a folder and its files, and files that other programs put beside tables.
+    let text: String = (13..31).map(|day| format!("2024-01-{day},{day}\n")).collect();
+    write(folder, "in/a/1.csv", format!("date,x\n{text}"));
+    write(folder, "in/a/_SUCCESS", "");
+    write(folder, "in/_old/1.csv", format!("date,x\n{text}"));
+    write(folder, ".cache/in/1.csv", format!("date,x\n{text}"));
+    for pattern in ["in/**/*", "in/*", "in/**", "in/*/*", "./in/**/*", "./.cache/in/*"] {
+        assert_eq!(rows(pattern), 18, "{pattern}");
+    }
+    write(folder, "parents.csv", format!("PARENT,PAR1\n{text}"));
+    assert_eq!(json(folder, "inspect parents.csv")["channels"][0]["name"], "PAR1");
+    let note = stderr(&run(folder, "inspect days.csv --split date:01/02/2024,02/03/2024"));
+    assert!(!note.contains("panicked"), "{note}");
+    write(folder, "dash.csv", "date,x\n31–07–2016,1\n24年1月5日,2\n");
+    assert!(refused(folder, "inspect dash.csv").contains("line 2, column \"date\""));
+    let long: String =
+        (1..9).map(|day| format!("2024-01-0{day},1,5\n2024-01-0{day},2,6\n")).collect();
+    write(folder, "long.csv", format!("date,place,x\n{long}"));
+    let text = refused(folder, "inspect long.csv");
+    assert!(text.contains("(use --id place if that column names the series, or --dup"), "{text}");
+    assert_eq!(json(folder, "inspect long.csv --id place")["series"][1]["id"], "2");
+}
+
+#[test]
 fn forecasts_are_written_in_every_format_and_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -436,6 +436,10 @@ fn working_days_and_the_grid_of_rows_never_invent_dates() {
     write(folder, "t.csv", &table(odd));
     let note = ok(folder, "inspect t.csv --grid rows");
     assert!(note.contains("the times follow no calendar"), "{note}");
+    // A note spells its options as the command does, and shows no mark of the library.
+    assert!(note.contains("(see --season)"), "{note}");
+    let told = json(folder, "inspect t.csv --grid rows")["repairs"]["remarks"][0].to_string();
+    assert!(told.contains("(see --season)") && !told.contains("u0001"), "{told}");
     ok(folder, &format!("train --data t.csv --out model --grid rows {SMALL}"));
     assert_eq!(forecast(folder, "--data t.csv"), ["60", "61", "62"]);
 }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::option::{in_backticks, spelled};
+
 /// Result of everything in this library that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -122,20 +124,10 @@ impl Error {
         self
     }
 
-    /// The text with every [`option`] in it as `spell` writes its name and value, such as a
+    /// The text with every [`option`](crate::option()) in it as `spell` writes its name and value, such as a
     /// command's `--name value`.
     pub fn spelled(&self, spell: impl Fn(&str, Option<&str>) -> String) -> String {
-        let text = self.marked();
-        let mut spelled = String::new();
-        // Every second part is an option.
-        for (i, part) in text.split(MARK).enumerate() {
-            match (i % 2, part.split_once(" = ")) {
-                (0, _) => spelled += part,
-                (_, Some((name, value))) => spelled += &spell(name, Some(value)),
-                (_, None) => spelled += &spell(part, None),
-            }
-        }
-        spelled
+        spelled(&self.marked(), spell)
     }
 
     /// The text with the marks around options.
@@ -162,24 +154,6 @@ impl Error {
     }
 }
 
-/// Around an option inside the text of an error; never shown.
-const MARK: char = '\u{1}';
-
-/// An option for the message of an error, which shows it as `` `name` `` or `` `name = value` ``,
-/// with the field names of recipes and specifications. Each edge of the program spells it in its
-/// own way ([`Error::spelled`]).
-pub fn option(name: &str, value: Option<&str>) -> String {
-    match value {
-        Some(value) => format!("{MARK}{name} = {value}{MARK}"),
-        None => format!("{MARK}{name}{MARK}"),
-    }
-}
-
-/// An option as the library itself shows it.
-fn in_backticks(name: &str, value: Option<&str>) -> String {
-    value.map_or_else(|| format!("`{name}`"), |value| format!("`{name} = {value}`"))
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.spelled(in_backticks))
@@ -195,6 +169,7 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::option;
 
     #[test]
     fn text_reads_place_message_cause() {

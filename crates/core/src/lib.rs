@@ -28,6 +28,7 @@ mod loss;
 mod memory;
 mod model;
 pub mod network;
+mod option;
 mod output_kind;
 mod prediction;
 mod real;
@@ -52,7 +53,7 @@ pub use config::{
 };
 pub use cpu::{Cpu, set_threads};
 pub use distribution::{Distribution, LocScale};
-pub use error::{Error, ErrorKind, Result, option};
+pub use error::{Error, ErrorKind, Result};
 pub use head::{OutputGradient, Outputs, largest};
 pub use layers::Dropout;
 pub use layers::masking::draw_masks;
@@ -63,6 +64,7 @@ pub use memory::{
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, EmbeddingInput, Forward, ForwardOptions, Model,
 };
+pub use option::{Note, option};
 pub use output_kind::{OutputKind, OutputSpec};
 pub use prediction::{Prediction, SampleOptions, softmax};
 pub use real::{AdamWStep, LinearDims, Real, instruction_set};

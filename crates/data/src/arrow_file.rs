@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::ipc::writer::FileWriter;
 
+use super::foreign::may_be_text;
 use super::parquet_file::{read_batches, to_batch};
 use super::table::{ReadOptions, Table};
 use ptsm_core::{Error, Result};
@@ -18,7 +19,7 @@ const STREAM: &[u8] = &[0xff; 4];
 
 /// Whether these are the first bytes of a file or a stream of Arrow.
 pub(super) fn starts(bytes: &[u8]) -> bool {
-    bytes.starts_with(FILE) || bytes.starts_with(STREAM)
+    (bytes.starts_with(FILE) && !may_be_text(bytes)) || bytes.starts_with(STREAM)
 }
 
 /// Reads the whole file, as a Parquet file is read.
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_damaged_file_is_refused() {
-        let text = read_back(b"ARROW1 and no more").unwrap_err().to_string();
+        let text = read_back(b"ARROW1\0\0 and no more").unwrap_err().to_string();
         assert!(text.contains("the Arrow file cannot be read"), "{text}");
     }
 }

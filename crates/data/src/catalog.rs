@@ -9,7 +9,7 @@ use super::download::download;
 use super::split::Split;
 use super::table::{ReadOptions, Table};
 use super::text_file::unpacked;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, option};
 
 /// The environment variable that names the folder in which data sets are looked for first.
 pub const DATA_DIR_VARIABLE: &str = "PTSM_DATA_DIR";
@@ -242,8 +242,10 @@ impl Dataset {
         }
         Err(Error::input(format!(
             "is not the data set {}: its SHA-256 is {digest}, wanted {} (delete the file and fetch \
-             it again, or give its path with --data if you mean this very file)",
-            self.name, self.sha256
+             it again, or give its path with {} if you mean this very file)",
+            self.name,
+            self.sha256,
+            option("data", None)
         )))
     }
 }

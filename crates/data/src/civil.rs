@@ -43,6 +43,12 @@ pub(crate) fn midnight(date: Date) -> Option<i64> {
     nanoseconds(date.at(0, 0, 0, 0))
 }
 
+/// Whether a day, counted from 1970-01-01, is one from Monday to Friday.
+pub(crate) fn is_weekday(day: i64) -> bool {
+    // The first of them was a Thursday.
+    (day.rem_euclid(7) + 3) % 7 < 5
+}
+
 /// Months since the year 0.
 pub(crate) fn month_number(date: Date) -> i64 {
     i64::from(date.year()) * 12 + i64::from(date.month()) - 1
@@ -67,6 +73,14 @@ pub(crate) fn date_of_day(number: i64) -> Option<Date> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn five_days_of_seven_are_week_days() {
+        for day in (-400..400).chain([i64::MIN, i64::MAX]) {
+            let weekday = date_of_day(day).map(|date| date.weekday().to_monday_one_offset());
+            assert!(weekday.is_none_or(|number| is_weekday(day) == (number <= 5)), "{day}");
+        }
+    }
 
     #[test]
     fn times_and_dates_are_inverse_to_the_ends_of_the_range() {

@@ -12,6 +12,7 @@ use super::csv_header::Layout;
 use super::csv_sniff::DELIMITERS;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
+use super::text_file::NOT_UTF8;
 use super::text_values::placed;
 use ptsm_core::{Error, Result};
 
@@ -139,8 +140,7 @@ fn into_table(
         named.push(Column { name, values });
     }
     if decoded {
-        let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
-        notes.insert(0, note.to_owned());
+        notes.insert(0, NOT_UTF8.into());
     }
     let table = Table::with_source(named, source.to_owned(), Some(lines))?;
     Ok(table.read_with(options, notes))

@@ -15,7 +15,7 @@ use super::csv_sniff::{guess_delimiter, looks_like_header};
 use super::preamble::{LINES_LOOKED_AT, Preamble, is_units, way_out, without_comments};
 use super::table::ReadOptions;
 use super::text_file::{decoded, without_mark};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Note, Result};
 
 /// How the records of a file are read.
 pub(super) struct Layout {
@@ -27,7 +27,7 @@ pub(super) struct Layout {
     /// What to do about rows that are not as wide as the header.
     pub(super) ragged_way_out: String,
     /// What was assumed, for the user.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
 }
 
 /// The names of the columns, and the records in front of the first row.
@@ -37,14 +37,14 @@ pub(super) struct Header {
     /// The line of the last of these records.
     pub(super) line: Option<u64>,
     /// Note for the user about a row of units that was passed over.
-    units: Option<String>,
+    units: Option<Note>,
 }
 
 impl Layout {
     /// Looks at the first lines.
     pub(super) fn find(open: Open<'_>, source: &str, options: &ReadOptions) -> Result<Self> {
         let failed = |cause| Error::io(Path::new(source), "cannot be read", cause);
-        let lines = options.skip_lines + LINES_LOOKED_AT;
+        let lines = options.skip_lines.saturating_add(LINES_LOOKED_AT);
         let start = beginning(&mut open()?, lines).map_err(failed)?;
         let mark = start.len() - without_mark(&start).len();
         let text = check_text(&start[mark..]).map_err(|error| error.at(source))?;
@@ -135,7 +135,8 @@ impl Header {
             [cells, next] if is_units(cells, next, options) => {
                 let units = cells.join(" ");
                 let units = units.trim();
-                Some(format!("the row below the header holds units and is not read: {units}"))
+                let text = format!("the row below the header holds units and is not read: {units}");
+                Some(Note::from(text))
             }
             _ => None,
         };

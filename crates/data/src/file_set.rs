@@ -29,7 +29,8 @@ struct TableFile {
 impl FileSet {
     /// The files of a folder and the folders in it whose names `is_table` accepts, except hidden
     /// ones and those that begin with `_`; or the files that a pattern with `*`, `?`, `**` or
-    /// `[...]` fits. `None` where `path` is neither.
+    /// `[...]` fits, except such, and with `*` alone as their names the tables among them. `None`
+    /// where `path` is neither.
     pub(super) fn of(path: &Path, is_table: fn(&str) -> bool) -> Result<Option<Self>> {
         let source = path.display().to_string();
         let (base, mut paths) = if path.is_dir() {
@@ -50,6 +51,8 @@ impl FileSet {
             return Err(Error::input(text).at(source));
         }
         paths.sort_by(|a, b| by_name(&a.to_string_lossy(), &b.to_string_lossy()));
+        // A pattern with `**` fits a folder and the files in it.
+        paths.dedup();
         let files = paths.into_iter().map(|path| {
             let partitions = partitions(path.strip_prefix(&base).unwrap_or(&path));
             TableFile { path, partitions }
@@ -107,6 +110,11 @@ fn tables_below(folder: &Path, is_table: fn(&str) -> bool, found: &mut Vec<PathB
 fn matches(pattern: &str, is_table: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let paths = glob::glob(pattern)
         .map_err(|cause| Error::input("is no pattern of file names").because(cause).at(pattern))?;
+    // `in/*` means the tables there, `in/*.txt` means all of these.
+    let is_wildcard = |name: &std::ffi::OsStr| name.to_string_lossy().chars().all(|c| c == '*');
+    let is_any = Path::new(pattern).file_name().is_some_and(is_wildcard);
+    let is_wanted =
+        |path: &Path| !is_any || is_table(&path.file_name().unwrap_or_default().to_string_lossy());
     let mut found = Vec::new();
     for path in paths {
         let path = path.map_err(|cause| {
@@ -114,16 +122,38 @@ fn matches(pattern: &str, is_table: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
             Error::io(&path, "cannot be listed", cause.into())
         })?;
         match path.is_dir() {
+            _ if is_hidden(&path, Path::new(pattern)) => {}
             true => tables_below(&path, is_table, &mut found)?,
-            false => found.push(path),
+            false if is_wanted(&path) => found.push(path),
+            false => {}
         }
     }
     if found.is_empty() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(Error::io(Path::new(pattern), "no file fits the pattern", missing));
     }
-    found.dedup();
     Ok(found)
+}
+
+/// Whether a wildcard of the pattern fits a name that begins with `.` or `_`: what other programs
+/// put beside tables. A pattern that writes such a beginning means it.
+fn is_hidden(path: &Path, pattern: &Path) -> bool {
+    const MARKS: [char; 2] = ['.', '_'];
+    // `./in/*` fits `in/a`.
+    let plain = |path: &Path| -> PathBuf {
+        path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+    };
+    let (path, pattern) = (plain(path), plain(pattern));
+    let base = base_of(&pattern);
+    let begins = |part: std::path::Component<'_>, mark: char| {
+        part.as_os_str().to_string_lossy().starts_with(mark)
+    };
+    let below = path.strip_prefix(&base).unwrap_or(&path);
+    let wanted = pattern.strip_prefix(&base).unwrap_or(&pattern);
+    MARKS.into_iter().any(|mark| {
+        below.components().any(|part| begins(part, mark))
+            && !wanted.components().any(|part| begins(part, mark))
+    })
 }
 
 /// The folders of a pattern in front of its first wildcard.
@@ -219,7 +249,19 @@ mod tests {
         write(folder, "in/site=007/_SUCCESS", "");
         write(folder, "in/site=007/.part-1.csv.crc", "x");
         write(folder, "in/site=007/readme.md", "x");
-        for path in ["in", "in/*/*.csv", "in/site=*", "in/**/*.csv"] {
+        write(folder, "in/_temporary/part-7.csv", "t,x\n2024-01-09,9\n");
+        write(folder, "in/.old/part-8.csv", "t,x\n2024-01-09,9\n");
+        for path in [
+            "in",
+            "in/*/*.csv",
+            "in/site=*",
+            "in/**/*.csv",
+            "in/**/*",
+            "in/**",
+            "in/*",
+            "in/*/*",
+            "in/site=*/part-*",
+        ] {
             let table = read(&folder.join(path)).unwrap();
             assert_eq!(table.num_rows(), 4, "{path}");
             let cell = |name: &str, row| table.column(name).unwrap().values.text(row);
@@ -238,6 +280,8 @@ mod tests {
                 ["007", "b c"]
             );
         }
+        let hidden = folder.join("in/_*/*.csv");
+        assert_eq!(read(&hidden).unwrap().num_rows(), 1);
         assert!(Table::is_at(&folder.join("in")) && !Table::is_at(folder.join("x").as_path()));
     }
 

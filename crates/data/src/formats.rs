@@ -9,7 +9,7 @@ use ptsm_core::{Error, Result};
 
 use super::csv_file::Open;
 use super::file_set::{FileSet, stacked};
-use super::foreign::refusal;
+use super::foreign::{may_be_text, refusal};
 use super::table::{ReadOptions, Table};
 use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
@@ -41,7 +41,7 @@ enum Reader {
 const FORMATS: [Format; 5] = [
     Format {
         endings: &["parquet", "pq"],
-        starts: |bytes| bytes.starts_with(b"PAR1"),
+        starts: |bytes| bytes.starts_with(b"PAR1") && !may_be_text(bytes),
         read: Reader::File(parquet_file::read),
         write: parquet_file::write,
     },
@@ -232,7 +232,8 @@ mod arrow_file {
     pub(super) use super::parquet_file::{read, write};
 
     pub(super) fn starts(bytes: &[u8]) -> bool {
-        bytes.starts_with(b"ARROW1") || bytes.starts_with(&[0xff; 4])
+        let is_file = bytes.starts_with(b"ARROW1") && !super::may_be_text(bytes);
+        is_file || bytes.starts_with(&[0xff; 4])
     }
 }
 
@@ -290,7 +291,7 @@ mod tests {
         assert!(text.contains("neither text nor a file of a format"), "{text}");
         let mut packed = Vec::new();
         let mut encoder = flate2::write::GzEncoder::new(&mut packed, Default::default());
-        encoder.write_all(b"PAR1 xyz").unwrap();
+        encoder.write_all(b"PAR1\0 xyz").unwrap();
         encoder.finish().unwrap();
         assert!(refused("t.parquet.gz", &packed).contains("unpack it first"));
     }

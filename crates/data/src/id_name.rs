@@ -1,4 +1,6 @@
-//! The names of columns that tell series apart.
+//! The names of columns that tell series apart, and numbers as names of series.
+
+use super::table::number_text;
 
 /// Names, in small letters, of columns that name series.
 pub(super) const ID_NAMES: [&str; 8] =
@@ -23,4 +25,19 @@ pub(super) fn id_name(name: &str) -> Option<IdName> {
         wanted if NUMERIC_ID_NAMES.contains(wanted) => Some(IdName::Certain),
         _ => Some(IdName::OfTexts),
     }
+}
+
+/// From here on a floating-point number is no longer exact for whole numbers.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A floating-point number as the name of a series: 1.0 is `1`.
+///
+/// # Errors
+///
+/// The text of one, if other numbers are the same in floating point.
+pub(super) fn name_of_number(value: f64) -> Result<String, String> {
+    if value.abs() >= EXACT {
+        return Err(format!("{value:?} names a series inexactly: write it as a text"));
+    }
+    Ok(number_text(value))
 }

@@ -10,7 +10,7 @@ use serde_json::{Deserializer, Map, Value};
 use super::json_rows::{RowSeed, Rows, RowsSeed};
 use super::line_numbers::LineNumbers;
 use super::table::{ReadOptions, Table, Values};
-use super::text_file::{decoded, without_mark};
+use super::text_file::{NOT_UTF8, decoded, without_mark};
 use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
 
@@ -33,10 +33,11 @@ pub(super) fn starts(bytes: &[u8]) -> bool {
 /// Reads an array of rows (objects, or arrays of cells), objects one a line, or an object of
 /// columns as pandas writes it. Strings mean what they would in a CSV file.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
-    let (text, _) = decoded(without_mark(bytes));
+    let (text, other) = decoded(without_mark(bytes));
+    let notes = if other { vec![NOT_UTF8.into()] } else { Vec::new() };
     let mut rows = Rows::new(options);
     let lines = read_text(&text, &mut rows).map_err(|error| error.at(source))?;
-    rows.into_table(source, lines)
+    Ok(rows.into_table(source, lines)?.read_with(options, notes))
 }
 
 /// Reads into `rows`; returns the line of each row where there is one a line.
@@ -290,6 +291,10 @@ mod tests {
         assert_eq!(rows(split), ["x=1 date=2024-01-01", "x=2 date=2024-01-02"]);
         assert_eq!(rows("[[1, 2], [3, 4]]"), ["0=1 1=2", "0=3 1=4"]);
         assert_eq!(rows(r#"{"a": true, "b": 9007199254740993}"#), ["a=1 b=9007199254740992.0"]);
+        let ids =
+            r#"[{"id": 7}, {"id": 9007199254740993}, {"id": null}, {"id": 9007199254740992}]"#;
+        assert_eq!(rows(ids), ["id=7", "id=9007199254740993", "id=", "id=9007199254740992"]);
+        assert_eq!(rows(r#"[{"id": 7}, {"id": 8}]"#), ["id=7", "id=8"]);
         assert_eq!(
             rows(r#"[{"unique_id": 9007199254740993, "y": [1]}]"#),
             ["unique_id=9007199254740993 y=an array"]

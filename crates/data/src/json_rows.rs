@@ -8,16 +8,14 @@ use serde::de::{
     Visitor,
 };
 
+use super::id_name::name_of_number;
 use super::line_numbers::LineNumbers;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values, number_text};
 use super::text_cells::TextCells;
-use super::text_values::{placed, values};
+use super::text_values::{is_name_of_digits, placed, values};
 use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
-
-/// From here on a floating-point number is no longer exact for whole numbers.
-const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// One cell of a JSON table.
 pub(super) enum Cell {
@@ -107,17 +105,20 @@ impl Cells {
     }
 
     fn push(&mut self, cell: Cell) -> std::result::Result<(), String> {
+        let may_name = self.reading == Reading::NameUnlessNumbers;
         match (cell, &mut self.texts) {
             (Cell::Missing, _) => self.fill(self.len() + 1),
+            // More digits than a number holds are a name.
+            (Cell::Whole(value), None) if may_name && is_name_of_digits(&digits(value)) => {
+                self.push_text(&digits(value));
+            }
             (Cell::Whole(value), None) => self.numbers.push(value as f64),
             (Cell::Number(value), None) => self.numbers.push(value),
-            (Cell::Whole(value), Some(_)) => self.push_text(&value.to_string()),
-            (Cell::Number(value), Some(_)) => {
-                if self.reading == Reading::Name && value.abs() >= EXACT {
-                    return Err(format!("{value:?} names a series inexactly: write it as a text"));
-                }
-                self.push_text(&number_text(value));
+            (Cell::Whole(value), Some(_)) => self.push_text(&digits(value)),
+            (Cell::Number(value), Some(_)) if self.reading == Reading::Name => {
+                self.push_text(&name_of_number(value)?);
             }
+            (Cell::Number(value), Some(_)) => self.push_text(&number_text(value)),
             (Cell::Boolean(value), _) => self.push_text(if value { "true" } else { "false" }),
             (Cell::Text(text), _) => self.push_text(&text),
             (Cell::Nested(what), _) => self.push_text(what),
@@ -133,6 +134,10 @@ impl Cells {
         });
         texts.push(Some(text));
     }
+}
+
+fn digits(value: i128) -> String {
+    value.to_string()
 }
 
 /// The rows so far, column by column.
@@ -219,8 +224,7 @@ impl<'a> Rows<'a> {
             };
             columns.push(Column { name, values });
         }
-        let table = Table::with_source(columns, source.to_owned(), lines)?;
-        Ok(table.read_with(self.options, Vec::new()))
+        Table::with_source(columns, source.to_owned(), lines)
     }
 }
 

@@ -5,6 +5,7 @@ mod arrow_file;
 mod calendar;
 mod cases;
 mod catalog;
+mod choice;
 mod civil;
 mod csv_blocks;
 mod csv_cells;
@@ -31,6 +32,7 @@ mod outliers;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
+mod possible_id;
 mod preamble;
 mod prepare;
 mod raw_series;

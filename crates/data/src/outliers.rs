@@ -1,6 +1,7 @@
 //! Values far from all others: a code for "no data" such as -9999, or a typing error.
 
 use super::series::{Series, SeriesSet};
+use ptsm_core::{Note, option};
 
 /// Distance, in usual ranges, from which a repeated value is reported.
 const FAR_REPEATED: f64 = 5.0;
@@ -14,7 +15,11 @@ const REPEATED: usize = 3;
 /// Points of one channel of a series that are looked at for its usual range.
 const SAMPLE: usize = 4096;
 
-/// Points of all series together that are looked at.
+/// Values at either end that are looked at, and of which that many are told.
+const LOOKED_AT: usize = 12;
+const TOLD: usize = 3;
+
+/// Points of all series together from which on no further series is looked at.
 const POINTS: usize = 20_000_000;
 
 /// A value far from the others of its channel.
@@ -36,19 +41,20 @@ pub struct Outlier {
 }
 
 impl Outlier {
-    /// A sentence with the way out; `spell` writes an option and its value.
-    pub fn note(&self, spell: &dyn Fn(&str, Option<&str>) -> String) -> String {
+    /// A sentence with the way out.
+    pub fn note(&self) -> Note {
         let Self { channel, value, count, usual: (low, high), distance, .. } = self;
         let series = match self.series.as_str() {
             "" => String::new(),
             id => format!("series \"{id}\", "),
         };
         let rows = if *count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
-        let missing = spell("missing", Some(&value.to_string()));
-        format!(
+        let missing = option("missing", Some(&value.to_string()));
+        let text = format!(
             "{series}channel \"{channel}\" is {value} in {rows}, {distance:.0} times the usual range \
              ({low:.4} to {high:.4}) away: if that means a missing value, use {missing}"
-        )
+        );
+        text.into()
     }
 }
 
@@ -59,10 +65,11 @@ impl SeriesSet {
         let mut found = Vec::new();
         let mut points = 0;
         for series in &self.series {
-            points += series.values.len();
-            if points > POINTS && !found.is_empty() || points > 2 * POINTS {
+            // The first series is looked at however long it is.
+            if points >= POINTS {
                 break;
             }
+            points += series.values.len();
             for (channel, name) in self.channels.iter().enumerate() {
                 far_values(series, channel, name, &mut found);
             }
@@ -71,14 +78,13 @@ impl SeriesSet {
         found
     }
 
-    /// One sentence for each of the most frequent outliers; `spell` writes an option and its value.
-    pub fn outlier_notes(&self, spell: &dyn Fn(&str, Option<&str>) -> String) -> Vec<String> {
+    /// One sentence for each of the most frequent outliers.
+    pub fn outlier_notes(&self) -> Vec<Note> {
         const SHOWN: usize = 5;
         let found = self.outliers();
-        let mut notes: Vec<String> =
-            found.iter().take(SHOWN).map(|outlier| outlier.note(spell)).collect();
+        let mut notes: Vec<Note> = found.iter().take(SHOWN).map(Outlier::note).collect();
         if found.len() > SHOWN {
-            notes.push(format!("and {} more values of that kind", found.len() - SHOWN));
+            notes.push(format!("and {} more values of that kind", found.len() - SHOWN).into());
         }
         notes
     }
@@ -86,56 +92,68 @@ impl SeriesSet {
 
 /// The far values at either end of one channel of a series.
 fn far_values(series: &Series, channel: usize, name: &str, found: &mut Vec<Outlier>) {
-    let seen = || (0..series.num_rows()).filter_map(|row| series.get(row, channel));
-    let step = series.num_rows().div_ceil(SAMPLE).max(1);
-    let mut sample: Vec<f64> = seen().step_by(step).collect();
+    let rows = 0..series.num_rows();
+    let seen: Vec<f64> = rows.filter_map(|row| series.get(row, channel)).collect();
+    let mut sample = sample_of(&seen);
     sample.sort_unstable_by(f64::total_cmp);
     for upper in [false, true] {
-        // A few values in turn, such as -9999 and -8888.
-        let mut inner = if upper { f64::INFINITY } else { f64::NEG_INFINITY };
-        for _ in 0..3 {
-            let rest = seen().filter(|&x| if upper { x < inner } else { x > inner });
-            let (end, count) = extreme(rest, upper);
-            if count == 0 {
-                break;
-            }
-            inner = end;
-            let Some(usual) = usual_range(&sample, end) else { break };
-            let off = if upper { end - usual.1 } else { usual.0 - end };
+        let mut told = 0;
+        for (value, count) in ends(&seen, upper) {
+            let Some(usual) = usual_range(&sample, value, upper) else { break };
+            let off = if upper { value - usual.1 } else { usual.0 - value };
             let distance = off / (usual.1 - usual.0);
-            let far = if count >= REPEATED { FAR_REPEATED } else { FAR_SINGLE };
-            if distance < far {
+            // What follows lies nearer, so that no number of rows makes it far.
+            if distance < FAR_REPEATED || told == TOLD {
                 break;
             }
-            found.push(Outlier {
-                series: series.id.clone(),
-                channel: name.to_owned(),
-                value: end,
-                count,
-                usual,
-                distance,
-            });
+            // A value that comes once may lie in front of one that repeats.
+            if count < REPEATED && distance < FAR_SINGLE {
+                continue;
+            }
+            told += 1;
+            let (series, channel) = (series.id.clone(), name.to_owned());
+            found.push(Outlier { series, channel, value, count, usual, distance });
         }
     }
 }
 
-/// The smallest or largest of some values, and how often it is there.
-fn extreme(values: impl Iterator<Item = f64>, upper: bool) -> (f64, usize) {
-    values.fold((0.0, 0), |(end, count), x| {
-        let beyond = if upper { x > end } else { x < end };
-        match count {
-            0 => (x, 1),
-            _ if beyond => (x, 1),
-            _ if x == end => (end, count + 1),
-            _ => (end, count),
-        }
-    })
+/// Some of the values, one of each stretch of equal length: not the same one of each, since rows of
+/// hours with a step of 24 would all be of one time of day.
+fn sample_of(seen: &[f64]) -> Vec<f64> {
+    let step = seen.len().div_ceil(SAMPLE).max(1);
+    let chosen = |(number, stretch): (usize, &[f64])| {
+        // The golden ratio in 64 bits: a multiple of it is anywhere, but the same in every run.
+        let random = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        stretch[random as usize % stretch.len()]
+    };
+    seen.chunks(step).enumerate().map(chosen).collect()
 }
 
-/// What most of the sorted values lie between that are not `end`; `None` if they are all the same or
-/// fewer than ten.
-fn usual_range(sorted: &[f64], end: f64) -> Option<(f64, f64)> {
-    let others: Vec<f64> = sorted.iter().copied().filter(|&x| x != end).collect();
+/// The smallest or the largest of some values, the outermost first, and how often each is there.
+fn ends(seen: &[f64], upper: bool) -> Vec<(f64, usize)> {
+    let is_beyond = |a: f64, b: f64| if upper { a > b } else { a < b };
+    let mut found: Vec<(f64, usize)> = Vec::with_capacity(LOOKED_AT + 1);
+    for &x in seen {
+        if found.len() == LOOKED_AT && is_beyond(found[LOOKED_AT - 1].0, x) {
+            continue;
+        }
+        let at = found.partition_point(|&(end, _)| is_beyond(end, x));
+        match found.get_mut(at) {
+            Some((end, count)) if *end == x => *count += 1,
+            _ => {
+                found.insert(at, (x, 1));
+                found.truncate(LOOKED_AT);
+            }
+        }
+    }
+    found
+}
+
+/// What most of the sorted values lie between that are nearer than `end`; `None` if they are all the
+/// same or fewer than ten.
+fn usual_range(sorted: &[f64], end: f64, upper: bool) -> Option<(f64, f64)> {
+    let nearer = |&x: &f64| if upper { x < end } else { x > end };
+    let others: Vec<f64> = sorted.iter().copied().filter(nearer).collect();
     if others.len() < 10 {
         return None;
     }
@@ -173,8 +191,30 @@ mod tests {
         let found = set(values).outliers();
         let seen: Vec<(f64, usize)> = found.iter().map(|o| (o.value, o.count)).collect();
         assert_eq!(seen, [(-9999.0, 10), (-8888.0, 1), (1e6, 1)]);
-        let note = found[0].note(&|name, value| format!("{name} {}", value.unwrap_or_default()));
-        assert!(note.contains("-9999 in 10 rows") && note.ends_with("missing -9999"), "{note}");
+        let note = found[0].note().to_string();
+        assert!(note.contains("-9999 in 10 rows") && note.ends_with("`missing = -9999`"), "{note}");
+    }
+
+    #[test]
+    fn a_step_of_the_sample_may_be_a_day() {
+        // From 6 to 9 hours the sun shines on the panel, in steps of 24 hours never or always.
+        for step in [24, 48, 7 * 24] {
+            let rows = SAMPLE * step;
+            let hour = |row: usize| match row % 24 {
+                hour @ 6..9 => 1000.0 * (hour + row % 7) as f64,
+                hour => (hour + row % 5) as f64 / 10.0,
+            };
+            assert_eq!(set((0..rows).map(hour).collect()).outliers(), [], "{step}");
+        }
+    }
+
+    #[test]
+    fn a_single_value_does_not_hide_one_that_repeats() {
+        let mut values = wave(1000);
+        values[3] = -200.0;
+        (0..10).for_each(|k| values[k * 90 + 5] = -99.0);
+        let found = set(values).outliers();
+        assert!(found.iter().any(|o| (o.value, o.count) == (-99.0, 10)), "{found:?}");
     }
 
     #[test]

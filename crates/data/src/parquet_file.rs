@@ -61,9 +61,9 @@ pub(super) fn read_batches(
     for field in schema.fields() {
         let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
         let values = match reading(field.name()) {
-            Reading::Name | Reading::Text if is_whole(field.data_type()) => {
-                Values::Text(TextCells::default())
-            }
+            Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
+            // A text holds every digit; numbers that none of them needs become numbers again.
+            _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
             _ => empty_values(value_type(field.data_type())).map_err(at)?,
         };
         columns.push(Column { name: field.name().clone(), values });
@@ -337,15 +337,18 @@ mod tests {
             ("coded", Arc::new(coded)),
             ("text", Arc::new(StringArray::from(vec![Some("1.5"), Some("NA")]))),
             ("flag", Arc::new(StringArray::from(vec![Some("True"), Some("False")]))),
-            ("unique_id", Arc::new(big)),
+            ("unique_id", Arc::new(big.clone())),
+            ("id", Arc::new(big)),
+            ("series", Arc::new(Int16Array::from(vec![Some(7), None]))),
             ("item", Arc::new(StringArray::from(vec![Some("007"), Some("7")]))),
             ("series_id", Arc::new(StringArray::from(vec![Some("NA"), Some("1.0")]))),
         ]);
         let table = open(&file).unwrap();
         let cells = |row| table.columns().iter().map(|c| c.values.text(row)).collect::<Vec<_>>();
-        assert_eq!(cells(0), ["1.5", "1.5", "1", "9007199254740993", "007", "NA"]);
-        assert_eq!(cells(1), ["", "", "0", "9007199254740992", "7", "1.0"]);
-        for number in &table.columns()[..3] {
+        let big = ["9007199254740993", "9007199254740992"];
+        assert_eq!(cells(0), ["1.5", "1.5", "1", big[0], big[0], "7", "007", "NA"]);
+        assert_eq!(cells(1), ["", "", "0", big[1], big[1], "", "7", "1.0"]);
+        for number in table.columns()[..3].iter().chain([&table.columns()[5]]) {
             assert!(matches!(number.values, Values::Numbers(_)), "{}", number.name);
         }
     }
@@ -414,7 +417,7 @@ mod tests {
         let none = stored_file(vec![("x", Arc::new(Float32Array::from(Vec::<f32>::new())))]);
         assert!(open(&none).unwrap_err().to_string().contains("there are no rows"));
         let damaged = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(damaged.path(), b"PAR1 and no more").unwrap();
+        std::fs::write(damaged.path(), b"PAR1\0 and no more").unwrap();
         let text = open(&damaged).unwrap_err().to_string();
         assert!(text.contains("the Parquet file cannot be read"), "{text}");
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::choice::{choice_of, name_of};
 use crate::prepare::Prepared;
 use crate::window::WindowSet;
 use ptsm_core::{Error, Result};
@@ -24,12 +25,11 @@ impl Part {
 
     /// `train`, `validation` or `test`.
     pub fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
+        name_of(&self, &Self::NAMES)
     }
+
+    const NAMES: [(Part, &'static str); 3] =
+        [(Part::Train, "train"), (Part::Validation, "validation"), (Part::Test, "test")];
 }
 
 impl fmt::Display for Part {
@@ -42,10 +42,7 @@ impl FromStr for Part {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Part::ALL.into_iter().find(|part| part.name() == text).ok_or_else(|| {
-            let message = format!("\"{text}\" is not one of train, validation, test");
-            Error::config("split", message)
-        })
+        choice_of(text, &Self::NAMES, "split")
     }
 }
 

@@ -5,7 +5,7 @@ use super::csv_sniff::{
 };
 use super::table::ReadOptions;
 use super::timestamp::is_time_in_any_order;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Note, Result, option};
 
 /// Lines in which the end of a text in front of the header is looked for.
 pub(super) const LINES_LOOKED_AT: usize = 60;
@@ -20,7 +20,7 @@ pub(super) struct Preamble {
     /// The byte between cells, where the file says it.
     pub(super) delimiter: Option<u8>,
     /// What was passed over, for the user.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Preamble {
@@ -76,7 +76,8 @@ impl Preamble {
         }
         if count > 0 {
             let lines = if count == 1 { "line that begins" } else { "lines that begin" };
-            self.notes.push(format!("{count} {lines} with # in front of the header: not read"));
+            let note = format!("{count} {lines} with # in front of the header: not read");
+            self.notes.push(note.into());
         }
     }
 }

@@ -8,7 +8,7 @@ use super::split::{Borders, Split};
 use super::standard::Standardiser;
 use super::window::{PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm_core::Transform;
-use ptsm_core::{Error, ErrorKind, Result};
+use ptsm_core::{Error, ErrorKind, Note, Result, option};
 
 /// Windows of each part, ready for training and scoring.
 #[derive(Debug, Clone)]
@@ -96,19 +96,21 @@ pub fn prepare(
 
 impl Prepared {
     /// What a user should know of the series: which are not used, and how many are padded.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes: Vec<Note> = Vec::new();
         let unused = &self.unused_series;
         if let Some(first) = unused.first() {
             let (count, s) = (unused.len(), if unused.len() == 1 { " is" } else { " are" });
-            notes.push(format!("{count} series{s} too short for the split, such as \"{first}\""));
+            let text = format!("{count} series{s} too short for the split, such as \"{first}\"");
+            notes.push(text.into());
         }
         let (padded, all) = (self.padded_series, self.scales.len());
         if padded > 0 {
-            notes.push(format!(
+            let text = format!(
                 "{padded} of {all} series are shorter than a window: what is missing in front of them \
                  is masked"
-            ));
+            );
+            notes.push(text.into());
         }
         notes
     }
@@ -172,7 +174,8 @@ fn windows(
             Err(Error::input(format!(
                 "the {part} part has {longest} rows (with {context_length} of context), too few \
                  for one window of context_length {context_length} and prediction_length \
-                 {prediction_length} (use a longer series, shorter lengths or another --split)"
+                 {prediction_length} (use a longer series, shorter lengths or another {})",
+                option("split", None)
             )))
         }
         _ => Ok(set),
@@ -213,7 +216,7 @@ mod tests {
         let undo = |x: f32| (got.scales[0].undo_value(0, x) * 1e4).round() / 1e4;
         let future: Vec<f64> = batch.future_values().unwrap().iter().map(|&x| undo(x)).collect();
         assert_eq!(future, [6.0, 7.0, 8.0]);
-        assert!(got.notes()[0].contains("1 of 2 series"), "{:?}", got.notes());
+        assert!(got.notes()[0].to_string().contains("1 of 2 series"), "{:?}", got.notes());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::calendar::{Anchor, Calendar, length_text};
+use super::possible_id::possible_id;
 use super::repair::{Duplicates, Grid, Repair, RepairReport};
 use super::roles::Resolved;
 use super::rounding::Rounding;
@@ -137,14 +138,14 @@ impl Origin<'_> {
         column.map_or_else(String::new, |column| column.values.text(raw.rows.at(index)))
     }
 
-    /// The hint that another column may name the series.
+    /// The hint that another column names the series, if one explains the order of the times.
     fn id_hint(&self) -> String {
-        match (&self.roles.id, &self.roles.possible_id) {
-            (None, Some(name)) => {
+        match possible_id(self.table, self.roles) {
+            Some(name) => {
                 let option = option("id", Some(name));
-                format!(", or {option} if that column names the series")
+                format!("use {option} if that column names the series, or ")
             }
-            _ => String::new(),
+            None => "use ".to_owned(),
         }
     }
 }
@@ -169,8 +170,7 @@ pub(super) fn order(
             let (before, time) = (origin.show(raw, index), origin.show(raw, index + 1));
             let hint = origin.id_hint();
             let message = format!(
-                "{time} comes after {before}, but times must rise (use {} to order the \
-                 rows{hint})",
+                "{time} comes after {before}, but times must rise ({hint}{} to order the rows)",
                 option("sort", None)
             );
             return Err(origin.at_row(raw, index + 1, message));
@@ -199,7 +199,8 @@ fn sort(raw: &mut RawSeries, report: &mut RepairReport) {
     raw.times = Some(permutation.iter().map(|&index| times[index]).collect());
 }
 
-fn merge_duplicates(
+/// Merges rows of one time, which lie together, as far as `repair` allows.
+pub(super) fn merge_duplicates(
     raw: &mut RawSeries,
     duplicates: Duplicates,
     origin: Origin<'_>,
@@ -210,15 +211,7 @@ fn merge_duplicates(
         return Ok(());
     };
     if duplicates == Duplicates::Error {
-        let earlier = origin.table.row_name(raw.rows.at(index));
-        let (time, hint) = (origin.show(raw, index + 1), origin.id_hint());
-        let message = format!(
-            "{time} was there before, in {earlier} (use {} first, last or mean to merge such rows, {} \
-             to take every row as one step{hint})",
-            option("duplicates", None),
-            option("grid", Some("rows"))
-        );
-        return Err(origin.at_row(raw, index + 1, message));
+        return Err(double(raw, index, origin));
     }
     let channels = origin.cells.len();
     let all = raw.take_values(origin);
@@ -243,6 +236,25 @@ fn merge_duplicates(
     raw.rows = raw.rows.choose(firsts.into_iter());
     (raw.times, raw.values) = (Some(kept), Some(values));
     Ok(())
+}
+
+/// The error of a row that has the time of the row before, which is number `index`.
+fn double(raw: &RawSeries, index: usize, origin: Origin<'_>) -> Error {
+    let earlier = origin.table.row_name(raw.rows.at(index));
+    let (before, time) = (origin.show(raw, index), origin.show(raw, index + 1));
+    // Stamps of two offsets may be one time, or show one time of day where a clock is put back.
+    let was = match before == time {
+        true => "was there before".to_owned(),
+        false => format!("falls on the same step as {before}"),
+    };
+    let message = format!(
+        "{time} {was}, in {earlier} ({}{} first, last or mean to merge such rows, {} to take every row \
+         as one step)",
+        origin.id_hint(),
+        option("duplicates", None),
+        option("grid", Some("rows"))
+    );
+    origin.at_row(raw, index + 1, message)
 }
 
 /// One cell out of those of one channel and time.
@@ -279,7 +291,10 @@ pub(super) fn fill_gaps(
         let Some(place) = calendar.steps_between(start, time) else {
             return Err(off_grid(raw, index, calendar, origin));
         };
-        places.push(place as usize);
+        match usize::try_from(place).ok().filter(|place| places.last().is_none_or(|p| p < place)) {
+            Some(place) => places.push(place),
+            None => return Err(not_later(raw, index, origin)),
+        }
     }
     let length = places.last().map_or(0, |last| last + 1);
     let inserted = length - times.len();
@@ -307,6 +322,18 @@ pub(super) fn fill_gaps(
     raw.values = Some(values);
     raw.times = Some((0..length).map(|place| calendar.after(start, place as i64)).collect());
     Ok(())
+}
+
+/// The error of a row that is later than the row before, but not on the clock of the steps.
+fn not_later(raw: &RawSeries, index: usize, origin: Origin<'_>) -> Error {
+    let (before, time) = (origin.show(raw, index.saturating_sub(1)), origin.show(raw, index));
+    let message = format!(
+        "{time} is not later than {before} on the local clock, which was put back between them (use {} \
+         for a step that fits the rows in UTC, or {} to take every row as one step)",
+        option("frequency", None),
+        option("grid", Some("rows"))
+    );
+    origin.at_row(raw, index, message)
 }
 
 /// The error of a row that is not on the calendar.

@@ -9,13 +9,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{Frequency, Holidays, length_text};
+use super::choice::{choice_of, name_of};
 use super::resample::Resample;
 use super::roles::IgnoredColumn;
 use super::rounding::Rounding;
 use super::time_rules::TimeRules;
 use super::timestamp::DateOrder;
 use super::zone::Clock;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Note, Result};
 
 /// What to do with several rows of one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,20 +110,6 @@ impl Grid {
     const NAMES: [(Self, &str); 2] = [(Self::Regular, "regular"), (Self::Rows, "rows")];
 }
 
-fn name_of<T: PartialEq>(choice: &T, names: &[(T, &'static str)]) -> &'static str {
-    let found = names.iter().find(|(named, _)| named == choice);
-    found.expect("every choice has a name").1
-}
-
-fn choice_of<T: Copy>(text: &str, names: &[(T, &str)], option: &str) -> Result<T> {
-    let found = names.iter().find(|(_, name)| *name == text);
-    found.map(|(choice, _)| *choice).ok_or_else(|| {
-        let names: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
-        let message = format!("\"{text}\" is not one of {}", names.join(", "));
-        Error::config(option, message)
-    })
-}
-
 impl fmt::Display for Duplicates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(self, &Self::NAMES))
@@ -193,7 +180,7 @@ pub struct RepairReport {
     /// Rows that were made one for each step, and what they became.
     pub resampled: Option<Resampled>,
     /// What was assumed about the times, in a sentence each.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Note>,
     /// Per channel, in channel order.
     pub missing: Vec<MissingShare>,
     /// Columns that are not used.
@@ -202,16 +189,16 @@ pub struct RepairReport {
 
 impl RepairReport {
     /// One sentence for each change of times, and each thing that was assumed about them.
-    pub fn time_notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+    pub fn time_notes(&self) -> Vec<Note> {
+        let mut notes: Vec<Note> = Vec::new();
         if self.rows_rounded > 0 {
-            let far = length_text(self.rounded_by);
-            notes.push(format!("{} rows were moved in time, by at most {far}", self.rows_rounded));
+            let (rows, far) = (self.rows_rounded, length_text(self.rounded_by));
+            notes.push(format!("{rows} rows were moved in time, by at most {far}").into());
         }
         if let Some(Resampled { rule, from, to, left_out }) = self.resampled {
-            notes.push(format!("{from} rows became {to} ({rule})"));
+            notes.push(format!("{from} rows became {to} ({rule})").into());
             if left_out > 0 {
-                notes.push(format!("{left_out} rows of incomplete steps were left out"));
+                notes.push(format!("{left_out} rows of incomplete steps were left out").into());
             }
         }
         notes.extend(self.remarks.iter().cloned());
@@ -219,15 +206,15 @@ impl RepairReport {
     }
 
     /// One sentence for each thing that a user should know; empty if the table was perfect.
-    pub fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        for column in &self.ignored_columns {
-            notes.push(format!("column \"{}\" is not used: {}", column.name, column.reason));
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes: Vec<Note> = Vec::new();
+        for IgnoredColumn { name, reason } in &self.ignored_columns {
+            notes.push(format!("column \"{name}\" is not used: {reason}").into());
         }
         let mut count = |rows: usize, what: &str| {
             if rows > 0 {
                 let s = if rows == 1 { " was" } else { "s were" };
-                notes.push(format!("{rows} row{s} {what}"));
+                notes.push(format!("{rows} row{s} {what}").into());
             }
         };
         count(self.rows_reordered, "put into the order of their times");
@@ -236,8 +223,8 @@ impl RepairReport {
         notes.extend(self.time_notes());
         let gaps = self.missing.iter().filter(|missing| missing.share > 0.0);
         for MissingShare { channel, share } in gaps {
-            notes
-                .push(format!("channel \"{channel}\" misses {:.2} % of its points", share * 100.0));
+            let percent = share * 100.0;
+            notes.push(format!("channel \"{channel}\" misses {percent:.2} % of its points").into());
         }
         notes
     }

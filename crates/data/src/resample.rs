@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Frequency;
+use super::choice::{choice_named, list_of, name_of};
 use ptsm_core::{Error, Result};
 
 /// A longer step, and what becomes of the seen values that lie in one. Written `1h:mean`.
@@ -67,8 +68,7 @@ impl Rule {
 
 impl fmt::Display for Resample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = RULES.iter().find(|(rule, _)| *rule == self.rule).map_or("", |(_, name)| name);
-        write!(f, "{}:{name}", self.step)
+        write!(f, "{}:{}", self.step, name_of(&self.rule, &RULES))
     }
 }
 
@@ -77,17 +77,16 @@ impl FromStr for Resample {
 
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
-            let names: Vec<&str> = RULES.iter().map(|(_, name)| *name).collect();
             let text = format!(
                 "\"{text}\" is not a step and a rule (write a step of a fixed length, b, mo, q, y or \
                  mo-end, a colon, and one of {}, such as 1h:mean)",
-                names.join(", ")
+                list_of(&RULES)
             );
             Error::config("resample", text)
         };
         let (step, rule) = text.rsplit_once(':').ok_or_else(bad)?;
         let step: Frequency = step.parse().map_err(|_| bad())?;
-        let rule = RULES.iter().find(|(_, name)| *name == rule).map(|(rule, _)| *rule);
+        let rule = choice_named(rule, &RULES);
         let known = matches!(
             step,
             Frequency::Nanoseconds(_)

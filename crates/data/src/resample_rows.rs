@@ -66,7 +66,7 @@ fn one(rule: Resample, raw: &mut RawSeries, holidays: &Holidays, origin: Origin<
     let shift = i64::from(first_offset) * SECOND;
     let start = |&time: &i64| match clock {
         Clock::Local => zone.instant(floor(&calendar, zone.local(time))),
-        Clock::Utc => floor(&calendar, time + shift) - shift,
+        Clock::Utc => floor(&calendar, time.saturating_add(shift)).saturating_sub(shift),
     };
     let starts: Vec<i64> = times.iter().map(start).collect();
     let channels = origin.cells.len();
@@ -118,16 +118,17 @@ fn floor(calendar: &Calendar, time: i64) -> i64 {
         Frequency::Nanoseconds(step) if step % WEEK == 0 => {
             // The first Monday of 1970 was the 5th of January.
             let monday = 4 * DAY;
-            Some((time - monday).div_euclid(step) * step + monday)
+            let weeks = time.checked_sub(monday).map(|time| time.div_euclid(step));
+            weeks.and_then(|weeks| weeks.checked_mul(step)?.checked_add(monday))
         }
-        Frequency::Nanoseconds(step) => Some(time.div_euclid(step) * step),
+        Frequency::Nanoseconds(step) => time.div_euclid(step).checked_mul(step),
         Frequency::Months(count) => months(count).and_then(midnight),
         Frequency::MonthEnds(count) => months(count).and_then(|first| {
             let last = month_start(month_number(first) + i64::from(count) - 1)?;
             midnight(last.last_of_month())
         }),
         // A weekend counts to the working day in front of it.
-        _ => Some(calendar.after(time - time_of_day(time), 0)),
+        _ => time.checked_sub(time_of_day(time)).map(|day| calendar.after(day, 0)),
     };
     found.unwrap_or(time)
 }

@@ -50,8 +50,6 @@ pub(super) struct Resolved<'a> {
     pub(super) id: Option<IdColumn<'a>>,
     pub(super) channels: Vec<String>,
     pub(super) ignored: Vec<IgnoredColumn>,
-    /// A text column with repeated cells, which may be the wanted id.
-    pub(super) possible_id: Option<String>,
 }
 
 /// The column that says which series a row is of.
@@ -125,9 +123,7 @@ pub(super) fn resolve<'a>(
         }
         None => find_channels(search, &free, &mut ignored)?,
     };
-    let mut texts = table.columns().iter().filter(free);
-    let possible_id = texts.find(|column| repeats(column)).map(|column| column.name.clone());
-    Ok(Resolved { timestamp, id, channels, ignored, possible_id })
+    Ok(Resolved { timestamp, id, channels, ignored })
 }
 
 /// The column that is asked for; `Some(None)` if none is to be looked for.
@@ -149,7 +145,7 @@ fn find_id<'a>(table: &'a Table, roles: &Roles) -> Result<Option<IdColumn<'a>>> 
 }
 
 /// Numbers the series of a table by their first rows.
-fn number_series<'a>(table: &Table, column: &'a Column) -> Result<IdColumn<'a>> {
+pub(super) fn number_series<'a>(table: &Table, column: &'a Column) -> Result<IdColumn<'a>> {
     let missing = |row| {
         let message = "the name of the series is missing";
         Error::input(message).at(table.place(row, &column.name))
@@ -251,11 +247,4 @@ fn find_channels(
         return Err(Error::input(message).at(table.source()));
     }
     Ok(channels)
-}
-
-fn repeats(column: &Column) -> bool {
-    let Values::Text(cells) = &column.values else {
-        return false;
-    };
-    cells.numbers().is_some_and(|numbers| cells.words().len() < numbers.len())
 }

@@ -69,7 +69,8 @@ impl Rounding {
     /// A rounding that would put rising times on a grid without making two of them one, and how far
     /// it would move them.
     pub(super) fn that_helps(times: &[i64]) -> Option<(Self, i64)> {
-        let mut distances: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut distances: Vec<i64> =
+            times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         if distances.len() < 2 {
             return None;
         }
@@ -82,7 +83,7 @@ impl Rounding {
         let mut last = None;
         for &time in times {
             let move_by = rounding.correction(time)?;
-            let place = time + move_by;
+            let place = time.checked_add(move_by)?;
             if last == Some(place) {
                 return None;
             }

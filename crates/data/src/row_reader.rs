@@ -5,11 +5,12 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::csv_sniff::{Cell, guess_delimiter, read_cell};
+use super::id_name::name_of_number;
 use super::table::ReadOptions;
 use super::time_rules::TimeRules;
 use super::timestamp::{DateOrder, TimeStyle, parse_as, parse_numbers, parse_timestamp};
-use super::zone::{Clock, Zone};
-use crate::civil::{SECOND, time_of_day};
+use super::zone::{Clock, Shown, Zone};
+use crate::civil::SECOND;
 use ptsm_core::{Error, Result, option};
 
 /// Reads the channels and the time of a model out of lines of text.
@@ -41,9 +42,8 @@ pub struct RowReader<R> {
 #[derive(Debug, Clone, Copy)]
 struct Written {
     style: TimeStyle,
-    offset: i32,
     /// What its clock showed, rounded.
-    local: i64,
+    shown: Shown,
 }
 
 /// Which columns of a row are read.
@@ -114,7 +114,7 @@ impl<R: BufRead> RowReader<R> {
     /// Times on the clock of the rules as text, in the style of the rows; `None` before a row had a
     /// time.
     pub fn time_texts(&self, times: &[i64]) -> Option<Vec<String>> {
-        let Written { style, offset, .. } = self.last?;
+        let Written { style, shown: Shown { offset, .. } } = self.last?;
         if style == TimeStyle::Index {
             return Some(times.iter().map(i64::to_string).collect());
         }
@@ -249,6 +249,8 @@ impl<R: BufRead> RowReader<R> {
             let name = match fields.get(id) {
                 None | Some(Value::Null) => String::new(),
                 Some(Value::String(text)) => text.clone(),
+                Some(Value::Number(number)) => number_name(number)
+                    .map_err(|text| Error::input(text).at(format!("\"{id}\"")))?,
                 Some(other) => other.to_string(),
             };
             self.name_series(&name)?;
@@ -284,8 +286,8 @@ impl<R: BufRead> RowReader<R> {
         let order = self.rules.order.unwrap_or(DateOrder::YearMonthDay);
         let written = match parse_timestamp(cell, order) {
             Ok(stamp) => {
-                let (style, offset) = (TimeStyle::Calendar(stamp.style), stamp.offset.unwrap_or(0));
-                Written { style, offset, local: stamp.local }
+                let shown = Shown { local: stamp.local, offset: stamp.offset.unwrap_or(0) };
+                Written { style: TimeStyle::Calendar(stamp.style), shown }
             }
             Err(why) => self.number_time(cell).ok_or_else(|| {
                 let name = self.timestamp.as_deref().unwrap_or_default();
@@ -303,32 +305,36 @@ impl<R: BufRead> RowReader<R> {
         let saved =
             self.rules.style.and_then(|style| Some((parse_as(&number, style).ok()?, style)));
         let (times, style) = saved.or_else(|| parse_numbers(&number, false).ok())?;
-        Some(Written { style, offset: 0, local: times[0] })
+        Some(Written { style, shown: Shown { local: times[0], offset: 0 } })
     }
 
     /// Rounds a time, where the model's were, and puts it on the clock of the rules.
     fn on_clock(&self, mut written: Written) -> Result<(i64, Written)> {
         if written.style == TimeStyle::Index {
-            return Ok((written.local, written));
+            return Ok((written.shown.local, written));
         }
         if let Some(rounding) = self.rules.round {
-            written.local += rounding.correction(written.local).ok_or_else(|| {
+            let move_by = rounding.correction(written.shown.local).ok_or_else(|| {
                 Error::input(format!("the time is further from the grid than {rounding} allows"))
             })?;
+            written.shown.local = written.shown.local.saturating_add(move_by);
         }
+        let Shown { local, offset } = written.shown;
         if self.rules.clock == Clock::Utc {
-            return Ok((written.local - i64::from(written.offset) * SECOND, written));
+            return Ok((local.saturating_sub(i64::from(offset) * SECOND), written));
         }
-        // A clock that goes forward at the time of day of the rows passes over it.
         if let Some(last) = self.last {
-            let forward = i64::from(written.offset - last.offset) * SECOND;
-            let [usual, now, meant] =
-                [last.local, written.local, written.local - forward].map(time_of_day);
-            if forward > 0 && now != usual && meant == usual {
-                written.local -= forward;
-            }
+            written.shown.local = written.shown.after(last.shown);
         }
-        Ok((written.local, written))
+        Ok((written.shown.local, written))
+    }
+}
+
+/// A number as the name of a series, as a table of JSON has it: 1.0 is 1.
+fn number_name(number: &serde_json::Number) -> std::result::Result<String, String> {
+    match number.as_f64() {
+        Some(value) if number.is_f64() => name_of_number(value),
+        _ => Ok(number.to_string()),
     }
 }
 
@@ -424,6 +430,26 @@ mod tests {
             ["2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"];
         let found = times(&days, &TimeRules::default()).0;
         assert_eq!([found[1] - found[0], found[2] - found[1]], [DAY; 2]);
+    }
+
+    #[test]
+    fn a_number_names_the_same_series_in_a_stream_and_in_a_table() {
+        let lines = ["1", "1.0", "2.5", "9007199254740993", "-7", "\"1.0\"", "true"];
+        for id in lines {
+            let line = format!("{{\"unique_id\": {id}, \"x\": 1}}");
+            let options = ReadOptions::default();
+            let table = super::super::json_file::read(line.as_bytes(), "t", &options).unwrap();
+            let columns = RowColumns {
+                channels: vec!["x".into()],
+                timestamp: None,
+                id: Some("unique_id".into()),
+            };
+            let rules = TimeRules::default();
+            let mut reader =
+                RowReader::new(line.as_bytes(), columns, &options, &rules).unwrap().unwrap();
+            reader.next_row(&mut Vec::new()).unwrap();
+            assert_eq!(reader.series(), table.columns()[0].values.text(0), "{id}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Anchor, Calendar, Frequency};
-use super::raw_series::{Origin, RawSeries, TableRows, fill_gaps, order};
+use super::raw_series::{Origin, RawSeries, TableRows, fill_gaps, merge_duplicates, order};
 use super::repair::{Grid, MissingShare, Repair, RepairReport};
 use super::resample_rows::resample;
 use super::roles::{KnownTimes, Resolved, Roles, resolve};
@@ -338,6 +338,10 @@ fn put_on_grid(
     let mut steps = settle(raw, repair, origin)?;
     match (steps.step, repair.grid) {
         (Some(step), Grid::Regular) => {
+            // Where a clock is put back, two times in UTC may be one on it.
+            for series in raw.iter_mut() {
+                merge_duplicates(series, repair.duplicates, origin, report)?;
+            }
             check_same_step(raw, steps, repair, origin)?;
             for series in raw.iter_mut() {
                 let (anchor, holidays) = (series.anchor, repair.holidays.clone());
@@ -350,7 +354,7 @@ fn put_on_grid(
                  are numbered, and their season is 1 (see {})",
                 option("season", None)
             );
-            report.remarks.push(text);
+            report.remarks.push(text.into());
             steps.step = None;
         }
         _ => {}

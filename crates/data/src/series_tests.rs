@@ -63,7 +63,10 @@ fn gaps_become_masked_rows_and_are_reported() {
     let times = series.timestamps.as_ref().unwrap();
     assert_eq!(times.to_vec()[2] - times.to_vec()[1], DAY);
     assert_eq!(got.repairs.rows_inserted, 1);
-    assert_eq!(got.repairs.notes()[0], "1 row was inserted as missing, to fill gaps in time");
+    assert_eq!(
+        got.repairs.notes()[0].to_string(),
+        "1 row was inserted as missing, to fill gaps in time"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::times::Times;
-use super::timestamp::{DateOrder, TimeStyle, parse_timestamp};
+use super::timestamp::{NotATime, TimeStyle, parse_unambiguous};
 use ptsm_core::{Error, Result, option};
 
 /// How the rows of a series are divided: training first, then validation, then test.
@@ -164,7 +164,7 @@ impl Split {
             }
             Split::Last { rows } => {
                 let before = num_rows.saturating_sub(rows);
-                let validation = if before >= 2 * rows { rows } else { 0 };
+                let validation = if before / 2 >= rows { rows } else { 0 };
                 Ok([before - validation, validation, num_rows - before])
             }
             Split::Dates { validation_from, test_from } => {
@@ -189,7 +189,8 @@ impl Split {
         if num_rows < needed {
             return Err(Error::input(format!(
                 "split {self} needs {needed} rows, the series has {num_rows} (it is made for the \
-                 ETT files; use --split 7:1:2)"
+                 ETT files; use {})",
+                option("split", Some("7:1:2"))
             )));
         }
         Ok([12 * month, 4 * month, 4 * month])
@@ -236,7 +237,7 @@ impl FromStr for Split {
                 _ => None,
             },
             Some(("fraction", shares)) => parse_fraction(shares),
-            Some(("date", dates)) => parse_dates(dates),
+            Some(("date", dates)) => parse_dates(dates)?,
             Some(("last", rows)) => {
                 let rows = rows.parse().ok().filter(|rows| *rows > 0);
                 rows.map(|rows| Split::Last { rows })
@@ -260,11 +261,26 @@ fn parse_fraction(text: &str) -> Option<Split> {
     valid.then_some(Split::Fraction { train, validation })
 }
 
-fn parse_dates(text: &str) -> Option<Split> {
-    let (validation, test) = text.split_once(',')?;
-    let time = |text| parse_timestamp(text, DateOrder::MonthDayYear).ok();
-    let (validation_from, test_from) = (time(validation)?.local, time(test)?.local);
-    (validation_from < test_from).then_some(Split::Dates { validation_from, test_from })
+/// Two dates, in the one order of day and month that fits both; `None` if they are none.
+///
+/// # Errors
+///
+/// `InvalidConfig` if they are others with the month first than with the day first.
+fn parse_dates(text: &str) -> Result<Option<Split>> {
+    let Some((validation, test)) = text.split_once(',') else { return Ok(None) };
+    match parse_unambiguous(&[validation, test]) {
+        Ok(times) if times[0].local < times[1].local => {
+            let (validation_from, test_from) = (times[0].local, times[1].local);
+            Ok(Some(Split::Dates { validation_from, test_from }))
+        }
+        Err((_, NotATime::Ambiguous)) => {
+            let message = format!(
+                "\"date:{text}\" may have the day or the month first (write dates as 2013-09-01)"
+            );
+            Err(Error::config("split", message))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn parse_ratio(text: &str) -> Option<Split> {
@@ -313,6 +329,7 @@ mod tests {
             ("fraction:1,0", 4001, [0..4001, 4001..4001, 4001..4001]),
             ("last:18", 4001, [0..3965, 3453..3983, 3471..4001]),
             ("last:18", 53, [0..35, 35..35, 0..53]),
+            ("last:18", 54, [0..18, 0..36, 0..54]),
         ] {
             let got = borders(split, rows, 512).unwrap();
             assert_eq!([got.train, got.validation, got.test], wanted, "{split}");
@@ -325,6 +342,14 @@ mod tests {
         let split: Split = "date:1970-01-05 12:00,1970-01-09".parse().unwrap();
         let got = split.borders(10, Some(&times), 2).unwrap();
         assert_eq!([got.train, got.validation, got.test], [0..5, 3..8, 6..10]);
+        for text in ["date:31/01/2024,01/02/2024", "date:01/31/2024,02/01/2024"] {
+            let wanted: Split = "date:2024-01-31,2024-02-01".parse().unwrap();
+            assert_eq!(text.parse::<Split>().unwrap(), wanted, "{text}");
+        }
+        for text in ["date:01/02/2024,02/03/2024", "date:2024-01-01,01/02/2024"] {
+            let error = text.parse::<Split>().unwrap_err().to_string();
+            assert!(error.contains("write dates as 2013-09-01"), "{error}");
+        }
         let error = split.borders(10, None, 2).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(error.to_string().contains("`timestamp`"));
@@ -336,6 +361,8 @@ mod tests {
             ("ett-hour", 14_399, "needs 14400 rows, the series has 14399"),
             ("7:1:2", 1, "training part 0 rows of 1, at least 1 is needed"),
             ("fraction:0.999,0.0005", 1000, "validation part 0 rows of 1000"),
+            ("last:9223372036854775808", 1000, "training part 0 rows of 1000"),
+            ("last:18446744073709551615", 1000, "training part 0 rows of 1000"),
         ] {
             let error = borders(split, rows, 512).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -177,7 +177,8 @@ fn judge(times: &[i64], step: Frequency, holidays: &Holidays) -> Rows {
     }
     let calendar = calendar_of(times, step, holidays);
     let own = || match step.is_index() {
-        true => common_distance(std::iter::once(times), |a, b| b - a).map(Frequency::Index),
+        true => common_distance(std::iter::once(times), |a, b| b.saturating_sub(a))
+            .map(Frequency::Index),
         false => detect(std::iter::once(times), holidays),
     };
     let distances = || times.windows(2).map(|pair| calendar.steps_between(pair[0], pair[1]));

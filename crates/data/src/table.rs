@@ -9,7 +9,7 @@ use super::text_cells::TextCells;
 use super::thousands::ThousandsMark;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Note, Result};
 
 /// How a text file is read; the default finds everything out by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,8 +205,8 @@ pub struct Table {
     parts: Vec<(usize, String)>,
     /// How its cells were read.
     options: ReadOptions,
-    /// What was assumed in reading, for the user.
-    notes: Vec<String>,
+    /// What was assumed in reading, for the user, each once.
+    notes: Vec<Note>,
 }
 
 /// A letter that could not be read.
@@ -241,7 +241,7 @@ impl Table {
     }
 
     /// The same table with what is known about its reading.
-    pub(super) fn read_with(mut self, options: &ReadOptions, notes: Vec<String>) -> Self {
+    pub(super) fn read_with(mut self, options: &ReadOptions, notes: Vec<Note>) -> Self {
         let missing = options.missing_numbers();
         for column in self.columns.iter_mut().filter(|_| !missing.is_empty()) {
             if let Values::Numbers(cells) = &mut column.values {
@@ -260,7 +260,7 @@ impl Table {
     }
 
     /// What was assumed in reading it, a sentence each: nothing where the file was plain.
-    pub fn notes(&self) -> &[String] {
+    pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
@@ -311,8 +311,12 @@ impl Table {
             }
             _ => None,
         };
-        self.notes.extend(other.notes);
-        self.notes.dedup();
+        // The same of many files is told once.
+        for note in other.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         Ok(())
     }
 

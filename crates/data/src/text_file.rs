@@ -133,6 +133,10 @@ pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     (text.into(), true)
 }
 
+/// What the user is told of a text that was not UTF-8.
+pub(super) const NOT_UTF8: &str =
+    "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
+
 /// Without the mark that some programs write in front of UTF-8.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(bytes)
@@ -144,9 +148,33 @@ mod tests {
 
     #[test]
     fn letters_that_are_not_utf8_stay_different() {
-        assert_eq!(decoded("é".as_bytes()), ("é".into(), false));
-        assert_eq!(decoded(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".into(), true));
-        assert_eq!(decoded(b"\xc3\xa9 \xe9"), ("é é".into(), true));
+        let read = |bytes| {
+            let (text, other) = decoded(bytes);
+            (text.into_owned(), other)
+        };
+        assert_eq!(read("é".as_bytes()), ("é".to_owned(), false));
+        assert_eq!(read(b"Cr\xe9 Cr\xe8 \x80"), ("Cré Crè €".to_owned(), true));
+        assert_eq!(read(b"\xc3\xa9 \xe9"), ("é é".to_owned(), true));
+    }
+
+    #[test]
+    fn a_guess_at_the_letters_is_told_once_of_every_format_and_of_many_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = crate::ReadOptions::default();
+        for (name, row) in [("csv", &b"W\xe9\n1\n"[..]), ("json", b"[{\"W\xe9\": 1}]")] {
+            let path = folder.path().join(format!("one.{name}"));
+            std::fs::write(&path, row).unwrap();
+            let table = crate::Table::read(&path, &options).unwrap();
+            let notes: Vec<String> = table.notes().iter().map(ToString::to_string).collect();
+            assert!(notes.len() == 1 && notes[0].contains("not UTF-8"), "{name}: {notes:?}");
+        }
+        let units = b"# x\nW\xe9,t\nkW,\n1,2024-01-01\n";
+        let parts = folder.path().join("parts");
+        std::fs::create_dir(&parts).unwrap();
+        for part in 0..3 {
+            std::fs::write(parts.join(format!("{part}.csv")), units).unwrap();
+        }
+        assert_eq!(crate::Table::read(&parts, &options).unwrap().notes().len(), 3);
     }
 
     #[cfg(feature = "parquet")]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::choice::{choice_of, name_of};
 use ptsm_core::{Error, Result, option};
 
 /// The separator of thousands in numbers, such as the comma of `1,001`.
@@ -57,8 +58,7 @@ impl ThousandsMark {
 
 impl fmt::Display for ThousandsMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(mark, _)| mark == self);
-        f.write_str(name.map_or("", |(_, name)| name))
+        f.write_str(name_of(self, &Self::NAMES))
     }
 }
 
@@ -66,11 +66,7 @@ impl FromStr for ThousandsMark {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = Self::NAMES.iter().find(|(_, name)| *name == text);
-        found.map(|(mark, _)| *mark).ok_or_else(|| {
-            let text = format!("\"{text}\" is not one of \",\", \".\", \" \", \"'\" and none");
-            Error::config("thousands", text)
-        })
+        choice_of(text, &Self::NAMES, "thousands")
     }
 }
 

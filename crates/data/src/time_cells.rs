@@ -76,9 +76,8 @@ impl TimeCells {
         if is_index(self) != is_index(&more) {
             return false;
         }
-        let second = 1_000_000_000;
         let local = |(row, instant): (usize, Option<i64>)| {
-            instant.map(|instant| instant + second * i64::from(more.offset(row)))
+            instant.map(|instant| Zone::Fixed(more.offset(row)).local(instant))
         };
         let local: Vec<i64> = more.iter().enumerate().filter_map(local).collect();
         self.style = self.style.holding(local);

@@ -24,6 +24,8 @@ pub enum Zone {
 pub struct WrittenOffsets {
     /// From each time in UTC on, so many seconds; the first also before.
     changes: Vec<Change>,
+    /// The offsets, each once.
+    different: Vec<i32>,
     /// The last time that has a stamp.
     last: i64,
     /// A zone with the same changes, used for times after the last row and between the rows around a
@@ -51,29 +53,40 @@ impl WrittenOffsets {
         }
     }
 
-    /// The time in UTC at which the clock shows `local`.
+    /// The time in UTC at which the clock shows `local`. Takes a time that grows with the number of
+    /// different offsets, of which there are few, and not with the changes, of which each row may be
+    /// one.
     fn instant(&self, local: i64) -> i64 {
-        let ahead = |change: &Change| local.saturating_sub(i64::from(change.offset) * SECOND);
+        let ahead = |offset: i32| local.saturating_sub(i64::from(offset) * SECOND);
+        let instants = || self.different.iter().map(|&offset| (ahead(offset), offset));
         // Between rows of one offset nothing is in doubt.
-        let ends = self.changes.iter().skip(1).map(|change| change.before).chain([self.last]);
-        let mut known = self.changes.iter().zip(ends);
-        let known = known.find(|(change, end)| (change.from..=*end).contains(&ahead(change)));
-        if let Some((change, _)) = known {
-            return ahead(change);
+        let known = instants().filter(|&(instant, offset)| self.is_known(instant, offset)).min();
+        if let Some((instant, _)) = known {
+            return instant;
         }
-        let last = &self.changes[self.changes.len() - 1];
-        match &self.rule {
-            Some(rule) => instant_in(rule, local),
-            _ => {
-                let shows = |change: &&Change| self.offset_at(ahead(change)) == change.offset;
-                // A time that the clock passes over counts by the offset before.
-                let passed = |pair: &&[Change]| {
-                    ahead(&pair[0]) >= pair[1].from && ahead(&pair[1]) < pair[1].from
-                };
-                let passed = || self.changes.windows(2).find(passed).map(|pair| &pair[0]);
-                ahead(self.changes.iter().find(shows).or_else(passed).unwrap_or(last))
-            }
+        if let Some(rule) = &self.rule {
+            return instant_in(rule, local);
         }
+        let shown = instants().filter(|&(instant, offset)| self.offset_at(instant) == offset).min();
+        if let Some((instant, _)) = shown {
+            return instant;
+        }
+        // A time that the clock passes over counts by the offset before.
+        let first = instants().map(|(instant, _)| instant).min().unwrap_or(local);
+        let from = self.changes.partition_point(|change| change.from < first).saturating_sub(1);
+        let passed = |pair: &&[Change]| {
+            ahead(pair[0].offset) >= pair[1].from && ahead(pair[1].offset) < pair[1].from
+        };
+        let passed = self.changes[from..].windows(2).find(passed).map(|pair| pair[0].offset);
+        ahead(passed.unwrap_or(self.changes[self.changes.len() - 1].offset))
+    }
+
+    /// Whether a time lies between rows of this offset.
+    fn is_known(&self, instant: i64, offset: i32) -> bool {
+        let after = self.changes.partition_point(|change| change.from <= instant);
+        let Some(change) = after.checked_sub(1).map(|at| &self.changes[at]) else { return false };
+        let end = self.changes.get(after).map_or(self.last, |next| next.before);
+        change.offset == offset && instant <= end
     }
 
     /// Whether a zone has the same changes.
@@ -164,7 +177,10 @@ impl Zone {
             [] => Zone::default(),
             [Change { offset, .. }] => Zone::Fixed(*offset),
             _ => {
-                let mut offsets = WrittenOffsets { changes, last, rule: None };
+                let mut different: Vec<i32> = changes.iter().map(|change| change.offset).collect();
+                different.sort_unstable();
+                different.dedup();
+                let mut offsets = WrittenOffsets { changes, different, last, rule: None };
                 offsets.rule = search.rule(&offsets);
                 Zone::Written(Arc::new(offsets))
             }
@@ -215,15 +231,39 @@ impl Zone {
     /// are, as some clocks do at midnight, that time of day is given.
     pub(crate) fn local_times(&self, instants: &[i64]) -> Vec<i64> {
         let mut times: Vec<i64> = instants.iter().map(|&instant| self.local(instant)).collect();
+        if !self.changes() {
+            return times;
+        }
         let usual = times.iter().map(|&time| time_of_day(time)).min().unwrap_or(0);
         for (time, &instant) in times.iter_mut().zip(instants) {
-            let meant = *time - time_of_day(*time) + usual;
-            if meant != *time && self.changes() && self.instant(meant) == instant {
-                *time = meant;
-            }
+            *time = at_usual(*time, usual, |meant| self.instant(meant) == instant);
         }
         times
     }
+}
+
+/// What the clock of a row shows, and how far it is ahead of UTC.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) local: i64,
+    pub(crate) offset: i32,
+}
+
+impl Shown {
+    /// What the clock of this row shows, or the time of day of the row before where the clock went
+    /// forward over it since, as [`Zone::local_times`] for rows of which only two are known.
+    pub(crate) fn after(self, before: Shown) -> i64 {
+        let forward = i64::from(self.offset - before.offset) * SECOND;
+        let is_passed = |meant: i64| forward > 0 && self.local.checked_sub(forward) == Some(meant);
+        at_usual(self.local, time_of_day(before.local), is_passed)
+    }
+}
+
+/// The time `local`, or that of the same day at the time of day `usual` if the clock passed over
+/// this one, so that `local` is what it showed in its place.
+fn at_usual(local: i64, usual: i64, is_passed: impl Fn(i64) -> bool) -> i64 {
+    let meant = local.checked_sub(time_of_day(local)).and_then(|day| day.checked_add(usual));
+    meant.filter(|&meant| meant != local && is_passed(meant)).unwrap_or(local)
 }
 
 fn instant_in(zone: &TimeZone, local: i64) -> i64 {
@@ -261,5 +301,59 @@ mod tests {
         let change = nanoseconds(jiff::civil::date(2024, 3, 31).at(1, 0, 0, 0)).unwrap();
         assert_eq!([change - 1, change].map(|time| written.offset_at(time)), [3600, 7200]);
         assert_eq!(written.instant(written.local(change)), change);
+    }
+    /// The first rule of `instant`, in the order of the changes.
+    fn instant_by_search(zone: &Zone, local: i64) -> Option<i64> {
+        let Zone::Written(offsets) = zone else { return None };
+        let ends = offsets.changes.iter().skip(1).map(|change| change.before);
+        let mut known = offsets.changes.iter().zip(ends.chain([offsets.last]));
+        known.find_map(|(change, end)| {
+            let instant = local - i64::from(change.offset) * SECOND;
+            (change.from..=end).contains(&instant).then_some(instant)
+        })
+    }
+
+    #[test]
+    fn clocks_of_any_changes_are_read_back() {
+        // Offsets that no zone has, which change after some rows each.
+        for length in [1, 2, 5] {
+            let rows =
+                (0..200).map(|row| (row * HOUR, [3600, 5400, 7200][row as usize / length % 3]));
+            let zone = Zone::of_rows(rows.clone(), &mut ZoneSearch::default());
+            for (instant, offset) in rows {
+                let local = instant + i64::from(offset) * SECOND;
+                assert_eq!(zone.local(instant), local);
+                assert_eq!(Some(zone.instant(local)), instant_by_search(&zone, local), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn offsets_that_alternate_take_no_longer_than_others() {
+        const ROWS: i64 = 100_000;
+        let rows = (0..ROWS).map(|row| (row * HOUR + 5, if row % 2 == 0 { 3600 } else { 7200 }));
+        let zone = Zone::of_rows(rows, &mut ZoneSearch::default());
+        let instants: Vec<i64> = (0..ROWS).map(|row| row * HOUR + 5).collect();
+        let begin = std::time::Instant::now();
+        let times = zone.local_times(&instants);
+        assert_eq!(times.len(), instants.len());
+        // Searches through all changes for each row took minutes.
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_time_of_day_that_the_clock_passes_over_is_kept() {
+        let day = |local: i64, offset: i32| Shown { local, offset };
+        let midnight = day(3 * DAY, -10_800);
+        assert_eq!(day(4 * DAY + HOUR, -7200).after(midnight), 4 * DAY);
+        // The clock went back, or did not change, or shows another time of day.
+        assert_eq!(day(4 * DAY + HOUR, -14_400).after(midnight), 4 * DAY + HOUR);
+        assert_eq!(day(4 * DAY + HOUR, -10_800).after(midnight), 4 * DAY + HOUR);
+        assert_eq!(day(4 * DAY + 2 * HOUR, -7200).after(midnight), 4 * DAY + 2 * HOUR);
+        for local in [i64::MIN, i64::MAX] {
+            assert_eq!(day(local, 3600).after(day(local, 0)), local);
+        }
+        let zone = Zone::Named(TimeZone::get("Europe/Berlin").unwrap());
+        assert_eq!(zone.local_times(&[i64::MIN, i64::MAX]).len(), 2);
     }
 }

@@ -10,7 +10,7 @@ use ptsm_backends::open;
 use serde_json::json;
 
 use crate::global::Global;
-use crate::output::{answer, remark};
+use crate::output::{answer, remark, remark_note};
 use crate::source::{DataArgs, part_parser, summary};
 
 /// Options of `calibrate`.
@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     let prepared = forecaster.prepare(&set, args.borders)?;
-    prepared.notes().iter().for_each(|note| remark(global, note));
+    prepared.notes().iter().for_each(|note| remark_note(global, note));
     let windows = prepared.part(args.split);
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());

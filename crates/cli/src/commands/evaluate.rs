@@ -11,7 +11,7 @@ use ptsm::{Forecaster, Result};
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
-use crate::output::{answer, remark, write_text};
+use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
@@ -102,7 +102,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     remark(global, &summary(&source.name, &set));
     far_values(global, &set);
     let prepared = forecaster.prepare(&set, args.borders)?;
-    prepared.notes().iter().for_each(|note| remark(global, note));
+    prepared.notes().iter().for_each(|note| remark_note(global, note));
     let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = ScoreOptions {

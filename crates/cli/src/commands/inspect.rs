@@ -237,9 +237,11 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
             json!({"name": name, "missing_share": share, "min": min, "mean": mean, "max": max}),
         );
     }
-    for note in set.repairs.notes().into_iter().chain(set.outlier_notes(&flag)) {
-        text += &format!("note: {note}\n");
+    for note in set.repairs.notes().iter().chain(&set.outlier_notes()) {
+        text += &format!("note: {}\n", note.spelled(flag));
     }
+    let mut repairs = json!(set.repairs);
+    repairs["remarks"] = set.repairs.remarks.iter().map(|note| note.spelled(flag)).collect();
     let span = |s: &Series| {
         let times = s.timestamps.as_ref()?;
         Some([set.time_text(s, times.first()?), set.time_text(s, times.last()?)])
@@ -259,7 +261,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     }
     let value = json!({
         "name": source.name, "times": set.times, "frequency": set.frequency, "roles": set.roles, "series": series,
-        "channels": channels, "repairs": set.repairs,
+        "channels": channels, "repairs": repairs,
     });
     answer(global, &value, &text)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::commands::{cases, heads};
 use crate::global::Global;
-use crate::output::{answer, answer_table, print, remark};
+use crate::output::{answer, answer_table, print, remark, remark_note};
 use crate::pictures::forecast_plot;
 use crate::plot;
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
@@ -79,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     far_values(global, &set);
-    set.repairs.time_notes().iter().for_each(|note| remark(global, note));
+    set.repairs.time_notes().iter().for_each(|note| remark_note(global, note));
     // The series have all that is needed, so the memory of the table is released.
     let source_name = source.name.clone();
     drop(source);

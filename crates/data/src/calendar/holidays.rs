@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::civil::{date, date_of_day, day_number};
-use crate::timestamp::{DateOrder, parse_timestamp};
+use crate::civil::{date, date_of_day, day_number, is_weekday};
+use crate::timestamp::{is_time_in_any_order, parse_unambiguous};
 use ptsm_core::{Error, Result};
 
 /// Dates that steps of working days pass over, besides Saturdays and Sundays.
@@ -21,8 +21,8 @@ pub struct Holidays {
 impl Holidays {
     /// The dates of a list, in any order; those on weekends do not matter.
     pub fn new(dates: impl IntoIterator<Item = Date>) -> Self {
-        let working = |day: &i64| (day + 3).rem_euclid(7) < 5;
-        let mut days: Vec<i64> = dates.into_iter().map(day_number).filter(working).collect();
+        let days = dates.into_iter().map(day_number);
+        let mut days: Vec<i64> = days.filter(|&day| is_weekday(day)).collect();
         days.sort_unstable();
         days.dedup();
         Self { days: days.into() }
@@ -30,31 +30,32 @@ impl Holidays {
 
     /// Reads a text file with one date a line, such as 2024-12-25; what follows a comma, and lines
     /// that are empty or start with `#`, are passed over, and so is a first line without a date.
+    /// Dates such as 25/12/2024 have the order of day and month that fits all of them.
     ///
     /// # Errors
     ///
-    /// `Io` if it cannot be read; `InvalidInput`, naming the line, if one is no date.
+    /// `Io` if it cannot be read; `InvalidInput`, naming the line, if one is no date, or if several
+    /// orders fit all and give other dates.
     pub fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        let mut dates = Vec::new();
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let (mut numbers, mut cells) = (Vec::new(), Vec::new());
+        for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
             let cell = line.split([',', ';', '\t']).next().unwrap_or_default();
             let cell = cell.trim().trim_matches('"');
-            if cell.is_empty() || cell.starts_with('#') {
-                continue;
-            }
-            match parse_timestamp(cell, DateOrder::YearMonthDay) {
-                Ok(stamp) => dates.push(date(stamp.local)),
-                Err(_) if index == 0 => {}
-                Err(why) => {
-                    let place = format!("{}: line {}", path.display(), index + 1);
-                    let text = format!("\"{cell}\" {why} (write one date a line, as 2024-12-25)");
-                    return Err(Error::input(text).at(place));
-                }
+            let is_header = number == 1 && !is_time_in_any_order(cell);
+            if !(cell.is_empty() || cell.starts_with('#') || is_header) {
+                numbers.push(number);
+                cells.push(cell);
             }
         }
-        Ok(Self::new(dates))
+        let dates = parse_unambiguous(&cells).map_err(|(index, why)| {
+            let place = format!("{}: line {}", path.display(), numbers[index]);
+            let cell = cells[index];
+            let text = format!("\"{cell}\" {why} (write one date a line, as 2024-12-25)");
+            Error::input(text).at(place)
+        })?;
+        Ok(Self::new(dates.iter().map(|stamp| date(stamp.local))))
     }
 
     /// Whether there is none.
@@ -103,6 +104,14 @@ mod tests {
         let json = serde_json::to_string(&got).unwrap();
         assert_eq!(json, "[\"2024-12-25\"]");
         assert_eq!(serde_json::from_str::<Holidays>(&json).unwrap(), got);
+        for text in ["01/05/2024\n25/12/2024\n", "05/01/2024\n12/25/2024\n"] {
+            std::fs::write(file.path(), text).unwrap();
+            let wanted = [Date::constant(2024, 5, 1), Date::constant(2024, 12, 25)];
+            assert_eq!(Holidays::read(file.path()).unwrap(), Holidays::new(wanted), "{text}");
+        }
+        std::fs::write(file.path(), "01/01/2024\n05/01/2024\n").unwrap();
+        let error = Holidays::read(file.path()).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("the day or the month"), "{error}");
         std::fs::write(file.path(), "2024-12-25\nsoon\n").unwrap();
         let error = Holidays::read(file.path()).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("\"soon\""), "{error}");

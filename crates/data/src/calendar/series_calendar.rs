@@ -6,7 +6,8 @@ use super::anchor::Anchor;
 use super::frequency::Frequency;
 use super::holidays::Holidays;
 use crate::civil::{
-    DAY, date, date_of_day, day_number, midnight, month_number, month_start, time_of_day,
+    DAY, date, date_of_day, day_number, is_weekday, midnight, month_number, month_start,
+    time_of_day,
 };
 
 /// The times of one series: its step, the days of the month that it keeps to, and the holidays that
@@ -171,7 +172,7 @@ impl Days<'_> {
             Days::MonthEdges { ends, holidays } => {
                 let first = month_start(number)?;
                 let (start, step) = if *ends { (first.last_of_month(), -1) } else { (first, 1) };
-                let works = |day: &i64| (day + 3).rem_euclid(7) < 5 && !holidays.contains(*day);
+                let works = |day: &i64| is_weekday(*day) && !holidays.contains(*day);
                 let start = day_number(start);
                 (0..28).map(|i| start + step * i).find(works).and_then(date_of_day)
             }

@@ -56,6 +56,37 @@ pub(crate) fn parse_column<'a>(
     settle(found).ok_or(refused.unwrap_or((0, NotATime::Unknown)))?
 }
 
+/// Reads stamps that stand for themselves, such as those of an option or of a list, in the one order
+/// of day, month and year that fits all of them. Unlike the times of rows they need not rise, so that
+/// nothing else tells their order.
+///
+/// # Errors
+///
+/// The number of the first cell that does not fit, and why; of the first one that several orders
+/// take for other times.
+pub(crate) fn parse_unambiguous(cells: &[&str]) -> Result<Vec<Stamp>, Refused> {
+    let mut found: Option<Vec<Stamp>> = None;
+    let mut refused: Option<Refused> = None;
+    for order in DateOrder::ALL {
+        let read = |(row, cell): (usize, &&str)| parse_timestamp(cell, order).map_err(|e| (row, e));
+        match (cells.iter().enumerate().map(read).collect::<Result<Vec<Stamp>, _>>(), &found) {
+            (Ok(stamps), None) => found = Some(stamps),
+            (Ok(stamps), Some(found)) => {
+                let mut pairs = stamps.iter().zip(found);
+                if let Some(row) = pairs.position(|(a, b)| a.local != b.local) {
+                    return Err((row, NotATime::Ambiguous));
+                }
+            }
+            // The error of the order that read the most cells is reported.
+            (Err(error), _) if refused.is_none_or(|(row, _)| error.0 > row) => {
+                refused = Some(error)
+            }
+            (Err(_), _) => {}
+        }
+    }
+    found.ok_or(refused.unwrap_or((0, NotATime::Unknown)))
+}
+
 /// One of several readings of a column; `None` if there is none.
 fn settle(mut found: Vec<Stamps>) -> Option<Result<Stamps, Refused>> {
     let rises = |stamps: &Stamps| stamps.instants.is_sorted();

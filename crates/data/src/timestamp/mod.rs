@@ -31,5 +31,5 @@ pub use style::{
     Precision, TimeStyle,
 };
 
-pub(super) use column::{Stamps, parse_column};
+pub(super) use column::{Stamps, parse_column, parse_unambiguous};
 pub(super) use numbers::{parse_as, parse_index, parse_numbers};

@@ -106,7 +106,7 @@ fn epoch(cell: f64, unit: EpochUnit) -> Result<i64, NotATime> {
     let part = (part * size as f64 / 1000.0).round() as i64 * 1000;
     let time = match unit {
         EpochUnit::Nanoseconds => (whole / 1000.0).round() as i64 * 1000,
-        _ => whole as i64 * size + part,
+        _ => (whole as i64 * size).checked_add(part).ok_or(NotATime::OutOfRange)?,
     };
     Ok(time)
 }

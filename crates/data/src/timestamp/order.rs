@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::style::DateOrder;
+use crate::choice::{choice_of, name_of};
 use ptsm_core::{Error, Result};
 
 const NAMES: [(DateOrder, &str); 3] = [
@@ -20,7 +21,7 @@ impl DateOrder {
 
 impl fmt::Display for DateOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(NAMES.iter().find(|(order, _)| order == self).map_or("", |(_, name)| name))
+        f.write_str(name_of(self, &NAMES))
     }
 }
 
@@ -28,11 +29,7 @@ impl FromStr for DateOrder {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = NAMES.iter().find(|(_, name)| *name == text).map(|(order, _)| *order);
-        found.ok_or_else(|| {
-            let names = NAMES.map(|(_, name)| name).join(", ");
-            Error::config("dates", format!("\"{text}\" is not one of {names}"))
-        })
+        choice_of(text, &NAMES, "dates")
     }
 }
 

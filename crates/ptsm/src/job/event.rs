@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::data::JobData;
 use crate::Model;
 use crate::train::Event;
+use ptsm_core::Note;
 
 /// An event of a running job.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Ready<'a> {
     /// Optimiser steps of the whole run, without early stopping.
     pub total_steps: u64,
     /// What a user should know of the samples and of what was chosen, a sentence each.
-    pub notes: &'a [String],
+    pub notes: &'a [Note],
 }
 
 /// Receives the events of a job. Returning `Break` stops the job; what was finished is kept.

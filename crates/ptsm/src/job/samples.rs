@@ -4,6 +4,7 @@ use crate::Model;
 use crate::data::{Prepared, PreparedCases};
 use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
+use ptsm_core::Note;
 
 /// Samples prepared for a model.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(super) struct Laid {
     pub(super) preprocessor: Preprocessor,
     pub(super) samples: LaidSamples,
     /// What a user should know of them.
-    pub(super) notes: Vec<String>,
+    pub(super) notes: Vec<Note>,
 }
 
 impl LaidSamples {

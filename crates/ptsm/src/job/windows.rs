@@ -9,7 +9,7 @@ use crate::preprocessor::Preprocessor;
 use crate::spec::{DataShape, ModelSpec};
 use crate::train::{SkipStart, start_skip};
 use crate::{Config, Error, Model, Result, Task};
-use ptsm_core::{Distribution, Scaler, option};
+use ptsm_core::{Distribution, Note, Scaler, option};
 
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
@@ -63,7 +63,7 @@ impl Job<'_> {
             labels: None,
         };
         let mut notes = prepared.notes();
-        notes.extend(self.suited(data).1);
+        notes.extend(self.suited(data).1.map(Note::from));
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })
     }
 

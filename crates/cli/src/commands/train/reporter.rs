@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use ptsm::Task;
+use ptsm::core::Note;
 use ptsm::data::Labels;
 use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
 use ptsm::train::{Epoch, Event};
@@ -69,8 +70,9 @@ fn report_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
     let config = ready.model.config();
     remark(global, &summary(&data.name, &data.set));
     let mut notes = data.set.repairs.notes();
-    notes.extend(data.set.outlier_notes(&flag));
-    notes.iter().chain(ready.notes).for_each(|note| remark(global, &format!("  {note}")));
+    notes.extend(data.set.outlier_notes());
+    let told = |note: &Note| remark(global, &format!("  {}", note.spelled(flag)));
+    notes.iter().chain(ready.notes).for_each(told);
     let steps = match config.task() {
         Ok(Task::Pretraining) => 0,
         _ => config.prediction_length,
