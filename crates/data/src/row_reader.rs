@@ -5,9 +5,12 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 
 use super::csv_sniff::{Cell, guess_delimiter, read_cell};
+use super::preamble::separator;
+use super::roles::NO_COLUMN;
 use super::table::ReadOptions;
 use super::time_rules::TimeRules;
 use super::timestamp::{DateOrder, TimeStyle, parse_as, parse_numbers, parse_timestamp};
+use super::wanted_column::name_list;
 use super::zone::{Clock, Zone};
 use crate::civil::{SECOND, time_of_day};
 use ptsm_core::{Error, Result, option};
@@ -16,6 +19,7 @@ use ptsm_core::{Error, Result, option};
 ///
 /// The first line decides: an object in braces is JSON, anything else the header of a CSV. Cells
 /// that hold line ends are not read. A channel that an object lacks, or that is null, is missing.
+/// Lines in front of the header, comments and files without a header are treated as in a table.
 pub struct RowReader<R> {
     input: R,
     channels: Vec<String>,
@@ -31,11 +35,16 @@ pub struct RowReader<R> {
     waiting: bool,
     /// Its number, from 1.
     number: u64,
+    /// Whether a first object had the keys that it should have.
+    checked: bool,
     /// How the last time was written, and how far its clock is ahead of UTC, in seconds.
     last: Option<Written>,
     /// The series of the row that was read last.
     series: String,
 }
+
+/// The byte-order mark that may be in front of the first line.
+const MARK: char = '\u{feff}';
 
 /// How a time was written.
 #[derive(Debug, Clone, Copy)]
@@ -98,17 +107,58 @@ impl<R: BufRead> RowReader<R> {
             line: String::new(),
             waiting: false,
             number: 0,
+            checked: false,
             last: None,
             series: String::new(),
         };
-        if !reader.next_line()? {
-            return Ok(None);
+        Ok(reader.begin()?.then_some(reader))
+    }
+
+    /// Finds out how lines are written; `false` if there is none.
+    fn begin(&mut self) -> Result<bool> {
+        for passed in 0..self.options.skip_lines {
+            if !self.any_line()? {
+                return Err(Error::config("skip_lines", format!("has only {passed} lines")));
+            }
         }
-        match reader.line.trim_start().starts_with('{') {
-            true => reader.waiting = true,
-            false => reader.form = reader.read_header()?,
+        if !self.next_line()? {
+            return Ok(false);
         }
-        Ok(Some(reader))
+        if let Some(delimiter) = separator(self.line.as_bytes()) {
+            self.options.delimiter.get_or_insert(delimiter);
+            if !self.next_line()? {
+                return Ok(false);
+            }
+        }
+        let Some(remark) = self.pass_remarks()? else { return Ok(false) };
+        if self.line.trim_start().starts_with('{') {
+            let of_csv = [
+                ("no_header", self.options.header == Some(false)),
+                ("delimiter", self.options.delimiter.is_some()),
+            ];
+            if let Some((field, _)) = of_csv.iter().find(|(_, given)| *given) {
+                let text = "is for CSV, and the first line is a JSON object (leave it out)";
+                return Err(Error::config(*field, text));
+            }
+            self.waiting = true;
+        } else {
+            self.form = self.read_header(&remark)?;
+        }
+        Ok(true)
+    }
+
+    /// Passes over lines that begin with `#` in front of the header, unless a comment begins with
+    /// another character; gives the last of them without its mark. `None` if no line follows.
+    fn pass_remarks(&mut self) -> Result<Option<String>> {
+        let mut last = String::new();
+        while self.options.comment.is_none() && self.line.trim_start_matches(MARK).starts_with('#')
+        {
+            last = self.line.trim_start_matches(MARK)[1..].to_owned();
+            if !self.next_line()? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(last))
     }
 
     /// Times on the clock of the rules as text, in the style of the rows; `None` before a row had a
@@ -158,46 +208,62 @@ impl<R: BufRead> RowReader<R> {
         Ok(Some(time.map(|(time, _)| time)))
     }
 
-    /// The next line that is not empty.
+    /// The next line that is neither empty nor a comment.
     fn next_line(&mut self) -> Result<bool> {
-        loop {
-            self.line.clear();
-            self.number += 1;
-            let read = self.input.read_line(&mut self.line);
-            let read = read.map_err(|e| {
-                let place = format!("line {}", self.number);
-                Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
-            })?;
-            if read == 0 {
-                return Ok(false);
-            }
-            if !self.line.trim().is_empty() {
+        while self.any_line()? {
+            let comment = self.options.comment;
+            let is_comment = comment.is_some() && self.line.as_bytes().first() == comment.as_ref();
+            if !is_comment && !self.line.trim().is_empty() {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 
-    fn read_header(&self) -> Result<Form> {
-        let line = self.line.trim_start_matches('\u{feff}').trim_end();
+    /// The next line of any kind.
+    fn any_line(&mut self) -> Result<bool> {
+        self.line.clear();
+        self.number += 1;
+        let read = self.input.read_line(&mut self.line).map_err(|e| {
+            let place = format!("line {}", self.number);
+            Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
+        })?;
+        Ok(read > 0)
+    }
+
+    /// Finds the columns in the line, or in the remark above it if that names them all.
+    fn read_header(&mut self, remark: &str) -> Result<Form> {
+        let line = self.line.trim_start_matches(MARK).trim_end();
         let delimiter = self.options.delimiter.unwrap_or_else(|| guess_delimiter(line.as_bytes()));
-        let names = split(line, delimiter);
-        let find = |name: &String| {
-            names.iter().position(|known| known == name).ok_or_else(|| {
-                let text = format!(
-                    "the header has no column \"{name}\", only {} (the first line must name the \
-                     columns, or be a JSON object)",
-                    names.join(", ")
-                );
-                Error::input(text).at("line 1")
+        let mut names = split(line, delimiter);
+        let wanted = || self.channels.iter().chain(&self.timestamp).chain(&self.id);
+        let above = split(remark.trim_end(), delimiter);
+        if self.options.header == Some(false) {
+            names = (0..names.len()).map(|number| number.to_string()).collect();
+            self.waiting = true;
+        } else if above.len() == names.len() && wanted().all(|name| above.contains(name)) {
+            names = above;
+            self.waiting = true;
+        }
+        let find = |name: &String| names.iter().position(|known| known == name);
+        let channel = |name: &String| find(name).ok_or_else(|| lacks_channel(name, &names));
+        let role = |field: &str, name: &Option<String>| match name {
+            None => Ok(None),
+            Some(name) => match find(name) {
+                None => Err(renamed_column(field, name, &names)),
+                found => Ok(found),
+            },
+        };
+        let columns = || {
+            Ok(Form::Csv {
+                delimiter,
+                width: names.len(),
+                columns: self.channels.iter().map(channel).collect::<Result<_>>()?,
+                time: role("timestamp", &self.timestamp)?,
+                id: role("id", &self.id)?,
             })
         };
-        Ok(Form::Csv {
-            delimiter,
-            width: names.len(),
-            columns: self.channels.iter().map(find).collect::<Result<_>>()?,
-            time: self.timestamp.as_ref().map(find).transpose()?,
-            id: self.id.as_ref().map(find).transpose()?,
-        })
+        columns().map_err(|e: Error| e.at(format!("line {}", self.number)))
     }
 
     fn csv_row(&mut self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
@@ -245,6 +311,7 @@ impl<R: BufRead> RowReader<R> {
                 }
             });
         }
+        self.check_keys(&fields)?;
         if let Some(id) = &self.id {
             let name = match fields.get(id) {
                 None | Some(Value::Null) => String::new(),
@@ -259,6 +326,21 @@ impl<R: BufRead> RowReader<R> {
             Some(Value::String(text)) => self.time(text).map(Some),
             Some(other) => self.time(&other.to_string()).map(Some),
         }
+    }
+
+    /// Refuses a first object without the model's columns of times and of series: they have other
+    /// names, or every row would fail for a reason that does not say so.
+    fn check_keys(&mut self, fields: &Map<String, Value>) -> Result<()> {
+        if std::mem::replace(&mut self.checked, true) {
+            return Ok(());
+        }
+        for (field, name) in [("timestamp", &self.timestamp), ("id", &self.id)] {
+            if let Some(name) = name.as_ref().filter(|name| !fields.contains_key(*name)) {
+                let keys: Vec<&String> = fields.keys().collect();
+                return Err(renamed_column(field, name, &keys));
+            }
+        }
+        Ok(())
     }
 
     /// A number of a row; NaN if it means a missing value.
@@ -330,6 +412,34 @@ impl<R: BufRead> RowReader<R> {
         }
         Ok((written.local, written))
     }
+}
+
+/// The error of a header that lacks a channel.
+fn lacks_channel(name: &str, columns: &[String]) -> Error {
+    let text = format!(
+        "the header has no column \"{name}\", only {} (the first line must name the columns, or be a \
+         JSON object; {} numbers them from 0)",
+        name_list(columns),
+        option("no_header", None)
+    );
+    Error::input(text)
+}
+
+/// The error of rows that lack the model's column of times (`field` is `timestamp`) or of series
+/// (`id`), with the names that they have.
+pub fn renamed_column(field: &str, name: &str, columns: &[impl AsRef<str>]) -> Error {
+    let (what, without) = match field {
+        "timestamp" => ("times", "to number the rows"),
+        _ => ("names of the series", "if the rows are one series"),
+    };
+    let text = format!(
+        "there is no column \"{name}\", which held the {what} in training (use {} if it has another \
+         name, or {} {without}); the columns are {}",
+        option(field, Some("NAME")),
+        option(field, Some(NO_COLUMN)),
+        name_list(columns)
+    );
+    Error::input(text)
 }
 
 /// The cells of one line, without the space around them.
@@ -424,6 +534,62 @@ mod tests {
             ["2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"];
         let found = times(&days, &TimeRules::default()).0;
         assert_eq!([found[1] - found[0], found[2] - found[1]], [DAY; 2]);
+    }
+
+    #[test]
+    fn lines_that_are_no_rows_are_treated_as_in_a_table() {
+        let read = |text: &str, options: ReadOptions| -> Result<Vec<Vec<f64>>> {
+            let names = match options.header {
+                Some(false) => ["1", "2"],
+                _ => ["load", "wind"],
+            };
+            let columns = RowColumns {
+                channels: names.map(str::to_owned).to_vec(),
+                timestamp: None,
+                id: None,
+            };
+            let rules = TimeRules::default();
+            let reader = RowReader::new(text.as_bytes(), columns, &options, &rules)?;
+            let (mut reader, mut found, mut values) = (reader.unwrap(), Vec::new(), Vec::new());
+            while reader.next_row(&mut values)?.is_some() {
+                found.push(values.clone());
+            }
+            Ok(found)
+        };
+        let base = ReadOptions::default;
+        let comment = ReadOptions { comment: Some(b';'), ..base() };
+        let skip = ReadOptions { skip_lines: 2, ..base() };
+        let bare = ReadOptions { header: Some(false), ..base() };
+        let thousands = Some(crate::ThousandsMark::Space);
+        let marks = ReadOptions { delimiter: Some(b'\t'), thousands, ..base() };
+        for (text, options) in [
+            ("load,wind\n1000,2\n3,4\n", base()),
+            ("# x\n#a\nload,wind\n1000,2\n3,4\n", base()),
+            ("\u{feff}# x\n#load,wind\n1000,2\n3,4\n", base()),
+            ("sep=;\nload;wind\n1000;2\n3;4\n", base()),
+            ("; x\nload,wind\n1000,2\n; y\n3,4\n", comment),
+            ("Station: 12\n\nload,wind\n1000,2\n3,4\n", skip.clone()),
+            ("9,1000,2\n9,3,4\n", bare.clone()),
+            ("load\twind\n1 000\t2\n3\t4\n", marks.clone()),
+        ] {
+            let found = read(text, options).unwrap();
+            assert_eq!(found, [[1000.0, 2.0], [3.0, 4.0]], "{text}");
+        }
+        let json = "{\"load\": 1, \"wind\": 2}\n";
+        for (options, field) in [(bare, "no_header"), (marks, "delimiter")] {
+            assert_eq!(read(json, options).unwrap_err().place(), Some(field));
+        }
+        assert!(read("a\n", skip).unwrap_err().to_string().contains("has only 1 lines"));
+    }
+
+    #[test]
+    fn a_renamed_column_of_times_or_series_is_named_with_the_ways_out() {
+        for text in ["zeit,load,wind\n", "{\"zeit\": \"1970-01-02\", \"load\": 1}\n"] {
+            let read = || reader(text)?.map_or(Ok(None), |mut r| r.next_row(&mut Vec::new()));
+            let error = read().unwrap_err().to_string();
+            let wanted = ["line 1", "\"time\", which held the times", "timestamp = NAME", "zeit"];
+            assert!(wanted.iter().all(|part| error.contains(part)), "{error}");
+        }
     }
 
     #[test]

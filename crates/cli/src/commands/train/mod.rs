@@ -21,7 +21,7 @@ use crate::pictures::training_curve;
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
 
-pub(crate) use fields::{ModelArgs, TrainingArgs};
+pub(crate) use fields::{ModelArgs, TrainingArgs, parse_transform};
 pub(crate) use reporter::Reporter;
 
 /// Value of `--recipe` that has a recipe chosen from the data.
@@ -92,7 +92,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             let recipe = path.as_deref().map_or(Ok(Recipe::default()), Recipe::from_file)?;
             let spec = recipe.data.clone().with(&args.data_spec());
             let seed = args.training.seed_or(&recipe.training);
-            (recipe, read(global, &spec, args.task, seed)?)
+            (recipe, read_data(global, &spec, args.task, seed)?)
         }
     };
     let save = Save { dir, mode: args.mode() };
@@ -130,7 +130,12 @@ fn start_from(init: &Path, args: &Args) -> Result<Start> {
 }
 
 /// Reads the data of a task.
-fn read(global: &Global, spec: &DataSpec, task: Task, seed: u64) -> Result<JobData> {
+pub(crate) fn read_data(
+    global: &Global,
+    spec: &DataSpec,
+    task: Task,
+    seed: u64,
+) -> Result<JobData> {
     check_named(spec)?;
     match task {
         Task::Forecasting | Task::Pretraining => Ok(read_series(global, spec)?.0.into()),
