@@ -64,7 +64,7 @@ impl Import<'_> {
         let model = in_single_precision(Model::from_dir(self.from)?)?;
         let at_config = |e: Error| e.at(dir.config().display().to_string());
         let config = model.config();
-        let standardise = self.standardises(config).map_err(at_config)?;
+        let standardise = self.standardises(config)?;
         check_channels(config, self.channels()).map_err(at_config)?;
         let (preprocessor, notes) = match (self.data, config.task()?) {
             (JobData::Series(data), Task::Forecasting | Task::Pretraining) => {

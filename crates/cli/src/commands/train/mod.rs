@@ -177,17 +177,25 @@ fn train_members(
     let mut reporter = Reporter::new(global);
     let trained = job.run(&mut reporter);
     reporter.finish();
-    let (trained, dirs) = (trained?, member_dirs(&args.out)?);
-    let records = trained.into_iter().zip(dirs).map(|(Trained { record, seconds, .. }, dir)| {
-        json!({
+    report_members(global, args, trained?)
+}
+
+fn report_members(global: &Global, args: &Args, trained: Vec<Trained>) -> Result<()> {
+    let mut text = format!("{}: ensemble of {} members\n", args.out.display(), trained.len());
+    let mut records = Vec::new();
+    for (Trained { record, seconds, .. }, dir) in trained.into_iter().zip(member_dirs(&args.out)?) {
+        let diverged = record.history.divergence();
+        if let Some(why) = &diverged {
+            let member = format!("the training of {}", dir.path().display());
+            text += &divergence_warning(&member, why);
+        }
+        records.push(json!({
             "out": dir.path(),
             "validation_loss": record.history.best_validation_loss,
             "best_epoch": record.history.best_epoch, "seconds": seconds,
-            "num_parameters": record.num_parameters,
-        })
-    });
-    let records: Vec<Value> = records.collect();
-    let text = format!("{}: ensemble of {} members\n", args.out.display(), records.len());
+            "num_parameters": record.num_parameters, "diverged": diverged,
+        }));
+    }
     answer(global, &json!({"out": args.out, "members": records}), &text)
 }
 
@@ -220,10 +228,7 @@ fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<
         "steps": history.steps, "seconds": seconds,
         "num_parameters": record.num_parameters, "diverged": diverged,
     });
-    let warning = diverged.map_or(String::new(), |why| {
-        let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
-        format!("the training diverged: {why} ({way_out})\n")
-    });
+    let warning = diverged.map_or(String::new(), |why| divergence_warning("the training", &why));
     let text = format!(
         "{}: best epoch {} of {}{} ({})\n{warning}",
         out.display(),
@@ -233,6 +238,12 @@ fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<
         history.stopped_by
     );
     answer(global, &value, &text)
+}
+
+/// One line on a training that diverged.
+pub(crate) fn divergence_warning(training: &str, why: &str) -> String {
+    let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
+    format!("{training} diverged: {why} ({way_out})\n")
 }
 
 fn parse_task(text: &str) -> std::result::Result<Task, String> {
