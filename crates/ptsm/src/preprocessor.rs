@@ -52,7 +52,9 @@ impl Preprocessor {
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Self> {
         let path = ModelDir::new(dir).preprocessor();
         let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::io(&path, incomplete(dir), e),
+            std::io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::Io, incomplete(dir)).at(path.display().to_string())
+            }
             _ => Error::io(&path, "cannot be read", e),
         })?;
         let bad = |message: String| {
