@@ -21,6 +21,16 @@ enum Answer {
     Values(Vec<f64>),
 }
 
+impl Answer {
+    /// The name of a class; empty for other answers.
+    fn class(&self) -> &str {
+        match self {
+            Self::Class { name, .. } => name,
+            Self::Forecast(_) | Self::Values(_) => "",
+        }
+    }
+}
+
 /// The answers of the heads for the end of every series, from one pass of the backbone each: the
 /// columns of series and times as in a forecast, `HEAD.CHANNEL` with its quantiles for each forecast,
 /// `HEAD.label` and `HEAD.probability` for classes, `HEAD.TARGET` for values. A series has as many
@@ -187,11 +197,7 @@ impl Block<'_> {
     }
 
     fn classes(&self) -> Vec<Column> {
-        let name = |answer| match answer {
-            &Answer::Class { ref name, .. } => name.as_str(),
-            _ => "",
-        };
-        let names = self.answers.iter().map(|answer| (name(answer), self.steps));
+        let names = self.answers.iter().map(|answer| (answer.class(), self.steps));
         let probability = |answer: &Answer| match answer {
             Answer::Class { probability, .. } => vec![*probability; self.steps],
             _ => Vec::new(),
