@@ -115,7 +115,9 @@ fn panel(forecaster: &Forecaster, set: &SeriesSet, forecast: &Forecast, k: usize
     };
     let first = forecast.first_row;
     let time = |row: usize| match (&series.timestamps, &forecast.timestamps) {
-        (Some(times), _) if row < times.len() => shown_time(set, times[row], row),
+        (Some(times), _) if row < times.len() => {
+            shown_time(set, times.get(row).unwrap_or_default(), row)
+        }
         (_, Some(times)) if row >= first => shown_time(set, times[row - first], row),
         _ => row as i64,
     };

@@ -1,278 +1,149 @@
 //! CSV text into a table and back.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
-use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::io::{self, Read, Write};
+use std::path::Path;
 
-use csv::{ByteRecord, ReaderBuilder};
+use rayon::prelude::*;
 
-use super::csv_sniff::{guess_delimiter, is_missing, looks_like_header};
-use super::preamble::{Preamble, is_units, way_out, without_comments};
+use super::csv_blocks::{Block, Blocks};
+use super::csv_cells::{Cells, Ragged};
+use super::csv_columns::{CsvColumn, CsvColumns, Plan};
+use super::csv_header::Layout;
+use super::csv_sniff::DELIMITERS;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
-use super::text_file::{decoded, without_mark};
-use super::text_values::{NumberColumn, is_name_of_digits, placed};
-use super::texts::Texts;
+use super::text_values::placed;
 use ptsm_core::{Error, Result};
 
-/// Reads the text in `bytes`; a column is numeric if every cell is a number or missing.
-pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
-    let (text, mut notes) = check_text(bytes).map_err(|error| error.at(source))?;
-    let preamble = Preamble::find(text.as_bytes(), options).map_err(|error| error.at(source))?;
-    let text = &text.as_bytes()[preamble.bytes..];
-    let said = options.delimiter.or(preamble.delimiter);
-    let guess = || guess_delimiter(&without_comments(text, options.comment));
-    let records = Records {
-        text,
-        lines_before: preamble.lines,
-        delimiter: said.unwrap_or_else(guess),
-        comment: options.comment,
-        source,
+/// Opens a text from its beginning, unpacked; it may be read more than once.
+pub(super) type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + 'a>>;
+
+/// Reads a text in blocks; a column is numeric if every cell is a number or missing.
+pub(super) fn read(open: Open<'_>, source: &str, options: &ReadOptions) -> Result<Table> {
+    let layout = Layout::find(open, source, options)?;
+    let plan = |name: &String| {
+        let reading = Reading::of(name, options);
+        Plan { reading, texts: matches!(reading, Reading::Text | Reading::Name) }
     };
-    notes.extend(preamble.notes);
-    let header = Header::read(&records, options)?;
-    notes.extend(header.units.clone());
-    let columns = Columns::read(&records, &header, options)?;
-    Ok(columns.into_table(&records, header, options)?.read_with(options, notes))
+    let mut plans: Vec<Plan> = layout.header.names.iter().map(plan).collect();
+    loop {
+        let reader = Records { layout: &layout, plans: &plans, source, options };
+        match reader.read(open)? {
+            Ok(columns) => return into_table(columns, layout, source, options),
+            // Earlier cells are read again, as texts.
+            Err(column) => plans[column].texts = true,
+        }
+    }
 }
 
-/// The text without a byte-order mark, in UTF-8, and what was assumed; refuses what is no text.
-fn check_text(bytes: &[u8]) -> Result<(Cow<'_, str>, Vec<String>)> {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::input("the text is UTF-16 (save it as UTF-8)"));
-    }
-    let text = without_mark(bytes);
-    if text.trim_ascii().is_empty() {
-        return Err(Error::input("the file is empty"));
-    }
-    if text[..text.len().min(4096)].contains(&0) {
-        let message = "this is neither text nor a file of a format that is read (CSV, JSON, \
-                       Parquet, Arrow)";
-        return Err(Error::input(message));
-    }
-    let (text, other) = decoded(text);
-    let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
-    Ok((text, if other { vec![note.to_owned()] } else { Vec::new() }))
+/// How the records of a file are read.
+struct Records<'r, 'a> {
+    layout: &'r Layout,
+    plans: &'r [Plan],
+    source: &'r str,
+    options: &'a ReadOptions,
 }
 
-/// The lines of one file, which can be read more than once.
-struct Records<'a> {
-    text: &'a [u8],
-    /// Lines of the file in front of the text.
-    lines_before: u64,
-    delimiter: u8,
-    comment: Option<u8>,
-    source: &'a str,
-}
-
-impl Records<'_> {
-    /// Calls `each` with the line number and the cells of every record after the first `skip`,
-    /// until it breaks off.
-    fn for_each(
-        &self,
-        skip: usize,
-        mut each: impl FnMut(u64, &ByteRecord) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
-        let mut reader = ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            .comment(self.comment)
-            .from_reader(self.text);
-        let mut record = ByteRecord::new();
-        let mut lines = LineCounter { text: self.text, byte: 0, line: self.lines_before + 1 };
-        let (mut number, mut previous) = (0, 0);
+impl<'a> Records<'_, 'a> {
+    /// Every record; or the number of a column that does not hold numbers alone.
+    fn read(&self, open: Open<'_>) -> Result<std::result::Result<CsvColumns<'a>, usize>> {
+        let failed = |cause| Error::io(Path::new(self.source), "cannot be read", cause);
+        let Layout { form, bytes_before, lines_before, header, .. } = self.layout;
+        let blocks = Blocks::new(open()?, *form, *bytes_before, *lines_before);
+        let mut blocks = blocks.map_err(failed)?;
+        let mut plans = self.plans.to_vec();
+        let mut skip = header.records;
+        let mut all: Option<CsvColumns<'a>> = None;
         loop {
-            let more = reader.read_byte_record(&mut record).map_err(|cause| {
-                Error::input("the CSV text is damaged").because(cause).at(self.source)
-            })?;
-            if !more {
-                return Ok(());
+            // The first rows say which columns hold texts, so that others need not find it out.
+            let alone = all.as_ref().is_none_or(|all| all.lines.len() == 0);
+            let wave = if alone { 1 } else { 2 * rayon::current_num_threads() };
+            let mut read = Vec::with_capacity(wave);
+            while read.len() < wave
+                && let Some(block) = blocks.next().map_err(failed)?
+            {
+                read.push(block);
             }
-            let line = lines.line_of(record.position().map_or(0, csv::Position::byte));
-            // The reader skips empty lines; in a file of one column that would lose a row.
-            let lost = number > 0 && record.len() == 1 && line > previous + 1;
-            if lost && self.comment.is_none() && !self.text.contains(&b'"') {
-                let message = "the line is empty (write NaN for a missing value)";
-                let place = format!("{}: line {}", self.source, previous + 1);
-                return Err(Error::input(message).at(place));
+            if read.is_empty() {
+                break;
             }
-            previous = line;
-            number += 1;
-            if number > skip && each(line, &record)?.is_break() {
-                return Ok(());
+            let found: Vec<Result<(CsvColumns<'a>, usize)>> =
+                read.par_iter().map(|block| self.columns(block, &plans, skip)).collect();
+            for found in found {
+                let (columns, skipped) = found?;
+                skip -= skipped;
+                match &mut all {
+                    Some(all) if all.lines.len() > 0 => {
+                        if let Err(column) = all.append(columns) {
+                            return Ok(Err(column));
+                        }
+                    }
+                    _ => {
+                        plans.iter_mut().zip(columns.texts()).for_each(|(plan, texts)| {
+                            plan.texts |= texts && columns.lines.len() > 0;
+                        });
+                        all = Some(columns);
+                    }
+                }
             }
         }
-    }
-}
-
-/// The names of the columns, and the records in front of the first row.
-struct Header {
-    names: Vec<String>,
-    records: usize,
-    /// Note for the user about a row of units that was passed over.
-    units: Option<String>,
-}
-
-impl Header {
-    fn read(records: &Records<'_>, options: &ReadOptions) -> Result<Self> {
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        records.for_each(0, |_, record| {
-            rows.push(record.iter().map(text_of).map(str::to_owned).collect());
-            Ok(if rows.len() < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
-        })?;
-        let Some(first) = rows.first() else {
-            return Err(Error::input("the file is empty").at(records.source));
-        };
-        let second = rows.get(1).map(Vec::as_slice);
-        let header = options.header.unwrap_or_else(|| looks_like_header(first, second, options));
-        if !header {
-            let names = (0..first.len()).map(|i| i.to_string()).collect();
-            return Ok(Self { names, records: 0, units: None });
-        }
-        let named = first.iter().enumerate().map(|(index, name)| {
-            if name.is_empty() { format!("unnamed {}", index + 1) } else { name.clone() }
-        });
-        let units = match &rows[1..] {
-            [cells, next] if is_units(cells, next, options) => {
-                let units = cells.join(" ");
-                Some(format!(
-                    "the row below the header holds units and is not read: {}",
-                    units.trim()
-                ))
-            }
-            _ => None,
-        };
-        Ok(Self { names: named.collect(), records: 1 + usize::from(units.is_some()), units })
-    }
-}
-
-/// Line numbers of rising places in a text. The reader's own count is too low where it left the
-/// `\n` of `\r\n`, or an empty line, for the next record.
-struct LineCounter<'a> {
-    text: &'a [u8],
-    byte: usize,
-    line: u64,
-}
-
-impl LineCounter<'_> {
-    /// The line, from 1, of the first cell at or after `byte`.
-    fn line_of(&mut self, byte: u64) -> u64 {
-        let place = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
-        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        let skipped = self.text[place..].iter().take_while(|byte| is_end(byte)).count();
-        let place = (place + skipped).max(self.byte);
-        let passed = self.text[self.byte..place].iter().filter(|&&byte| byte == b'\n');
-        self.line += passed.count() as u64;
-        self.byte = place;
-        self.line
-    }
-}
-
-/// The text of a cell, without outer white space.
-fn text_of(cell: &[u8]) -> &str {
-    std::str::from_utf8(cell).unwrap_or_default().trim()
-}
-
-/// First pass: the numeric columns, and which columns are not.
-struct Columns<'a> {
-    /// `None` = texts.
-    numbers: Vec<Option<NumberColumn<'a>>>,
-    readings: Vec<Reading>,
-    lines: Vec<u64>,
-}
-
-impl<'a> Columns<'a> {
-    fn read(records: &Records<'_>, header: &Header, options: &'a ReadOptions) -> Result<Self> {
-        let width = header.names.len();
-        let readings: Vec<_> = header.names.iter().map(|n| Reading::of(n, options)).collect();
-        let numbers = readings.iter().map(|reading| match reading {
-            Reading::Usual | Reading::NameUnlessNumbers => Some(NumberColumn::new(options)),
-            Reading::Text | Reading::Name => None,
-        });
-        let mut this = Self { numbers: numbers.collect(), readings, lines: Vec::new() };
-        records.for_each(header.records, |line, record| {
-            if record.len() != width {
-                let message = format!(
-                    "{} cells where the first line has {width} ({})",
-                    record.len(),
-                    way_out(records.text)
-                );
-                return Err(Error::input(message).at(format!("{}: line {line}", records.source)));
-            }
-            for (column, cell) in record.iter().enumerate() {
-                this.push(column, cell);
-            }
-            this.lines.push(line);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if this.lines.is_empty() {
-            let message = "there are no rows after the header";
-            return Err(Error::input(message).at(records.source));
-        }
-        Ok(this)
+        let all = all.filter(|all| all.lines.len() > 0);
+        all.map(Ok)
+            .ok_or_else(|| Error::input("there are no rows after the header").at(self.source))
     }
 
-    fn push(&mut self, column: usize, cell: &[u8]) {
-        let Some(numbers) = &mut self.numbers[column] else { return };
-        let text = text_of(cell);
-        let is_name =
-            self.readings[column] == Reading::NameUnlessNumbers && is_name_of_digits(text);
-        if is_name || !numbers.push(self.lines.len(), text) {
-            self.numbers[column] = None;
-        }
-    }
-
-    /// Second pass, if there are texts: their cells.
-    fn into_table(
-        mut self,
-        records: &Records<'_>,
-        header: Header,
-        options: &ReadOptions,
-    ) -> Result<Table> {
-        let texts = self.texts(records, &header, options)?;
-        let mut columns = Vec::with_capacity(texts.len());
-        let numbers = std::mem::take(&mut self.numbers);
-        for ((name, numbers), texts) in header.names.into_iter().zip(numbers).zip(texts) {
-            let values = match numbers {
-                None => Values::Text(texts),
-                Some(numbers) => Values::Numbers(placed(numbers.finish(), |row| {
-                    format!("{}: line {}, column \"{name}\"", records.source, self.lines[row])
-                })?),
-            };
-            columns.push(Column { name, values });
-        }
-        Table::with_source(columns, records.source.to_owned(), Some(self.lines))
-    }
-
-    /// Per column, the cells if they are texts, else nothing.
-    fn texts(
+    /// The columns of a block after the first `skip` records, and how many of these it holds.
+    fn columns(
         &self,
-        records: &Records<'_>,
-        header: &Header,
-        options: &ReadOptions,
-    ) -> Result<Vec<Vec<Option<Arc<str>>>>> {
-        let is_text: Vec<bool> = self.numbers.iter().map(Option::is_none).collect();
-        let room = |is_text: &bool| Vec::with_capacity(if *is_text { self.lines.len() } else { 0 });
-        let mut texts: Vec<Vec<Option<Arc<str>>>> = is_text.iter().map(room).collect();
-        if !is_text.contains(&true) {
-            return Ok(texts);
-        }
-        let mut known: Vec<Texts> = is_text.iter().map(|_| Texts::default()).collect();
-        records.for_each(header.records, |_, record| {
-            for (column, cell) in record.iter().enumerate().filter(|(column, _)| is_text[*column]) {
-                let text = text_of(cell);
-                let missing = match self.readings[column] {
-                    Reading::Name | Reading::NameUnlessNumbers => text.is_empty(),
-                    Reading::Usual | Reading::Text => is_missing(text, options),
-                };
-                texts[column].push((!missing).then(|| known[column].shared(text)));
-            }
-            Ok(ControlFlow::Continue(()))
+        block: &Block,
+        plans: &[Plan],
+        skip: usize,
+    ) -> Result<(CsvColumns<'a>, usize)> {
+        let width = plans.len();
+        let cells = Cells::read(block, self.layout.form, width, skip);
+        let cells = cells.map_err(|Ragged { line, cells }| {
+            let way_out = &self.layout.ragged_way_out;
+            let message = format!("{cells} cells where the first line has {width} ({way_out})");
+            Error::input(message).at(format!("{}: line {line}", self.source))
         })?;
-        Ok(texts)
+        let skipped = cells.skipped;
+        Ok((CsvColumns::of(cells, plans, self.options), skipped))
     }
+}
+
+fn into_table(
+    columns: CsvColumns<'_>,
+    layout: Layout,
+    source: &str,
+    options: &ReadOptions,
+) -> Result<Table> {
+    let CsvColumns { columns, lines, quoted, decoded } = columns;
+    let Layout { form, header, mut notes, .. } = layout;
+    if columns.len() == 1 && form.comment.is_none() && !quoted {
+        // Empty lines are no records; in a file of one column that would lose a row.
+        let before = header.line.into_iter().chain((0..lines.len()).map(|row| lines.line(row)));
+        let mut pairs = before.clone().zip(before.skip(1));
+        if let Some((line, _)) = pairs.find(|(line, next)| *next > line + 1) {
+            let message = "the line is empty (write NaN for a missing value)";
+            return Err(Error::input(message).at(format!("{source}: line {}", line + 1)));
+        }
+    }
+    let mut named = Vec::with_capacity(columns.len());
+    for (name, column) in header.names.into_iter().zip(columns) {
+        let values = match column {
+            CsvColumn::Texts(texts) => Values::Text(texts),
+            CsvColumn::Numbers(numbers) => Values::Numbers(placed(numbers.finish(), |row| {
+                format!("{source}: line {}, column \"{name}\"", lines.line(row))
+            })?),
+        };
+        named.push(Column { name, values });
+    }
+    if decoded {
+        let note = "the text is not UTF-8: its letters are read as Windows-1252 (Latin-1)";
+        notes.insert(0, note.to_owned());
+    }
+    let table = Table::with_source(named, source.to_owned(), Some(lines))?;
+    Ok(table.read_with(options, notes))
 }
 
 /// Writes `table` with a header, commas and `\n`.
@@ -293,7 +164,9 @@ fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write)
             out.write_all(b",")?;
         }
         // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |c: char| matches!(c, ',' | ';' | '\t' | '|' | '"' | '\n' | '\r');
+        let special = |c: char| {
+            matches!(c, '"' | '\n' | '\r') || DELIMITERS.iter().any(|&byte| char::from(byte) == c)
+        };
         if cell.contains(special) || (alone && cell.is_empty()) {
             write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
         } else {
@@ -306,6 +179,10 @@ fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
+        super::read(&|| Ok(Box::new(text)), source, options)
+    }
 
     fn table(text: &str) -> Table {
         read(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap()

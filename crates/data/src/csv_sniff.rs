@@ -3,11 +3,14 @@
 
 use super::number_text::NumberMarks;
 use super::table::ReadOptions;
-use super::timestamp::{DateOrder, parse_timestamp};
+use super::timestamp::is_time_in_any_order;
 
 /// Texts that mean "missing" in every file, in any letter case.
 const USUAL_MISSING: [&str; 11] =
     ["", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "-", "--", "?"];
+
+/// The bytes that are tried between cells.
+pub(super) const DELIMITERS: [u8; 4] = *b"|\t;,";
 
 /// Lines that the delimiter is guessed from.
 const SNIFFED_LINES: usize = 20;
@@ -39,6 +42,11 @@ pub(super) fn read_cell(text: &str, options: &ReadOptions) -> Cell {
     }
 }
 
+/// Whether the cell is neither a number nor missing nor a time.
+pub(super) fn is_plain_text(text: &str, options: &ReadOptions) -> bool {
+    read_cell(text, options) == Cell::Text && !is_time_in_any_order(text)
+}
+
 /// Whether the cell is `true` or `false`, in any letter case.
 pub(super) fn is_boolean(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
@@ -62,22 +70,21 @@ pub(super) fn is_usual_missing(text: &str) -> bool {
 /// The most likely byte between cells: it occurs equally often in every line. Of several, the most
 /// frequent one; of equally frequent ones, the comma.
 pub(super) fn guess_delimiter(bytes: &[u8]) -> u8 {
-    const CANDIDATES: [u8; 4] = *b"|\t;,";
-    let lines = count_per_line(bytes, CANDIDATES);
+    let lines = count_per_line(bytes);
     let Some(first) = lines.first() else {
         return b',';
     };
     let equal = |index: &usize| lines.iter().all(|line| line[*index] == first[*index]);
-    let found = (0..CANDIDATES.len()).filter(|&index| first[index] > 0);
+    let found = (0..DELIMITERS.len()).filter(|&index| first[index] > 0);
     // `max_by_key` gives the last of equals.
     let best = found.clone().filter(equal).max_by_key(|&index| first[index]);
     // No such byte: the rows are ragged, which is reported later; the header decides.
     let best = best.or_else(|| found.max_by_key(|&index| first[index]));
-    best.map_or(b',', |index| CANDIDATES[index])
+    best.map_or(b',', |index| DELIMITERS[index])
 }
 
-/// How often each candidate occurs outside quotes in each of the first lines that is not empty.
-pub(super) fn count_per_line(bytes: &[u8], candidates: [u8; 4]) -> Vec<[usize; 4]> {
+/// How often each delimiter occurs outside quotes in each of the first lines that is not empty.
+pub(super) fn count_per_line(bytes: &[u8]) -> Vec<[usize; 4]> {
     let mut lines = Vec::new();
     let mut counts = [0; 4];
     let (mut quoted, mut empty) = (false, true);
@@ -96,7 +103,7 @@ pub(super) fn count_per_line(bytes: &[u8], candidates: [u8; 4]) -> Vec<[usize; 4
             }
             b'\r' => continue,
             _ if !quoted => {
-                if let Some(index) = candidates.iter().position(|&c| c == byte) {
+                if let Some(index) = DELIMITERS.iter().position(|&c| c == byte) {
                     counts[index] += 1;
                 }
             }
@@ -119,10 +126,7 @@ pub(super) fn looks_like_header(
     second: Option<&[String]>,
     options: &ReadOptions,
 ) -> bool {
-    let is_text = |cell: &String| {
-        read_cell(cell, options) == Cell::Text
-            && parse_timestamp(cell, DateOrder::MonthDayYear).is_err()
-    };
+    let is_text = |cell: &String| is_plain_text(cell, options);
     let names_values = second.is_some_and(|second| {
         let mut pairs = first.iter().zip(second);
         pairs.any(|(name, cell)| is_text(name) && !is_text(cell))
@@ -194,6 +198,10 @@ mod tests {
             ("a,b", Some("x,y"), true),
             ("EWR,2013-01-01,1", Some("EWR,2013-01-02,2"), false),
             ("2013-01-01,1", Some("2013-01-02,2"), false),
+            ("31/01/2013 00:00,1", Some("31/01/2013 01:00,2"), false),
+            ("12/31/2013,1", Some("01/01/2014,2"), false),
+            ("13-01-31,1", Some("13-02-01,2"), false),
+            ("date,1", Some("31/01/2013,2"), true),
             ("x,y", None, true),
             ("a,1", Some(",2"), true),
         ] {

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::table::{Column, ReadOptions, Table, Values};
+use super::text_cells::TextCells;
 use ptsm_core::{Error, Result};
 
 /// What partitioned data sets call a value that is missing.
@@ -69,9 +69,9 @@ pub(super) fn stacked(
     for TableFile { path, partitions } in &set.files {
         let mut table = read(path, options)?;
         for (name, value) in partitions {
-            let value = value.as_deref().map(Arc::from);
-            let values = Values::Text(vec![value; table.num_rows()]);
-            table = table.with_column(Column { name: name.clone(), values });
+            let mut cells = TextCells::default();
+            cells.push_times(value.as_deref(), table.num_rows());
+            table = table.with_column(Column { name: name.clone(), values: Values::Text(cells) });
             names.push(name.clone());
         }
         match &mut all {

@@ -7,10 +7,11 @@ use std::path::Path;
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
 
+use super::csv_file::Open;
 use super::file_set::{FileSet, stacked};
 use super::foreign::refusal;
 use super::table::{ReadOptions, Table};
-use super::text_file::{read_unpacked, read_up_to, unpacked};
+use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
 use super::{arrow_file, parquet_file};
 use super::{csv_file, json_file};
@@ -30,6 +31,8 @@ struct Format {
 enum Reader {
     /// From the file itself.
     File(fn(&Path, &str, &ReadOptions) -> Result<Table>),
+    /// From its text, unpacked, a block at a time.
+    Text(fn(Open<'_>, &str, &ReadOptions) -> Result<Table>),
     /// From its bytes, unpacked.
     Bytes(fn(&[u8], &str, &ReadOptions) -> Result<Table>),
 }
@@ -64,7 +67,7 @@ const FORMATS: [Format; 5] = [
     Format {
         endings: &["csv", "txt", "tsv"],
         starts: |_| true,
-        read: Reader::Bytes(csv_file::read),
+        read: Reader::Text(csv_file::read),
         write: csv_file::write,
     },
 ];
@@ -119,7 +122,7 @@ impl Table {
     /// As [`Table::read`].
     pub fn from_csv(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Self> {
         let unpacked = unpacked(bytes, source)?;
-        csv_file::read(&unpacked, source, options)
+        csv_file::read(&|| Ok(Box::new(unpacked.as_slice())), source, options)
     }
 
     /// Writes the table as CSV with commas and a header; a missing cell is empty.
@@ -148,11 +151,29 @@ fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
     if let Reader::File(read) = format_of(&first[..count]).read {
         return read(path, &source, options);
     }
-    let bytes = read_unpacked(first[..count].chain(file), &source).map_err(failed)??;
-    let first = &bytes[..bytes.len().min(FIRST_BYTES)];
-    refused(first)?;
-    match format_of(first).read {
-        Reader::Bytes(read) => read(&bytes, &source, options),
+    // A pipe can be read once only.
+    let is_file = file.metadata().map_err(failed)?.is_file();
+    let held = match is_file {
+        true => Vec::new(),
+        false => read_unpacked(first[..count].chain(file), &source).map_err(failed)??,
+    };
+    let open = || -> Result<Box<dyn Read + '_>> {
+        if !is_file {
+            return Ok(Box::new(held.as_slice()));
+        }
+        let file = File::open(path).map_err(failed)?;
+        unpacking(file).map_err(failed)?.map_err(|error| error.at(&source))
+    };
+    let mut first = [0; FIRST_BYTES];
+    let count = read_up_to(&mut open()?, &mut first).map_err(failed)?;
+    refused(&first[..count])?;
+    match format_of(&first[..count]).read {
+        Reader::Text(read) => read(&open, &source, options),
+        Reader::Bytes(read) if is_file => {
+            let file = File::open(path).map_err(failed)?;
+            read(&read_unpacked(file, &source).map_err(failed)??, &source, options)
+        }
+        Reader::Bytes(read) => read(&held, &source, options),
         Reader::File(_) => {
             let message = "a Parquet or Arrow file that is packed as a whole (unpack it first)";
             Err(Error::input(message).at(source))

@@ -8,9 +8,10 @@ use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::{Deserializer, Map, Value};
 
 use super::json_rows::{RowSeed, Rows, RowsSeed};
+use super::line_numbers::LineNumbers;
 use super::table::{ReadOptions, Table, Values};
 use super::text_file::{decoded, without_mark};
-use super::timestamp::{DateOrder, parse_timestamp};
+use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
 
 /// What JSON is read as a table.
@@ -39,7 +40,7 @@ pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<
 }
 
 /// Reads into `rows`; returns the line of each row where there is one a line.
-fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<Vec<u64>>> {
+fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<LineNumbers>> {
     if text.trim_start().starts_with('[') {
         let mut reader = Deserializer::from_str(text);
         let read = RowsSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
@@ -65,8 +66,8 @@ fn damaged(cause: serde_json::Error, text: &str) -> Error {
     Error::input(format!("the JSON text cannot be read as a table{way_out}")).because(cause)
 }
 
-fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<Vec<u64>> {
-    let mut lines = Vec::new();
+fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<LineNumbers> {
+    let mut lines = LineNumbers::default();
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let mut reader = Deserializer::from_str(line);
         let read = RowSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
@@ -77,12 +78,11 @@ fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<Vec<u64>> {
 }
 
 /// Reads an object that is the whole text: one row, or columns in one of pandas' forms.
-fn read_object(mut object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
+fn read_object(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
     let nested = |value: &Value| value.is_object() || value.is_array();
     let failed = |cause| Error::input("the JSON text is no table").because(cause);
-    if let Some(Value::Array(data)) = object.get_mut("data").map(Value::take) {
-        let names = object.get("columns").map(Vec::<String>::deserialize).transpose();
-        return read_data(names.map_err(failed)?, data, rows).map_err(failed);
+    if is_data(&object) {
+        return read_data(object, rows);
     }
     if !object.values().any(nested) {
         return RowSeed(rows).deserialize(Value::Object(object)).map_err(failed);
@@ -99,12 +99,20 @@ fn read_object(mut object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()
     read_columns(object, rows)
 }
 
-/// Rows of cells under `names`, or rows that name their cells.
-fn read_data(
-    names: Option<Vec<String>>,
-    data: Vec<Value>,
-    rows: &mut Rows<'_>,
-) -> std::result::Result<(), serde_json::Error> {
+/// Whether an object has its rows under `data`, as pandas' `split` and `table` have; a column or a
+/// cell may have that name too.
+fn is_data(object: &Map<String, Value>) -> bool {
+    let Some(Value::Array(rows)) = object.get("data") else { return false };
+    rows.iter().all(|row| row.is_array() || row.is_object())
+}
+
+/// Reads rows of cells below the names under `columns`, or rows that name their cells.
+fn read_data(mut object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
+    let failed = |cause| Error::input("the JSON text is no table").because(cause);
+    let names = object.remove("columns").map(Vec::<String>::deserialize).transpose();
+    let names = names.map_err(failed)?;
+    let Some(Value::Array(data)) = object.remove("data") else { return Ok(()) };
+    let count = data.len();
     for row in data {
         let row = match (&names, row) {
             (Some(names), Value::Array(cells)) if cells.len() == names.len() => {
@@ -112,13 +120,34 @@ fn read_data(
             }
             (_, row) => row,
         };
-        RowSeed(rows).deserialize(row)?;
+        RowSeed(rows).deserialize(row).map_err(failed)?;
     }
-    Ok(())
+    match object.remove("index") {
+        Some(Value::Array(labels)) if labels.len() == count => push_labels(labels, rows),
+        _ => Ok(()),
+    }
+}
+
+/// The labels of rows as a column, unless they only number them or each has several.
+fn push_labels(labels: Vec<Value>, rows: &mut Rows<'_>) -> Result<()> {
+    let label = |label: Value| match label {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match labels.into_iter().map(label).collect::<Option<Vec<String>>>() {
+        Some(labels) if !number_rows(&labels) => rows.push_labels(labels),
+        _ => Ok(()),
+    }
+}
+
+/// Whether labels are 0, 1, 2, ...
+fn number_rows(labels: &[String]) -> bool {
+    labels.iter().enumerate().all(|(row, label)| label.parse() == Ok(row))
 }
 
 fn is_label(text: &str) -> bool {
-    text.parse::<i64>().is_ok() || parse_timestamp(text, DateOrder::MonthDayYear).is_ok()
+    text.parse::<i64>().is_ok() || is_time_in_any_order(text)
 }
 
 /// Whether an object of objects has the labels of rows outside, and the names of columns inside.
@@ -150,10 +179,7 @@ fn read_columns(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
             rows.push_below(&name, Deserialize::deserialize(cell).map_err(failed)?)?;
         }
     }
-    let numbered = |labels: &Vec<String>| {
-        labels.iter().enumerate().all(|(row, label)| label.parse() == Ok(row))
-    };
-    if let Some(labels) = labels.filter(|labels| !numbered(labels)) {
+    if let Some(labels) = labels.filter(|labels| !number_rows(labels)) {
         rows.push_labels(labels)?;
     }
     rows.end_columns()
@@ -194,8 +220,8 @@ fn write_rows(table: &Table, before: [&[u8]; 2], out: &mut dyn Write) -> io::Res
 fn cell(values: &Values, row: usize) -> serde_json::Value {
     let missing = match values {
         Values::Numbers(cells) => return cells[row].into(),
-        Values::Text(cells) => cells[row].is_none(),
-        Values::Times(cells) => cells.instants[row].is_none(),
+        Values::Text(cells) => cells.get(row).is_none(),
+        Values::Times(cells) => cells.get(row).is_none(),
     };
     if missing { serde_json::Value::Null } else { values.text(row).into() }
 }
@@ -252,12 +278,35 @@ mod tests {
             "x=2 date=1704070800000"
         );
         assert_eq!(rows(r#"{"x": {"a": 1, "b": 2}}"#)[1], "x=2 index=b");
+        for label in ["31/01/2024", "01/31/2024", "2024-01-31"] {
+            let text = format!("{{\"x\": {{\"{label}\": 1}}}}");
+            assert_eq!(rows(&text), [format!("x=1 date={label}")]);
+            let text = format!("{{\"{label}\": {{\"x\": 1}}}}");
+            assert_eq!(rows(&text), ["x=1"], "{text}");
+        }
+        assert_eq!(rows(r#"{"x": {"a-1": 1, "b/2": 2}}"#)[0], "x=1 index=a-1");
+        let split =
+            r#"{"columns": ["x"], "index": ["2024-01-01", "2024-01-02"], "data": [[1], [2]]}"#;
+        assert_eq!(rows(split), ["x=1 date=2024-01-01", "x=2 date=2024-01-02"]);
         assert_eq!(rows("[[1, 2], [3, 4]]"), ["0=1 1=2", "0=3 1=4"]);
         assert_eq!(rows(r#"{"a": true, "b": 9007199254740993}"#), ["a=1 b=9007199254740992.0"]);
         assert_eq!(
             rows(r#"[{"unique_id": 9007199254740993, "y": [1]}]"#),
             ["unique_id=9007199254740993 y=an array"]
         );
+    }
+
+    #[test]
+    fn a_column_or_a_cell_may_be_called_data() {
+        for (text, wanted) in [
+            (r#"{"t": "2024-01-01", "data": 5}"#, "t=2024-01-01 data=5"),
+            (r#"{"t": ["2024-01-01"], "data": [5]}"#, "t=2024-01-01 data=5"),
+            (r#"{"t": {"0": "2024-01-01"}, "data": {"0": 5}}"#, "t=2024-01-01 data=5"),
+            (r#"[{"t": "2024-01-01", "data": 5}]"#, "t=2024-01-01 data=5"),
+            (r#"{"t": "2024-01-01", "columns": 5, "index": 6}"#, "t=2024-01-01 columns=5 index=6"),
+        ] {
+            assert_eq!(rows(text), [wanted], "{text}");
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess,
     Visitor,
 };
 
+use super::line_numbers::LineNumbers;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values, number_text};
+use super::text_cells::TextCells;
 use super::text_values::{placed, values};
-use super::texts::Texts;
+use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result};
 
 /// From here on a floating-point number is no longer exact for whole numbers.
@@ -84,25 +85,23 @@ struct Cells {
     name: String,
     reading: Reading,
     numbers: Vec<f64>,
-    texts: Option<Vec<Option<Arc<str>>>>,
-    known: Texts,
+    texts: Option<TextCells>,
 }
 
 impl Cells {
     fn new(name: &str, options: &ReadOptions) -> Self {
         let reading = Reading::of(name, options);
-        let texts = matches!(reading, Reading::Name | Reading::Text).then(Vec::new);
-        let known = Texts::default();
-        Self { name: name.to_owned(), reading, numbers: Vec::new(), texts, known }
+        let texts = matches!(reading, Reading::Name | Reading::Text).then(TextCells::default);
+        Self { name: name.to_owned(), reading, numbers: Vec::new(), texts }
     }
 
     fn len(&self) -> usize {
-        self.texts.as_ref().map_or(self.numbers.len(), Vec::len)
+        self.texts.as_ref().map_or(self.numbers.len(), TextCells::len)
     }
 
     fn fill(&mut self, rows: usize) {
         match &mut self.texts {
-            Some(texts) => texts.resize(rows, None),
+            Some(texts) => texts.push_times(None, rows - texts.len()),
             None => self.numbers.resize(rows, f64::NAN),
         }
     }
@@ -127,10 +126,9 @@ impl Cells {
     }
 
     fn push_text(&mut self, text: &str) {
-        let text = self.known.shared(text);
         let numbers = &self.numbers;
         let texts = self.texts.get_or_insert_with(|| {
-            let text = |x: &f64| (!x.is_nan()).then(|| number_text(*x).into());
+            let text = |x: &f64| (!x.is_nan()).then(|| number_text(*x));
             numbers.iter().map(text).collect()
         });
         texts.push(Some(text));
@@ -190,7 +188,7 @@ impl<'a> Rows<'a> {
     /// The labels of rows as a column: `date` where they are times, else `index`.
     pub(super) fn push_labels(&mut self, labels: Vec<String>) -> Result<()> {
         let epoch = |label: &String| label.parse::<f64>().is_ok_and(|x| x.abs() >= 1e9);
-        let times = |label: &String| epoch(label) || label.contains(['-', '/', ':']);
+        let times = |label: &String| epoch(label) || is_time_in_any_order(label);
         let name = if labels.iter().all(times) { "date" } else { "index" };
         if self.by_name.contains_key(name) {
             return Ok(());
@@ -205,14 +203,14 @@ impl<'a> Rows<'a> {
     }
 
     /// The table; `lines` says on which line each row is.
-    pub(super) fn into_table(self, source: &str, lines: Option<Vec<u64>>) -> Result<Table> {
+    pub(super) fn into_table(self, source: &str, lines: Option<LineNumbers>) -> Result<Table> {
         if self.rows == 0 {
             return Err(Error::input("there are no rows").at(source));
         }
         let mut columns = Vec::with_capacity(self.columns.len());
-        for Cells { name, reading, numbers, texts, .. } in self.columns {
+        for Cells { name, reading, numbers, texts } in self.columns {
             let place = |row: usize| match &lines {
-                Some(lines) => format!("{source}: line {}, column \"{name}\"", lines[row]),
+                Some(lines) => format!("{source}: line {}, column \"{name}\"", lines.line(row)),
                 None => format!("{source}: row {}, column \"{name}\"", row + 1),
             };
             let values = match texts {

@@ -6,7 +6,11 @@ mod calendar;
 mod cases;
 mod catalog;
 mod civil;
+mod csv_blocks;
+mod csv_cells;
+mod csv_columns;
 mod csv_file;
+mod csv_header;
 mod csv_sniff;
 #[cfg(feature = "download")]
 mod download;
@@ -19,6 +23,7 @@ mod json_rows;
 mod label_coding;
 mod labelled;
 mod labelled_files;
+mod line_numbers;
 mod moments;
 mod not_a_number;
 mod number_text;
@@ -42,14 +47,15 @@ mod split;
 mod standard;
 mod steps;
 mod table;
+mod text_cells;
 mod text_file;
 mod text_values;
-mod texts;
 mod thousands;
 mod time_cells;
 mod time_column;
 mod time_names;
 mod time_rules;
+mod times;
 mod timestamp;
 mod ts_file;
 mod wanted_column;
@@ -76,9 +82,11 @@ pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use table::{Column, ReadOptions, Table, Values};
+pub use text_cells::TextCells;
 pub use thousands::ThousandsMark;
 pub use time_cells::{Offsets, TimeCells};
 pub use time_rules::TimeRules;
+pub use times::Times;
 pub use timestamp::{
     CalendarStyle, Case, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays,
     NameForm, NotATime, OffsetForm, Precision, Stamp, TimeStyle, parse_timestamp,

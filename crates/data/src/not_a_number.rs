@@ -1,11 +1,10 @@
 //! Why a cell is not a number, and the option that would make it one.
 
-use std::sync::Arc;
-
 use super::csv_sniff::{Cell, is_boolean, is_missing, read_cell};
 use super::number_text::NumberMarks;
 use super::reading::Reading;
 use super::table::{ReadOptions, Table};
+use super::text_cells::TextCells;
 use super::thousands::{ThousandsMark, is_space};
 use ptsm_core::{Error, option};
 
@@ -14,7 +13,7 @@ const CURRENCIES: [char; 8] = ['$', '€', '£', '¥', '₹', '₽', '₩', '¢'
 
 /// Whether the texts of a column were meant to be numbers: at least half of them are, in some way of
 /// writing, or with a sign beside them. A column that is read as texts by its name is not.
-pub(super) fn is_mostly_numbers(table: &Table, name: &str, cells: &[Option<Arc<str>>]) -> bool {
+pub(super) fn is_mostly_numbers(table: &Table, name: &str, cells: &TextCells) -> bool {
     if Reading::of(name, table.options()) != Reading::Usual {
         return false;
     }
@@ -24,30 +23,27 @@ pub(super) fn is_mostly_numbers(table: &Table, name: &str, cells: &[Option<Arc<s
 }
 
 /// The error of the first cell that keeps a column from being numeric.
-pub(super) fn not_a_number(table: &Table, name: &str, cells: &[Option<Arc<str>>]) -> Error {
+pub(super) fn not_a_number(table: &Table, name: &str, cells: &TextCells) -> Error {
     let options = table.options();
-    let is_bad = |cell: &Option<Arc<str>>| {
-        cell.as_ref().is_some_and(|text| read_cell(text.trim(), options) == Cell::Text)
-    };
-    let row = cells.iter().position(is_bad);
+    let is_bad = |text: &str| read_cell(text.trim(), options) == Cell::Text;
+    let row = cells.words().position(is_bad).and_then(|word| cells.first_row_of(word));
     let Some(row) = row.or_else(|| boolean_among_numbers(cells)) else {
         let message = "is read as texts, not as numbers: it cannot be a channel";
         return Error::input(message).at(format!("{}: column \"{name}\"", table.source()));
     };
-    let text = cells[row].as_deref().unwrap_or_default();
+    let text = cells.get(row).unwrap_or_default();
     let why = explain(text.trim(), cells, options);
     Error::input(format!("\"{text}\" is not a number ({why})")).at(table.place(row, name))
 }
 
 /// The first row with a truth value, in a column that also has numbers.
-fn boolean_among_numbers(cells: &[Option<Arc<str>>]) -> Option<usize> {
-    let is = |cell: &Option<Arc<str>>| cell.as_deref().is_some_and(is_boolean);
-    let all = cells.iter().flatten().all(|cell| is_boolean(cell));
-    cells.iter().position(is).filter(|_| !all)
+fn boolean_among_numbers(cells: &TextCells) -> Option<usize> {
+    let first = cells.words().position(is_boolean)?;
+    cells.first_row_of(first).filter(|_| !cells.words().all(is_boolean))
 }
 
 /// What is wrong with the cell, and the way out.
-fn explain(text: &str, cells: &[Option<Arc<str>>], options: &ReadOptions) -> String {
+fn explain(text: &str, cells: &TextCells, options: &ReadOptions) -> String {
     if is_boolean(text) {
         return "a truth value among numbers".to_owned();
     }
@@ -55,7 +51,7 @@ fn explain(text: &str, cells: &[Option<Arc<str>>], options: &ReadOptions) -> Str
     let fitting: Vec<NumberMarks> = NumberMarks::ALL.into_iter().filter(reads).collect();
     // Of the ways in which the cell is a number, those first in which every cell is.
     let all = |marks: &&NumberMarks| {
-        cells.iter().flatten().all(|cell| {
+        cells.words().all(|cell| {
             let cell = cell.trim();
             is_missing(cell, options) || marks.read(cell).is_some()
         })

@@ -32,10 +32,14 @@ impl NumberMarks {
         Self { decimal_comma: true, thousands: ThousandsMark::Apostrophe },
     ];
 
+    /// Whether decimals have a dot and thousands nothing.
+    pub(super) fn is_plain(self) -> bool {
+        !self.decimal_comma && self.thousands == ThousandsMark::Absent
+    }
+
     /// The number that `text` writes, which may be infinite or NaN.
     pub(super) fn read(self, text: &str) -> Option<f64> {
-        let plain = !self.decimal_comma && self.thousands == ThousandsMark::Absent;
-        if plain {
+        if self.is_plain() {
             if let Ok(number) = text.parse() {
                 return Some(number);
             }
@@ -67,6 +71,37 @@ impl NumberMarks {
         let number: f64 = format!("{whole}.{fraction}{exponent}").parse().ok()?;
         Some(sign * number)
     }
+}
+
+/// The number that a text of at most 15 digits, a dot and a sign writes; `None` if it is longer or
+/// anything else. As a whole number of 15 digits and a power of ten up to 15 are exact, so is the
+/// rounding of their quotient: it is the number that the standard library reads.
+pub(super) fn short_number(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    if digits.len() > 16 {
+        return None;
+    }
+    let (mut whole, mut count, mut dot) = (0u64, 0, None);
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                whole = 10 * whole + u64::from(byte - b'0');
+                count += 1;
+            }
+            b'.' if dot.is_none() => dot = Some(count),
+            _ => return None,
+        }
+    }
+    if count == 0 || count > 15 {
+        return None;
+    }
+    let number = whole as f64 / POWERS[count - dot.unwrap_or(count)];
+    Some(if negative { -number } else { number })
 }
 
 /// The sign, and what comes after it.
@@ -138,6 +173,13 @@ impl DecimalMarks {
         }
     }
 
+    /// Takes in what was seen from the row `rows` on.
+    pub(super) fn add(&mut self, more: &DecimalMarks, rows: usize) {
+        self.small |= more.small;
+        self.decimals |= more.decimals;
+        self.padded = self.padded.or(more.padded.map(|row| rows + row));
+    }
+
     /// The first row that [`DecimalMarks::doubtful`] may ask about.
     pub(super) fn padded_row(&self) -> Option<usize> {
         self.padded
@@ -152,9 +194,32 @@ impl DecimalMarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn marks(decimal_comma: bool, thousands: Option<ThousandsMark>) -> NumberMarks {
         NumberMarks::of(&ReadOptions { decimal_comma, thousands, ..ReadOptions::default() })
+    }
+
+    proptest! {
+        #[test]
+        fn short_numbers_are_those_of_the_standard_library(
+            text in "-?[0-9]{0,9}\\.?[0-9]{0,9}|[-+.0-9e]{0,6}",
+        ) {
+            if let Some(number) = short_number(text.as_bytes()) {
+                let plain: f64 = text.parse().unwrap();
+                prop_assert_eq!(number.to_bits(), plain.to_bits(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn short_numbers_are_read_quickly() {
+        for text in ["0", "-0.0", "12.5", ".5", "5.", "-123456.789012345", "000000000000001"] {
+            assert!(short_number(text.as_bytes()).is_some(), "{text}");
+        }
+        for text in ["", "-", ".", "+1", "1e3", "1.2.3", "1234567890123456", "NaN", "--1"] {
+            assert_eq!(short_number(text.as_bytes()), None, "{text}");
+        }
     }
 
     #[test]

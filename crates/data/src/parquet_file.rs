@@ -22,8 +22,8 @@ use parquet::file::properties::WriterProperties;
 
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
+use super::text_cells::TextCells;
 use super::text_values::{placed, values};
-use super::texts::Texts;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::{
     CalendarStyle, ClockForm, DateForm, DateOrder, NotATime, OffsetForm, Stamp, TimeStyle,
@@ -62,7 +62,7 @@ pub(super) fn read_batches(
         let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
         let values = match reading(field.name()) {
             Reading::Name | Reading::Text if is_whole(field.data_type()) => {
-                Values::Text(Vec::new())
+                Values::Text(TextCells::default())
             }
             _ => empty_values(value_type(field.data_type())).map_err(at)?,
         };
@@ -126,7 +126,7 @@ fn empty_values(stored: &DataType) -> Result<Values> {
             Values::Numbers(Vec::new())
         }
         stored if stored.is_numeric() => Values::Numbers(Vec::new()),
-        _ => Values::Text(Vec::new()),
+        _ => Values::Text(TextCells::default()),
     })
 }
 
@@ -165,14 +165,13 @@ fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
         Values::Text(cells) => {
             // What cannot be a text (a struct, say) shows its type instead: it is not a channel.
             let Ok(array) = cast(array, &DataType::Utf8) else {
-                let shown: Arc<str> = array.data_type().to_string().into();
-                cells
-                    .extend((0..array.len()).map(|row| array.is_valid(row).then(|| shown.clone())));
+                let shown = array.data_type().to_string();
+                let cell = |row| array.is_valid(row).then_some(shown.as_str());
+                (0..array.len()).for_each(|row| cells.push(cell(row)));
                 return Ok(());
             };
             let array = downcast::<StringArray>(&array)?;
-            let mut texts = Texts::default();
-            cells.extend(array.iter().map(|cell| cell.map(|cell| texts.shared(cell))));
+            array.iter().for_each(|cell| cells.push(cell));
         }
         Values::Times(cells) => append_times(cells, array, converted)
             .map_err(|(row, error)| error.at(format!("row {row}, {place}")))?,
@@ -211,7 +210,7 @@ fn append_times(
         if let Some(time) = time.filter(|time| time % SECOND != 0) {
             cells.style = cells.style.holding([time]);
         }
-        cells.instants.push(time);
+        cells.instants.push(time.unwrap_or(TimeCells::MISSING));
     }
     Ok(())
 }
@@ -257,11 +256,9 @@ fn stored(values: &Values) -> ArrayRef {
             let cells = cells.iter().map(|&cell| (!cell.is_nan()).then_some(cell));
             Arc::new(cells.collect::<Float64Array>())
         }
-        Values::Text(cells) => {
-            Arc::new(cells.iter().map(Option::as_deref).collect::<StringArray>())
-        }
+        Values::Text(cells) => Arc::new(cells.iter().collect::<StringArray>()),
         Values::Times(cells) if cells.style == TimeStyle::Index => {
-            Arc::new(cells.instants.iter().copied().collect::<Int64Array>())
+            Arc::new(cells.iter().collect::<Int64Array>())
         }
         Values::Times(cells) => stored_times(cells),
     }
@@ -273,12 +270,12 @@ fn stored_times(cells: &TimeCells) -> ArrayRef {
         Offsets::Zone(zone) => zone.iana_name().map(Arc::from),
         _ => cells.style.has_offset().then(|| Arc::from("UTC")),
     };
-    if cells.instants.iter().flatten().all(|time| time % 1000 == 0) {
-        let times = cells.instants.iter().map(|time| time.map(|time| time / 1000));
+    if cells.iter().flatten().all(|time| time % 1000 == 0) {
+        let times = cells.iter().map(|time| time.map(|time| time / 1000));
         let array = times.collect::<TimestampMicrosecondArray>();
         return Arc::new(array.with_timezone_opt(zone));
     }
-    let array = cells.instants.iter().copied().collect::<TimestampNanosecondArray>();
+    let array = cells.iter().collect::<TimestampNanosecondArray>();
     Arc::new(array.with_timezone_opt(zone))
 }
 

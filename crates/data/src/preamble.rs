@@ -1,15 +1,14 @@
 //! The lines before the rows of a CSV file: remarks, `sep=`, the header, a row of units.
 
-use super::csv_sniff::{Cell, count_per_line, guess_delimiter, looks_like_header, read_cell};
+use super::csv_sniff::{
+    Cell, DELIMITERS, count_per_line, guess_delimiter, is_plain_text, looks_like_header, read_cell,
+};
 use super::table::ReadOptions;
-use super::timestamp::{DateOrder, parse_timestamp};
+use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result, option};
 
-/// The bytes that are tried between cells.
-const DELIMITERS: [u8; 4] = *b"|\t;,";
-
 /// Lines in which the end of a text in front of the header is looked for.
-const LINES_LOOKED_AT: usize = 60;
+pub(super) const LINES_LOOKED_AT: usize = 60;
 
 /// Where the text of the table begins.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,24 +51,30 @@ impl Preamble {
     }
 
     fn pass_remarks(&mut self, text: &[u8], options: &ReadOptions) {
-        let mut last = None;
-        let first = self.lines;
+        let (mut last, mut count) = (None, 0);
         loop {
             let line = line_at(text, self.bytes);
-            if line.first() != Some(&options.comment.unwrap_or(b'#')) {
-                break;
+            match line.first() {
+                Some(b'#') => {
+                    last = Some((self.bytes, self.lines, line));
+                    count += 1;
+                }
+                Some(byte) if options.comment == Some(*byte) => {}
+                _ => break,
             }
-            last = Some((self.bytes, line));
             self.pass(line.len());
         }
-        let Some((start, line)) = last.filter(|_| options.comment.is_none()) else { return };
+        // Lines that the user calls remarks are no header and no news.
+        let Some((start, lines, line)) = last.filter(|_| options.comment != Some(b'#')) else {
+            return;
+        };
         let delimiter = options.delimiter.or(self.delimiter);
         if options.header != Some(false) && is_header(line, &text[self.bytes..], delimiter, options)
         {
-            (self.bytes, self.lines) = (start + 1, self.lines - 1);
+            (self.bytes, self.lines) = (start + 1, lines);
+            count -= 1;
         }
-        if self.lines > first {
-            let count = self.lines - first;
+        if count > 0 {
             let lines = if count == 1 { "line that begins" } else { "lines that begin" };
             self.notes.push(format!("{count} {lines} with # in front of the header: not read"));
         }
@@ -107,11 +112,7 @@ pub(super) fn without_comments(text: &[u8], comment: Option<u8>) -> Vec<u8> {
 /// Whether a remark names the columns of the rows below it, which do not name them themselves.
 fn is_header(remark: &[u8], rest: &[u8], delimiter: Option<u8>, options: &ReadOptions) -> bool {
     let delimiter = delimiter.unwrap_or_else(|| guess_delimiter(rest));
-    let row = |line: &[u8]| -> Vec<String> {
-        let text = String::from_utf8_lossy(line);
-        let cells = text.split(char::from(delimiter));
-        cells.map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
-    };
+    let row = |line: &[u8]| cells_of(line, delimiter);
     let names = row(remark.get(1..).unwrap_or_default());
     let first = line_at(rest, 0);
     let (first, second) = (row(first), row(line_at(rest, first.len())));
@@ -124,11 +125,7 @@ fn is_header(remark: &[u8], rest: &[u8], delimiter: Option<u8>, options: &ReadOp
 /// Whether `cells`, between the header and `next`, are units and not values: texts alone, above
 /// numbers or times.
 pub(super) fn is_units(cells: &[String], next: &[String], options: &ReadOptions) -> bool {
-    let is_text = |cell: &String| {
-        read_cell(cell, options) == Cell::Text
-            && parse_timestamp(cell, DateOrder::MonthDayYear).is_err()
-            && parse_timestamp(cell, DateOrder::DayMonthYear).is_err()
-    };
+    let is_text = |cell: &String| is_plain_text(cell, options);
     let is_unit = |cell: &String| {
         let digits = cell.contains(|c: char| c.is_ascii_digit());
         let inner = cell.trim_start_matches(['[', '(']);
@@ -137,7 +134,7 @@ pub(super) fn is_units(cells: &[String], next: &[String], options: &ReadOptions)
     };
     let is_empty = |cell: &String| read_cell(cell, options) == Cell::Missing;
     let pairs = || cells.iter().zip(next);
-    let is_time = |cell: &String| parse_timestamp(cell, DateOrder::MonthDayYear).is_ok();
+    let is_time = |cell: &String| is_time_in_any_order(cell);
     // A single text above numbers is more likely a cell that cannot be read.
     let sure = next.iter().any(is_time) || (cells.len() > 1 && cells.iter().all(is_unit));
     sure && cells.len() == next.len()
@@ -148,30 +145,65 @@ pub(super) fn is_units(cells: &[String], next: &[String], options: &ReadOptions)
 }
 
 /// The way out for lines of different width: the lines in front of the header, if there are some.
-pub(super) fn way_out(text: &[u8]) -> String {
-    match lines_before_header(text) {
+/// `text` begins after `passed` lines of the file.
+pub(super) fn way_out(text: &[u8], passed: u64, options: &ReadOptions) -> String {
+    match lines_before_header(text, options) {
         Some(lines) => {
-            let skip = option("skip_lines", Some(&lines.to_string()));
+            let skip = option("skip_lines", Some(&(passed + lines as u64).to_string()));
             format!("use {skip} if the first lines are no part of the table")
         }
         None => "check the delimiter and quotes".to_owned(),
     }
 }
 
-/// The number of lines from which on all have equally many cells, if it is not 0.
-fn lines_before_header(text: &[u8]) -> Option<usize> {
+/// The number of lines from which on all have equally many cells, if it is not 0; more, where the
+/// first of these do not name the columns and a later one does.
+fn lines_before_header(text: &[u8], options: &ReadOptions) -> Option<usize> {
     let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').take(LINES_LOOKED_AT).collect();
-    // The last one may be cut off, or empty.
-    let lines = &lines[..lines.len() - 1];
-    let counts: Vec<[usize; 4]> = lines
-        .iter()
-        .map(|line| count_per_line(line, DELIMITERS).first().copied().unwrap_or_default())
-        .collect();
-    let last = counts.last()?;
-    let starts = (0..DELIMITERS.len()).filter(|&d| last[d] > 0).map(|d| {
-        counts.len() - counts.iter().rev().take_while(|count| count[d] == last[d]).count()
+    // The last one may be cut off, or empty; remarks may be anywhere.
+    let (_, lines) = lines.split_last()?;
+    let is_remark = |line: &[u8]| line.first().is_some_and(|&byte| options.comment == Some(byte));
+    let count = |line: &&[u8]| match is_remark(line) {
+        true => None,
+        false => Some(count_per_line(line).first().copied().unwrap_or_default()),
+    };
+    let counts: Vec<Option<[usize; 4]>> = lines.iter().map(count).collect();
+    let last = (*counts.iter().rev().find(|count| count.is_some())?)?;
+    let usable = |&d: &usize| last[d] > 0 && options.delimiter.is_none_or(|b| b == DELIMITERS[d]);
+    let start_of = |d: usize| {
+        let same = |count: &&Option<[usize; 4]>| count.is_none_or(|count| count[d] == last[d]);
+        counts.len() - counts.iter().rev().take_while(same).count()
+    };
+    let starts: Vec<(usize, usize)> =
+        (0..DELIMITERS.len()).filter(usable).map(|d| (start_of(d), d)).collect();
+    // A header settles which delimiter is meant, where several occur equally often in every line.
+    let named = starts.iter().filter(|(start, _)| *start > 0).filter_map(|&(start, d)| {
+        let header = header_among(&lines[start..], DELIMITERS[d], options)?;
+        Some(start + header)
     });
-    starts.min().filter(|&start| start > 0 && counts.len() - start >= 3)
+    let found = named.min().or_else(|| starts.iter().map(|(start, _)| *start).min());
+    found.filter(|&start| start > 0 && counts.len() - start >= 3)
+}
+
+/// Which of the first lines holds texts alone, with a number or a time below one of them.
+fn header_among(lines: &[&[u8]], delimiter: u8, options: &ReadOptions) -> Option<usize> {
+    const LOOKED_AT: usize = 8;
+    let names = |pair: &[&[u8]]| {
+        let (names, values) = (cells_of(pair[0], delimiter), cells_of(pair[1], delimiter));
+        let is_text = |cell: &String| is_plain_text(cell, options);
+        let is_missing = |cell: &String| read_cell(cell, options) == Cell::Missing;
+        let mut pairs = names.iter().zip(&values);
+        names.iter().all(|name| is_text(name) || is_missing(name))
+            && pairs.any(|(name, cell)| is_text(name) && !is_text(cell) && !is_missing(cell))
+    };
+    lines.windows(2).take(LOOKED_AT).position(names)
+}
+
+/// The cells of a line, as far as they can be told without the lines around it.
+fn cells_of(line: &[u8], delimiter: u8) -> Vec<String> {
+    let text = String::from_utf8_lossy(line);
+    let cells = text.split(char::from(delimiter));
+    cells.map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -212,6 +244,8 @@ mod tests {
         for (cells, next, units) in [
             (",kW", "2024-01-01,5", true),
             ("UTC,kW", "2024-01-01,5", true),
+            ("UTC,", "31/01/2024,5", true),
+            ("31/01/2024,kW", "01/02/2024,5", false),
             ("-,m/s", "2024-01-01,5", true),
             ("[UTC],m3", "2024-01-01,5", true),
             ("°C,%", "3,5", true),
@@ -232,8 +266,52 @@ mod tests {
     #[test]
     fn the_lines_in_front_of_the_header_are_counted() {
         let text = "Station: 12, North\nheight 5\n\ndate;a;b\n1;2;3\n4;5;6\n7;8;9\n";
-        assert_eq!(lines_before_header(text.as_bytes()), Some(3));
-        assert_eq!(lines_before_header(b"a,b\n1,2\n3,4\n5\n"), None);
-        assert_eq!(lines_before_header(b"a,b\n1,2\n"), None);
+        let count = |text: &str| lines_before_header(text.as_bytes(), &ReadOptions::default());
+        assert_eq!(count(text), Some(3));
+        assert_eq!(count("a,b\n1,2\n3,4\n5\n"), None);
+        assert_eq!(count("a,b\n1,2\n"), None);
+        // Lines in front of the header that have as many cells as the rows.
+        let rows = "date;x\n2024-01-01;1,5\n2024-01-02;2,5\n2024-01-03;3,5\n";
+        assert_eq!(count(&format!("Data\nStation;12\nHeight;5 m\n{rows}")), Some(3));
+        // The comma of the decimals is in every line.
+        let rows = "date;load, kW\n31/01/2024;1,5\n01/02/2024;2,5\n02/02/2024;3,5\n";
+        assert_eq!(count(&format!("North, 12\n{rows}")), Some(1));
+        let options = ReadOptions { comment: Some(b'%'), ..ReadOptions::default() };
+        let text = "Station\na,b\n1,2\n% x\n3,4\n5,6\n";
+        assert_eq!(lines_before_header(text.as_bytes(), &options), Some(1));
+    }
+
+    #[test]
+    fn the_proposed_number_of_lines_counts_those_that_were_passed_over() {
+        let rows = "a,b\n1,2\n3,4\n5,6\n";
+        let skip = |skip_lines| ReadOptions { skip_lines, ..ReadOptions::default() };
+        for (text, options, wanted) in [
+            (format!("Station: 12\nHeight: 5 m\n\n{rows}"), skip(0), 3),
+            (format!("Station: 12\nHeight: 5 m\n\n{rows}"), skip(1), 3),
+            (format!("# station 12\nHeight: 5 m\n{rows}"), skip(0), 2),
+            (format!("sep=,\nHeight: 5 m\n\n{rows}"), skip(0), 3),
+        ] {
+            let read = |options| crate::Table::from_csv(text.as_bytes(), "t", options);
+            let error = read(&options).unwrap_err().to_string();
+            assert!(error.contains(&format!("`skip_lines = {wanted}`")), "{text:?}: {error}");
+            let got = read(&skip(wanted)).unwrap();
+            assert_eq!((got.num_rows(), got.columns()[1].name.as_str()), (3, "b"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn remarks_with_a_byte_of_their_own_leave_those_with_a_hash_remarks() {
+        let options = ReadOptions { comment: Some(b';'), ..ReadOptions::default() };
+        for (text, note) in [
+            ("# x\n; y\na,b\n1,2\n; z\n3,4\n", 1),
+            ("; y\n# x\na,b\n1,2\n; z\n3,4\n", 1),
+            ("#a,b\n; y\n1,2\n3,4\n", 0),
+            ("; y\n#a,b\n1,2\n3,4\n", 0),
+        ] {
+            let got = crate::Table::from_csv(text.as_bytes(), "t", &options).unwrap();
+            assert_eq!((got.num_rows(), got.columns()[1].name.as_str()), (2, "b"), "{text:?}");
+            assert_eq!(got.notes().len(), note, "{text:?}");
+            assert!(got.place(1, "b").starts_with("t: line"), "{text:?}");
+        }
     }
 }

@@ -133,7 +133,7 @@ fn split_all(set: &SeriesSet, split: &Split, context_length: usize) -> Result<Sp
     let mut unused = Vec::new();
     let mut first_error = None;
     for (index, series) in set.series.iter().enumerate() {
-        let times = series.timestamps.as_deref();
+        let times = series.timestamps.as_ref();
         match split.borders(series.num_rows(), times, context_length) {
             Ok(borders) => used.push((index, borders)),
             Err(error) if error.kind() == ErrorKind::InvalidInput => {

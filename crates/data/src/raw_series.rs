@@ -1,5 +1,7 @@
 //! The rows of one series on their way to the grid: order, double rows, gaps.
 
+use std::ops::Range;
+
 use super::calendar::{Anchor, Calendar, length_text};
 use super::repair::{Duplicates, Grid, Repair, RepairReport};
 use super::roles::Resolved;
@@ -13,8 +15,8 @@ use ptsm_core::{Error, Result, option};
 #[derive(Debug)]
 pub(super) struct RawSeries {
     pub(super) id: String,
-    /// Row of the table that each row came from, for messages.
-    pub(super) rows: Vec<usize>,
+    /// Row of the table that each row came from.
+    pub(super) rows: TableRows,
     /// As long as `rows`, or `None` without times: nanoseconds in UTC, in the end those of the
     /// clock on which steps are counted; whole numbers of an index.
     pub(super) times: Option<Vec<i64>>,
@@ -24,11 +26,69 @@ pub(super) struct RawSeries {
     pub(super) zone: Zone,
     /// The days of the month that it keeps to.
     pub(super) anchor: Anchor,
-    /// `[T, C]`, NaN = missing.
-    pub(super) values: Vec<f64>,
+    /// `[T, C]`, NaN = missing; `None` as long as they are those of `rows` in the table.
+    pub(super) values: Option<Vec<f64>>,
+}
+
+/// Numbers of rows of a table, in any order. Those of a series mostly lie together and take no memory.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TableRows {
+    Run(Range<usize>),
+    List(Vec<u32>),
+}
+
+impl TableRows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Run(rows) => rows.len(),
+            Self::List(rows) => rows.len(),
+        }
+    }
+
+    pub(super) fn at(&self, index: usize) -> usize {
+        match self {
+            Self::Run(rows) => rows.start + index,
+            Self::List(rows) => rows[index] as usize,
+        }
+    }
+
+    /// Adds a row; `room` is the number of rows that come in the end.
+    pub(super) fn push(&mut self, row: usize, room: usize) {
+        match self {
+            Self::Run(rows) if rows.start == rows.end => *rows = row..row + 1,
+            Self::Run(rows) if rows.end == row => rows.end += 1,
+            Self::Run(rows) => {
+                let mut list = Vec::with_capacity(room);
+                list.extend(rows.clone().chain([row]).map(|row| row as u32));
+                *self = Self::List(list);
+            }
+            Self::List(rows) => rows.push(row as u32),
+        }
+    }
+
+    /// The rows at these places.
+    pub(super) fn choose(&self, places: impl Iterator<Item = usize>) -> Self {
+        Self::List(places.map(|place| self.at(place) as u32).collect())
+    }
 }
 
 impl RawSeries {
+    /// The values, taken out.
+    pub(super) fn take_values(&mut self, origin: Origin<'_>) -> Vec<f64> {
+        self.values.take().unwrap_or_else(|| {
+            let columns = origin.cells;
+            if let ([cells], TableRows::Run(rows)) = (columns, &self.rows) {
+                return cells[rows.clone()].to_vec();
+            }
+            let mut values = Vec::with_capacity(self.rows.len() * columns.len());
+            for index in 0..self.rows.len() {
+                let row = self.rows.at(index);
+                values.extend(columns.iter().map(|cells| cells[row]));
+            }
+            values
+        })
+    }
+
     /// What the clock of a row shows.
     pub(super) fn local_time(&self, index: usize) -> Option<i64> {
         let instant = *self.times.as_ref()?.get(index)?;
@@ -56,7 +116,9 @@ impl RawSeries {
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub(super) table: &'a Table,
-    pub(super) roles: &'a Resolved,
+    pub(super) roles: &'a Resolved<'a>,
+    /// The cells of each channel.
+    pub(super) cells: &'a [&'a [f64]],
 }
 
 impl Origin<'_> {
@@ -66,13 +128,13 @@ impl Origin<'_> {
             "" => String::new(),
             id => format!("series \"{id}\": "),
         };
-        Error::input(format!("{series}{message}")).at(self.table.place(raw.rows[index], column))
+        Error::input(format!("{series}{message}")).at(self.table.place(raw.rows.at(index), column))
     }
 
     /// The time of a row as written in the table.
     pub(super) fn show(&self, raw: &RawSeries, index: usize) -> String {
         let column = self.roles.timestamp.as_ref().and_then(|time| self.table.column(&time.name));
-        column.map_or_else(String::new, |column| column.values.text(raw.rows[index]))
+        column.map_or_else(String::new, |column| column.values.text(raw.rows.at(index)))
     }
 
     /// The hint that another column may name the series.
@@ -130,10 +192,7 @@ fn sort(raw: &mut RawSeries, report: &mut RepairReport) {
     }
     let mut permutation: Vec<usize> = (0..times.len()).collect();
     permutation.sort_by_key(|&index| times[index]);
-    let channels = raw.values.len() / times.len();
-    raw.rows = permutation.iter().map(|&index| raw.rows[index]).collect();
-    let row = |&index: &usize| &raw.values[index * channels..][..channels];
-    raw.values = permutation.iter().flat_map(row).copied().collect();
+    raw.rows = raw.rows.choose(permutation.iter().copied());
     if let Some(offsets) = &mut raw.offsets {
         *offsets = permutation.iter().map(|&index| offsets[index]).collect();
     }
@@ -151,7 +210,7 @@ fn merge_duplicates(
         return Ok(());
     };
     if duplicates == Duplicates::Error {
-        let earlier = origin.table.row_name(raw.rows[index]);
+        let earlier = origin.table.row_name(raw.rows.at(index));
         let (time, hint) = (origin.show(raw, index + 1), origin.id_hint());
         let message = format!(
             "{time} was there before, in {earlier} (use {} first, last or mean to merge such rows, {} \
@@ -161,12 +220,14 @@ fn merge_duplicates(
         );
         return Err(origin.at_row(raw, index + 1, message));
     }
-    let channels = raw.values.len() / times.len();
-    let (mut kept, mut rows, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let channels = origin.cells.len();
+    let all = raw.take_values(origin);
+    let times = raw.times.as_deref().unwrap_or_default();
+    let (mut kept, mut firsts, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
     for group in times.chunk_by(|a, b| a == b) {
-        let cells = &raw.values[first * channels..(first + group.len()) * channels];
-        rows.push(raw.rows[first]);
+        let cells = &all[first * channels..(first + group.len()) * channels];
+        firsts.push(first);
         kept.push(group[0]);
         let channel = |channel| merge(cells.iter().skip(channel).step_by(channels), duplicates);
         values.extend((0..channels).map(channel));
@@ -179,7 +240,8 @@ fn merge_duplicates(
     if let Some(offsets) = &mut raw.offsets {
         offsets.truncate(kept.len());
     }
-    (raw.times, raw.rows, raw.values) = (Some(kept), rows, values);
+    raw.rows = raw.rows.choose(firsts.into_iter());
+    (raw.times, raw.values) = (Some(kept), Some(values));
     Ok(())
 }
 
@@ -235,13 +297,14 @@ pub(super) fn fill_gaps(
         return Err(origin.at_row(raw, 0, message));
     }
     report.rows_inserted += inserted;
-    let channels = raw.values.len() / times.len();
+    let channels = origin.cells.len();
+    let seen = raw.take_values(origin);
     let mut values = vec![f64::NAN; length * channels];
     for (row, place) in places.into_iter().enumerate() {
-        let cells = &raw.values[row * channels..][..channels];
+        let cells = &seen[row * channels..][..channels];
         values[place * channels..][..channels].copy_from_slice(cells);
     }
-    raw.values = values;
+    raw.values = Some(values);
     raw.times = Some((0..length).map(|place| calendar.after(start, place as i64)).collect());
     Ok(())
 }

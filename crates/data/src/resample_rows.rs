@@ -27,7 +27,7 @@ pub(super) fn resample(
     let mut done = Resampled { rule, from: 0, to: 0, left_out: 0 };
     for raw in series {
         done.from += raw.rows.len();
-        done.left_out += one(rule, raw, holidays);
+        done.left_out += one(rule, raw, holidays, origin);
         done.to += raw.rows.len();
     }
     report.resampled = Some(done);
@@ -57,7 +57,7 @@ fn check_longer(rule: Resample, series: &[RawSeries], origin: Origin<'_>) -> Res
 }
 
 /// Resamples one series; gives the number of rows that are left out.
-fn one(rule: Resample, raw: &mut RawSeries, holidays: &Holidays) -> usize {
+fn one(rule: Resample, raw: &mut RawSeries, holidays: &Holidays, origin: Origin<'_>) -> usize {
     let Some(times) = raw.times.take() else { return 0 };
     let calendar = Calendar { holidays: holidays.clone(), ..Calendar::of(rule.step) };
     let (clock, zone) = (clock(rule.step), raw.zone.clone());
@@ -69,7 +69,8 @@ fn one(rule: Resample, raw: &mut RawSeries, holidays: &Holidays) -> usize {
         Clock::Utc => floor(&calendar, time + shift) - shift,
     };
     let starts: Vec<i64> = times.iter().map(start).collect();
-    let channels = raw.values.len() / times.len().max(1);
+    let channels = origin.cells.len();
+    let all = raw.take_values(origin);
     let mut groups: Vec<std::ops::Range<usize>> = Vec::new();
     let mut from = 0;
     for group in starts.chunk_by(|a, b| a == b) {
@@ -78,13 +79,13 @@ fn one(rule: Resample, raw: &mut RawSeries, holidays: &Holidays) -> usize {
     }
     let (kept, left_out) = complete(&groups);
     let cell = |rows: &std::ops::Range<usize>, c: usize| {
-        rule.rule.of(rows.clone().map(|row| raw.values[row * channels + c]))
+        rule.rule.of(rows.clone().map(|row| all[row * channels + c]))
     };
     let values = kept.iter().flat_map(|rows| (0..channels).map(move |c| cell(rows, c)));
     let values: Vec<f64> = values.collect();
-    raw.rows = kept.iter().map(|rows| raw.rows[rows.start]).collect();
+    raw.rows = raw.rows.choose(kept.iter().map(|rows| rows.start));
     raw.times = Some(kept.iter().map(|rows| starts[rows.start]).collect());
-    raw.values = values;
+    raw.values = Some(values);
     left_out
 }
 

@@ -1,14 +1,13 @@
 //! Which column is what: time, series, channel, or nothing.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::id_name::{ID_NAMES, NUMERIC_ID_NAMES};
 use super::not_a_number::{is_mostly_numbers, not_a_number};
 use super::table::{Column, Table, Values};
+use super::text_cells::TextCells;
 use super::time_column::{Search, TimeColumn};
 use super::timestamp::{DateOrder, TimeStyle};
 use super::wanted_column::wanted_column;
@@ -46,9 +45,9 @@ pub struct IgnoredColumn {
 
 /// The roles of one table, all known.
 #[derive(Debug)]
-pub(super) struct Resolved {
-    pub(super) timestamp: Option<TimeColumn>,
-    pub(super) id: Option<IdColumn>,
+pub(super) struct Resolved<'a> {
+    pub(super) timestamp: Option<TimeColumn<'a>>,
+    pub(super) id: Option<IdColumn<'a>>,
     pub(super) channels: Vec<String>,
     pub(super) ignored: Vec<IgnoredColumn>,
     /// A text column with repeated cells, which may be the wanted id.
@@ -57,12 +56,12 @@ pub(super) struct Resolved {
 
 /// The column that says which series a row is of.
 #[derive(Debug)]
-pub(super) struct IdColumn {
+pub(super) struct IdColumn<'a> {
     pub(super) name: String,
     /// Each series once, in order of first appearance.
     pub(super) series: Vec<String>,
     /// Per row, the number of its series.
-    pub(super) of_row: Vec<u32>,
+    pub(super) of_row: Cow<'a, [u32]>,
 }
 
 /// How times are read, as far as it is known.
@@ -74,7 +73,7 @@ pub(super) struct KnownTimes {
     pub(super) style: Option<TimeStyle>,
 }
 
-impl Resolved {
+impl Resolved<'_> {
     /// Whether the times are whole numbers and not dates.
     pub(super) fn is_index(&self) -> bool {
         self.timestamp.as_ref().is_some_and(|time| time.style == TimeStyle::Index)
@@ -92,13 +91,17 @@ impl Resolved {
 }
 
 /// Finds the role of every column.
-pub(super) fn resolve(table: &Table, roles: &Roles, known: KnownTimes) -> Result<Resolved> {
+pub(super) fn resolve<'a>(
+    table: &'a Table,
+    roles: &Roles,
+    known: KnownTimes,
+) -> Result<Resolved<'a>> {
     let id = find_id(table, roles)?;
     let id_name = id.as_ref().map(|id| id.name.as_str());
     let search = Search {
         table,
         given: given(&roles.timestamp),
-        id: id.as_ref().map(|id| (id.name.as_str(), id.of_row.as_slice())),
+        id: id.as_ref().map(|id| (id.name.as_str(), id.of_row.as_ref())),
         targets: roles.targets.as_deref(),
         dates: known.dates,
         style: known.style,
@@ -133,7 +136,7 @@ fn given(name: &Option<String>) -> Option<Option<&str>> {
     Some((name != NO_COLUMN).then_some(name))
 }
 
-fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
+fn find_id<'a>(table: &'a Table, roles: &Roles) -> Result<Option<IdColumn<'a>>> {
     let column = match given(&roles.id) {
         Some(None) => return Ok(None),
         Some(Some(name)) => wanted_column(table, name, "id")?,
@@ -146,40 +149,30 @@ fn find_id(table: &Table, roles: &Roles) -> Result<Option<IdColumn>> {
 }
 
 /// Numbers the series of a table by their first rows.
-fn number_series(table: &Table, column: &Column) -> Result<IdColumn> {
-    let mut found = IdColumn {
-        name: column.name.clone(),
-        series: Vec::new(),
-        of_row: Vec::with_capacity(table.num_rows()),
+fn number_series<'a>(table: &Table, column: &'a Column) -> Result<IdColumn<'a>> {
+    let missing = |row| {
+        let message = "the name of the series is missing";
+        Error::input(message).at(table.place(row, &column.name))
     };
-    let mut numbers: HashMap<String, u32> = HashMap::new();
-    for row in 0..table.num_rows() {
-        let id: Cow<'_, str> = match &column.values {
-            Values::Text(cells) => cells[row].as_deref().unwrap_or_default().into(),
-            values => values.text(row).into(),
-        };
-        if id.is_empty() {
-            let message = "the name of the series is missing";
-            return Err(Error::input(message).at(table.place(row, &column.name)));
+    let named = |texts: &TextCells| texts.words().map(str::to_owned).collect();
+    let (series, of_row): (Vec<String>, Cow<'a, [u32]>) = match &column.values {
+        Values::Text(cells) => {
+            let numbers =
+                cells.numbers().ok_or_else(|| missing(cells.first_missing().unwrap_or(0)));
+            (named(cells), Cow::Borrowed(numbers?))
         }
-        // The rows of a series mostly lie together.
-        let last = found.of_row.last().copied();
-        let number = match last.filter(|&last| found.series[last as usize] == id) {
-            Some(last) => last,
-            None => match numbers.get(id.as_ref()) {
-                Some(&known) => known,
-                None => {
-                    let new = u32::try_from(found.series.len())
-                        .map_err(|_| Error::input("there are more than 2^32 series"))?;
-                    found.series.push(id.clone().into_owned());
-                    numbers.insert(id.into_owned(), new);
-                    new
-                }
-            },
-        };
-        found.of_row.push(number);
+        values => {
+            let texts: TextCells = (0..values.len()).map(|row| Some(values.text(row))).collect();
+            (named(&texts), texts.numbers().unwrap_or_default().to_vec().into())
+        }
+    };
+    match series.iter().position(String::is_empty) {
+        Some(empty) => {
+            let row = of_row.iter().position(|&number| number as usize == empty);
+            Err(missing(row.unwrap_or_default()))
+        }
+        None => Ok(IdColumn { name: column.name.clone(), series, of_row }),
     }
-    Ok(found)
 }
 
 fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
@@ -222,7 +215,7 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
 
 /// All columns that are numeric throughout and hold something.
 fn find_channels(
-    search: Search<'_>,
+    search: Search<'_, '_>,
     free: &dyn Fn(&&Column) -> bool,
     ignored: &mut Vec<IgnoredColumn>,
 ) -> Result<Vec<String>> {
@@ -264,7 +257,5 @@ fn repeats(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else {
         return false;
     };
-    let mut sorted: Vec<&Arc<str>> = cells.iter().flatten().collect();
-    sorted.sort_unstable();
-    sorted.len() == cells.len() && sorted.windows(2).any(|pair| pair[0] == pair[1])
+    cells.numbers().is_some_and(|numbers| cells.words().len() < numbers.len())
 }

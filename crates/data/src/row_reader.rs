@@ -147,13 +147,12 @@ impl<R: BufRead> RowReader<R> {
         Ok(true)
     }
 
-    /// Passes over lines that begin with `#` in front of the header, unless a comment begins with
-    /// another character; gives the last of them without its mark. `None` if no line follows.
+    /// Passes over lines that begin with `#` in front of the header; gives the last of them without
+    /// its mark. `None` if no line follows.
     fn pass_remarks(&mut self) -> Result<Option<String>> {
         let mut last = String::new();
-        while self.options.comment.is_none() && self.line.trim_start_matches(MARK).starts_with('#')
-        {
-            last = self.line.trim_start_matches(MARK)[1..].to_owned();
+        while let Some(remark) = self.line.trim_start_matches(MARK).strip_prefix('#') {
+            last = remark.to_owned();
             if !self.next_line()? {
                 return Ok(None);
             }

@@ -102,7 +102,7 @@ fn lines_that_are_no_rows_are_treated_as_in_a_table() {
         ("# x\n#a\nload,wind\n1000,2\n3,4\n", base()),
         ("\u{feff}# x\n#load,wind\n1000,2\n3,4\n", base()),
         ("sep=;\nload;wind\n1000;2\n3;4\n", base()),
-        ("; x\nload,wind\n1000,2\n; y\n3,4\n", comment),
+        ("; x\n# z\nload,wind\n1000,2\n; y\n3,4\n", comment),
         ("Station: 12\n\nload,wind\n1000,2\n3,4\n", skip.clone()),
         ("9,1000,2\n9,3,4\n", bare.clone()),
         ("load\twind\n1 000\t2\n3\t4\n", marks.clone()),

@@ -1,9 +1,11 @@
 //! Series on a regular grid: values, times, and a mask instead of NaN.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Anchor, Calendar, Frequency};
-use super::raw_series::{Origin, RawSeries, fill_gaps, order};
+use super::raw_series::{Origin, RawSeries, TableRows, fill_gaps, order};
 use super::repair::{Grid, MissingShare, Repair, RepairReport};
 use super::resample_rows::resample;
 use super::roles::{KnownTimes, Resolved, Roles, resolve};
@@ -12,6 +14,7 @@ use super::steps::{Steps, can_continue, check_same_step, settle};
 use super::table::{Column, Table, Values};
 use super::time_cells::{Offsets, TimeCells};
 use super::time_rules::TimeRules;
+use super::times::Times;
 use super::timestamp::TimeStyle;
 use super::zone::{Zone, ZoneSearch};
 use crate::civil::SECOND;
@@ -24,7 +27,7 @@ pub struct Series {
     pub id: String,
     /// Time of each row on the clock of the set's [`TimeRules`], in nanoseconds since 1970-01-01
     /// 00:00; the whole numbers of an index; `None` = rows are only numbered.
-    pub timestamps: Option<Vec<i64>>,
+    pub timestamps: Option<Times>,
     /// Days of the month that the rows fall on, where the step depends on them.
     pub anchor: Anchor,
     /// How far its clock is ahead of UTC.
@@ -122,8 +125,11 @@ impl SeriesSet {
             add(series.id.as_bytes());
             let values: Vec<u8> = series.values.iter().flat_map(|x| x.to_le_bytes()).collect();
             let seen = series.observed.iter().flatten().map(|&seen| u8::from(seen));
-            let times =
-                series.timestamps.iter().flatten().flat_map(|time| hashed(*time).to_le_bytes());
+            let times = series
+                .timestamps
+                .iter()
+                .flat_map(Times::iter)
+                .flat_map(|time| hashed(time).to_le_bytes());
             add(&values);
             add(&seen.collect::<Vec<u8>>());
             add(&times.collect::<Vec<u8>>());
@@ -149,23 +155,39 @@ impl SeriesSet {
             style: repair.model.as_ref().and_then(|model| model.rules.style),
         };
         let resolved = resolve(table, roles, known)?;
-        let origin = Origin { table, roles: &resolved };
+        if u32::try_from(table.num_rows()).is_err() {
+            let message = "a table of more than 2^32 rows (use several)";
+            return Err(Error::input(message).at(table.source()));
+        }
+        let cells: Vec<&[f64]> = resolved
+            .channels
+            .iter()
+            .filter_map(|name| match &table.column(name)?.values {
+                Values::Numbers(cells) => Some(cells.as_slice()),
+                Values::Text(_) | Values::Times(_) => None,
+            })
+            .collect();
+        let origin = Origin { table, roles: &resolved, cells: &cells };
         let mut report = RepairReport {
             rows_read: table.num_rows(),
             ignored_columns: resolved.ignored.clone(),
             ..RepairReport::default()
         };
-        let mut raw = split_rows(table, &resolved);
+        let mut raw = split_rows(table.num_rows(), &resolved);
         let steps = put_on_grid(&mut raw, repair, origin, &mut report)?;
-        report.missing = missing_shares(&resolved.channels, &raw);
         let width = resolved.channels.len();
-        let finish = |raw: RawSeries| Series {
-            timestamps: raw.times,
-            anchor: raw.anchor,
-            zone: raw.zone,
-            ..Series::from_finite(raw.id, width, raw.values)
+        let finish = |mut raw: RawSeries| {
+            let values = raw.take_values(origin);
+            Series {
+                timestamps: raw.times.map(Times::from),
+                anchor: raw.anchor,
+                zone: raw.zone,
+                ..Series::from_finite(raw.id, width, values)
+            }
         };
+        // One by one, so that the times of each are released before the values of the next are taken.
         let series: Vec<Series> = raw.into_iter().map(finish).collect();
+        report.missing = missing_shares(&resolved.channels, &series);
         let written = resolved.timestamp.as_ref().map(|column| column.style);
         let times = TimeRules {
             style: written,
@@ -199,7 +221,7 @@ impl SeriesSet {
     /// A style that is fine enough for the rows and for those that follow.
     fn wide_enough(&self, style: TimeStyle) -> TimeStyle {
         self.series.iter().fold(style, |style, series| {
-            let Some(&first) = series.timestamps.as_ref().and_then(|times| times.first()) else {
+            let Some(first) = series.timestamps.as_ref().and_then(Times::first) else {
                 return style;
             };
             let next = self.calendar(series).map(|calendar| calendar.after(first, 1));
@@ -222,24 +244,21 @@ impl SeriesSet {
     pub fn time_column<'a>(
         &self,
         name: &str,
-        parts: impl Iterator<Item = (&'a Series, &'a [i64])>,
+        parts: impl Iterator<Item = (&'a Series, Cow<'a, [i64]>)>,
     ) -> Column {
         let style = self.time_style.unwrap_or(TimeStyle::PLAIN);
         if style == TimeStyle::Index {
-            return Column::times(
-                name,
-                parts.flat_map(|(_, times)| times).copied().collect(),
-                style,
-            );
+            let times = parts.flat_map(|(_, times)| times.into_owned());
+            return Column::times(name, times.collect(), style);
         }
         let (mut instants, mut offsets) = (Vec::new(), Vec::new());
         let mut only_zone: Option<Zone> = None;
         let mut one_zone = true;
         for (series, times) in parts {
             one_zone &= only_zone.get_or_insert_with(|| series.zone.clone()) == &series.zone;
-            for &time in times {
+            for &time in times.iter() {
                 let (instant, local) = series.zone.both(time, self.times.clock);
-                instants.push(Some(instant));
+                instants.push(instant);
                 offsets.push(((local - instant) / SECOND) as i32);
             }
         }
@@ -259,7 +278,7 @@ impl SeriesSet {
     /// Times of `count` rows after the end of a series, as [`Series::timestamps`]; `None` where rows
     /// are only numbered or the step is not known.
     pub fn future_timestamps(&self, series: &Series, count: usize) -> Option<Vec<i64>> {
-        let last = *series.timestamps.as_ref()?.last()?;
+        let last = series.timestamps.as_ref()?.last()?;
         let calendar = self.calendar(series)?;
         Some((1..=count).map(|ahead| calendar.after(last, ahead as i64)).collect())
     }
@@ -276,8 +295,8 @@ impl SeriesSet {
             columns.push(Column::text(name, ids.collect()));
         }
         if let (Some(name), Some(_)) = (column_name(&self.roles.timestamp), self.time_style) {
-            let times =
-                self.series.iter().map(|s| (s, s.timestamps.as_deref().unwrap_or_default()));
+            let times = |s: &Series| s.timestamps.as_ref().map_or_else(Vec::new, Times::to_vec);
+            let times = self.series.iter().map(|s| (s, times(s).into()));
             columns.push(self.time_column(name, times));
         }
         for (channel, name) in self.channels.iter().enumerate() {
@@ -356,19 +375,15 @@ fn column_name(role: &Option<String>) -> Option<&str> {
 }
 
 /// Gives each row to its series, in order of first appearance.
-fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
-    let cells: Vec<&[f64]> = roles
-        .channels
-        .iter()
-        .filter_map(|name| match &table.column(name)?.values {
-            Values::Numbers(cells) => Some(cells.as_slice()),
-            Values::Text(_) | Values::Times(_) => None,
-        })
-        .collect();
-    let raw = |id: &str| RawSeries {
+fn split_rows(num_rows: usize, roles: &Resolved<'_>) -> Vec<RawSeries> {
+    let of_row = roles.id.as_ref().map(|column| &*column.of_row);
+    let number = |row: usize| of_row.map_or(0, |of_row| of_row[row] as usize);
+    let mut counts = vec![0; roles.id.as_ref().map_or(1, |column| column.series.len())];
+    (0..num_rows).for_each(|row| counts[number(row)] += 1);
+    let raw = |(id, &rows): (&str, &usize)| RawSeries {
         id: id.to_owned(),
-        rows: Vec::new(),
-        times: roles.timestamp.as_ref().map(|_| Vec::new()),
+        rows: TableRows::Run(0..0),
+        times: roles.timestamp.as_ref().map(|_| Vec::with_capacity(rows)),
         offsets: match roles.timestamp.as_ref().map(|time| &time.offsets) {
             Some(Offsets::Rows(_)) => Some(Vec::new()),
             _ => None,
@@ -379,19 +394,17 @@ fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
             _ => Zone::default(),
         },
         anchor: Anchor::NONE,
-        values: Vec::new(),
+        values: None,
     };
     let mut series: Vec<RawSeries> = match &roles.id {
-        Some(column) => column.series.iter().map(|id| raw(id)).collect(),
-        None => vec![raw("")],
+        Some(column) => column.series.iter().map(String::as_str).zip(&counts).map(raw).collect(),
+        None => vec![raw(("", &num_rows))],
     };
-    for row in 0..table.num_rows() {
-        let number = roles.id.as_ref().map_or(0, |column| column.of_row[row] as usize);
-        let target = &mut series[number];
-        target.rows.push(row);
-        target.values.extend(cells.iter().map(|column| column[row]));
+    for row in 0..num_rows {
+        let target = &mut series[number(row)];
+        target.rows.push(row, counts[number(row)]);
         if let (Some(times), Some(column)) = (&mut target.times, &roles.timestamp) {
-            times.push(column.instants[row]);
+            times.push(column.instants.at(row));
             if let (Some(offsets), Offsets::Rows(rows)) = (&mut target.offsets, &column.offsets) {
                 offsets.push(rows[row]);
             }
@@ -400,12 +413,13 @@ fn split_rows(table: &Table, roles: &Resolved) -> Vec<RawSeries> {
     series
 }
 
-fn missing_shares(channels: &[String], series: &[RawSeries]) -> Vec<MissingShare> {
+fn missing_shares(channels: &[String], series: &[Series]) -> Vec<MissingShare> {
     let width = channels.len();
-    let points: usize = series.iter().map(|s| s.values.len() / width).sum();
+    let points: usize = series.iter().map(Series::num_rows).sum();
     let share = |channel: usize| {
-        let cells = series.iter().flat_map(|s| s.values.iter().skip(channel).step_by(width));
-        cells.filter(|cell| cell.is_nan()).count() as f64 / points.max(1) as f64
+        let seen = series.iter().filter_map(|series| series.observed.as_ref());
+        let seen = seen.flat_map(|seen| seen.iter().skip(channel).step_by(width));
+        seen.filter(|&&seen| !seen).count() as f64 / points.max(1) as f64
     };
     let named = channels
         .iter()

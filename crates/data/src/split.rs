@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::Times;
 use super::timestamp::{DateOrder, TimeStyle, parse_timestamp};
 use ptsm_core::{Error, Result, option};
 
@@ -104,7 +105,7 @@ impl Split {
     pub fn borders(
         &self,
         num_rows: usize,
-        timestamps: Option<&[i64]>,
+        timestamps: Option<&Times>,
         context_length: usize,
     ) -> Result<Borders> {
         let [train, validation, test] = self.counts(num_rows, timestamps)?;
@@ -136,7 +137,7 @@ impl Split {
     }
 
     /// Rows of training, validation and test.
-    fn counts(&self, num_rows: usize, timestamps: Option<&[i64]>) -> Result<[usize; 3]> {
+    fn counts(&self, num_rows: usize, timestamps: Option<&Times>) -> Result<[usize; 3]> {
         let share = |share: f64| (share * num_rows as f64) as usize;
         match *self {
             Split::EttHour => self.ett(num_rows, 24),
@@ -174,7 +175,7 @@ impl Split {
                     );
                     return Err(Error::config("split", message));
                 };
-                let first = |from| times.iter().position(|&time| time >= from);
+                let first = |from| times.iter().position(|time| time >= from);
                 let validation = first(validation_from).unwrap_or(times.len());
                 let test = first(test_from).unwrap_or(times.len()).max(validation);
                 Ok([validation, test - validation, times.len() - test])
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn dates_are_the_first_row_at_or_after_them() {
-        let times: Vec<i64> = (0..10).map(|day| day * DAY).collect();
+        let times: Times = (0..10).map(|day| day * DAY).collect();
         let split: Split = "date:1970-01-05 12:00,1970-01-09".parse().unwrap();
         let got = split.borders(10, Some(&times), 2).unwrap();
         assert_eq!([got.train, got.validation, got.test], [0..5, 3..8, 6..10]);
@@ -340,7 +341,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().contains(wanted), "{error}");
         }
-        let times = [0, DAY, 2 * DAY];
+        let times = Times::from(vec![0, DAY, 2 * DAY]);
         let late: Split = "date:1970-01-03,1980-01-01".parse().unwrap();
         let error = late.borders(3, Some(&times), 1).unwrap_err().to_string();
         assert!(error.contains("test part 0 rows of 3"), "{error}");

@@ -1,10 +1,11 @@
 //! A table in memory: named columns of numbers, texts or times, from a file and back to one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::line_numbers::LineNumbers;
+use super::text_cells::TextCells;
 use super::thousands::ThousandsMark;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
@@ -41,8 +42,8 @@ pub struct ReadOptions {
 pub enum Values {
     /// Numbers; NaN = missing; never infinite.
     Numbers(Vec<f64>),
-    /// Texts; `None` = missing. Equal texts of one column may share their memory.
-    Text(Vec<Option<Arc<str>>>),
+    /// Texts, each of which may be missing.
+    Text(TextCells),
     /// Times, and how they are written.
     Times(TimeCells),
 }
@@ -87,25 +88,30 @@ impl Values {
             let rows = self.len();
             *self = match &more {
                 Values::Times(cells) => {
-                    let instants = vec![None; rows];
+                    let instants = vec![TimeCells::MISSING; rows];
                     Values::Times(TimeCells {
                         instants,
                         offsets: Offsets::Fixed(0),
                         ..cells.clone()
                     })
                 }
-                _ => Values::Text(vec![None; rows]),
+                _ => {
+                    let mut cells = TextCells::default();
+                    cells.push_times(None, rows);
+                    Values::Text(cells)
+                }
             };
         }
         let (missing, count) = (all_missing(&more), more.len());
         match (self, more) {
             (Values::Numbers(cells), Values::Numbers(more)) => cells.extend(more),
-            (Values::Text(cells), Values::Text(more)) => cells.extend(more),
+            (Values::Text(cells), Values::Text(more)) => cells.append(&more),
             (Values::Times(cells), Values::Times(more)) => return cells.append(more),
-            (Values::Text(cells), _) if missing => cells.resize(cells.len() + count, None),
+            (Values::Text(cells), _) if missing => cells.push_times(None, count),
             (Values::Times(cells), _) if missing => {
                 let offsets = Offsets::Fixed(0);
-                let more = TimeCells { instants: vec![None; count], offsets, style: cells.style };
+                let instants = vec![TimeCells::MISSING; count];
+                let more = TimeCells { instants, offsets, style: cells.style };
                 return cells.append(more);
             }
             _ => return false,
@@ -121,7 +127,7 @@ impl Values {
     pub fn text(&self, row: usize) -> String {
         match self {
             Values::Numbers(cells) => number_text(cells[row]),
-            Values::Text(cells) => cells[row].as_deref().unwrap_or_default().to_owned(),
+            Values::Text(cells) => cells.get(row).unwrap_or_default().to_owned(),
             Values::Times(cells) => cells.text(row),
         }
     }
@@ -166,7 +172,7 @@ impl Column {
 
     /// A column of texts.
     pub fn text(name: impl Into<String>, cells: Vec<String>) -> Self {
-        let cells = cells.into_iter().map(|cell| Some(cell.into())).collect();
+        let cells = cells.into_iter().map(Some).collect();
         Self { name: name.into(), values: Values::Text(cells) }
     }
 
@@ -175,16 +181,13 @@ impl Column {
         name: impl Into<String>,
         texts: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Self {
-        let mut cells: Vec<Option<Arc<str>>> = Vec::new();
-        for (text, count) in texts {
-            cells.resize(cells.len() + count, Some(Arc::from(text)));
-        }
+        let mut cells = TextCells::default();
+        texts.into_iter().for_each(|(text, count)| cells.push_times(Some(text), count));
         Self { name: name.into(), values: Values::Text(cells) }
     }
 
     /// A column of times in nanoseconds since 1970-01-01 00:00 UTC, written in `style`.
     pub fn times(name: impl Into<String>, instants: Vec<i64>, style: TimeStyle) -> Self {
-        let instants = instants.into_iter().map(Some).collect();
         let cells = TimeCells { instants, offsets: Offsets::Fixed(0), style };
         Self { name: name.into(), values: Values::Times(cells) }
     }
@@ -197,7 +200,7 @@ pub struct Table {
     /// File name, or what else the table came from; in front of messages.
     source: String,
     /// The line of the file that each row began on, from 1; `None` where a file has no lines.
-    lines: Option<Vec<u64>>,
+    lines: Option<LineNumbers>,
     /// Of a table from several files, the first row and the name of each.
     parts: Vec<(usize, String)>,
     /// How its cells were read.
@@ -229,7 +232,7 @@ impl Table {
     pub(super) fn with_source(
         columns: Vec<Column>,
         source: String,
-        lines: Option<Vec<u64>>,
+        lines: Option<LineNumbers>,
     ) -> Result<Self> {
         let (parts, options, notes) = (Vec::new(), ReadOptions::default(), Vec::new());
         let table = Self { columns, source, lines, parts, options, notes };
@@ -303,7 +306,7 @@ impl Table {
         self.parts.push((rows, other.source));
         self.lines = match (self.lines.take(), other.lines) {
             (Some(mut lines), Some(more)) => {
-                lines.extend(more);
+                lines.append(&more);
                 Some(lines)
             }
             _ => None,
@@ -382,7 +385,7 @@ impl Table {
     /// `line 7` of a text file, otherwise `row 6`.
     pub(super) fn row_name(&self, row: usize) -> String {
         match &self.lines {
-            Some(lines) => format!("line {}", lines[row]),
+            Some(lines) => format!("line {}", lines.line(row)),
             None => format!("row {}", row + 1 - self.part_of(row).map_or(0, |part| part.0)),
         }
     }

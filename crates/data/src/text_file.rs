@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use ptsm_core::{Error, Result};
 
-/// Largest text that is read, unpacked: a damaged or hostile archive must not fill the memory.
+/// Largest text that is held in memory or unpacked: a damaged or hostile archive must not fill it.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
 
 pub(super) fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -40,42 +40,74 @@ pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
 
 /// All bytes, unpacked if they start as gzip or zstd do. The outer error is the reader's, the inner
 /// one says that there is too much, or that this build cannot unpack them.
-pub(super) fn read_unpacked(
-    mut reader: impl Read,
+pub(super) fn read_unpacked<'a>(
+    reader: impl Read + 'a,
     source: &str,
 ) -> std::io::Result<Result<Vec<u8>>> {
-    let mut magic = [0; 4];
-    let count = read_up_to(&mut reader, &mut magic)?;
-    let whole = magic[..count].chain(reader);
+    let unpacked = match unpacking(reader)? {
+        Ok(unpacked) => unpacked,
+        Err(error) => return Ok(Err(error.at(source))),
+    };
     let mut bytes = Vec::new();
-    match magic {
-        [0x1f, 0x8b, ..] => read_limited(flate2::read::MultiGzDecoder::new(whole), &mut bytes)?,
-        [0x28, 0xb5, 0x2f, 0xfd] => match unpack_zstd(whole, &mut bytes)? {
-            Ok(()) => {}
-            Err(error) => return Ok(Err(error.at(source))),
-        },
-        _ => read_limited(whole, &mut bytes)?,
-    }
+    unpacked.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_TEXT_BYTES {
-        let limit = MAX_TEXT_BYTES >> 30;
-        let message = format!("the text is larger than {limit} GiB (use a Parquet file)");
-        return Ok(Err(Error::input(message).at(source)));
+        return Ok(Err(Error::input(too_large()).at(source)));
     }
     Ok(Ok(bytes))
 }
 
-fn read_limited(reader: impl Read, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    reader.take(MAX_TEXT_BYTES + 1).read_to_end(bytes).map(|_| ())
+fn too_large() -> String {
+    format!("the text is larger than {} GiB (use a Parquet file)", MAX_TEXT_BYTES >> 30)
+}
+
+/// The text of a file while it is read, unpacked if it starts as gzip or zstd do. The outer error is
+/// the reader's, the inner one says that this build cannot unpack it.
+pub(super) fn unpacking<'a>(
+    mut reader: impl Read + 'a,
+) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+    let mut magic = [0; 4];
+    let count = read_up_to(&mut reader, &mut magic)?;
+    let whole = std::io::Cursor::new(magic[..count].to_vec()).chain(reader);
+    Ok(match magic {
+        [0x1f, 0x8b, ..] => {
+            Ok(Box::new(Limited::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(whole)))))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] => unpack_zstd(whole)?,
+        _ => Ok(Box::new(whole)),
+    })
 }
 
 #[cfg(feature = "parquet")]
-fn unpack_zstd(packed: impl Read, bytes: &mut Vec<u8>) -> std::io::Result<Result<()>> {
-    read_limited(zstd::Decoder::new(packed)?, bytes).map(Ok)
+fn unpack_zstd<'a>(packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+    Ok(Ok(Box::new(Limited::new(zstd::Decoder::new(packed)?))))
 }
 
 #[cfg(not(feature = "parquet"))]
-fn unpack_zstd(_packed: impl Read, _bytes: &mut Vec<u8>) -> std::io::Result<Result<()>> {
+fn unpack_zstd<'a>(_packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
     Ok(Err(Error::input("this build has no zstd (feature \"parquet\"); unpack the file first")))
+}
+
+/// An unpacked text, which ends in an error where it is too large.
+struct Limited<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, left: MAX_TEXT_BYTES }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, too_large()))?;
+        Ok(count)
+    }
 }
 
 /// The letters of the bytes 0x80 to 0x9f in Windows-1252; five bytes have none.

@@ -1,11 +1,10 @@
 //! Converts the text cells of a column to numbers or truth values, or keeps them as texts.
 
-use std::sync::Arc;
-
 use super::csv_sniff::{Cell, is_boolean, is_missing, read_cell};
-use super::number_text::{DecimalMarks, NumberMarks};
+use super::number_text::{DecimalMarks, NumberMarks, short_number};
 use super::reading::Reading;
 use super::table::{ReadOptions, Values};
+use super::text_cells::TextCells;
 use super::thousands::ThousandsMark;
 use ptsm_core::{Error, Result, option};
 
@@ -19,15 +18,13 @@ pub(super) fn is_name_of_digits(text: &str) -> bool {
 /// The values of a column whose cells are texts, as a CSV file's would be read; an error comes with
 /// its row.
 pub(super) fn values(
-    cells: Vec<Option<Arc<str>>>,
+    cells: TextCells,
     reading: Reading,
     options: &ReadOptions,
 ) -> std::result::Result<Values, (usize, Error)> {
     match reading {
         Reading::Name => {
-            return Ok(Values::Text(
-                cells.into_iter().map(|cell| cell.filter(|cell| !cell.is_empty())).collect(),
-            ));
+            return Ok(Values::Text(cells.kept(|cell| !cell.is_empty())));
         }
         Reading::Usual => {
             if let Some(numbers) = numbers(&cells, options)? {
@@ -35,8 +32,7 @@ pub(super) fn values(
             }
         }
         Reading::NameUnlessNumbers => {
-            let name = |cell: &Arc<str>| is_name_of_digits(cell.trim());
-            let names = cells.iter().flatten().any(name);
+            let names = cells.words().any(|cell| is_name_of_digits(cell.trim()));
             return match if names { None } else { numbers(&cells, options)? } {
                 Some(numbers) => Ok(Values::Numbers(numbers)),
                 None => values(cells, Reading::Name, options),
@@ -44,18 +40,17 @@ pub(super) fn values(
         }
         Reading::Text => {}
     }
-    let seen = |cell: Option<Arc<str>>| cell.filter(|cell| !is_missing(cell.trim(), options));
-    Ok(Values::Text(cells.into_iter().map(seen).collect()))
+    Ok(Values::Text(cells.kept(|cell| !is_missing(cell.trim(), options))))
 }
 
 /// The cells as numbers if each is one, or missing, or if each is a truth value.
 fn numbers(
-    cells: &[Option<Arc<str>>],
+    cells: &TextCells,
     options: &ReadOptions,
 ) -> std::result::Result<Option<Vec<f64>>, (usize, Error)> {
-    let mut column = NumberColumn::new(options);
+    let mut column = NumberColumn::new(options, cells.len());
     for (row, cell) in cells.iter().enumerate() {
-        if !column.push(row, cell.as_deref().unwrap_or_default().trim()) {
+        if !column.push(row, cell.unwrap_or_default().trim()) {
             return Ok(None);
         }
     }
@@ -67,6 +62,8 @@ fn numbers(
 pub(super) struct NumberColumn<'a> {
     cells: Vec<f64>,
     options: &'a ReadOptions,
+    /// Whether numbers are written as in most files.
+    plain: bool,
     marks: Option<DecimalMarks>,
     decimal: u8,
     /// Whether the cells are truth values; `None` before the first that is there.
@@ -78,12 +75,15 @@ pub(super) struct NumberColumn<'a> {
 }
 
 impl<'a> NumberColumn<'a> {
-    pub(super) fn new(options: &'a ReadOptions) -> Self {
+    /// No cell, with room for `rows` of them.
+    pub(super) fn new(options: &'a ReadOptions, rows: usize) -> Self {
+        let marks = NumberMarks::of(options);
         Self {
-            cells: Vec::new(),
+            cells: Vec::with_capacity(rows),
+            plain: marks.is_plain() && options.missing.is_empty(),
             options,
             marks: options.thousands.is_none().then(DecimalMarks::default),
-            decimal: if NumberMarks::of(options).decimal_comma { b',' } else { b'.' },
+            decimal: if marks.decimal_comma { b',' } else { b'.' },
             booleans: None,
             infinite: None,
             doubtful: String::new(),
@@ -93,6 +93,14 @@ impl<'a> NumberColumn<'a> {
     /// Takes a cell without outer spaces; `false` if it is neither a number nor missing, or a truth
     /// value among numbers.
     pub(super) fn push(&mut self, row: usize, text: &str) -> bool {
+        if self.plain
+            && self.booleans == Some(false)
+            && let Some(number) = short_number(text.as_bytes())
+        {
+            self.see(row, text);
+            self.cells.push(number);
+            return true;
+        }
         let number = match read_cell(text, self.options) {
             Cell::Number(number) => number,
             Cell::Missing => {
@@ -109,14 +117,38 @@ impl<'a> NumberColumn<'a> {
         if *self.booleans.get_or_insert(boolean) != boolean {
             return false;
         }
-        if let Some(marks) = &mut self.marks {
-            let before = marks.padded_row();
-            marks.see(row, text, self.decimal);
-            if before.is_none() && marks.padded_row().is_some() {
-                text.clone_into(&mut self.doubtful);
-            }
-        }
+        self.see(row, text);
         self.cells.push(number);
+        true
+    }
+
+    fn see(&mut self, row: usize, text: &str) {
+        let Some(marks) = &mut self.marks else { return };
+        let before = marks.padded_row();
+        marks.see(row, text, self.decimal);
+        if before.is_none() && marks.padded_row().is_some() {
+            text.clone_into(&mut self.doubtful);
+        }
+    }
+
+    /// Puts the cells of `more` below these; `false` if one column holds truth values and the other
+    /// numbers.
+    pub(super) fn append(&mut self, more: NumberColumn<'a>) -> bool {
+        if self.booleans.is_some() && more.booleans.is_some() && self.booleans != more.booleans {
+            return false;
+        }
+        let rows = self.cells.len();
+        self.booleans = self.booleans.or(more.booleans);
+        if let Some((row, text)) = more.infinite {
+            self.infinite.get_or_insert((rows + row, text));
+        }
+        if let (Some(marks), Some(others)) = (&mut self.marks, &more.marks) {
+            if marks.padded_row().is_none() {
+                self.doubtful = more.doubtful;
+            }
+            marks.add(others, rows);
+        }
+        self.cells.extend_from_slice(&more.cells);
         true
     }
 
@@ -165,7 +197,7 @@ mod tests {
     use super::*;
 
     fn read(cells: &[&str], reading: Reading, options: &ReadOptions) -> Values {
-        let cells = cells.iter().map(|cell| Some(Arc::from(*cell))).collect();
+        let cells = cells.iter().copied().map(Some).collect();
         values(cells, reading, options).unwrap()
     }
 
@@ -205,7 +237,7 @@ mod tests {
     fn infinite_and_doubtful_cells_are_errors_with_their_row() {
         let options = ReadOptions::default();
         let error = |cells: &[&str], options: &ReadOptions| {
-            let cells = cells.iter().map(|cell| Some(Arc::from(*cell))).collect();
+            let cells = cells.iter().copied().map(Some).collect();
             values(cells, Reading::Usual, options).unwrap_err()
         };
         let (row, text) = error(&["1", "-inf"], &options);

@@ -1,31 +1,52 @@
 //! The column of times: which one it is, and its cells.
 
+use std::borrow::Cow;
+
 use super::table::{Column, Table, Values};
 use super::time_cells::Offsets;
 use super::time_names::{Named, named, parts_of_a_date};
 use super::timestamp::{
-    DateOrder, NotATime, TimeStyle, parse_as, parse_column, parse_index, parse_numbers,
-    parse_timestamp,
+    DateOrder, NotATime, Stamps, TimeStyle, is_time_in_any_order, parse_as, parse_column,
+    parse_in_any_order, parse_index, parse_numbers, parse_timestamp,
 };
 use super::wanted_column::wanted_column;
 use ptsm_core::{Error, Result, option};
 
 /// The times of the rows.
 #[derive(Debug)]
-pub(super) struct TimeColumn {
+pub(super) struct TimeColumn<'a> {
     pub(super) name: String,
-    /// Per row, in nanoseconds since 1970-01-01 00:00 UTC; whole numbers for an index.
-    pub(super) instants: Vec<i64>,
+    /// In nanoseconds since 1970-01-01 00:00 UTC; whole numbers for an index.
+    pub(super) instants: Instants<'a>,
     pub(super) offsets: Offsets,
     pub(super) style: TimeStyle,
     /// Which of day and month comes first, where a cell alone does not say it.
     pub(super) order: Option<DateOrder>,
 }
 
+/// The times of rows.
+#[derive(Debug)]
+pub(super) enum Instants<'a> {
+    /// Of each row.
+    Rows(Cow<'a, [i64]>),
+    /// Of each different text, and the number of the text of each row: series of a panel mostly have
+    /// the same times.
+    Texts { of_text: Vec<i64>, of_row: &'a [u32] },
+}
+
+impl Instants<'_> {
+    pub(super) fn at(&self, row: usize) -> i64 {
+        match self {
+            Self::Rows(instants) => instants[row],
+            Self::Texts { of_text, of_row } => of_text[of_row[row] as usize],
+        }
+    }
+}
+
 /// What is known when the times are looked for.
 #[derive(Clone, Copy)]
-pub(super) struct Search<'a> {
-    pub(super) table: &'a Table,
+pub(super) struct Search<'t, 'a> {
+    pub(super) table: &'t Table,
     /// The name, if somebody gave one; `Some(None)` = there are no times.
     pub(super) given: Option<Option<&'a str>>,
     /// The column that names the series, and the number of the series of each row.
@@ -37,9 +58,9 @@ pub(super) struct Search<'a> {
     pub(super) style: Option<TimeStyle>,
 }
 
-impl Search<'_> {
+impl<'t> Search<'t, '_> {
     /// Finds and reads the times; `None` if there are none.
-    pub(super) fn find(&self) -> Result<Option<TimeColumn>> {
+    pub(super) fn find(&self) -> Result<Option<TimeColumn<'t>>> {
         let column = match self.given {
             Some(None) => return Ok(None),
             Some(Some(name)) => wanted_column(self.table, name, "timestamp")?,
@@ -53,7 +74,7 @@ impl Search<'_> {
 
     /// The first column that holds times; if there is none, one that holds an index; if there is
     /// none, one that has the name of a time, so that its first bad cell is an error.
-    fn detect(&self) -> Result<Option<&Column>> {
+    fn detect(&self) -> Result<Option<&'t Column>> {
         let free = |column: &&Column| {
             self.id.is_none_or(|(id, _)| id != column.name)
                 && self.targets.is_none_or(|targets| !targets.contains(&column.name))
@@ -87,11 +108,7 @@ impl Search<'_> {
     fn holds_times(&self, column: &Column) -> bool {
         match &column.values {
             Values::Times(_) => true,
-            Values::Text(cells) => cells.iter().flatten().next().is_some_and(|cell| {
-                use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
-                let read = |order| parse_timestamp(cell, order) != Err(NotATime::Unknown);
-                [MonthDayYear, DayMonthYear, YearMonthDay].into_iter().any(read)
-            }),
+            Values::Text(cells) => cells.words().next().is_some_and(is_time_in_any_order),
             Values::Numbers(cells) => {
                 let name = named(&column.name);
                 let seen: Vec<f64> = cells.iter().copied().filter(|cell| !cell.is_nan()).collect();
@@ -127,8 +144,7 @@ impl Search<'_> {
     fn has_repeated_text(&self) -> bool {
         self.table.columns().iter().any(|column| {
             let Values::Text(cells) = &column.values else { return false };
-            let mut seen = std::collections::HashSet::new();
-            !cells.iter().flatten().all(|cell| seen.insert(cell.as_ref()))
+            cells.words().len() < cells.iter().flatten().count()
         })
     }
 
@@ -211,12 +227,12 @@ impl Search<'_> {
         Error::input(message).at(self.table.source())
     }
 
-    fn read(&self, column: &Column) -> Result<TimeColumn> {
+    fn read(&self, column: &'t Column) -> Result<TimeColumn<'t>> {
         let name = &column.name;
         let missing = match &column.values {
             Values::Numbers(cells) => cells.iter().position(|cell| cell.is_nan()),
-            Values::Text(cells) => cells.iter().position(Option::is_none),
-            Values::Times(cells) => cells.instants.iter().position(Option::is_none),
+            Values::Text(cells) => cells.first_missing(),
+            Values::Times(cells) => cells.iter().position(|cell| cell.is_none()),
         };
         let none = option("timestamp", Some("none"));
         if let Some(row) = missing {
@@ -225,26 +241,36 @@ impl Search<'_> {
             );
             return Err(Error::input(message).at(self.table.place(row, name)));
         }
-        let fixed = |(instants, style)| (instants, Offsets::Fixed(0), style, None);
+        let column_of = |instants, offsets, style| TimeColumn {
+            name: name.clone(),
+            instants,
+            offsets,
+            style,
+            order: None,
+        };
         let read = match &column.values {
-            Values::Numbers(cells) => self.read_numbers(name, cells).map(fixed),
-            Values::Text(cells) => {
-                let cells = cells.iter().flatten().map(AsRef::as_ref);
-                parse_column(cells, self.dates).map(|stamps| {
-                    (stamps.instants, Offsets::of(stamps.offsets), stamps.style, stamps.order)
-                })
-            }
+            Values::Numbers(cells) => self.read_numbers(name, cells).map(|(instants, style)| {
+                column_of(Instants::Rows(instants.into()), Offsets::Fixed(0), style)
+            }),
+            Values::Text(cells) => match parse_column(cells.words(), self.dates) {
+                Ok(Stamps { instants, offsets, style, order }) => {
+                    let of_row = cells.numbers().unwrap_or_default();
+                    let instants = Instants::Texts { of_text: instants, of_row };
+                    let offsets = Offsets::of_texts(offsets, of_row);
+                    Ok(TimeColumn { order, ..column_of(instants, offsets, style) })
+                }
+                Err((word, why)) => Err((cells.first_row_of(word).unwrap_or_default(), why)),
+            },
             Values::Times(cells) => {
-                let instants = cells.instants.iter().flatten().copied().collect();
-                Ok((instants, cells.offsets.clone(), cells.style, None))
+                let instants = Instants::Rows(Cow::Borrowed(&cells.instants));
+                Ok(column_of(instants, cells.offsets.clone(), cells.style))
             }
         };
-        let (instants, offsets, style, order) = read.map_err(|(row, why)| {
+        read.map_err(|(row, why)| {
             let cell = column.values.text(row);
             let way_out = way_out(why);
             Error::input(format!("\"{cell}\" {why} ({way_out})")).at(self.table.place(row, name))
-        })?;
-        Ok(TimeColumn { name: name.clone(), instants, offsets, style, order })
+        })
     }
 
     /// As the model's times were written, if that fits; as dates; as an index.
@@ -296,8 +322,8 @@ fn way_out(why: NotATime) -> String {
 /// A text column of dates without a time of day.
 fn is_date_alone(column: &Column) -> bool {
     let Values::Text(cells) = &column.values else { return false };
-    let stamp = cells.iter().flatten().next();
-    let stamp = stamp.and_then(|cell| parse_timestamp(cell, DateOrder::DayMonthYear).ok());
+    let stamp = cells.words().next();
+    let stamp = stamp.and_then(|cell| parse_in_any_order(cell).ok());
     stamp.is_some_and(|stamp| stamp.style.time.is_none())
 }
 
@@ -308,7 +334,7 @@ fn shows_clock(column: &Column) -> bool {
         parse_timestamp(&format!("2000-01-01 {cell}"), DateOrder::YearMonthDay).is_ok()
     };
     matches!(named(&column.name), Named::Time | Named::SomeTime | Named::MaybeIndex)
-        && cells.iter().flatten().next().is_some_and(|cell| is_clock(cell))
+        && cells.words().next().is_some_and(is_clock)
 }
 
 fn is_numeric(column: &&Column) -> bool {
@@ -323,7 +349,7 @@ fn is_called_a_time(column: &Column) -> bool {
         Values::Numbers(cells) => {
             matches!(name, Named::Time | Named::Index) && cells.iter().any(|cell| !cell.is_nan())
         }
-        Values::Text(cells) => match cells.iter().flatten().next() {
+        Values::Text(cells) => match cells.words().next() {
             None => false,
             Some(cell) => {
                 let digits = cell.bytes().any(|byte| byte.is_ascii_digit());

@@ -27,7 +27,7 @@ fn refused(text: &str, repair: &Repair, says: &[&str]) {
 /// The times of a series, and of the row that follows, as they are written.
 fn written(set: &SeriesSet, series: usize) -> Vec<String> {
     let series = &set.series[series];
-    let mut times = series.timestamps.clone().unwrap();
+    let mut times = series.timestamps.as_ref().unwrap().to_vec();
     times.extend(set.future_timestamps(series, 1).unwrap());
     times.into_iter().map(|time| set.time_text(series, time)).collect()
 }

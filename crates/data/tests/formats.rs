@@ -103,7 +103,9 @@ proptest! {
                 name: column.name.clone(),
                 values: match &column.values {
                     Values::Numbers(cells) => Values::Numbers(cells[rows.clone()].to_vec()),
-                    Values::Text(cells) => Values::Text(cells[rows.clone()].to_vec()),
+                    Values::Text(cells) => {
+                        Values::Text(rows.clone().map(|row| cells.get(row)).collect())
+                    }
                     _ => unreachable!("the table has no times"),
                 },
             };

@@ -302,8 +302,7 @@ pub(crate) fn forecast_times(
     rows: Range<usize>,
 ) -> Option<Vec<i64>> {
     let own = series.timestamps.as_ref()?;
-    let known = own[rows.start.min(own.len())..].iter().copied().take(rows.len());
-    let mut times: Vec<i64> = known.collect();
+    let mut times: Vec<i64> = own.iter().skip(rows.start).take(rows.len()).collect();
     times.extend(set.future_timestamps(series, rows.len() - times.len())?);
     Some(times)
 }

@@ -212,3 +212,77 @@ fn classes(config: &Config, of_data: &[String]) -> Result<Vec<String>> {
     );
     Err(Error::config("id2label", text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Grid, ReadOptions, Repair, Roles, Series, SeriesSet, Table};
+    use serde_json::json;
+
+    #[test]
+    fn classes_are_those_of_id2label_or_the_numbers_of_the_logits() {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let table = [
+            (json!({"0": "up", "1": "down", "2": "flat"}), &["down", "up"][..], Some("up")),
+            (json!({"0": "LABEL_0", "1": "LABEL_1"}), &["0", "2"], Some("0")),
+            (json!(null), &["0", "1", "2"], Some("0")),
+            (json!(null), &["1", "2", "3"], None),
+            (json!({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}), &["down", "up"], None),
+            (json!({"0": "up", "1": "down", "2": "flat"}), &["left"], None),
+        ];
+        for (id2label, of_data, first) in table {
+            let mut config = Config { num_targets: 3, ..Config::default() };
+            config.extra.insert("id2label".into(), id2label.clone());
+            let found = classes(&config, &names(of_data));
+            match first {
+                Some(first) => {
+                    let found = found.unwrap();
+                    assert_eq!((found.len(), found[0].as_str()), (3, first), "{id2label}");
+                }
+                None => {
+                    let error = found.unwrap_err().to_string();
+                    assert!(error.contains("3 logits") && error.contains(of_data[0]), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn targets_of_a_regression_are_values_as_they_are() {
+        let series = (0..3).map(|i| Series::new("", 1, vec![f64::from(i); 8]).unwrap()).collect();
+        let labels = Labels::Values { names: vec!["y".into()], of: vec![1.0, 5.0, 9.0] };
+        let set = LabelledSet::new(vec!["x".into()], series, labels).unwrap();
+        let data = CaseData::new("t", set, 0.0, 0).unwrap();
+        let config = Config { num_targets: 1, ..Config::default() };
+        let found = cases(&data, &config, Some(Transform::None)).unwrap();
+        let LabelCoding::Values { names, standardiser } = found.labels.unwrap() else { panic!() };
+        assert_eq!((names, standardiser), (vec!["y".to_owned()], Standardiser::identity(1)));
+        assert_eq!((found.standardiser.mean, found.grid), (vec![1.0], Grid::Rows));
+        let two = Config { num_targets: 2, ..config };
+        let error = cases(&data, &two, None).unwrap_err().to_string();
+        assert!(error.contains("num_targets: is 2, the data have 1 targets: y"), "{error}");
+    }
+
+    #[test]
+    fn counts_are_not_standardised() {
+        let options = ReadOptions::default();
+        let table = Table::from_csv(b"x\n1\n2\n", "t.csv", &options).unwrap();
+        let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap();
+        let data = SeriesData::new("t", set).into();
+        let counts = Config {
+            loss: "nll".into(),
+            distribution_output: "negative_binomial".into(),
+            ..Config::default()
+        };
+        let import =
+            Import { from: Path::new(""), data: &data, standardise: None, transform: None };
+        assert_eq!(import.standardises(&counts).unwrap(), None);
+        assert_eq!(import.standardises(&Config::default()).unwrap(), Some(Transform::None));
+        let asked = Import { standardise: Some(true), ..import };
+        assert!(asked.standardises(&counts).is_err());
+        let logarithms = Import { transform: Some(Transform::Log1p), ..import };
+        assert!(logarithms.standardises(&counts).is_err());
+        let wanted = Some(Transform::Log1p);
+        assert_eq!(logarithms.standardises(&Config::default()).unwrap(), wanted);
+    }
+}

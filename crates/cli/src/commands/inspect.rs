@@ -278,7 +278,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     }
     let span = |s: &Series| {
         let times = s.timestamps.as_ref()?;
-        Some([set.time_text(s, *times.first()?), set.time_text(s, *times.last()?)])
+        Some([set.time_text(s, times.first()?), set.time_text(s, times.last()?)])
     };
     let series: Vec<Value> = set
         .series

@@ -99,13 +99,14 @@ fn settle(mut found: Vec<Stamps>) -> Option<Result<Stamps, Refused>> {
 /// The orders that dates written like this one may have; none if the form itself says it.
 fn orders_of(cell: &str) -> &'static [DateOrder] {
     use DateOrder::{DayMonthYear, MonthDayYear, YearMonthDay};
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let cell = cell.trim_ascii();
+    // Bytes and not letters: a separator such as a dash of typesetting has several.
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let cell = cell.trim_ascii().as_bytes();
     let first = digits(cell);
-    let (Some(separator), 1 | 2) = (cell.as_bytes().get(first), first) else { return &[] };
+    let (Some(separator), 1 | 2) = (cell.get(first), first) else { return &[] };
     let rest = &cell[first + 1..];
     let second = digits(rest);
-    if second == 0 || rest.as_bytes().get(second) != Some(separator) {
+    if second == 0 || rest.get(second) != Some(separator) {
         return &[];
     }
     match (separator, digits(&rest[second + 1..])) {

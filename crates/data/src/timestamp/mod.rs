@@ -22,15 +22,14 @@ mod style;
 mod tests;
 mod widen;
 
-#[cfg(test)]
-use column::Stamps;
 pub use names::{Case, NameForm};
 pub use scan::parse_timestamp;
+pub(super) use scan::{is_time_in_any_order, parse_in_any_order};
 pub use stamp::{NotATime, Stamp};
 pub use style::{
     CalendarStyle, ClockForm, CompactForm, DateForm, DateOrder, EpochUnit, HalfDays, OffsetForm,
     Precision, TimeStyle,
 };
 
-pub(super) use column::parse_column;
+pub(super) use column::{Stamps, parse_column};
 pub(super) use numbers::{parse_as, parse_index, parse_numbers};

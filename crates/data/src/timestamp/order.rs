@@ -12,6 +12,12 @@ const NAMES: [(DateOrder, &str); 3] = [
     (DateOrder::YearMonthDay, "year-first"),
 ];
 
+impl DateOrder {
+    /// Every order.
+    pub(crate) const ALL: [DateOrder; 3] =
+        [DateOrder::MonthDayYear, DateOrder::DayMonthYear, DateOrder::YearMonthDay];
+}
+
 impl fmt::Display for DateOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAMES.iter().find(|(order, _)| order == self).map_or("", |(_, name)| name))

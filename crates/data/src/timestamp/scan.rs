@@ -44,6 +44,29 @@ pub fn parse_timestamp(text: &str, order: DateOrder) -> Result<Stamp, NotATime> 
     stamp.instant().map(|_| stamp).ok_or(NotATime::OutOfRange)
 }
 
+/// Reads a stamp that stands alone, in the first order of day, month and year that it fits: for its
+/// form, and for whether it is one. The day and the month may be the other way round.
+///
+/// # Errors
+///
+/// [`NotATime::Unknown`] if it is a stamp in no order.
+pub(crate) fn parse_in_any_order(text: &str) -> Result<Stamp, NotATime> {
+    let mut refused = NotATime::Unknown;
+    for order in DateOrder::ALL {
+        match parse_timestamp(text, order) {
+            Err(NotATime::Unknown) => {}
+            Err(why) => refused = why,
+            read => return read,
+        }
+    }
+    Err(refused)
+}
+
+/// Whether a text is a stamp in some order of day, month and year, be it out of range.
+pub(crate) fn is_time_in_any_order(text: &str) -> bool {
+    parse_in_any_order(text) != Err(NotATime::Unknown)
+}
+
 /// What has been read so far.
 struct Reading {
     civil: DateTime,

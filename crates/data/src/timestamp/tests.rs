@@ -253,3 +253,27 @@ fn whole_numbers_are_an_index() {
     assert_eq!(parse_index(&[5.0, 6.5]), Err((1, NotATime::Unknown)));
     assert_eq!(TimeStyle::Index.format(7, 0), "7");
 }
+
+#[test]
+fn any_text_is_read_or_refused_wherever_its_letters_begin() {
+    let texts =
+        ["31–07–2016", "24年1月5日", "1é2é2016", "1\u{a0}2\u{a0}2016", "١/٢/٢٠١٦", "31/٠7/2016"];
+    for text in texts {
+        for (at, _) in text.char_indices() {
+            for part in [&text[at..], &text[..at]].into_iter().filter(|part| !part.is_ascii()) {
+                assert!(column(&[part]).is_err(), "{part}");
+                assert!(parse_in_any_order(part).is_err(), "{part}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stamp_that_stands_alone_is_one_in_any_order() {
+    for text in ["31/01/2024", "01/31/2024", "24-01-31", "31.01.2024", "2024-01-31", "1066-10-14"] {
+        assert!(is_time_in_any_order(text), "{text}");
+    }
+    for text in ["", "32/01/2024", "31/31/2024", "load", "5", "1.5"] {
+        assert!(!is_time_in_any_order(text), "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Forecasts as a table in the form of the data that they continue.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::answer::Forecast;
@@ -78,8 +79,8 @@ pub(crate) fn leading_columns(
         columns.push(Column::repeated_texts(name, rows.iter().map(|rows| (rows.id, rows.steps))));
     }
     let series: HashMap<&str, &Series> = set.series.iter().map(|s| (s.id.as_str(), s)).collect();
-    let times: Option<Vec<(&Series, &[i64])>> =
-        rows.iter().map(|rows| Some((*series.get(rows.id)?, rows.timestamps?))).collect();
+    let times: Option<Vec<(&Series, Cow<'_, [i64]>)>> =
+        rows.iter().map(|rows| Some((*series.get(rows.id)?, rows.timestamps?.into()))).collect();
     columns.push(match (&timestamp, times) {
         (Some(name), Some(times)) => set.time_column(name, times.into_iter()),
         _ => {

@@ -35,7 +35,7 @@ pub(super) fn suit_short_series(data: &SeriesData, spec: &mut ModelSpec) -> Opti
 fn facts(data: &SeriesData, wanted: &ModelSpec) -> DataFacts {
     let borders = |series: &Series| {
         // With a context of one row, since the own rows of a part do not depend on it.
-        data.split.borders(series.num_rows(), series.timestamps.as_deref(), 1).ok()
+        data.split.borders(series.num_rows(), series.timestamps.as_ref(), 1).ok()
     };
     let borders: Vec<Borders> = data.set.series.iter().filter_map(borders).collect();
     let training_rows: Vec<usize> = borders.iter().map(|borders| borders.train.len()).collect();
