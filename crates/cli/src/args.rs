@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, heads, inspect, predict, select, stream, trace, train, tt_plan, tune,
+    evaluate, heads, import, inspect, predict, select, stream, trace, train, tt_plan, tune,
 };
 use crate::global::Global;
 
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     /// Train a forecaster
     Train(Box<train::Args>),
+    /// Make a model directory of a folder from Hugging Face and the data that it was trained on
+    Import(import::Args),
     /// Score a model on every window of a split, beside baselines
     Evaluate(evaluate::Args),
     /// Calibrate a forecaster's intervals on windows that training did not see

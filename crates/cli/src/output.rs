@@ -1,9 +1,11 @@
 //! Writes results to stdout, messages to stderr, and text files.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use ptsm::core::Note;
 use ptsm::data::{Column, Table};
+use ptsm::model_dir::ModelDir;
 use ptsm::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -77,7 +79,16 @@ pub(crate) fn is_closed_pipe(error: &Error) -> bool {
     cause.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Refuses to write into a folder that holds a model, unless it is to be replaced.
+pub(crate) fn refuse_taken(out: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || !ModelDir::new(out).is_taken() {
+        return Ok(());
+    }
+    let text = "holds a model already (use --overwrite or another folder)";
+    Err(Error::config(out.display().to_string(), text))
+}
+
 /// Writes a text file, whole or not at all.
-pub(crate) fn write_text(path: &std::path::Path, text: &str) -> Result<()> {
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
     ptsm::core::write_atomically(path, |out| out.write_all(text.as_bytes()))
 }

@@ -36,23 +36,10 @@ pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
     PossibleValuesParser::new(Part::ALL.map(Part::name)).try_map(|name| name.parse())
 }
 
-/// The data and how they are read.
+/// How the text of a table, or of the rows of a stream, is read.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
-pub(crate) struct DataArgs {
-    /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables ('in/*.parquet'),
-    /// or the name of a data set (see `ptsm data list`)
-    #[arg(long, value_name = "FILE|NAME")]
-    pub(crate) data: Option<String>,
-    /// Column of times; the first that holds times if not given; "none" = rows are numbered
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) timestamp: Option<String>,
-    /// Column that tells the series of a long table apart; "none" = one series
-    #[arg(long, value_name = "COLUMN")]
-    pub(crate) id: Option<String>,
-    /// Channels, in this order; every numeric column if not given
-    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
-    pub(crate) targets: Option<Vec<String>>,
+pub(crate) struct TextArgs {
     /// Character between cells; detected if not given ("tab" for a tabulator)
     #[arg(long, value_name = "CHAR")]
     pub(crate) delimiter: Option<String>,
@@ -74,6 +61,43 @@ pub(crate) struct DataArgs {
     /// Lines that begin with this character are not read; '#' in front of the header anyway
     #[arg(long, value_name = "CHAR")]
     pub(crate) comment: Option<String>,
+}
+
+impl TextArgs {
+    /// The same fields, as the library reads them.
+    pub(crate) fn spec(&self) -> DataSpec {
+        DataSpec {
+            delimiter: self.delimiter.clone(),
+            no_header: self.no_header,
+            missing: self.missing.clone(),
+            decimal_comma: self.decimal_comma,
+            thousands: self.thousands,
+            skip_lines: self.skip_lines,
+            comment: self.comment.clone(),
+            ..DataSpec::default()
+        }
+    }
+}
+
+/// The data and how they are read.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables ('in/*.parquet'),
+    /// or the name of a data set (see `ptsm data list`)
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) data: Option<String>,
+    /// Column of times; the first that holds times if not given; "none" = rows are numbered
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) timestamp: Option<String>,
+    /// Column that tells the series of a long table apart; "none" = one series
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) id: Option<String>,
+    /// Channels, in this order; every numeric column if not given
+    #[arg(long, value_delimiter = ',', value_name = "A,B,...")]
+    pub(crate) targets: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) text: TextArgs,
     /// Put rows into the order of their times
     #[arg(long)]
     pub(crate) sort: bool,
@@ -114,13 +138,6 @@ impl DataArgs {
             timestamp: self.timestamp.clone(),
             id: self.id.clone(),
             targets: self.targets.clone(),
-            delimiter: self.delimiter.clone(),
-            no_header: self.no_header,
-            missing: self.missing.clone(),
-            decimal_comma: self.decimal_comma,
-            thousands: self.thousands,
-            skip_lines: self.skip_lines,
-            comment: self.comment.clone(),
             sort: self.sort,
             duplicates: self.duplicates,
             grid: self.grid,
@@ -130,9 +147,7 @@ impl DataArgs {
             resample: self.resample,
             holidays: self.holidays.clone(),
             season: self.season,
-            split: None,
-            label: None,
-            hold_out: None,
+            ..self.text.spec()
         }
     }
 

@@ -160,3 +160,29 @@ fn loose_values_of_a_recipe_are_refused_with_the_known_and_the_nearest() {
         }
     }
 }
+
+#[test]
+fn tune_and_ensembles_say_which_training_diverged() {
+    let folder = folder();
+    let folder = folder.path();
+    // Finite, and far from any forecast.
+    let wild = RECIPE
+        .replace("ptsm = { linear_skip = true }\n", "scaling = \"none\"\n")
+        .replace("skip_rate = 0.5", "learning_rate = 20.0\nseed = 0");
+    let space = wild.replace("[model]", "[base.model]").replace("[training]", "[base.training]");
+    std::fs::write(folder.join("space.toml"), space.replace("seed = 0", "")).unwrap();
+    let output = run(folder, "tune --data data.csv --space space.toml --out tuned --rungs 1");
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(answer.contains("the training of the best recipe diverged"), "{answer}");
+    assert!(stderr(&output).contains("; it diverged: the best"), "{}", stderr(&output));
+
+    let calm = wild.replace("learning_rate = 20.0", "learning_rate = 0.001");
+    let members = "[[members]]\n[[members]]\ntraining = { learning_rate = 20.0 }\n";
+    std::fs::write(folder.join("e.toml"), calm + members).unwrap();
+    let found = json(folder, "train --data data.csv --recipe e.toml --out both");
+    assert!(found["members"][0]["diverged"].is_null(), "{found}");
+    let told = found["members"][1]["diverged"].as_str().unwrap();
+    assert!(told.starts_with("the best validation loss is"), "{found}");
+    let text = ok(folder, "train --data data.csv --recipe e.toml --out both --overwrite -q");
+    assert!(text.contains("the training of both/members/1"), "{text}");
+}

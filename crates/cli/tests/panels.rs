@@ -59,6 +59,12 @@ fn small_large_and_short_series_are_trained_scored_and_forecast() {
     assert!(values("c,").iter().all(|x| (x - 30.0).abs() < 10.0), "{text}");
     assert_eq!(scores["windows"], 3, "{scores}");
     assert_eq!(scores["series_mean"]["series"], 3, "{scores}");
+    let heads = ok(folder, "predict --model m --data long.csv --heads main -q");
+    assert_eq!(
+        heads,
+        text.replacen("unique_id,ds,y", "unique_id,ds,main.y", 1),
+        "series and times"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use common::{csv, ok, ptsm, stderr, trained};
+use common::{TINY, csv, ok, ptsm, stderr, trained};
 use serde_json::Value;
 
 /// Runs `ptsm stream` with this text on stdin.
@@ -100,4 +100,57 @@ fn json_rows_csv_forecasts_and_rows_that_cannot_be_used() {
     assert!(stderr(&output).contains("no column \"wind\""), "{}", stderr(&output));
     assert_eq!(stream(folder, "--every 0", "").status.code(), Some(2));
     assert!(stream(folder, "-q", "").status.success());
+}
+
+#[test]
+fn csv_has_the_columns_of_predict_under_names_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let data = csv(400).replacen("time,load,wind", "time,step,wind", 1);
+    std::fs::write(folder.join("data.csv"), &data).unwrap();
+    ok(folder, &format!("train --data data.csv --out model -q --loss quantile {TINY}"));
+    let text = ok(
+        folder,
+        "stream --model model --input data.csv --output csv -q --every 400 --min-rows 400",
+    );
+    let header = text.lines().next().unwrap();
+    assert!(header.starts_with("origin,step_,time,step,step q0.1,step q0.2,"), "{header}");
+    let wanted = ok(folder, "predict --model model --data data.csv -q");
+    let without = |text: &str, columns: usize| -> Vec<String> {
+        let cells = |line: &str| line.splitn(columns + 1, ',').last().unwrap().to_owned();
+        text.lines().map(cells).collect()
+    };
+    assert_eq!(without(&text, 3), without(&wanted, 1));
+    ok(folder, "calibrate --model model --data data.csv --levels 0.8");
+    let text = ok(folder, "stream --model model --input data.csv --output csv -q");
+    assert!(text.starts_with("origin,step_,time,step,step q0.1,step q0.9,wind,"), "{text}");
+}
+
+#[test]
+fn text_is_read_as_in_tables_and_renamed_columns_are_named() {
+    let folder = trained();
+    let folder = folder.path();
+    let text = csv(40);
+    let wanted = stream(folder, "-q", &text).stdout;
+    let odd = format!("Station 7\n\n{}", text.replace("time,load", "!x\ntime,load"));
+    let found = stream(folder, "-q --skip-lines 2 --comment !", &odd);
+    assert!(found.status.success(), "{}", stderr(&found));
+    assert_eq!(found.stdout, wanted);
+    let other = text.replacen("time,", "zeit,", 1);
+    let output = stream(folder, "", &other);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("line 1: there is no column \"time\", which held the times"), "{said}");
+    assert!(said.contains("--timestamp NAME") && said.contains("zeit, load, wind"), "{said}");
+    assert_eq!(stream(folder, "-q --timestamp zeit", &other).stdout, wanted);
+    let output = stream(folder, "--no-header", "{\"load\": 1}");
+    assert!(stderr(&output).contains("is for CSV"), "{}", stderr(&output));
+    let output = stream(folder, "--timestamp none", &text);
+    assert!(stderr(&output).contains("the row has no time"), "{}", stderr(&output));
+
+    let bare: String = text.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    std::fs::write(folder.join("bare.csv"), &bare).unwrap();
+    ok(folder, &format!("train --data bare.csv --no-header --out bare -q {TINY}"));
+    let found = ok(folder, "stream --model bare --input bare.csv --no-header -q");
+    assert_eq!(found.lines().count(), 17, "rows 24 to 40");
 }

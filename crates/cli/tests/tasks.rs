@@ -169,12 +169,19 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
     assert_eq!(heads["heads"].as_array().unwrap().len(), 3, "{heads}");
     let text = ok(folder, "predict --model main --data data.csv --heads main,q,class -q");
     let header = text.lines().next().unwrap();
-    assert_eq!(header, "id,step,main.load,main.wind,q.load,q.wind,class.label,class.probability");
+    assert!(header.starts_with("time,main.load,main.wind,q.load,q.load q0.1,"), "{header}");
+    assert!(header.ends_with(",q.wind q0.9,class.label,class.probability"), "{header}");
     let alone = ok(folder, "predict --model main --data data.csv -q");
     let cell = |text: &str, column: usize| {
         text.lines().nth(1).unwrap().split(',').nth(column).unwrap().to_owned()
     };
-    assert_eq!(cell(&text, 2), cell(&alone, 1), "the same bits as alone");
+    assert_eq!([0, 1].map(|c| cell(&text, c)), [0, 1].map(|c| cell(&alone, c)), "as alone");
+    let quantiles = ok(folder, "predict --model q --data data.csv -q");
+    assert_eq!(cell(&text, 4), cell(&quantiles, 2), "its quantiles, too: {quantiles}");
+    let output = run(folder, "heads add --model main --from class --name q");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("use --overwrite"), "{}", stderr(&output));
+    ok(folder, "heads add --model main --from q --name q --overwrite");
 
     let data = "--data main=data.csv --data q=data.csv --data class=cases.ts";
     let together =
@@ -183,7 +190,7 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
     assert_eq!(found["validation_losses"].as_array().unwrap().len(), 3, "{found}");
     let text = ok(folder, "predict --model joint --data data.csv --heads main,q,class -q");
     let alone = ok(folder, "predict --model joint --data data.csv -q");
-    assert_eq!(cell(&text, 2), cell(&alone, 1), "one backbone for all");
+    assert_eq!(cell(&text, 1), cell(&alone, 1), "one backbone for all");
     let output = run(folder, "heads joint --model main --out again --data main=data.csv");
     assert!(stderr(&output).contains("missing for head \"class\""), "{}", stderr(&output));
 
@@ -196,11 +203,11 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
         let cells = |line: &str, from: usize| -> Vec<String> {
             line.split(',').skip(from).take(2).map(str::to_owned).collect()
         };
-        assert_eq!(cells(line, 4), cells(alone, 1), "the same bits as alone");
+        assert_eq!(cells(line, 3), cells(alone, 1), "the same bits as alone");
     }
     let last: Vec<&str> = text.lines().last().unwrap().split(',').collect();
-    assert_eq!((last[2], last[3]), ("", ""), "a shorter forecast ends before: {text}");
-    assert!(!last[6].is_empty(), "a label is that of every step: {text}");
+    assert_eq!((last[1], last[2]), ("", ""), "a shorter forecast ends before: {text}");
+    assert!(!last[5].is_empty(), "a label is that of every step: {text}");
     ok(folder, "predict --model main --data data.csv --heads long -q");
     let scores = json(folder, "evaluate --model main --data data.csv --heads main,long,q");
     for (name, dir) in [("main", "main"), ("long", "long"), ("q", "q")] {

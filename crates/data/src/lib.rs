@@ -79,7 +79,7 @@ pub use repair::{Duplicates, Grid, MissingShare, ModelTimes, Repair, RepairRepor
 pub use resample::{Resample, Rule};
 pub use roles::{IgnoredColumn, NO_COLUMN, Roles};
 pub use rounding::Rounding;
-pub use row_reader::{RowColumns, RowReader};
+pub use row_reader::{RowColumns, RowReader, renamed_column};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};

@@ -90,7 +90,7 @@ fn line_at(text: &[u8], start: usize) -> &[u8] {
 }
 
 /// The delimiter of a line such as `sep=;`, as spreadsheets write it.
-fn separator(line: &[u8]) -> Option<u8> {
+pub(super) fn separator(line: &[u8]) -> Option<u8> {
     let line = line.trim_ascii_end();
     let line = line.strip_prefix(b"\"").and_then(|l| l.strip_suffix(b"\"")).unwrap_or(line);
     let (word, rest) = line.split_at_checked(4)?;

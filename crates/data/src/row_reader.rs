@@ -6,9 +6,12 @@ use serde_json::{Map, Value};
 
 use super::csv_sniff::{Cell, guess_delimiter, read_cell};
 use super::id_name::name_of_number;
+use super::preamble::separator;
+use super::roles::NO_COLUMN;
 use super::table::ReadOptions;
 use super::time_rules::TimeRules;
 use super::timestamp::{DateOrder, TimeStyle, parse_as, parse_numbers, parse_timestamp};
+use super::wanted_column::name_list;
 use super::zone::{Clock, Shown, Zone};
 use crate::civil::SECOND;
 use ptsm_core::{Error, Result, option};
@@ -17,6 +20,7 @@ use ptsm_core::{Error, Result, option};
 ///
 /// The first line decides: an object in braces is JSON, anything else the header of a CSV. Cells
 /// that hold line ends are not read. A channel that an object lacks, or that is null, is missing.
+/// Lines in front of the header, comments and files without a header are treated as in a table.
 pub struct RowReader<R> {
     input: R,
     channels: Vec<String>,
@@ -32,11 +36,16 @@ pub struct RowReader<R> {
     waiting: bool,
     /// Its number, from 1.
     number: u64,
+    /// Whether a first object had the keys that it should have.
+    checked: bool,
     /// How the last time was written, and how far its clock is ahead of UTC, in seconds.
     last: Option<Written>,
     /// The series of the row that was read last.
     series: String,
 }
+
+/// The byte-order mark that may be in front of the first line.
+const MARK: char = '\u{feff}';
 
 /// How a time was written.
 #[derive(Debug, Clone, Copy)]
@@ -98,17 +107,57 @@ impl<R: BufRead> RowReader<R> {
             line: String::new(),
             waiting: false,
             number: 0,
+            checked: false,
             last: None,
             series: String::new(),
         };
-        if !reader.next_line()? {
-            return Ok(None);
+        Ok(reader.begin()?.then_some(reader))
+    }
+
+    /// Finds out how lines are written; `false` if there is none.
+    fn begin(&mut self) -> Result<bool> {
+        for passed in 0..self.options.skip_lines {
+            if !self.any_line()? {
+                return Err(Error::config("skip_lines", format!("has only {passed} lines")));
+            }
         }
-        match reader.line.trim_start().starts_with('{') {
-            true => reader.waiting = true,
-            false => reader.form = reader.read_header()?,
+        if !self.next_line()? {
+            return Ok(false);
         }
-        Ok(Some(reader))
+        if let Some(delimiter) = separator(self.line.as_bytes()) {
+            self.options.delimiter.get_or_insert(delimiter);
+            if !self.next_line()? {
+                return Ok(false);
+            }
+        }
+        let Some(remark) = self.pass_remarks()? else { return Ok(false) };
+        if self.line.trim_start().starts_with('{') {
+            let of_csv = [
+                ("no_header", self.options.header == Some(false)),
+                ("delimiter", self.options.delimiter.is_some()),
+            ];
+            if let Some((field, _)) = of_csv.iter().find(|(_, given)| *given) {
+                let text = "is for CSV, and the first line is a JSON object (leave it out)";
+                return Err(Error::config(*field, text));
+            }
+            self.waiting = true;
+        } else {
+            self.form = self.read_header(&remark)?;
+        }
+        Ok(true)
+    }
+
+    /// Passes over lines that begin with `#` in front of the header; gives the last of them without
+    /// its mark. `None` if no line follows.
+    fn pass_remarks(&mut self) -> Result<Option<String>> {
+        let mut last = String::new();
+        while let Some(remark) = self.line.trim_start_matches(MARK).strip_prefix('#') {
+            last = remark.to_owned();
+            if !self.next_line()? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(last))
     }
 
     /// Times on the clock of the rules as text, in the style of the rows; `None` before a row had a
@@ -158,46 +207,62 @@ impl<R: BufRead> RowReader<R> {
         Ok(Some(time.map(|(time, _)| time)))
     }
 
-    /// The next line that is not empty.
+    /// The next line that is neither empty nor a comment.
     fn next_line(&mut self) -> Result<bool> {
-        loop {
-            self.line.clear();
-            self.number += 1;
-            let read = self.input.read_line(&mut self.line);
-            let read = read.map_err(|e| {
-                let place = format!("line {}", self.number);
-                Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
-            })?;
-            if read == 0 {
-                return Ok(false);
-            }
-            if !self.line.trim().is_empty() {
+        while self.any_line()? {
+            let comment = self.options.comment;
+            let is_comment = comment.is_some() && self.line.as_bytes().first() == comment.as_ref();
+            if !is_comment && !self.line.trim().is_empty() {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 
-    fn read_header(&self) -> Result<Form> {
-        let line = self.line.trim_start_matches('\u{feff}').trim_end();
+    /// The next line of any kind.
+    fn any_line(&mut self) -> Result<bool> {
+        self.line.clear();
+        self.number += 1;
+        let read = self.input.read_line(&mut self.line).map_err(|e| {
+            let place = format!("line {}", self.number);
+            Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
+        })?;
+        Ok(read > 0)
+    }
+
+    /// Finds the columns in the line, or in the remark above it if that names them all.
+    fn read_header(&mut self, remark: &str) -> Result<Form> {
+        let line = self.line.trim_start_matches(MARK).trim_end();
         let delimiter = self.options.delimiter.unwrap_or_else(|| guess_delimiter(line.as_bytes()));
-        let names = split(line, delimiter);
-        let find = |name: &String| {
-            names.iter().position(|known| known == name).ok_or_else(|| {
-                let text = format!(
-                    "the header has no column \"{name}\", only {} (the first line must name the \
-                     columns, or be a JSON object)",
-                    names.join(", ")
-                );
-                Error::input(text).at("line 1")
+        let mut names = split(line, delimiter);
+        let wanted = || self.channels.iter().chain(&self.timestamp).chain(&self.id);
+        let above = split(remark.trim_end(), delimiter);
+        if self.options.header == Some(false) {
+            names = (0..names.len()).map(|number| number.to_string()).collect();
+            self.waiting = true;
+        } else if above.len() == names.len() && wanted().all(|name| above.contains(name)) {
+            names = above;
+            self.waiting = true;
+        }
+        let find = |name: &String| names.iter().position(|known| known == name);
+        let channel = |name: &String| find(name).ok_or_else(|| lacks_channel(name, &names));
+        let role = |field: &str, name: &Option<String>| match name {
+            None => Ok(None),
+            Some(name) => match find(name) {
+                None => Err(renamed_column(field, name, &names)),
+                found => Ok(found),
+            },
+        };
+        let columns = || {
+            Ok(Form::Csv {
+                delimiter,
+                width: names.len(),
+                columns: self.channels.iter().map(channel).collect::<Result<_>>()?,
+                time: role("timestamp", &self.timestamp)?,
+                id: role("id", &self.id)?,
             })
         };
-        Ok(Form::Csv {
-            delimiter,
-            width: names.len(),
-            columns: self.channels.iter().map(find).collect::<Result<_>>()?,
-            time: self.timestamp.as_ref().map(find).transpose()?,
-            id: self.id.as_ref().map(find).transpose()?,
-        })
+        columns().map_err(|e: Error| e.at(format!("line {}", self.number)))
     }
 
     fn csv_row(&mut self, line: &str, values: &mut Vec<f64>) -> Result<Option<(i64, Written)>> {
@@ -245,6 +310,7 @@ impl<R: BufRead> RowReader<R> {
                 }
             });
         }
+        self.check_keys(&fields)?;
         if let Some(id) = &self.id {
             let name = match fields.get(id) {
                 None | Some(Value::Null) => String::new(),
@@ -261,6 +327,21 @@ impl<R: BufRead> RowReader<R> {
             Some(Value::String(text)) => self.time(text).map(Some),
             Some(other) => self.time(&other.to_string()).map(Some),
         }
+    }
+
+    /// Refuses a first object without the model's columns of times and of series: they have other
+    /// names, or every row would fail for a reason that does not say so.
+    fn check_keys(&mut self, fields: &Map<String, Value>) -> Result<()> {
+        if std::mem::replace(&mut self.checked, true) {
+            return Ok(());
+        }
+        for (field, name) in [("timestamp", &self.timestamp), ("id", &self.id)] {
+            if let Some(name) = name.as_ref().filter(|name| !fields.contains_key(*name)) {
+                let keys: Vec<&String> = fields.keys().collect();
+                return Err(renamed_column(field, name, &keys));
+            }
+        }
+        Ok(())
     }
 
     /// A number of a row; NaN if it means a missing value.
@@ -338,6 +419,34 @@ fn number_name(number: &serde_json::Number) -> std::result::Result<String, Strin
     }
 }
 
+/// The error of a header that lacks a channel.
+fn lacks_channel(name: &str, columns: &[String]) -> Error {
+    let text = format!(
+        "the header has no column \"{name}\", only {} (the first line must name the columns, or be a \
+         JSON object; {} numbers them from 0)",
+        name_list(columns),
+        option("no_header", None)
+    );
+    Error::input(text)
+}
+
+/// The error of rows that lack the model's column of times (`field` is `timestamp`) or of series
+/// (`id`), with the names that they have.
+pub fn renamed_column(field: &str, name: &str, columns: &[impl AsRef<str>]) -> Error {
+    let (what, without) = match field {
+        "timestamp" => ("times", "to number the rows"),
+        _ => ("names of the series", "if the rows are one series"),
+    };
+    let text = format!(
+        "there is no column \"{name}\", which held the {what} in training (use {} if it has another \
+         name, or {} {without}); the columns are {}",
+        option(field, Some("NAME")),
+        option(field, Some(NO_COLUMN)),
+        name_list(columns)
+    );
+    Error::input(text)
+}
+
 /// The cells of one line, without the space around them.
 fn split(line: &str, delimiter: u8) -> Vec<String> {
     if !line.contains('"') {
@@ -353,127 +462,5 @@ fn split(line: &str, delimiter: u8) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::civil::DAY;
-
-    fn reader(text: &str) -> Result<Option<RowReader<&[u8]>>> {
-        let columns = RowColumns {
-            channels: vec!["load".into(), "wind".into()],
-            timestamp: Some("time".into()),
-            id: None,
-        };
-        RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), &TimeRules::default())
-    }
-
-    fn rows(text: &str) -> Vec<(Option<i64>, Vec<f64>)> {
-        let mut reader = reader(text).unwrap().unwrap();
-        let (mut found, mut values) = (Vec::new(), Vec::new());
-        while let Some(time) = reader.next_row(&mut values).unwrap() {
-            found.push((time, values.clone()));
-        }
-        found
-    }
-
-    #[test]
-    fn csv_and_json_give_the_same_rows() {
-        let csv = "\u{feff}wind;other;time;load\n2.5;x;1970-01-02;1\n\n; ;1970-01-03;\"4\"\r\n";
-        let json = "{\"load\": 1, \"wind\": \"2.5\", \"time\": \"1970-01-02\"}\n\
-                    {\"load\": 4, \"wind\": null, \"time\": \"1970-01-03\"}\n";
-        for text in [csv, json] {
-            let found = rows(text);
-            assert_eq!(found.len(), 2);
-            assert_eq!(found[0], (Some(DAY), vec![1.0, 2.5]));
-            assert_eq!(found[1].0, Some(2 * DAY));
-            assert!(found[1].1[0] == 4.0 && found[1].1[1].is_nan());
-        }
-        assert_eq!(rows("time,load,wind\n1700000000,1,2\n")[0].0, Some(1_700_000_000 * SECOND));
-        assert_eq!(rows("{\"time\": 1700000000000}")[0].0, Some(1_700_000_000 * SECOND));
-        assert!(reader("\n\n").unwrap().is_none());
-    }
-
-    /// The times of lines, on the clock of the rules, and the last one as text.
-    fn times(lines: &[&str], rules: &TimeRules) -> (Vec<i64>, String) {
-        let text = format!(
-            "time,x\n{}",
-            lines.iter().map(|line| format!("{line},1\n")).collect::<String>()
-        );
-        let columns =
-            RowColumns { channels: vec!["x".into()], timestamp: Some("time".into()), id: None };
-        let reader = RowReader::new(text.as_bytes(), columns, &ReadOptions::default(), rules);
-        let mut reader = reader.unwrap().unwrap();
-        let (mut found, mut values) = (Vec::new(), Vec::new());
-        while let Some(time) = reader.next_row(&mut values).unwrap() {
-            found.extend(time);
-        }
-        let last = reader.time_texts(&found[found.len() - 1..]).unwrap().remove(0);
-        (found, last)
-    }
-
-    #[test]
-    fn times_are_read_by_the_rules_of_the_model() {
-        let order = Some(DateOrder::DayMonthYear);
-        let days = TimeRules { order, ..TimeRules::default() };
-        let (found, last) = times(&["01/02/1970"], &days);
-        assert_eq!((found, last.as_str()), (vec![31 * DAY], "01/02/1970"));
-        let index = TimeRules { style: Some(TimeStyle::Index), ..TimeRules::default() };
-        assert_eq!(times(&["1990", "1991"], &index), (vec![1990, 1991], "1991".to_owned()));
-        let hours = ["1970-01-01T03:00:00+02:00", "1970-01-01T03:00:00+01:00"];
-        let utc = TimeRules { clock: Clock::Utc, ..TimeRules::default() };
-        let hour = 3600 * SECOND;
-        assert_eq!(times(&hours, &utc), (vec![hour, 2 * hour], hours[1].to_owned()));
-        let round = Some("5min".parse().unwrap());
-        let rounded = TimeRules { round, ..TimeRules::default() };
-        assert_eq!(times(&["1970-01-02 00:00:04"], &rounded).0, [DAY]);
-        // In São Paulo the 4th of November 2018 began at 01:00.
-        let days =
-            ["2018-11-03T00:00:00-03:00", "2018-11-04T01:00:00-02:00", "2018-11-05T00:00:00-02:00"];
-        let found = times(&days, &TimeRules::default()).0;
-        assert_eq!([found[1] - found[0], found[2] - found[1]], [DAY; 2]);
-    }
-
-    #[test]
-    fn a_number_names_the_same_series_in_a_stream_and_in_a_table() {
-        let lines = ["1", "1.0", "2.5", "9007199254740993", "-7", "\"1.0\"", "true"];
-        for id in lines {
-            let line = format!("{{\"unique_id\": {id}, \"x\": 1}}");
-            let options = ReadOptions::default();
-            let table = super::super::json_file::read(line.as_bytes(), "t", &options).unwrap();
-            let columns = RowColumns {
-                channels: vec!["x".into()],
-                timestamp: None,
-                id: Some("unique_id".into()),
-            };
-            let rules = TimeRules::default();
-            let mut reader =
-                RowReader::new(line.as_bytes(), columns, &options, &rules).unwrap().unwrap();
-            reader.next_row(&mut Vec::new()).unwrap();
-            assert_eq!(reader.series(), table.columns()[0].values.text(0), "{id}");
-        }
-    }
-
-    #[test]
-    fn mistakes_name_line_and_column_and_the_next_row_goes_on() {
-        let table = [
-            ("time,load,wind\n1970-01-02,1,2,3\n1970-01-02,1,2\n", "line 2", "has 4 cells"),
-            ("time,load,wind\n1970-01-02,1,windy\n1970-01-02,1,2\n", "line 2", "\"wind\""),
-            ("time,load,wind\nsoon,1,2\n1970-01-02,1,2\n", "line 2", "\"soon\" is not a timestamp"),
-            (
-                "{\"load\": [1]}\n{\"time\": \"1970-01-02\", \"load\": 1, \"wind\": 2}\n",
-                "line 1",
-                "[1]",
-            ),
-            ("{\"load\"\n{\"time\": \"1970-01-02\", \"load\": 1, \"wind\": 2}\n", "line 1", "JSON"),
-        ];
-        for (text, place, wanted) in table {
-            let mut reader = reader(text).unwrap().unwrap();
-            let mut values = Vec::new();
-            let error = reader.next_row(&mut values).unwrap_err().to_string();
-            assert!(error.contains(place) && error.contains(wanted), "{error}");
-            assert_eq!(reader.next_row(&mut values).unwrap(), Some(Some(DAY)));
-            assert_eq!(values, [1.0, 2.0]);
-        }
-        let error = reader("time,load\n").err().unwrap().to_string();
-        assert!(error.contains("\"wind\"") && error.contains("time, load"), "{error}");
-    }
-}
+#[path = "row_reader_tests.rs"]
+mod tests;

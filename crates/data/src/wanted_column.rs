@@ -19,12 +19,16 @@ pub(super) fn wanted_column<'a>(
 
 /// The names of a table's columns, the first twenty of many.
 pub(super) fn column_list(table: &Table) -> String {
-    let mut names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
-    let more = names.len().saturating_sub(20);
-    names.truncate(20);
-    let mut list = names.join(", ");
-    if more > 0 {
-        list.push_str(&format!(" and {more} more"));
+    let names: Vec<&str> = table.columns().iter().map(|c| c.name.as_str()).collect();
+    name_list(&names)
+}
+
+/// Names one after the other, the first twenty of many.
+pub(super) fn name_list(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(20).map(AsRef::as_ref).collect();
+    let mut list = shown.join(", ");
+    if names.len() > shown.len() {
+        list.push_str(&format!(" and {} more", names.len() - shown.len()));
     }
     list
 }

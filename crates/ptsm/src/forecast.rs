@@ -3,15 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `model.rs` | [`ForecastModel`]: the immutable part, which all users share |
+//! | `interface.rs` | windows standardised for the network, its output in data units |
 //! | `answer.rs` | [`Forecast`] |
 //! | `horizon.rs` | forecasts over another number of steps than the model's own |
+//! | `columns.rs` | the columns of forecasts: names and cells |
 //! | `table.rs` | forecasts as a table |
 
 mod answer;
+mod columns;
 mod horizon;
+mod interface;
 mod model;
 mod table;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +28,11 @@ use crate::{Config, Model, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
-pub use model::{Contexts, ForecastModel};
+pub use columns::{ForecastColumns, free_name};
+pub use interface::Contexts;
+pub(crate) use interface::ForecastInterface;
+pub use model::ForecastModel;
+pub(crate) use table::{ForecastRows, leading_columns};
 pub use table::{forecast_table, with_first_column};
 
 /// Windows per forward pass when forecasts are scored.
@@ -239,7 +248,8 @@ impl Forecaster {
                 forecast.quantiles.clear();
                 let each = forecast.values.len();
                 for path in samples.chunks_exact(points.max(1)) {
-                    let values = model.in_data_units(scale, &path[window * each..][..each]);
+                    let values =
+                        model.interface().in_data_units(scale, &path[window * each..][..each]);
                     let sample = Forecast { values, ..forecast.clone() };
                     sample.check_finite()?;
                     all.push(sample);
@@ -285,17 +295,24 @@ impl Forecaster {
     }
 }
 
-/// Gives forecasts, `each` for every series in turn, their times: the series' own, where it goes on
-/// after the first forecast row, then the grid continued.
+/// Times of rows of a series: its own, then the grid continued; `None` without times.
+pub(crate) fn forecast_times(
+    set: &SeriesSet,
+    series: &Series,
+    rows: Range<usize>,
+) -> Option<Vec<i64>> {
+    let own = series.timestamps.as_ref()?;
+    let mut times: Vec<i64> = own.iter().skip(rows.start).take(rows.len()).collect();
+    times.extend(set.future_timestamps(series, rows.len() - times.len())?);
+    Some(times)
+}
+
+/// Gives forecasts, `each` for every series in turn, their times.
 fn add_times(forecasts: &mut [Forecast], set: &SeriesSet, each: usize) {
     for (forecasts, series) in forecasts.chunks_mut(each.max(1)).zip(&set.series) {
         let Some(first) = forecasts.first() else { continue };
         let (end, count) = (first.first_row, first.prediction_length());
-        let times = series.timestamps.as_ref().and_then(|own| {
-            let mut times: Vec<i64> = own.iter().skip(end).take(count).collect();
-            times.extend(set.future_timestamps(series, count - times.len())?);
-            Some(times)
-        });
+        let times = forecast_times(set, series, end..end + count);
         forecasts.iter_mut().for_each(|forecast| forecast.timestamps.clone_from(&times));
     }
 }

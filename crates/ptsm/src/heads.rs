@@ -6,14 +6,19 @@
 //! | `files.rs` | the heads of a directory: listed, added, removed, read |
 //! | `shared.rs` | heads that run together |
 //! | `score.rs` | scores of several heads in one pass |
+//! | `table.rs` | their answers as a table |
 
 mod files;
 mod score;
 mod shared;
+mod table;
 
-pub use files::{MAIN_HEAD, SharedHead, add_head, list_heads, load_heads, remove_head, save_heads};
+pub use files::{
+    MAIN_HEAD, SharedHead, add_head, list_heads, load_heads, remove_head, replace_head, save_heads,
+};
 pub use score::{HeadWindows, score_heads};
 pub use shared::SharedModel;
+pub use table::heads_table;
 
 #[cfg(test)]
 mod tests {
@@ -160,10 +165,12 @@ mod tests {
         take_backbone(&mut extra, &main).unwrap();
         save(&main, &main_dir, 1.0);
         save(&extra, &extra_dir, 1.0);
-        // The second "a" replaces the first.
-        for name in ["a", "a", "b"] {
+        for name in ["a", "b"] {
             add_head(&main_dir, name, &extra_dir).unwrap();
         }
+        let text = add_head(&main_dir, "a", &extra_dir).unwrap_err().to_string();
+        assert!(text.contains("\"a\" is there already"), "{text}");
+        replace_head(&main_dir, "a", &extra_dir).unwrap();
         remove_head(&main_dir, "a").unwrap();
         assert_eq!(files(&main_dir), ["b.json", "b.preprocessor.json", "b.safetensors"]);
         let text = remove_head(&main_dir, "a").unwrap_err().to_string();

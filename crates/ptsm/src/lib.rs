@@ -35,6 +35,7 @@
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
 //! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
 //! | [`cases`], [`labeller`] | classification and regression |
+//! | [`import`] | a folder that Hugging Face wrote, made a complete model directory |
 //! | [`preprocessor`], [`record`], [`model_dir`] | what is saved beside the weights, and where |
 //! | [`core`] | configuration, weights, the definition of the model, backends ([`Backend`], [`Session`]) |
 //!
@@ -57,6 +58,7 @@ pub mod evaluate;
 mod fit;
 pub mod forecast;
 pub mod heads;
+pub mod import;
 pub mod job;
 pub mod labeller;
 pub mod model_dir;

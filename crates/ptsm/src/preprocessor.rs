@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{
     Calendar, Frequency, Grid, LabelCoding, ModelTimes, NO_COLUMN, Repair, Roles, RowColumns,
-    SeriesSet, Split, Standardiser, Table, TimeRules,
+    SeriesSet, Split, Standardiser, Table, TimeRules, renamed_column,
 };
 use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result};
@@ -51,9 +51,11 @@ impl Preprocessor {
     /// than `config`.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Self> {
         let path = ModelDir::new(dir).preprocessor();
-        let text = std::fs::read_to_string(&path).map_err(|e| {
-            let text = "cannot be read (train writes it; it says how columns become channels)";
-            Error::io(&path, text, e)
+        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Error::new(ErrorKind::Io, incomplete(dir)).at(path.display().to_string())
+            }
+            _ => Error::io(&path, "cannot be read", e),
         })?;
         let bad = |message: String| {
             Error::new(ErrorKind::InvalidConfig, message).at(path.display().to_string())
@@ -124,7 +126,9 @@ impl Preprocessor {
             match (given, name) {
                 (Some(given), _) => *role = Some(given.clone()),
                 (None, Some(name)) if table.column(name).is_none() => {
-                    return Err(renamed(table, field, name));
+                    let columns = table.columns().iter().map(|column| column.name.as_str());
+                    let columns: Vec<&str> = columns.collect();
+                    return Err(renamed_column(field, name, &columns).at(table.source()));
                 }
                 _ => {}
             }
@@ -189,19 +193,13 @@ impl Preprocessor {
     }
 }
 
-/// The error of a table that lacks the model's column of times or of series.
-fn renamed(table: &Table, field: &str, name: &str) -> Error {
-    let columns: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
-    let (what, without) = match field {
-        "timestamp" => ("times", "to number the rows"),
-        _ => ("names of the series", "if the rows are one series"),
-    };
-    let text = format!(
-        "there is no column \"{name}\", which held the {what} in training (use {} if it has \
-         another name, or {} {without}); the columns are {}",
-        option(field, Some("NAME")),
-        option(field, Some(NO_COLUMN)),
-        columns.join(", ")
-    );
-    Error::input(text).at(table.source())
+/// What is said of a folder that holds a model alone, as Hugging Face saves it.
+fn incomplete(dir: &Path) -> String {
+    let [data, out] =
+        [("data", "TRAINING.csv"), ("out", "MODEL")].map(|(name, value)| option(name, Some(value)));
+    format!(
+        "is not there: nothing says which columns the channels are and how they were standardised \
+         (ptsm import {} {data} {out} makes a complete model directory)",
+        dir.display()
+    )
 }

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
+use ptsm::Result;
 use ptsm::ensemble::join;
-use ptsm::model_dir::ModelDir;
-use ptsm::{Error, Result};
 use serde_json::json;
 
 use crate::global::Global;
-use crate::output::answer;
+use crate::output::{answer, refuse_taken};
 
 /// Options of `ensemble`.
 #[derive(Debug, clap::Args)]
@@ -26,10 +25,7 @@ pub(crate) struct Args {
 
 /// Copies the members and describes them.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    if ModelDir::new(&args.out).is_taken() && !args.overwrite {
-        let text = "holds a model already (use --overwrite or another folder)";
-        return Err(Error::config(args.out.display().to_string(), text));
-    }
+    refuse_taken(&args.out, args.overwrite)?;
     let parameters = join(&args.out, &args.members)?;
     let value = json!({"out": args.out, "members": args.members, "num_parameters": parameters});
     let text = format!(

@@ -1,19 +1,15 @@
-//! `ptsm heads`: manages the heads of several tasks on one backbone; and the tables of
-//! `predict --heads` and `evaluate --heads`.
+//! `ptsm heads`: manages the heads of several tasks on one backbone; and the scores of
+//! `evaluate --heads`.
 
 use std::path::PathBuf;
 
-use ptsm::data::{
-    Column, LabelCoding, Part, SeriesSet, Split, Standardiser, Table, Values, WindowShape, prepare,
-};
+use ptsm::data::{Part, SeriesSet, Split, WindowShape, prepare};
 use ptsm::evaluate::{Detail, MaseScale, Metrics};
-use ptsm::forecast::Contexts;
 use ptsm::heads::{
     HeadWindows, MAIN_HEAD, SharedHead, SharedModel, add_head, list_heads, load_heads, remove_head,
-    score_heads,
+    replace_head, score_heads,
 };
-use ptsm::labeller::Predictions;
-use ptsm::{Error, Forecaster, Prediction, Result};
+use ptsm::{Error, Result};
 use serde_json::json;
 
 use super::joint::{JointArgs, train_together};
@@ -47,6 +43,9 @@ enum Action {
         /// Name of the head
         #[arg(long)]
         name: String,
+        /// Replace a head of that name
+        #[arg(long)]
+        overwrite: bool,
     },
     /// Remove a head that was added
     Remove {
@@ -65,8 +64,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = match &args.action {
         Action::Joint(joint) => return train_together(global, joint),
         Action::List { model } => model,
-        Action::Add { model, from, name } => {
-            add_head(model, name, from)?;
+        Action::Add { model, from, name, overwrite } => {
+            let add = if *overwrite { replace_head } else { add_head };
+            add(model, name, from)?;
             model
         }
         Action::Remove { model, name } => {
@@ -84,100 +84,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         tasks.push(json!({"name": head.name, "task": task}));
     }
     answer(global, &json!({"heads": tasks}), &text)
-}
-
-/// The answers of some heads for the end of every series, as one table: a row for each step, a
-/// column `HEAD.CHANNEL` for each forecast and `HEAD.label` for each class. There are as many steps as in
-/// the longest horizon; shorter forecasts leave the last cells empty, labels are repeated.
-pub(crate) fn table(
-    forecaster: &Forecaster,
-    shared: &mut SharedModel,
-    set: &SeriesSet,
-    rows_before_end: usize,
-) -> Result<Table> {
-    let horizons = shared.heads().iter().filter(|head| head.preprocessor.labels.is_none());
-    let steps = horizons.map(|head| head.model.config().prediction_length).max();
-    let steps = steps.unwrap_or(forecaster.config().prediction_length);
-    let mut columns: Vec<(String, Cells)> =
-        vec![("id".into(), Vec::new()), ("step".into(), Vec::new())];
-    let mut push =
-        |name: String, cells: Cells| match columns.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, all)) => all.extend(cells),
-            None => columns.push((name, cells)),
-        };
-    for series in &set.series {
-        let Contexts { batch, scales } = forecaster.context(series, rows_before_end)?;
-        let outputs = shared.forward(&batch)?;
-        push("id".into(), vec![Some(series.id.clone()); steps]);
-        push("step".into(), (1..=steps).map(|step| Some(step.to_string())).collect());
-        for (head, output) in shared.heads().iter().zip(&outputs) {
-            check_finite(&head.name, &series.id, output)?;
-            for (name, mut cells) in cells(head, output, &scales[0], steps) {
-                cells.resize(steps, None);
-                push(format!("{}.{name}", head.name), cells);
-            }
-        }
-    }
-    let column = |(name, cells): (String, Cells)| Column {
-        name,
-        values: Values::Text(cells.into_iter().collect()),
-    };
-    Table::new(columns.into_iter().map(column).collect())
-}
-
-/// Refuses the output of a head that is not finite.
-fn check_finite(head: &str, series: &str, output: &Prediction) -> Result<()> {
-    match output.numbers.iter().find(|x| !x.is_finite()) {
-        Some(x) => {
-            let place = format!("head \"{head}\", series \"{series}\"");
-            let text = format!(
-                "the output is {x}, not a finite number: the model does not suit these values"
-            );
-            Err(Error::input(text).at(place))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Cells of one column; `None` where a head has no value.
-type Cells = Vec<Option<String>>;
-
-/// The columns of one head for one series: as many rows as it has steps, or `steps` of a label.
-fn cells(
-    head: &SharedHead,
-    output: &Prediction,
-    scale: &Standardiser,
-    steps: usize,
-) -> Vec<(String, Cells)> {
-    let (config, preprocessor) = (head.model.config(), &head.preprocessor);
-    let names = match &preprocessor.labels {
-        Some(LabelCoding::Classes { names } | LabelCoding::Values { names, .. }) => &names[..],
-        None => &[],
-    };
-    let everywhere = |text: String| vec![Some(text); steps];
-    match head.labels(output) {
-        None => {
-            let points = output.points();
-            let channels = config.prediction_channels();
-            let column = |(k, &channel): (usize, &usize)| {
-                let values = points.iter().skip(k).step_by(channels.len());
-                let undo = |&x: &f32| Some(scale.undo_value(channel, x).to_string());
-                (preprocessor.channels[channel].clone(), values.map(undo).collect())
-            };
-            channels.iter().enumerate().map(column).collect()
-        }
-        Some(Predictions::Logits(logits)) => {
-            let shares = Predictions::probabilities(&logits, names.len());
-            let best = (0..names.len()).fold(0, |b, i| if shares[i] > shares[b] { i } else { b });
-            let share = format!("{:.6}", shares[best]);
-            let label = ("label".into(), everywhere(names[best].clone()));
-            vec![label, ("probability".into(), everywhere(share))]
-        }
-        Some(Predictions::Values(values)) => {
-            let column = |(name, x): (&String, &f64)| (name.clone(), everywhere(x.to_string()));
-            names.iter().zip(&values).map(column).collect()
-        }
-    }
 }
 
 /// The scores of some heads on every window of a part, from one pass of the backbone.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ptsm::core::Layout;
+use ptsm::core::{Layout, Scaler};
 use ptsm::data::{
     Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
 };
 use ptsm::ensemble::load_members;
 use ptsm::model_dir::ModelDir;
-use ptsm::{Model, Result};
+use ptsm::preprocessor::Preprocessor;
+use ptsm::{Config, Model, Result};
 use serde_json::{Value, json};
 
 use crate::global::Global;
@@ -106,6 +107,11 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
         "mode, norm, scaling",
         format!("{}, {}, {}", config.mode, config.norm_mlp, config.scaling),
     );
+    if let Some(added) = minimum_scale(config) {
+        line("minimum_scale", added);
+    }
+    let data = preprocessor(dir, config)?;
+    line("data", data.as_ref().map_or_else(|| no_data(dir), describe_data));
     line("parameters", total.to_string());
     for (part, count) in &blocks {
         line(&format!("  {part}"), count.to_string());
@@ -113,10 +119,40 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
     line("work per sequence", format!("{:.2} MFLOP", flops as f64 / 1e6));
     let value = json!({
         "task": config.task()?, "config": serde_json::from_str::<Value>(&config.to_json()?).unwrap_or_default(),
-        "num_parameters": total, "flops": flops,
+        "num_parameters": total, "flops": flops, "data": data,
         "parameters": blocks.iter().map(|(n, c)| json!({"part": n, "count": c})).collect::<Vec<_>>(),
     });
     answer(global, &value, &text)
+}
+
+/// The constant of the scaler of the windows, and whose it is; `None` without a scaler.
+pub(crate) fn minimum_scale(config: &Config) -> Option<String> {
+    let (added, what) = match config.scaler() {
+        Scaler::Std { minimum_scale, .. } => (minimum_scale, "added to the variance of a window"),
+        Scaler::Mean { minimum_scale, .. } => (minimum_scale, "the least mean of a window"),
+        Scaler::None => return None,
+    };
+    let whose = match config.extra.contains_key("minimum_scale") {
+        true => "",
+        false => "; that of Hugging Face, which config.json does not change",
+    };
+    Some(format!("{added:e} ({what}{whose})"))
+}
+
+/// How the model's data are read; `None` if the folder does not say, as one from Hugging Face.
+fn preprocessor(dir: &Path, config: &Config) -> Result<Option<Preprocessor>> {
+    let there = ModelDir::new(dir).preprocessor().exists();
+    there.then(|| Preprocessor::from_dir(dir, config)).transpose()
+}
+
+fn describe_data(data: &Preprocessor) -> String {
+    let step = data.frequency.map_or(String::new(), |step| format!(", every {step}"));
+    format!("{}{step}; channels {}", data.dataset, data.channels.join(", "))
+}
+
+fn no_data(dir: &Path) -> String {
+    let dir = dir.display();
+    format!("not known (`ptsm import {dir} --data TRAINING.csv --out MODEL` makes it usable)")
 }
 
 fn count(layout: &Layout, part: &str) -> usize {

@@ -14,6 +14,7 @@ pub(crate) mod doctor;
 pub(crate) mod ensemble;
 pub(crate) mod evaluate;
 pub(crate) mod heads;
+pub(crate) mod import;
 pub(crate) mod inspect;
 mod joint;
 pub(crate) mod predict;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Data(args) => data::run(&global, &args),
         Command::Inspect(args) => inspect::run(&global, &args),
+        Command::Import(args) => import::run(&global, &args),
         Command::Train(args) => train::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use ptsm::core::SampleOptions;
 use ptsm::data::{SeriesSet, Table, write_table};
 use ptsm::forecast::{forecast_table, with_first_column};
-use ptsm::heads::SharedModel;
+use ptsm::heads::{SharedModel, heads_table};
 use ptsm::{Error, Forecast, Forecaster, Result};
 use serde_json::{Value, json};
 
-use crate::commands::{cases, heads};
+use crate::commands::cases;
 use crate::global::Global;
 use crate::output::{answer, answer_table, print, remark, remark_note};
 use crate::pictures::forecast_plot;
@@ -86,7 +86,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(names) = &args.heads {
         only_cpu(&args.backend, "several heads on one backbone")?;
         let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
-        let table = heads::table(&forecaster, &mut shared, &set, args.rows_before_end)?;
+        let table = heads_table(&forecaster, &mut shared, &set, args.rows_before_end)?;
         return write(global, args, &table);
     }
     if let Some(count) = args.samples {

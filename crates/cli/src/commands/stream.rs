@@ -1,19 +1,23 @@
 //! `ptsm stream`: reads rows as they arrive, and writes forecasts at once.
 
+mod output;
+
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use ptsm::data::{DateOrder, Duplicates, ReadOptions, RowColumns, RowReader, TimeRules};
+use ptsm::data::{DateOrder, Duplicates, NO_COLUMN, ReadOptions, RowColumns, RowReader, TimeRules};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{DriftOptions, StreamOptions, StreamPanel, StreamRow};
-use ptsm::{Error, ErrorKind, Forecast, Forecaster, Result};
-use serde_json::{Map, Value, json};
+use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::global::Global;
 use crate::output::{flag, message, remark};
+use crate::source::TextArgs;
 use ptsm_backends::open;
+
+use output::{Form, Writer};
 
 /// Options of `stream`.
 #[derive(Debug, clap::Args)]
@@ -46,25 +50,17 @@ pub(crate) struct Args {
     /// Rows from one save of the state to the next
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     save_every: u64,
-    /// Column of times, if it has another name than in training
+    /// Column of times, if it has another name than in training; "none" = rows are numbered
     #[arg(long, value_name = "COLUMN")]
     timestamp: Option<String>,
-    /// Column that names the series of a row, if it has another name than in training
+    /// Column that names the series of a row, if it has another name than in training; "none" = one
+    /// series
     #[arg(long, value_name = "COLUMN")]
     id: Option<String>,
     /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); that of
     /// the training data if not given
     #[arg(long, value_name = "ORDER")]
     dates: Option<DateOrder>,
-    /// Character between cells; detected if not given ("tab" for a tabulator)
-    #[arg(long, value_name = "CHAR")]
-    delimiter: Option<String>,
-    /// Further texts that mean "missing"
-    #[arg(long, value_delimiter = ',', value_name = "TEXT,...", allow_hyphen_values = true)]
-    missing: Vec<String>,
-    /// Decimal numbers have a comma: 1,5 is one and a half
-    #[arg(long)]
-    decimal_comma: bool,
     /// Drift alarm: rows from which mean and deviation of the normal error are taken
     #[arg(long, default_value_t = DriftOptions::default().baseline, value_name = "N")]
     drift_baseline: u64,
@@ -77,18 +73,14 @@ pub(crate) struct Args {
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
+    #[command(flatten)]
+    text: TextArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum OnError {
     Stop,
     Skip,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Form {
-    Jsonl,
-    Csv,
 }
 
 /// Reads, forecasts, writes, until the input ends.
@@ -108,8 +100,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             Box::new(BufReader::new(file))
         }
     };
-    let mut out =
-        Writer { out: BufWriter::new(std::io::stdout().lock()), form: args.output, header: false };
+    let mut out = Writer::new(std::io::stdout().lock(), args.output);
     let began = Instant::now();
     let mut timing = Timing::default();
     let (columns, rules) = args.reading(stream.model().preprocessor())?;
@@ -186,25 +177,28 @@ impl Args {
     /// Which columns are read, and how their times are.
     fn reading(&self, preprocessor: &Preprocessor) -> Result<(RowColumns, TimeRules)> {
         let (mut columns, mut rules) = (preprocessor.row_columns(), preprocessor.times.clone());
-        columns.timestamp = self.timestamp.clone().or(columns.timestamp);
-        if columns.id.is_none() && self.id.is_some() {
+        if columns.id.is_none() && self.id.as_deref().is_some_and(|name| name != NO_COLUMN) {
             let text = "the model was trained without a column of series, so all rows are of one \
                         (leave it out)";
             return Err(Error::config("id", text));
         }
-        columns.id = self.id.clone().or(columns.id);
+        for (column, given) in
+            [(&mut columns.timestamp, &self.timestamp), (&mut columns.id, &self.id)]
+        {
+            match given.as_deref() {
+                None => {}
+                Some(NO_COLUMN) => *column = None,
+                Some(name) => *column = Some(name.to_owned()),
+            }
+        }
         rules.order = self.dates.or(rules.order);
         Ok((columns, rules))
     }
 
     fn read_options(&self, preprocessor: &Preprocessor) -> Result<ReadOptions> {
-        let data = crate::source::DataArgs {
-            delimiter: self.delimiter.clone(),
-            missing: self.missing.iter().chain(&preprocessor.missing).cloned().collect(),
-            decimal_comma: self.decimal_comma,
-            ..Default::default()
-        };
-        data.spec().read_options()
+        let mut spec = self.text.spec();
+        spec.missing.extend(preprocessor.missing.iter().cloned());
+        spec.read_options()
     }
 
     /// Handles the error of a row that cannot be used: returns it, or prints it and goes on.
@@ -215,110 +209,6 @@ impl Args {
         }
         message(&format!("skipped: {}", error.spelled(flag)));
         Ok(())
-    }
-}
-
-/// Where forecasts go.
-struct Writer<W: Write> {
-    out: BufWriter<W>,
-    form: Form,
-    /// Whether the header of a CSV has been written.
-    header: bool,
-}
-
-impl<W: Write> Writer<W> {
-    fn forecast(&mut self, forecast: &Forecast, times: Option<Vec<String>>) -> Result<()> {
-        let text = match self.form {
-            Form::Jsonl => as_json(forecast, times).to_string() + "\n",
-            Form::Csv => {
-                let header = !std::mem::replace(&mut self.header, true);
-                as_csv(forecast, times, header)
-            }
-        };
-        self.write(&text)
-    }
-
-    /// A line of its own in JSON; a remark otherwise.
-    fn alarm(&mut self, row: u64, series: &str, time: Option<String>) -> Result<()> {
-        if self.form == Form::Jsonl {
-            let mut line = json!({"alarm": "drift", "row": row, "time": time});
-            if !series.is_empty() {
-                line["id"] = series.into();
-            }
-            return self.write(&format!("{line}\n"));
-        }
-        let of = if series.is_empty() { String::new() } else { format!(" of series \"{series}\"") };
-        message(&format!("drift alarm in row {row}{of} {}", time.unwrap_or_default()));
-        Ok(())
-    }
-
-    /// Writes and flushes, because a reader may be waiting for each forecast.
-    fn write(&mut self, text: &str) -> Result<()> {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        written.map_err(|e| Error::new(ErrorKind::Io, "stdout cannot be written").because(e))
-    }
-}
-
-fn as_json(forecast: &Forecast, times: Option<Vec<String>>) -> Value {
-    let width = forecast.channels.len();
-    let by_channel = |values: &[f64]| -> Map<String, Value> {
-        let column = |c: usize| values.iter().skip(c).step_by(width).copied().collect::<Vec<f64>>();
-        let names = forecast.channels.iter().enumerate();
-        names.map(|(c, name)| (name.clone(), json!(column(c)))).collect()
-    };
-    let mut line = Map::new();
-    if !forecast.id.is_empty() {
-        line.insert("id".into(), forecast.id.as_str().into());
-    }
-    line.insert("row".into(), forecast.first_row.into());
-    if let Some(times) = times {
-        line.insert("times".into(), json!(times));
-    }
-    line.insert("forecast".into(), by_channel(&forecast.values).into());
-    if !forecast.intervals.is_empty() {
-        let ends = forecast.intervals.iter().map(|interval| {
-            json!({
-                "level": interval.level,
-                "lower": by_channel(&interval.lower), "upper": by_channel(&interval.upper),
-            })
-        });
-        line.insert("intervals".into(), ends.collect::<Vec<_>>().into());
-    }
-    if !forecast.quantiles.is_empty() {
-        let all = forecast.quantiles.iter();
-        let all = all.map(|q| json!({"level": q.level, "values": by_channel(&q.values)}));
-        line.insert("quantiles".into(), all.collect::<Vec<_>>().into());
-    }
-    line.into()
-}
-
-fn as_csv(forecast: &Forecast, times: Option<Vec<String>>, header: bool) -> String {
-    let width = forecast.channels.len();
-    let mut text = String::new();
-    if header {
-        text += if forecast.id.is_empty() { "origin,step" } else { "id,origin,step" };
-        text += if times.is_some() { ",time" } else { "" };
-        forecast.channels.iter().for_each(|name| text += &format!(",{}", quoted(name)));
-        text.push('\n');
-    }
-    for (step, row) in forecast.values.chunks_exact(width).enumerate() {
-        if !forecast.id.is_empty() {
-            text += &format!("{},", quoted(&forecast.id));
-        }
-        text += &format!("{},{}", forecast.first_row, step + 1);
-        if let Some(times) = &times {
-            text += &format!(",{}", quoted(&times[step]));
-        }
-        row.iter().for_each(|value| text += &format!(",{value}"));
-        text.push('\n');
-    }
-    text
-}
-
-fn quoted(text: &str) -> String {
-    match text.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
     }
 }
 

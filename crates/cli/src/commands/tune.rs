@@ -9,6 +9,7 @@ use ptsm::spec::DataSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial};
 use serde_json::json;
 
+use crate::commands::train::divergence_warning;
 use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
@@ -70,15 +71,20 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     })?;
     progress.finish();
     let Tuned { recipe, model, best, trials, .. } = tuned;
+    let diverged = model.record.history.divergence();
     space.base.training.seed = args.seed;
     let recipe_path = args.out.join("recipe.toml");
     write_text(&recipe_path, &commented(recipe, args, &subject, &best)?)?;
     write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
-        "best": best, "trials": trials.len(), "seconds": spent,
+        "best": best, "trials": trials.len(), "seconds": spent, "diverged": diverged,
     });
-    answer(global, &value, &report(&space, &trials, &best, &recipe_path.display().to_string()))
+    let mut text = report(&space, &trials, &best, &recipe_path.display().to_string());
+    if let Some(why) = diverged {
+        text += &divergence_warning("the training of the best recipe", &why);
+    }
+    answer(global, &value, &text)
 }
 
 /// Reports an event of the search; `spent` adds up the seconds of training.
@@ -90,9 +96,11 @@ fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
         TuneEvent::Began(trial) => {
             progress.update(*spent as u64, &format!("rung {}", trial.rung));
         }
-        TuneEvent::Done { trial, outcome: (loss, seconds) } => {
+        TuneEvent::Done { trial, outcome: (loss, seconds), diverged } => {
             *spent += seconds;
-            progress.line(&format!("{}: validation {loss:.4}, {seconds:.1} s", place(trial)));
+            let why =
+                diverged.as_ref().map_or(String::new(), |why| format!("; it diverged: {why}"));
+            progress.line(&format!("{}: validation {loss:.4}, {seconds:.1} s{why}", place(trial)));
         }
         TuneEvent::Failed { trial, error } => progress.line(&format!("{}: {error}", place(trial))),
         _ => {}

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::answer::{Forecast, ForecastInterval, ForecastQuantile};
-use crate::calibration::{self, Calibration};
-use crate::data::{Batch, BatchShape, Repair, Series, SeriesSet, Standardiser, Table};
+use super::answer::Forecast;
+use super::interface::{Contexts, ForecastInterface};
+use crate::calibration::Calibration;
+use crate::data::{Repair, Series, SeriesSet, Standardiser, Table};
 use crate::ensemble::{load_members, load_together};
-use crate::train::numbers_fingerprint;
-
 use crate::preprocessor::Preprocessor;
+use crate::train::numbers_fingerprint;
 use crate::{Config, Error, Model, Result};
 use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
 
@@ -17,54 +17,9 @@ use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
 /// stream. To compute, each of them takes a session of its own ([`ForecastModel::session`], or a
 /// [`Forecaster`](crate::Forecaster)).
 pub struct ForecastModel {
-    config: Config,
-    preprocessor: Preprocessor,
-    output: Arc<OutputSpec>,
-    calibration: Option<Calibration>,
-    /// Levels of the intervals that forecasts come with.
-    levels: Vec<f64>,
-    /// Levels of the further quantiles that they come with.
-    quantiles: Vec<f64>,
+    interface: ForecastInterface,
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
-}
-
-/// Windows to forecast from, and the standardiser of each.
-#[derive(Debug, Clone)]
-pub struct Contexts {
-    /// `[B, L, C]`, standardised.
-    pub batch: Batch,
-    /// One standardiser for each window.
-    pub scales: Vec<Standardiser>,
-}
-
-/// Rows in front of the forecast: at least one.
-fn end_of(series: &Series, rows_before_end: usize) -> Result<usize> {
-    match series.num_rows().saturating_sub(rows_before_end) {
-        0 => {
-            let name = if series.id.is_empty() { "the data" } else { &series.id };
-            let rows = series.num_rows();
-            let text = format!(
-                "{name}: there is no row in front of the forecast, which begins {rows_before_end} \
-                 rows before the end of {rows} (forecast from fewer rows before the end)"
-            );
-            Err(Error::input(text))
-        }
-        end => Ok(end),
-    }
-}
-
-/// The output of a model for one window.
-struct WindowOutput<'a> {
-    /// `[H, C']`, standardised.
-    points: &'a [f32],
-    /// Every interval of the batch, standardised.
-    bands: &'a [(Vec<f64>, Vec<f64>)],
-    /// Every further quantile of the batch, standardised.
-    quantiles: &'a [Vec<f64>],
-    /// Where the window's part of them begins.
-    first: usize,
-    scale: &'a Standardiser,
 }
 
 impl ForecastModel {
@@ -93,41 +48,26 @@ impl ForecastModel {
         calibration: Option<Calibration>,
         backend: &dyn Backend,
     ) -> Result<Self> {
-        let config = members[0].0.config().clone();
         let loaded = load_together(members, backend)?;
-        let output = Arc::clone(members[0].0.output());
-        let (levels, quantiles) = match &calibration {
-            Some(calibration) => {
-                (calibration.intervals.iter().map(|i| i.level).collect(), Vec::new())
-            }
-            None => (output.kind().interval_levels(), output.kind().single_levels()),
-        };
         let numbers: Vec<&[f32]> = members
             .iter()
             .flat_map(|(model, _)| [&model.parameters.trained[..], &model.parameters.buffers])
             .collect();
         let fingerprint = numbers_fingerprint(&numbers);
-        Ok(Self {
-            config,
-            preprocessor,
-            output,
-            calibration,
-            levels,
-            quantiles,
-            loaded,
-            fingerprint,
-        })
+        // Members agree in every field that is read here.
+        let interface = ForecastInterface::new(&members[0].0, preprocessor, calibration);
+        Ok(Self { interface, loaded, fingerprint })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or those of the
     /// uncalibrated head ([`OutputKind::interval_levels`](ptsm_core::OutputKind::interval_levels)).
     pub fn interval_levels(&self) -> &[f64] {
-        &self.levels
+        &self.interface.levels
     }
 
     /// How the intervals were calibrated, if they were.
     pub fn calibration(&self) -> Option<&Calibration> {
-        self.calibration.as_ref()
+        self.interface.calibration.as_ref()
     }
 
     /// SHA-256 over the weights.
@@ -137,17 +77,17 @@ impl ForecastModel {
 
     /// What the head puts out.
     pub fn output_spec(&self) -> &OutputSpec {
-        &self.output
+        &self.interface.output
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.interface.config
     }
 
     /// How tables are read.
     pub fn preprocessor(&self) -> &Preprocessor {
-        &self.preprocessor
+        &self.interface.preprocessor
     }
 
     /// The weights on their backend.
@@ -171,10 +111,7 @@ impl ForecastModel {
     ///
     /// If there is no such level.
     pub fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
-        match &self.calibration {
-            Some(calibration) => calibration.apply(output, index),
-            None => calibration::interval(output, self.levels[index]),
-        }
+        self.interface.interval(output, index)
     }
 
     /// Takes the model's channels out of a table, as in training.
@@ -183,7 +120,7 @@ impl ForecastModel {
     ///
     /// `InvalidInput` if a column is missing or damaged, naming it.
     pub fn read(&self, table: &Table, repair: &Repair) -> Result<SeriesSet> {
-        self.preprocessor.read(table, repair)
+        self.interface.preprocessor.read(table, repair)
     }
 
     /// The last window in front of `rows_before_end` rows before the end of each series, each
@@ -195,123 +132,17 @@ impl ForecastModel {
     /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
     /// channels, or a value in the window that is beyond the range of single precision.
     pub fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
-        let Config { context_length, num_input_channels, .. } = self.config;
-        let points = series.len() * context_length * num_input_channels;
-        let mut past_values = Vec::with_capacity(points);
-        let mut scales = Vec::with_capacity(series.len());
-        let whole = |series: &Series| {
-            series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
-        };
-        let gaps = !series.iter().all(whole);
-        let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
-        for series in series {
-            let end = end_of(series, rows_before_end)?;
-            let rows = end.saturating_sub(context_length)..end;
-            let named = |e: Error| match series.id.as_str() {
-                "" => e,
-                id => e.at(id),
-            };
-            let own =
-                self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
-            let window = own.apply_window(series, rows, context_length).map_err(named)?;
-            past_values.extend(window.values);
-            scales.push(own);
-            if let Some(mask) = &mut mask {
-                match window.observed_mask {
-                    Some(seen) => mask.extend(seen),
-                    None => mask.resize(past_values.len(), 1.0),
-                }
-            }
-        }
-        let shape =
-            BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
-        let batch = Batch::new(shape, past_values)?.with_observed_mask(mask)?;
-        Ok(Contexts { batch, scales })
+        self.interface.contexts(series, rows_before_end)
     }
 
     /// The forecasts of a batch in data units, one for each window, without name and times; `scales`
     /// are those of its contexts.
     pub fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
-        let points = output.points();
-        let (bands, quantiles) = (self.bands(output), self.single_quantiles(output));
-        let each = self.config.prediction_length * self.output.channels().len();
-        let windows = points.chunks_exact(each).zip(scales).enumerate();
-        let forecast = |(b, (points, scale))| {
-            let mut forecast = self.empty_forecast();
-            let first = b * each;
-            let window =
-                WindowOutput { points, bands: &bands, quantiles: &quantiles, first, scale };
-            self.fill(&window, &mut forecast);
-            forecast
-        };
-        windows.map(forecast).collect()
+        self.interface.read_out(output, scales)
     }
 
-    /// As [`ForecastModel::read_out`] for one window, reusing the memory of `forecast`; leaves the
-    /// standardised points in `points`.
-    pub(crate) fn read_one(
-        &self,
-        output: &Prediction,
-        scale: &Standardiser,
-        points: &mut Vec<f32>,
-        forecast: &mut Forecast,
-    ) {
-        output.points_into(points);
-        let (bands, quantiles) = (&self.bands(output), &self.single_quantiles(output));
-        let window = WindowOutput { points, bands, quantiles, first: 0, scale };
-        self.fill(&window, forecast);
-    }
-
-    /// A forecast with the model's channels and no values.
-    pub(crate) fn empty_forecast(&self) -> Forecast {
-        let channels = self.output.channels();
-        Forecast {
-            id: String::new(),
-            timestamps: None,
-            first_row: 0,
-            values: Vec::new(),
-            intervals: Vec::new(),
-            quantiles: Vec::new(),
-            channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
-        }
-    }
-
-    /// Every interval of a batch, standardised.
-    fn bands(&self, output: &Prediction) -> Vec<(Vec<f64>, Vec<f64>)> {
-        (0..self.levels.len()).map(|i| self.interval(output, i)).collect()
-    }
-
-    /// Every further quantile of a batch, standardised.
-    fn single_quantiles(&self, output: &Prediction) -> Vec<Vec<f64>> {
-        self.quantiles.iter().map(|&level| output.quantiles(level)).collect()
-    }
-
-    /// Standardised values of one window, `[H, C']`, in data units.
-    pub(crate) fn in_data_units(&self, scale: &Standardiser, window: &[f64]) -> Vec<f64> {
-        let channels = self.output.channels();
-        let undo =
-            |(i, &x): (usize, &f64)| scale.undo_value(channels[i % channels.len()], x as f32);
-        window.iter().enumerate().map(undo).collect()
-    }
-
-    /// Writes one window's points and intervals in data units.
-    fn fill(&self, window: &WindowOutput<'_>, forecast: &mut Forecast) {
-        let WindowOutput { points, bands, quantiles, first, scale } = *window;
-        let channels = self.output.channels();
-        forecast.values.clear();
-        let undo = |(i, &x): (usize, &f32)| scale.undo_value(channels[i % channels.len()], x);
-        forecast.values.extend(points.iter().enumerate().map(undo));
-        let undo_all = |ends: &[f64]| self.in_data_units(scale, &ends[first..][..points.len()]);
-        forecast.intervals.clear();
-        forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
-            ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }
-        }));
-        forecast.quantiles.clear();
-        forecast.quantiles.extend(
-            self.quantiles
-                .iter()
-                .zip(quantiles)
-                .map(|(&level, values)| ForecastQuantile { level, values: undo_all(values) }),
-        );
+    /// What lies between the data and the network.
+    pub(crate) fn interface(&self) -> &ForecastInterface {
+        &self.interface
     }
 }

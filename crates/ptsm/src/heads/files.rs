@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use crate::calibration::Calibration;
 use crate::labeller::{Predictions, read_labels};
 use crate::model_dir::{HeadFile, ModelDir};
 use crate::preprocessor::Preprocessor;
@@ -27,6 +28,8 @@ pub struct SharedHead {
     pub model: Model,
     /// How its outputs become forecasts or labels.
     pub preprocessor: Preprocessor,
+    /// How its intervals were calibrated; `None` for further heads, which `calibrate` does not read.
+    pub calibration: Option<Calibration>,
 }
 
 impl SharedHead {
@@ -85,14 +88,27 @@ pub fn list_heads(dir: &Path) -> Result<Vec<String>> {
 /// Adds the head of the model directory `from` to the model directory `dir`, under `name`.
 ///
 /// Both must have the same backbone, bit for bit (`train --init DIR --freeze backbone` ensures
-/// it), and read their channels alike. A head of that name is replaced. On an error the directory is
-/// as it was.
+/// it), and read their channels alike. On an error the directory is as it was.
 ///
 /// # Errors
 ///
-/// `InvalidConfig` for an impossible name, or naming what differs or cannot be joined; `Io`,
-/// `InvalidWeights` from the files.
+/// `InvalidConfig` for an impossible name or that of a head that is there, or naming what differs or
+/// cannot be joined; `Io`, `InvalidWeights` from the files.
 pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
+    if list_heads(dir)?.iter().any(|known| known == name) {
+        let overwrite = option("overwrite", None);
+        let text = format!("\"{name}\" is there already (use {overwrite} or another name)");
+        return Err(Error::config("name", text));
+    }
+    replace_head(dir, name, from)
+}
+
+/// As [`add_head`]; a head of that name is replaced.
+///
+/// # Errors
+///
+/// As [`add_head`].
+pub fn replace_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
     check_name(name)?;
     let (main, extra) = (Model::from_dir(dir)?, Model::from_dir(from)?);
     check_joined(MAIN_HEAD, &main, &main)?;
@@ -111,7 +127,8 @@ pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
         let text = "standardises its channels otherwise: one pass cannot serve both";
         return Err(Error::config(from.display().to_string(), text));
     }
-    let head = SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs };
+    let head =
+        SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs, calibration: None };
     write_head(dir, &head, &main)
 }
 
@@ -233,7 +250,7 @@ fn write_beside(folder: &Path, head: &SharedHead, main: &Model) -> Result<()> {
 }
 
 fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
-    let SharedHead { name, model, preprocessor } = head;
+    let SharedHead { name, model, preprocessor, .. } = head;
     let own = model.layout().head_tensors();
     let tensors: Vec<NamedTensor<f32>> = model
         .name_trained("", &model.parameters.trained)
@@ -264,7 +281,8 @@ pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
     let load = |name: &String| {
         if name == MAIN_HEAD {
             let (model, preprocessor) = (main.clone(), preprocessor.clone());
-            return Ok(SharedHead { name: name.clone(), model, preprocessor });
+            let calibration = Calibration::from_dir(dir, main.config())?;
+            return Ok(SharedHead { name: name.clone(), model, preprocessor, calibration });
         }
         if !known.contains(name) {
             let known = [vec![MAIN_HEAD.to_owned()], known.clone()].concat().join(", ");
@@ -307,5 +325,5 @@ fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
     let preprocessor = serde_json::from_str(&text).map_err(|e| {
         Error::config(path.display().to_string(), "is not a preprocessor file").because(e)
     })?;
-    Ok(SharedHead { name: name.to_owned(), model, preprocessor })
+    Ok(SharedHead { name: name.to_owned(), model, preprocessor, calibration: None })
 }

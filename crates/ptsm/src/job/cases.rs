@@ -48,19 +48,7 @@ impl Job<'_> {
             (set, _) => set.as_ref().map(lay).transpose()?,
         };
         let samples = LaidSamples::Cases { train: lay(&data.train)?, validation };
-        let preprocessor = Preprocessor {
-            dataset: data.name.clone(),
-            channels: data.train.channels.clone(),
-            roles: Roles::default(),
-            frequency: None,
-            times: Default::default(),
-            missing: Vec::new(),
-            grid: Grid::Rows,
-            seasonal_period: 1,
-            split: Split::default(),
-            standardiser,
-            labels: Some(labels),
-        };
+        let preprocessor = data.preprocessor(standardiser, labels);
         Ok(Laid { model, preprocessor, samples, notes: Vec::new() })
     }
 
@@ -94,6 +82,29 @@ impl Job<'_> {
                 Ok((LabelCoding::Values { names: names.clone(), standardiser }, targets))
             }
             Labels::Unknown(_) => Err(unlabelled()),
+        }
+    }
+}
+
+impl CaseData {
+    /// What a model directory records of cases that are standardised and labelled so.
+    pub(crate) fn preprocessor(
+        &self,
+        standardiser: Standardiser,
+        labels: LabelCoding,
+    ) -> Preprocessor {
+        Preprocessor {
+            dataset: self.name.clone(),
+            channels: self.train.channels.clone(),
+            roles: Roles::default(),
+            frequency: None,
+            times: Default::default(),
+            missing: Vec::new(),
+            grid: Grid::Rows,
+            seasonal_period: 1,
+            split: Split::default(),
+            standardiser,
+            labels: Some(labels),
         }
     }
 }

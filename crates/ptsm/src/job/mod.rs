@@ -34,3 +34,4 @@ pub use spread::spread;
 pub use store::{RecipeStore, Score, Subject, TrainedRecipe};
 pub use tuning::{TuneEvent, Tuned, tune};
 pub use used::{Usage, check_model_used, check_used};
+pub(crate) use windows::{WindowedSeries, Windowing, counts};

@@ -10,8 +10,9 @@ use super::samples::{Laid, LaidSamples};
 use crate::model_dir::{ModelDir, write_json};
 use crate::preprocessor::Preprocessor;
 use crate::record::Record;
-use crate::train::{Event, History, Subset, TrainData, Trainer};
+use crate::train::{Event, History, Samples, Subset, TrainData, Trainer};
 use crate::{Config, Error, Model, Result, Task};
+use ptsm_core::Note;
 
 /// A finished job.
 #[derive(Debug, Clone)]
@@ -83,7 +84,9 @@ impl Job<'_> {
         let validation = thinned.as_ref().map_or(whole, |thinned| thinned);
         if thinned.is_some() {
             let all = whole.len();
-            notes.push(format!("{most} of {all} validation samples are used, evenly spread"));
+            notes.push(Note::from(format!(
+                "{most} of {all} validation samples are used, evenly spread"
+            )));
         }
         let data = TrainData { train, validation };
         let (train, validation) = (data.train.len(), data.validation.len());

@@ -18,6 +18,8 @@ pub enum TuneEvent<'a> {
         trial: &'a Trial,
         /// Its validation loss and the seconds of its training.
         outcome: (f64, f64),
+        /// In what its training diverged, if it did.
+        diverged: Option<String>,
     },
     /// A recipe did not fit the data, or could not be trained; the search continues.
     Failed {
@@ -67,7 +69,8 @@ pub fn tune(
         match store.obtain(subject, recipe, &mut Silent) {
             Ok(trained) => {
                 let outcome = (trained.validation()?, trained.seconds());
-                tell(&TuneEvent::Done { trial, outcome });
+                let diverged = trained.record.history.divergence();
+                tell(&TuneEvent::Done { trial, outcome, diverged });
                 Ok((Some(outcome.0), outcome.1))
             }
             Err(error) if is_of_the_recipe(&error) => {

@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::data::JobData;
 use super::plan::Job;
 use super::samples::LaidSamples;
+use super::windows::counts;
 use crate::spec::ModelSpec;
 use crate::train::Training;
 use crate::{Config, Error, Result, Task};
-use ptsm_core::{Distribution, Scaler};
+use ptsm_core::Scaler;
 
 /// The facts that determine which settings a training run uses.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +172,6 @@ impl Job<'_> {
     /// Refuses what this job would not use, and weights of other classes than the data have.
     pub(super) fn check_used(&self, config: &Config, samples: &LaidSamples) -> Result<()> {
         check_model_used(&self.model, config)?;
-        let counts = config.distribution() == Some(Distribution::NegativeBinomial);
         let usage = Usage {
             models: &[config],
             joint: false,
@@ -180,7 +180,7 @@ impl Job<'_> {
             saved: self.save.is_some(),
             drawn: !self.start.as_ref().is_some_and(|start| start.keep_head),
             standardised: match self.data {
-                JobData::Series(_) => !counts,
+                JobData::Series(_) => !counts(config),
                 JobData::Cases(data) => self.kept_standardiser(data).is_none(),
             },
         };

@@ -11,6 +11,68 @@ use crate::train::{SkipStart, start_skip};
 use crate::{Config, Error, Model, Result, Task};
 use ptsm_core::{Distribution, Note, Scaler, option};
 
+/// How series are cut into the windows of a model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Windowing<'a> {
+    /// The model's configuration.
+    pub(crate) config: &'a Config,
+    /// Steps from one training window to the next.
+    pub(crate) step: usize,
+    /// What is done to values in front of standardising; `None` = they are not standardised.
+    pub(crate) standardise: Option<Transform>,
+}
+
+/// Series cut into windows, and how later data are read the same way.
+pub(crate) struct WindowedSeries {
+    pub(crate) prepared: Prepared,
+    pub(crate) preprocessor: Preprocessor,
+}
+
+/// Whether a model forecasts counts: the negative binomial distribution needs them as they are, and
+/// standardising would destroy them.
+pub(crate) fn counts(config: &Config) -> bool {
+    config.distribution() == Some(Distribution::NegativeBinomial)
+}
+
+impl SeriesData {
+    /// Splits and standardises the series, and cuts the parts into windows.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`].
+    pub(crate) fn windows(&self, windowing: &Windowing<'_>) -> Result<WindowedSeries> {
+        let Windowing { config, step, standardise } = *windowing;
+        let shape = WindowShape {
+            context_length: config.context_length,
+            prediction_length: match config.task()? {
+                Task::Pretraining => 0,
+                _ => config.prediction_length,
+            },
+            step,
+        };
+        let prepared = prepare(&self.set, &self.split, shape, standardise, None)?;
+        let mut standardiser = prepared.standardiser.clone();
+        // The std scaler subtracts the mean of a window and divides by its deviation, so that a
+        // forecast follows shift and scale of its context; not so with logarithms and counts.
+        let moves = matches!(config.scaler(), Scaler::Std { .. });
+        standardiser.adapts = moves && standardise == Some(Transform::None);
+        let preprocessor = Preprocessor {
+            dataset: self.name.clone(),
+            channels: self.set.channels.clone(),
+            roles: self.set.roles.clone(),
+            frequency: self.set.frequency,
+            times: self.set.times.clone(),
+            missing: self.missing.clone(),
+            grid: self.grid,
+            seasonal_period: self.seasonal_period,
+            split: self.split,
+            standardiser,
+            labels: None,
+        };
+        Ok(WindowedSeries { prepared, preprocessor })
+    }
+}
+
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
         let shape = DataShape::windows(self.task, data.set.channels.len());
@@ -27,41 +89,17 @@ impl Job<'_> {
 
     /// Splits the series, cuts the parts into windows, makes the model with its initial weights.
     pub(super) fn lay_out_windows(&self, data: &SeriesData, config: Config) -> Result<Laid> {
-        let shape = WindowShape {
-            context_length: config.context_length,
-            prediction_length: match self.task {
-                Task::Pretraining => 0,
-                _ => config.prediction_length,
-            },
+        let windowing = Windowing {
+            config: &config,
             step: self.training.window_step,
+            standardise: (!counts(&config)).then_some(self.training.transform),
         };
-        // The negative binomial distribution needs counts, which standardising would destroy.
-        let counts = config.distribution() == Some(Distribution::NegativeBinomial);
-        let standardise = (!counts).then_some(self.training.transform);
-        let prepared = prepare(&data.set, &data.split, shape, standardise, None)?;
+        let WindowedSeries { prepared, preprocessor } = data.windows(&windowing)?;
         let mut model = Model::new(config, self.training.init, self.training.seed)?;
         if let Some(start) = &self.start {
             start.give(&mut model)?;
         }
         self.start_linear_skip(&mut model, &prepared)?;
-        let mut standardiser = prepared.standardiser.clone();
-        // The std scaler subtracts the mean of a window and divides by its deviation, so that a
-        // forecast follows shift and scale of its context; not so with logarithms and counts.
-        let moves = matches!(model.config().scaler(), Scaler::Std { .. });
-        standardiser.adapts = moves && standardise == Some(Transform::None);
-        let preprocessor = Preprocessor {
-            dataset: data.name.clone(),
-            channels: data.set.channels.clone(),
-            roles: data.set.roles.clone(),
-            frequency: data.set.frequency,
-            times: data.set.times.clone(),
-            missing: data.missing.clone(),
-            grid: data.grid,
-            seasonal_period: data.seasonal_period,
-            split: data.split,
-            standardiser,
-            labels: None,
-        };
         let mut notes = prepared.notes();
         notes.extend(self.suited(data).1.map(Note::from));
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })

@@ -44,7 +44,7 @@ impl StreamWorker {
                 transform: model.preprocessor().standardiser.transform,
                 ..Standardiser::identity(num_channels)
             },
-            forecast: model.empty_forecast(),
+            forecast: model.interface().empty_forecast(),
             output: Prediction::default(),
             points: Vec::new(),
             session,
@@ -78,7 +78,7 @@ impl StreamWorker {
         let Self { model, session, batch, scale, output, points, forecast } = self;
         state.copy_window(model, batch, scale);
         session.forward(batch, output)?;
-        model.read_one(output, scale, points, forecast);
+        model.interface().read_one(output, scale, points, forecast);
         if forecast.id != state.id() {
             state.id().clone_into(&mut forecast.id);
         }

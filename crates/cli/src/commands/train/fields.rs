@@ -275,7 +275,7 @@ fn parse_schedule(text: &str) -> std::result::Result<Schedule, String> {
         .map_err(|_| "wanted constant, cosine or one-cycle".into())
 }
 
-fn parse_transform(text: &str) -> std::result::Result<Transform, String> {
+pub(crate) fn parse_transform(text: &str) -> std::result::Result<Transform, String> {
     serde_json::from_value(text.into()).map_err(|_| "wanted none or log1p".into())
 }
 

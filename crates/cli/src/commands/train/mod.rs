@@ -21,7 +21,7 @@ use crate::pictures::training_curve;
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
 
-pub(crate) use fields::{ModelArgs, TrainingArgs};
+pub(crate) use fields::{ModelArgs, TrainingArgs, parse_transform};
 pub(crate) use reporter::Reporter;
 
 /// Value of `--recipe` that has a recipe chosen from the data.
@@ -92,7 +92,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             let recipe = path.as_deref().map_or(Ok(Recipe::default()), Recipe::from_file)?;
             let spec = recipe.data.clone().with(&args.data_spec());
             let seed = args.training.seed_or(&recipe.training);
-            (recipe, read(global, &spec, args.task, seed)?)
+            (recipe, read_data(global, &spec, args.task, seed)?)
         }
     };
     let save = Save { dir, mode: args.mode() };
@@ -130,7 +130,12 @@ fn start_from(init: &Path, args: &Args) -> Result<Start> {
 }
 
 /// Reads the data of a task.
-fn read(global: &Global, spec: &DataSpec, task: Task, seed: u64) -> Result<JobData> {
+pub(crate) fn read_data(
+    global: &Global,
+    spec: &DataSpec,
+    task: Task,
+    seed: u64,
+) -> Result<JobData> {
     check_named(spec)?;
     match task {
         Task::Forecasting | Task::Pretraining => Ok(read_series(global, spec)?.0.into()),
@@ -172,17 +177,25 @@ fn train_members(
     let mut reporter = Reporter::new(global);
     let trained = job.run(&mut reporter);
     reporter.finish();
-    let (trained, dirs) = (trained?, member_dirs(&args.out)?);
-    let records = trained.into_iter().zip(dirs).map(|(Trained { record, seconds, .. }, dir)| {
-        json!({
+    report_members(global, args, trained?)
+}
+
+fn report_members(global: &Global, args: &Args, trained: Vec<Trained>) -> Result<()> {
+    let mut text = format!("{}: ensemble of {} members\n", args.out.display(), trained.len());
+    let mut records = Vec::new();
+    for (Trained { record, seconds, .. }, dir) in trained.into_iter().zip(member_dirs(&args.out)?) {
+        let diverged = record.history.divergence();
+        if let Some(why) = &diverged {
+            let member = format!("the training of {}", dir.path().display());
+            text += &divergence_warning(&member, why);
+        }
+        records.push(json!({
             "out": dir.path(),
             "validation_loss": record.history.best_validation_loss,
             "best_epoch": record.history.best_epoch, "seconds": seconds,
-            "num_parameters": record.num_parameters,
-        })
-    });
-    let records: Vec<Value> = records.collect();
-    let text = format!("{}: ensemble of {} members\n", args.out.display(), records.len());
+            "num_parameters": record.num_parameters, "diverged": diverged,
+        }));
+    }
     answer(global, &json!({"out": args.out, "members": records}), &text)
 }
 
@@ -215,10 +228,7 @@ fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<
         "steps": history.steps, "seconds": seconds,
         "num_parameters": record.num_parameters, "diverged": diverged,
     });
-    let warning = diverged.map_or(String::new(), |why| {
-        let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
-        format!("the training diverged: {why} ({way_out})\n")
-    });
+    let warning = diverged.map_or(String::new(), |why| divergence_warning("the training", &why));
     let text = format!(
         "{}: best epoch {} of {}{} ({})\n{warning}",
         out.display(),
@@ -228,6 +238,12 @@ fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<
         history.stopped_by
     );
     answer(global, &value, &text)
+}
+
+/// One line on a training that diverged.
+pub(crate) fn divergence_warning(training: &str, why: &str) -> String {
+    let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
+    format!("{training} diverged: {why} ({way_out})\n")
 }
 
 fn parse_task(text: &str) -> std::result::Result<Task, String> {

@@ -1,0 +1,221 @@
+//! [`ForecastInterface`]: what lies between the data and the network of a forecaster.
+
+use std::sync::Arc;
+
+use super::answer::{Forecast, ForecastInterval, ForecastQuantile};
+use crate::calibration::{self, Calibration};
+use crate::data::{Batch, BatchShape, Series, Standardiser};
+use crate::preprocessor::Preprocessor;
+use crate::{Config, Error, Model, Result};
+use ptsm_core::{OutputSpec, Prediction};
+
+/// Windows to forecast from, and the standardiser of each.
+#[derive(Debug, Clone)]
+pub struct Contexts {
+    /// `[B, L, C]`, standardised.
+    pub batch: Batch,
+    /// One standardiser for each window.
+    pub scales: Vec<Standardiser>,
+}
+
+/// Rows in front of the forecast: at least one.
+fn end_of(series: &Series, rows_before_end: usize) -> Result<usize> {
+    match series.num_rows().saturating_sub(rows_before_end) {
+        0 => {
+            let name = if series.id.is_empty() { "the data" } else { &series.id };
+            let rows = series.num_rows();
+            let text = format!(
+                "{name}: there is no row in front of the forecast, which begins {rows_before_end} \
+                 rows before the end of {rows} (forecast from fewer rows before the end)"
+            );
+            Err(Error::input(text))
+        }
+        end => Ok(end),
+    }
+}
+
+/// The output of a model for one window.
+struct WindowOutput<'a> {
+    /// `[H, C']`, standardised.
+    points: &'a [f32],
+    /// Every interval of the batch, standardised.
+    bands: &'a [(Vec<f64>, Vec<f64>)],
+    /// Every further quantile of the batch, standardised.
+    quantiles: &'a [Vec<f64>],
+    /// Where the window's part of them begins.
+    first: usize,
+    scale: &'a Standardiser,
+}
+
+/// Standardised windows in, forecasts in data units out, of one head of a network.
+#[derive(Debug, Clone)]
+pub(crate) struct ForecastInterface {
+    pub(super) config: Config,
+    pub(super) preprocessor: Preprocessor,
+    pub(super) output: Arc<OutputSpec>,
+    pub(super) calibration: Option<Calibration>,
+    /// Levels of the intervals that forecasts come with.
+    pub(super) levels: Vec<f64>,
+    /// Levels of the further quantiles that they come with.
+    quantiles: Vec<f64>,
+}
+
+impl ForecastInterface {
+    /// That of a model whose data are read and whose intervals are calibrated so.
+    pub(crate) fn new(
+        model: &Model,
+        preprocessor: Preprocessor,
+        calibration: Option<Calibration>,
+    ) -> Self {
+        let (config, output) = (model.config().clone(), Arc::clone(model.output()));
+        let (levels, quantiles) = match &calibration {
+            Some(calibration) => {
+                (calibration.intervals.iter().map(|i| i.level).collect(), Vec::new())
+            }
+            None => (output.kind().interval_levels(), output.kind().single_levels()),
+        };
+        Self { config, preprocessor, output, calibration, levels, quantiles }
+    }
+
+    /// The interval at number `index` of the levels, `[B, H, C']` low and
+    /// high, standardised units.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such level.
+    pub(super) fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
+        match &self.calibration {
+            Some(calibration) => calibration.apply(output, index),
+            None => calibration::interval(output, self.levels[index]),
+        }
+    }
+
+    /// The last window in front of `rows_before_end` rows before the end of each series, each
+    /// standardised by its series' shift and scale: one batch. No window looks at another one. What
+    /// is missing in front of a series that is shorter than the context is masked.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
+    /// channels, or a value in the window that is beyond the range of single precision.
+    pub(super) fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
+        let Config { context_length, num_input_channels, .. } = self.config;
+        let points = series.len() * context_length * num_input_channels;
+        let mut past_values = Vec::with_capacity(points);
+        let mut scales = Vec::with_capacity(series.len());
+        let whole = |series: &Series| {
+            series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
+        };
+        let gaps = !series.iter().all(whole);
+        let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
+        for series in series {
+            let end = end_of(series, rows_before_end)?;
+            let rows = end.saturating_sub(context_length)..end;
+            let named = |e: Error| match series.id.as_str() {
+                "" => e,
+                id => e.at(id),
+            };
+            let own =
+                self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
+            let window = own.apply_window(series, rows, context_length).map_err(named)?;
+            past_values.extend(window.values);
+            scales.push(own);
+            if let Some(mask) = &mut mask {
+                match window.observed_mask {
+                    Some(seen) => mask.extend(seen),
+                    None => mask.resize(past_values.len(), 1.0),
+                }
+            }
+        }
+        let shape =
+            BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
+        let batch = Batch::new(shape, past_values)?.with_observed_mask(mask)?;
+        Ok(Contexts { batch, scales })
+    }
+
+    /// The forecasts of a batch in data units, one for each window, without name and times; `scales`
+    /// are those of its contexts.
+    pub(crate) fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
+        let points = output.points();
+        let (bands, quantiles) = (self.bands(output), self.single_quantiles(output));
+        let each = self.config.prediction_length * self.output.channels().len();
+        let windows = points.chunks_exact(each).zip(scales).enumerate();
+        let forecast = |(b, (points, scale))| {
+            let mut forecast = self.empty_forecast();
+            let first = b * each;
+            let window =
+                WindowOutput { points, bands: &bands, quantiles: &quantiles, first, scale };
+            self.fill(&window, &mut forecast);
+            forecast
+        };
+        windows.map(forecast).collect()
+    }
+
+    /// As [`ForecastInterface::read_out`] for one window, reusing the memory of `forecast`; leaves the
+    /// standardised points in `points`.
+    pub(crate) fn read_one(
+        &self,
+        output: &Prediction,
+        scale: &Standardiser,
+        points: &mut Vec<f32>,
+        forecast: &mut Forecast,
+    ) {
+        output.points_into(points);
+        let (bands, quantiles) = (&self.bands(output), &self.single_quantiles(output));
+        let window = WindowOutput { points, bands, quantiles, first: 0, scale };
+        self.fill(&window, forecast);
+    }
+
+    /// A forecast with the model's channels and no values.
+    pub(crate) fn empty_forecast(&self) -> Forecast {
+        let channels = self.output.channels();
+        Forecast {
+            id: String::new(),
+            timestamps: None,
+            first_row: 0,
+            values: Vec::new(),
+            intervals: Vec::new(),
+            quantiles: Vec::new(),
+            channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
+        }
+    }
+
+    /// Every interval of a batch, standardised.
+    fn bands(&self, output: &Prediction) -> Vec<(Vec<f64>, Vec<f64>)> {
+        (0..self.levels.len()).map(|i| self.interval(output, i)).collect()
+    }
+
+    /// Every further quantile of a batch, standardised.
+    fn single_quantiles(&self, output: &Prediction) -> Vec<Vec<f64>> {
+        self.quantiles.iter().map(|&level| output.quantiles(level)).collect()
+    }
+
+    /// Standardised values of one window, `[H, C']`, in data units.
+    pub(crate) fn in_data_units(&self, scale: &Standardiser, window: &[f64]) -> Vec<f64> {
+        let channels = self.output.channels();
+        let undo =
+            |(i, &x): (usize, &f64)| scale.undo_value(channels[i % channels.len()], x as f32);
+        window.iter().enumerate().map(undo).collect()
+    }
+
+    /// Writes one window's points and intervals in data units.
+    fn fill(&self, window: &WindowOutput<'_>, forecast: &mut Forecast) {
+        let WindowOutput { points, bands, quantiles, first, scale } = *window;
+        let channels = self.output.channels();
+        forecast.values.clear();
+        let undo = |(i, &x): (usize, &f32)| scale.undo_value(channels[i % channels.len()], x);
+        forecast.values.extend(points.iter().enumerate().map(undo));
+        let undo_all = |ends: &[f64]| self.in_data_units(scale, &ends[first..][..points.len()]);
+        forecast.intervals.clear();
+        forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
+            ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }
+        }));
+        forecast.quantiles.clear();
+        forecast.quantiles.extend(
+            self.quantiles
+                .iter()
+                .zip(quantiles)
+                .map(|(&level, values)| ForecastQuantile { level, values: undo_all(values) }),
+        );
+    }
+}
