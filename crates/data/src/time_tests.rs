@@ -285,7 +285,7 @@ fn times_at_the_ends_of_their_range_are_read_or_refused() {
         let _ = read(&format!("timestamp,y\n{seconds},1\n"), &Repair::default());
     }
     let mut more = crate::TimeCells {
-        instants: vec![Some(i64::MAX), Some(i64::MIN), None],
+        instants: vec![i64::MAX, i64::MIN + 1, crate::TimeCells::MISSING],
         offsets: Offsets::Rows(vec![3600, -3600, 0]),
         style: TimeStyle::PLAIN,
     };
