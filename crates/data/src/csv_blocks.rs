@@ -5,6 +5,9 @@ use std::io::{self, Read};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use memchr::{memchr, memchr_iter, memrchr};
 
+/// Opens a text from its beginning, unpacked; it may be read more than once.
+pub(super) type Open<'a> = &'a dyn Fn() -> ptsm_core::Result<Box<dyn Read + 'a>>;
+
 /// Bytes of a block: it and its cells stay in the cache of a core.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
 

@@ -1,11 +1,12 @@
 //! CSV text into a table and back.
 
-use std::io::{self, Read, Write};
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::csv_blocks::{Block, Blocks};
+use super::csv_blocks::{Block, Blocks, Open};
 use super::csv_cells::{Cells, Ragged};
 use super::csv_columns::{CsvColumn, CsvColumns, Plan};
 use super::csv_header::Layout;
@@ -15,9 +16,6 @@ use super::table::{Column, ReadOptions, Table, Values};
 use super::text_file::NOT_UTF8;
 use super::text_values::placed;
 use ptsm_core::{Error, Result};
-
-/// Opens a text from its beginning, unpacked; it may be read more than once.
-pub(super) type Open<'a> = &'a dyn Fn() -> Result<Box<dyn Read + 'a>>;
 
 /// Reads a text in blocks; a column is numeric if every cell is a number or missing.
 pub(super) fn read(open: Open<'_>, source: &str, options: &ReadOptions) -> Result<Table> {
@@ -148,32 +146,82 @@ fn into_table(
 
 /// Writes `table` with a header, commas and `\n`.
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let names = table.columns().iter().map(|column| column.name.clone());
-    write_line(names, out)?;
+    let mut writer = Writer { alone: table.columns().len() == 1, line: String::new(), first: true };
+    for column in table.columns() {
+        writer.cell(true, |line| line.push_str(&column.name));
+    }
+    writer.end(out)?;
+    let mut cells: Vec<Shown<'_>> = table.columns().iter().map(|c| Shown::of(&c.values)).collect();
     for row in 0..table.num_rows() {
-        let cells = table.columns().iter().map(|column| column.values.text(row));
-        write_line(cells, out)?;
+        for shown in &mut cells {
+            let text = !matches!(shown.values, Values::Numbers(_));
+            writer.cell(text, |line| shown.push(row, line));
+        }
+        writer.end(out)?;
     }
     Ok(())
 }
 
-fn write_line(cells: impl ExactSizeIterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
-    let alone = cells.len() == 1;
-    for (index, cell) in cells.enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
+/// The cells of a column as texts.
+struct Shown<'a> {
+    values: &'a Values,
+    /// Texts of times, which come again for every series of a panel; the offset of a row may differ.
+    times: HashMap<(i64, i32), String>,
+}
+
+/// Times of a column whose texts are kept.
+const TIMES_KEPT: usize = 1 << 14;
+
+impl<'a> Shown<'a> {
+    fn of(values: &'a Values) -> Self {
+        Self { values, times: HashMap::new() }
+    }
+
+    fn push(&mut self, row: usize, line: &mut String) {
+        let Values::Times(cells) = self.values else { return self.values.push_text(row, line) };
+        let Some(time) = cells.get(row) else { return };
+        let key = (time, cells.offset(row));
+        if self.times.len() >= TIMES_KEPT && !self.times.contains_key(&key) {
+            return self.values.push_text(row, line);
         }
+        line.push_str(self.times.entry(key).or_insert_with(|| cells.text(row)));
+    }
+}
+
+/// Writes lines of cells.
+struct Writer {
+    /// Whether a line has one cell.
+    alone: bool,
+    line: String,
+    /// Whether the next cell is the first of its line.
+    first: bool,
+}
+
+impl Writer {
+    /// Adds the cell that `push` adds to the line; `text` if it may need quotes.
+    fn cell(&mut self, text: bool, push: impl FnOnce(&mut String)) {
+        if !std::mem::take(&mut self.first) {
+            self.line.push(',');
+        }
+        let start = self.line.len();
+        push(&mut self.line);
+        let cell = &self.line[start..];
         // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |c: char| {
-            matches!(c, '"' | '\n' | '\r') || DELIMITERS.iter().any(|&byte| char::from(byte) == c)
-        };
-        if cell.contains(special) || (alone && cell.is_empty()) {
-            write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
-        } else {
-            out.write_all(cell.as_bytes())?;
+        let special = |byte: u8| matches!(byte, b'"' | b'\n' | b'\r') || DELIMITERS.contains(&byte);
+        if (text && cell.bytes().any(special)) || (self.alone && cell.is_empty()) {
+            let quoted = format!("\"{}\"", cell.replace('"', "\"\""));
+            self.line.truncate(start);
+            self.line.push_str(&quoted);
         }
     }
-    out.write_all(b"\n")
+
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.line.push('\n');
+        out.write_all(self.line.as_bytes())?;
+        self.line.clear();
+        self.first = true;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -249,6 +297,47 @@ mod tests {
         let got = read(b"1,5:-1\n", "t.csv", &options).unwrap();
         assert_eq!(got.columns()[0].values.text(0), "1.5");
         assert_eq!(got.columns()[1].values.text(0), "");
+    }
+
+    /// A text of several blocks: a counter, and a cell that the row gives.
+    fn long(cell: impl Fn(usize) -> String) -> String {
+        let rows: String = (0..400_000).map(|row| format!("{row},{}\n", cell(row))).collect();
+        format!("i,x\n{rows}")
+    }
+
+    #[test]
+    fn columns_of_many_blocks_are_whole() {
+        let last = |row: usize, usual: &str, last: &str| {
+            if row == 399_999 { last.to_owned() } else { usual.to_owned() }
+        };
+        let got = table(&long(|row| format!("{}.5", row % 7)));
+        let (i, x) = (&got.columns()[0].values, &got.columns()[1].values);
+        assert_eq!((i.text(399_999), x.text(399_999)), ("399999".to_owned(), "4.5".to_owned()));
+        assert_eq!(got.place(399_999, "x"), "t.csv: line 400001, column \"x\"");
+        // A column is read again as texts where its last cell is one.
+        for (usual, other) in [("1", "x"), ("", "x"), ("1", "true"), ("true", "1")] {
+            let got = table(&long(|row| last(row, usual, other)));
+            let x = &got.columns()[1].values;
+            assert!(matches!(x, Values::Text(_)), "{usual} {other}");
+            assert_eq!((x.text(0), x.text(399_999)), (usual.to_owned(), other.to_owned()));
+        }
+        let empty = table(&long(|row| last(row, "", "2.5")));
+        assert_eq!(empty.columns()[1].values.text(399_999), "2.5");
+        for (text, wanted) in [
+            (long(|row| last(row, "1", "inf")), "line 400001, column \"x\": \"inf\""),
+            (long(|row| last(row, "1", "1,2")), "t.csv: line 400001: 3 cells"),
+            (long(|row| last(row, "994", "1.000")), "line 400001, column \"x\""),
+        ] {
+            let error = read(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{error}");
+        }
+        let note = "the text is not UTF-8";
+        let mut latin = long(|_| "a".to_owned()).into_bytes();
+        let end = latin.len() - 2;
+        latin[end] = 0xe9;
+        let got = read(&latin, "t.csv", &ReadOptions::default()).unwrap();
+        assert_eq!(got.columns()[1].values.text(399_999), "é");
+        assert!(got.notes().iter().any(|told| told.to_string().contains(note)));
     }
 
     #[test]

@@ -8,9 +8,8 @@ use std::path::Path;
 use csv::ByteRecord;
 use memchr::{memchr_iter, memrchr};
 
-use super::csv_blocks::{BLOCK_BYTES, CsvForm};
+use super::csv_blocks::{BLOCK_BYTES, CsvForm, Open};
 use super::csv_cells::LineCounter;
-use super::csv_file::Open;
 use super::csv_sniff::{guess_delimiter, looks_like_header};
 use super::preamble::{LINES_LOOKED_AT, Preamble, is_units, way_out, without_comments};
 use super::table::ReadOptions;

@@ -7,7 +7,7 @@ use std::path::Path;
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
 
-use super::csv_file::Open;
+use super::csv_blocks::Open;
 use super::file_set::{FileSet, stacked};
 use super::foreign::{may_be_text, refusal};
 use super::table::{ReadOptions, Table};

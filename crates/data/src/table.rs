@@ -1,6 +1,7 @@
 //! A table in memory: named columns of numbers, texts or times, from a file and back to one.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
@@ -125,24 +126,38 @@ impl Values {
     ///
     /// If there is no such row.
     pub fn text(&self, row: usize) -> String {
+        let mut text = String::new();
+        self.push_text(row, &mut text);
+        text
+    }
+
+    /// As [`Values::text`], at the end of `out`.
+    pub(super) fn push_text(&self, row: usize, out: &mut String) {
         match self {
-            Values::Numbers(cells) => number_text(cells[row]),
-            Values::Text(cells) => cells.get(row).unwrap_or_default().to_owned(),
-            Values::Times(cells) => cells.text(row),
+            Values::Numbers(cells) => push_number(cells[row], out),
+            Values::Text(cells) => out.push_str(cells.get(row).unwrap_or_default()),
+            Values::Times(cells) => out.push_str(&cells.text(row)),
         }
     }
 }
 
 /// The shortest text that reads back as the same number; empty for NaN.
 pub(super) fn number_text(value: f64) -> String {
-    if value.is_nan() {
-        String::new()
+    let mut text = String::new();
+    push_number(value, &mut text);
+    text
+}
+
+fn push_number(value: f64, out: &mut String) {
+    let written = if value.is_nan() {
+        Ok(())
     } else if value.fract() == 0.0 && value.abs() < 1e15 {
-        format!("{value}")
+        write!(out, "{value}")
     } else {
         // Debug, unlike Display, writes 1e-300 with an exponent.
-        format!("{value:?}")
-    }
+        write!(out, "{value:?}")
+    };
+    written.expect("a string takes any text");
 }
 
 /// A named column.

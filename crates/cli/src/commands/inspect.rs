@@ -243,6 +243,9 @@ fn time_flags(set: &SeriesSet) -> String {
     flags
 }
 
+/// Series whose rows are told one by one.
+const SERIES_SHOWN: usize = 10;
+
 fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     let source = data.read(global)?;
     let set = data.series(&source)?;
@@ -256,11 +259,11 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     for (c, name) in set.channels.iter().enumerate() {
         let points =
             set.series.iter().flat_map(|s| (0..s.num_rows()).map(move |row| s.get(row, c)));
-        let seen: Vec<f64> = points.flatten().collect();
+        let seen = points.flatten();
         let share = set.repairs.missing.get(c).map_or(0.0, |missing| missing.share);
-        let min = seen.iter().copied().reduce(f64::min);
-        let max = seen.iter().copied().reduce(f64::max);
-        let mean = (!seen.is_empty()).then(|| seen.iter().sum::<f64>() / seen.len() as f64);
+        let (min, max) = (seen.clone().reduce(f64::min), seen.clone().reduce(f64::max));
+        let (count, sum) = seen.fold((0usize, 0.0), |(count, sum), x| (count + 1, sum + x));
+        let mean = (count > 0).then(|| sum / count as f64);
         let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
         text += &format!(
             "{name:width$}  {:>7.2}%  {:>12} {:>12} {:>12}\n",
@@ -287,10 +290,15 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
         .iter()
         .map(|s| json!({"id": s.id, "rows": s.num_rows(), "span": span(s)}))
         .collect();
-    for s in set.series.iter().take(8) {
+    for s in set.series.iter().take(SERIES_SHOWN) {
         if let Some([from, to]) = span(s) {
             text += &format!("rows: {} {} from {from} to {to}\n", s.num_rows(), s.id);
         }
+    }
+    if let more @ 1.. = set.series.len().saturating_sub(SERIES_SHOWN) {
+        let lengths = || set.series.iter().map(Series::num_rows);
+        let (least, most) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+        text += &format!("and {more} more series, of {least} to {most} rows\n");
     }
     if set.frequency.is_some() {
         text += &format!("times: {}\n", time_flags(&set));
