@@ -133,8 +133,9 @@ mod tests {
 
     #[test]
     fn blocks_hold_the_text_with_its_lines() {
-        let row =
-            |i: usize| if i % 7 == 0 { format!("{i},\"a\nb\"\n") } else { format!("{i},x\n") };
+        let row = |i: usize| {
+            if i.is_multiple_of(7) { format!("{i},\"a\nb\"\n") } else { format!("{i},x\n") }
+        };
         let text: String = (0..300_000).map(row).collect();
         let form = CsvForm { delimiter: b',', comment: None };
         let mut blocks = Blocks::new(Box::new(text.as_bytes()), form, 0, 4).unwrap();
