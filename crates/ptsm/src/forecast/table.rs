@@ -65,11 +65,14 @@ impl<'a> From<&'a Forecast> for ForecastRows<'a> {
     }
 }
 
+/// A series and times of it.
+type SeriesTimes<'a> = (&'a Series, Cow<'a, [i64]>);
+
 /// Which series and time a row is of: the columns of ids (of a long table) and of times, under the
 /// names that they have in the data, or `row` with numbers. `others` are names of further columns.
-pub(crate) fn leading_columns(
-    set: &SeriesSet,
-    rows: &[ForecastRows<'_>],
+pub(crate) fn leading_columns<'a>(
+    set: &'a SeriesSet,
+    rows: &[ForecastRows<'a>],
     others: &[String],
 ) -> Vec<Column> {
     let named = |role: &Option<String>| role.clone().filter(|name| name != NO_COLUMN);
@@ -79,8 +82,8 @@ pub(crate) fn leading_columns(
         columns.push(Column::repeated_texts(name, rows.iter().map(|rows| (rows.id, rows.steps))));
     }
     let series: HashMap<&str, &Series> = set.series.iter().map(|s| (s.id.as_str(), s)).collect();
-    let times: Option<Vec<(&Series, Cow<'_, [i64]>)>> =
-        rows.iter().map(|rows| Some((*series.get(rows.id)?, rows.timestamps?.into()))).collect();
+    let times = |rows: &ForecastRows<'a>| Some((*series.get(rows.id)?, rows.timestamps?.into()));
+    let times: Option<Vec<SeriesTimes<'_>>> = rows.iter().map(times).collect();
     columns.push(match (&timestamp, times) {
         (Some(name), Some(times)) => set.time_column(name, times.into_iter()),
         _ => {
