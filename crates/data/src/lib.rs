@@ -44,6 +44,7 @@ mod roles;
 mod round_rows;
 mod rounding;
 mod row_reader;
+mod season;
 mod series;
 mod split;
 mod standard;

@@ -231,7 +231,7 @@ fn downcast<T: 'static>(array: &ArrayRef) -> Result<&T> {
 }
 
 /// Writes a Parquet file, packed with Snappy, which every reader knows. Times are stored as
-/// microseconds, with the zone UTC if their style has an offset.
+/// microseconds, with the zone that they have, or UTC if their style has offsets that differ.
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let batch = to_batch(table).map_err(io::Error::other)?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
@@ -268,6 +268,11 @@ fn stored(values: &Values) -> ArrayRef {
 fn stored_times(cells: &TimeCells) -> ArrayRef {
     let zone: Option<Arc<str>> = match &cells.offsets {
         Offsets::Zone(zone) => zone.iana_name().map(Arc::from),
+        // Days are those of the clock on the wall, so that its distance from UTC is kept.
+        Offsets::Fixed(offset) if *offset % 60 == 0 && *offset != 0 => {
+            let (sign, minutes) = (if *offset < 0 { '-' } else { '+' }, offset.abs() / 60);
+            Some(format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60).into())
+        }
         _ => cells.style.has_offset().then(|| Arc::from("UTC")),
     };
     if cells.iter().flatten().all(|time| time % 1000 == 0) {

@@ -95,13 +95,13 @@ impl SeriesData {
             }
         }
         let source = spec.read()?;
-        let set = spec.series(&source)?;
+        let mut set = spec.series(&source)?;
         let data = Self {
             name: source.name.clone(),
             split: spec.split.unwrap_or_else(|| source.default_split()),
             missing: spec.missing.clone(),
             grid: spec.repair(&source)?.grid,
-            seasonal_period: spec.seasonal_period(&source, &set)?,
+            seasonal_period: spec.seasonal_period(&source, &mut set)?,
             set,
         };
         Ok((data, source))

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{
     DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
-    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, SeriesSet,
-    Split, Table, ThousandsMark,
+    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, Series,
+    SeriesSet, Split, Table, ThousandsMark,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
@@ -304,16 +304,20 @@ impl DataSpec {
         })
     }
 
-    /// Steps of the season: those asked for, or the usual ones of the data; 1 = none.
+    /// Steps of the season: those asked for, or the usual ones of the data; 1 = none. Where the rows
+    /// have no dates, the training rows of each series show it, which a remark of the set says.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` if 0 are asked for.
-    pub fn seasonal_period(&self, source: &Source, set: &SeriesSet) -> Result<usize> {
+    pub fn seasonal_period(&self, source: &Source, set: &mut SeriesSet) -> Result<usize> {
         match self.season {
             Some(0) => Err(Error::config("season", "0 must be at least 1 (1 = no season)")),
             Some(season) => Ok(season),
-            None => Ok(source.usual_season(set)),
+            None => {
+                let split = self.split.unwrap_or_else(|| source.default_split());
+                Ok(source.usual_season(set, split))
+            }
         }
     }
 
@@ -351,9 +355,25 @@ impl Source {
     }
 
     /// Steps of the usual season; 1 = none.
-    fn usual_season(&self, set: &SeriesSet) -> usize {
-        let found = set.frequency.map_or(1, Frequency::seasonal_period);
-        self.dataset.map_or(found, |set| set.seasonal_period)
+    fn usual_season(&self, set: &mut SeriesSet, split: Split) -> usize {
+        if let Some(known) = self.dataset {
+            return known.seasonal_period;
+        }
+        if let Some(step) = set.frequency.filter(|step| !step.is_index()) {
+            return step.seasonal_period();
+        }
+        let training_rows = |series: &Series| {
+            let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 1);
+            borders.map_or(series.num_rows(), |borders| borders.train.len())
+        };
+        let found = set.find_season(training_rows);
+        if found > 1 {
+            let stated = option("season", Some("N"));
+            let note =
+                format!("the training rows have a season of {found} ({stated} states another)");
+            set.repairs.remarks.push(note.into());
+        }
+        found
     }
 }
 
