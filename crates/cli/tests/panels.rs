@@ -152,3 +152,38 @@ fn lengths_that_nobody_chose_suit_short_data_and_far_values_are_told() {
     assert!(looked.contains("is -9999 in 5 rows"), "{looked}");
     ok(folder, "evaluate --model m --data air.csv -q");
 }
+
+#[test]
+fn an_index_has_the_season_of_its_rows_and_any_split_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "unique_id,ds,y\n".to_owned();
+    for id in 0..6 {
+        for row in 0..60 {
+            let season = [3.0, 9.0, 5.0, 1.0][row % 4];
+            let noise = f64::from((row as u32 * 7 + id * 3) % 5) * 0.1;
+            writeln!(text, "q{id},{},{}", row + 1, 20.0 + season + noise).unwrap();
+        }
+    }
+    std::fs::write(folder.join("quarters.csv"), text).unwrap();
+    let train = format!("train --data quarters.csv --split last:4 {}", MODEL.replace("-q", ""));
+    let output = run(folder, &format!("{train} --out m"));
+    assert!(stderr(&output).contains("season of 4 (--season N"), "{}", stderr(&output));
+    let own = json(folder, "evaluate --model m --data quarters.csv");
+    let names = own["scores"].to_string();
+    assert!(names.contains("seasonal_naive"), "{own}");
+    let last = json(folder, "evaluate --model m --data quarters.csv --split last:4");
+    assert_eq!(own["scores"], last["scores"]);
+    let other = run(folder, "evaluate --model m --data quarters.csv --split last:8");
+    assert!(stderr(&other).contains("may hold rows of it"), "{}", stderr(&other));
+    for (flags, wanted) in [
+        ("--split tests", "\"tests\" is not one of train, validation, test"),
+        ("--split last:4 --borders last:8", "leave one of the two out"),
+    ] {
+        let output = run(folder, &format!("evaluate --model m --data quarters.csv {flags}"));
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains(wanted), "{}", stderr(&output));
+    }
+    let flat = run(folder, &format!("{train} --out n --season 1"));
+    assert!(!stderr(&flat).contains("season of"), "{}", stderr(&flat));
+}

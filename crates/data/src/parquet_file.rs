@@ -15,10 +15,11 @@ use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use jiff::tz::TimeZone;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use rayon::prelude::*;
 
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
@@ -35,18 +36,37 @@ use ptsm_core::{Error, Result};
 /// Reads the whole file, packed in any way. Floats, integers, decimals and booleans become numbers,
 /// timestamps and dates become times, texts what they would be in a CSV file; null is missing.
 pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<Table> {
-    let file = File::open(path).map_err(|cause| Error::io(path, "cannot be read", cause))?;
+    let open = || File::open(path).map_err(|cause| Error::io(path, "cannot be read", cause));
     let damaged = |cause: ParquetError| {
         Error::input("the Parquet file cannot be read").because(cause).at(source)
     };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
-    let schema = Arc::clone(builder.schema());
-    let batches = builder.build().map_err(damaged)?.map(|batch| {
-        batch.map_err(|cause| {
-            Error::input("the Parquet file cannot be read").because(cause).at(source)
-        })
-    });
-    read_batches(&schema, batches, source, options)
+    let metadata = ArrowReaderMetadata::load(&open()?, Default::default()).map_err(damaged)?;
+    let groups = metadata.metadata().row_groups();
+    let first_row = |group: usize| -> usize {
+        groups[..group].iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
+    };
+    let read = |group: usize| {
+        // A file of its own, since readers of one move the same cursor.
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open()?, metadata.clone());
+        let reader = builder.with_row_groups(vec![group]).build().map_err(damaged)?;
+        let mut stored = Stored::new(metadata.schema(), source, options)?;
+        stored.first_row = first_row(group);
+        for batch in reader {
+            let damaged =
+                |cause| Error::input("the Parquet file cannot be read").because(cause).at(source);
+            stored.add(&batch.map_err(damaged)?)?;
+        }
+        Ok(stored)
+    };
+    let mut all = Stored::new(metadata.schema(), source, options)?;
+    let numbers: Vec<usize> = (0..groups.len()).collect();
+    for wave in numbers.chunks(rayon::current_num_threads()) {
+        let found: Vec<Result<Stored<'_>>> = wave.par_iter().map(|&group| read(group)).collect();
+        for stored in found {
+            all.append(stored?);
+        }
+    }
+    all.into_table()
 }
 
 /// A table out of batches of Arrow's columns.
@@ -56,39 +76,84 @@ pub(super) fn read_batches(
     source: &str,
     options: &ReadOptions,
 ) -> Result<Table> {
-    let reading = |name: &str| Reading::of(name, options);
-    let mut columns = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
-        let values = match reading(field.name()) {
-            Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
-            // A text holds every digit; numbers that none of them needs become numbers again.
-            _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
-            _ => empty_values(value_type(field.data_type())).map_err(at)?,
-        };
-        columns.push(Column { name: field.name().clone(), values });
-    }
+    let mut stored = Stored::new(schema, source, options)?;
     for batch in batches {
-        for (column, array) in columns.iter_mut().zip(batch?.columns()) {
+        stored.add(&batch?)?;
+    }
+    stored.into_table()
+}
+
+/// The stored columns of some rows, before texts that are numbers become such.
+struct Stored<'a> {
+    columns: Vec<Column>,
+    /// The row of the file that these begin with, from 0.
+    first_row: usize,
+    source: &'a str,
+    options: &'a ReadOptions,
+}
+
+impl<'a> Stored<'a> {
+    /// No rows.
+    fn new(schema: &Schema, source: &'a str, options: &'a ReadOptions) -> Result<Self> {
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
+            let values = match Reading::of(field.name(), options) {
+                Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
+                // A text holds every digit; numbers that none of them needs become numbers again.
+                _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
+                _ => empty_values(value_type(field.data_type())).map_err(at)?,
+            };
+            columns.push(Column { name: field.name().clone(), values });
+        }
+        Ok(Self { columns, first_row: 0, source, options })
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        let source = self.source;
+        for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
             let unpacked = value_type(array.data_type());
             let array = cast(array, unpacked).map_err(|cause| {
                 let message = format!("{} cannot be read as {unpacked}", array.data_type());
                 Error::input(message).because(cause).at(format!("{source}: \"{}\"", column.name))
             })?;
-            append(column, &array).map_err(|error| error.at(source))?;
+            append(column, &array, self.first_row).map_err(|error| error.at(source))?;
+        }
+        Ok(())
+    }
+
+    /// Puts later rows of the same file below these.
+    fn append(&mut self, more: Stored<'_>) {
+        for (column, more) in self.columns.iter_mut().zip(more.columns) {
+            match (&mut column.values, more.values) {
+                (Values::Numbers(cells), Values::Numbers(more)) => cells.extend_from_slice(&more),
+                (Values::Text(cells), Values::Text(more)) => cells.append(&more),
+                (Values::Times(cells), Values::Times(more)) => {
+                    if cells.style != more.style {
+                        cells.style = cells.style.holding(more.iter().flatten());
+                    }
+                    cells.instants.extend_from_slice(&more.instants);
+                }
+                _ => unreachable!("the columns have the types of one schema"),
+            }
         }
     }
-    if columns.iter().all(|column| column.values.is_empty()) {
-        return Err(Error::input("there are no rows").at(source));
-    }
-    for column in &mut columns {
-        if let Values::Text(cells) = &mut column.values {
-            let found = values(std::mem::take(cells), reading(&column.name), options);
-            let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
-            column.values = placed(found, place)?;
+
+    fn into_table(self) -> Result<Table> {
+        let Self { mut columns, source, options, .. } = self;
+        if columns.iter().all(|column| column.values.is_empty()) {
+            return Err(Error::input("there are no rows").at(source));
         }
+        for column in &mut columns {
+            if let Values::Text(cells) = &mut column.values {
+                let reading = Reading::of(&column.name, options);
+                let found = values(std::mem::take(cells), reading, options);
+                let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
+                column.values = placed(found, place)?;
+            }
+        }
+        Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
     }
-    Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
 }
 
 /// Whole numbers, which a text holds exactly.
@@ -148,7 +213,8 @@ fn offsets_of(zone: &str) -> Result<Offsets> {
     })
 }
 
-fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
+/// Appends stored cells; `first_row` is the number of rows of the file in front of the column's.
+fn append(column: &mut Column, array: &ArrayRef, first_row: usize) -> Result<()> {
     let place = format!("column \"{}\"", column.name);
     let converted = |target: &DataType| {
         cast(array, target).map_err(|cause| {
@@ -174,7 +240,7 @@ fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
             array.iter().for_each(|cell| cells.push(cell));
         }
         Values::Times(cells) => append_times(cells, array, converted)
-            .map_err(|(row, error)| error.at(format!("row {row}, {place}")))?,
+            .map_err(|(row, error)| error.at(format!("row {}, {place}", first_row + row)))?,
     }
     Ok(())
 }
@@ -291,6 +357,35 @@ mod tests {
     use arrow::array::{Int16Array, LargeStringArray};
     use arrow::array::{StructArray, TimestampNanosecondArray, TimestampSecondArray};
     use arrow::datatypes::Field;
+
+    #[test]
+    fn groups_of_rows_are_one_table() {
+        let seconds = |row: i64| if row == 9 { 9_500_000_000 } else { row * SECOND };
+        let times: Vec<Option<i64>> = (0..10).map(|row| (row != 4).then(|| seconds(row))).collect();
+        let texts = (0..10).map(|row| if row % 3 == 1 { None } else { Some(["a", "b"][row % 2]) });
+        let columns: [(&str, ArrayRef); 4] = [
+            ("ds", Arc::new(times.into_iter().collect::<TimestampNanosecondArray>())),
+            ("unique_id", Arc::new(texts.collect::<StringArray>())),
+            ("id", Arc::new((0..10).map(|row| Some(7 + row)).collect::<Int64Array>())),
+            ("x", Arc::new((0..10).map(|row| (row != 7).then_some(0.5)).collect::<Float64Array>())),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let read = |rows: usize| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let properties =
+                WriterProperties::builder().set_max_row_group_row_count(Some(rows)).build();
+            let out = file.reopen().unwrap();
+            let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            super::read(file.path(), "t.parquet", &ReadOptions::default()).unwrap()
+        };
+        let whole = read(100);
+        assert_eq!(whole.columns()[0].values.text(9), "1970-01-01 00:00:09.5");
+        for rows in [1, 3, 5, 10] {
+            assert_eq!(format!("{:?}", read(rows)), format!("{whole:?}"), "groups of {rows} rows");
+        }
+    }
 
     fn stored_file(columns: Vec<(&str, ArrayRef)>) -> tempfile::NamedTempFile {
         let batch = RecordBatch::try_from_iter(columns).unwrap();

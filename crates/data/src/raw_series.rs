@@ -286,6 +286,9 @@ pub(super) fn fill_gaps(
     let Some(&start) = times.first() else {
         return Ok(());
     };
+    if calendar.is_even(times) {
+        return Ok(());
+    }
     let mut places = Vec::with_capacity(times.len());
     for (index, &time) in times.iter().enumerate() {
         let Some(place) = calendar.steps_between(start, time) else {

@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn seasons_are_found_and_walks_and_trends_have_none() {
-        let wave = |period: usize| move |i: usize| (i as f64 * 6.283_185_307 / period as f64).sin();
+        let wave = |period: usize| {
+            move |i: usize| (i as f64 * std::f64::consts::TAU / period as f64).sin()
+        };
         let with_noise = |period, share: f64| {
             move |i| 5.0 * wave(period)(i) + 0.01 * i as f64 + share * noise(i)
         };

@@ -134,6 +134,9 @@ fn calendar_of(times: &[i64], step: Frequency, holidays: &Holidays) -> Calendar 
 }
 
 fn fits(times: &[i64], step: Frequency, holidays: &Holidays) -> bool {
+    if Calendar::of(step).is_even(times) {
+        return true;
+    }
     let calendar = calendar_of(times, step, holidays);
     let Some(&first) = times.first() else { return true };
     times.iter().all(|&time| calendar.steps_between(first, time).is_some())
@@ -173,6 +176,9 @@ enum Rows {
 fn judge(times: &[i64], step: Frequency, holidays: &Holidays) -> Rows {
     let pairs = times.len().saturating_sub(1);
     if pairs < 2 {
+        return Rows::Same;
+    }
+    if Calendar::of(step).is_even(times) {
         return Rows::Same;
     }
     let calendar = calendar_of(times, step, holidays);

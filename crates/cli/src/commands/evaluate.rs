@@ -1,12 +1,13 @@
 //! `ptsm evaluate`: scores a model on every window of a part of the data, beside baselines.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use ptsm::data::{Part, Split};
 use ptsm::evaluate::{Coherence, Detail};
 use ptsm::heads::SharedModel;
 use ptsm::score::ScoreOptions;
-use ptsm::{Forecaster, Result};
+use ptsm::{Error, Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
@@ -15,7 +16,7 @@ use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
-use crate::source::{DataArgs, far_values, part_parser, refuse_unused, summary};
+use crate::source::{DataArgs, far_values, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -26,9 +27,9 @@ pub(crate) struct Args {
     /// Model directory
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Which part is scored
-    #[arg(long, default_value = "test", value_parser = part_parser())]
-    split: Part,
+    /// What is scored: train, validation, test, or the test part of another split (last:18, 7:1:2, ...)
+    #[arg(long, default_value = "test", value_name = "PART|SPLIT")]
+    split: Scored,
     /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
     #[arg(long, value_name = "SPLIT")]
     borders: Option<Split>,
@@ -69,15 +70,41 @@ pub(crate) struct Args {
     backend: String,
 }
 
+/// Which rows are scored.
+#[derive(Debug, Clone, Copy)]
+struct Scored {
+    part: Part,
+    /// In place of the split of the training.
+    borders: Option<Split>,
+}
+
+impl FromStr for Scored {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let part = |part| Self { part, borders: None };
+        let of_split = |borders| Self { part: Part::Test, borders: Some(borders) };
+        let unknown = |error: Error| {
+            let parts = Part::ALL.map(Part::name).join(", ");
+            Error::config("split", format!("\"{text}\" is not one of {parts}")).because(error)
+        };
+        text.parse().map(part).or_else(|_| text.parse().map(of_split).map_err(unknown))
+    }
+}
+
 /// Scores and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    if args.split.borders.is_some() && args.borders.is_some() {
+        let text = "borders are in --split already (leave one of the two out)";
+        return Err(Error::config("borders", text));
+    }
     if let Some(names) = &args.heads {
         return evaluate_heads(global, args, names);
     }
     if cases::labels(&args.model)? {
         let why = "is for models that forecast; this one labels cases";
         refuse_unused(&args.for_forecasts(), why)?;
-        refuse_unused(&[("borders", args.borders.is_some())], why)?;
+        refuse_unused(&[("borders", args.borders().is_some())], why)?;
         return cases::evaluate(global, &args.request());
     }
     if reconstruct::reconstructs(&args.model)? {
@@ -88,8 +115,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         let request = reconstruct::Request {
             model: &args.model,
             data: &args.data,
-            part: args.split,
-            borders: args.borders,
+            part: args.split.part,
+            borders: args.borders(),
             plot: args.plot.as_deref(),
         };
         return reconstruct::evaluate(global, &request);
@@ -101,13 +128,18 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
     remark(global, &summary(&source.name, &set));
     far_values(global, &set);
-    let prepared = forecaster.prepare(&set, args.borders)?;
+    let prepared = forecaster.prepare(&set, args.borders())?;
+    let trained = forecaster.preprocessor().split;
+    if args.borders().is_some_and(|borders| borders != trained) {
+        let text = format!("training had the split {trained}: what is scored may hold rows of it");
+        remark(global, &text);
+    }
     prepared.notes().iter().for_each(|note| remark_note(global, note));
     let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = ScoreOptions {
         dataset: source.name.clone(),
-        part: args.split,
+        part: args.split.part,
         baselines: !args.no_baselines,
         batch_size: args.batch_size,
         season: args.data.season()?,
@@ -121,7 +153,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let mut evaluation = score(global, &mut forecaster, &prepared, scoring)?;
     if forecaster.config().extension().hierarchy.is_some() {
         let model = ptsm::Model::from_dir(&args.model)?;
-        evaluation.coherence = Some(Coherence::new(&model, prepared.part(args.split))?);
+        evaluation.coherence = Some(Coherence::new(&model, prepared.part(args.split.part))?);
     }
     if let Some(path) = &args.plot {
         plot::save(path, &horizon_plot(&evaluation, true))?;
@@ -151,8 +183,8 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
     let set = shared.heads()[0].preprocessor.read_as(&source.table, &roles, &repair)?;
     remark(global, &summary(&source.name, &set));
     let scoring = heads::HeadsScoring {
-        part: args.split,
-        borders: args.borders,
+        part: args.split.part,
+        borders: args.borders(),
         batch_size: args.batch_size,
         season: args.data.season()?,
         detail: args.detail(),
@@ -161,6 +193,11 @@ fn evaluate_heads(global: &Global, args: &Args, names: &[String]) -> Result<()> 
 }
 
 impl Args {
+    /// The split, where it is not that of the training.
+    fn borders(&self) -> Option<Split> {
+        self.borders.or(self.split.borders)
+    }
+
     /// The options that only scores of forecasts have, and whether they were given.
     fn for_forecasts(&self) -> [(&'static str, bool); 5] {
         [

@@ -64,6 +64,14 @@ impl Calendar {
         (distance % count == 0).then_some(distance / count)
     }
 
+    /// Whether each time is one step after the one in front of it, where the step is a fixed length; of
+    /// other steps nothing is said.
+    pub(crate) fn is_even(&self, times: &[i64]) -> bool {
+        let is_fixed = matches!(self.step, Frequency::Nanoseconds(_) | Frequency::Index(_));
+        let step = self.fixed();
+        is_fixed && times.windows(2).all(|pair| pair[1].checked_sub(pair[0]) == Some(step))
+    }
+
     /// The same calendar on the day of the month of `time`, where the step depends on one day.
     #[must_use]
     pub fn anchored_at(&self, time: i64) -> Self {
