@@ -147,22 +147,37 @@ impl MaseScale {
     }
 }
 
-/// Adds up, for each channel, how far the seen points of a segment are from those one season before.
+/// A change this many times the median one is that of a glitch (-9999 in some cells), not of the data.
+const GLITCH: f64 = 1000.0;
+
+/// Adds up, for each channel, how far the seen points of a segment are from those one season before,
+/// without glitches: of errors measured by them every forecast would look good.
 fn add_changes(segment: &Segment, season_length: usize, sums: &mut [(f64, u64)]) {
     let Segment { series, rows } = segment;
     let channels = sums.len();
-    for row in rows.start + season_length..rows.end {
-        for (channel, (sum, count)) in sums.iter_mut().enumerate() {
+    for (channel, (sum, count)) in sums.iter_mut().enumerate() {
+        let change = |row: usize| {
             let now = row * channels + channel;
             let before = now - season_length * channels;
             let mask = series.observed_mask.as_deref();
-            if mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0) {
-                let change = f64::from(series.values[now]) - f64::from(series.values[before]);
-                *sum += change.abs();
-                *count += 1;
-            }
+            let seen = mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0);
+            seen.then(|| (f64::from(series.values[now]) - f64::from(series.values[before])).abs())
+        };
+        let changes: Vec<f64> = (rows.start + season_length..rows.end).filter_map(change).collect();
+        let limit = most_of_data(&changes);
+        for change in changes.into_iter().filter(|&change| change <= limit) {
+            *sum += change;
+            *count += 1;
         }
     }
+}
+
+/// The largest change that is no glitch; any, where most rows do not change.
+fn most_of_data(changes: &[f64]) -> f64 {
+    let mut sorted = changes.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    if median > 0.0 { GLITCH * median } else { f64::INFINITY }
 }
 
 /// 1 / scale per channel; 0 where there is none.

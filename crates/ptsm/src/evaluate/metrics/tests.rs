@@ -91,6 +91,13 @@ fn mase_scale_is_the_seasonal_naive_error_of_observed_pairs() {
     assert_eq!(scale.per_channel[0], Some(2.0));
     let scale = MaseScale::fit(&[segment(&values, 2, None)], 9).unwrap();
     assert_eq!(scale.per_channel, [None, None]);
+    // A cell of -9999 does not make the errors small; data that mostly stand still keep their jumps.
+    let glitch: Vec<f32> = (0..20).map(|i| if i == 7 { -9999.0 } else { (i % 2) as f32 }).collect();
+    let scale = MaseScale::fit(&[segment(&glitch, 1, None)], 1).unwrap();
+    assert_eq!(scale.per_channel, [Some(1.0)]);
+    let steps: Vec<f32> = (0..20).map(|i| if i < 15 { 0.0 } else { 9999.0 }).collect();
+    let scale = MaseScale::fit(&[segment(&steps, 1, None)], 1).unwrap();
+    assert_eq!(scale.per_channel, [Some(9999.0 / 19.0)]);
     assert!(MaseScale::fit(&[], 1).is_err());
     assert!(MaseScale::fit(&[segment(&values, 2, None)], 0).is_err());
 }
