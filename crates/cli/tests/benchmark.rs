@@ -61,6 +61,19 @@ fn suite(folder: &Path, arguments: &str) -> Value {
 }
 
 #[test]
+fn a_suite_may_have_a_split_of_its_own() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let split = "horizons = [4]\nsplit = \"last:4\"\nseason = 12";
+    let text = SUITE.replace("horizons = [2, 4]", split).replace("seeds = [0, 1]", "seeds = [0]");
+    std::fs::write(folder.join("suite.toml"), text.replace("[0.5, 0.6]", "[0.5]")).unwrap();
+    let outcome = &suite(folder, "")["outcomes"][0];
+    assert_eq!(outcome["windows"], 1, "the last four rows: {outcome}");
+    let results = std::fs::read_to_string(folder.join("table/results.json")).unwrap();
+    assert!(results.contains("last:4"), "{results}");
+}
+
+#[test]
 fn a_suite_is_trained_chosen_scored_and_found_again() {
     let folder = folder_with_data();
     let folder = folder.path();

@@ -33,6 +33,9 @@ use super::timestamp::{
 use crate::civil::{DAY, SECOND};
 use ptsm_core::{Error, Result};
 
+/// Rows that are unpacked at once.
+const BATCH_ROWS: usize = 1 << 14;
+
 /// Reads the whole file, packed in any way. Floats, integers, decimals and booleans become numbers,
 /// timestamps and dates become times, texts what they would be in a CSV file; null is missing.
 pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<Table> {
@@ -48,7 +51,8 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     let read = |group: usize| {
         // A file of its own, since readers of one move the same cursor.
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open()?, metadata.clone());
-        let reader = builder.with_row_groups(vec![group]).build().map_err(damaged)?;
+        let builder = builder.with_row_groups(vec![group]).with_batch_size(BATCH_ROWS);
+        let reader = builder.build().map_err(damaged)?;
         let mut stored = Stored::new(metadata.schema(), source, options)?;
         stored.first_row = first_row(group);
         for batch in reader {
@@ -226,7 +230,10 @@ fn append(column: &mut Column, array: &ArrayRef, first_row: usize) -> Result<()>
         Values::Numbers(cells) => {
             let array = converted(&DataType::Float64)?;
             let array = downcast::<Float64Array>(&array)?;
-            cells.extend(array.iter().map(|cell| cell.unwrap_or(f64::NAN)));
+            match array.null_count() {
+                0 => cells.extend_from_slice(array.values()),
+                _ => cells.extend(array.iter().map(|cell| cell.unwrap_or(f64::NAN))),
+            }
         }
         Values::Text(cells) => {
             // What cannot be a text (a struct, say) shows its type instead: it is not a channel.
@@ -264,6 +271,7 @@ fn append_times(
         _ => converted(&DataType::Int64).map_err(in_first_row)?,
     };
     let stored = downcast::<Int64Array>(&array).map_err(in_first_row)?;
+    cells.instants.reserve(stored.len());
     for cell in stored {
         let time = match cell.map(|cell| cell.checked_mul(unit)) {
             None => None,

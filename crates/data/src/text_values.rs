@@ -11,8 +11,10 @@ use ptsm_core::{Error, Result, option};
 /// Digits that a number does not hold as they are written: with a zero in front, or too many. They
 /// are a name.
 pub(super) fn is_name_of_digits(text: &str) -> bool {
-    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
-    is_whole && text.len() > 1 && (text.starts_with('0') || text.len() > 15)
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let padded = digits.len() == text.len() && text.len() > 1 && text.starts_with('0');
+    is_whole && (padded || digits.len() > 15)
 }
 
 /// The values of a column whose cells are texts, as a CSV file's would be read; an error comes with
@@ -224,7 +226,9 @@ mod tests {
         let names = ["007", "7", "1.0", "NA", "9007199254740993", "True"];
         assert_eq!(texts(&names, Reading::Name), names);
         assert_eq!(texts(&names, Reading::Text)[3], "");
-        assert!(is_name_of_digits("007") && is_name_of_digits("9007199254740993"));
+        for name in ["007", "9007199254740993", "-9007199254740993"] {
+            assert!(is_name_of_digits(name), "{name}");
+        }
         for number in ["7", "0", "-007", "1.0", "0.5", "1e3", ""] {
             assert!(!is_name_of_digits(number), "{number}");
         }

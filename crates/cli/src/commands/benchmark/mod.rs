@@ -61,7 +61,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut subjects = Vec::new();
     for name in &suite.data {
-        let subject = Subject::new(read_series(global, &DataSpec::of(name))?.0);
+        let (split, season) = (suite.split, suite.season);
+        let spec = DataSpec { split, season, ..DataSpec::of(name) };
+        let subject = Subject::new(read_series(global, &spec)?.0);
         remark(global, &summary(&subject.data().name, subject.set()));
         subjects.push(subject);
     }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use ptsm::data::Split;
 use ptsm::train::{Member, Recipe, Training};
 use ptsm::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub(crate) struct Suite {
     pub(crate) about: String,
     /// Names of data sets, or files.
     pub(crate) data: Vec<String>,
+    /// The split, such as `last:18`; that of each data set, or 7:1:2, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) split: Option<Split>,
+    /// Steps of the season, where the data do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) season: Option<usize>,
     /// Prediction lengths.
     pub(crate) horizons: Vec<usize>,
     /// Seeds; the table has mean and spread over them.
