@@ -170,7 +170,13 @@ fn lines_before_header(text: &[u8], options: &ReadOptions) -> Option<usize> {
     };
     let counts: Vec<Option<[usize; 4]>> = lines.iter().map(count).collect();
     let last = (*counts.iter().rev().find(|count| count.is_some())?)?;
-    let usable = |&d: &usize| last[d] > 0 && options.delimiter.is_none_or(|b| b == DELIMITERS[d]);
+    // Where the first line has as many cells as the last ones, a row between is short or long.
+    let first = counts.iter().flatten().next();
+    let usable = |&d: &usize| {
+        last[d] > 0
+            && first.is_none_or(|first| first[d] != last[d])
+            && options.delimiter.is_none_or(|b| b == DELIMITERS[d])
+    };
     let start_of = |d: usize| {
         let same = |count: &&Option<[usize; 4]>| count.is_none_or(|count| count[d] == last[d]);
         counts.len() - counts.iter().rev().take_while(same).count()
@@ -268,6 +274,8 @@ mod tests {
     fn the_lines_in_front_of_the_header_are_counted() {
         let text = "Station: 12, North\nheight 5\n\ndate;a;b\n1;2;3\n4;5;6\n7;8;9\n";
         let count = |text: &str| lines_before_header(text.as_bytes(), &ReadOptions::default());
+        // A short row among whole ones: no line in front is passed over.
+        assert_eq!(count("a,b\n1,2\n3\n4,5\n6,7\n8,9\n"), None);
         assert_eq!(count(text), Some(3));
         assert_eq!(count("a,b\n1,2\n3,4\n5\n"), None);
         assert_eq!(count("a,b\n1,2\n"), None);

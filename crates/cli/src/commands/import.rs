@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// What was done to values before that: none, or log1p [default: none]
     #[arg(long, value_parser = parse_transform)]
     transform: Option<Transform>,
-    /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1 or date:VALIDATION,TEST: which rows the model
+    /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1, last:18 or date:VALIDATION,TEST: which rows the model
     /// was trained on; the data set's own, or 7:1:2, if not given
     #[arg(long)]
     split: Option<Split>,

@@ -57,8 +57,8 @@ pub(crate) struct Args {
     /// Train on the last share of the training windows only, such as 0.05
     #[arg(long, value_name = "SHARE")]
     few_shot: Option<f64>,
-    /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1 or date:VALIDATION,TEST; the data set's own,
-    /// or 7:1:2, if not given
+    /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1, last:18 or date:VALIDATION,TEST; the data set's
+    /// own, or 7:1:2, if not given
     #[arg(long)]
     split: Option<Split>,
     /// Columns of the labels, for classification and regression from tables [default: label, class
