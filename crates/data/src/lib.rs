@@ -14,6 +14,7 @@ mod csv_file;
 mod csv_header;
 mod csv_sniff;
 #[cfg(feature = "download")]
+mod dictionary;
 mod download;
 mod file_set;
 mod foreign;

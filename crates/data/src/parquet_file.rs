@@ -6,21 +6,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
     TimestampNanosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use jiff::tz::TimeZone;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
+use super::dictionary::DictionaryNumbers;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_cells::TextCells;
@@ -40,37 +43,50 @@ const BATCH_ROWS: usize = 1 << 14;
 /// timestamps and dates become times, texts what they would be in a CSV file; null is missing.
 pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<Table> {
     let open = || File::open(path).map_err(|cause| Error::io(path, "cannot be read", cause));
-    let damaged = |cause: ParquetError| {
-        Error::input("the Parquet file cannot be read").because(cause).at(source)
-    };
+    let damaged = |cause| unreadable(cause).at(source);
     let metadata = ArrowReaderMetadata::load(&open()?, Default::default()).map_err(damaged)?;
-    let groups = metadata.metadata().row_groups();
-    let first_row = |group: usize| -> usize {
-        groups[..group].iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
-    };
-    let read = |group: usize| {
+    let metadata = with_texts_once(metadata);
+    let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
+    // Threads share the columns, since each goes straight to its place.
+    let read = |(number, field): (usize, &FieldRef)| {
+        let mut column = StoredColumn::new(field, source, options)?;
+        column.reserve(rows);
+        let only = ProjectionMask::roots(metadata.parquet_schema(), [number]);
         // A file of its own, since readers of one move the same cursor.
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open()?, metadata.clone());
-        let builder = builder.with_row_groups(vec![group]).with_batch_size(BATCH_ROWS);
-        let reader = builder.build().map_err(damaged)?;
-        let mut stored = Stored::new(metadata.schema(), source, options)?;
-        stored.first_row = first_row(group);
-        for batch in reader {
-            let damaged =
-                |cause| Error::input("the Parquet file cannot be read").because(cause).at(source);
-            stored.add(&batch.map_err(damaged)?)?;
+        let builder = builder.with_projection(only).with_batch_size(BATCH_ROWS);
+        for batch in builder.build().map_err(damaged)? {
+            let batch = batch.map_err(|cause| unreadable(cause.into()).at(source))?;
+            column.add(batch.column(0))?;
         }
-        Ok(stored)
+        column.finish()
     };
-    let mut all = Stored::new(metadata.schema(), source, options)?;
-    let numbers: Vec<usize> = (0..groups.len()).collect();
-    for wave in numbers.chunks(rayon::current_num_threads()) {
-        let found: Vec<Result<Stored<'_>>> = wave.par_iter().map(|&group| read(group)).collect();
-        for stored in found {
-            all.append(stored?);
+    let fields: Vec<(usize, &FieldRef)> = metadata.schema().fields().iter().enumerate().collect();
+    let columns: Vec<Result<Column>> = fields.into_par_iter().map(read).collect();
+    table(columns.into_iter().collect::<Result<_>>()?, source, options)
+}
+
+fn unreadable(cause: ParquetError) -> Error {
+    Error::input("the Parquet file cannot be read").because(cause)
+}
+
+/// The same file, whose columns of texts are unpacked as dictionaries: a panel has the same texts in
+/// thousands of rows.
+fn with_texts_once(metadata: ArrowReaderMetadata) -> ArrowReaderMetadata {
+    let is_text = |stored: &DataType| {
+        matches!(stored, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    };
+    let fields = metadata.schema().fields().iter().map(|field| {
+        let once = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        match is_text(field.data_type()) {
+            true => Arc::new(field.as_ref().clone().with_data_type(once())),
+            false => Arc::clone(field),
         }
-    }
-    all.into_table()
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let options = ArrowReaderOptions::new().with_schema(schema);
+    // What cannot be unpacked so is unpacked as it is stored.
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options).unwrap_or(metadata)
 }
 
 /// A table out of batches of Arrow's columns.
@@ -80,83 +96,85 @@ pub(super) fn read_batches(
     source: &str,
     options: &ReadOptions,
 ) -> Result<Table> {
-    let mut stored = Stored::new(schema, source, options)?;
+    let columns = schema.fields().iter().map(|field| StoredColumn::new(field, source, options));
+    let mut columns: Vec<StoredColumn<'_>> = columns.collect::<Result<_>>()?;
     for batch in batches {
-        stored.add(&batch?)?;
+        let batch = batch?;
+        columns
+            .iter_mut()
+            .zip(batch.columns())
+            .try_for_each(|(column, array)| column.add(array))?;
     }
-    stored.into_table()
+    let columns = columns.into_iter().map(StoredColumn::finish);
+    table(columns.collect::<Result<_>>()?, source, options)
 }
 
-/// The stored columns of some rows, before texts that are numbers become such.
-struct Stored<'a> {
-    columns: Vec<Column>,
-    /// The row of the file that these begin with, from 0.
-    first_row: usize,
+fn table(columns: Vec<Column>, source: &str, options: &ReadOptions) -> Result<Table> {
+    if columns.iter().all(|column| column.values.is_empty()) {
+        return Err(Error::input("there are no rows").at(source));
+    }
+    Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
+}
+
+/// The rows of a stored column so far, before texts that are numbers become such.
+struct StoredColumn<'a> {
+    column: Column,
+    /// What the texts of its dictionary are numbered.
+    dictionary: DictionaryNumbers,
     source: &'a str,
     options: &'a ReadOptions,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredColumn<'a> {
     /// No rows.
-    fn new(schema: &Schema, source: &'a str, options: &'a ReadOptions) -> Result<Self> {
-        let mut columns = Vec::with_capacity(schema.fields().len());
-        for field in schema.fields() {
-            let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
-            let values = match Reading::of(field.name(), options) {
-                Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
-                // A text holds every digit; numbers that none of them needs become numbers again.
-                _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
-                _ => empty_values(value_type(field.data_type())).map_err(at)?,
-            };
-            columns.push(Column { name: field.name().clone(), values });
-        }
-        Ok(Self { columns, first_row: 0, source, options })
+    fn new(field: &Field, source: &'a str, options: &'a ReadOptions) -> Result<Self> {
+        let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
+        let values = match Reading::of(field.name(), options) {
+            Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
+            // A text holds every digit; numbers that none of them needs become numbers again.
+            _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
+            _ => empty_values(value_type(field.data_type())).map_err(at)?,
+        };
+        let column = Column { name: field.name().clone(), values };
+        Ok(Self { column, dictionary: DictionaryNumbers::default(), source, options })
     }
 
-    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let source = self.source;
-        for (column, array) in self.columns.iter_mut().zip(batch.columns()) {
-            let unpacked = value_type(array.data_type());
-            let array = cast(array, unpacked).map_err(|cause| {
-                let message = format!("{} cannot be read as {unpacked}", array.data_type());
-                Error::input(message).because(cause).at(format!("{source}: \"{}\"", column.name))
-            })?;
-            append(column, &array, self.first_row).map_err(|error| error.at(source))?;
-        }
-        Ok(())
+    /// Room for `rows`, as a file says that it has; where that much cannot be had, the column grows as
+    /// the rows come.
+    fn reserve(&mut self, rows: usize) {
+        let _ = match &mut self.column.values {
+            Values::Numbers(cells) => cells.try_reserve_exact(rows),
+            Values::Times(cells) => cells.instants.try_reserve_exact(rows),
+            Values::Text(cells) => cells.try_reserve(rows),
+        };
     }
 
-    /// Puts later rows of the same file below these.
-    fn append(&mut self, more: Stored<'_>) {
-        for (column, more) in self.columns.iter_mut().zip(more.columns) {
-            match (&mut column.values, more.values) {
-                (Values::Numbers(cells), Values::Numbers(more)) => cells.extend_from_slice(&more),
-                (Values::Text(cells), Values::Text(more)) => cells.append(&more),
-                (Values::Times(cells), Values::Times(more)) => {
-                    if cells.style != more.style {
-                        cells.style = cells.style.holding(more.iter().flatten());
-                    }
-                    cells.instants.extend_from_slice(&more.instants);
-                }
-                _ => unreachable!("the columns have the types of one schema"),
-            }
+    /// Puts further rows below these.
+    fn add(&mut self, array: &ArrayRef) -> Result<()> {
+        let Self { column, source, .. } = self;
+        if let Values::Text(cells) = &mut column.values
+            && let Some(array) = array.as_dictionary_opt::<Int32Type>()
+            && array.values().data_type() == &DataType::Utf8
+        {
+            self.dictionary.append(array, cells);
+            return Ok(());
         }
+        let unpacked = value_type(array.data_type());
+        let array = cast(array, unpacked).map_err(|cause| {
+            let message = format!("{} cannot be read as {unpacked}", array.data_type());
+            Error::input(message).because(cause).at(format!("{source}: \"{}\"", column.name))
+        })?;
+        append(column, &array).map_err(|error| error.at(*source))
     }
 
-    fn into_table(self) -> Result<Table> {
-        let Self { mut columns, source, options, .. } = self;
-        if columns.iter().all(|column| column.values.is_empty()) {
-            return Err(Error::input("there are no rows").at(source));
+    fn finish(self) -> Result<Column> {
+        let Self { mut column, source, options, .. } = self;
+        if let Values::Text(cells) = column.values {
+            let found = values(cells, Reading::of(&column.name, options), options);
+            let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
+            column.values = placed(found, place)?;
         }
-        for column in &mut columns {
-            if let Values::Text(cells) = &mut column.values {
-                let reading = Reading::of(&column.name, options);
-                let found = values(std::mem::take(cells), reading, options);
-                let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
-                column.values = placed(found, place)?;
-            }
-        }
-        Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
+        Ok(column)
     }
 }
 
@@ -217,8 +235,8 @@ fn offsets_of(zone: &str) -> Result<Offsets> {
     })
 }
 
-/// Appends stored cells; `first_row` is the number of rows of the file in front of the column's.
-fn append(column: &mut Column, array: &ArrayRef, first_row: usize) -> Result<()> {
+/// Appends stored cells.
+fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
     let place = format!("column \"{}\"", column.name);
     let converted = |target: &DataType| {
         cast(array, target).map_err(|cause| {
@@ -247,7 +265,7 @@ fn append(column: &mut Column, array: &ArrayRef, first_row: usize) -> Result<()>
             array.iter().for_each(|cell| cells.push(cell));
         }
         Values::Times(cells) => append_times(cells, array, converted)
-            .map_err(|(row, error)| error.at(format!("row {}, {place}", first_row + row)))?,
+            .map_err(|(row, error)| error.at(format!("row {row}, {place}")))?,
     }
     Ok(())
 }
@@ -271,20 +289,25 @@ fn append_times(
         _ => converted(&DataType::Int64).map_err(in_first_row)?,
     };
     let stored = downcast::<Int64Array>(&array).map_err(in_first_row)?;
-    cells.instants.reserve(stored.len());
-    for cell in stored {
-        let time = match cell.map(|cell| cell.checked_mul(unit)) {
-            None => None,
-            Some(Some(time)) => Some(time),
-            Some(None) => {
+    let before = cells.instants.len();
+    let nanoseconds = |cell: i64| cell.checked_mul(unit);
+    let values = stored.values();
+    let in_range = [values.iter().min(), values.iter().max()].into_iter().flatten();
+    if stored.null_count() == 0 && in_range.clone().all(|&end| nanoseconds(end).is_some()) {
+        cells.instants.extend(values.iter().map(|&cell| cell * unit));
+    } else {
+        for cell in stored {
+            let Some(time) = cell.map_or(Some(TimeCells::MISSING), nanoseconds) else {
                 let error = Error::input(format!("a time {}", NotATime::OutOfRange));
                 return Err((cells.instants.len() + 1, error));
-            }
-        };
-        if let Some(time) = time.filter(|time| time % SECOND != 0) {
-            cells.style = cells.style.holding([time]);
+            };
+            cells.instants.push(time);
         }
-        cells.instants.push(time.unwrap_or(TimeCells::MISSING));
+    }
+    let fine = |&time: &i64| time % SECOND != 0 && time != TimeCells::MISSING;
+    let new = &cells.instants[before..];
+    if unit % SECOND != 0 && new.iter().any(fine) {
+        cells.style = cells.style.holding(new.iter().copied().filter(fine));
     }
     Ok(())
 }
@@ -364,7 +387,6 @@ mod tests {
     use arrow::array::{BooleanArray, Date32Array, DictionaryArray, Float32Array, Int8Array};
     use arrow::array::{Int16Array, LargeStringArray};
     use arrow::array::{StructArray, TimestampNanosecondArray, TimestampSecondArray};
-    use arrow::datatypes::Field;
 
     #[test]
     fn groups_of_rows_are_one_table() {

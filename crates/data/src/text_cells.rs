@@ -1,6 +1,7 @@
 //! The cells of a column of texts, each text kept once: a table of many series names each of them in
 //! every row, and has the same times in each of them.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::hash::BuildHasher;
 
@@ -60,6 +61,16 @@ impl TextCells {
         Self { numbers: Vec::with_capacity(rows), words: Words::default() }
     }
 
+    /// Room for `rows` more.
+    pub(super) fn try_reserve(&mut self, rows: usize) -> Result<(), TryReserveError> {
+        self.numbers.try_reserve_exact(rows)
+    }
+
+    /// Room for `rows` more.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.numbers.reserve(rows);
+    }
+
     /// Number of cells.
     pub fn len(&self) -> usize {
         self.numbers.len()
@@ -107,6 +118,16 @@ impl TextCells {
             (number as usize) < self.words.ends.len() && self.words.get(number) == text
         };
         [last, next].into_iter().find(|&number| is(number))
+    }
+
+    /// What a text is numbered, from now on if it is new: [`TextCells::push_number`] takes it.
+    pub(super) fn number(&mut self, text: &str) -> u32 {
+        self.words.number(text)
+    }
+
+    /// Adds a cell with the text of a number that [`TextCells::number`] gave; `None` is missing.
+    pub(super) fn push_number(&mut self, number: Option<u32>) {
+        self.numbers.push(number.unwrap_or(MISSING));
     }
 
     /// Adds `count` cells with the same text.
