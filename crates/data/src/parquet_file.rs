@@ -61,9 +61,28 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
         }
         column.finish()
     };
-    let fields: Vec<(usize, &FieldRef)> = metadata.schema().fields().iter().enumerate().collect();
-    let columns: Vec<Result<Column>> = fields.into_par_iter().map(read).collect();
-    table(columns.into_iter().collect::<Result<_>>()?, source, options)
+    let mut fields: Vec<(usize, &FieldRef)> =
+        metadata.schema().fields().iter().enumerate().collect();
+    let bytes = column_bytes(&metadata);
+    fields.sort_by_key(|&(number, _)| std::cmp::Reverse(bytes[number]));
+    let read = |field: (usize, &FieldRef)| (field.0, read(field));
+    let columns = fields.into_par_iter().with_max_len(1).map(read);
+    let mut columns: Vec<(usize, Result<Column>)> = columns.collect();
+    columns.sort_by_key(|&(number, _)| number);
+    let columns = columns.into_iter().map(|(_, column)| column);
+    table(columns.collect::<Result<_>>()?, source, options)
+}
+
+/// How many bytes each column of the schema takes in the file: the largest is begun first, so that the
+/// threads end together.
+fn column_bytes(metadata: &ArrowReaderMetadata) -> Vec<i64> {
+    let mut bytes = vec![0; metadata.schema().fields().len()];
+    for group in metadata.metadata().row_groups() {
+        for (leaf, chunk) in group.columns().iter().enumerate() {
+            bytes[metadata.parquet_schema().get_column_root_idx(leaf)] += chunk.compressed_size();
+        }
+    }
+    bytes
 }
 
 fn unreadable(cause: ParquetError) -> Error {
