@@ -54,6 +54,7 @@ pub struct Batch<T = f32> {
     future_observed_mask: Option<Vec<T>>,
     target_values: Option<Vec<T>>,
     patch_mask: Option<Vec<T>>,
+    origin: Option<Vec<T>>,
 }
 
 impl<T> Batch<T> {
@@ -78,6 +79,7 @@ impl<T> Batch<T> {
             future_observed_mask: None,
             target_values: None,
             patch_mask: None,
+            origin: None,
         }
     }
 
@@ -156,6 +158,21 @@ impl<T> Batch<T> {
         Ok(self)
     }
 
+    /// Sets where the data's own zero lies in the units of `past_values`, `[B, C]`: what is twice as
+    /// far above it was twice as much. `None` = not known, or the units are no shift and scale of the
+    /// data (logarithms). The network does not look at it; methods that work with ratios do.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if this is not one number for each channel of each window.
+    pub fn with_origin(mut self, origin: impl Into<Option<Vec<T>>>) -> Result<Self> {
+        self.origin = origin.into();
+        if let Some(origin) = &self.origin {
+            require_len("origin", origin.len(), self.shape.num_rows())?;
+        }
+        Ok(self)
+    }
+
     /// All lengths at once.
     pub fn shape(&self) -> BatchShape {
         self.shape
@@ -211,6 +228,16 @@ impl<T> Batch<T> {
         self.patch_mask.as_deref()
     }
 
+    /// `[B, C]`, see [`Batch::with_origin`].
+    pub fn origin(&self) -> Option<&[T]> {
+        self.origin.as_deref()
+    }
+
+    /// As [`Batch::origin`], to be written over without allocating.
+    pub fn origin_mut(&mut self) -> Option<&mut [T]> {
+        self.origin.as_deref_mut()
+    }
+
     /// The batch with `change` done to each of its tensors, which keeps lengths in step.
     fn map<U>(&self, shape: BatchShape, change: impl Fn(&[T]) -> Vec<U>) -> Batch<U> {
         Batch {
@@ -221,6 +248,7 @@ impl<T> Batch<T> {
             future_observed_mask: self.future_observed_mask().map(&change),
             target_values: self.target_values().map(&change),
             patch_mask: self.patch_mask().map(&change),
+            origin: self.origin().map(&change),
         }
     }
 }
@@ -237,6 +265,29 @@ impl<T: Copy> Batch<T> {
             let each = values.len() / self.shape.size.max(1);
             values[range.start * each..range.end * each].to_vec()
         })
+    }
+
+    /// The same windows with the last `context_length` of their past steps; nothing is hidden in them.
+    ///
+    /// # Panics
+    ///
+    /// If the windows are shorter.
+    #[must_use]
+    pub fn shortened(&self, context_length: usize) -> Self {
+        let cut = self.context_length() - context_length;
+        let width = self.num_channels();
+        let last = |values: &[T]| -> Vec<T> {
+            let windows = values.chunks_exact((self.context_length() * width).max(1));
+            windows.flat_map(|window| &window[cut * width..]).copied().collect()
+        };
+        let shape = BatchShape { context_length, ..self.shape };
+        Self {
+            shape,
+            past_values: last(&self.past_values),
+            observed_mask: self.observed_mask().map(last),
+            patch_mask: None,
+            ..self.clone()
+        }
     }
 
     /// The windows with these numbers, in this order, as a batch of their own.
@@ -311,12 +362,27 @@ mod tests {
         assert!(text(batch().with_target_values(vec![1.0; 4])).starts_with("target_values"));
         assert!(text(batch().with_patch_mask(vec![1.0; 4])).starts_with("patch_mask"));
         let future = batch().with_future_values(vec![1.0; 6]).unwrap();
+        assert!(text(batch().with_origin(vec![1.0])).starts_with("origin: has 1"));
         let mask = text(future.clone().with_future_observed_mask(vec![1.0; 3]));
         assert_eq!(mask, "future_observed_mask: has 3 numbers, wanted 6");
         assert!(future.with_future_observed_mask(vec![1.0; 6]).is_ok());
         let mask = batch().with_future_observed_mask(vec![1.0; 6]).unwrap();
         let values = text(mask.with_future_values(vec![1.0; 9]));
         assert_eq!(values, "future_values: has 9 numbers, wanted 6");
+    }
+
+    #[test]
+    fn shortened_windows_keep_their_end() {
+        let shape = BatchShape { size: 2, context_length: 3, num_channels: 2 };
+        let batch = Batch::new(shape, (0..12).map(f64::from).collect())
+            .and_then(|batch| batch.with_observed_mask((12..24).map(f64::from).collect::<Vec<_>>()))
+            .and_then(|batch| batch.with_origin(vec![1.0, 2.0, 3.0, 4.0]))
+            .unwrap();
+        let short = batch.shortened(2);
+        assert_eq!(short.past_values(), [2.0, 3.0, 4.0, 5.0, 8.0, 9.0, 10.0, 11.0]);
+        assert_eq!(short.observed_mask().unwrap()[..4], [14.0, 15.0, 16.0, 17.0]);
+        assert_eq!((short.context_length(), short.origin()), (2, batch.origin()));
+        assert_eq!(batch.slice(1..2).origin(), Some([3.0, 4.0].as_slice()));
     }
 
     #[test]

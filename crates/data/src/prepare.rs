@@ -79,8 +79,10 @@ pub fn prepare(
     }
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
     let every = WindowShape { step: 1, ..shape };
+    let origins: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
     let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
         windows(name, shape, &prepared, borders.iter().map(|b| rows(b).clone()))
+            .map(|set| set.with_origins(origins.clone()))
     };
     Ok(Prepared {
         train: part("training", shape, |borders| &borders.train)?,
@@ -224,6 +226,8 @@ mod tests {
         let split = Split::default();
         let got = prepare(&set(&[100]), &split, SHAPE, Some(Transform::None), None).unwrap();
         assert_eq!(got.standardiser.mean, [34.5]);
+        let zero = got.test.batch(&[3]).origin().unwrap()[0];
+        assert!(got.standardiser.undo_value(0, zero).abs() < 1e-5);
         // 70, 10 and 20 rows; only training windows are three apart.
         assert_eq!((got.train.len(), got.validation.len(), got.test.len()), (22, 9, 19));
         let first = got.test.batch(&[0]).future_values().unwrap()[0];

@@ -324,6 +324,13 @@ impl Standardiser {
         Ok(())
     }
 
+    /// Where the data's zero lies in standardised units, `[C]`; `None` after a transform, which is no
+    /// shift and scale.
+    pub fn origin(&self) -> Option<Vec<f32>> {
+        let zero = |channel| self.apply_value(channel, 0.0);
+        self.transform.is_none().then(|| (0..self.num_channels()).map(zero).collect())
+    }
+
     /// One standardised value.
     ///
     /// # Panics

@@ -88,6 +88,8 @@ pub struct WindowSet {
     before: Vec<usize>,
     /// Whether some series has missing points.
     masked: bool,
+    /// Of each segment, where the data's zero lies, `[C]`.
+    origins: Option<Vec<Vec<f32>>>,
 }
 
 impl WindowSet {
@@ -117,7 +119,19 @@ impl WindowSet {
             before.push(total);
         }
         let masked = segments.iter().any(|segment| segment.series.observed_mask.is_some());
-        Ok(Self { segments, shape, before, masked })
+        Ok(Self { segments, shape, before, masked, origins: None })
+    }
+
+    /// Sets where the data's zero lies in each segment, `[C]`, for
+    /// [`Batch::with_origin`](ptsm_core::Batch::with_origin).
+    ///
+    /// # Panics
+    ///
+    /// If there is not one for each segment.
+    #[must_use]
+    pub fn with_origins(self, origins: Option<Vec<Vec<f32>>>) -> Self {
+        assert!(origins.as_ref().is_none_or(|all| all.len() == self.segments.len()));
+        Self { origins, ..self }
     }
 
     /// Number of windows.
@@ -183,7 +197,12 @@ impl WindowSet {
         let mut observed_mask = masked.then(Vec::new);
         let mut future_values = (prediction_length > 0).then(Vec::new);
         let mut future_observed_mask = (masked && prediction_length > 0).then(Vec::new);
+        let mut origin =
+            self.origins.as_ref().map(|_| Vec::with_capacity(indices.len() * channels));
         for &index in indices {
+            if let (Some(origin), Some(origins)) = (&mut origin, &self.origins) {
+                origin.extend_from_slice(&origins[self.segment_of(index)]);
+            }
             let (series, start) = self.locate(index);
             let past = start * channels..(start + context_length) * channels;
             let future = past.end..past.end + prediction_length * channels;
@@ -198,6 +217,7 @@ impl WindowSet {
             .and_then(|batch| batch.with_observed_mask(observed_mask))
             .and_then(|batch| batch.with_future_values(future_values))
             .and_then(|batch| batch.with_future_observed_mask(future_observed_mask))
+            .and_then(|batch| batch.with_origin(origin))
             .expect("the windows of a set have one length")
     }
 }

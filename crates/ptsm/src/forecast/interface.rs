@@ -129,7 +129,10 @@ impl ForecastInterface {
         }
         let shape =
             BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
-        let batch = Batch::new(shape, past_values)?.with_observed_mask(mask)?;
+        let origin: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
+        let batch = Batch::new(shape, past_values)?
+            .with_observed_mask(mask)?
+            .with_origin(origin.map(|origins| origins.concat()))?;
         Ok(Contexts { batch, scales })
     }
 

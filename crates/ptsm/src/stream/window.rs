@@ -85,6 +85,8 @@ impl Window {
     /// first seen value of their channel, as [`PreparedSeries::padded`](crate::data::PreparedSeries::padded)
     /// has it.
     pub(super) fn copy_to(&self, batch: &mut Batch, scale: &Standardiser, rows: u64) {
+        let origin = batch.origin_mut().into_iter().flatten().enumerate();
+        origin.for_each(|(channel, zero)| *zero = scale.apply_value(channel, 0.0));
         let at = self.oldest * self.num_channels;
         let (new, old) = self.values.split_at(at);
         let (new_seen, old_seen) = self.observed.split_at(at);

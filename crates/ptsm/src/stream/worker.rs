@@ -38,12 +38,14 @@ impl StreamWorker {
     pub(super) fn with_session(model: Arc<ForecastModel>, session: Box<dyn Session>) -> Self {
         let Config { context_length, num_input_channels: num_channels, .. } = *model.config();
         let shape = BatchShape { size: 1, context_length, num_channels };
+        let scale = Standardiser {
+            transform: model.preprocessor().standardiser.transform,
+            ..Standardiser::identity(num_channels)
+        };
+        let batch = Batch::zeros(shape).with_origin(scale.origin());
         Self {
-            batch: Batch::zeros(shape),
-            scale: Standardiser {
-                transform: model.preprocessor().standardiser.transform,
-                ..Standardiser::identity(num_channels)
-            },
+            batch: batch.expect("there is one origin for each channel"),
+            scale,
             forecast: model.interface().empty_forecast(),
             output: Prediction::default(),
             points: Vec::new(),
