@@ -1,27 +1,42 @@
 //! Several forecasters that are served as one: the weighted mean of their forecasts.
 //!
-//! `ensemble.json` in a model directory names the members, each a folder with a `config.json` and
-//! a `model.safetensors` of its own; `preprocessor.json` is in the directory once. Members must
-//! agree in context, horizon, channels and quantiles; everything else may differ.
+//! `ensemble.json` in a model directory names the members: networks, each a folder with a
+//! `config.json` and a `model.safetensors` of its own, and classical methods, which have no weights.
+//! `preprocessor.json` is in the directory once. Members must agree in horizon, channels and
+//! quantiles; everything else may differ. Each sees the end of the window that it needs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `classical.rs` | a classical method as a member |
+//! | `session.rs` | the members that run as one |
+
+mod classical;
+mod session;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Batch;
 use crate::model_dir::ModelDir;
 use crate::preprocessor::Preprocessor;
+use crate::train::numbers_fingerprint;
 use crate::{Config, Error, ErrorKind, Model, Result, Task};
-use ptsm_core::write_atomically;
-use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session};
+use ptsm_core::{Backend, Loaded, OutputKind, OutputSpec, write_atomically};
 
-/// One member.
+pub use classical::Classical;
+use session::LoadedEnsemble;
+
+/// One member of a description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Member {
-    /// Name of its folder, see [`ModelDir::member`].
-    name: String,
+    /// Name of the folder of a network, see [`ModelDir::member`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The classical method that it is, if it is no network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classical: Option<Classical>,
     /// Weight of its forecast in the mean; the weights of all members add up to 1.
     weight: f64,
 }
@@ -30,58 +45,174 @@ struct Member {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
+    /// Of the ensemble, where the first network does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    window: Option<EnsembleWindow>,
     members: Vec<Member>,
 }
 
-/// The members of a model directory with their weights; a plain model is its only member.
-///
-/// # Errors
-///
-/// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
-pub fn load_members(dir: &Path) -> Result<Vec<(Model, f64)>> {
-    let files = ModelDir::new(dir);
-    let path = files.ensemble();
-    if !files.is_ensemble() {
-        return Ok(vec![(Model::from_dir(dir)?, 1.0)]);
-    }
-    let members = read_description(&files)?;
-    let loaded: Vec<(Model, f64)> = members
-        .iter()
-        .map(|member| Ok((Model::from_dir(files.member(&member.name).path())?, member.weight)))
-        .collect::<Result<_>>()?;
-    let configs: Vec<&Config> = loaded.iter().map(|(model, _)| model.config()).collect();
-    check_members(&configs).map_err(|e| e.at(path.display().to_string()))?;
-    Ok(loaded)
+/// The windows of an ensemble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsembleWindow {
+    /// Past steps, L: as many as the member that sees most.
+    pub context_length: usize,
+    /// Future steps, H.
+    pub prediction_length: usize,
+    /// Channels, C, all of which are forecast unless a network says otherwise.
+    pub num_input_channels: usize,
 }
 
-/// The model directories of the members of an ensemble, in their order.
+/// What forecasts as a member of an ensemble.
+#[derive(Debug, Clone)]
+pub enum MemberModel {
+    /// A network.
+    Network(Box<Model>),
+    /// A classical method.
+    Classical(Classical),
+}
+
+/// The members of a model directory; a plain model is its only member.
+#[derive(Debug, Clone)]
+pub struct Members {
+    /// The configuration of the whole: that of the first network, with the ensemble's context.
+    pub config: Config,
+    /// The members, each with its weight.
+    pub all: Vec<(MemberModel, f64)>,
+}
+
+impl Members {
+    /// One network.
+    pub fn single(model: Model) -> Self {
+        let config = model.config().clone();
+        Self { config, all: vec![(MemberModel::Network(Box::new(model)), 1.0)] }
+    }
+
+    /// The members of a model directory.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        let files = ModelDir::new(dir);
+        if !files.is_ensemble() {
+            return Ok(Self::single(Model::from_dir(dir)?));
+        }
+        let Description { window, members } = read_description(&files)?;
+        let load = |member: &Member| {
+            let model = match (&member.name, member.classical) {
+                (Some(name), _) => {
+                    let model = Model::from_dir(files.member(name).path())?;
+                    MemberModel::Network(Box::new(model))
+                }
+                (None, Some(classical)) => MemberModel::Classical(classical),
+                (None, None) => {
+                    return Err(Error::internal("a member that was checked is neither"));
+                }
+            };
+            Ok((model, member.weight))
+        };
+        let all = members.iter().map(load).collect::<Result<_>>()?;
+        Self::new(window, all).map_err(|e| e.at(files.ensemble().display().to_string()))
+    }
+
+    /// Members that were checked, with the windows of the whole.
+    fn new(window: Option<EnsembleWindow>, all: Vec<(MemberModel, f64)>) -> Result<Self> {
+        let networks = all.iter().filter_map(|(member, _)| member.network().map(Model::config));
+        let networks: Vec<&Config> = networks.collect();
+        let config = check_members(&networks, networks.len() < all.len(), window)?;
+        Ok(Self { config, all })
+    }
+
+    /// What the members put out together.
+    ///
+    /// # Errors
+    ///
+    /// As [`OutputSpec::new`].
+    pub fn output(&self) -> Result<Arc<OutputSpec>> {
+        OutputSpec::new(&self.config).map(Arc::new)
+    }
+
+    /// The networks.
+    pub fn networks(&self) -> impl Iterator<Item = &Model> {
+        self.all.iter().filter_map(|(member, _)| member.network())
+    }
+
+    /// SHA-256 over the weights of the networks, and the classical methods by name.
+    pub(crate) fn fingerprint(&self) -> String {
+        let parameters = self.networks().map(|model| &model.parameters);
+        let numbers: Vec<&[f32]> =
+            parameters.flat_map(|all| [&all.trained[..], &all.buffers]).collect();
+        let mut fingerprint = numbers_fingerprint(&numbers);
+        for (member, weight) in &self.all {
+            if let MemberModel::Classical(Classical { method, season }) = member {
+                fingerprint += &format!(" {} {season} {weight}", method.name());
+            }
+        }
+        fingerprint
+    }
+
+    /// Loads the members onto a backend as one model; classical methods run on the CPU.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::load`].
+    pub(crate) fn load(&self, backend: &dyn Backend) -> Result<Arc<dyn Loaded>> {
+        match self.all.as_slice() {
+            [(MemberModel::Network(model), _)]
+                if model.config().context_length == self.config.context_length =>
+            {
+                backend.load(model)
+            }
+            _ => Ok(Arc::new(LoadedEnsemble::new(self, backend)?)),
+        }
+    }
+}
+
+impl MemberModel {
+    /// The network, if it is one.
+    pub fn network(&self) -> Option<&Model> {
+        match self {
+            Self::Network(model) => Some(model),
+            Self::Classical(_) => None,
+        }
+    }
+}
+
+/// The model directories of the networks of an ensemble, in their order.
 ///
 /// # Errors
 ///
 /// `Io` or `InvalidConfig`, naming the file.
 pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
     let files = ModelDir::new(dir);
-    let members = read_description(&files)?;
-    Ok(members.iter().map(|member| files.member(&member.name)).collect())
+    let members = read_description(&files)?.members;
+    Ok(members.iter().filter_map(|member| member.name.as_ref()).map(|n| files.member(n)).collect())
 }
 
 /// The contents of `ensemble.json`, validated.
-fn read_description(files: &ModelDir) -> Result<Vec<Member>> {
+fn read_description(files: &ModelDir) -> Result<Description> {
     let path = files.ensemble();
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
     let bad =
         |text: String| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
-    let Description { members } = serde_json::from_str(&text)
+    let description: Description = serde_json::from_str(&text)
         .map_err(|e| bad("does not describe an ensemble".into()).because(e))?;
-    for Member { name, .. } in &members {
-        check_name(name).map_err(|e| e.at(path.display().to_string()))?;
+    let members = &description.members;
+    for (number, member) in members.iter().enumerate() {
+        if member.name.is_some() == member.classical.is_some() {
+            return Err(bad(format!("member {number} wants either a name or a classical method")));
+        }
+        if let Some(name) = &member.name {
+            check_name(name).map_err(|e| e.at(path.display().to_string()))?;
+        }
     }
     let sum: f64 = members.iter().map(|member| member.weight).sum();
     let sound = members.iter().all(|member| member.weight.is_finite() && member.weight >= 0.0);
     if !sound || (sum - 1.0).abs() > 1e-6 {
         return Err(bad(format!("the weights add up to {sum}, wanted 1, none below 0")));
     }
-    Ok(members)
+    Ok(description)
 }
 
 /// Names for the folders of the `count` members of a new ensemble. None of them exists yet, so that
@@ -124,28 +255,69 @@ pub fn task_of(dir: &Path) -> Result<Task> {
     }
 }
 
-/// Makes the model directory `out` an ensemble of those in `members/NAME` below it, which share
+/// A member of an ensemble that is saved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SavedMember {
+    /// The network in `members/NAME` of the model directory.
+    Network(String),
+    /// A classical method.
+    Classical(Classical),
+}
+
+/// Makes the model directory `out` an ensemble of the networks in `members/NAME` below it, which share
 /// `preprocessor`; every member has the same weight.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if they cannot be averaged; `Io` if a file cannot be read or written.
 pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) -> Result<()> {
+    let weight = 1.0 / names.len() as f64;
+    let members: Vec<(SavedMember, f64)> =
+        names.iter().map(|name| (SavedMember::Network(name.clone()), weight)).collect();
+    save_weighted(out, &members, None, preprocessor)
+}
+
+/// As [`save_ensemble`], with classical methods and weights; `window` is that of the whole, where
+/// classical methods are among them.
+///
+/// # Errors
+///
+/// As [`save_ensemble`].
+pub fn save_weighted(
+    out: &Path,
+    members: &[(SavedMember, f64)],
+    window: Option<EnsembleWindow>,
+    preprocessor: &Preprocessor,
+) -> Result<()> {
     let files = ModelDir::new(out);
-    let mut configs = Vec::new();
-    for name in names {
-        check_name(name)?;
-        configs.push(Config::from_file(&files.member(name).config())?);
+    let (mut configs, mut names, mut described) = (Vec::new(), Vec::new(), Vec::new());
+    for (member, weight) in members {
+        let (name, classical) = match member {
+            SavedMember::Network(name) => {
+                check_name(name)?;
+                configs.push(Config::from_file(&files.member(name).config())?);
+                names.push(name.clone());
+                (Some(name.clone()), None)
+            }
+            SavedMember::Classical(classical) => (None, Some(*classical)),
+        };
+        described.push(Member { name, classical, weight: *weight });
     }
-    check_members(&configs.iter().collect::<Vec<_>>())?;
+    let networks: Vec<&Config> = configs.iter().collect();
+    let whole = check_members(&networks, networks.len() < members.len(), window)?;
+    let differs = networks.first().is_none_or(|c| c.context_length != whole.context_length);
+    let window = EnsembleWindow {
+        context_length: whole.context_length,
+        prediction_length: whole.prediction_length,
+        num_input_channels: whole.num_input_channels,
+    };
     files.remove_stale()?;
     preprocessor.save(out)?;
-    let weight = 1.0 / names.len() as f64;
-    let members = names.iter().map(|name| Member { name: name.clone(), weight }).collect();
-    let text = serde_json::to_string_pretty(&Description { members })
+    let description = Description { window: differs.then_some(window), members: described };
+    let text = serde_json::to_string_pretty(&description)
         .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
     write_atomically(&files.ensemble(), |file| file.write_all(text.as_bytes()))?;
-    files.keep_members(names)?;
+    files.keep_members(&names)?;
     files.remove_model()
 }
 
@@ -173,7 +345,7 @@ pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
         first.get_or_insert(preprocessor);
         models.push(model);
     }
-    check_members(&models.iter().map(Model::config).collect::<Vec<_>>())?;
+    check_members(&models.iter().map(Model::config).collect::<Vec<_>>(), false, None)?;
     let Some(preprocessor) = first else {
         return Err(Error::config("members", "there is none, wanted at least one"));
     };
@@ -195,106 +367,76 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that forecasts of these models can be averaged.
-fn check_members(configs: &[&Config]) -> Result<()> {
-    let Some(first) = configs.first() else {
-        return Err(Error::config("members", "there is none, wanted at least one"));
+/// Checks that forecasts of these networks, and of classical methods if there are `classical` ones, can
+/// be averaged; returns the configuration of the whole.
+fn check_members(
+    networks: &[&Config],
+    classical: bool,
+    window: Option<EnsembleWindow>,
+) -> Result<Config> {
+    let Some(&first) = networks.first() else {
+        let Some(EnsembleWindow { context_length, prediction_length, num_input_channels }) =
+            window.filter(|_| classical)
+        else {
+            return Err(Error::config("members", "there is none, wanted at least one"));
+        };
+        let lengths =
+            Config { context_length, prediction_length, num_input_channels, ..Config::default() };
+        return Ok(lengths);
     };
-    for (i, config) in configs.iter().enumerate() {
-        let fields = [
-            ("context_length", config.context_length, first.context_length),
-            ("prediction_length", config.prediction_length, first.prediction_length),
-            ("num_input_channels", config.num_input_channels, first.num_input_channels),
-        ];
-        for (field, got, wanted) in fields {
-            if got != wanted {
-                let text = format!("member {i} has {got}, the first one {wanted}");
-                return Err(Error::config(field, text));
-            }
+    for (i, config) in networks.iter().enumerate() {
+        check_member(i, config, first)?;
+    }
+    if classical && OutputKind::of(first)? != OutputKind::Points {
+        let text = "classical methods forecast points, the networks do not";
+        return Err(Error::config("members", text));
+    }
+    let longest = networks.iter().map(|config| config.context_length).max().unwrap_or_default();
+    let mut whole = first.clone();
+    whole.context_length = window.map_or(longest, |window| window.context_length);
+    let fits = window.is_none_or(|window| {
+        window.context_length >= longest
+            && window.prediction_length == first.prediction_length
+            && window.num_input_channels == first.num_input_channels
+    });
+    match fits {
+        true => Ok(whole),
+        false => Err(Error::config("window", "does not hold the windows of the members")),
+    }
+}
+
+fn check_member(number: usize, config: &Config, first: &Config) -> Result<()> {
+    let fields = [
+        ("prediction_length", config.prediction_length, first.prediction_length),
+        ("num_input_channels", config.num_input_channels, first.num_input_channels),
+    ];
+    for (field, got, wanted) in fields {
+        if got != wanted {
+            let text = format!("member {number} has {got}, the first one {wanted}");
+            return Err(Error::config(field, text));
         }
-        if config.prediction_channel_indices != first.prediction_channel_indices
-            || config.extension().quantiles != first.extension().quantiles
-        {
-            let text = format!("member {i} forecasts other channels or quantiles than the first");
-            return Err(Error::config("members", text));
-        }
-        if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
-            let text = format!(
-                "member {i} forecasts neither points nor quantiles: its output has no useful mean"
-            );
-            return Err(Error::config("members", text));
-        }
+    }
+    if config.prediction_channel_indices != first.prediction_channel_indices
+        || config.extension().quantiles != first.extension().quantiles
+    {
+        let text = format!("member {number} forecasts other channels or quantiles than the first");
+        return Err(Error::config("members", text));
+    }
+    if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
+        let text = format!(
+            "member {number} forecasts neither points nor quantiles: its output has no useful mean"
+        );
+        return Err(Error::config("members", text));
     }
     Ok(())
-}
-
-/// Loads members onto a backend as one model.
-///
-/// # Errors
-///
-/// As [`Backend::load`].
-pub(crate) fn load_together(
-    members: &[(Model, f64)],
-    backend: &dyn Backend,
-) -> Result<Arc<dyn Loaded>> {
-    if let [(model, _)] = members {
-        return backend.load(model);
-    }
-    let load = |(model, weight): &(Model, f64)| Ok((backend.load(model)?, *weight as f32));
-    let members = members.iter().map(load).collect::<Result<_>>()?;
-    Ok(Arc::new(LoadedEnsemble { members }))
-}
-
-/// Every member, ready to run, with its weight.
-struct LoadedEnsemble {
-    members: Vec<(Arc<dyn Loaded>, f32)>,
-}
-
-impl Loaded for LoadedEnsemble {
-    fn bytes(&self) -> u64 {
-        self.members.iter().map(|(member, _)| member.bytes()).sum()
-    }
-
-    fn session(&self) -> Result<Box<dyn Session>> {
-        let session = |(member, weight): &(Arc<dyn Loaded>, f32)| Ok((member.session()?, *weight));
-        let members = self.members.iter().map(session).collect::<Result<_>>()?;
-        Ok(Box::new(EnsembleSession { members, output: Prediction::default() }))
-    }
-}
-
-/// Runs one member after the other.
-struct EnsembleSession {
-    members: Vec<(Box<dyn Session>, f32)>,
-    /// Output of the member that ran last.
-    output: Prediction,
-}
-
-impl Session for EnsembleSession {
-    fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
-        for (i, (session, weight)) in self.members.iter_mut().enumerate() {
-            session.forward(batch, &mut self.output)?;
-            if i == 0 {
-                out.reset(self.output.spec());
-            }
-            let forecast = &self.output.numbers;
-            out.numbers.resize(forecast.len(), 0.0);
-            // A fixed order of members: the same bits in every batch.
-            for (sum, x) in out.numbers.iter_mut().zip(forecast) {
-                *sum += *weight * x;
-            }
-        }
-        out.loc.clone_from(&self.output.loc);
-        out.scale.clone_from(&self.output.scale);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Cpu;
-    use crate::data::BatchShape;
-    use ptsm_core::{ForwardOptions, Init};
+    use crate::data::{Batch, BatchShape};
+    use ptsm_core::{ForwardOptions, Init, Prediction};
 
     fn model(patch_length: usize, seed: u64) -> Model {
         let config = Config { patch_length, patch_stride: patch_length, ..Config::default() };
@@ -334,19 +476,22 @@ mod tests {
         for (model, name) in models.iter().zip(&names) {
             model.save(ModelDir::new(folder.path()).member(name).path()).unwrap();
         }
-        let members = names.iter().map(|name| Member { name: name.clone(), weight: 0.0 });
+        let member =
+            |name: &String| Member { name: Some(name.clone()), classical: None, weight: 0.0 };
+        let members = names.iter().map(member);
         let text = |weights: [f64; 3]| {
             let members =
                 members.clone().zip(weights).map(|(member, weight)| Member { weight, ..member });
-            serde_json::to_string(&Description { members: members.collect() }).unwrap()
+            serde_json::to_string(&Description { window: None, members: members.collect() })
+                .unwrap()
         };
         let path = ModelDir::new(folder.path()).ensemble();
         std::fs::write(&path, text([0.5, 0.25, 0.25])).unwrap();
-        let loaded = load_members(folder.path()).unwrap();
+        let loaded = Members::from_dir(folder.path()).unwrap();
         let mut out = Prediction::default();
-        let together = load_together(&loaded, &Cpu::default()).unwrap();
+        let together = loaded.load(&Cpu::default()).unwrap();
         together.session().unwrap().forward(&batch(), &mut out).unwrap();
-        let parts = loaded.iter().map(|(model, _)| Cpu::default().load(model).unwrap().bytes());
+        let parts = loaded.networks().map(|model| Cpu::default().load(model).unwrap().bytes());
         assert_eq!(together.bytes(), parts.sum::<u64>());
         let each = models.each_ref().map(|model| {
             model.forward(&batch(), ForwardOptions::default()).unwrap().outputs.prediction
@@ -357,7 +502,7 @@ mod tests {
             assert!((x - wanted).abs() < 1e-5, "{x} {wanted}");
         }
         std::fs::write(&path, text([0.5, 0.5, 0.5])).unwrap();
-        let error = load_members(folder.path()).unwrap_err().to_string();
+        let error = Members::from_dir(folder.path()).unwrap_err().to_string();
         assert!(error.contains("add up to 1.5"), "{error}");
         let error = Model::from_dir(folder.path()).unwrap_err().to_string();
         assert!(error.contains("is an ensemble"), "{error}");
@@ -366,10 +511,11 @@ mod tests {
     #[test]
     fn members_that_cannot_be_averaged_are_refused_by_field() {
         let plain = Config::default();
-        let refused = |other: Config| check_members(&[&plain, &other]).unwrap_err().to_string();
+        let refused =
+            |other: Config| check_members(&[&plain, &other], false, None).unwrap_err().to_string();
         assert!(refused(Config { prediction_length: 7, ..plain.clone() }).contains("has 7"));
         assert!(refused(Config { loss: "nll".into(), ..plain.clone() }).contains("no useful mean"));
-        assert!(check_members(&[]).is_err());
+        assert!(check_members(&[], true, None).is_err());
         assert!(check_name("../x").is_err());
     }
 
@@ -400,7 +546,10 @@ mod tests {
         join(&out, &[b, a]).unwrap();
         assert_eq!(seen(), ["0-1", "1-1"]);
         assert_eq!(begun_names(&ModelDir::new(&out), 2), ["0-1", "1-1"]);
-        assert_eq!(load_members(&out).unwrap()[0].0.parameters, model(8, 2).parameters);
+        assert_eq!(
+            Members::from_dir(&out).unwrap().networks().next().unwrap().parameters,
+            model(8, 2).parameters
+        );
         assert_eq!(member_dirs(&out).unwrap().len(), 2);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::data::{
     Column, LabelOptions, LabelledSet, NO_COLUMN, Repair, Roles, Series, SeriesSet, Split, Table,
 };
+use crate::ensemble::Members;
 use crate::job::{CaseData, Job, JobData, Save, SeriesData, Silent, Trained, automatic_recipe};
 use crate::labeller::Labeller;
 use crate::preprocessor::Preprocessor;
@@ -211,7 +212,7 @@ impl Forecaster {
         let data = series.into();
         let trained = options.job(&data, Task::Forecasting, model, training).run(&mut Silent)?;
         let Trained { model, preprocessor, .. } = trained;
-        Self::assemble(&[(model, 1.0)], preprocessor, None, &Cpu::default())
+        Self::assemble(&Members::single(model), preprocessor, None, &Cpu::default())
     }
 
     /// Forecasts past the end of every series of `data`, which are read like the training data.

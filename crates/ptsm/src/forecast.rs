@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 use crate::calibration::Calibration;
 use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
+use crate::ensemble::Members;
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
-use crate::{Config, Model, Result};
+use crate::{Config, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
@@ -64,7 +65,7 @@ impl Forecaster {
 
     /// Puts members that agree in what they read and forecast onto a backend.
     pub(crate) fn assemble(
-        members: &[(Model, f64)],
+        members: &Members,
         preprocessor: Preprocessor,
         calibration: Option<Calibration>,
         backend: &dyn Backend,

@@ -7,7 +7,7 @@ use ptsm::core::{Layout, Scaler};
 use ptsm::data::{
     Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
 };
-use ptsm::ensemble::load_members;
+use ptsm::ensemble::{Classical, MemberModel, Members};
 use ptsm::model_dir::ModelDir;
 use ptsm::preprocessor::Preprocessor;
 use ptsm::{Config, Model, Result};
@@ -46,27 +46,47 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 
 /// One line for each member; the members themselves are model directories.
 fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
-    let members = load_members(dir)?;
-    let mut text = format!("{} (ensemble of {})\n", dir.display(), members.len());
+    let members = Members::from_dir(dir)?;
+    let mut text = format!(
+        "{} (ensemble of {}, {} -> {} steps)\n",
+        dir.display(),
+        members.all.len(),
+        members.config.context_length,
+        members.config.prediction_length
+    );
     let mut values = Vec::new();
-    for (i, (model, weight)) in members.iter().enumerate() {
-        let (config, parameters) = (model.config(), model.layout().num_trained());
-        let flops = 2 * model.network().multiply_adds();
-        text += &format!(
-            "member {i}: weight {weight:.3}, patches {}/{}, d_model x layers {} x {}, {parameters} \
-             parameters, {:.2} MFLOP\n",
-            config.patch_length,
-            config.patch_stride,
-            config.d_model,
-            config.num_layers,
-            flops as f64 / 1e6
-        );
-        let config: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
-        values.push(json!({
-            "weight": weight, "config": config, "num_parameters": parameters, "flops": flops,
-        }));
+    for (i, (member, weight)) in members.all.iter().enumerate() {
+        text += &format!("member {i}: weight {weight:.3}, ");
+        match member {
+            MemberModel::Network(model) => {
+                let (line, mut value) = describe_network(model)?;
+                text += &line;
+                value["weight"] = json!(weight);
+                values.push(value);
+            }
+            MemberModel::Classical(Classical { method, season }) => {
+                text += &format!("{}, season {season}\n", method.name());
+                values.push(json!({"method": method, "season": season, "weight": weight}));
+            }
+        }
     }
     answer(global, &json!({"members": values}), &text)
+}
+
+/// A network as a member of an ensemble: a line, and its JSON.
+fn describe_network(model: &Model) -> Result<(String, Value)> {
+    let (config, parameters) = (model.config(), model.layout().num_trained());
+    let flops = 2 * model.network().multiply_adds();
+    let line = format!(
+        "patches {}/{}, d_model x layers {} x {}, {parameters} parameters, {:.2} MFLOP\n",
+        config.patch_length,
+        config.patch_stride,
+        config.d_model,
+        config.num_layers,
+        flops as f64 / 1e6
+    );
+    let config: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
+    Ok((line, json!({"config": config, "num_parameters": parameters, "flops": flops})))
 }
 
 fn inspect_model(global: &Global, dir: &Path) -> Result<()> {

@@ -67,7 +67,17 @@ impl ForecastInterface {
         preprocessor: Preprocessor,
         calibration: Option<Calibration>,
     ) -> Self {
-        let (config, output) = (model.config().clone(), Arc::clone(model.output()));
+        let output = Arc::clone(model.output());
+        Self::of_output(model.config().clone(), output, preprocessor, calibration)
+    }
+
+    /// As [`ForecastInterface::new`], of any forecaster with this configuration and output.
+    pub(crate) fn of_output(
+        config: Config,
+        output: Arc<OutputSpec>,
+        preprocessor: Preprocessor,
+        calibration: Option<Calibration>,
+    ) -> Self {
         let (levels, quantiles) = match &calibration {
             Some(calibration) => {
                 (calibration.intervals.iter().map(|i| i.level).collect(), Vec::new())

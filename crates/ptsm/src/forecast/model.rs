@@ -7,10 +7,9 @@ use super::answer::Forecast;
 use super::interface::{Contexts, ForecastInterface};
 use crate::calibration::Calibration;
 use crate::data::{Repair, Series, SeriesSet, Standardiser, Table};
-use crate::ensemble::{load_members, load_together};
+use crate::ensemble::Members;
 use crate::preprocessor::Preprocessor;
-use crate::train::numbers_fingerprint;
-use crate::{Config, Error, Model, Result};
+use crate::{Config, Error, Result};
 use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
 
 /// A trained forecaster that never changes: one of it, in an [`Arc`], serves every thread and every
@@ -29,34 +28,28 @@ impl ForecastModel {
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
-        let members = load_members(dir)?;
-        // The members agree in every field that is read from it here.
-        let config = members[0].0.config().clone();
-        let preprocessor = Preprocessor::from_dir(dir, &config)?;
-        if !members[0].0.output().kind().is_forecast() {
+        let members = Members::from_dir(dir)?;
+        let config = &members.config;
+        let preprocessor = Preprocessor::from_dir(dir, config)?;
+        if !members.output()?.kind().is_forecast() {
             let text = format!("{} forecasts nothing", config.task()?.architecture());
             return Err(Error::config("architectures", text).at(dir.display().to_string()));
         }
-        let calibration = Calibration::from_dir(dir, &config)?;
+        let calibration = Calibration::from_dir(dir, config)?;
         Self::assemble(&members, preprocessor, calibration, backend)
     }
 
     /// Puts members that agree in what they read and forecast onto a backend.
     pub(crate) fn assemble(
-        members: &[(Model, f64)],
+        members: &Members,
         preprocessor: Preprocessor,
         calibration: Option<Calibration>,
         backend: &dyn Backend,
     ) -> Result<Self> {
-        let loaded = load_together(members, backend)?;
-        let numbers: Vec<&[f32]> = members
-            .iter()
-            .flat_map(|(model, _)| [&model.parameters.trained[..], &model.parameters.buffers])
-            .collect();
-        let fingerprint = numbers_fingerprint(&numbers);
-        // Members agree in every field that is read here.
-        let interface = ForecastInterface::new(&members[0].0, preprocessor, calibration);
-        Ok(Self { interface, loaded, fingerprint })
+        let loaded = members.load(backend)?;
+        let (config, output) = (members.config.clone(), members.output()?);
+        let interface = ForecastInterface::of_output(config, output, preprocessor, calibration);
+        Ok(Self { interface, loaded, fingerprint: members.fingerprint() })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or those of the
@@ -70,7 +63,7 @@ impl ForecastModel {
         self.interface.calibration.as_ref()
     }
 
-    /// SHA-256 over the weights.
+    /// What differs for other members, see [`Members::fingerprint`].
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
