@@ -23,10 +23,10 @@ pub(crate) fn is_seasonal(values: &[f64], season: usize) -> bool {
         centred[lag..].iter().zip(&centred).map(|(late, early)| late * early).sum()
     };
     let energy = product(0);
-    let correlations = (1..=season).map(|lag| product(lag) / energy);
-    let squares: f64 = correlations.clone().take(season - 1).map(|r| r * r).sum();
+    let correlation = |lag: usize| product(lag) / energy;
+    let squares: f64 = (1..season).map(|lag| correlation(lag).powi(2)).sum();
     let limit = 1.645 * ((1.0 + 2.0 * squares) / count as f64).sqrt();
-    correlations.last().is_some_and(|r| r.abs() > limit)
+    correlation(season).abs() > limit
 }
 
 /// A seasonal component that repeats.
