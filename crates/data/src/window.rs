@@ -68,6 +68,19 @@ pub struct Segment {
     pub rows: Range<usize>,
 }
 
+impl Segment {
+    /// Rows from the first one that has a seen point.
+    pub fn seen_rows(&self) -> usize {
+        let width = self.series.num_channels;
+        let points = self.rows.start * width..self.rows.end * width;
+        let first = match &self.series.observed_mask {
+            Some(mask) => mask[points].iter().position(|&seen| seen != 0.0),
+            None => Some(0),
+        };
+        first.map_or(0, |first| self.rows.len() - first / width)
+    }
+}
+
 /// Lengths of one window and the distance between window starts, in time steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowShape {
@@ -132,6 +145,27 @@ impl WindowSet {
     pub fn with_origins(self, origins: Option<Vec<Vec<f32>>>) -> Self {
         assert!(origins.as_ref().is_none_or(|all| all.len() == self.segments.len()));
         Self { origins, ..self }
+    }
+
+    /// The windows of these segments with a shorter context. With `keep_futures` they have the same
+    /// futures; without, there are more of them, from the first row on.
+    ///
+    /// # Panics
+    ///
+    /// If the context would be longer.
+    #[must_use]
+    pub fn shortened(&self, context_length: usize, keep_futures: bool) -> Self {
+        let cut = self.shape.context_length - context_length;
+        let cut = if keep_futures { cut } else { 0 };
+        let segment = |segment: &Segment| Segment {
+            rows: (segment.rows.start + cut).min(segment.rows.end)..segment.rows.end,
+            ..segment.clone()
+        };
+        let segments = self.segments.iter().map(segment).collect();
+        let shape = WindowShape { context_length, ..self.shape };
+        Self::new(segments, shape)
+            .expect("the segments were a set before")
+            .with_origins(self.origins.clone())
     }
 
     /// Number of windows.
@@ -297,6 +331,19 @@ mod tests {
         assert_eq!(padded.values, [3.0, 5.0, 3.0, 5.0, 0.0, 5.0, 3.0, 6.0]);
         assert_eq!(padded.observed_mask.unwrap(), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
         assert_eq!(series.clone().padded(0), series);
+    }
+
+    #[test]
+    fn shortened_windows_keep_their_futures_or_begin_earlier() {
+        let segment = Segment { series: counting(10, false), rows: 2..10 };
+        let set = WindowSet::new(vec![segment], shape(1)).unwrap();
+        let same = set.shortened(1, true);
+        assert_eq!(same.len(), set.len());
+        let indices: Vec<usize> = (0..set.len()).collect();
+        assert_eq!(same.batch(&indices).future_values(), set.batch(&indices).future_values());
+        assert_eq!(set.shortened(1, false).len(), set.len() + 2);
+        let masked = Segment { series: counting(10, true), rows: 2..10 };
+        assert_eq!((set.segments()[0].seen_rows(), masked.seen_rows()), (8, 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `preprocessor.json` | how data become windows | the model or the ensemble |
 //! | `training.json`, `joint_training.json` | settings and history of training | the weights |
 //! | `checkpoints/` | the state of a run | the run |
+//! | `choice.json` | how the default forecaster was chosen | the model or the ensemble |
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
 //! | `ensemble.json`, `members/NAME/` | an ensemble of models, in place of one | |
@@ -23,6 +24,7 @@ use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, write_atomically};
 const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";
 const JOINT_TRAINING: &str = "joint_training.json";
+const CHOICE: &str = "choice.json";
 const CALIBRATION: &str = "calibration.json";
 const MEMBERS: &str = "members";
 const HEADS: &str = "heads";
@@ -95,6 +97,11 @@ impl ModelDir {
     /// `joint_training.json`.
     pub fn joint_training(&self) -> PathBuf {
         self.path.join(JOINT_TRAINING)
+    }
+
+    /// `choice.json`.
+    pub fn choice(&self) -> PathBuf {
+        self.path.join(CHOICE)
     }
 
     /// `calibration.json`.
@@ -184,7 +191,8 @@ impl ModelDir {
     ///
     /// `Io`, naming what cannot be removed.
     pub fn remove_stale(&self) -> Result<()> {
-        for path in [self.calibration(), self.training(), self.joint_training()] {
+        let stale = [self.calibration(), self.training(), self.joint_training(), self.choice()];
+        for path in stale {
             remove(&path)?;
         }
         for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
@@ -286,6 +294,7 @@ mod tests {
             dir.calibration(),
             dir.training(),
             dir.joint_training(),
+            dir.choice(),
             dir.score("test"),
             dir.head("quantiles", HeadFile::Weights),
         ];

@@ -16,8 +16,11 @@ pub struct ScoreOptions<'a> {
     pub dataset: String,
     /// Part of the split.
     pub part: Part,
-    /// Whether repeat-last, seasonal naive and ridge are scored on the same windows.
+    /// Whether repeat-last, seasonal naive, drift, Theta and ridge are scored on the same windows.
     pub baselines: bool,
+    /// Whether Theta is among them also where that takes long, see
+    /// [`THETA_LIMIT`](crate::evaluate::THETA_LIMIT).
+    pub every_theta: bool,
     /// Windows per forward pass, at least 1; does not affect the scores.
     pub batch_size: usize,
     /// Steps of the season, for MASE and the seasonal naive forecast; `None` = the model's.
@@ -35,6 +38,7 @@ impl Default for ScoreOptions<'_> {
             dataset: "data".to_owned(),
             part: Part::Test,
             baselines: true,
+            every_theta: false,
             batch_size: 256,
             season: None,
             detail: Detail::default(),
@@ -56,7 +60,7 @@ impl Forecaster {
     /// let options = FitOptions::steps(12).context(48).epochs(1);
     /// let evaluation = Forecaster::fit(&table, &options)?.evaluate(&table)?;
     /// assert!(evaluation.model.mse.is_finite());
-    /// assert_eq!(evaluation.baselines.len(), 3);
+    /// assert_eq!(evaluation.baselines.len(), 5);
     /// # Ok(())
     /// # }
     /// ```
@@ -109,6 +113,7 @@ impl Forecaster {
         passes.progress = None;
         let plan = BaselinePlan {
             season_length: (season > 1).then_some(season),
+            every_theta: options.every_theta,
             ridge: Some((&prepared.train, &prepared.validation)),
         };
         let baselines = match options.baselines {

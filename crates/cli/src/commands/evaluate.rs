@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Leave out the baselines
     #[arg(long)]
     no_baselines: bool,
+    /// Score Theta among the baselines also where that takes long: it is fitted to every window anew
+    #[arg(long, conflicts_with = "no_baselines")]
+    every_theta: bool,
     /// Also the errors of every series of a long table, every channel or every horizon step
     #[arg(long, value_delimiter = ',', value_parser = ["series", "channel", "step"])]
     by: Vec<String>,
@@ -141,6 +144,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         dataset: source.name.clone(),
         part: args.split.part,
         baselines: !args.no_baselines,
+        every_theta: args.every_theta,
         batch_size: args.batch_size,
         season: args.data.season()?,
         detail: Detail {
@@ -199,12 +203,13 @@ impl Args {
     }
 
     /// The options that only scores of forecasts have, and whether they were given.
-    fn for_forecasts(&self) -> [(&'static str, bool); 5] {
+    fn for_forecasts(&self) -> [(&'static str, bool); 6] {
         [
             ("by", !self.by.is_empty()),
             ("per_step", self.per_step),
             ("per_channel", self.per_channel),
             ("no_baselines", self.no_baselines),
+            ("every_theta", self.every_theta),
             ("report", self.report.is_some()),
         ]
     }

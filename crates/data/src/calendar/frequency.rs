@@ -63,6 +63,34 @@ impl Frequency {
         season as usize
     }
 
+    /// How many steps people usually want to know in advance: 12 months, 8 quarters, 6 years, 13 weeks,
+    /// 28 days, 21 working days, 48 hours or half hours, a day of shorter steps that divide it, an hour
+    /// of minutes; `None` for others, and for an integer index.
+    pub fn usual_horizon(self) -> Option<usize> {
+        let steps = match self {
+            Frequency::Nanoseconds(step) => match step {
+                WEEK => 13,
+                DAY => 28,
+                HOUR => 48,
+                _ if step >= 5 * MINUTE && DAY % step == 0 => (DAY / step).max(8) as usize,
+                MINUTE => 60,
+                _ => return None,
+            },
+            Frequency::Months(months)
+            | Frequency::MonthEnds(months)
+            | Frequency::BusinessMonthStarts(months)
+            | Frequency::BusinessMonthEnds(months) => match months {
+                1 | 2 => 12,
+                3 | 4 => 8,
+                _ => 6,
+            },
+            Frequency::MonthParts(parts) => 12 * parts as usize,
+            Frequency::BusinessDays(1) => 21,
+            Frequency::BusinessDays(_) | Frequency::Index(_) => return None,
+        };
+        Some(steps)
+    }
+
     /// Whether steps are whole days or longer, which are counted in local time.
     pub(crate) fn counts_days(self) -> bool {
         match self {

@@ -4,8 +4,11 @@ use super::metrics::Metrics;
 use super::report::{BaselineOutcome, BaselineScore};
 use super::ridge::Ridge;
 use super::windows::{EvaluateOptions, evaluate, select_channels};
-use crate::data::{Batch, WindowSet};
+use crate::data::{Batch, Segment, WindowSet, WindowShape};
+use crate::ensemble::Classical;
 use crate::{Error, ErrorKind, Result};
+use ptsm_classical::Method;
+use ptsm_core::option;
 
 /// Repeats the last observed value of each channel.
 ///
@@ -82,19 +85,23 @@ fn last_observed(
     place.map(|place| batch.past_values()[place])
 }
 
-/// Which baselines [`score_baselines`] scores besides repeating the last value.
+/// Which baselines [`score_baselines`] scores besides repeating the last value and the drift.
 #[derive(Clone, Copy, Default)]
 pub struct BaselinePlan<'a> {
-    /// Time steps in one season for the seasonal naive forecast; `None` leaves it out.
+    /// Time steps in one season, for the seasonal naive forecast and Theta; `None` leaves the first
+    /// out, and there is no seasonal component in the second.
     pub season_length: Option<usize>,
+    /// Whether Theta is scored where that takes more than a few seconds, see [`THETA_LIMIT`].
+    pub every_theta: bool,
     /// Training and validation windows to fit the linear baseline on; `None` leaves it out.
     pub ridge: Option<(&'a WindowSet, &'a WindowSet)>,
 }
 
 /// Scores the baselines on every window of `windows`, with the options of the model's own score.
 ///
-/// In this order: `repeat_last`, `seasonal_naive`, `ridge`. A baseline that the data do not allow
-/// (a season longer than the context, too few complete windows) is listed with the reason.
+/// In this order: `repeat_last`, `seasonal_naive`, `drift`, `theta`, `ridge`. A baseline that the data
+/// do not allow (a season longer than the context, too few complete windows) is listed with the
+/// reason. The ridge sees less of a context where there are too few training windows of it.
 ///
 /// # Errors
 ///
@@ -115,12 +122,68 @@ pub fn score_baselines(
         let got = score(&mut |batch| seasonal_naive(batch, steps, season), windows, options);
         scores.push(listed("seasonal_naive", got)?);
     }
+    for method in [Method::Drift, Method::Theta] {
+        let got = score_classical(method, windows, plan, options);
+        scores.push(listed(method.name(), got)?);
+    }
     if let Some((train, validation)) = plan.ridge {
-        let got = Ridge::fit(train, validation)
-            .and_then(|ridge| score(&mut |batch| ridge.predict(batch), windows, options));
+        let context = ridge_context(train, plan.season_length.unwrap_or(1));
+        let got =
+            Ridge::fit(&train.shortened(context, false), &validation.shortened(context, true))
+                .and_then(|ridge| {
+                    let mut forecast = |batch: &Batch| ridge.predict(&batch.shortened(context));
+                    score(&mut forecast, windows, options)
+                });
         scores.push(listed("ridge", got)?);
     }
     Ok(scores)
+}
+
+/// Points of contexts, over all windows and channels, up to which Theta is scored unasked: it is fitted
+/// to every one of them anew.
+pub const THETA_LIMIT: usize = 1_000_000;
+
+fn score_classical(
+    method: Method,
+    windows: &WindowSet,
+    plan: &BaselinePlan<'_>,
+    options: &EvaluateOptions<'_>,
+) -> Result<Metrics> {
+    let WindowShape { context_length, prediction_length, .. } = windows.shape();
+    let channels: Vec<usize> = (0..windows.num_channels()).collect();
+    let points = windows.len() * channels.len() * context_length;
+    if method == Method::Theta && points > THETA_LIMIT && !plan.every_theta {
+        let text = format!(
+            "is fitted to each of {} windows of {} channels, which takes a while (use {})",
+            windows.len(),
+            channels.len(),
+            option("every_theta", None)
+        );
+        return Err(Error::config("theta", text));
+    }
+    let classical = Classical { method, season: plan.season_length.unwrap_or(1) };
+    let mut forecast = |batch: &Batch| Ok(classical.forecast(batch, prediction_length, &channels));
+    score(&mut forecast, windows, options)
+}
+
+/// Past steps that the ridge sees: all of a context, or as many (in whole seasons) as there are twice
+/// as many training rows for as weights.
+fn ridge_context(train: &WindowSet, season: usize) -> usize {
+    let WindowShape { context_length, prediction_length, .. } = train.shape();
+    let seen: Vec<usize> = train.segments().iter().map(Segment::seen_rows).collect();
+    let enough = |context: usize| {
+        let windows = |rows: &usize| (rows + 1).saturating_sub(context + prediction_length);
+        seen.iter().map(windows).sum::<usize>() * train.num_channels() >= 2 * (context + 1)
+    };
+    if enough(context_length) {
+        return context_length;
+    }
+    let whole =
+        |context: usize| if context >= season { context / season * season } else { context };
+    (1..context_length)
+        .rev()
+        .find(|&context| whole(context) == context && enough(context))
+        .unwrap_or(context_length)
 }
 
 /// Scores a forecaster of all channels on the channels that the options choose.
@@ -216,21 +279,23 @@ mod tests {
             WindowSet::new(vec![Segment { series, rows }], shape).unwrap()
         };
         let (few, rest) = (set(0..6), set(6..20));
-        let plan = BaselinePlan { season_length: Some(9), ridge: Some((&few, &rest)) };
+        let ridge = Some((&few, &rest));
+        let plan = BaselinePlan { season_length: Some(9), every_theta: false, ridge };
         let options = EvaluateOptions { channels: Some(vec![1]), ..Default::default() };
         let scores = score_baselines(&rest, &plan, &options).unwrap();
-        assert_eq!(scores.len(), 3);
+        assert_eq!(scores.len(), 5);
         let BaselineOutcome::Scored(last) = &scores[0].outcome else {
             panic!("{scores:?}");
         };
         assert_eq!(last.points, 10);
-        for (score, word) in scores[1..].iter().zip(["season_length", "complete"]) {
+        for (score, word) in [(&scores[1], "season_length"), (&scores[4], "complete")] {
             let BaselineOutcome::NotScored { reason } = &score.outcome else {
                 panic!("{score:?}");
             };
             assert!(reason.contains(word), "{reason}");
         }
-        let plan = BaselinePlan { season_length: Some(2), ridge: Some((&rest, &rest)) };
+        let ridge = Some((&rest, &rest));
+        let plan = BaselinePlan { season_length: Some(2), every_theta: false, ridge };
         let scores = score_baselines(&rest, &plan, &options).unwrap();
         let scored = |score: &BaselineScore| matches!(score.outcome, BaselineOutcome::Scored(_));
         assert!(scores.iter().all(scored), "{scores:?}");

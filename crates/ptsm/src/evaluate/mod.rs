@@ -21,7 +21,7 @@ mod ridge;
 mod values;
 mod windows;
 
-pub use baselines::{BaselinePlan, repeat_last, score_baselines, seasonal_naive};
+pub use baselines::{BaselinePlan, THETA_LIMIT, repeat_last, score_baselines, seasonal_naive};
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;

@@ -47,7 +47,7 @@ pub struct Evaluation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BaselineScore {
-    /// `repeat_last`, `seasonal_naive` or `ridge`.
+    /// `repeat_last`, `seasonal_naive`, `drift`, `theta` or `ridge`.
     pub name: String,
     /// Its scores, or why there are none.
     #[serde(flatten)]

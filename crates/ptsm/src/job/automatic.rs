@@ -3,14 +3,61 @@
 use std::ops::Range;
 
 use super::data::SeriesData;
-use crate::data::{Borders, Series, Split};
+use crate::data::{Borders, Frequency, Series, Split};
 use crate::spec::{LossChoice, ModelSpec};
 use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 
 /// The recipe for these data, with a sentence for every choice; lengths and the loss are those of
 /// `wanted` where it sets them.
 pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<String>) {
-    auto_recipe(&facts(data, wanted))
+    let mut wanted = wanted.clone();
+    let chosen = wanted.prediction_length;
+    let horizon = chosen.unwrap_or_else(|| usual_horizon(data));
+    wanted.prediction_length = Some(horizon);
+    let (recipe, mut reasons) = auto_recipe(&facts(data, &wanted));
+    if chosen.is_none() {
+        let reason = match data.split {
+            Split::Last { .. } => "as the split has it",
+            _ => "usual for such rows, where the parts of the split hold it",
+        };
+        reasons.insert(0, format!("horizon of {horizon} steps: {reason}"));
+    }
+    (recipe, reasons)
+}
+
+/// A horizon that nobody chose: that of the split (`last:H`); else the usual one of the frequency; else
+/// two seasons, or a tenth of the training part and no more than 24; and no more than the parts hold.
+fn usual_horizon(data: &SeriesData) -> usize {
+    if let Split::Last { rows } = data.split {
+        return rows;
+    }
+    let borders = borders(data);
+    let rows = median(&borders.iter().map(|borders| borders.train.len()).collect::<Vec<_>>());
+    let usual = data.set.frequency.and_then(Frequency::usual_horizon);
+    let horizon = usual.unwrap_or(match data.seasonal_period {
+        0 | 1 => (rows / 10).min(24),
+        season => 2 * season,
+    });
+    horizon.min(room(&borders, rows)).max(1)
+}
+
+fn borders(data: &SeriesData) -> Vec<Borders> {
+    let borders = |series: &Series| {
+        // With a context of one row, since the own rows of a part do not depend on it.
+        data.split.borders(series.num_rows(), series.timestamps.as_ref(), 1).ok()
+    };
+    data.set.series.iter().filter_map(borders).collect()
+}
+
+/// Future steps that the parts of a split hold, with a training part of `rows`.
+fn room(borders: &[Borders], rows: usize) -> usize {
+    let part = |of: fn(&Borders) -> &Range<usize>| {
+        // One row of each part is the context.
+        let own: Vec<usize> = borders.iter().map(|b| of(b).len().saturating_sub(1)).collect();
+        Some(median(&own)).filter(|&rows| rows > 0)
+    };
+    let scored = [part(|borders| &borders.validation), part(|borders| &borders.test)];
+    scored.into_iter().flatten().min().unwrap_or(rows).min(rows / 4)
 }
 
 /// Gives a specification without lengths those that suit series which are too short for our
@@ -33,11 +80,7 @@ pub(super) fn suit_short_series(data: &SeriesData, spec: &mut ModelSpec) -> Opti
 }
 
 fn facts(data: &SeriesData, wanted: &ModelSpec) -> DataFacts {
-    let borders = |series: &Series| {
-        // With a context of one row, since the own rows of a part do not depend on it.
-        data.split.borders(series.num_rows(), series.timestamps.as_ref(), 1).ok()
-    };
-    let borders: Vec<Borders> = data.set.series.iter().filter_map(borders).collect();
+    let borders = borders(data);
     let training_rows: Vec<usize> = borders.iter().map(|borders| borders.train.len()).collect();
     let levels = wanted.ptsm.as_ref().is_some_and(|ptsm| ptsm.quantiles.is_some());
     DataFacts {
@@ -60,13 +103,7 @@ fn suitable_horizon(data: &SeriesData, training_rows: &[usize], borders: &[Borde
         return rows;
     }
     let rows = median(training_rows);
-    let part = |of: fn(&Borders) -> &Range<usize>| {
-        // One row of each part is the context.
-        let own: Vec<usize> = borders.iter().map(|b| of(b).len().saturating_sub(1)).collect();
-        Some(median(&own)).filter(|&rows| rows > 0)
-    };
-    let scored = [part(|borders| &borders.validation), part(|borders| &borders.test)];
-    let room = scored.into_iter().flatten().min().unwrap_or(rows).min(rows / 4);
+    let room = room(borders, rows);
     let default = ModelSpec::defaults().prediction_length.unwrap_or_default();
     let season = data.seasonal_period;
     match room {

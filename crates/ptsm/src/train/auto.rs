@@ -156,7 +156,7 @@ impl Choice {
             self.because(format!("channels are mixed: there are {}", facts.channels));
         } else if !facts.forecasts_points {
             self.because("no linear skip: it forecasts points only".into());
-        } else if windows * facts.channels >= 4 * context_length {
+        } else if windows * facts.channels >= 2 * (context_length + 1) {
             self.recipe.model.extension_mut().linear_skip = true;
             self.recipe.training.skip_rate = 0.1;
             self.because(

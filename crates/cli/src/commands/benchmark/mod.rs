@@ -276,6 +276,7 @@ impl Stage<'_> {
         let prepared = prepare(self.subject.set(), &split, shape, transform, None)?;
         let plan = BaselinePlan {
             season_length: (season > 1).then_some(season),
+            every_theta: false,
             ridge: Some((&prepared.train, &prepared.validation)),
         };
         let options = EvaluateOptions { batch_size: 256, ..EvaluateOptions::default() };

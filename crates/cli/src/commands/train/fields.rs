@@ -12,11 +12,12 @@ use serde_json::Value;
 #[derive(Debug, Default, clap::Args, Serialize)]
 #[command(next_help_heading = "Model (fields of config.json)")]
 pub(crate) struct ModelArgs {
-    /// Past time steps that the model sees [default: 512]
+    /// Past time steps that the network sees [default: by the length of the series; 512 with other
+    /// options]
     #[arg(long)]
     context_length: Option<usize>,
-    /// Future time steps that are forecast [default: 96]
-    #[arg(long)]
+    /// Future time steps that are forecast [default: usual for the frequency; 96 with other options]
+    #[arg(long, visible_alias = "horizon")]
     prediction_length: Option<usize>,
     /// Time steps per patch [default: 8]
     #[arg(long)]
@@ -145,6 +146,16 @@ struct ExtensionArgs {
 }
 
 impl ModelArgs {
+    /// Whether lengths are all that is chosen.
+    pub(crate) fn only_lengths(&self) -> Result<bool> {
+        let fields = self.fields()?;
+        let lengths = ModelSpec {
+            context_length: fields.context_length,
+            prediction_length: fields.prediction_length,
+            ..ModelSpec::default()
+        };
+        Ok(fields == lengths && self.extension == ExtensionArgs::default())
+    }
     /// `lower`, with the fields that flags set replaced.
     pub(crate) fn over(&self, lower: ModelSpec) -> Result<ModelSpec> {
         let mut spec = lower.with(&self.fields()?);
@@ -199,7 +210,7 @@ impl ExtensionArgs {
 }
 
 /// Fields of the recipe's `[training]`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(crate) struct TrainingArgs {
     /// Passes over the training windows [default: 10]
@@ -292,6 +303,10 @@ fn parse_init(text: &str) -> std::result::Result<Init, String> {
 }
 
 impl TrainingArgs {
+    /// Whether the seed is all that is chosen.
+    pub(crate) fn only_seed(&self) -> bool {
+        *self == Self { seed: self.seed, ..Self::default() }
+    }
     /// The seed of the flags, or that of a recipe.
     pub(crate) fn seed_or(&self, recipe: &Training) -> u64 {
         self.seed.unwrap_or(recipe.seed)

@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::Split;
 use ptsm::ensemble::member_dirs;
-use ptsm::job::{EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained, automatic_recipe};
+use ptsm::job::{
+    Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained,
+    automatic_recipe,
+};
 use ptsm::model_dir::ModelDir;
 use ptsm::record::Record;
-use ptsm::spec::{DataSpec, ModelSpec};
+use ptsm::spec::{DataSpec, LossChoice, ModelSpec};
 use ptsm::train::Recipe;
 use ptsm::{Error, Result, Task};
 use serde_json::{Value, json};
@@ -86,15 +89,26 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return Err(Error::config(args.out.display().to_string(), text));
     }
     let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
-    let (mut recipe, data) = match &args.recipe {
-        Some(path) if path.as_os_str() == AUTO => automatic(global, args)?,
-        path => {
-            let recipe = path.as_deref().map_or(Ok(Recipe::default()), Recipe::from_file)?;
-            let spec = recipe.data.clone().with(&args.data_spec());
-            let seed = args.training.seed_or(&recipe.training);
-            (recipe, read_data(global, &spec, args.task, seed)?)
-        }
-    };
+    if args.is_automatic()? {
+        return automatic(global, args, start, dir);
+    }
+    let recipe = args.recipe.as_deref();
+    let recipe = recipe.map_or(Ok(Recipe::default()), Recipe::from_file)?;
+    let spec = recipe.data.clone().with(&args.data_spec());
+    let data = read_data(global, &spec, args.task, args.training.seed_or(&recipe.training))?;
+    train_by(global, args, Plan { recipe, data, start }, dir)
+}
+
+/// What a training starts from.
+struct Plan {
+    recipe: Recipe,
+    data: JobData,
+    start: Option<Start>,
+}
+
+/// Trains one network, or the members of a recipe.
+fn train_by(global: &Global, args: &Args, plan: Plan, dir: ModelDir) -> Result<()> {
+    let Plan { mut recipe, data, start } = plan;
     let save = Save { dir, mode: args.mode() };
     if !recipe.members.is_empty() {
         return train_members(global, args, &recipe, &data, save);
@@ -143,17 +157,54 @@ pub(crate) fn read_data(
     }
 }
 
-/// The data, and a recipe chosen for them, whose reasons are printed.
-fn automatic(global: &Global, args: &Args) -> Result<(Recipe, JobData)> {
+/// Trains a network by a recipe that is chosen for the data, whose reasons are printed, and keeps it or
+/// classical methods or a mean of them, whichever forecasts the validation part best.
+fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) -> Result<()> {
     if args.task != Task::Forecasting {
         let text = "auto is for forecasting (for labelled cases, see ptsm select)";
         return Err(Error::config("--recipe", text));
     }
     let (data, _) = read_series(global, &args.data_spec())?;
-    let (recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
+    let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
     remark(global, "recipe auto:");
     reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
-    Ok((recipe, data.into()))
+    let data = data.into();
+    let wanted = args.model.over(recipe.model.clone())?;
+    let points = wanted.loss.is_none_or(|loss| loss == LossChoice::Mse);
+    if start.is_some() || args.few_shot.is_some() || !points {
+        return train_by(global, args, Plan { recipe, data, start }, dir);
+    }
+    args.training.apply(&mut recipe.training);
+    recipe.model = wanted;
+    let job = ChoiceJob { data: &data, recipe, save: Save { dir, mode: args.mode() } };
+    let mut reporter = Reporter::new(global);
+    let chosen = job.run(&mut reporter);
+    reporter.finish();
+    let Chosen { choice, network, .. } = chosen?;
+    if let Some(path) = &args.plot {
+        plot::save(path, &training_curve(&network.record.history, true))?;
+    }
+    report_choice(global, &args.out, &choice, &network)
+}
+
+fn report_choice(global: &Global, out: &Path, choice: &Choice, network: &Trained) -> Result<()> {
+    let Trained { record, seconds, .. } = network;
+    let history = &record.history;
+    let diverged = history.divergence();
+    let value = json!({
+        "out": out, "choice": choice, "sentence": choice.sentence(),
+        "best_epoch": history.best_epoch, "epochs": history.epochs.len(),
+        "validation_loss": history.best_validation_loss, "stopped_by": history.stopped_by,
+        "steps": history.steps, "seconds": seconds,
+        "num_parameters": record.num_parameters, "diverged": diverged,
+    });
+    for candidate in &choice.candidates {
+        let error = candidate.error.map_or("-".to_owned(), |error| format!("{error:.4}"));
+        remark(global, &format!("  {:16} {error}", candidate.name));
+    }
+    let warning = diverged.map_or(String::new(), |why| divergence_warning("the network", &why));
+    let text = format!("{}: {}\n{warning}", out.display(), choice.sentence());
+    answer(global, &value, &text)
 }
 
 /// Trains every member of an ensemble, one after the other.
@@ -200,6 +251,20 @@ fn report_members(global: &Global, args: &Args, trained: Vec<Trained>) -> Result
 }
 
 impl Args {
+    /// Whether the forecaster is chosen by the data: asked for, or nothing else was.
+    fn is_automatic(&self) -> Result<bool> {
+        Ok(match &self.recipe {
+            Some(path) => path.as_os_str() == AUTO,
+            None => {
+                self.task == Task::Forecasting
+                    && self.init.is_none()
+                    && self.few_shot.is_none()
+                    && self.model.only_lengths()?
+                    && self.training.only_seed()
+            }
+        })
+    }
+
     /// The data of the flags.
     fn data_spec(&self) -> DataSpec {
         DataSpec {
