@@ -1,5 +1,6 @@
 //! Errors on published sets of series.
 
+#[cfg(test)]
 mod common;
 
 use std::time::Instant;
