@@ -15,6 +15,10 @@ const BETA: f64 = 0.1;
 /// Damping of the trend, least and most.
 const PHI: (f64, f64) = (0.8, 0.98);
 
+/// Seasons at the beginning that the initial indices come from. Indices of all seasons know the
+/// future and leave nothing to smooth: monthly tourism has an error of 20.5 % so, and 21.3 % with all.
+const FIRST_SEASONS: usize = 3;
+
 /// Smoothing parameters of the level that a search may start from.
 const ALPHAS: [f64; 4] = [0.02, 0.1, 0.4, 0.8];
 
@@ -148,13 +152,14 @@ fn unpack(point: &[f64], form: Form, initial: &States, states: &mut States) -> S
     smoothing
 }
 
-/// States before the first value: indices of the classical decomposition, and a line through the
+/// States before the first value: indices of the classical decomposition of a few seasons, and a line through the
 /// first values without them.
 fn initial(values: &[f64], season: usize, form: Form) -> Option<States> {
     let (adjusted, indices) = match form.season {
         None => (values.to_vec(), Vec::new()),
         Some(kind) => {
-            let component = Seasonal::find(values, season, kind)?;
+            let first = &values[..values.len().min(FIRST_SEASONS * season)];
+            let component = Seasonal::find(first, season, kind)?;
             (component.remove(values), component.indices)
         }
     };
