@@ -106,3 +106,8 @@ fn modelled(
     let forecast = model(&scaled, scaled.unseen + horizon);
     Some(forecast[scaled.unseen..].iter().map(|&value| scaled.restore(value)).collect())
 }
+
+/// The example of the crate's README is compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -132,3 +132,54 @@ fn fit(values: &[f64]) -> Parameters {
     let better = |a: Found, b: Found| if b.value < a.value { b } else { a };
     Parameters::of(&better(search(0.5), search(0.2)).point)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The recursions as the paper has them, `t` from 1.
+    fn by_hand(y: &[f64], level: f64, alpha: f64, theta: f64) -> Vec<f64> {
+        let (mut l, mut a, mut b, mut mean) = (level, 0.0, 0.0, 0.0);
+        let mut forecasts = Vec::new();
+        for (i, value) in y.iter().enumerate() {
+            let t = i as f64 + 1.0;
+            let ahead = (1.0 - (1.0 - alpha).powf(t)) / alpha * b;
+            let line = (1.0 - alpha).powf(t - 1.0) * a + ahead;
+            forecasts.push(l + (1.0 - 1.0 / theta) * line);
+            l = alpha * value + (1.0 - alpha) * l;
+            let old_mean = mean;
+            mean = ((t - 1.0) * mean + value) / t;
+            if i > 0 {
+                b = ((t - 2.0) * b + 6.0 / t * (value - old_mean)) / (t + 1.0);
+            }
+            a = mean - (t + 1.0) / 2.0 * b;
+        }
+        forecasts
+    }
+
+    #[test]
+    fn the_recursions_are_those_of_the_paper() {
+        let values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0];
+        let expected = by_hand(&values, 0.8, 0.3, 2.5);
+        let parameters = Parameters { origin: 2.0, alpha: 0.3, weight: 0.6 };
+        let mut states = States::new(parameters);
+        let mut sum = 0.0;
+        for (i, (value, expected)) in values.iter().zip(&expected).enumerate() {
+            assert!((states.predict() - expected).abs() < 1e-12, "step {i}");
+            states.update(*value);
+            sum += if i < 3 { 0.0 } else { (value - expected).powi(2) };
+        }
+        assert!((squares(&values, parameters) - sum).abs() < 1e-10);
+        // Intercept and slope are those of least squares.
+        let centred = values.iter().enumerate().map(|(i, value)| (i as f64 - 4.0) * value);
+        assert!((states.slope - centred.sum::<f64>() / 60.0).abs() < 1e-12);
+        assert!((states.intercept + 5.0 * states.slope - 4.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn noise_about_a_level_is_smoothed_hard() {
+        let values: Vec<f64> = (0..60).map(|i| f64::from((i * i * 7 + i) % 11) - 5.0).collect();
+        let got = fit(&values);
+        assert!(got.alpha < 0.2, "{got:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Errors on published sets of series.
 
+#[cfg(test)]
 mod common;
 
 use std::time::Instant;
@@ -28,6 +29,24 @@ const SETS: [Set; 7] = [
     set("tourism/monthly.csv.gz", 12, 24, false),
 ];
 
+/// Every how many series the quick test looks at.
+const STRIDE: usize = 8;
+
+/// Errors of Theta and ETS on these series at most, in percent.
+const BOUNDS: [(f64, f64); 7] = [
+    (17.7, 16.5),
+    (11.2, 10.9),
+    (14.1, 14.1),
+    (4.5, 3.8),
+    (21.3, 23.4),
+    (14.2, 13.0),
+    (25.7, 22.3),
+];
+
+/// Scaled errors on the last year of AirPassengers at most.
+const MOST_THETA: f64 = 0.65;
+const MOST_ETS: f64 = 0.36;
+
 /// The mean error over every `stride`-th series, in percent.
 fn error(set: &Set, series: &[Vec<f64>], method: Method, stride: usize) -> f64 {
     let (mut sum, mut count) = (0.0, 0);
@@ -44,6 +63,51 @@ fn error(set: &Set, series: &[Vec<f64>], method: Method, stride: usize) -> f64 {
         }
     }
     sum / f64::from(count)
+}
+
+/// The error of one year ahead by that of repeating the year before, over the past.
+fn scaled_error(values: &[f64], season: usize, method: Method) -> f64 {
+    let (past, future) = values.split_at(values.len() - season);
+    let history = History { values: past, season, zero: Some(0.0) };
+    let forecast = method.forecast(&history, season);
+    let mean = |pairs: Vec<f64>| pairs.iter().sum::<f64>() / pairs.len() as f64;
+    let errors = forecast.iter().zip(future).map(|(f, y)| (f - y).abs()).collect();
+    let steps = past[season..].iter().zip(past).map(|(late, early)| (late - early).abs()).collect();
+    mean(errors) / mean(steps)
+}
+
+#[test]
+fn air_passengers_are_forecast_well() {
+    let Some(series) = common::read("small/AirPassengers.csv") else { return };
+    for (method, most) in [(Method::Theta, MOST_THETA), (Method::Ets, MOST_ETS)] {
+        let got = scaled_error(&series[0], 12, method);
+        println!("{}: {got:.3}", method.name());
+        assert!(got < most, "{method:?}: {got}");
+    }
+}
+
+/// The bounds lie a little above what the methods had when they were written; a part of all series
+/// is harder or easier than all.
+#[test]
+fn a_part_of_the_competitions_is_forecast_as_well_as_published() {
+    for (set, (theta, ets)) in SETS.iter().zip(BOUNDS) {
+        let Some(series) = common::read(set.name) else { return };
+        for (method, most) in [(Method::Theta, theta), (Method::Ets, ets)] {
+            let got = error(set, &series, method, STRIDE);
+            println!("{} {}: {got:.2}", set.name, method.name());
+            assert!(got < most, "{} {method:?}: {got}", set.name);
+        }
+    }
+}
+
+#[test]
+fn seasonal_naive_errors_are_exactly_the_published_ones() {
+    let published = [17.88, 11.07, 17.23, 6.30, 23.61, 16.46, 22.56];
+    for (set, expected) in SETS.iter().zip(published) {
+        let Some(series) = common::read(set.name) else { return };
+        let got = error(set, &series, Method::SeasonalNaive, 1);
+        assert!((got - expected).abs() < 0.0051, "{}: {got}", set.name);
+    }
 }
 
 #[test]

@@ -7,8 +7,17 @@ use crate::seasonal::Seasonal;
 /// Smoothing parameters keep this distance from 0 and 1.
 const MARGIN: f64 = 1e-4;
 
+/// The most `beta` as a share of `alpha`: trends that change faster fit short series too well. On
+/// yearly series of M3 and tourism, a bound of 1 raises the error from 16.0 to 17.7 % and from 23.8
+/// to 25.9 %, and this one does no harm on the longer series.
+const BETA: f64 = 0.1;
+
 /// Damping of the trend, least and most.
 const PHI: (f64, f64) = (0.8, 0.98);
+
+/// Seasons at the beginning that the initial indices come from. Indices of all seasons know the
+/// future and leave nothing to smooth: monthly tourism has an error of 20.5 % so, and 21.3 % with all.
+const FIRST_SEASONS: usize = 3;
 
 /// Smoothing parameters of the level that a search may start from.
 const ALPHAS: [f64; 4] = [0.02, 0.1, 0.4, 0.8];
@@ -38,7 +47,7 @@ pub(super) fn fit(values: &[f64], season: usize, form: Form) -> Option<Fitted> {
     }
     let start = initial(values, season, form)?;
     let mut states = start.clone();
-    let mut evaluate = |point: &[f64], states: &mut States| {
+    let evaluate = |point: &[f64], states: &mut States| {
         let smoothing = unpack(point, form, &start, states);
         (deviance(values, form, &smoothing, states), smoothing)
     };
@@ -111,11 +120,11 @@ impl Axis {
 fn axes(form: Form, initial: &States) -> Vec<Axis> {
     let mut axes = vec![Axis::share(ALPHAS[0]), Axis::state(initial.level, 0.3)];
     if form.trend != Trend::None {
-        axes.push(Axis::share(0.1));
+        axes.push(Axis { start: 0.5 * BETA, step: 0.3 * BETA, lower: MARGIN, upper: BETA });
         axes.push(Axis::state(initial.slope, 0.05));
     }
     if form.trend == Trend::Damped {
-        axes.push(Axis { start: 0.95, step: -0.05, lower: PHI.0, upper: PHI.1 });
+        axes.push(Axis { start: 0.9, step: 0.03, lower: PHI.0, upper: PHI.1 });
     }
     if form.season.is_some() {
         axes.push(Axis::share(0.05));
@@ -143,13 +152,14 @@ fn unpack(point: &[f64], form: Form, initial: &States, states: &mut States) -> S
     smoothing
 }
 
-/// States before the first value: indices of the classical decomposition, and a line through the
+/// States before the first value: indices of the classical decomposition of a few seasons, and a line through the
 /// first values without them.
 fn initial(values: &[f64], season: usize, form: Form) -> Option<States> {
     let (adjusted, indices) = match form.season {
         None => (values.to_vec(), Vec::new()),
         Some(kind) => {
-            let component = Seasonal::find(values, season, kind)?;
+            let first = &values[..values.len().min(FIRST_SEASONS * season)];
+            let component = Seasonal::find(first, season, kind)?;
             (component.remove(values), component.indices)
         }
     };

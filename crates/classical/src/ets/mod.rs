@@ -17,37 +17,39 @@ const SPARE: usize = 4;
 /// The forecast of a scaled series, seasonal component included.
 pub(crate) fn forecast(series: &Scaled, horizon: usize) -> Vec<f64> {
     let season = series.season;
-    if season == 1 || (season <= LONGEST_SEASON && series.values.len() >= 2 * season + SPARE) {
-        return match (series.above_zero(), series.zero) {
-            (Some(values), Some(zero)) => {
-                let forecast = best(&values, season, true, horizon);
-                forecast.iter().map(|value| value + zero).collect()
-            }
-            _ => best(&series.values, season, false, horizon),
-        };
+    if season <= LONGEST_SEASON && series.values.len() >= 2 * season + SPARE {
+        return with_states(series, season, horizon);
     }
-    without_season(series, horizon)
+    let adjusted = is_seasonal(&series.values, season).then(|| adjusted(series, horizon)).flatten();
+    adjusted.unwrap_or_else(|| with_states(series, 1, horizon))
 }
 
-/// Takes a significant seasonal component out before and puts it back after.
-fn without_season(series: &Scaled, horizon: usize) -> Vec<f64> {
-    if !is_seasonal(&series.values, series.season) {
-        return best(&series.values, 1, false, horizon);
+/// Models whose states hold the seasonal component, if there is one.
+fn with_states(series: &Scaled, season: usize, horizon: usize) -> Vec<f64> {
+    match (series.above_zero(), series.zero) {
+        (Some(values), Some(zero)) => {
+            let forecast = best(&values, season, true, horizon);
+            forecast.iter().map(|value| value + zero).collect()
+        }
+        _ => best(&series.values, season, false, horizon),
     }
-    let adjusted = |values: &[f64], kind: Kind| {
+}
+
+/// Models without a season of the seasonally adjusted values, and the component put back.
+fn adjusted(series: &Scaled, horizon: usize) -> Option<Vec<f64>> {
+    let of = |values: &[f64], kind: Kind| {
         let component = Seasonal::find(values, series.season, kind)?;
         let positive = kind == Kind::Multiplicative;
         let forecast = best(&component.remove(values), 1, positive, horizon);
         Some(component.put_back(&forecast, values.len()))
     };
     if let (Some(values), Some(zero)) = (series.above_zero(), series.zero) {
-        let forecast = adjusted(&values, Kind::Multiplicative);
+        let forecast = of(&values, Kind::Multiplicative);
         if let Some(forecast) = forecast.filter(|all| all.iter().all(|&value| value > 0.0)) {
-            return forecast.iter().map(|value| value + zero).collect();
+            return Some(forecast.iter().map(|value| value + zero).collect());
         }
     }
-    let additive = adjusted(&series.values, Kind::Additive);
-    additive.unwrap_or_else(|| best(&series.values, 1, false, horizon))
+    of(&series.values, Kind::Additive)
 }
 
 /// The forecast of the model of least AICc; with multiplicative ones, if the values are `positive`.

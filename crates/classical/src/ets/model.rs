@@ -139,3 +139,79 @@ impl Logs {
         self.sum + self.product.ln()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VALUES: [f64; 9] = [3.0, 1.0, 4.0, 1.5, 5.0, 9.0, 2.0, 6.0, 5.0];
+    const SMOOTHING: Smoothing = Smoothing { alpha: 0.3, beta: 0.1, gamma: 0.2, phi: 0.9 };
+
+    /// Holt and Winters in the form of weighted means; deviance and three values to come.
+    fn by_hand(form: Form, smoothing: Smoothing, start: &States) -> (f64, Vec<f64>) {
+        let (mut l, mut b, mut s) = (start.level, start.slope, start.indices.clone());
+        let Smoothing { alpha, beta, gamma, phi } = smoothing;
+        let (mut squares, mut logs) = (0.0, 0.0f64);
+        for y in VALUES {
+            let old = if s.is_empty() { 0.0 } else { s.remove(0) };
+            let base = l + phi * b;
+            let (forecast, level, index) = match form.season {
+                None => (base, y, 0.0),
+                Some(Kind::Additive) => (base + old, y - old, y - base),
+                Some(Kind::Multiplicative) => (base * old, y / old, y / base),
+            };
+            let error = if form.relative_errors { (y - forecast) / forecast } else { y - forecast };
+            squares += error * error;
+            logs += if form.relative_errors { forecast.ln() } else { 0.0 };
+            let new = alpha * level + (1.0 - alpha) * base;
+            b = beta / alpha * (new - l) + (1.0 - beta / alpha) * phi * b;
+            l = new;
+            if form.season.is_some() {
+                s.push(gamma * index + (1.0 - gamma) * old);
+            }
+        }
+        let count = VALUES.len() as f64;
+        let ahead = |h: usize| {
+            let base = l + (0..=h).map(|i| phi.powi(i as i32 + 1) * b).sum::<f64>();
+            match form.season {
+                None => base,
+                Some(Kind::Additive) => base + s[h % s.len()],
+                Some(Kind::Multiplicative) => base * s[h % s.len()],
+            }
+        };
+        (count * (squares / count).ln() + 2.0 * logs, (0..3).map(ahead).collect())
+    }
+
+    #[test]
+    fn the_recursions_are_those_of_holt_and_winters() {
+        let none = Smoothing { beta: 0.0, phi: 1.0, ..SMOOTHING };
+        let additive = Smoothing { phi: 1.0, ..SMOOTHING };
+        let trends = [(Trend::None, none), (Trend::Additive, additive), (Trend::Damped, SMOOTHING)];
+        for (trend, smoothing) in trends {
+            for season in [None, Some(Kind::Additive), Some(Kind::Multiplicative)] {
+                for relative_errors in [false, true] {
+                    let form = Form { relative_errors, trend, season };
+                    let indices = if season.is_none() { vec![] } else { vec![1.2, 0.8] };
+                    let slope = if trend == Trend::None { 0.0 } else { 0.4 };
+                    let start = States { level: 2.0, slope, indices, place: 0 };
+                    let (expected, ahead) = by_hand(form, smoothing, &start);
+                    let mut states = start;
+                    let got = deviance(&VALUES, form, &smoothing, &mut states);
+                    assert!((got - expected).abs() < 1e-10, "{form:?}: {got} for {expected}");
+                    for (got, expected) in states.extend(form, &smoothing, 3).iter().zip(&ahead) {
+                        assert!((got - expected).abs() < 1e-10, "{form:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_add_up_over_any_size() {
+        let mut logs = Logs { sum: 0.0, product: 1.0 };
+        let values: Vec<f64> = (0..200).map(|i| 10f64.powi(i * 37 % 601 - 300)).collect();
+        values.iter().for_each(|&value| logs.add(value));
+        let expected: f64 = values.iter().map(|value| value.ln()).sum();
+        assert!((logs.total() - expected).abs() < 1e-8 * 3e4, "{} {expected}", logs.total());
+    }
+}
