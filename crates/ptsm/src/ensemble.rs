@@ -1,16 +1,19 @@
 //! Several forecasters that are served as one: the weighted mean of their forecasts.
 //!
 //! `ensemble.json` in a model directory names the members: networks, each a folder with a
-//! `config.json` and a `model.safetensors` of its own, and classical methods, which have no weights.
+//! `config.json` and a `model.safetensors` of its own, ridge regressions, each a folder with a
+//! `ridge.json`, and classical methods, which have no weights.
 //! `preprocessor.json` is in the directory once. Members must agree in horizon, channels and
 //! quantiles; everything else may differ. Each sees the end of the window that it needs.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `classical.rs` | a classical method as a member |
+//! | `linear.rs` | a ridge regression as a member |
 //! | `session.rs` | the members that run as one |
 
 mod classical;
+mod linear;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::Ridge;
 use crate::model_dir::ModelDir;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
@@ -34,6 +38,9 @@ struct Member {
     /// Name of the folder of a network, see [`ModelDir::member`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// Name of the folder of a ridge regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ridge: Option<String>,
     /// The classical method that it is, if it is no network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classical: Option<Classical>,
@@ -68,6 +75,8 @@ pub struct EnsembleWindow {
 pub enum MemberModel {
     /// A network.
     Network(Box<Model>),
+    /// A ridge regression, which forecasts every channel by the same weights.
+    Ridge(Arc<Ridge>),
     /// A classical method.
     Classical(Classical),
 }
@@ -100,15 +109,15 @@ impl Members {
         }
         let Description { window, members } = read_description(&files)?;
         let load = |member: &Member| {
-            let model = match (&member.name, member.classical) {
-                (Some(name), _) => {
-                    let model = Model::from_dir(files.member(name).path())?;
-                    MemberModel::Network(Box::new(model))
+            let model = match (&member.name, &member.ridge, member.classical) {
+                (Some(name), ..) => {
+                    MemberModel::Network(Box::new(Model::from_dir(files.member(name).path())?))
                 }
-                (None, Some(classical)) => MemberModel::Classical(classical),
-                (None, None) => {
-                    return Err(Error::internal("a member that was checked is neither"));
+                (_, Some(name), _) => {
+                    MemberModel::Ridge(Arc::new(linear::read(&files.member(name))?))
                 }
+                (.., Some(classical)) => MemberModel::Classical(classical),
+                _ => return Err(Error::internal("a member that was checked is none")),
             };
             Ok((model, member.weight))
         };
@@ -121,6 +130,14 @@ impl Members {
         let networks = all.iter().filter_map(|(member, _)| member.network().map(Model::config));
         let networks: Vec<&Config> = networks.collect();
         let config = check_members(&networks, networks.len() < all.len(), window)?;
+        for (member, _) in &all {
+            if let MemberModel::Ridge(ridge) = member
+                && (ridge.context_length() > config.context_length
+                    || ridge.prediction_length() != config.prediction_length)
+            {
+                return Err(Error::config("window", "does not hold the windows of the ridge"));
+            }
+        }
         Ok(Self { config, all })
     }
 
@@ -140,9 +157,18 @@ impl Members {
 
     /// SHA-256 over the weights of the networks, and the classical methods by name.
     pub(crate) fn fingerprint(&self) -> String {
-        let parameters = self.networks().map(|model| &model.parameters);
-        let numbers: Vec<&[f32]> =
-            parameters.flat_map(|all| [&all.trained[..], &all.buffers]).collect();
+        let numbers = |(member, _): &'_ (MemberModel, f64)| match member {
+            MemberModel::Network(model) => {
+                vec![model.parameters.trained.clone(), model.parameters.buffers.clone()]
+            }
+            MemberModel::Ridge(ridge) => {
+                let (weights, bias) = ridge.weights();
+                vec![weights.to_vec(), bias.to_vec()]
+            }
+            MemberModel::Classical(_) => Vec::new(),
+        };
+        let numbers: Vec<Vec<f32>> = self.all.iter().flat_map(numbers).collect();
+        let numbers: Vec<&[f32]> = numbers.iter().map(Vec::as_slice).collect();
         let mut fingerprint = numbers_fingerprint(&numbers);
         for (member, weight) in &self.all {
             if let MemberModel::Classical(Classical { method, season }) = member {
@@ -174,7 +200,7 @@ impl MemberModel {
     pub fn network(&self) -> Option<&Model> {
         match self {
             Self::Network(model) => Some(model),
-            Self::Classical(_) => None,
+            Self::Ridge(_) | Self::Classical(_) => None,
         }
     }
 }
@@ -200,10 +226,12 @@ fn read_description(files: &ModelDir) -> Result<Description> {
         .map_err(|e| bad("does not describe an ensemble".into()).because(e))?;
     let members = &description.members;
     for (number, member) in members.iter().enumerate() {
-        if member.name.is_some() == member.classical.is_some() {
-            return Err(bad(format!("member {number} wants either a name or a classical method")));
+        let given = [member.name.is_some(), member.ridge.is_some(), member.classical.is_some()];
+        if given.into_iter().filter(|&given| given).count() != 1 {
+            let text = format!("member {number} wants a name, a ridge or a classical method");
+            return Err(bad(text));
         }
-        if let Some(name) = &member.name {
+        if let Some(name) = member.name.as_ref().or(member.ridge.as_ref()) {
             check_name(name).map_err(|e| e.at(path.display().to_string()))?;
         }
     }
@@ -260,6 +288,8 @@ pub fn task_of(dir: &Path) -> Result<Task> {
 pub enum SavedMember {
     /// The network in `members/NAME` of the model directory.
     Network(String),
+    /// A ridge regression, to be written into `members/NAME`.
+    Ridge(String, Arc<Ridge>),
     /// A classical method.
     Classical(Classical),
 }
@@ -292,16 +322,23 @@ pub fn save_weighted(
     let files = ModelDir::new(out);
     let (mut configs, mut names, mut described) = (Vec::new(), Vec::new(), Vec::new());
     for (member, weight) in members {
-        let (name, classical) = match member {
+        let mut one = Member { name: None, ridge: None, classical: None, weight: *weight };
+        match member {
             SavedMember::Network(name) => {
                 check_name(name)?;
                 configs.push(Config::from_file(&files.member(name).config())?);
                 names.push(name.clone());
-                (Some(name.clone()), None)
+                one.name = Some(name.clone());
             }
-            SavedMember::Classical(classical) => (None, Some(*classical)),
-        };
-        described.push(Member { name, classical, weight: *weight });
+            SavedMember::Ridge(name, ridge) => {
+                check_name(name)?;
+                linear::write(&files.member(name), ridge)?;
+                names.push(name.clone());
+                one.ridge = Some(name.clone());
+            }
+            SavedMember::Classical(classical) => one.classical = Some(*classical),
+        }
+        described.push(one);
     }
     let networks: Vec<&Config> = configs.iter().collect();
     let whole = check_members(&networks, networks.len() < members.len(), window)?;
@@ -476,8 +513,12 @@ mod tests {
         for (model, name) in models.iter().zip(&names) {
             model.save(ModelDir::new(folder.path()).member(name).path()).unwrap();
         }
-        let member =
-            |name: &String| Member { name: Some(name.clone()), classical: None, weight: 0.0 };
+        let member = |name: &String| Member {
+            name: Some(name.clone()),
+            ridge: None,
+            classical: None,
+            weight: 0.0,
+        };
         let members = names.iter().map(member);
         let text = |weights: [f64; 3]| {
             let members =

@@ -11,6 +11,7 @@
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
 //! | `ensemble.json`, `members/NAME/` | an ensemble of models, in place of one | |
+//! | `members/NAME/ridge.json` | a ridge regression that is a member | the ensemble |
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, write_atomically};
 const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";
 const JOINT_TRAINING: &str = "joint_training.json";
+const RIDGE: &str = "ridge.json";
 const CHOICE: &str = "choice.json";
 const CALIBRATION: &str = "calibration.json";
 const MEMBERS: &str = "members";
@@ -97,6 +99,11 @@ impl ModelDir {
     /// `joint_training.json`.
     pub fn joint_training(&self) -> PathBuf {
         self.path.join(JOINT_TRAINING)
+    }
+
+    /// `ridge.json`.
+    pub fn ridge(&self) -> PathBuf {
+        self.path.join(RIDGE)
     }
 
     /// `choice.json`.

@@ -64,6 +64,13 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
                 value["weight"] = json!(weight);
                 values.push(value);
             }
+            MemberModel::Ridge(ridge) => {
+                let (context, penalty) = (ridge.context_length(), ridge.penalty());
+                text += &format!("ridge regression of {context} steps, penalty {penalty}\n");
+                values.push(json!({
+                    "ridge": {"context_length": context, "penalty": penalty}, "weight": weight,
+                }));
+            }
             MemberModel::Classical(Classical { method, season }) => {
                 text += &format!("{}, season {season}\n", method.name());
                 values.push(json!({"method": method, "season": season, "weight": weight}));

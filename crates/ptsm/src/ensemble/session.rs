@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::classical::LoadedClassical;
+use super::linear::LoadedRidge;
 use super::{MemberModel, Members};
 use crate::Result;
 use crate::data::Batch;
@@ -28,6 +29,9 @@ impl LoadedEnsemble {
             let (loaded, context_length) = match member {
                 MemberModel::Network(model) => {
                     (backend.load(model)?, model.config().context_length)
+                }
+                MemberModel::Ridge(ridge) => {
+                    (LoadedRidge::shared(ridge, &output), ridge.context_length())
                 }
                 MemberModel::Classical(classical) => {
                     (LoadedClassical::shared(*classical, &output), members.config.context_length)

@@ -166,6 +166,13 @@ fn score_classical(
     score(&mut forecast, windows, options)
 }
 
+/// The ridge regression of these windows, or of their last steps where there are too few training
+/// windows for all.
+pub(crate) fn fit_ridge(train: &WindowSet, validation: &WindowSet, season: usize) -> Result<Ridge> {
+    let context = ridge_context(train, season);
+    Ridge::fit(&train.shortened(context, false), &validation.shortened(context, true))
+}
+
 /// Past steps that the ridge sees: all of a context, or as many (in whole seasons) as there are twice
 /// as many training rows for as weights.
 fn ridge_context(train: &WindowSet, season: usize) -> usize {

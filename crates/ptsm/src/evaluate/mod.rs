@@ -21,6 +21,7 @@ mod ridge;
 mod values;
 mod windows;
 
+pub(crate) use baselines::fit_ridge;
 pub use baselines::{BaselinePlan, THETA_LIMIT, repeat_last, score_baselines, seasonal_naive};
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;

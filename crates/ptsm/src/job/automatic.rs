@@ -38,7 +38,12 @@ fn usual_horizon(data: &SeriesData) -> usize {
         0 | 1 => (rows / 10).min(24),
         season => 2 * season,
     });
-    horizon.min(room(&borders, rows)).max(1)
+    let room = room(&borders, rows);
+    match data.seasonal_period {
+        // A horizon that has to be cut is cut to whole seasons.
+        season if season > 1 && horizon > room && room >= season => room / season * season,
+        _ => horizon.min(room).max(1),
+    }
 }
 
 fn borders(data: &SeriesData) -> Vec<Borders> {

@@ -1,8 +1,10 @@
-//! The default answer: a network and classical methods forecast the validation windows, and the mean of
+//! The default answer: a network, a ridge regression and classical methods forecast the validation windows, and the mean of
 //! those that do it best is what the model directory holds.
 //!
 //! The rule looks at validation windows only, so that what is scored on the test part was chosen
 //! without it. [`RULE`] is its version.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use crate::data::{Batch, WindowSet, WindowShape, prepare};
 use crate::ensemble::{
     Classical, EnsembleWindow, Members, SavedMember, begun_names, new_names, save_weighted,
 };
-use crate::evaluate::select_channels;
+use crate::evaluate::{Ridge, fit_ridge, select_channels};
 use crate::model_dir::write_json;
 use crate::train::Recipe;
 use crate::{Config, Cpu, Error, Forecaster, Result, Task};
@@ -66,7 +68,7 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Candidate {
-    /// `network`, or the name of a classical method.
+    /// `network`, `ridge`, or the name of a classical method.
     pub name: String,
     /// Mean absolute error on the compared windows, in standardised units; `None` if there are none.
     pub error: Option<f64>,
@@ -84,10 +86,23 @@ pub struct Chosen {
     pub network: Trained,
 }
 
+/// What a candidate is.
+enum Kind {
+    Network,
+    Ridge(Arc<Ridge>),
+    Classical(Classical),
+}
+
 /// Forecasts of one candidate for the compared windows, `[N, H, C']`.
 struct Forecasts {
-    classical: Option<Classical>,
+    kind: Kind,
     numbers: Vec<f32>,
+}
+
+/// What was chosen, with the ridge regression that was among the candidates.
+struct Compared {
+    choice: Choice,
+    ridge: Option<Arc<Ridge>>,
 }
 
 /// The truth of the compared windows.
@@ -127,9 +142,9 @@ impl ChoiceJob<'_> {
         }
         let network = job.run(observer)?;
         let window = window(series, network.model.config());
-        let choice = choose(series, &network, window)?;
-        self.write(&names[0], &network, &choice, series, window)?;
-        Ok(Chosen { choice, network })
+        let compared = choose(series, &network, window)?;
+        self.write(&names[0], &network, &compared, window)?;
+        Ok(Chosen { choice: compared.choice, network })
     }
 
     /// Saves the chosen forecaster in place of what the directory held.
@@ -137,17 +152,18 @@ impl ChoiceJob<'_> {
         &self,
         name: &str,
         network: &Trained,
-        choice: &Choice,
-        series: &SeriesData,
+        Compared { choice, ridge }: &Compared,
         window: EnsembleWindow,
     ) -> Result<()> {
         let dir = &self.save.dir;
+        let season = network.preprocessor.seasonal_period;
         let member = |candidate: &Candidate| {
-            let member = match method(&candidate.name) {
-                None => SavedMember::Network(name.to_owned()),
-                Some(method) => {
-                    SavedMember::Classical(Classical { method, season: series.seasonal_period })
+            let member = match (method(&candidate.name), ridge) {
+                (Some(method), _) => SavedMember::Classical(Classical { method, season }),
+                (None, Some(ridge)) if candidate.name == "ridge" => {
+                    SavedMember::Ridge(format!("{name}-ridge"), Arc::clone(ridge))
                 }
+                (None, _) => SavedMember::Network(name.to_owned()),
             };
             (member, candidate.weight)
         };
@@ -181,18 +197,22 @@ fn window(series: &SeriesData, network: &Config) -> EnsembleWindow {
 }
 
 /// Compares the candidates on validation windows and chooses the mean.
-fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Result<Choice> {
+fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Result<Compared> {
     let EnsembleWindow { context_length, prediction_length, .. } = window;
     let shape = WindowShape { context_length, prediction_length, step: 1 };
     let standardiser = &network.preprocessor.standardiser;
-    let windows = prepare(&series.set, &series.split, shape, None, Some(standardiser))?.validation;
-    let indices = compared(&windows);
-    let (forecasts, truth) = forecasts(series, network, &windows, &indices)?;
+    let prepared = prepare(&series.set, &series.split, shape, None, Some(standardiser))?;
+    let season = series.seasonal_period;
+    let ridge = fit_ridge(&prepared.train, &prepared.validation, season).ok().map(Arc::new);
+    let windows = &prepared.validation;
+    let indices = compared(windows);
+    let kinds = kinds(season, ridge.as_ref());
+    let (forecasts, truth) = forecasts(kinds, network, windows, &indices)?;
     let errors: Vec<Option<f64>> = forecasts.iter().map(|one| truth.error(&one.numbers)).collect();
     let (counts, error) = pick(&forecasts, &errors, &truth);
     let picks: usize = counts.iter().sum();
     let candidate = |(number, forecasts): (usize, &Forecasts)| Candidate {
-        name: forecasts.classical.map_or("network", |c| c.method.name()).to_owned(),
+        name: forecasts.kind.name().to_owned(),
         error: errors[number],
         weight: counts[number] as f64 / picks as f64,
     };
@@ -201,7 +221,26 @@ fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Res
         let error = |candidate: &Candidate| candidate.error.unwrap_or(f64::INFINITY);
         error(a).total_cmp(&error(b))
     });
-    Ok(Choice { rule: RULE, windows: indices.len(), candidates, error })
+    let choice = Choice { rule: RULE, windows: indices.len(), candidates, error };
+    Ok(Compared { choice, ridge })
+}
+
+/// All candidates: the network, the ridge regression where there is one, and the classical methods.
+fn kinds(season: usize, ridge: Option<&Arc<Ridge>>) -> Vec<Kind> {
+    let methods = Method::ALL.into_iter().filter(|&m| m != Method::SeasonalNaive || season > 1);
+    let classical = methods.map(|method| Kind::Classical(Classical { method, season }));
+    let ridge = ridge.map(|ridge| Kind::Ridge(Arc::clone(ridge)));
+    std::iter::once(Kind::Network).chain(ridge).chain(classical).collect()
+}
+
+impl Kind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Ridge(_) => "ridge",
+            Self::Classical(classical) => classical.method.name(),
+        }
+    }
 }
 
 /// Numbers of the windows by which candidates are compared.
@@ -210,22 +249,17 @@ fn compared(windows: &WindowSet) -> Vec<usize> {
     (0..most).map(|i| (2 * i + 1) * windows.len() / (2 * most)).collect()
 }
 
-/// What every candidate forecasts for these windows: the network first, then the classical methods.
+/// What every candidate forecasts for these windows.
 fn forecasts(
-    series: &SeriesData,
+    kinds: Vec<Kind>,
     network: &Trained,
     windows: &WindowSet,
     indices: &[usize],
 ) -> Result<(Vec<Forecasts>, Truth)> {
     let config = network.model.config();
     let channels = config.prediction_channels();
-    let season = series.seasonal_period;
-    let methods = Method::ALL.into_iter().filter(|&m| m != Method::SeasonalNaive || season > 1);
-    let classical = methods.map(|method| Some(Classical { method, season }));
-    let mut all: Vec<Forecasts> = std::iter::once(None)
-        .chain(classical)
-        .map(|classical| Forecasts { classical, numbers: Vec::new() })
-        .collect();
+    let mut all: Vec<Forecasts> =
+        kinds.into_iter().map(|kind| Forecasts { kind, numbers: Vec::new() }).collect();
     let members = Members::single(network.model.clone());
     let preprocessor = network.preprocessor.clone();
     let mut forecaster = Forecaster::assemble(&members, preprocessor, None, &Cpu::default())?;
@@ -233,9 +267,15 @@ fn forecasts(
     for part in indices.chunks(64) {
         let batch = windows.batch(part);
         for one in &mut all {
-            let numbers = match one.classical {
-                Some(classical) => classical.forecast(&batch, config.prediction_length, &channels),
-                None => forecaster.forward(&batch.shortened(config.context_length))?,
+            let numbers = match &one.kind {
+                Kind::Classical(classical) => {
+                    classical.forecast(&batch, config.prediction_length, &channels)
+                }
+                Kind::Ridge(ridge) => {
+                    let all = ridge.predict(&batch.shortened(ridge.context_length()))?;
+                    select_channels(&all, batch.num_channels(), &channels)
+                }
+                Kind::Network => forecaster.forward(&batch.shortened(config.context_length))?,
             };
             one.numbers.extend(numbers);
         }
@@ -348,7 +388,7 @@ mod tests {
     use super::*;
 
     fn forecasts(numbers: &[&[f32]]) -> Vec<Forecasts> {
-        numbers.iter().map(|x| Forecasts { classical: None, numbers: x.to_vec() }).collect()
+        numbers.iter().map(|x| Forecasts { kind: Kind::Network, numbers: x.to_vec() }).collect()
     }
 
     #[test]
