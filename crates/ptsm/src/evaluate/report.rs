@@ -94,6 +94,9 @@ impl Evaluation {
         }
         text.push_str(&aligned("", &rows));
         text.push_str(&self.series_means());
+        if let Some(verdict) = self.verdict() {
+            text.push_str(&format!("\n{verdict}\n"));
+        }
         if !notes.is_empty() {
             text.push('\n');
             text.push_str(&notes);
@@ -128,6 +131,41 @@ impl Evaluation {
         text
     }
 
+    /// Whether the model is better or worse than the best baseline, by how much, and what to try if it
+    /// is worse: a sentence. The error is MASE where it is defined, otherwise MAE. `None` without
+    /// baselines.
+    pub fn verdict(&self) -> Option<String> {
+        let scored = self.baselines.iter().filter_map(|one| match &one.outcome {
+            BaselineOutcome::Scored(metrics) => Some((one.name.replace('_', " "), metrics)),
+            BaselineOutcome::NotScored { .. } => None,
+        });
+        let scored: Vec<(String, &Metrics)> = scored.collect();
+        let has_mase = self.model.mase.is_some() && scored.iter().all(|(_, m)| m.mase.is_some());
+        let error = |metrics: &Metrics| match (has_mase, metrics.mase) {
+            (true, Some(mase)) => mase,
+            _ => metrics.mae,
+        };
+        let best = scored.iter().min_by(|a, b| error(a.1).total_cmp(&error(b.1)))?;
+        let (own, other) = (error(&self.model), error(best.1));
+        let measure = if has_mase { "MASE" } else { "MAE" };
+        let numbers = format!("{measure} {} and {}", number(Some(own)), number(Some(other)));
+        let change = 100.0 * (own / other - 1.0);
+        let name = &best.0;
+        Some(match change {
+            _ if other == 0.0 && own > 0.0 => {
+                format!("worse than the best baseline, {name}, which makes no error ({numbers})")
+            }
+            change if change > SAME_PERCENT => format!(
+                "worse than the best baseline, {name}, by {change:.1} % ({numbers}); a training \
+                 without options chooses among such forecasts"
+            ),
+            change if change < -SAME_PERCENT => {
+                format!("better than the best baseline, {name}, by {:.1} % ({numbers})", -change)
+            }
+            _ => format!("as good as the best baseline, {name} ({numbers})"),
+        })
+    }
+
     /// The scores of a long table as means over its series.
     fn series_means(&self) -> String {
         let Some(mean) = self.model.series_mean else { return String::new() };
@@ -144,6 +182,9 @@ impl Evaluation {
         format!("\n{}", aligned(&format!("mean over {} series", mean.series), &rows))
     }
 }
+
+/// Percent of error that are no difference.
+const SAME_PERCENT: f64 = 0.5;
 
 const COLUMNS: [&str; 7] = ["MSE", "MAE", "RMSE", "MASE", "sMAPE %", "MAPE %", "correlation"];
 
@@ -275,6 +316,8 @@ ETTh2, test: every one of 3 windows, 512 -> 96 steps, 12 points, 1.2 s
 model         0.2500  0.2500     0.5000       0.5000
 repeat_last  1.000e9  0.2500  3.162e4       0.5000
 
+as good as the best baseline, repeat last (MAE 0.2500 and 0.2500)
+
 ridge: not scored: too few
 ";
         let want =
@@ -288,6 +331,32 @@ ridge: not scored: too few
         let lines: Vec<&str> = table.lines().collect();
         let width = lines[2].chars().count();
         assert!(lines[2..5].iter().all(|line| line.chars().count() == width), "{table}");
+    }
+
+    #[test]
+    fn the_verdict_names_the_best_baseline() {
+        let mut evaluation = evaluation();
+        let scored =
+            |mase: f64| BaselineOutcome::Scored(Metrics { mase: Some(mase), ..metrics(1.0) });
+        evaluation.baselines[0].outcome = scored(2.0);
+        evaluation.baselines[1].outcome = scored(0.5);
+        let verdict = |mase: f64| {
+            let model = Metrics { mase: Some(mase), ..metrics(1.0) };
+            Evaluation { model, ..evaluation.clone() }.verdict().unwrap()
+        };
+        let text = verdict(0.4);
+        assert_eq!(
+            text,
+            "better than the best baseline, ridge, by 20.0 % (MASE 0.4000 and 0.5000)"
+        );
+        assert!(verdict(1.0).starts_with("worse than the best baseline, ridge, by 100.0 %"));
+        assert!(verdict(0.501).starts_with("as good as"));
+        evaluation.baselines[1].outcome = scored(0.0);
+        let model = Metrics { mase: Some(1.0), ..metrics(1.0) };
+        let text = Evaluation { model, ..evaluation.clone() }.verdict().unwrap();
+        assert!(text.contains("makes no error"), "{text}");
+        evaluation.baselines.clear();
+        assert_eq!(evaluation.verdict(), None);
     }
 
     #[test]
