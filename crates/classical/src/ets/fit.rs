@@ -7,16 +7,18 @@ use crate::seasonal::Seasonal;
 /// Smoothing parameters keep this distance from 0 and 1.
 const MARGIN: f64 = 1e-4;
 
-/// The most `beta` as a share of `alpha`: trends that change faster fit short series too well. On
-/// yearly series of M3 and tourism, a bound of 1 raises the error from 16.0 to 17.7 % and from 23.8
-/// to 25.9 %, and this one does no harm on the longer series.
+/// The most `beta` as a share of `alpha`: trends that change faster fit short series too well.
+/// Chosen on the validation parts of the seven sets of M3 and tourism: the mean ratio of the error
+/// (sMAPE, MAPE) to that of seasonal naive is 0.886 with a bound of 0.1, 0.900 with 0.3 and 0.948
+/// with 1, with [`FIRST_SEASONS`] as it is and in the same order with the others.
 const BETA: f64 = 0.1;
 
 /// Damping of the trend, least and most.
 const PHI: (f64, f64) = (0.8, 0.98);
 
-/// Seasons at the beginning that the initial indices come from. Indices of all seasons know the
-/// future and leave nothing to smooth: monthly tourism has an error of 20.5 % so, and 21.3 % with all.
+/// Seasons at the beginning that the initial indices come from. Chosen together with [`BETA`], on the
+/// same validation parts: the mean ratio is 0.886 with three seasons, 0.887 with two and 0.889 with
+/// all. Monthly tourism makes the difference to all: 26.7 % with three, 27.3 % with all.
 const FIRST_SEASONS: usize = 3;
 
 /// Smoothing parameters of the level that a search may start from.
