@@ -1,6 +1,6 @@
 //! Forecasts without parameters.
 
-use crate::History;
+use crate::history::History;
 
 /// The last observed value.
 pub(crate) fn last_value(history: &History<'_>) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! A history made fit for models: without gaps, of mean 0 and deviation 1.
 
-use crate::History;
+use crate::history::History;
 
 /// Steps that a model uses at most, if 12 seasons are not more.
 const LONGEST: usize = 1000;

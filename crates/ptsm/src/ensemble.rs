@@ -8,10 +8,12 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `check.rs` | whether forecasts of members can be averaged |
 //! | `classical.rs` | a classical method as a member |
 //! | `linear.rs` | a ridge regression as a member |
 //! | `session.rs` | the members that run as one |
 
+mod check;
 mod classical;
 mod linear;
 mod session;
@@ -26,10 +28,15 @@ use crate::model_dir::ModelDir;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
 use crate::{Config, Error, ErrorKind, Model, Result, Task};
-use ptsm_core::{Backend, Loaded, OutputKind, OutputSpec, write_atomically};
+use ptsm_core::{Backend, Loaded, OutputSpec, write_atomically};
 
-pub use classical::Classical;
-use session::LoadedEnsemble;
+pub use crate::classical::Classical;
+pub use check::EnsembleWindow;
+use check::check_members;
+use classical::LoadedClassical;
+use linear::LoadedRidge;
+pub use ptsm_classical::Method;
+use session::{LoadedEnsemble, LoadedMember};
 
 /// One member of a description.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,18 +63,6 @@ struct Description {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<EnsembleWindow>,
     members: Vec<Member>,
-}
-
-/// The windows of an ensemble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnsembleWindow {
-    /// Past steps, L: as many as the member that sees most.
-    pub context_length: usize,
-    /// Future steps, H.
-    pub prediction_length: usize,
-    /// Channels, C, all of which are forecast unless a network says otherwise.
-    pub num_input_channels: usize,
 }
 
 /// What forecasts as a member of an ensemble.
@@ -190,8 +185,29 @@ impl Members {
             {
                 backend.load(model)
             }
-            _ => Ok(Arc::new(LoadedEnsemble::new(self, backend)?)),
+            all => {
+                let members = all.iter().map(|member| self.load_member(member, backend));
+                Ok(Arc::new(LoadedEnsemble { members: members.collect::<Result<_>>()? }))
+            }
         }
+    }
+
+    fn load_member(
+        &self,
+        (member, weight): &(MemberModel, f64),
+        backend: &dyn Backend,
+    ) -> Result<LoadedMember> {
+        let output = self.output()?;
+        let (loaded, context_length) = match member {
+            MemberModel::Network(model) => (backend.load(model)?, model.config().context_length),
+            MemberModel::Ridge(ridge) => {
+                (LoadedRidge::shared(ridge, &output), ridge.context_length())
+            }
+            MemberModel::Classical(classical) => {
+                (LoadedClassical::shared(*classical, &output), self.config.context_length)
+            }
+        };
+        Ok(LoadedMember { loaded, context_length, weight: *weight as f32 })
     }
 }
 
@@ -399,70 +415,6 @@ fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(plain) {
         let text = format!("\"{name}\" must consist of letters, digits, - and _");
-        return Err(Error::config("members", text));
-    }
-    Ok(())
-}
-
-/// Checks that forecasts of these networks, and of classical methods if there are `classical` ones, can
-/// be averaged; returns the configuration of the whole.
-fn check_members(
-    networks: &[&Config],
-    classical: bool,
-    window: Option<EnsembleWindow>,
-) -> Result<Config> {
-    let Some(&first) = networks.first() else {
-        let Some(EnsembleWindow { context_length, prediction_length, num_input_channels }) =
-            window.filter(|_| classical)
-        else {
-            return Err(Error::config("members", "there is none, wanted at least one"));
-        };
-        let lengths =
-            Config { context_length, prediction_length, num_input_channels, ..Config::default() };
-        return Ok(lengths);
-    };
-    for (i, config) in networks.iter().enumerate() {
-        check_member(i, config, first)?;
-    }
-    if classical && OutputKind::of(first)? != OutputKind::Points {
-        let text = "classical methods forecast points, the networks do not";
-        return Err(Error::config("members", text));
-    }
-    let longest = networks.iter().map(|config| config.context_length).max().unwrap_or_default();
-    let mut whole = first.clone();
-    whole.context_length = window.map_or(longest, |window| window.context_length);
-    let fits = window.is_none_or(|window| {
-        window.context_length >= longest
-            && window.prediction_length == first.prediction_length
-            && window.num_input_channels == first.num_input_channels
-    });
-    match fits {
-        true => Ok(whole),
-        false => Err(Error::config("window", "does not hold the windows of the members")),
-    }
-}
-
-fn check_member(number: usize, config: &Config, first: &Config) -> Result<()> {
-    let fields = [
-        ("prediction_length", config.prediction_length, first.prediction_length),
-        ("num_input_channels", config.num_input_channels, first.num_input_channels),
-    ];
-    for (field, got, wanted) in fields {
-        if got != wanted {
-            let text = format!("member {number} has {got}, the first one {wanted}");
-            return Err(Error::config(field, text));
-        }
-    }
-    if config.prediction_channel_indices != first.prediction_channel_indices
-        || config.extension().quantiles != first.extension().quantiles
-    {
-        let text = format!("member {number} forecasts other channels or quantiles than the first");
-        return Err(Error::config("members", text));
-    }
-    if !matches!(OutputKind::of(config)?, OutputKind::Points | OutputKind::Quantiles(_)) {
-        let text = format!(
-            "member {number} forecasts neither points nor quantiles: its output has no useful mean"
-        );
         return Err(Error::config("members", text));
     }
     Ok(())

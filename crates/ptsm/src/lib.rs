@@ -53,6 +53,7 @@
 
 pub mod calibration;
 pub mod cases;
+mod classical;
 pub mod ensemble;
 pub mod evaluate;
 mod fit;

@@ -2,45 +2,21 @@
 
 use std::sync::Arc;
 
-use super::classical::LoadedClassical;
-use super::linear::LoadedRidge;
-use super::{MemberModel, Members};
 use crate::Result;
 use crate::data::Batch;
-use ptsm_core::{Backend, Loaded, Prediction, Session};
+use ptsm_core::{Loaded, Prediction, Session};
 
 /// Every member, ready to run.
 pub(super) struct LoadedEnsemble {
-    members: Vec<LoadedMember>,
+    pub(super) members: Vec<LoadedMember>,
 }
 
 /// One member, ready to run.
-struct LoadedMember {
-    loaded: Arc<dyn Loaded>,
+pub(super) struct LoadedMember {
+    pub(super) loaded: Arc<dyn Loaded>,
     /// Past steps that it sees, the last ones of a window.
-    context_length: usize,
-    weight: f32,
-}
-
-impl LoadedEnsemble {
-    pub(super) fn new(members: &Members, backend: &dyn Backend) -> Result<Self> {
-        let output = members.output()?;
-        let load = |(member, weight): &(MemberModel, f64)| {
-            let (loaded, context_length) = match member {
-                MemberModel::Network(model) => {
-                    (backend.load(model)?, model.config().context_length)
-                }
-                MemberModel::Ridge(ridge) => {
-                    (LoadedRidge::shared(ridge, &output), ridge.context_length())
-                }
-                MemberModel::Classical(classical) => {
-                    (LoadedClassical::shared(*classical, &output), members.config.context_length)
-                }
-            };
-            Ok(LoadedMember { loaded, context_length, weight: *weight as f32 })
-        };
-        Ok(Self { members: members.all.iter().map(load).collect::<Result<_>>()? })
-    }
+    pub(super) context_length: usize,
+    pub(super) weight: f32,
 }
 
 impl Loaded for LoadedEnsemble {

@@ -4,8 +4,8 @@ use super::metrics::Metrics;
 use super::report::{BaselineOutcome, BaselineScore};
 use super::ridge::Ridge;
 use super::windows::{EvaluateOptions, evaluate, select_channels};
+use crate::classical::Classical;
 use crate::data::{Batch, Segment, WindowSet, WindowShape};
-use crate::ensemble::Classical;
 use crate::{Error, ErrorKind, Result};
 use ptsm_classical::Method;
 use ptsm_core::option;
@@ -285,7 +285,7 @@ mod tests {
             let series = Arc::clone(&series);
             WindowSet::new(vec![Segment { series, rows }], shape).unwrap()
         };
-        let (few, rest) = (set(0..6), set(6..20));
+        let (few, rest) = (set(0..2), set(6..20));
         let ridge = Some((&few, &rest));
         let plan = BaselinePlan { season_length: Some(9), every_theta: false, ridge };
         let options = EvaluateOptions { channels: Some(vec![1]), ..Default::default() };

@@ -309,7 +309,7 @@ fn pick(
         let tried = forecasts.iter().map(|one| truth.error(&mean_with(one))).enumerate();
         let tried = tried.filter_map(|(number, error)| Some((number, error?)));
         let Some((next, lower)) = tried.min_by(|a, b| a.1.total_cmp(&b.1)) else { break };
-        if error.is_some_and(|error| lower > error * (1.0 - GAIN)) {
+        if error.is_some_and(|error| lower >= error * (1.0 - GAIN)) {
             break;
         }
         counts[next] += 1;
