@@ -211,18 +211,15 @@ impl ModelDir {
         remove(&self.heads())
     }
 
-    /// Removes an earlier ensemble once a single model is written: a directory holds one or the
-    /// other.
+    /// Removes an earlier ensemble, and members of one that was only begun, once a single model is
+    /// written: a directory holds one or the other.
     ///
     /// # Errors
     ///
     /// `Io`, naming what cannot be removed.
     pub fn remove_ensemble(&self) -> Result<()> {
-        if self.is_ensemble() {
-            remove(&self.ensemble())?;
-            remove(&self.path.join(MEMBERS))?;
-        }
-        Ok(())
+        remove(&self.ensemble())?;
+        remove(&self.path.join(MEMBERS))
     }
 
     /// Removes an earlier single model once `ensemble.json` is written.

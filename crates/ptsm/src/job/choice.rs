@@ -173,7 +173,6 @@ impl ChoiceJob<'_> {
             [(SavedMember::Network(_), _)] => {
                 save_model(dir, &network.model, &network.preprocessor)?;
                 write_json(&dir.training(), &network.record)?;
-                dir.keep_members(&[])?;
             }
             _ => save_weighted(dir.path(), &members, Some(window), &network.preprocessor)?,
         }
