@@ -117,7 +117,7 @@ pub(super) fn deviance(
         states.update(value, base, form.season, smoothing);
     }
     let count = values.len() as f64;
-    count * (squares / count).max(NO_ERROR).ln() + 2.0 * logs.total()
+    count * libm::log((squares / count).max(NO_ERROR)) + 2.0 * logs.total()
 }
 
 /// A sum of logarithms, which takes few of them.
@@ -136,7 +136,7 @@ impl Logs {
     }
 
     fn total(&self) -> f64 {
-        self.sum + self.product.ln()
+        self.sum + libm::log(self.product)
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             };
             let error = if form.relative_errors { (y - forecast) / forecast } else { y - forecast };
             squares += error * error;
-            logs += if form.relative_errors { forecast.ln() } else { 0.0 };
+            logs += if form.relative_errors { libm::log(forecast) } else { 0.0 };
             let new = alpha * level + (1.0 - alpha) * base;
             b = beta / alpha * (new - l) + (1.0 - beta / alpha) * phi * b;
             l = new;

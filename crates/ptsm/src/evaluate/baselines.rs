@@ -8,7 +8,6 @@ use crate::classical::Classical;
 use crate::data::{Batch, Segment, WindowSet, WindowShape};
 use crate::{Error, ErrorKind, Result};
 use ptsm_classical::Method;
-use ptsm_core::option;
 
 /// Repeats the last observed value of each channel.
 ///
@@ -154,12 +153,12 @@ fn score_classical(
     let points = windows.len() * channels.len() * context_length;
     if method == Method::Theta && points > THETA_LIMIT && !plan.every_theta {
         let text = format!(
-            "is fitted to each of {} windows of {} channels, which takes a while (use {})",
+            "it is fitted to each of {} windows of {} channels, which takes a while (not done unless \
+             every_theta asks for it)",
             windows.len(),
-            channels.len(),
-            option("every_theta", None)
+            channels.len()
         );
-        return Err(Error::config("theta", text));
+        return Err(Error::input(text));
     }
     let classical = Classical { method, season: plan.season_length.unwrap_or(1) };
     let mut forecast = |batch: &Batch| Ok(classical.forecast(batch, prediction_length, &channels));
