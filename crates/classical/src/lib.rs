@@ -61,7 +61,7 @@ impl Method {
     /// The `horizon` values after the history, in its units; always that many, and all finite.
     ///
     /// A history without any value gives its zero, or 0. Theta and ETS repeat the last value
-    /// after fewer than three observed points or equal ones, and all methods do so where their
+    /// after fewer than seven observed points or equal ones, and all methods do so where their
     /// forecast would not be finite.
     pub fn forecast(self, history: &History<'_>, horizon: usize) -> Vec<f64> {
         let Some(last) = naive::last_value(history) else {

@@ -22,14 +22,17 @@ pub(crate) struct Scaled {
     units: Units,
 }
 
+/// Observed points below which a model has too few errors to be fitted by.
+const FEWEST: usize = 7;
+
 impl Scaled {
-    /// `None` if fewer than three values were observed or all are equal.
+    /// `None` if fewer than [`FEWEST`] values were observed or all are equal.
     pub(crate) fn new(history: &History<'_>) -> Option<Self> {
         let seen = |value: &f64| value.is_finite();
         let first = history.values.iter().position(seen)?;
         let end = history.values.iter().rposition(seen)? + 1;
         let observed = &history.values[first..end];
-        if observed.iter().filter(|value| seen(value)).count() < 3 {
+        if observed.iter().filter(|value| seen(value)).count() < FEWEST {
             return None;
         }
         // In two steps, as squares of the first units may overflow.
@@ -133,12 +136,12 @@ mod tests {
 
     #[test]
     fn scaled_values_come_back_and_zero_must_lie_below() {
-        let values = [NAN, 2e300, 6e300, NAN, 4e300, NAN, NAN];
+        let values = [NAN, 2e300, 6e300, NAN, 4e300, 5e300, 2e300, 6e300, 4e300, NAN, NAN];
         let scaled = |zero| Scaled::new(&History { values: &values, season: 2, zero }).unwrap();
         let got = scaled(Some(1e300));
         assert_eq!((got.unseen, got.season), (2, 2));
         let back: Vec<f64> = got.values.iter().map(|&value| got.restore(value) / 1e300).collect();
-        for (a, b) in back.iter().zip([2.0, 6.0, 2.0, 4.0]) {
+        for (a, b) in back.iter().zip([2.0, 6.0, 2.0, 4.0, 5.0, 2.0, 6.0, 4.0]) {
             assert!((a - b).abs() < 1e-10, "{back:?}");
         }
         assert!((got.restore(got.zero.unwrap()) / 1e300 - 1.0).abs() < 1e-10);
@@ -149,7 +152,13 @@ mod tests {
 
     #[test]
     fn few_or_equal_points_have_no_scale() {
-        for values in [&[][..], &[1.0, 2.0], &[3.0; 9], &[NAN, 0.0, 0.0, 0.0]] {
+        for values in [
+            &[][..],
+            &[1.0, 2.0],
+            &[1.0, 2.0, 4.0, 3.0, 5.0, 9.0],
+            &[3.0; 9],
+            &[NAN, 0.0, 0.0, 0.0],
+        ] {
             assert!(Scaled::new(&History { values, season: 1, zero: None }).is_none());
         }
     }

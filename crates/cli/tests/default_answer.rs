@@ -146,3 +146,46 @@ fn a_directory_holds_one_answer_at_a_time() {
         assert!(error.contains("does not describe an ensemble"), "{error}");
     }
 }
+
+#[test]
+fn gaps_and_a_missing_validation_part_do_not_stop_a_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "day,x\n".to_owned();
+    for row in 0..400usize {
+        let value =
+            5.0 + (row as f64 * std::f64::consts::TAU / 7.0).sin() + (row % 13) as f64 * 0.05;
+        let cell = if row % 7 == 3 { String::new() } else { format!("{value:.3}") };
+        text += &format!("{row},{cell}\n");
+    }
+    std::fs::write(folder.join("data.csv"), &text).unwrap();
+    let trained = sentence(folder, "");
+    assert!(trained["choice"]["windows"].as_u64().unwrap() > 0, "{trained}");
+    ok(folder, "predict --model m --data data.csv -q");
+    std::fs::write(folder.join("data.csv"), format!("month,sales\n{}", months(150, None))).unwrap();
+    let trained = sentence(folder, "--overwrite --split 1:0:0");
+    assert!(trained["sentence"].as_str().unwrap().contains("no validation part"), "{trained}");
+}
+
+#[test]
+fn resuming_a_finished_training_is_refused_and_foreign_files_stay() {
+    let folder = folder(150);
+    let folder = folder.path();
+    std::fs::create_dir_all(folder.join("m/members/x")).unwrap();
+    std::fs::write(folder.join("m/members/people.csv"), "precious").unwrap();
+    sentence(folder, "");
+    sentence(folder, &format!("--overwrite {TINY}"));
+    sentence(folder, "--overwrite");
+    assert!(folder.join("m/members/people.csv").exists() && folder.join("m/members/x").exists());
+    ok(folder, &format!("train --data data.csv --out plain -q {TINY}"));
+    let refused = run(folder, "train --data data.csv --out plain --resume");
+    assert!(stderr(&refused).contains("nothing to resume"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_network_that_is_described_is_trained_alone() {
+    let folder = folder(150);
+    let folder = folder.path();
+    ok(folder, "train --data data.csv --out m -q --recipe auto --epochs 1");
+    assert!(folder.join("m/model.safetensors").exists() && !folder.join("m/choice.json").exists());
+}

@@ -150,27 +150,44 @@ impl Members {
         self.all.iter().filter_map(|(member, _)| member.network())
     }
 
-    /// SHA-256 over the weights of the networks, and the classical methods by name.
+    /// What differs for other members: SHA-256 over the numbers of networks and ridge regressions; of a
+    /// mean also what each member is, what it sees and its weight.
     pub(crate) fn fingerprint(&self) -> String {
-        let numbers = |(member, _): &'_ (MemberModel, f64)| match member {
-            MemberModel::Network(model) => {
-                vec![model.parameters.trained.clone(), model.parameters.buffers.clone()]
-            }
-            MemberModel::Ridge(ridge) => {
-                let (weights, bias) = ridge.weights();
-                vec![weights.to_vec(), bias.to_vec()]
-            }
-            MemberModel::Classical(_) => Vec::new(),
-        };
-        let numbers: Vec<Vec<f32>> = self.all.iter().flat_map(numbers).collect();
-        let numbers: Vec<&[f32]> = numbers.iter().map(Vec::as_slice).collect();
-        let mut fingerprint = numbers_fingerprint(&numbers);
+        let (mut numbers, mut described): (Vec<&[f32]>, String) = (Vec::new(), String::new());
         for (member, weight) in &self.all {
-            if let MemberModel::Classical(Classical { method, season }) = member {
-                fingerprint += &format!(" {} {season} {weight}", method.name());
-            }
+            let kind = match member {
+                MemberModel::Network(model) => {
+                    numbers.extend([&model.parameters.trained[..], &model.parameters.buffers]);
+                    format!("network {}", model.config().context_length)
+                }
+                MemberModel::Ridge(ridge) => {
+                    let (weights, bias) = ridge.weights();
+                    numbers.extend([weights, bias]);
+                    format!("ridge {}", ridge.context_length())
+                }
+                MemberModel::Classical(Classical { method, season }) => {
+                    format!("{} {season}", method.name())
+                }
+            };
+            described += &format!(" {kind} {weight}");
         }
-        fingerprint
+        let fingerprint = numbers_fingerprint(&numbers);
+        match self.all.as_slice() {
+            [(MemberModel::Network(_), _)] => fingerprint,
+            _ => fingerprint + &described,
+        }
+    }
+
+    /// Rows that the member which wants most of them wants, see
+    /// [`ForecastModel::wanted_rows`](crate::forecast::ForecastModel::wanted_rows).
+    pub(crate) fn wanted_rows(&self) -> usize {
+        let rows = |(member, _): &(MemberModel, f64)| match member {
+            MemberModel::Network(model) => model.config().context_length,
+            MemberModel::Ridge(ridge) => ridge.context_length(),
+            MemberModel::Classical(Classical { season, .. }) => season.saturating_mul(2).max(8),
+        };
+        let most = self.all.iter().map(rows).max().unwrap_or_default();
+        most.min(self.config.context_length)
     }
 
     /// Loads the members onto a backend as one model; classical methods run on the CPU.

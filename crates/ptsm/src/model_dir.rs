@@ -132,15 +132,23 @@ impl ModelDir {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Removes the folders of members that are not in `names`.
+    /// Removes the folders of members that are not in `names`, and the folder of them all if nothing is
+    /// left in it. What has no name that we give to members is not touched.
     ///
     /// # Errors
     ///
     /// `Io`, naming what cannot be removed.
     pub fn keep_members(&self, names: &[String]) -> Result<()> {
         let mut others = self.member_names();
-        others.retain(|name| !names.contains(name));
-        others.iter().try_for_each(|name| remove(self.member(name).path()))
+        let ours = |name: &String| {
+            let number = name.trim_end_matches("-ridge");
+            !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '-')
+        };
+        others.retain(|name| !names.contains(name) && ours(name));
+        others.iter().try_for_each(|name| remove(self.member(name).path()))?;
+        // Only an empty folder can be removed so.
+        let _ = std::fs::remove_dir(self.path.join(MEMBERS));
+        Ok(())
     }
 
     /// The folder of further heads.
@@ -211,15 +219,17 @@ impl ModelDir {
         remove(&self.heads())
     }
 
-    /// Removes an earlier ensemble, and members of one that was only begun, once a single model is
-    /// written: a directory holds one or the other.
+    /// Removes an earlier ensemble once a single model is written: a directory holds one or the other.
     ///
     /// # Errors
     ///
     /// `Io`, naming what cannot be removed.
     pub fn remove_ensemble(&self) -> Result<()> {
-        remove(&self.ensemble())?;
-        remove(&self.path.join(MEMBERS))
+        if self.is_ensemble() {
+            remove(&self.ensemble())?;
+            self.keep_members(&[])?;
+        }
+        Ok(())
     }
 
     /// Removes an earlier single model once `ensemble.json` is written.
@@ -304,6 +314,8 @@ mod tests {
         ];
         let kept = [dir.config(), dir.weights(), dir.preprocessor(), folder.path().join("notes")];
         let others = [dir.ensemble(), dir.member("0").config()];
+        let foreign = folder.path().join("members/people.csv");
+        std::fs::write(&foreign, "x").unwrap();
         for path in stale.iter().chain(&kept).chain(&others) {
             std::fs::write(path, "x").unwrap();
         }
@@ -313,7 +325,7 @@ mod tests {
         assert!(kept.iter().chain(&others).all(|path| path.exists()));
         dir.remove_ensemble().unwrap();
         assert!(others.iter().all(|path| !path.exists()));
-        assert!(kept.iter().all(|path| path.exists()));
+        assert!(kept.iter().chain([&foreign]).all(|path| path.exists()));
         dir.remove_stale().unwrap();
         dir.remove_ensemble().unwrap();
     }

@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// Rows from one forecast to the next
     #[arg(long, default_value_t = 1, value_name = "K")]
     every: u64,
-    /// Rows before the first forecast [default: the whole context]
+    /// Rows before the first forecast [default: the whole context; of classical methods
+    /// two seasons, 8 at least]
     #[arg(long, value_name = "N")]
     min_rows: Option<u64>,
     /// A second row of the newest time: error, first (keep it) or last (take the new one)

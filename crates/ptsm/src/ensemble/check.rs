@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Config, Error, Result};
 use ptsm_core::OutputKind;
 
+/// Past steps beyond which no ensemble looks.
+const LONGEST: usize = 1 << 24;
+
 /// The windows of an ensemble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +27,10 @@ pub(super) fn check_members(
     classical: bool,
     window: Option<EnsembleWindow>,
 ) -> Result<Config> {
+    if window.is_some_and(|window| !(1..=LONGEST).contains(&window.context_length)) {
+        let text = format!("context_length must be from 1 to {LONGEST}");
+        return Err(Error::config("window", text));
+    }
     let Some(&first) = networks.first() else {
         let Some(EnsembleWindow { context_length, prediction_length, num_input_channels }) =
             window.filter(|_| classical)

@@ -156,8 +156,8 @@ impl Evaluation {
                 format!("worse than the best baseline, {name}, which makes no error ({numbers})")
             }
             change if change > SAME_PERCENT => format!(
-                "worse than the best baseline, {name}, by {change:.1} % ({numbers}): try a training \
-                 without options of the network, or a longer validation part"
+                "worse than the best baseline, {name}, by {change:.1} % ({numbers}): on such rows take \
+                 that, or try longer series or another horizon"
             ),
             change if change < -SAME_PERCENT => {
                 format!("better than the best baseline, {name}, by {:.1} % ({numbers})", -change)

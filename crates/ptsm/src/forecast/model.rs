@@ -19,6 +19,7 @@ pub struct ForecastModel {
     interface: ForecastInterface,
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
+    wanted_rows: usize,
 }
 
 impl ForecastModel {
@@ -49,7 +50,8 @@ impl ForecastModel {
         let loaded = members.load(backend)?;
         let (config, output) = (members.config.clone(), members.output()?);
         let interface = ForecastInterface::of_output(config, output, preprocessor, calibration);
-        Ok(Self { interface, loaded, fingerprint: members.fingerprint() })
+        let (fingerprint, wanted_rows) = (members.fingerprint(), members.wanted_rows());
+        Ok(Self { interface, loaded, fingerprint, wanted_rows })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or those of the
@@ -66,6 +68,12 @@ impl ForecastModel {
     /// What differs for other members, see [`Members::fingerprint`].
     pub(crate) fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Rows from which a forecast is as it is meant to be: the whole context of networks and ridge
+    /// regressions; two seasons, and 8 rows at least, for classical methods.
+    pub fn wanted_rows(&self) -> usize {
+        self.wanted_rows
     }
 
     /// What the head puts out.

@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::data::SeriesData;
-use crate::data::{Borders, Frequency, Series, Split};
+use crate::data::{Borders, Frequency, Series, Split, Transform, WindowShape, prepare};
+use crate::evaluate::Ridge;
 use crate::spec::{LossChoice, ModelSpec};
-use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
+use crate::train::{DataFacts, Recipe, Training, auto_recipe, short_lengths};
 
 /// The recipe for these data, with a sentence for every choice; lengths and the loss are those of
 /// `wanted` where it sets them.
@@ -14,7 +15,18 @@ pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<S
     let chosen = wanted.prediction_length;
     let horizon = chosen.unwrap_or_else(|| usual_horizon(data));
     wanted.prediction_length = Some(horizon);
-    let (recipe, mut reasons) = auto_recipe(&facts(data, &wanted));
+    let (mut recipe, mut reasons) = auto_recipe(&facts(data, &wanted));
+    if recipe.model.ptsm.as_ref().is_some_and(|ptsm| ptsm.linear_skip) && !ridge_fits(data, &recipe)
+    {
+        recipe.model.extension_mut().linear_skip = false;
+        recipe.training.skip_rate = Training::default().skip_rate;
+        reasons.retain(|reason| !reason.contains("linear skip"));
+        reasons.push(
+            "no linear skip: too few windows without a missing point, or no validation part, for a \
+             ridge regression"
+                .into(),
+        );
+    }
     if chosen.is_none() {
         let reason = match data.split {
             Split::Last { .. } => "as the split has it",
@@ -23,6 +35,22 @@ pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<S
         reasons.insert(0, format!("horizon of {horizon} steps: {reason}"));
     }
     (recipe, reasons)
+}
+
+/// Whether the data have the complete windows that the start of a linear skip takes.
+fn ridge_fits(data: &SeriesData, recipe: &Recipe) -> bool {
+    let complete = data.set.series.iter().all(|series| series.observed.is_none());
+    if complete && borders(data).iter().all(|borders| !borders.validation.is_empty()) {
+        return true;
+    }
+    let shape = WindowShape {
+        context_length: recipe.model.context_length.unwrap_or_default(),
+        prediction_length: recipe.model.prediction_length.unwrap_or_default(),
+        step: 1,
+    };
+    prepare(&data.set, &data.split, shape, Some(Transform::None), None)
+        .and_then(|parts| Ridge::fit(&parts.train, &parts.validation))
+        .is_ok()
 }
 
 /// A horizon that nobody chose: that of the split (`last:H`); else the usual one of the frequency; else

@@ -127,6 +127,14 @@ impl ChoiceJob<'_> {
             SaveMode::New | SaveMode::Replace => new_names(&self.save.dir, 1),
         };
         let dir = self.save.dir.member(&names[0]);
+        if self.save.mode == SaveMode::Resume
+            && self.save.dir.is_taken()
+            && !dir.checkpoint().exists()
+        {
+            let text = "holds a finished model: there is nothing to resume (replace it, or use \
+                        another folder)";
+            return Err(Error::config(self.save.dir.path().display().to_string(), text));
+        }
         let job = Job {
             data: self.data,
             task: Task::Forecasting,
@@ -139,6 +147,10 @@ impl ChoiceJob<'_> {
         if OutputKind::of(&job.config()?)? != OutputKind::Points {
             let text = "the default forecaster forecasts points";
             return Err(Error::config("loss", text));
+        }
+        if job.config()?.prediction_channel_indices.is_some() {
+            let text = "the default forecaster forecasts every channel";
+            return Err(Error::config("prediction_channel_indices", text));
         }
         let network = job.run(observer)?;
         let window = window(series, network.model.config());
@@ -173,6 +185,7 @@ impl ChoiceJob<'_> {
             [(SavedMember::Network(_), _)] => {
                 save_model(dir, &network.model, &network.preprocessor)?;
                 write_json(&dir.training(), &network.record)?;
+                dir.keep_members(&[])?;
             }
             _ => save_weighted(dir.path(), &members, Some(window), &network.preprocessor)?,
         }
@@ -205,7 +218,7 @@ fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Res
     let ridge = fit_ridge(&prepared.train, &prepared.validation, season).ok().map(Arc::new);
     let windows = &prepared.validation;
     let indices = compared(windows);
-    let kinds = kinds(season, ridge.as_ref());
+    let kinds = kinds(season, context_length, ridge.as_ref());
     let (forecasts, truth) = forecasts(kinds, network, windows, &indices)?;
     let errors: Vec<Option<f64>> = forecasts.iter().map(|one| truth.error(&one.numbers)).collect();
     let (counts, error) = pick(&forecasts, &errors, &truth);
@@ -224,12 +237,16 @@ fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Res
     Ok(Compared { choice, ridge })
 }
 
-/// All candidates: the network, the ridge regression where there is one, and the classical methods.
-fn kinds(season: usize, ridge: Option<&Arc<Ridge>>) -> Vec<Kind> {
-    let methods = Method::ALL.into_iter().filter(|&m| m != Method::SeasonalNaive || season > 1);
-    let classical = methods.map(|method| Kind::Classical(Classical { method, season }));
+/// All candidates, the simplest first, so that it is taken where errors are equal: classical methods, the
+/// ridge regression where there is one, the network.
+fn kinds(season: usize, context_length: usize, ridge: Option<&Arc<Ridge>>) -> Vec<Kind> {
+    let fits = |method: &Method| {
+        *method != Method::SeasonalNaive || (2..=context_length).contains(&season)
+    };
+    let classical = Method::ALL.into_iter().filter(fits);
+    let classical = classical.map(|method| Kind::Classical(Classical { method, season }));
     let ridge = ridge.map(|ridge| Kind::Ridge(Arc::clone(ridge)));
-    std::iter::once(Kind::Network).chain(ridge).chain(classical).collect()
+    classical.chain(ridge).chain([Kind::Network]).collect()
 }
 
 impl Kind {
@@ -295,7 +312,8 @@ fn pick(
     let best = best
         .min_by(|&a, &b| errors[a].unwrap_or_default().total_cmp(&errors[b].unwrap_or_default()));
     let Some(best) = best else {
-        counts[0] = 1;
+        // Nothing to compare by: the network, which is the last one.
+        counts[forecasts.len() - 1] = 1;
         return (counts, None);
     };
     counts[best] = 1;
@@ -360,7 +378,7 @@ impl Choice {
             None => best,
         };
         match against.error {
-            Some(other) if other > 0.0 => format!(
+            Some(other) if other > 0.0 && against.weight < 1.0 => format!(
                 "{members}: {compared}, {:.0} % less than {}",
                 100.0 * (1.0 - error / other),
                 shown(&against.name)
@@ -406,6 +424,6 @@ mod tests {
         assert_eq!(pick(&alone, &errors, &truth), (vec![0, 1], Some(0.0)));
         let unknown = Truth { values: Vec::new(), mask: None };
         let none = forecasts(&[&[], &[]]);
-        assert_eq!(pick(&none, &[None, None], &unknown), (vec![1, 0], None));
+        assert_eq!(pick(&none, &[None, None], &unknown), (vec![0, 1], None));
     }
 }

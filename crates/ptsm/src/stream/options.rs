@@ -11,8 +11,9 @@ use crate::{Error, Result};
 pub struct StreamOptions {
     /// Rows of the grid from one forecast to the next, at least 1.
     pub every: u64,
-    /// Rows that must have come before the first forecast; `None` = the whole context. Rows that
-    /// have not come are missing points.
+    /// Rows that must have come before the first forecast; `None` =
+    /// [`ForecastModel::wanted_rows`](crate::forecast::ForecastModel::wanted_rows). Rows that have not
+    /// come are missing points.
     pub min_rows: Option<u64>,
     /// What a second row of the newest time does; `Mean` is not known to streams.
     pub duplicates: Duplicates,

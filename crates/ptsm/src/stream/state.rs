@@ -227,7 +227,7 @@ impl StreamState {
         kept.counters.rows += 1;
         let missing = row.values.iter().filter(|value| value.is_nan()).count();
         kept.counters.missing_points += missing as u64;
-        let wanted = self.options.min_rows.unwrap_or(model.config().context_length as u64);
+        let wanted = self.options.min_rows.unwrap_or(model.wanted_rows() as u64);
         Ok(matches!(step, Step::Next { .. })
             && kept.since_forecast >= self.options.every
             && kept.clock.rows() >= wanted)

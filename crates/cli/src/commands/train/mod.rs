@@ -13,7 +13,7 @@ use ptsm::job::{
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::record::Record;
-use ptsm::spec::{DataSpec, LossChoice, ModelSpec};
+use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Recipe;
 use ptsm::{Error, Result, Task};
 use serde_json::{Value, json};
@@ -39,7 +39,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// TOML file with the tables model, data and training, fields named as these flags; or auto:
-    /// one is chosen from the length, the channels and the frequency of the data, with reasons
+    /// one is chosen from the length, the channels and the frequency of the data, with reasons. Without
+    /// any option of the network but lengths, auto is the default, and the network is kept only if no
+    /// simpler forecast, nor a mean with one, is better on the validation part
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
     /// Go on from the last checkpoint in DIR; without one, start
@@ -170,8 +172,7 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
     let data = data.into();
     let wanted = args.model.over(recipe.model.clone())?;
-    let points = wanted.loss.is_none_or(|loss| loss == LossChoice::Mse);
-    if start.is_some() || args.few_shot.is_some() || !points {
+    if !args.leaves_the_choice()? {
         return train_by(global, args, Plan { recipe, data, start }, dir);
     }
     args.training.apply(&mut recipe.training);
@@ -251,18 +252,19 @@ fn report_members(global: &Global, args: &Args, trained: Vec<Trained>) -> Result
 }
 
 impl Args {
-    /// Whether the forecaster is chosen by the data: asked for, or nothing else was.
+    /// Whether a recipe is chosen for the data: asked for, or nothing else was.
     fn is_automatic(&self) -> Result<bool> {
-        Ok(match &self.recipe {
-            Some(path) => path.as_os_str() == AUTO,
-            None => {
-                self.task == Task::Forecasting
-                    && self.init.is_none()
-                    && self.few_shot.is_none()
-                    && self.model.only_lengths()?
-                    && self.training.only_seed()
-            }
-        })
+        match &self.recipe {
+            Some(path) => Ok(path.as_os_str() == AUTO),
+            None => Ok(self.task == Task::Forecasting && self.leaves_the_choice()?),
+        }
+    }
+
+    /// Whether the network may be kept or not, whichever forecasts best: nothing is said of it but
+    /// lengths and the seed.
+    fn leaves_the_choice(&self) -> Result<bool> {
+        let network = self.init.is_some() || self.few_shot.is_some();
+        Ok(!network && self.model.only_lengths()? && self.training.only_seed())
     }
 
     /// The data of the flags.
