@@ -46,7 +46,7 @@ impl Method {
     pub const ALL: [Method; 5] =
         [Self::RepeatLast, Self::SeasonalNaive, Self::Drift, Self::Theta, Self::Ets];
 
-    /// The name that also stands in files: `"repeat_last"`, `"seasonal_naive"`, `"drift"`,
+    /// The name in files and messages: `"repeat_last"`, `"seasonal_naive"`, `"drift"`,
     /// `"theta"` or `"ets"`.
     pub fn name(self) -> &'static str {
         match self {

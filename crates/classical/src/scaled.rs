@@ -10,7 +10,7 @@ const FARTHEST_ZERO: f64 = 1e6;
 
 /// A series without gaps, of mean 0 and deviation 1.
 pub(crate) struct Scaled {
-    /// At least three values, from the first observed one to the last.
+    /// At least [`FEWEST`] values, from the first observed one to the last.
     pub(crate) values: Vec<f64>,
     /// The zero in the same units, if it was given and lies below every value.
     pub(crate) zero: Option<f64>,

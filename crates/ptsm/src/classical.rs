@@ -18,7 +18,8 @@ pub struct Classical {
 
 impl Classical {
     /// Forecasts every window of a batch, in its units: `[B, H, C']` for the chosen channels,
-    /// row-major. Ratios are used where the batch says where zero lies.
+    /// row-major. Ratios are used where the batch says where zero lies. A channel without any seen
+    /// point in its context gets 0, the training mean of standardised data.
     pub fn forecast(self, batch: &Batch, steps: usize, channels: &[usize]) -> Vec<f32> {
         let each = steps * channels.len();
         let mut forecast = vec![0.0; batch.size() * each];
@@ -26,9 +27,10 @@ impl Classical {
         windows.for_each(|(window, out)| {
             for (place, &channel) in channels.iter().enumerate() {
                 let values = history(batch, window, channel);
-                let zero = batch
-                    .origin()
-                    .map(|origin| f64::from(origin[window * batch.num_channels() + channel]));
+                let is_seen = values.iter().any(|value| !value.is_nan());
+                let origin = batch.origin().filter(|_| is_seen);
+                let zero =
+                    origin.map(|origin| f64::from(origin[window * batch.num_channels() + channel]));
                 let history = History { values: &values, season: self.season, zero };
                 let numbers = self.method.forecast(&history, steps);
                 for (step, x) in numbers.into_iter().enumerate() {

@@ -92,6 +92,11 @@ impl Members {
         Self { config, all: vec![(MemberModel::Network(Box::new(model)), 1.0)] }
     }
 
+    /// One member, with the configuration of the ensemble that it may become a part of.
+    pub(crate) fn alone(member: MemberModel, config: Config) -> Self {
+        Self { config, all: vec![(member, 1.0)] }
+    }
+
     /// The members of a model directory.
     ///
     /// # Errors
@@ -229,6 +234,15 @@ impl Members {
 }
 
 impl MemberModel {
+    /// `network`, `ridge`, or the name of a classical method.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Network(_) => "network",
+            Self::Ridge(_) => "ridge",
+            Self::Classical(classical) => classical.method.name(),
+        }
+    }
+
     /// The network, if it is one.
     pub fn network(&self) -> Option<&Model> {
         match self {
@@ -319,7 +333,7 @@ pub fn task_of(dir: &Path) -> Result<Task> {
 /// A member of an ensemble that is saved.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SavedMember {
-    /// The network in `members/NAME` of the model directory.
+    /// The network that is in `members/NAME` of the model directory already.
     Network(String),
     /// A ridge regression, to be written into `members/NAME`.
     Ridge(String, Arc<Ridge>),

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Model;
 use crate::architecture::Architecture;
 use crate::atomic_file::write_atomically;
+use crate::option::option;
 use crate::weights::{Layout, Parameters, WEIGHTS_FILE};
 use crate::{Error, ErrorKind, Result};
 
@@ -22,8 +23,12 @@ impl Model<f32> {
     /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
     pub fn from_dir(dir: &Path) -> Result<Self> {
         if dir.join(ENSEMBLE_FILE).is_file() {
-            let text = "is an ensemble, which can predict, evaluate and stream; for anything else \
-                        name one of its members/NAME";
+            let epochs = option("epochs", Some("10"));
+            let text = format!(
+                "is an ensemble, which can predict, evaluate, stream and calibrate; for anything else \
+                 name a network among its members/NAME, or train one (any option of the network, \
+                 such as {epochs}, trains it alone)"
+            );
             return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
         }
         let place = dir.join(CONFIG_FILE);

@@ -64,8 +64,8 @@ impl Frequency {
     }
 
     /// How many steps people usually want to know in advance: 12 months, 8 quarters, 6 years, 13 weeks,
-    /// 28 days, 21 working days, 48 hours or half hours, a day of shorter steps that divide it, an hour
-    /// of minutes; `None` for others, and for an integer index.
+    /// 28 days, 21 working days, 48 hours or half hours, a day of other steps of 5 minutes or more that
+    /// divide it, but 8 steps at least, an hour of minutes; `None` for others, and for an integer index.
     pub fn usual_horizon(self) -> Option<usize> {
         let steps = match self {
             Frequency::Nanoseconds(step) => match step {
@@ -276,6 +276,29 @@ mod tests {
         ] {
             let frequency: Frequency = text.parse().unwrap();
             assert_eq!(frequency.seasonal_period(), period, "{text}");
+        }
+    }
+
+    #[test]
+    fn horizons_are_those_that_people_ask_for() {
+        for (text, steps) in [
+            ("y", Some(6)),
+            ("q", Some(8)),
+            ("mo-end", Some(12)),
+            ("w", Some(13)),
+            ("d", Some(28)),
+            ("b", Some(21)),
+            ("h", Some(48)),
+            ("30min", Some(48)),
+            ("15min", Some(96)),
+            ("12h", Some(8)),
+            ("min", Some(60)),
+            ("7h", None),
+            ("s", None),
+            ("1", None),
+        ] {
+            let frequency: Frequency = text.parse().unwrap();
+            assert_eq!(frequency.usual_horizon(), steps, "{text}");
         }
     }
 

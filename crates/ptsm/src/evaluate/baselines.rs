@@ -14,17 +14,12 @@ use ptsm_classical::Method;
 /// Returns `[B, H, C]`, row-major, in the units of the batch. A channel without any observed point
 /// in its context gets 0, the training mean of standardised data.
 pub fn repeat_last(batch: &Batch, prediction_length: usize) -> Vec<f32> {
-    let channels = batch.num_channels();
-    let mut forecast = Vec::with_capacity(batch.size() * prediction_length * channels);
-    for window in 0..batch.size() {
-        let last: Vec<f32> = (0..channels)
-            .map(|channel| last_observed(batch, window, channel, 0, 1).unwrap_or(0.0))
-            .collect();
-        for _ in 0..prediction_length {
-            forecast.extend_from_slice(&last);
-        }
-    }
-    forecast
+    every_channel(Classical { method: Method::RepeatLast, season: 1 }, batch, prediction_length)
+}
+
+fn every_channel(classical: Classical, batch: &Batch, prediction_length: usize) -> Vec<f32> {
+    let channels: Vec<usize> = (0..batch.num_channels()).collect();
+    classical.forecast(batch, prediction_length, &channels)
 }
 
 /// Repeats the last full season: each step gets the value `season_length` steps before it.
@@ -41,47 +36,15 @@ pub fn seasonal_naive(
     prediction_length: usize,
     season_length: usize,
 ) -> Result<Vec<f32>> {
-    let (context_length, channels) = (batch.context_length(), batch.num_channels());
+    let context_length = batch.context_length();
     if season_length == 0 || season_length > context_length {
         return Err(Error::config(
             "season_length",
             format!("must be from 1 to context_length {context_length}, got {season_length}"),
         ));
     }
-    let mut forecast = Vec::with_capacity(batch.size() * prediction_length * channels);
-    for window in 0..batch.size() {
-        let mut season = vec![0.0; season_length * channels];
-        for (i, value) in season.iter_mut().enumerate() {
-            let (back, channel) = (season_length - 1 - i / channels, i % channels);
-            *value = last_observed(batch, window, channel, back, season_length)
-                .or_else(|| last_observed(batch, window, channel, 0, 1))
-                .unwrap_or(0.0);
-        }
-        for step in 0..prediction_length {
-            let first = step % season_length * channels;
-            forecast.extend_from_slice(&season[first..first + channels]);
-        }
-    }
-    Ok(forecast)
-}
-
-/// The observed value nearest to the end of the context among those `back`, `back + stride`, ...
-/// steps before the last one.
-fn last_observed(
-    batch: &Batch,
-    window: usize,
-    channel: usize,
-    back: usize,
-    stride: usize,
-) -> Option<f32> {
-    let length = batch.context_length();
-    let at = |back: usize| (window * length + length - 1 - back) * batch.num_channels() + channel;
-    let mut places = (back..length).step_by(stride).map(at);
-    let place = match batch.observed_mask() {
-        None => places.next(),
-        Some(mask) => places.find(|&place| mask[place] != 0.0),
-    };
-    place.map(|place| batch.past_values()[place])
+    let classical = Classical { method: Method::SeasonalNaive, season: season_length };
+    Ok(every_channel(classical, batch, prediction_length))
 }
 
 /// Which baselines [`score_baselines`] scores besides repeating the last value and the drift.
@@ -149,19 +112,19 @@ fn score_classical(
     options: &EvaluateOptions<'_>,
 ) -> Result<Metrics> {
     let WindowShape { context_length, prediction_length, .. } = windows.shape();
-    let channels: Vec<usize> = (0..windows.num_channels()).collect();
-    let points = windows.len() * channels.len() * context_length;
+    let channels = windows.num_channels();
+    let points = windows.len() * channels * context_length;
     if method == Method::Theta && points > THETA_LIMIT && !plan.every_theta {
         let text = format!(
             "it is fitted to each of {} windows of {} channels, which takes a while (not done unless \
              every_theta asks for it)",
             windows.len(),
-            channels.len()
+            channels
         );
         return Err(Error::input(text));
     }
     let classical = Classical { method, season: plan.season_length.unwrap_or(1) };
-    let mut forecast = |batch: &Batch| Ok(classical.forecast(batch, prediction_length, &channels));
+    let mut forecast = |batch: &Batch| Ok(every_channel(classical, batch, prediction_length));
     score(&mut forecast, windows, options)
 }
 

@@ -6,7 +6,7 @@ use super::data::SeriesData;
 use crate::data::{Borders, Frequency, Series, Split, Transform, WindowShape, prepare};
 use crate::evaluate::Ridge;
 use crate::spec::{LossChoice, ModelSpec};
-use crate::train::{DataFacts, Recipe, Training, auto_recipe, short_lengths};
+use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 
 /// The recipe for these data, with a sentence for every choice; lengths and the loss are those of
 /// `wanted` where it sets them.
@@ -15,17 +15,12 @@ pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<S
     let chosen = wanted.prediction_length;
     let horizon = chosen.unwrap_or_else(|| usual_horizon(data));
     wanted.prediction_length = Some(horizon);
-    let (mut recipe, mut reasons) = auto_recipe(&facts(data, &wanted));
-    if recipe.model.ptsm.as_ref().is_some_and(|ptsm| ptsm.linear_skip) && !ridge_fits(data, &recipe)
-    {
-        recipe.model.extension_mut().linear_skip = false;
-        recipe.training.skip_rate = Training::default().skip_rate;
-        reasons.retain(|reason| !reason.contains("linear skip"));
-        reasons.push(
-            "no linear skip: too few windows without a missing point, or no validation part, for a \
-             ridge regression"
-                .into(),
-        );
+    let mut facts = facts(data, &wanted);
+    let (mut recipe, mut reasons) = auto_recipe(&facts);
+    let skips = recipe.model.ptsm.as_ref().is_some_and(|ptsm| ptsm.linear_skip);
+    if skips && !ridge_fits(data, &recipe) {
+        facts.complete_windows = false;
+        (recipe, reasons) = auto_recipe(&facts);
     }
     if chosen.is_none() {
         let reason = match data.split {
@@ -124,6 +119,7 @@ fn facts(data: &SeriesData, wanted: &ModelSpec) -> DataFacts {
         channels: data.set.channels.len(),
         seasonal_period: data.seasonal_period,
         context_length: wanted.context_length,
+        complete_windows: true,
         forecasts_points: !levels && wanted.loss.is_none_or(|loss| loss == LossChoice::Mse),
     }
 }

@@ -12,15 +12,15 @@ use super::data::{JobData, SeriesData};
 use super::event::Observer;
 use super::plan::{Job, Save, SaveMode};
 use super::run::{Trained, save_model};
-use crate::data::{Batch, WindowSet, WindowShape, prepare};
+use crate::data::{Batch, Prepared, WindowShape, prepare};
 use crate::ensemble::{
-    Classical, EnsembleWindow, Members, SavedMember, begun_names, new_names, save_weighted,
+    Classical, EnsembleWindow, MemberModel, Members, Method, SavedMember, begun_names, new_names,
+    save_weighted,
 };
-use crate::evaluate::{Ridge, fit_ridge, select_channels};
+use crate::evaluate::{fit_ridge, select_channels};
 use crate::model_dir::write_json;
-use crate::train::Recipe;
-use crate::{Config, Cpu, Error, Forecaster, Result, Task};
-use ptsm_classical::Method;
+use crate::train::{Recipe, Samples, Subset};
+use crate::{Config, Cpu, Error, ErrorKind, Prediction, Result, Task};
 use ptsm_core::OutputKind;
 
 /// Version of the rule. A change of its candidates or numbers makes a new one.
@@ -32,6 +32,9 @@ const CLASSICAL_CONTEXT: usize = 512;
 /// Forecasts of single channels by which candidates are compared; the validation windows are thinned to
 /// that many, evenly spread.
 const COMPARED: usize = 600;
+
+/// Windows that are forecast at once; the choice does not depend on it.
+const AT_ONCE: usize = 64;
 
 /// Members of the mean, counted as often as they were taken.
 const PICKS: usize = 4;
@@ -86,23 +89,16 @@ pub struct Chosen {
     pub network: Trained,
 }
 
-/// What a candidate is.
-enum Kind {
-    Network,
-    Ridge(Arc<Ridge>),
-    Classical(Classical),
-}
-
-/// Forecasts of one candidate for the compared windows, `[N, H, C']`.
+/// A candidate and what it forecasts for the compared windows, `[N, H, C']`.
 struct Forecasts {
-    kind: Kind,
+    member: MemberModel,
     numbers: Vec<f32>,
 }
 
-/// What was chosen, with the ridge regression that was among the candidates.
+/// What was chosen, and the members of the mean with their weights.
 struct Compared {
     choice: Choice,
-    ridge: Option<Arc<Ridge>>,
+    members: Vec<(MemberModel, f64)>,
 }
 
 /// The truth of the compared windows.
@@ -164,37 +160,33 @@ impl ChoiceJob<'_> {
         &self,
         name: &str,
         network: &Trained,
-        Compared { choice, ridge }: &Compared,
+        Compared { choice, members }: &Compared,
         window: EnsembleWindow,
     ) -> Result<()> {
         let dir = &self.save.dir;
-        let season = network.preprocessor.seasonal_period;
-        let member = |candidate: &Candidate| {
-            let member = match (method(&candidate.name), ridge) {
-                (Some(method), _) => SavedMember::Classical(Classical { method, season }),
-                (None, Some(ridge)) if candidate.name == "ridge" => {
+        let saved = |(member, weight): &(MemberModel, f64)| {
+            let member = match member {
+                MemberModel::Network(_) => SavedMember::Network(name.to_owned()),
+                MemberModel::Ridge(ridge) => {
                     SavedMember::Ridge(format!("{name}-ridge"), Arc::clone(ridge))
                 }
-                (None, _) => SavedMember::Network(name.to_owned()),
+                MemberModel::Classical(classical) => SavedMember::Classical(*classical),
             };
-            (member, candidate.weight)
+            (member, *weight)
         };
-        let taken = choice.candidates.iter().filter(|candidate| candidate.weight > 0.0);
-        let members: Vec<(SavedMember, f64)> = taken.map(member).collect();
         match members.as_slice() {
-            [(SavedMember::Network(_), _)] => {
+            [(MemberModel::Network(_), _)] => {
                 save_model(dir, &network.model, &network.preprocessor)?;
                 write_json(&dir.training(), &network.record)?;
                 dir.keep_members(&[])?;
             }
-            _ => save_weighted(dir.path(), &members, Some(window), &network.preprocessor)?,
+            all => {
+                let members: Vec<(SavedMember, f64)> = all.iter().map(saved).collect();
+                save_weighted(dir.path(), &members, Some(window), &network.preprocessor)?;
+            }
         }
         write_json(&dir.choice(), choice)
     }
-}
-
-fn method(name: &str) -> Option<Method> {
-    Method::ALL.into_iter().find(|method| method.name() == name)
 }
 
 /// The windows of the mean: as long as those of the network, and long enough for classical methods.
@@ -214,88 +206,78 @@ fn choose(series: &SeriesData, network: &Trained, window: EnsembleWindow) -> Res
     let shape = WindowShape { context_length, prediction_length, step: 1 };
     let standardiser = &network.preprocessor.standardiser;
     let prepared = prepare(&series.set, &series.split, shape, None, Some(standardiser))?;
-    let season = series.seasonal_period;
-    let ridge = fit_ridge(&prepared.train, &prepared.validation, season).ok().map(Arc::new);
-    let windows = &prepared.validation;
-    let indices = compared(windows);
-    let kinds = kinds(season, context_length, ridge.as_ref());
-    let (forecasts, truth) = forecasts(kinds, network, windows, &indices)?;
+    let windows = Subset::spread(
+        &prepared.validation,
+        (COMPARED / prepared.validation.num_channels()).max(1),
+    );
+    let whole = Config { context_length, ..network.model.config().clone() };
+    let (forecasts, truth) = forecasts(candidates(series, network, &prepared)?, &whole, &windows)?;
     let errors: Vec<Option<f64>> = forecasts.iter().map(|one| truth.error(&one.numbers)).collect();
     let (counts, error) = pick(&forecasts, &errors, &truth);
     let picks: usize = counts.iter().sum();
-    let candidate = |(number, forecasts): (usize, &Forecasts)| Candidate {
-        name: forecasts.kind.name().to_owned(),
-        error: errors[number],
-        weight: counts[number] as f64 / picks as f64,
-    };
-    let mut candidates: Vec<Candidate> = forecasts.iter().enumerate().map(candidate).collect();
+    let (mut candidates, mut members) = (Vec::new(), Vec::new());
+    for ((Forecasts { member, .. }, error), count) in forecasts.into_iter().zip(errors).zip(counts)
+    {
+        let weight = count as f64 / picks as f64;
+        candidates.push(Candidate { name: member.name().to_owned(), error, weight });
+        if count > 0 {
+            members.push((member, weight));
+        }
+    }
     candidates.sort_by(|a, b| {
         let error = |candidate: &Candidate| candidate.error.unwrap_or(f64::INFINITY);
         error(a).total_cmp(&error(b))
     });
-    let choice = Choice { rule: RULE, windows: indices.len(), candidates, error };
-    Ok(Compared { choice, ridge })
+    let choice = Choice { rule: RULE, windows: windows.len(), candidates, error };
+    Ok(Compared { choice, members })
 }
 
 /// All candidates, the simplest first, so that it is taken where errors are equal: classical methods, the
-/// ridge regression where there is one, the network.
-fn kinds(season: usize, context_length: usize, ridge: Option<&Arc<Ridge>>) -> Vec<Kind> {
+/// ridge regression where the data allow one, the network.
+fn candidates(
+    series: &SeriesData,
+    network: &Trained,
+    prepared: &Prepared,
+) -> Result<Vec<MemberModel>> {
+    let season = series.seasonal_period;
+    let context_length = prepared.train.shape().context_length;
     let fits = |method: &Method| {
         *method != Method::SeasonalNaive || (2..=context_length).contains(&season)
     };
     let classical = Method::ALL.into_iter().filter(fits);
-    let classical = classical.map(|method| Kind::Classical(Classical { method, season }));
-    let ridge = ridge.map(|ridge| Kind::Ridge(Arc::clone(ridge)));
-    classical.chain(ridge).chain([Kind::Network]).collect()
+    let classical = classical.map(|method| MemberModel::Classical(Classical { method, season }));
+    let ridge = match fit_ridge(&prepared.train, &prepared.validation, season) {
+        Ok(ridge) => Some(MemberModel::Ridge(Arc::new(ridge))),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => None,
+        Err(error) => return Err(error.at("ridge")),
+    };
+    let network = MemberModel::Network(Box::new(network.model.clone()));
+    Ok(classical.chain(ridge).chain([network]).collect())
 }
 
-impl Kind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Network => "network",
-            Self::Ridge(_) => "ridge",
-            Self::Classical(classical) => classical.method.name(),
-        }
-    }
-}
-
-/// Numbers of the windows by which candidates are compared.
-fn compared(windows: &WindowSet) -> Vec<usize> {
-    let most = (COMPARED / windows.num_channels()).max(1).min(windows.len());
-    (0..most).map(|i| (2 * i + 1) * windows.len() / (2 * most)).collect()
-}
-
-/// What every candidate forecasts for these windows.
+/// What every candidate forecasts for these windows, as a member of an ensemble of this configuration.
 fn forecasts(
-    kinds: Vec<Kind>,
-    network: &Trained,
-    windows: &WindowSet,
-    indices: &[usize],
+    members: Vec<MemberModel>,
+    whole: &Config,
+    windows: &dyn Samples,
 ) -> Result<(Vec<Forecasts>, Truth)> {
-    let config = network.model.config();
-    let channels = config.prediction_channels();
+    let mut sessions = Vec::with_capacity(members.len());
+    for member in &members {
+        let alone = Members::alone(member.clone(), whole.clone());
+        sessions.push(alone.load(&Cpu::default())?.session()?);
+    }
     let mut all: Vec<Forecasts> =
-        kinds.into_iter().map(|kind| Forecasts { kind, numbers: Vec::new() }).collect();
-    let members = Members::single(network.model.clone());
-    let preprocessor = network.preprocessor.clone();
-    let mut forecaster = Forecaster::assemble(&members, preprocessor, None, &Cpu::default())?;
+        members.into_iter().map(|member| Forecasts { member, numbers: Vec::new() }).collect();
     let mut truth = Truth { values: Vec::new(), mask: None };
-    for part in indices.chunks(64) {
+    let indices: Vec<usize> = (0..windows.len()).collect();
+    let mut output = Prediction::default();
+    for part in indices.chunks(AT_ONCE) {
         let batch = windows.batch(part);
-        for one in &mut all {
-            let numbers = match &one.kind {
-                Kind::Classical(classical) => {
-                    classical.forecast(&batch, config.prediction_length, &channels)
-                }
-                Kind::Ridge(ridge) => {
-                    let all = ridge.predict(&batch.shortened(ridge.context_length()))?;
-                    select_channels(&all, batch.num_channels(), &channels)
-                }
-                Kind::Network => forecaster.forward(&batch.shortened(config.context_length))?,
-            };
-            one.numbers.extend(numbers);
+        for (one, session) in all.iter_mut().zip(&mut sessions) {
+            session.forward(&batch, &mut output)?;
+            one.numbers.extend(output.points());
         }
-        truth.push(&batch, &channels);
+        truth.push(&batch, &whole.prediction_channels());
     }
     Ok((all, truth))
 }
@@ -369,8 +351,9 @@ impl Choice {
         let (Some(error), Some(best)) = (self.error, self.candidates.first()) else {
             return format!("{members}: there is no validation part to compare it with others by");
         };
+        let s = if self.windows == 1 { "" } else { "s" };
         let compared =
-            format!("mean absolute error of {error:.4} on {} validation windows", self.windows);
+            format!("mean absolute error of {error:.4} on {} validation window{s}", self.windows);
         let simple =
             |one: &&Candidate| ["repeat_last", "seasonal_naive"].contains(&one.name.as_str());
         let against = match self.candidates.iter().find(simple) {
@@ -405,7 +388,10 @@ mod tests {
     use super::*;
 
     fn forecasts(numbers: &[&[f32]]) -> Vec<Forecasts> {
-        numbers.iter().map(|x| Forecasts { kind: Kind::Network, numbers: x.to_vec() }).collect()
+        let last = Classical { method: Method::RepeatLast, season: 1 };
+        let forecasts =
+            |x: &&[f32]| Forecasts { member: MemberModel::Classical(last), numbers: x.to_vec() };
+        numbers.iter().map(forecasts).collect()
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct DataFacts {
     pub prediction_length: usize,
     /// Past steps, if the user chose them.
     pub context_length: Option<usize>,
+    /// Whether there are the complete training and validation windows that a ridge regression takes.
+    pub complete_windows: bool,
     /// Whether points are forecast, not a distribution or quantiles; a linear skip requires it.
     pub forecasts_points: bool,
 }
@@ -156,6 +158,12 @@ impl Choice {
             self.because(format!("channels are mixed: there are {}", facts.channels));
         } else if !facts.forecasts_points {
             self.because("no linear skip: it forecasts points only".into());
+        } else if !facts.complete_windows {
+            self.because(
+                "no linear skip: too few windows without a missing point, or no validation part, for \
+                 a ridge regression"
+                    .into(),
+            );
         } else if windows * facts.channels >= 2 * (context_length + 1) {
             self.recipe.model.extension_mut().linear_skip = true;
             self.recipe.training.skip_rate = 0.1;
@@ -198,6 +206,7 @@ mod tests {
             seasonal_period: 24,
             prediction_length: 24,
             context_length: None,
+            complete_windows: true,
             forecasts_points: true,
         }
     }
@@ -229,6 +238,9 @@ mod tests {
         assert!(reasons.iter().any(|text| text.contains("9000 training windows")), "{reasons:?}");
         let uncertain = DataFacts { forecasts_points: false, ..facts(8640, 7) };
         assert!(auto_recipe(&uncertain).0.model.ptsm.is_none());
+        let gaps = DataFacts { complete_windows: false, ..facts(8640, 7) };
+        let (recipe, reasons) = auto_recipe(&gaps);
+        assert!(recipe.model.ptsm.is_none() && reasons.iter().any(|text| text.contains("missing")));
     }
 
     #[test]
