@@ -42,14 +42,23 @@ fn the_shortest_command_beats_the_seasonal_naive_and_says_what_it_chose() {
     let folder = folder.path();
     let trained = sentence(folder, "");
     let choice = &trained["choice"];
-    assert_eq!(choice["rule"], 1);
+    assert_eq!(choice["rule"], 2);
     let names: Vec<&str> = choice["candidates"]
         .as_array()
         .unwrap()
         .iter()
         .map(|one| one["name"].as_str().unwrap())
         .collect();
-    for name in ["network", "ridge", "theta", "ets", "drift", "seasonal_naive", "repeat_last"] {
+    for name in [
+        "network",
+        "level_networks",
+        "ridge",
+        "theta",
+        "ets",
+        "drift",
+        "seasonal_naive",
+        "repeat_last",
+    ] {
         assert!(names.contains(&name), "{names:?}");
     }
     let weights = choice["candidates"].as_array().unwrap().iter();

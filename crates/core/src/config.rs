@@ -20,7 +20,7 @@ mod network;
 mod validate;
 
 pub use crate::network::Norm;
-pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy, Location};
+pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy, Level, Location};
 
 /// The value of `model_type` in a `config.json` that is ours.
 pub const MODEL_TYPE: &str = "patchtsmixer";
@@ -179,6 +179,12 @@ pub enum Scaler {
         /// Scale of a channel without any observation; `None` = borrowed from the batch.
         default_scale: Option<f64>,
     },
+    /// Differences of logarithms from the level at the end of the window; ours, see
+    /// [`Extension::level`].
+    Level {
+        /// Last observed steps whose geometric mean is the level.
+        season: usize,
+    },
     /// `loc` 0 and `scale` 1.
     None,
 }
@@ -328,6 +334,9 @@ impl Config {
     /// The scaler that `scaling` asks for: `true` is the std scaler, whatever the reference's
     /// documentation says.
     pub fn scaler(&self) -> Scaler {
+        if let Some(Level { season }) = self.extension().level {
+            return Scaler::Level { season };
+        }
         let number = |key: &str| self.extra.get(key).and_then(Value::as_f64);
         let std = || Scaler::Std {
             minimum_scale: number("minimum_scale").unwrap_or(1e-5),

@@ -48,8 +48,8 @@ pub use backend::{
 };
 pub use batch::{Batch, BatchShape};
 pub use config::{
-    ChannelMode, Config, CrossChannel, Extension, Hierarchy, Location, MODEL_TYPE, Norm, Scaler,
-    Task,
+    ChannelMode, Config, CrossChannel, Extension, Hierarchy, Level, Location, MODEL_TYPE, Norm,
+    Scaler, Task,
 };
 pub use cpu::{Cpu, set_threads};
 pub use distribution::{Distribution, LocScale};

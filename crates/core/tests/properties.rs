@@ -6,10 +6,10 @@
 
 use proptest::prelude::*;
 use ptsm_core::testing::max_relative;
-use ptsm_core::train::{Loss, LossOptions, PointLoss, loss_weight};
+use ptsm_core::train::{Loss, LossOptions, PercentLoss, PointLoss, loss_weight};
 use ptsm_core::{
     Backend, Batch, BatchShape, Config, Cpu, CrossChannel, Dropout, Extension, Forward,
-    ForwardOptions, Hierarchy, Init, Location, Model, Prediction,
+    ForwardOptions, Hierarchy, Init, Level, Location, Model, Prediction,
 };
 use serde_json::Value;
 
@@ -147,6 +147,9 @@ fn batch_for(config: &Config) -> Batch<f64> {
         .and_then(|batch| batch.with_future_values(counts))
         .and_then(|batch| batch.with_future_observed_mask(known))
         .unwrap();
+    // Below all values, so that there are levels above it and, of missing points, some below.
+    let batch =
+        batch.with_origin((0..9).map(|i| -3.5 - 0.1 * f64::from(i)).collect::<Vec<_>>()).unwrap();
     let batch = match config.task().unwrap() {
         ptsm_core::Task::Classification => batch.with_target_values(vec![2.0, 0.0, 1.0]),
         ptsm_core::Task::Regression => {
@@ -164,6 +167,14 @@ fn batch_for(config: &Config) -> Batch<f64> {
 
 fn extended(extension: Extension) -> Config {
     forecaster(|config| config.ptsm = Some(extension.clone()))
+}
+
+/// Windows scaled by level.
+fn by_level(season: usize, extension: Extension) -> Config {
+    forecaster(|config| {
+        config.scaling = Value::Null;
+        config.ptsm = Some(Extension { level: Some(Level { season }), ..extension.clone() });
+    })
 }
 
 fn task(name: &str, change: impl Fn(&mut Config)) -> Config {
@@ -190,7 +201,10 @@ fn heads() -> Vec<(String, Config)> {
         ("student_t".to_owned(), nll("student_t")),
         ("normal".into(), nll("normal")),
         ("negative_binomial".into(), nll("negative_binomial")),
-        ("quantiles".into(), extended(Extension { quantiles, ..Extension::default() })),
+        (
+            "quantiles".into(),
+            extended(Extension { quantiles: quantiles.clone(), ..Extension::default() }),
+        ),
         ("skip".into(), extended(Extension { linear_skip: true, ..Extension::default() })),
         (
             "skip from the last value, cross".into(),
@@ -200,6 +214,16 @@ fn heads() -> Vec<(String, Config)> {
                 ..cross(1, true, true)
             }),
         ),
+        ("level".into(), by_level(1, Extension::default())),
+        ("level, skip".into(), {
+            by_level(3, Extension { linear_skip: true, ..Extension::default() })
+        }),
+        ("level, skip, cross".into(), {
+            by_level(3, Extension { linear_skip: true, ..cross(1, true, true) })
+        }),
+        ("level, quantiles".into(), {
+            by_level(2, Extension { quantiles: quantiles.clone(), ..Extension::default() })
+        }),
         ("cross".into(), extended(cross(2, true, true))),
         ("cross without gate".into(), extended(cross(0, false, false))),
         (
@@ -304,10 +328,16 @@ fn what_an_error_costs_has_its_derivative() {
     let (model, batch) = (random_model(config.clone()), batch_for(&config));
     let mut forward = model.forward(&batch, ForwardOptions::default()).unwrap();
     let of = |mae_share, huber_delta| LossOptions {
-        point: PointLoss { mae_share, huber_delta },
+        point: PointLoss { mae_share, huber_delta, percent: None },
         ..LossOptions::default()
     };
-    for options in [of(0.0, None), of(1.0, None), of(0.3, Some(0.4)), of(0.0, Some(0.1))] {
+    let percent = |percent| LossOptions {
+        point: PointLoss { percent: Some(percent), ..PointLoss::default() },
+        ..LossOptions::default()
+    };
+    let percents = [percent(PercentLoss::Smape), percent(PercentLoss::Mape)];
+    let plain = [of(0.0, None), of(1.0, None), of(0.3, Some(0.4)), of(0.0, Some(0.1))];
+    for options in plain.into_iter().chain(percents) {
         let weight = loss_weight(&model, &batch, &options).unwrap();
         let mut cost = |place: usize, x: f64| {
             let kept = std::mem::replace(&mut forward.outputs.prediction[place], x);
@@ -321,6 +351,39 @@ fn what_an_error_costs_has_its_derivative() {
             let (_, slope) = cost(place, x);
             assert!(((up - down) / 2e-6 - slope).abs() < 1e-6, "{options:?}: {slope}");
         }
+    }
+}
+
+#[test]
+fn percent_losses_are_the_scores_of_their_names() {
+    let config = forecaster(|_| ());
+    let model = random_model(config.clone());
+    let truth: Vec<f64> = (0..36).map(|i| f64::from(i % 5)).collect();
+    let batch = batch_for(&config)
+        .with_future_observed_mask(None)
+        .and_then(|batch| batch.with_future_values(truth.clone()))
+        .and_then(|batch| batch.with_origin(None))
+        .unwrap();
+    let forward = model.forward(&batch, ForwardOptions::default()).unwrap();
+    let forecast = &forward.outputs.prediction;
+    let channels = config.prediction_channels();
+    let pairs: Vec<(f64, f64)> = forecast
+        .iter()
+        .enumerate()
+        .map(|(i, &f)| (f, truth[i / channels.len() * 3 + channels[i % channels.len()]]))
+        .collect();
+    let mean = |cost: fn((f64, f64)) -> f64| {
+        pairs.iter().map(|&pair| cost(pair)).sum::<f64>() / pairs.len() as f64
+    };
+    let smape = mean(|(f, y)| 2.0 * (f - y).abs() / (f.abs() + y.abs()));
+    // A truth of 0 costs nothing.
+    let mape = mean(|(f, y)| if y == 0.0 { 0.0 } else { (f - y).abs() / y });
+    for (percent, wanted) in [(PercentLoss::Smape, smape), (PercentLoss::Mape, mape)] {
+        let point = PointLoss { percent: Some(percent), ..PointLoss::default() };
+        let options = LossOptions { point, ..LossOptions::default() };
+        let weight = loss_weight(&model, &batch, &options).unwrap();
+        let found = ptsm_core::train::loss(&model, &batch, &forward, weight, &options).unwrap();
+        assert!((found.value - wanted).abs() < 1e-12, "{percent:?}");
     }
 }
 

@@ -97,6 +97,30 @@ pub fn prepare(
 }
 
 impl Prepared {
+    /// The same with training windows that go on to the end of the validation part, which is empty then.
+    ///
+    /// # Errors
+    ///
+    /// As [`WindowSet::new`].
+    pub fn with_validation(self) -> Result<Self> {
+        let pairs = self.train.segments().iter().zip(self.validation.segments());
+        let joined = |(train, validation): (&Segment, &Segment)| {
+            let end = train.rows.end.max(validation.rows.end);
+            Segment { rows: train.rows.start..end, ..train.clone() }
+        };
+        let none = |segment: &Segment| {
+            let end = segment.rows.end;
+            Segment { rows: end..end, ..segment.clone() }
+        };
+        let train: Vec<Segment> = pairs.map(joined).collect();
+        let validation = self.validation.segments().iter().map(none).collect();
+        Ok(Self {
+            train: self.train.with_segments(train)?,
+            validation: self.validation.with_segments(validation)?,
+            ..self
+        })
+    }
+
     /// What a user should know of the series: which are not used, and how many are padded.
     pub fn notes(&self) -> Vec<Note> {
         let mut notes: Vec<Note> = Vec::new();
@@ -250,6 +274,21 @@ mod tests {
             .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("all of the 2 series are too short"), "{text}");
+    }
+
+    #[test]
+    fn training_windows_may_go_on_to_the_end_of_the_validation_part() {
+        let split: Split = "last:5".parse().unwrap();
+        let shape = WindowShape { step: 1, ..SHAPE };
+        let got = prepare(&set(&[30]), &split, shape, Some(Transform::None), None).unwrap();
+        assert_eq!((got.train.len(), got.validation.len()), (15, 4));
+        let whole = got.clone().with_validation().unwrap();
+        assert_eq!((whole.train.len(), whole.validation.len()), (20, 0));
+        assert_eq!((whole.test.len(), &whole.scales), (4, &got.scales));
+        let future = |windows: &WindowSet, last: usize| {
+            windows.batch(&[last]).future_values().map(<[f32]>::to_vec)
+        };
+        assert_eq!(future(&whole.train, 19), future(&got.validation, 3));
     }
 
     #[test]

@@ -46,6 +46,27 @@ impl PreparedSeries {
         }
         Self { id, num_channels, values: padded, observed_mask: Some(mask) }
     }
+
+    /// These rows alone.
+    fn cut(&self, rows: Range<usize>) -> Self {
+        let points = rows.start * self.num_channels..rows.end * self.num_channels;
+        Self {
+            id: self.id.clone(),
+            num_channels: self.num_channels,
+            values: self.values[points.clone()].to_vec(),
+            observed_mask: self.observed_mask.as_ref().map(|mask| mask[points].to_vec()),
+        }
+    }
+
+    /// The series with `rows` missing rows after it.
+    fn extended(mut self, rows: usize) -> Self {
+        let points = self.values.len();
+        let mut mask = self.observed_mask.unwrap_or_else(|| vec![1.0; points]);
+        self.values.resize(points + rows * self.num_channels, 0.0);
+        mask.resize(self.values.len(), 0.0);
+        self.observed_mask = Some(mask);
+        self
+    }
 }
 
 /// The first seen value of each channel of `values`, `[T, C]`; 0 where none is seen.
@@ -166,6 +187,29 @@ impl WindowSet {
         Self::new(segments, shape)
             .expect("the segments were a set before")
             .with_origins(self.origins.clone())
+    }
+
+    /// The windows of copies of these segments that begin up to three quarters of a context before the first
+    /// row and end up to all steps but one after the last row; what lies outside is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`WindowSet::new`].
+    pub fn partial(&self) -> Result<Self> {
+        let WindowShape { context_length, prediction_length, .. } = self.shape;
+        let before = context_length - (context_length / 4).max(1);
+        let segment = |segment: &Segment| {
+            let rows = segment.rows.end - segment.seen_rows()..segment.rows.end;
+            let series = segment.series.cut(rows).padded(before);
+            let series = series.extended(prediction_length.saturating_sub(1));
+            Segment { rows: 0..series.num_rows(), series: Arc::new(series) }
+        };
+        self.with_segments(self.segments.iter().map(segment).collect())
+    }
+
+    /// Windows of the same shape over other rows of the same series.
+    pub(crate) fn with_segments(&self, segments: Vec<Segment>) -> Result<Self> {
+        Ok(Self::new(segments, self.shape)?.with_origins(self.origins.clone()))
     }
 
     /// Number of windows.
@@ -331,6 +375,25 @@ mod tests {
         assert_eq!(padded.values, [3.0, 5.0, 3.0, 5.0, 0.0, 5.0, 3.0, 6.0]);
         assert_eq!(padded.observed_mask.unwrap(), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
         assert_eq!(series.clone().padded(0), series);
+    }
+
+    #[test]
+    fn partial_windows_begin_before_the_first_row_and_end_after_the_last() {
+        let segment = Segment { series: counting(10, false), rows: 4..8 };
+        let shape = WindowShape { context_length: 4, prediction_length: 3, step: 1 };
+        let set = WindowSet::new(vec![segment], shape).unwrap();
+        assert!(set.is_empty());
+        let partial = set.partial().unwrap();
+        // With 1 to 3 of the 4 rows as context, and at least one known row after it.
+        assert_eq!(partial.len(), 3);
+        let batch = partial.batch(&[0, 2]);
+        let first = |values: &[f32]| values.iter().step_by(2).copied().collect::<Vec<_>>();
+        assert_eq!(first(&batch.past_values()[..8]), [8.0, 8.0, 8.0, 8.0]);
+        assert_eq!(first(&batch.observed_mask().unwrap()[..8]), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(first(&batch.future_values().unwrap()[..6]), [10.0, 12.0, 14.0]);
+        assert_eq!(first(&batch.past_values()[8..]), [8.0, 8.0, 10.0, 12.0]);
+        // The row after the segment exists, but is not of this part.
+        assert_eq!(first(&batch.future_observed_mask().unwrap()[6..]), [1.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use ptsm::core::{Extension, Init, Location};
 use ptsm::data::{PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm::evaluate::{EvaluateOptions, Ridge, evaluate};
 use ptsm::train::{
-    CHECKPOINT_FILE, Event, LossOptions, Outcome, SkipStart, TrainData, Trainer, Training, score,
-    start_skip,
+    CHECKPOINT_FILE, Event, LossOptions, Outcome, Schedule, SkipStart, TrainData, Trainer,
+    Training, score, start_skip,
 };
 use ptsm::{Backend, Config, Cpu, Model, Result};
 
@@ -113,6 +113,27 @@ fn the_number_of_threads_does_not_change_a_bit() {
         let own = trainer.run_on(on.as_ref(), start, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(one, own.model.parameters, "threads of the backend's own: {norm}, {self_attn}");
     }
+}
+
+#[test]
+fn epochs_of_steps_are_passes_that_are_cut_elsewhere() {
+    // 80 samples: two passes of 5 batches of 16.
+    let of = |epochs, epoch_steps| {
+        let schedule = Schedule::Constant;
+        let training = Training { epochs, epoch_steps, batch_size: 16, schedule, ..training() };
+        Run { training: Training { patience: None, ..training }, ..Run::new() }
+    };
+    let passes = of(2, None).train(None, false, None).unwrap();
+    let cut = of(5, Some(2)).train(None, false, None).unwrap();
+    assert_eq!((passes.history.epochs.len(), cut.history.epochs.len()), (2, 5));
+    assert_eq!((passes.history.steps, cut.history.steps), (10, 10));
+    let last = |outcome: &Outcome| outcome.history.epochs.last().unwrap().validation_loss;
+    assert_eq!(last(&passes), last(&cut));
+    let folder = tempfile::tempdir().unwrap();
+    let dir = Some(folder.path().to_owned());
+    of(5, Some(2)).train(dir.clone(), false, Some(3)).unwrap();
+    let resumed = of(5, Some(2)).train(dir, true, None).unwrap();
+    assert_eq!(resumed.model.parameters, cut.model.parameters);
 }
 
 #[test]

@@ -157,7 +157,7 @@ pub(crate) fn minimum_scale(config: &Config) -> Option<String> {
     let (added, what) = match config.scaler() {
         Scaler::Std { minimum_scale, .. } => (minimum_scale, "added to the variance of a window"),
         Scaler::Mean { minimum_scale, .. } => (minimum_scale, "the least mean of a window"),
-        Scaler::None => return None,
+        Scaler::Level { .. } | Scaler::None => return None,
     };
     let whose = match config.extra.contains_key("minimum_scale") {
         true => "",

@@ -32,6 +32,19 @@ pub struct Extension {
     /// What the `std` scaler subtracts from a window.
     #[serde(skip_serializing_if = "Location::is_mean")]
     pub location: Location,
+    /// Scaling by level in place of `scaling`, which is `null` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
+}
+
+/// Scaling of a window by its level: `ln(v / level)` for v the distance of a value from the data's zero, and
+/// the geometric mean of the last observed ones as level. For positive series of different size, which grow and
+/// swing by shares of themselves. Values below 2 % of the mean of the window count as that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Level {
+    /// Last observed steps that the level is the mean of: a season, or 1 for the last value.
+    pub season: usize,
 }
 
 /// What the `std` scaler subtracts from a window; the deviation is always that around the mean.
@@ -54,6 +67,7 @@ impl Extension {
         hierarchy: None,
         linear_skip: false,
         location: Location::Mean,
+        level: None,
     };
 }
 
@@ -129,7 +143,11 @@ impl Config {
 
     pub(super) fn validate_extension(&self) -> Result<()> {
         let Some(extension) = &self.ptsm else { return Ok(()) };
-        let Extension { quantiles, cross_channel, hierarchy, linear_skip, location } = extension;
+        let Extension { quantiles, cross_channel, hierarchy, linear_skip, location, level } =
+            extension;
+        if let Some(level) = level {
+            self.validate_level(*level)?;
+        }
         if *location == Location::Last && !matches!(self.scaler(), Scaler::Std { .. }) {
             let text = "\"last\" needs scaling \"std\"";
             return Err(Error::config("ptsm.location", text));
@@ -172,6 +190,30 @@ impl Config {
                 let text = format!("{context_length} must be at most {past}");
                 return Err(Error::config("ptsm.cross_channel.context_length", text));
             }
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    fn validate_level(&self, Level { season }: Level) -> Result<()> {
+        let place = "ptsm.level";
+        if self.task()? != Task::Forecasting || self.loss == "nll" {
+            return Err(Error::config(place, "needs a forecaster of points or quantiles"));
+        }
+        if self.extension().hierarchy.is_some() {
+            let text = "cannot be used with hierarchical reconciliation: sums of logarithms are no \
+                        logarithms of sums";
+            return Err(Error::config(place, text));
+        }
+        if !self.scaling.is_null() {
+            let text = format!("is in place of scaling, which is {} (wanted null)", self.scaling);
+            return Err(Error::config(place, text));
+        }
+        if season == 0 || season > self.context_length {
+            let length = self.context_length;
+            let text = format!("{season} must be 1 to {length}, the context_length");
+            return Err(Error::config("ptsm.level.season", text));
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ use super::sizes::GROUP;
 use crate::Result;
 use crate::batch::Batch;
 use crate::config::{Location, Scaler};
+use crate::layers::level;
 
 /// The rows that one thread computes, and where the results go.
 struct Share<'a> {
@@ -250,10 +251,9 @@ impl Plan {
             gather(StridedSlice { values, offset, stride: channels }, mask);
             &mask[..]
         });
-        let statistics = self.fit(column, mask);
-        if self.scaler != Scaler::None {
-            standardise(self.isa, column, statistics.loc, statistics.scale);
-        }
+        let origin = batch.origin().map_or(0.0, |origin| origin[sample * channels + channel]);
+        let statistics = self.fit(column, mask, origin);
+        self.scale(column, statistics);
         for (k, patches) in patches.chunks_exact_mut(pitch).take(patch_length).enumerate() {
             let (offset, stride) = (patch_start + k, patch_stride);
             gather(StridedSlice { values: column, offset, stride }, &mut patches[..n]);
@@ -270,10 +270,32 @@ impl Plan {
         statistics
     }
 
-    /// Location and scale of one window.
-    fn fit(&self, x: &[f32], mask: Option<&[f32]>) -> Statistics {
+    /// Scales a window, in place.
+    pub(super) fn scale(&self, x: &mut [f32], Statistics { loc, scale, least }: Statistics) {
         match self.scaler {
-            Scaler::None => Statistics { loc: 0.0, scale: 1.0 },
+            Scaler::None => {}
+            Scaler::Level { .. } => {
+                let fitted = level::Fitted { loc, scale, least };
+                x.iter_mut().for_each(|x| *x = level::apply(fitted, *x));
+            }
+            Scaler::Std { .. } | Scaler::Mean { .. } => standardise(self.isa, x, loc, scale),
+        }
+    }
+
+    /// Location and scale of one window; `origin` is where the data's zero lies in its units.
+    fn fit(&self, x: &[f32], mask: Option<&[f32]>, origin: f32) -> Statistics {
+        let least = 0.0;
+        match self.scaler {
+            Scaler::None => Statistics { loc: 0.0, scale: 1.0, least },
+            Scaler::Level { season } => {
+                let point = |i: usize| level::Point {
+                    value: f64::from(x[i]),
+                    seen: mask.map_or(1.0, |mask| f64::from(mask[i])),
+                };
+                let level::Fitted { loc, scale, least } =
+                    level::fit(season, origin, (0..x.len()).map(point));
+                Statistics { loc, scale, least }
+            }
             Scaler::Std { minimum_scale, location } => {
                 let moments = moments(self.isa, x, mask);
                 let scale = (moments.variance + minimum_scale).sqrt() as f32;
@@ -281,11 +303,11 @@ impl Plan {
                     (Location::Last, Some(x)) => x,
                     _ => moments.mean as f32,
                 };
-                Statistics { loc, scale }
+                Statistics { loc, scale, least }
             }
             Scaler::Mean { minimum_scale, default_scale } => {
                 let fitted = mean_magnitude(self.isa, x, mask).or(default_scale).unwrap_or(0.0);
-                Statistics { loc: 0.0, scale: fitted.max(minimum_scale) as f32 }
+                Statistics { loc: 0.0, scale: fitted.max(minimum_scale) as f32, least }
             }
         }
     }

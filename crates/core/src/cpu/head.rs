@@ -7,7 +7,7 @@ use super::arena::Statistics;
 use super::plan::Plan;
 use super::sizes::{GROUP, Sizes};
 use super::skip::{ScaledBatch, Skip};
-use crate::config::Extension;
+use crate::config::{Extension, Scaler};
 use crate::model::Model;
 use crate::weights::{HeadSlot, LinearSlot};
 
@@ -40,10 +40,10 @@ impl PackedHead {
     /// Packs the head of `model`.
     pub(super) fn new(model: &Model, plan: &Plan) -> Self {
         let config = model.config();
-        // Neither changes the projection: the skip is added to its output, and the location is part
-        // of the scaling.
-        let Extension { linear_skip, location, .. } = *config.extension();
-        let only_point = Extension { linear_skip, location, ..Extension::default() };
+        // None of them changes the projection: the skip is added to its output, location and level are
+        // parts of the scaling.
+        let Extension { linear_skip, location, level, .. } = *config.extension();
+        let only_point = Extension { linear_skip, location, level, ..Extension::default() };
         let plain = config.distribution().is_none() && *config.extension() == only_point;
         match &model.layout().head {
             HeadSlot::Forecast(slot) if plain => {
@@ -116,6 +116,7 @@ pub(super) struct PredictionHead {
     skip: Option<Skip>,
     /// Channels that are forecast, ascending.
     channels: Vec<usize>,
+    scaler: Scaler,
 }
 
 impl PredictionHead {
@@ -139,6 +140,7 @@ impl PredictionHead {
             width: plan.isa.pad(outputs),
             skip,
             channels: model.config().prediction_channels(),
+            scaler: plan.scaler,
         }
     }
 
@@ -217,7 +219,7 @@ impl PredictionHead {
                 let statistics = statistics[row];
                 let scaled = self.scaled(scaled, row);
                 for (out, y) in out[place..].iter_mut().step_by(count).zip(scaled) {
-                    *out = y * statistics.scale + statistics.loc;
+                    *out = self.scaler.undo(*y) * statistics.scale + statistics.loc;
                 }
             }
         }

@@ -1,16 +1,13 @@
 //! The linear skip of a point forecast: scaled windows times one matrix, added to what the head
 //! wrote.
 
-use ptsm_kernels::{
-    Aligned, Finish, Isa, Matrix, MatrixMut, RowLinear, StridedSlice, gather, standardise,
-};
+use ptsm_kernels::{Aligned, Finish, Matrix, MatrixMut, RowLinear, StridedSlice, gather};
 use rayon::prelude::*;
 
 use super::arena::Statistics;
 use super::plan::{Plan, WindowIndex};
 use super::sizes::GROUP;
 use crate::batch::Batch;
-use crate::config::Scaler;
 use crate::model::Model;
 use crate::weights::LinearSlot;
 
@@ -24,7 +21,6 @@ pub(super) struct ScaledBatch<'a> {
 /// The packed layer.
 #[derive(Debug)]
 pub(super) struct Skip {
-    isa: Isa,
     linear: RowLinear,
     context_length: usize,
 }
@@ -35,7 +31,7 @@ impl Skip {
         let trained = &model.parameters.trained;
         let (weight, bias) = (&trained[slot.weight.clone()], &trained[slot.bias.clone()]);
         let linear = RowLinear::new(plan.isa, slot.inputs, slot.outputs, weight, bias);
-        Self { isa: plan.isa, linear, context_length: slot.inputs }
+        Self { linear, context_length: slot.inputs }
     }
 
     /// Adds to `out`, rows of equal pitch, one for each of the statistics; equal shares of the rows
@@ -81,9 +77,7 @@ impl Skip {
         let place = sample * self.context_length * channels + channel;
         let values = batch.past_values();
         gather(StridedSlice { values, offset: place, stride: channels }, window);
-        if plan.scaler != Scaler::None {
-            standardise(self.isa, window, statistics.loc, statistics.scale);
-        }
+        plan.scale(window, statistics);
         if let Some(mask) = batch.observed_mask() {
             let seen = mask[place..].iter().step_by(channels);
             window.iter_mut().zip(seen).for_each(|(x, seen)| *x *= seen);

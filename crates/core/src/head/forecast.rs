@@ -174,10 +174,13 @@ impl<'a> ForecastHead<'a> {
                 })
             }
             OutputKind::Distribution(_) => {}
-            _ => self.for_each(batch, |entry| {
-                prediction[entry.out] =
-                    cache.scaled[entry.out] * scale[entry.channel] + loc[entry.channel];
-            }),
+            _ => {
+                let scaler = self.config.scaler();
+                self.for_each(batch, |entry| {
+                    let scaled = scaler.undo(cache.scaled[entry.out]);
+                    prediction[entry.out] = scaled * scale[entry.channel] + loc[entry.channel];
+                });
+            }
         }
         let mut aggregates = cache.sums.clone();
         self.for_each_sum(batch, |out, channel, length: T| {
@@ -260,12 +263,15 @@ impl<'a> ForecastHead<'a> {
                 })
             }
             OutputKind::Distribution(_) => {}
-            _ => self.for_each(batch, |entry| {
-                let given = gradient.prediction[entry.out];
-                d[entry.out] = given * scale[entry.channel];
-                result.scale[entry.channel] += given * cache.scaled[entry.out];
-                result.loc[entry.channel] += given;
-            }),
+            _ => {
+                let scaler = self.config.scaler();
+                self.for_each(batch, |entry| {
+                    let (given, scaled) = (gradient.prediction[entry.out], cache.scaled[entry.out]);
+                    d[entry.out] = given * scale[entry.channel] * scaler.undo_slope(scaled);
+                    result.scale[entry.channel] += given * scaler.undo(scaled);
+                    result.loc[entry.channel] += given;
+                });
+            }
         }
         let mut d_sums = gradient.aggregates.clone();
         if !d_sums.is_empty() {

@@ -4,6 +4,7 @@
 
 mod dropout;
 pub(crate) mod gated_attn;
+pub(crate) mod level;
 mod linear;
 pub(crate) mod masking;
 pub(crate) mod mixer;

@@ -1,8 +1,10 @@
 //! Scaling each window by its own statistics, per channel.
 //!
 //! Source: `PatchTSMixerStdScaler`, `PatchTSMixerMeanScaler`, `PatchTSMixerNOPScaler`,
-//! transformers 5.23.0.
+//! transformers 5.23.0. Scaling by level is ours, see [`super::level`].
 
+use super::level;
+use crate::batch::Batch;
 use crate::config::{Location, Scaler};
 use crate::real::Real;
 
@@ -17,7 +19,7 @@ pub(crate) struct Shape {
 /// Scaled windows with the statistics that undo the scaling.
 #[derive(Debug, Clone)]
 pub(crate) struct Scaled<T> {
-    /// `(x - loc) / scale`, `[B, L, C]`; unobserved points too.
+    /// `(x - loc) / scale`, `[B, L, C]`, of a scaling by level `ln(1 + that)`; unobserved points too.
     pub(crate) values: Vec<T>,
     /// `[B, C]`, data units.
     pub(crate) loc: Vec<T>,
@@ -63,7 +65,43 @@ fn magnitude<T: Real>(
     }
 }
 
-/// Fits and applies the scaler; `x` and `mask` are `[B, L, C]`.
+/// The input of [`forward`].
+#[derive(Clone, Copy)]
+pub(crate) struct Window<'a, T> {
+    /// `[B, L, C]`.
+    pub(crate) values: &'a [T],
+    /// `[B, L, C]`, 1 = observed; `None` = everywhere.
+    pub(crate) mask: Option<&'a [T]>,
+    /// Where the data's zero lies, `[B, C]`; `None` = at 0.
+    pub(crate) origin: Option<&'a [T]>,
+}
+
+impl<'a, T> Window<'a, T> {
+    /// The past of a batch with this mask.
+    pub(crate) fn of(batch: &'a Batch<T>, mask: Option<&'a [T]>) -> Self {
+        Self { values: batch.past_values(), mask, origin: batch.origin() }
+    }
+}
+
+impl Scaler {
+    /// What a scaled forecast is multiplied by the scale, and added to the location, as.
+    pub(crate) fn undo<T: Real>(self, scaled: T) -> T {
+        match self {
+            Scaler::Level { .. } => level::undo(scaled),
+            _ => scaled,
+        }
+    }
+
+    /// The derivative of [`Scaler::undo`].
+    pub(crate) fn undo_slope<T: Real>(self, scaled: T) -> T {
+        match self {
+            Scaler::Level { .. } => level::undo_slope(scaled),
+            _ => T::ONE,
+        }
+    }
+}
+
+/// Fits and applies the scaler.
 ///
 /// `borrow_scale` lets a mean-scaled channel without observations take its scale from the other
 /// samples of the batch, as the reference does; without it such a channel is scaled as if it were
@@ -71,10 +109,11 @@ fn magnitude<T: Real>(
 pub(crate) fn forward<T: Real>(
     scaler: Scaler,
     shape: Shape,
-    x: &[T],
-    mask: Option<&[T]>,
+    window: Window<'_, T>,
     borrow_scale: bool,
 ) -> Scaled<T> {
+    let Window { values: x, mask, .. } = window;
+    let mut least = vec![T::ZERO; shape.batch * shape.channels];
     let places = shape.batch * shape.channels;
     let mut loc = vec![T::ZERO; places];
     let mut scale = vec![T::ONE; places];
@@ -83,6 +122,13 @@ pub(crate) fn forward<T: Real>(
             let place = b * shape.channels + c;
             match scaler {
                 Scaler::None => {}
+                Scaler::Level { season } => {
+                    let origin = window.origin_of(place);
+                    let points = shape.column(b, c).map(|i| window.point(i));
+                    let found = level::fit(season, origin, points);
+                    (loc[place], scale[place], least[place]) =
+                        (found.loc, found.scale, found.least);
+                }
                 Scaler::Std { minimum_scale, location } => {
                     let (mean, variance) = moments(shape, x, mask, b, c);
                     loc[place] = match (location, last(shape, mask, b, c)) {
@@ -110,7 +156,15 @@ pub(crate) fn forward<T: Real>(
         }
     }
     let mut values = x.to_vec();
-    for_each_point(shape, |i, place| values[i] = (x[i] - loc[place]) / scale[place]);
+    for_each_point(shape, |i, place| {
+        let (loc, scale) = (loc[place], scale[place]);
+        values[i] = match scaler {
+            Scaler::Level { .. } => {
+                level::apply(level::Fitted { loc, scale, least: least[place] }, x[i])
+            }
+            _ => (x[i] - loc) / scale,
+        };
+    });
     Scaled { values, loc, scale, observed: mask.map(<[T]>::to_vec) }
 }
 
@@ -121,11 +175,14 @@ pub(crate) struct Gradients<'a, T> {
     pub(crate) scale: Vec<T>,
 }
 
-/// The input of [`forward`].
-#[derive(Clone, Copy)]
-pub(crate) struct Window<'a, T> {
-    pub(crate) values: &'a [T],
-    pub(crate) mask: Option<&'a [T]>,
+impl<T: Real> Window<'_, T> {
+    fn origin_of(&self, place: usize) -> T {
+        self.origin.map_or(T::ZERO, |origin| origin[place])
+    }
+
+    fn point(&self, i: usize) -> level::Point {
+        level::Point { value: self.values[i].to_f64(), seen: observed(self.mask, i).to_f64() }
+    }
 }
 
 /// Gradient for the input; it flows through `loc` and `scale` too.
@@ -137,7 +194,10 @@ pub(crate) fn backward<T: Real>(
     d: Gradients<'_, T>,
     borrow_scale: bool,
 ) -> Vec<T> {
-    let Window { values: x, mask } = window;
+    if let Scaler::Level { season } = scaler {
+        return level_backward(season, shape, window, d);
+    }
+    let Window { values: x, mask, .. } = window;
     let mut d_x = vec![T::ZERO; x.len()];
     let Gradients { values: d_values, loc: mut d_loc, scale: mut d_scale } = d;
     for_each_point(shape, |i, place| {
@@ -150,7 +210,7 @@ pub(crate) fn backward<T: Real>(
         for c in 0..shape.channels {
             let place = b * shape.channels + c;
             match scaler {
-                Scaler::None => {}
+                Scaler::None | Scaler::Level { .. } => {}
                 Scaler::Std { location, .. } => {
                     let scale = scaled.scale[place];
                     let count =
@@ -195,6 +255,30 @@ pub(crate) fn backward<T: Real>(
     d_x
 }
 
+/// [`backward`] of a scaling by level.
+fn level_backward<T: Real>(
+    season: usize,
+    shape: Shape,
+    window: Window<'_, T>,
+    d: Gradients<'_, T>,
+) -> Vec<T> {
+    let mut d_x = vec![T::ZERO; window.values.len()];
+    for b in 0..shape.batch {
+        for c in 0..shape.channels {
+            let place = b * shape.channels + c;
+            let column = shape.column(b, c);
+            let points: Vec<level::Point> = column.clone().map(|i| window.point(i)).collect();
+            let scaled: Vec<f64> = column.clone().map(|i| d.values[i].to_f64()).collect();
+            let (loc, scale) = (d.loc[place].to_f64(), d.scale[place].to_f64());
+            let gradients = level::Gradients { scaled: &scaled, loc, scale };
+            let origin = window.origin_of(place).to_f64();
+            let found = level::backward(season, origin, &points, &gradients);
+            column.zip(found).for_each(|(i, d)| d_x[i] = T::from_f64(d));
+        }
+    }
+    d_x
+}
+
 /// Mean and population variance over observed points, in two passes and in f64: in f32 the sum of a
 /// long window loses digits, the more the larger the mean is against the spread.
 fn moments<T: Real>(shape: Shape, x: &[T], mask: Option<&[T]>, b: usize, c: usize) -> (T, f64) {
@@ -230,7 +314,7 @@ fn add_signs<T: Real>(
     d: T,
     d_x: &mut [T],
 ) {
-    let Window { values: x, mask } = window;
+    let Window { values: x, mask, .. } = window;
     for i in column {
         let seen = observed(mask, i);
         if x[i] > T::ZERO {
@@ -264,17 +348,21 @@ mod tests {
     const MEAN: Scaler = Scaler::Mean { minimum_scale: 1e-10, default_scale: None };
     const SHAPE: Shape = Shape { batch: 1, length: 4, channels: 1 };
 
+    fn window<'a>(values: &'a [f64], mask: Option<&'a [f64]>) -> Window<'a, f64> {
+        Window { values, mask, origin: None }
+    }
+
     #[test]
     fn missing_points_do_not_count() {
         let mask = [1.0, 0.0, 1.0, 0.0];
-        let scaled = forward::<f64>(STD, SHAPE, &[1.0, 0.0, 3.0, 0.0], Some(&mask), false);
+        let scaled = forward(STD, SHAPE, window(&[1.0, 0.0, 3.0, 0.0], Some(&mask)), false);
         assert_eq!(scaled.loc, [2.0]);
         assert!((scaled.scale[0] - (1.0 + 1e-5_f64).sqrt()).abs() < 1e-15);
     }
 
     #[test]
     fn a_constant_window_gets_the_floor() {
-        let scaled = forward::<f64>(STD, SHAPE, &[3.0; 4], None, false);
+        let scaled = forward(STD, SHAPE, window(&[3.0; 4], None), false);
         assert!((scaled.scale[0] - 1e-5_f64.sqrt()).abs() < 1e-15);
         assert_eq!(scaled.values, [0.0; 4]);
     }
@@ -283,11 +371,11 @@ mod tests {
     fn the_last_observed_point_may_be_the_location() {
         let scaler = Scaler::Std { minimum_scale: 1e-5, location: Location::Last };
         let mask = [1.0, 1.0, 1.0, 0.0];
-        let scaled = forward::<f64>(scaler, SHAPE, &[1.0, 2.0, 6.0, 0.0], Some(&mask), false);
+        let scaled = forward(scaler, SHAPE, window(&[1.0, 2.0, 6.0, 0.0], Some(&mask)), false);
         assert_eq!(scaled.loc, [6.0]);
         // The deviation is that around the mean, 3.
         assert!((scaled.scale[0] - (14.0 / 3.0 + 1e-5_f64).sqrt()).abs() < 1e-15);
-        let unseen = forward::<f64>(scaler, SHAPE, &[0.0; 4], Some(&[0.0; 4]), false);
+        let unseen = forward(scaler, SHAPE, window(&[0.0; 4], Some(&[0.0; 4])), false);
         assert_eq!(unseen.loc, [0.0]);
     }
 
@@ -296,16 +384,16 @@ mod tests {
         let shape = Shape { batch: 2, ..SHAPE };
         let x = [2.0, -2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0];
         let mask = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
-        let borrowed = forward::<f64>(MEAN, shape, &x, Some(&mask), true);
+        let borrowed = forward(MEAN, shape, window(&x, Some(&mask)), true);
         assert_eq!(borrowed.scale, [2.0, 2.0]);
-        let alone = forward::<f64>(MEAN, shape, &x, Some(&mask), false);
+        let alone = forward(MEAN, shape, window(&x, Some(&mask)), false);
         assert_eq!(alone.scale, [2.0, 1e-10]);
     }
 
     #[test]
     fn a_default_scale_replaces_borrowing() {
         let scaler = Scaler::Mean { minimum_scale: 1e-10, default_scale: Some(7.0) };
-        let scaled = forward::<f64>(scaler, SHAPE, &[0.0; 4], Some(&[0.0; 4]), true);
+        let scaled = forward(scaler, SHAPE, window(&[0.0; 4], Some(&[0.0; 4])), true);
         assert_eq!(scaled.scale, [7.0]);
     }
 }

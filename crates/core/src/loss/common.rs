@@ -2,6 +2,8 @@
 
 use std::ops::Add;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Error;
 use crate::head::OutputGradient;
 use crate::real::Real;
@@ -57,6 +59,20 @@ pub struct PointLoss {
     pub mae_share: f64,
     /// Errors beyond this cost `delta (2 |e| - delta)` in place of their square; `None` = never.
     pub huber_delta: Option<f64>,
+    /// In place of all of that: the error as a share of the data's own level.
+    pub percent: Option<PercentLoss>,
+}
+
+/// An error as a share of the distance from the data's zero, which is where
+/// [`Batch::origin`](crate::Batch::origin) says (0 without one); f is the forecast and y the truth, as
+/// distances from there. Averaged over known points, it is the score of the same name over 100.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PercentLoss {
+    /// `2 |f - y| / (|f| + |y|)`, 0 to 2; 0 where both are 0.
+    Smape,
+    /// `|f - y| / |y|`; points whose truth is 0 cost nothing.
+    Mape,
 }
 
 /// `1 / count`, or 0 where nothing counts.

@@ -1,6 +1,6 @@
 //! Losses of forecasts, in which only known points of the truth count.
 
-use super::common::{Loss, LossWeight, PointLoss, missing, share, wrong_length};
+use super::common::{Loss, LossWeight, PercentLoss, PointLoss, missing, share, wrong_length};
 use crate::batch::Batch;
 use crate::config::{Config, Hierarchy};
 use crate::distribution::{Distribution, LocScale, likelihood as likelihood_of};
@@ -125,6 +125,27 @@ impl PointLoss {
     }
 }
 
+impl PercentLoss {
+    /// The cost of a forecast and its derivative.
+    fn of<T: Real>(self, forecast: T, truth: T) -> (T, T) {
+        let sign = |x: T| T::from_f64(if x < T::ZERO { -1.0 } else { 1.0 });
+        let (error, two) = (forecast - truth, T::from_f64(2.0));
+        let (times, size) = match self {
+            Self::Smape => (two, forecast.abs() + truth.abs()),
+            Self::Mape => (T::ONE, truth.abs()),
+        };
+        if size == T::ZERO {
+            return (T::ZERO, T::ZERO);
+        }
+        let cost = times * error.abs() / size;
+        let slope = times * sign(error) / size;
+        match self {
+            Self::Smape => (cost, slope - cost * sign(forecast) / size),
+            Self::Mape => (cost, slope),
+        }
+    }
+}
+
 /// Cost of the errors at known points, divided by `count`; `prediction` is `[B, H, C']`.
 pub(super) fn point<T: Real>(
     config: &Config,
@@ -138,7 +159,14 @@ pub(super) fn point<T: Real>(
     let mut value = T::ZERO;
     let mut d = vec![T::ZERO; prediction.len()];
     for point in truth.points().filter(|point| point.known) {
-        let (cost, slope) = cost.of(prediction[point.place] - point.value);
+        let forecast = prediction[point.place];
+        let (cost, slope) = match cost.percent {
+            None => cost.of(forecast - point.value),
+            Some(percent) => {
+                let origin = batch.origin().map_or(T::ZERO, |origin| origin[point.channel]);
+                percent.of(forecast - origin, point.value - origin)
+            }
+        };
         value += cost;
         d[point.place] = slope * share;
     }

@@ -23,7 +23,7 @@ use crate::model::{Forward, Model};
 use crate::output_kind::OutputKind;
 use crate::real::Real;
 
-pub use common::{Loss, LossOptions, LossWeight, PointLoss};
+pub use common::{Loss, LossOptions, LossWeight, PercentLoss, PointLoss};
 
 /// The number that the loss of `model` on `batch` is divided by.
 ///

@@ -312,8 +312,7 @@ impl<T: Real> Model<T> {
         let scaled = scaler::forward(
             self.config().scaler(),
             shape,
-            batch.past_values(),
-            mask,
+            scaler::Window::of(batch, mask),
             mode.as_reference,
         );
         let patches = patchify::forward(shape, self.cut(), &scaled.values);
@@ -382,7 +381,7 @@ impl<T: Real> Model<T> {
         let mask = batch.observed_mask();
         let shape = self.shape(batch.size());
         let scaler = self.config().scaler();
-        let scaled = scaler::forward(scaler, shape, batch.past_values(), mask, false);
+        let scaled = scaler::forward(scaler, shape, scaler::Window::of(batch, mask), false);
         let pass =
             Pass { batch: batch.size(), train_norm: false, dropout: None, as_reference: false };
         let head = self.head();
@@ -474,7 +473,7 @@ impl<T: Real> Model<T> {
         scaler::backward(
             self.config().scaler(),
             shape,
-            scaler::Window { values: batch.past_values(), mask: self.scaler_mask(batch, pass) },
+            scaler::Window::of(batch, self.scaler_mask(batch, pass)),
             &backbone.scaled,
             scaler::Gradients { values: &d_values, loc, scale },
             pass.as_reference,

@@ -46,8 +46,8 @@ impl Model<f32> {
         self.check(batch, ForwardOptions::default())?;
         let shape = self.shape(batch.size());
         let mask = batch.observed_mask();
-        let scaled =
-            scaler::forward(self.config().scaler(), shape, batch.past_values(), mask, false);
+        let scaler = self.config().scaler();
+        let scaled = scaler::forward(scaler, shape, scaler::Window::of(batch, mask), false);
         let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
         if let Some(mask) = batch.patch_mask() {
             let value = self.config().mask_value.as_f64().unwrap_or(0.0) as f32;

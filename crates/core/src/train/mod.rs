@@ -17,7 +17,7 @@ mod transfer;
 pub const NUMERICS: u32 = 2;
 
 pub use crate::backend::Score;
-pub use crate::loss::{Loss, LossOptions, LossWeight, PointLoss, loss, loss_weight};
+pub use crate::loss::{Loss, LossOptions, LossWeight, PercentLoss, PointLoss, loss, loss_weight};
 pub use crate::samples::{Samples, Subset, numbers_fingerprint};
 pub use adamw::AdamW;
 pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
@@ -25,7 +25,7 @@ pub use history::{Epoch, History};
 pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly, train_jointly_on};
 pub use on_cpu::score;
 pub use schedule::Schedule;
-pub use skip::{SkipStart, start_skip_at};
+pub use skip::{SkipStart, start_skip_at, start_skip_at_season};
 pub use stepper::Stepper;
 pub use trainer::{Event, Observer, Outcome, TrainData, Trainer};
 pub use training::Training;

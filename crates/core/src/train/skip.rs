@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Scaler;
 use crate::model::Model;
 use crate::weights::{HeadSlot, LinearSlot};
 use crate::{Error, Result};
@@ -16,6 +17,9 @@ pub enum SkipStart {
     Ridge,
     /// At 0.
     Zero,
+    /// At the seasonal naive forecast of a scaling by level, the mixers' projection at 0; the start is scored like an
+    /// epoch.
+    Season,
 }
 
 /// The slots of the skip and of the mixers' projection; `None` without a skip.
@@ -57,6 +61,24 @@ pub fn start_skip_at(model: &mut Model, weights: &[f32]) -> Result<()> {
     trained[projection.weight].fill(0.0);
     trained[projection.bias].fill(0.0);
     Ok(())
+}
+
+/// Starts the linear skip of `model`, whose windows are scaled by level, at the seasonal naive forecast, and
+/// the projection of the mixers at 0.
+///
+/// # Errors
+///
+/// `InvalidConfig` if the model has no skip, or another scaling.
+pub fn start_skip_at_season(model: &mut Model) -> Result<()> {
+    let Scaler::Level { season } = model.config().scaler() else {
+        return Err(Error::config("skip_start", "\"season\" needs scaling \"level\""));
+    };
+    let (length, steps) = (model.config().context_length, model.config().prediction_length);
+    let mut weights = vec![0.0; length * steps];
+    for step in 0..steps {
+        weights[(length - season + step % season) * steps + step] = 1.0;
+    }
+    start_skip_at(model, &weights)
 }
 
 /// One step of the skip, which is shortened after the optimiser has moved all weights alike.

@@ -202,7 +202,7 @@ impl Trainer<'_> {
     }
 
     fn steps_per_epoch(&self) -> usize {
-        self.data.train.len().div_ceil(self.training.batch_size)
+        self.training.steps_per_epoch(self.data.train.len())
     }
 
     fn total_steps(&self) -> u64 {
@@ -227,7 +227,7 @@ impl Trainer<'_> {
         observe: &mut Observer<'_>,
     ) -> Result<ControlFlow<()>> {
         let began = Instant::now();
-        let order = shuffled(self.data.train.len(), self.training.seed, state.progress.epoch);
+        let order = self.order(state.progress.epoch);
         let batches: Vec<&[usize]> = order.chunks(self.training.batch_size).collect();
         while state.progress.batch < batches.len() {
             self.step(on, model, state, batches[state.progress.batch])?;
@@ -254,6 +254,25 @@ impl Trainer<'_> {
         let mut best_model = model.clone();
         best_model.parameters = state.best.clone();
         Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
+    }
+
+    /// The samples of an epoch, in order: one pass in an order of its own, or the next steps of passes
+    /// that follow each other.
+    fn order(&self, epoch: u32) -> Vec<usize> {
+        let (len, seed) = (self.data.train.len(), self.training.seed);
+        if self.training.epoch_steps.is_none() {
+            return shuffled(len, seed, epoch);
+        }
+        let count = self.steps_per_epoch() * self.training.batch_size;
+        let first = epoch as usize * count;
+        let mut order = Vec::with_capacity(count);
+        while order.len() < count {
+            let place = first + order.len();
+            let pass = shuffled(len, seed, u32::try_from(place / len).unwrap_or(u32::MAX));
+            let rest = &pass[place % len..];
+            order.extend_from_slice(&rest[..rest.len().min(count - order.len())]);
+        }
+        order
     }
 
     fn step(
@@ -303,7 +322,7 @@ impl Trainer<'_> {
     }
 
     /// Scores the initial model where it is a forecaster already, because it starts as a ridge
-    /// regression.
+    /// regression or a seasonal naive forecast.
     fn score_start(
         &self,
         on: &dyn TrainingSession,
@@ -311,8 +330,8 @@ impl Trainer<'_> {
         state: &mut State,
     ) -> Result<()> {
         let fresh = state.adamw.step == 0;
-        let ridge = self.training.skip_start == SkipStart::Ridge && has_skip(model);
-        if fresh && ridge && !self.data.validation.is_empty() {
+        let forecasts = self.training.skip_start != SkipStart::Zero && has_skip(model);
+        if fresh && forecasts && !self.data.validation.is_empty() {
             let found = on.score(model, self.data.validation, &self.training.score_options())?;
             state.progress.best_loss = Some(found.loss);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schedule::Schedule;
 use super::skip::SkipStart;
-use crate::loss::{LossOptions, PointLoss};
+use crate::loss::{LossOptions, PercentLoss, PointLoss};
 use crate::transform::Transform;
 use crate::weights::Init;
 use crate::{Error, Result};
@@ -15,6 +15,9 @@ use crate::{Error, Result};
 pub struct Training {
     /// Passes over the training windows.
     pub epochs: u32,
+    /// Steps after which an epoch ends, whether it is less or more than one pass; `None` = one pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch_steps: Option<u32>,
     /// Windows per optimiser step.
     pub batch_size: usize,
     /// Peak learning rate.
@@ -46,6 +49,10 @@ pub struct Training {
     /// Errors of a point forecast beyond this, in standardised units, count linearly in the loss
     /// instead of squared (Huber's loss); `None` = all are squared.
     pub huber_delta: Option<f64>,
+    /// The loss of a point forecast is an error in percent of the data's own level; the epoch is chosen
+    /// by it, too. `None` = `mae_share` and `huber_delta` say what an error costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_loss: Option<PercentLoss>,
     /// Decay per step of a moving average of the weights, which is what is scored and kept; `None`
     /// keeps the weights themselves.
     pub ema_decay: Option<f64>,
@@ -55,6 +62,13 @@ pub struct Training {
     pub skip_rate: f64,
     /// Steps from one training window to the next; 1 = every window.
     pub window_step: usize,
+    /// Whether training windows may begin before the first row of a series and end after its last one, with
+    /// missing points there: for many short series.
+    #[serde(skip_serializing_if = "is_false")]
+    pub partial_windows: bool,
+    /// Whether the rows of the validation part are trained on, too; then there are none to pick an epoch by.
+    #[serde(skip_serializing_if = "is_false")]
+    pub with_validation: bool,
     /// What is done to the values of the channels before they are standardised.
     pub transform: Transform,
     /// Style of the initial weights.
@@ -65,10 +79,16 @@ pub struct Training {
     pub checkpoint_steps: u64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Default for Training {
     fn default() -> Self {
         Self {
             epochs: 10,
+            epoch_steps: None,
             batch_size: 64,
             learning_rate: 1e-3,
             schedule: Schedule::OneCycle,
@@ -84,10 +104,13 @@ impl Default for Training {
             class_weights: None,
             mae_share: 0.0,
             huber_delta: None,
+            percent_loss: None,
             ema_decay: None,
             skip_start: SkipStart::Ridge,
             skip_rate: 0.0,
             window_step: 1,
+            partial_windows: false,
+            with_validation: false,
             transform: Transform::None,
             init: Init::PyTorch,
             seed: 0,
@@ -99,18 +122,27 @@ impl Default for Training {
 impl Training {
     /// The options of the loss that training minimises.
     pub fn loss_options(&self) -> LossOptions {
-        let Training { mae_share, huber_delta, .. } = *self;
+        let Training { mae_share, huber_delta, percent_loss: percent, .. } = *self;
         LossOptions {
             class_weights: self.class_weights.clone(),
             as_reference: false,
-            point: PointLoss { mae_share, huber_delta },
+            point: PointLoss { mae_share, huber_delta, percent },
         }
     }
 
-    /// The options of the loss that chooses the epoch: point forecasts are always scored by their
-    /// squared error.
+    /// The options of the loss that chooses the epoch: point forecasts are scored by their squared error,
+    /// or by their error in percent where that is the loss.
     pub fn score_options(&self) -> LossOptions {
-        LossOptions { point: PointLoss::default(), ..self.loss_options() }
+        let point = PointLoss { percent: self.percent_loss, ..PointLoss::default() };
+        LossOptions { point, ..self.loss_options() }
+    }
+
+    /// Steps of one epoch over so many samples.
+    pub fn steps_per_epoch(&self, samples: usize) -> usize {
+        match self.epoch_steps {
+            Some(steps) => steps as usize,
+            None => samples.div_ceil(self.batch_size),
+        }
     }
 
     /// Checks every number.
@@ -123,11 +155,16 @@ impl Training {
             ("epochs", u64::from(self.epochs)),
             ("batch_size", self.batch_size as u64),
             ("window_step", self.window_step as u64),
+            ("epoch_steps", self.epoch_steps.map_or(1, u64::from)),
         ];
         for (field, value) in counts {
             if value == 0 {
                 return Err(Error::config(field, "0 must be at least 1"));
             }
+        }
+        if self.percent_loss.is_some() && (self.mae_share != 0.0 || self.huber_delta.is_some()) {
+            let text = "is in place of mae_share and huber_delta (leave those out)";
+            return Err(Error::config("percent_loss", text));
         }
         let positive = [
             ("learning_rate", Some(self.learning_rate)),

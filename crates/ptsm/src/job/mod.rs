@@ -23,7 +23,7 @@ mod windows;
 
 pub use ablation::{Ablation, AblationRow};
 pub use automatic::automatic_recipe;
-pub use choice::{Candidate, Choice, ChoiceJob, Chosen, RULE};
+pub use choice::{Candidate, Choice, ChoiceJob, Chosen, Metric, RULE};
 pub use data::{CaseData, JobData, SeriesData};
 pub use event::{JobEvent, Observer, Ready, Silent};
 pub use joint::{JointHead, JointJob, JointTrained};

@@ -90,7 +90,7 @@ impl Job<'_> {
         }
         let data = TrainData { train, validation };
         let (train, validation) = (data.train.len(), data.validation.len());
-        let steps = train.div_ceil(self.training.batch_size) as u64;
+        let steps = self.training.steps_per_epoch(train) as u64;
         let total_steps = steps * u64::from(self.training.epochs);
         let notes = &notes;
         let ready = Ready { data: self.data, model: &model, train, validation, total_steps, notes };

@@ -47,16 +47,24 @@ impl Usage<'_> {
         let classes = task(Task::Classification);
         let alone = "several heads are trained together";
         let rules: [(bool, &[&'static str], &'static str); 10] = [
-            (points, &["mae_share", "huber_delta"], "the loss is not that of a point forecast"),
+            (
+                points,
+                &["mae_share", "huber_delta", "percent_loss"],
+                "the loss is not that of a point forecast",
+            ),
             (skip, &["skip_start", "skip_rate"], "the model has no linear skip"),
             (
                 !self.joint,
                 &["skip_start", "init"],
                 "heads that are trained together start as they are",
             ),
-            (!self.joint, &["freeze_backbone", "ema_decay", "class_weights"], alone),
+            (!self.joint, &["freeze_backbone", "ema_decay", "class_weights", "epoch_steps"], alone),
             (classes, &["class_weights"], "the model is not a classifier"),
-            (self.windows, &["window_step"], "labelled cases are not cut into windows"),
+            (
+                self.windows,
+                &["window_step", "partial_windows", "with_validation"],
+                "labelled cases are not cut into windows",
+            ),
             (
                 self.validation,
                 &["patience", "min_delta"],

@@ -6,10 +6,11 @@ use super::plan::Job;
 use super::samples::{Laid, LaidSamples};
 use crate::data::{Prepared, Transform, WindowShape, prepare};
 use crate::preprocessor::Preprocessor;
-use crate::spec::{DataShape, ModelSpec};
+use crate::spec::{DataShape, ModelSpec, ScalingChoice};
 use crate::train::{SkipStart, start_skip};
 use crate::{Config, Error, Model, Result, Task};
-use ptsm_core::{Distribution, Note, Scaler, option};
+use ptsm_core::train::start_skip_at_season;
+use ptsm_core::{Distribution, Level, Note, Scaler, option};
 
 /// How series are cut into the windows of a model.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +54,9 @@ impl SeriesData {
         let prepared = prepare(&self.set, &self.split, shape, standardise, None)?;
         let mut standardiser = prepared.standardiser.clone();
         // The std scaler subtracts the mean of a window and divides by its deviation, so that a
-        // forecast follows shift and scale of its context; not so with logarithms and counts.
-        let moves = matches!(config.scaler(), Scaler::Std { .. });
+        // forecast follows shift and scale of its context, and levels are the same in any units; not so
+        // with logarithms and counts.
+        let moves = matches!(config.scaler(), Scaler::Std { .. } | Scaler::Level { .. });
         standardiser.adapts = moves && standardise == Some(Transform::None);
         let preprocessor = Preprocessor {
             dataset: self.name.clone(),
@@ -84,6 +86,12 @@ impl Job<'_> {
     fn suited(&self, data: &SeriesData) -> (ModelSpec, Option<String>) {
         let mut spec = self.specification();
         let note = suit_short_series(data, &mut spec);
+        if spec.scaling == Some(ScalingChoice::Level) {
+            let length = spec.context_length.or(ModelSpec::defaults().context_length);
+            let season = data.seasonal_period.max(1);
+            let season = if length.is_some_and(|length| season <= length) { season } else { 1 };
+            spec.extension_mut().level.get_or_insert(Level { season });
+        }
         (spec, note)
     }
 
@@ -94,7 +102,13 @@ impl Job<'_> {
             step: self.training.window_step,
             standardise: (!counts(&config)).then_some(self.training.transform),
         };
-        let WindowedSeries { prepared, preprocessor } = data.windows(&windowing)?;
+        let WindowedSeries { mut prepared, preprocessor } = data.windows(&windowing)?;
+        if self.training.with_validation {
+            prepared = prepared.with_validation()?;
+        }
+        if self.training.partial_windows {
+            prepared.train = prepared.train.partial()?;
+        }
         let mut model = Model::new(config, self.training.init, self.training.seed)?;
         if let Some(start) = &self.start {
             start.give(&mut model)?;
@@ -109,8 +123,11 @@ impl Job<'_> {
     fn start_linear_skip(&self, model: &mut Model, prepared: &Prepared) -> Result<()> {
         let kept = self.start.as_ref().is_some_and(|start| start.keep_head);
         let starts = model.config().extension().linear_skip && !kept;
-        if !starts || self.training.skip_start != SkipStart::Ridge {
-            return Ok(());
+        match self.training.skip_start {
+            _ if !starts => return Ok(()),
+            SkipStart::Zero => return Ok(()),
+            SkipStart::Season => return start_skip_at_season(model),
+            SkipStart::Ridge => {}
         }
         if self.few_shot.is_some() {
             let zero = option("skip_start", Some("zero"));

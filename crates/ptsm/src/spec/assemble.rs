@@ -83,6 +83,7 @@ impl ModelSpec {
     pub(crate) fn fields(&self) -> Result<Map<String, Value>> {
         let mut settled = self.clone();
         settled.settle();
+        settled.settle_level();
         if settled.ptsm == Some(Extension::default()) {
             settled.ptsm = None;
         }
@@ -194,7 +195,7 @@ mod tests {
     fn unknown_fields_and_values_are_refused_with_the_known_and_the_nearest() {
         for (text, place, known, near) in [
             ("{\"mode\": \"mix_chanel\"}", "[model] mode", "`common_channel`", "`mix_channel`?"),
-            ("{\"scaling\": \"standard\"}", "[model] scaling", "`std`, `mean`, `none`", ""),
+            ("{\"scaling\": \"standard\"}", "[model] scaling", "`std`, `mean`, `level`, `none`", ""),
             ("{\"norm_mlp\": \"btach\"}", "[model] norm_mlp", "`LayerNorm` or `BatchNorm`", ""),
             ("{\"norm_mlp\": \"BachNorm\"}", "norm_mlp", "`LayerNorm`", "`BatchNorm`?"),
             ("{\"loss\": \"mae\"}", "[model] loss", "`mse`, `nll`, `quantile`", "`mse`?"),

@@ -68,6 +68,9 @@ choice! {
         Std = "std",
         /// Mean absolute value.
         Mean = "mean",
+        /// Differences of logarithms from the level at the end of the window; ours, see
+        /// [`Extension::level`](ptsm_core::Extension::level).
+        Level = "level",
         /// Nothing; `null` means the same.
         None = "none",
     }
@@ -154,6 +157,7 @@ impl ScalingChoice {
         match config.scaler() {
             Scaler::Std { .. } => Self::Std,
             Scaler::Mean { .. } => Self::Mean,
+            Scaler::Level { .. } => Self::Level,
             Scaler::None => Self::None,
         }
     }

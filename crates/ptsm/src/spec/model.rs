@@ -7,7 +7,7 @@ use super::choices::{
     PositionChoice, ScalingChoice,
 };
 use crate::Config;
-use ptsm_core::{Extension, Location, Scaler};
+use ptsm_core::{Extension, Level, Location, Scaler};
 
 /// Defines the specification: every field is optional, and an upper layer overrides a lower one.
 macro_rules! specification {
@@ -135,7 +135,7 @@ impl ModelSpec {
     /// All fields of the backbone of a model, which a model that starts from its weights must
     /// share.
     pub fn of_backbone(config: &Config) -> Self {
-        let location = config.extension().location;
+        let Extension { location, level, .. } = *config.extension();
         Self {
             context_length: Some(config.context_length),
             patch_length: Some(config.patch_length),
@@ -157,11 +157,14 @@ impl ModelSpec {
                 Scaler::Std { minimum_scale, .. } | Scaler::Mean { minimum_scale, .. } => {
                     Some(minimum_scale)
                 }
-                Scaler::None => None,
+                Scaler::Level { .. } | Scaler::None => None,
             },
-            // The backbone was trained on windows that were scaled around this location.
-            ptsm: (location != Location::Mean)
-                .then(|| Extension { location, ..Extension::default() }),
+            // The backbone was trained on windows that were scaled around this location or level.
+            ptsm: (location != Location::Mean || level.is_some()).then(|| Extension {
+                location,
+                level,
+                ..Extension::default()
+            }),
             ..Self::default()
         }
     }
@@ -183,6 +186,15 @@ impl ModelSpec {
     pub(super) fn settle_scale(&mut self) {
         if matches!(self.scaling, None | Some(ScalingChoice::Std)) {
             self.minimum_scale.get_or_insert(MINIMUM_SCALE);
+        }
+    }
+
+    /// Replaces `scaling = "level"`, for which `config.json` has no word, by the field of the extension: the level
+    /// of the last value, if no season was chosen before.
+    pub(super) fn settle_level(&mut self) {
+        if self.scaling == Some(ScalingChoice::Level) {
+            self.scaling = Some(ScalingChoice::None);
+            self.extension_mut().level.get_or_insert(Level { season: 1 });
         }
     }
 

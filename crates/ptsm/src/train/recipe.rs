@@ -201,7 +201,7 @@ mod tests {
             ("[training]\nschedule = \"cosin\"", "did you mean `cosine`?"),
             ("[training", "line 1"),
             ("[model]\nmode = \"mix_chanel\"", "did you mean `mix_channel`?"),
-            ("[model]\nscaling = \"standard\"", "expected one of `std`, `mean`, `none`"),
+            ("[model]\nscaling = \"standard\"", "expected one of `std`, `mean`, `level`, `none`"),
             ("[model]\nnorm_mlp = \"btach\"", "expected `LayerNorm` or `BatchNorm`"),
             ("[model]\nd_modell = 8", "did you mean `d_model`?"),
             ("[data]\ntarget = [\"x\"]", "did you mean `targets`?"),

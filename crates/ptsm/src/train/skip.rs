@@ -25,7 +25,7 @@ pub fn start_skip(model: &mut Model, train: &WindowSet, validation: &WindowSet) 
         return Err(Error::config("ptsm.linear_skip", "is off: there is nothing to start"));
     }
     let Scaler::Std { location, .. } = model.config().scaler() else {
-        let text = "\"ridge\" needs scaling \"std\" (or use \"zero\")";
+        let text = "\"ridge\" needs scaling \"std\" (or use \"zero\"; \"season\" with \"level\")";
         return Err(Error::config("skip_start", text));
     };
     let ridge = fit(train, validation, location)?;

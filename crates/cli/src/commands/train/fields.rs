@@ -3,7 +3,7 @@
 use ptsm::core::{Hierarchy, Init, Location};
 use ptsm::data::Transform;
 use ptsm::spec::{ModelSpec, from_fields};
-use ptsm::train::{Schedule, SkipStart, Training};
+use ptsm::train::{PercentLoss, Schedule, SkipStart, Training};
 use ptsm::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
@@ -65,8 +65,9 @@ pub(crate) struct ModelArgs {
     /// sincos or random [default: sincos]
     #[arg(long, value_parser = ["sincos", "random"])]
     positional_encoding_type: Option<String>,
-    /// Scaler of each window: std, mean or none [default: std]
-    #[arg(long, value_parser = ["std", "mean", "none"])]
+    /// Scaler of each window: std, mean, none, or level: differences of logarithms from the last value or
+    /// season, for positive series of different size [default: std]
+    #[arg(long, value_parser = ["std", "mean", "level", "none"])]
     scaling: Option<String>,
     /// Added to the variance in the std scaler; in the mean scaler the least mean [default: 1e-12,
     /// 1e-10]
@@ -216,6 +217,9 @@ pub(crate) struct TrainingArgs {
     /// Passes over the training windows [default: 10]
     #[arg(long)]
     epochs: Option<u32>,
+    /// Steps of an epoch, in place of one pass over the windows [default: none]
+    #[arg(long, value_name = "STEPS")]
+    epoch_steps: Option<u32>,
     /// Windows per step [default: 64]
     #[arg(long)]
     batch_size: Option<usize>,
@@ -247,11 +251,15 @@ pub(crate) struct TrainingArgs {
     /// square [default: none]
     #[arg(long)]
     huber_delta: Option<f64>,
+    /// Loss of a point forecast in percent of the data's level, also to pick the epoch by: smape or mape
+    /// [default: none]
+    #[arg(long, value_parser = parse_percent_loss)]
+    percent_loss: Option<PercentLoss>,
     /// Keep a moving average of the weights with this decay per step [default: none]
     #[arg(long)]
     ema_decay: Option<f64>,
-    /// Where a linear skip starts: at the ridge regression of the training windows, or at zero
-    /// [default: ridge]
+    /// Where a linear skip starts: at the ridge regression of the training windows, at zero, or, with
+    /// --scaling level, at the seasonal naive forecast (season) [default: ridge]
     #[arg(long, value_parser = parse_skip_start)]
     skip_start: Option<SkipStart>,
     /// Learning rate of the linear skip as a share of the others' [default: 0]
@@ -260,6 +268,12 @@ pub(crate) struct TrainingArgs {
     /// Steps from one training window to the next; scores always take every window [default: 1]
     #[arg(long)]
     window_step: Option<usize>,
+    /// Training windows may begin before the first row of a series and end after its last one
+    #[arg(long)]
+    partial_windows: bool,
+    /// Train on the rows of the validation part, too; the last epoch is kept
+    #[arg(long)]
+    with_validation: bool,
     /// What is done to the values before they are standardised: none or log1p, sign(x) ln(1 + |x|),
     /// for counts and amounts of very different sizes [default: none]
     #[arg(long, value_parser = parse_transform)]
@@ -295,7 +309,11 @@ fn parse_location(text: &str) -> std::result::Result<Location, String> {
 }
 
 fn parse_skip_start(text: &str) -> std::result::Result<SkipStart, String> {
-    serde_json::from_value(text.into()).map_err(|_| "wanted ridge or zero".into())
+    serde_json::from_value(text.into()).map_err(|_| "wanted ridge, zero or season".into())
+}
+
+fn parse_percent_loss(text: &str) -> std::result::Result<PercentLoss, String> {
+    serde_json::from_value(text.into()).map_err(|_| "wanted smape or mape".into())
 }
 
 fn parse_init(text: &str) -> std::result::Result<Init, String> {
@@ -337,6 +355,10 @@ impl TrainingArgs {
             training.gradient_clip = self.gradient_clip;
         }
         training.huber_delta = self.huber_delta.or(training.huber_delta);
+        training.percent_loss = self.percent_loss.or(training.percent_loss);
+        training.epoch_steps = self.epoch_steps.or(training.epoch_steps);
+        training.partial_windows |= self.partial_windows;
+        training.with_validation |= self.with_validation;
         training.ema_decay = self.ema_decay.or(training.ema_decay);
         training.freeze_backbone |= self.freeze.is_some();
         if self.class_weights.is_some() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ptsm::data::Split;
 use ptsm::ensemble::member_dirs;
 use ptsm::job::{
-    Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Save, SaveMode, Start, Trained,
+    Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Metric, Save, SaveMode, Start, Trained,
     automatic_recipe,
 };
 use ptsm::model_dir::ModelDir;
@@ -74,6 +74,10 @@ pub(crate) struct Args {
     /// the last epoch is kept [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     hold_out: Option<f64>,
+    /// What is small in a good forecast, by which the default forecaster is chosen and trained: mae (of every
+    /// series in its own standardised units), smape or mape [default: mae]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<Metric>,
     /// Picture of the loss by epoch (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -91,6 +95,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return Err(Error::config(args.out.display().to_string(), text));
     }
     let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
+    if args.metric.is_some() && !(args.is_automatic()? && args.leaves_the_choice()?) {
+        let text = "is for the default forecaster, without options of a network (--percent-loss trains a \
+                    network for it)";
+        return Err(Error::config("--metric", text));
+    }
     if args.is_automatic()? {
         return automatic(global, args, start, dir);
     }
@@ -177,7 +186,8 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     }
     args.training.apply(&mut recipe.training);
     recipe.model = wanted;
-    let job = ChoiceJob { data: &data, recipe, save: Save { dir, mode: args.mode() } };
+    let metric = args.metric.unwrap_or_default();
+    let job = ChoiceJob { data: &data, recipe, metric, save: Save { dir, mode: args.mode() } };
     let mut reporter = Reporter::new(global);
     let chosen = job.run(&mut reporter);
     reporter.finish();

@@ -1,0 +1,346 @@
+//! The default answer: networks, a ridge regression and classical methods forecast the validation windows, and the mean of
+//! those that do it best is what the model directory holds.
+//!
+//! The rule looks at validation windows only, so that what is scored on the test part was chosen
+//! without it. [`RULE`] is its version.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `compare.rs` | the forecasts of the candidates, and the mean that is picked |
+//! | `level.rs` | the networks for positive series |
+//! | `metric.rs` | by what candidates are compared |
+//! | `told.rs` | what was chosen, as files and users see it |
+
+mod compare;
+mod level;
+mod metric;
+mod told;
+
+use std::sync::Arc;
+
+use super::data::{JobData, SeriesData};
+use super::event::Observer;
+use super::plan::{Job, Save, SaveMode};
+use super::run::{Trained, save_model};
+use crate::data::{Prepared, WindowShape, prepare};
+use crate::ensemble::{
+    Classical, EnsembleWindow, MemberModel, Method, SavedMember, begun_names, new_names,
+    save_weighted,
+};
+use crate::evaluate::fit_ridge;
+use crate::model_dir::{ModelDir, write_json};
+use crate::train::{Recipe, Samples, Subset, Training};
+use crate::{Config, Error, ErrorKind, Result, Task};
+use compare::{Entrant, Forecasts, Start, pick};
+use ptsm_core::OutputKind;
+
+pub use metric::Metric;
+pub use told::{Candidate, Choice};
+
+/// Version of the rule. A change of its candidates or numbers makes a new one.
+pub const RULE: u32 = 2;
+
+/// Past steps that classical methods see, or the whole of shorter series.
+const CLASSICAL_CONTEXT: usize = 512;
+
+/// Forecasts of single channels by which candidates are compared; the validation windows are thinned to
+/// that many, evenly spread.
+const COMPARED: usize = 600;
+
+/// Series from which a forecast has to be good for many, of which each says little.
+const MANY_SERIES: usize = 20;
+
+/// Error of a network that sees levels, as a multiple of that of the best of them, up to which it takes part in
+/// their mean.
+const NEAR: f64 = 1.02;
+
+/// Training of the default forecaster.
+#[derive(Clone)]
+pub struct ChoiceJob<'a> {
+    /// The series.
+    pub data: &'a JobData,
+    /// The network.
+    pub recipe: Recipe,
+    /// What is small in a good forecast.
+    pub metric: Metric,
+    /// Where the chosen forecaster is saved.
+    pub save: Save,
+}
+
+/// The forecaster that was chosen, with the run of its network.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Chosen {
+    /// What was chosen.
+    pub choice: Choice,
+    /// The run of the network, whether it was chosen or not.
+    pub network: Trained,
+}
+
+/// A network of the mean, and the folder that it was trained into.
+struct Network {
+    name: String,
+    recipe: Recipe,
+    trained: Trained,
+}
+
+/// The networks that were trained.
+struct Networks {
+    main: Network,
+    /// Those that see levels.
+    level: Vec<Network>,
+    /// Names of folders for those that are trained again.
+    again: Vec<String>,
+}
+
+/// What was chosen, and the members of the mean with their weights.
+struct Compared {
+    choice: Choice,
+    members: Vec<(Entered, f64)>,
+}
+
+/// A member of the mean.
+#[derive(Clone)]
+enum Entered {
+    /// The network that sees deviations.
+    Main,
+    /// A network that sees levels, by its number.
+    Level(usize),
+    /// What is no network.
+    Other(MemberModel),
+}
+
+impl ChoiceJob<'_> {
+    /// Trains the networks, compares them with the classical methods and saves what was chosen.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`]; `InvalidConfig` if the network does not forecast points of series.
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<Chosen> {
+        let JobData::Series(series) = self.data else {
+            return Err(Error::config("task", "the default forecaster is for series"));
+        };
+        self.save.check()?;
+        let networks = self.train(series, observer)?;
+        let window = window(series, &networks);
+        let mut compared = compare(series, self.metric, &networks, window)?;
+        let again = self.refit(&networks, &mut compared, observer)?;
+        self.write(&networks, &again, &compared, window)?;
+        Ok(Chosen { choice: compared.choice, network: networks.main.trained })
+    }
+
+    /// Trains every network into a folder of its own.
+    fn train(&self, series: &SeriesData, observer: &mut dyn Observer) -> Result<Networks> {
+        let Training { seed, .. } = self.recipe.training;
+        let facts =
+            level::Facts { data: series, model: &self.recipe.model, metric: self.metric, seed };
+        let recipes = level::recipes(&facts);
+        let count = 1 + 2 * recipes.len();
+        let mut names = match self.save.mode {
+            SaveMode::Resume => begun_names(&self.save.dir, count),
+            SaveMode::New | SaveMode::Replace => new_names(&self.save.dir, count),
+        };
+        let again = names.split_off(1 + recipes.len());
+        let main = self.save.dir.member(&names[0]);
+        if self.save.mode == SaveMode::Resume
+            && self.save.dir.is_taken()
+            && !main.checkpoint().exists()
+        {
+            let text = "holds a finished model: there is nothing to resume (replace it, or use \
+                        another folder)";
+            return Err(Error::config(self.save.dir.path().display().to_string(), text));
+        }
+        let config = self.job(&self.recipe, main).config()?;
+        if OutputKind::of(&config)? != OutputKind::Points {
+            let text = "the default forecaster forecasts points";
+            return Err(Error::config("loss", text));
+        }
+        if config.prediction_channel_indices.is_some() {
+            let text = "the default forecaster forecasts every channel";
+            return Err(Error::config("prediction_channel_indices", text));
+        }
+        let mut trained = Vec::new();
+        for (recipe, name) in std::iter::once(&self.recipe).chain(&recipes).zip(names) {
+            let job = self.job(recipe, self.save.dir.member(&name));
+            let run = job.run(observer)?;
+            trained.push(Network { name, recipe: recipe.clone(), trained: run });
+        }
+        let level = trained.split_off(1);
+        match trained.pop() {
+            Some(main) => Ok(Networks { main, level, again }),
+            None => Err(Error::internal("no network was trained")),
+        }
+    }
+
+    fn job(&self, recipe: &Recipe, dir: ModelDir) -> Job<'_> {
+        Job {
+            data: self.data,
+            task: Task::Forecasting,
+            model: recipe.model.clone(),
+            training: recipe.training.clone(),
+            start: None,
+            few_shot: None,
+            save: Some(Save { dir, mode: self.save.mode }),
+        }
+    }
+
+    /// Trains the chosen networks that see levels again, for as many steps as were best and with the validation
+    /// part, which holds the latest rows; returns the folder of each network, by its number.
+    fn refit(
+        &self,
+        networks: &Networks,
+        compared: &mut Compared,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<String>> {
+        let mut folders: Vec<String> =
+            networks.level.iter().map(|network| network.name.clone()).collect();
+        for (member, _) in &compared.members {
+            let Entered::Level(number) = member else { continue };
+            let Network { recipe, trained, .. } = &networks.level[*number];
+            let epochs = trained.record.history.best_epoch;
+            if epochs == 0 || compared.choice.windows == 0 {
+                continue;
+            }
+            let mut recipe = recipe.clone();
+            recipe.training.epochs = epochs;
+            recipe.training.with_validation = true;
+            let name = &networks.again[*number];
+            self.job(&recipe, self.save.dir.member(name)).run(observer)?;
+            folders[*number].clone_from(name);
+            compared.choice.refitted = true;
+        }
+        Ok(folders)
+    }
+
+    /// Saves the chosen forecaster in place of what the directory held; `level` are the folders of the networks that see
+    /// levels.
+    fn write(
+        &self,
+        networks: &Networks,
+        level: &[String],
+        Compared { choice, members }: &Compared,
+        window: EnsembleWindow,
+    ) -> Result<()> {
+        let (dir, main) = (&self.save.dir, &networks.main);
+        let saved = |(member, weight): &(Entered, f64)| {
+            let member = match member {
+                Entered::Main => SavedMember::Network(main.name.clone()),
+                Entered::Level(number) => SavedMember::Network(level[*number].clone()),
+                Entered::Other(MemberModel::Ridge(ridge)) => {
+                    SavedMember::Ridge(format!("{}-ridge", main.name), Arc::clone(ridge))
+                }
+                Entered::Other(MemberModel::Classical(classical)) => {
+                    SavedMember::Classical(*classical)
+                }
+                Entered::Other(MemberModel::Network(_)) => {
+                    return Err(Error::internal("a network without a folder"));
+                }
+            };
+            Ok((member, *weight))
+        };
+        let trained = &main.trained;
+        match members.as_slice() {
+            [(Entered::Main, _)] => {
+                save_model(dir, &trained.model, &trained.preprocessor)?;
+                write_json(&dir.training(), &trained.record)?;
+                dir.keep_members(&[])?;
+            }
+            all => {
+                let members: Vec<(SavedMember, f64)> =
+                    all.iter().map(saved).collect::<Result<_>>()?;
+                save_weighted(dir.path(), &members, Some(window), &trained.preprocessor)?;
+            }
+        }
+        write_json(&dir.choice(), choice)
+    }
+}
+
+/// The windows of the mean: as long as those of its networks, and long enough for classical methods.
+fn window(series: &SeriesData, networks: &Networks) -> EnsembleWindow {
+    let longest = series.set.series.iter().map(crate::data::Series::num_rows).max();
+    let classical = longest.unwrap_or_default().min(CLASSICAL_CONTEXT);
+    let config = |network: &Network| network.trained.model.config().clone();
+    let main = config(&networks.main);
+    let level = networks.level.iter().map(|network| config(network).context_length);
+    EnsembleWindow {
+        context_length: level.fold(main.context_length.max(classical), usize::max),
+        prediction_length: main.prediction_length,
+        num_input_channels: main.num_input_channels,
+    }
+}
+
+/// Compares the candidates on validation windows and chooses the mean.
+fn compare(
+    series: &SeriesData,
+    metric: Metric,
+    networks: &Networks,
+    window: EnsembleWindow,
+) -> Result<Compared> {
+    let EnsembleWindow { context_length, prediction_length, .. } = window;
+    let shape = WindowShape { context_length, prediction_length, step: 1 };
+    let main = &networks.main.trained;
+    let standardiser = &main.preprocessor.standardiser;
+    let prepared = prepare(&series.set, &series.split, shape, None, Some(standardiser))?;
+    let windows = Subset::spread(
+        &prepared.validation,
+        (COMPARED / prepared.validation.num_channels()).max(1),
+    );
+    let whole = Config { context_length, ..main.model.config().clone() };
+    let model = |entered: &Entered| -> MemberModel {
+        match entered {
+            Entered::Main => MemberModel::Network(Box::new(main.model.clone())),
+            Entered::Level(number) => {
+                MemberModel::Network(Box::new(networks.level[*number].trained.model.clone()))
+            }
+            Entered::Other(member) => member.clone(),
+        }
+    };
+    let entered = entrants(series, networks, &prepared)?;
+    let models: Vec<MemberModel> = entered.iter().map(model).collect();
+    let Forecasts { numbers, truth } = Forecasts::of(&models, &whole, &windows, metric)?;
+    let entrants = Entrant::group(entered, numbers, &truth, NEAR);
+    let start = match series.set.series.len() >= MANY_SERIES {
+        true => Start::Core,
+        false => Start::Best,
+    };
+    let picked = pick(&entrants, &truth, start);
+    let picks: usize = picked.counts.iter().sum();
+    let (mut candidates, mut members) = (Vec::new(), Vec::new());
+    for (Entrant { name, error, members: own, .. }, count) in
+        entrants.into_iter().zip(picked.counts)
+    {
+        let weight = count as f64 / picks as f64;
+        candidates.push(Candidate { name: name.to_owned(), error, weight });
+        if count > 0 {
+            let each = weight / own.len() as f64;
+            members.extend(own.into_iter().map(|member| (member, each)));
+        }
+    }
+    candidates.sort_by(|a, b| {
+        let error = |candidate: &Candidate| candidate.error.unwrap_or(f64::INFINITY);
+        error(a).total_cmp(&error(b))
+    });
+    let (windows, error) = (windows.len(), picked.error);
+    let choice = Choice { rule: RULE, metric, windows, candidates, error, refitted: false };
+    Ok(Compared { choice, members })
+}
+
+/// All that forecast, the simplest first, so that it is taken where errors are equal: classical methods, the
+/// ridge regression where the data allow one, the networks.
+fn entrants(series: &SeriesData, networks: &Networks, prepared: &Prepared) -> Result<Vec<Entered>> {
+    let season = series.seasonal_period;
+    let context_length = prepared.train.shape().context_length;
+    let fits = |method: &Method| {
+        *method != Method::SeasonalNaive || (2..=context_length).contains(&season)
+    };
+    let classical = Method::ALL.into_iter().filter(fits);
+    let classical = classical.map(|method| MemberModel::Classical(Classical { method, season }));
+    let ridge = match fit_ridge(&prepared.train, &prepared.validation, season) {
+        Ok(ridge) => Some(MemberModel::Ridge(Arc::new(ridge))),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => None,
+        Err(error) => return Err(error.at("ridge")),
+    };
+    let others = classical.chain(ridge).map(Entered::Other);
+    let level = (0..networks.level.len()).map(Entered::Level);
+    Ok(others.chain(level).chain([Entered::Main]).collect())
+}

@@ -1,0 +1,92 @@
+//! What was chosen and why, as `choice.json` keeps it and as a user reads it.
+
+use serde::{Deserialize, Serialize};
+
+use super::metric::Metric;
+
+/// What was chosen, and by which errors; `choice.json` in the model directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Choice {
+    /// Version of the rule.
+    pub rule: u32,
+    /// What is small in a good forecast.
+    #[serde(default)]
+    pub metric: Metric,
+    /// Validation windows by which the candidates were compared; 0 if the split has none.
+    pub windows: usize,
+    /// Every candidate, the best one first.
+    pub candidates: Vec<Candidate>,
+    /// Error of the chosen mean, as those of the candidates.
+    pub error: Option<f64>,
+    /// Whether networks of the mean were trained again with the validation part, after the comparison: the
+    /// validation part says nothing of them any more.
+    #[serde(default)]
+    pub refitted: bool,
+}
+
+/// One candidate of a choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// `network`, `level_networks`, `ridge`, or the name of a classical method.
+    pub name: String,
+    /// Error on the compared windows, see [`Choice::metric`]; `None` if there are none.
+    pub error: Option<f64>,
+    /// Its weight in the chosen mean; 0 = not in it.
+    pub weight: f64,
+}
+
+impl Choice {
+    /// What was chosen, in a sentence, with what it was better than.
+    pub fn sentence(&self) -> String {
+        let taken = self.candidates.iter().filter(|candidate| candidate.weight > 0.0);
+        let members: Vec<String> =
+            taken.map(|one| format!("{} {}", shown(&one.name), share(one.weight))).collect();
+        let members = members.join(" + ");
+        let (Some(error), Some(best)) = (self.error, self.candidates.first()) else {
+            return format!("{members}: there is no validation part to compare it with others by");
+        };
+        let s = if self.windows == 1 { "" } else { "s" };
+        let few = if self.windows < FEW { ", which is little to choose by" } else { "" };
+        let compared = format!(
+            "{} of {} on {} validation window{s}{few}",
+            self.metric.described(),
+            self.metric.shown(error),
+            self.windows
+        );
+        let simple =
+            |one: &&Candidate| ["repeat_last", "seasonal_naive"].contains(&one.name.as_str());
+        let against = self.candidates.iter().find(simple).unwrap_or(best);
+        let better = match against.error {
+            Some(other) if other > 0.0 && against.weight < 1.0 => {
+                format!(
+                    ", {:.0} % less than {}",
+                    100.0 * (1.0 - error / other),
+                    shown(&against.name)
+                )
+            }
+            _ => String::new(),
+        };
+        let again = match self.refitted {
+            true => "; its networks were then trained again with the validation part",
+            false => "",
+        };
+        format!("{members}: {compared}{better}{again}")
+    }
+}
+
+/// Validation windows below which a choice rests on little.
+const FEW: usize = 5;
+
+fn share(weight: f64) -> String {
+    format!("{:.0} %", 100.0 * weight)
+}
+
+fn shown(name: &str) -> String {
+    match name {
+        "ets" => "exponential smoothing".to_owned(),
+        "theta" => "Theta".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
