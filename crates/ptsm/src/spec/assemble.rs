@@ -195,7 +195,12 @@ mod tests {
     fn unknown_fields_and_values_are_refused_with_the_known_and_the_nearest() {
         for (text, place, known, near) in [
             ("{\"mode\": \"mix_chanel\"}", "[model] mode", "`common_channel`", "`mix_channel`?"),
-            ("{\"scaling\": \"standard\"}", "[model] scaling", "`std`, `mean`, `level`, `none`", ""),
+            (
+                "{\"scaling\": \"standard\"}",
+                "[model] scaling",
+                "`std`, `mean`, `level`, `none`",
+                "",
+            ),
             ("{\"norm_mlp\": \"btach\"}", "[model] norm_mlp", "`LayerNorm` or `BatchNorm`", ""),
             ("{\"norm_mlp\": \"BachNorm\"}", "norm_mlp", "`LayerNorm`", "`BatchNorm`?"),
             ("{\"loss\": \"mae\"}", "[model] loss", "`mse`, `nll`, `quantile`", "`mse`?"),
