@@ -103,6 +103,29 @@ fn options_that_a_command_would_not_use_are_refused_by_name() {
         ),
         ("train --task classification --data cases.ts --out out --split 7:1:2".to_owned(), "split"),
         ("train --task pretraining --data data.csv --out out TINY --loss nll".to_owned(), "loss"),
+        ("train --data data.csv --out out TINY --metric smape".to_owned(), "--metric"),
+        ("train --data data.csv --out out TINY --scaling level".to_owned(), "scaling"),
+        (
+            "train --data data.csv --out out TINY --percent-loss smape --transform log1p"
+                .to_owned(),
+            "percent_loss",
+        ),
+        (
+            "train --data data.csv --out out TINY --percent-loss mape --mae-share 1".to_owned(),
+            "percent_loss",
+        ),
+        (
+            "train --data data.csv --out out TINY --linear-skip --skip-start season".to_owned(),
+            "skip_start",
+        ),
+        (
+            "train --data data.csv --out out TINY --with-validation --min-delta 0.1".to_owned(),
+            "min_delta",
+        ),
+        (
+            "train --task classification --data cases.ts --out out --partial-windows".to_owned(),
+            "partial_windows",
+        ),
         ("select --data cases.ts --recipe s.toml --folds 2".to_owned(), "patience"),
         ("ablate --data data.csv --recipe seeded.toml --segment-length 2".to_owned(), "seed"),
         (format!("heads joint {flags} --recipe r.toml"), "model"),
@@ -116,6 +139,9 @@ fn options_that_a_command_would_not_use_are_refused_by_name() {
         ("--init-style normal", "init"),
         ("--class-weights 1,2", "class_weights"),
         ("--checkpoint-steps 3", "checkpoint_steps"),
+        ("--epoch-steps 3", "epoch_steps"),
+        ("--partial-windows", "partial_windows"),
+        ("--with-validation", "with_validation"),
     ] {
         table.push((format!("heads joint {flags} {flag}"), field));
     }
@@ -144,7 +170,7 @@ fn loose_values_of_a_recipe_are_refused_with_the_known_and_the_nearest() {
     let folder = folder.path();
     for (line, says) in [
         ("mode = \"mix_chanel\"", ["`common_channel`", "did you mean `mix_channel`?"]),
-        ("scaling = \"standard\"", ["`std`, `mean`, `none`", "unknown variant `standard`"]),
+        ("scaling = \"standard\"", ["`std`, `mean`, `level`, `none`", "unknown variant `standard`"]),
         ("norm_mlp = \"btach\"", ["`LayerNorm` or `BatchNorm`", "unknown variant `btach`"]),
         ("num_layer = 2", ["`patch_length`", "did you mean `num_layers`?"]),
         ("loss = \"quantiles\"", ["`mse`, `nll`, `quantile`", "did you mean `quantile`?"]),

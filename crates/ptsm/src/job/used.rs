@@ -58,7 +58,18 @@ impl Usage<'_> {
                 &["skip_start", "init"],
                 "heads that are trained together start as they are",
             ),
-            (!self.joint, &["freeze_backbone", "ema_decay", "class_weights", "epoch_steps"], alone),
+            (
+                !self.joint,
+                &[
+                    "freeze_backbone",
+                    "ema_decay",
+                    "class_weights",
+                    "epoch_steps",
+                    "partial_windows",
+                    "with_validation",
+                ],
+                alone,
+            ),
             (classes, &["class_weights"], "the model is not a classifier"),
             (
                 self.windows,

@@ -35,6 +35,10 @@ pub(crate) fn counts(config: &Config) -> bool {
     config.distribution() == Some(Distribution::NegativeBinomial)
 }
 
+fn of_series(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!(" of series \"{id}\"") }
+}
+
 impl SeriesData {
     /// Splits and standardises the series, and cuts the parts into windows.
     ///
@@ -102,6 +106,7 @@ impl Job<'_> {
             step: self.training.window_step,
             standardise: (!counts(&config)).then_some(self.training.transform),
         };
+        self.check_levels(data, &config)?;
         let WindowedSeries { mut prepared, preprocessor } = data.windows(&windowing)?;
         if self.training.with_validation {
             prepared = prepared.with_validation()?;
@@ -117,6 +122,37 @@ impl Job<'_> {
         let mut notes = prepared.notes();
         notes.extend(self.suited(data).1.map(Note::from));
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })
+    }
+
+    /// Refuses data that have no levels: a transform hides where their zero lies, and a value below zero has no
+    /// logarithm.
+    fn check_levels(&self, data: &SeriesData, config: &Config) -> Result<()> {
+        let level = matches!(config.scaler(), Scaler::Level { .. });
+        let field = if level { "scaling" } else { "percent_loss" };
+        let used = level || self.training.percent_loss.is_some();
+        if used && !self.training.transform.is_none() {
+            let text = "works with distances from the data's zero, which a transform hides (leave \
+                        transform out)";
+            return Err(Error::config(field, text));
+        }
+        if !level {
+            return Ok(());
+        }
+        for series in &data.set.series {
+            for row in 0..series.num_rows() {
+                for (channel, name) in data.set.channels.iter().enumerate() {
+                    if let Some(value) = series.get(row, channel).filter(|value| *value < 0.0) {
+                        let text = format!(
+                            "\"level\" takes logarithms, and channel \"{name}\"{} has {value} in row {row} \
+                             (use \"std\")",
+                            of_series(&series.id)
+                        );
+                        return Err(Error::config(field, text));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Initialises the linear skip as `skip_start` states, if there is one with new weights.
