@@ -117,7 +117,7 @@ fn another_horizon_is_cut_or_fed_forward() {
     write(folder, "long.csv", &rows());
     ok(folder, &format!("train --data long.csv --out m --loss quantile {MODEL}"));
     let own = ok(folder, "predict --model m --data long.csv -q");
-    assert!(own.lines().next().unwrap().contains("y q0.1,y q0.2"), "{own}");
+    assert!(own.lines().next().unwrap().contains("y_q0.1,y_q0.2"), "{own}");
     let short = ok(folder, "predict --model m --data long.csv --prediction-length 2 -q");
     assert_eq!(short.lines().count(), 1 + 3 * 2);
     assert!(short.lines().all(|line| own.contains(line)), "{short}");

@@ -114,7 +114,7 @@ fn csv_has_the_columns_of_predict_under_names_of_their_own() {
         "stream --model model --input data.csv --output csv -q --every 400 --min-rows 400",
     );
     let header = text.lines().next().unwrap();
-    assert!(header.starts_with("origin,step_,time,step,step q0.1,step q0.2,"), "{header}");
+    assert!(header.starts_with("origin,step_,time,step_q0.1,step_q0.2,"), "{header}");
     let wanted = ok(folder, "predict --model model --data data.csv -q");
     let without = |text: &str, columns: usize| -> Vec<String> {
         let cells = |line: &str| line.splitn(columns + 1, ',').last().unwrap().to_owned();
@@ -123,7 +123,7 @@ fn csv_has_the_columns_of_predict_under_names_of_their_own() {
     assert_eq!(without(&text, 3), without(&wanted, 1));
     ok(folder, "calibrate --model model --data data.csv --levels 0.8");
     let text = ok(folder, "stream --model model --input data.csv --output csv -q");
-    assert!(text.starts_with("origin,step_,time,step,step q0.1,step q0.9,wind,"), "{text}");
+    assert!(text.starts_with("origin,step_,time,step_q0.1,step,step_q0.9,wind_q0.1,"), "{text}");
 }
 
 #[test]

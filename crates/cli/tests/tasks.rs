@@ -111,7 +111,7 @@ fn probabilistic_heads_have_intervals_that_calibration_corrects() {
         assert_eq!(interval["level"], 0.8, "{name}");
         assert!(interval["coverage"].as_f64().unwrap() > 0.6, "{name}: {after}");
         let text = ok(folder, &format!("predict --model {name} --data data.csv -q"));
-        let header = "time,load,load q0.1,load q0.25,load q0.75,load q0.9,wind,";
+        let header = "time,load_q0.1,load_q0.25,load,load_q0.75,load_q0.9,wind_q0.1,";
         assert!(text.starts_with(header), "{name}: {text}");
         ok(
             folder,
@@ -123,6 +123,32 @@ fn probabilistic_heads_have_intervals_that_calibration_corrects() {
     let output = run(folder, "predict --model points --data data.csv --samples 3 -q");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("nothing to draw from"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_default_answer_with_few_points_is_calibrated_and_says_how() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "t,y\n".to_owned();
+    for row in 1..=60 {
+        text += &format!("{row},{}\n", 100 + row + 7 * (row % 4) + row * row % 11);
+    }
+    std::fs::write(folder.join("short.csv"), text).unwrap();
+    let train = "train --data short.csv --split last:6 --horizon 6 --season 4 --out short -q";
+    ok(folder, train);
+    let none = run(folder, "predict --model short --data short.csv --interval-names nixtla");
+    assert!(stderr(&none).contains("no intervals"), "{}", stderr(&none));
+    let text = ok(folder, "calibrate --model short --data short.csv");
+    assert!(text.contains("80 % interval: a step has too few known points"), "{text}");
+    assert!(text.contains("95 % interval: 6 known points in all are too few"), "{text}");
+    let header = |arguments: &str| {
+        let text = ok(folder, &format!("predict --model short --data short.csv -q {arguments}"));
+        text.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(header(""), "t,y_q0.025,y_q0.1,y,y_q0.9,y_q0.975");
+    assert_eq!(header("--interval-names nixtla"), "t,y,y-lo-95,y-lo-80,y-hi-80,y-hi-95");
+    let line = ok(folder, "stream --model short --input short.csv -q --every 60");
+    assert!(line.contains("\"intervals\""), "{line}");
 }
 
 #[test]
@@ -169,8 +195,8 @@ fn pretraining_transfers_to_a_frozen_backbone_with_several_heads() {
     assert_eq!(heads["heads"].as_array().unwrap().len(), 3, "{heads}");
     let text = ok(folder, "predict --model main --data data.csv --heads main,q,class -q");
     let header = text.lines().next().unwrap();
-    assert!(header.starts_with("time,main.load,main.wind,q.load,q.load q0.1,"), "{header}");
-    assert!(header.ends_with(",q.wind q0.9,class.label,class.probability"), "{header}");
+    assert!(header.starts_with("time,main.load,main.wind,q.load_q0.1,q.load_q0.2,"), "{header}");
+    assert!(header.ends_with(",q.wind_q0.9,class.label,class.probability"), "{header}");
     let alone = ok(folder, "predict --model main --data data.csv -q");
     let cell = |text: &str, column: usize| {
         text.lines().nth(1).unwrap().split(',').nth(column).unwrap().to_owned()

@@ -7,7 +7,7 @@
 
 mod common;
 
-use ptsm::calibration::Calibration;
+use ptsm::calibration::{Calibration, CalibrationOptions};
 use ptsm::core::Extension;
 use ptsm::evaluate::ProbabilisticSums;
 use ptsm::{Backend, Cpu, Prediction, Result, Task};
@@ -19,20 +19,20 @@ fn main() -> Result<()> {
     config.ptsm = Some(Extension { quantiles, ..Extension::default() });
     let trained = common::train(config.clone(), 3, &data.train, &data.validation)?;
     let mut session = Cpu::default().load(&trained.model)?.session()?;
-    let calibration =
-        Calibration::fit(&config, session.as_mut(), &data.validation, "validation", &[0.8])?;
+    let options = CalibrationOptions { name: "validation", levels: &[0.8], season: 24 };
+    let calibration = Calibration::fit(&config, session.as_mut(), &data.validation, &options)?;
     let mut sums = ProbabilisticSums::new(&[0.8]);
     for window in 0..data.test.len() {
         let batch = data.test.batch(&[window]);
         let mut output = Prediction::default();
         session.forward(&batch, &mut output)?;
-        let (low, high) = calibration.apply(&output, 0);
+        let band = &calibration.bands(&batch, &output)[0];
         let (Some(truth), mask) = (batch.future_values(), batch.future_observed_mask()) else {
             continue;
         };
         for (i, &y) in truth.iter().enumerate() {
             if mask.is_none_or(|mask| mask[i] != 0.0) {
-                sums.push(f64::from(y), &[(low[i], high[i])], None);
+                sums.push(f64::from(y), &[(band.lower[i], band.upper[i])], None);
             }
         }
     }

@@ -1,129 +1,189 @@
 //! Split-conformal calibration of prediction intervals, for any forecasting head: on new data an
-//! interval contains the truth as often as its level states.
+//! interval contains the truth as often as its level states, in each series and at each step.
 //!
 //! On windows that training did not see, the conformity score of a point is how far the truth lies
 //! outside the head's own interval, `max(low - y, y - high)` (negative inside; a point forecast has
-//! an interval of width 0). The interval is then widened, or narrowed, by the score that
-//! `ceil((n + 1) level) / n` of these points stay below.
+//! an interval of width 0), divided by the difficulty of its window ([`Difficulty`]), which is known
+//! when the forecast is made. The interval is then widened, or narrowed, by the difficulty times the
+//! score that `ceil((n + 1) level) / n` of these points stay below. So a series of large changes has
+//! wide intervals and a calm one narrow ones, and k times the rows have intervals k times as wide.
 //!
-//! Source: Romano, Patterson, Candes: Conformalized Quantile Regression, 2019 (arXiv 1905.03222).
+//! Sources: Romano, Patterson, Candes: Conformalized Quantile Regression, 2019 (arXiv 1905.03222);
+//! scores divided by a difficulty: Papadopoulos, Gammerman, Vovk: Normalized nonconformity measures
+//! for regression conformal prediction, 2008; by the head's own width: Sesia, Candes: A comparison of
+//! some conformal quantile regression methods, 2020 (arXiv 1909.05433).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `difficulty.rs` | what scores are divided by |
+//! | `scores.rs` | from scores to widths, also where there are few of them |
+
+mod difficulty;
+mod scores;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::WindowSet;
+use crate::data::{Batch, WindowSet};
 use crate::model_dir::ModelDir;
 use crate::{Error, ErrorKind, Result};
 use ptsm_core::Config;
 use ptsm_core::write_atomically;
-use ptsm_core::{Prediction, Session};
+use ptsm_core::{OutputKind, Prediction, Session};
+
+pub use difficulty::Difficulty;
+use difficulty::{Raw, typical, usable};
+pub use scores::Pooling;
+use scores::{Scored, Scores};
 
 /// Windows per forward pass.
 const BATCH: usize = 64;
 
-/// The offsets that widen the prediction intervals of a model, for each level.
+/// Version of the file's form that this program writes.
+const VERSION: u32 = 2;
+
+fn first_version() -> u32 {
+    1
+}
+
+/// The widths of the prediction intervals of a model, for each level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Calibration {
-    /// Names the windows that the offsets were fitted on, for reports.
+    /// Version of the form. In the first one, offsets were in standardised units for every window
+    /// ([`Difficulty::Unit`]).
+    #[serde(default = "first_version")]
+    pub version: u32,
+    /// Names the windows that the widths were fitted on, for reports.
     pub fitted_on: String,
     /// Number of those windows.
     pub windows: usize,
+    /// What the widths are multiples of.
+    #[serde(default)]
+    pub difficulty: Difficulty,
     /// One entry per level, ascending.
     pub intervals: Vec<CalibratedInterval>,
 }
 
-/// The offsets of one central interval.
+/// The widths of one central interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CalibratedInterval {
     /// Probability that the interval contains the truth.
     pub level: f64,
-    /// `[H, C']`, standardised units: added to the upper end and subtracted from the lower one.
-    pub offsets: Vec<f64>,
+    /// `[H, C']`: times the difficulty of a window added to the upper end and subtracted from the
+    /// lower one.
+    // Under another name than in the first version, so that a program of then refuses the file.
+    #[serde(rename = "multiples", alias = "offsets")]
+    pub multiples: Vec<f64>,
+    /// `[C']`: the median difficulty of the windows fitted on, standardised units; that of a window
+    /// that does not show it, and a thousand times the smallest one that is used. Empty with
+    /// [`Difficulty::Unit`].
+    #[serde(default)]
+    pub typical: Vec<f64>,
+    /// Which scores each multiple was taken from.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Number of those scores; where they differ, the smallest one.
+    #[serde(default)]
+    pub points: usize,
+}
+
+/// Both ends of an interval, `[B, H, C']` each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Band {
+    /// Lower ends.
+    pub lower: Vec<f64>,
+    /// Upper ends, none below its lower one.
+    pub upper: Vec<f64>,
+}
+
+/// What is calibrated, and on what.
+#[derive(Debug, Clone)]
+pub struct CalibrationOptions<'a> {
+    /// Names the windows in reports.
+    pub name: &'a str,
+    /// Probabilities of the central intervals, each in (0, 1), ascending.
+    pub levels: &'a [f64],
+    /// Steps of a season; 1 = none.
+    pub season: usize,
 }
 
 impl Calibration {
-    /// Fits the offsets of central intervals at `levels` (in (0, 1)), for every step and channel.
-    /// `name` names the windows in reports.
+    /// Fits the widths of central intervals for every step and channel. Where a step has too few known
+    /// points for a level, the scores of all steps, or of all channels too, are taken together; where
+    /// even those are too few, the interval is that of Student's t ([`Pooling`]).
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` for an impossible level; `InvalidInput` if a step of a channel has too few
-    /// known points for a level, stating how many are needed, or windows do not fit the model.
+    /// `InvalidConfig` for an impossible level; `InvalidInput` if no point is known, or windows do
+    /// not fit the model.
     pub fn fit(
         config: &Config,
         session: &mut dyn Session,
         windows: &WindowSet,
-        name: &str,
-        levels: &[f64],
+        options: &CalibrationOptions<'_>,
     ) -> Result<Self> {
-        check_levels(levels)?;
+        check_levels(options.levels)?;
+        let difficulty = Difficulty::of(&OutputKind::of(config)?, options.season);
+        // A point forecast is its own interval at every level, so its scores are the same for all.
+        let distinct = match difficulty {
+            Difficulty::Width => options.levels,
+            _ => &options.levels[..1],
+        };
         let channels = config.prediction_channels();
-        let each = config.prediction_length * channels.len();
-        let mut scores: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); each]; levels.len()];
+        let empty = Scores::new(config.prediction_length, channels.len());
+        let mut scores: Vec<Scores> = vec![empty; distinct.len()];
         let mut output = Prediction::default();
         let indices: Vec<usize> = (0..windows.len()).collect();
         for part in indices.chunks(BATCH) {
             let batch = windows.batch(part);
             session.forward(&batch, &mut output)?;
-            let truth = batch.future_values().unwrap_or_default();
-            let mask = batch.future_observed_mask();
-            for (level, scores) in levels.iter().zip(&mut scores) {
-                let (low, high) = interval(&output, *level);
-                for (i, (low, high)) in low.iter().zip(&high).enumerate() {
-                    let (row, k) = (i / channels.len(), i % channels.len());
-                    let from = row * batch.num_channels() + channels[k];
-                    if mask.is_none_or(|mask| mask[from] != 0.0) {
-                        let y = f64::from(truth[from]);
-                        scores[i % each].push((low - y).max(y - high));
-                    }
-                }
+            let raw = difficulty.of_windows(&batch, &channels);
+            for (&level, scores) in distinct.iter().zip(&mut scores) {
+                let band = interval(&output, level);
+                let each = |i| difficulty.at(&raw, &band, i, scores.per_window());
+                let found = known_points(&batch, &channels, &band, each);
+                found.into_iter().for_each(|(place, scored)| scores.push(place, scored));
             }
         }
-        let intervals = levels.iter().zip(scores).map(|(&level, scores)| {
-            let offsets = scores.into_iter().enumerate().map(|(place, scores)| {
-                quantile(scores, level).map_err(|e| {
-                    let (step, k) = (place / channels.len(), place % channels.len());
-                    e.at(format!("step {} of channel {}", step + 1, channels[k]))
-                })
-            });
-            Ok(CalibratedInterval { level, offsets: offsets.collect::<Result<_>>()? })
+        let fitted = options.levels.iter().enumerate().map(|(number, &level)| {
+            let scores = &scores[number.min(scores.len() - 1)];
+            fit_level(scores, difficulty, level, windows.len())
         });
-        let intervals = intervals.collect::<Result<_>>()?;
-        Ok(Self { fitted_on: name.to_owned(), windows: windows.len(), intervals })
+        Ok(Self {
+            version: VERSION,
+            fitted_on: options.name.to_owned(),
+            windows: windows.len(),
+            difficulty,
+            intervals: fitted.collect::<Result<_>>()?,
+        })
     }
 
-    /// The calibrated interval of level number `index`, from the output of a head: low and high,
-    /// `[B, H, C']`, in the units of the batch. The interval of a higher level contains that of
-    /// every lower one.
-    pub fn apply(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
-        let mut found: Option<(Vec<f64>, Vec<f64>)> = None;
-        for CalibratedInterval { level, offsets } in &self.intervals[..=index] {
-            let (mut low, mut high) = interval(output, *level);
-            for (i, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
-                let offset = offsets[i % offsets.len()];
-                (*low, *high) = (*low - offset, *high + offset);
-                if *low > *high {
-                    // A negative offset may exceed half the width.
-                    let middle = 0.5 * (*low + *high);
-                    (*low, *high) = (middle, middle);
-                }
-                if let Some((inner_low, inner_high)) = &found {
-                    (*low, *high) = (low.min(inner_low[i]), high.max(inner_high[i]));
-                }
+    /// The calibrated intervals of a batch and of the output of a head for it, one for each level, in
+    /// the units of the batch. The interval of a higher level contains that of every lower one.
+    pub fn bands(&self, batch: &Batch, output: &Prediction) -> Vec<Band> {
+        let raw = self.difficulty.of_windows(batch, output.spec().channels());
+        let mut found: Vec<Band> = Vec::with_capacity(self.intervals.len());
+        for interval in &self.intervals {
+            let own = self::interval(output, interval.level);
+            let mut band = interval.widened(self.difficulty, &raw, own);
+            if let Some(inner) = found.last() {
+                band.cover(inner);
             }
-            found = Some((low, high));
+            found.push(band);
         }
-        found.unwrap_or_default()
+        found
     }
 
-    /// Reads the calibration of a model directory; `None` if there is none.
+    /// Reads the calibration of a model directory; `None` if there is none. One of the first version
+    /// gives the intervals that it gave then.
     ///
     /// # Errors
     ///
-    /// `Io` if it cannot be read, `InvalidConfig` if it is damaged or does not fit the model.
+    /// `Io` if it cannot be read, `InvalidConfig` if it is damaged, of a later version, or does not
+    /// fit the model.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Option<Self>> {
         let path = ModelDir::new(dir).calibration();
         if !path.is_file() {
@@ -133,17 +193,32 @@ impl Calibration {
             std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
         let bad =
             |text: &str| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
-        let found: Self =
-            serde_json::from_str(&text).map_err(|e| bad("is not a calibration").because(e))?;
-        let wanted = config.prediction_length * config.prediction_channels().len();
-        let fits = |i: &CalibratedInterval| {
-            i.offsets.len() == wanted && i.offsets.iter().all(|offset| offset.is_finite())
-        };
-        if found.intervals.iter().all(fits) {
-            Ok(Some(found))
-        } else {
-            Err(bad("does not fit the model (repeat ptsm calibrate)"))
+        let found: Self = serde_json::from_str(&text)
+            .map_err(|e| bad("is not a calibration (repeat ptsm calibrate)").because(e))?;
+        if found.version > VERSION {
+            let text = format!(
+                "is of version {}, this program reads up to {VERSION} (repeat ptsm calibrate)",
+                found.version
+            );
+            return Err(bad(&text));
         }
+        let channels = config.prediction_channels().len();
+        match found.fits(config.prediction_length * channels, channels) {
+            true => Ok(Some(found)),
+            false => Err(bad("does not fit the model (repeat ptsm calibrate)")),
+        }
+    }
+
+    /// Whether it is for this many points of a window and channels.
+    fn fits(&self, points: usize, channels: usize) -> bool {
+        let typical = if self.difficulty == Difficulty::Unit { 0 } else { channels };
+        self.intervals.iter().all(|interval| {
+            let CalibratedInterval { multiples, typical: found, .. } = interval;
+            multiples.len() == points
+                && multiples.iter().all(|multiple| multiple.is_finite())
+                && found.len() == typical
+                && found.iter().all(|typical| typical.is_finite() && *typical > 0.0)
+        })
     }
 
     /// Writes the file into a model directory, atomically.
@@ -161,10 +236,86 @@ impl Calibration {
     }
 }
 
+impl CalibratedInterval {
+    /// The head's own interval with this one's multiples of the difficulties.
+    fn widened(&self, difficulty: Difficulty, raw: &Raw, own: Band) -> Band {
+        let each = self.multiples.len();
+        let found: Vec<Option<f64>> =
+            (0..own.lower.len()).map(|i| difficulty.at(raw, &own, i, each)).collect();
+        let Band { mut lower, mut upper } = own;
+        for (i, (low, high)) in lower.iter_mut().zip(&mut upper).enumerate() {
+            let scale = match self.typical.len() {
+                0 => 1.0,
+                channels => usable(found[i], self.typical[i % channels]),
+            };
+            let offset = self.multiples[i % each] * scale;
+            (*low, *high) = (*low - offset, *high + offset);
+            if *low > *high {
+                // A negative offset may exceed half the width.
+                let middle = 0.5 * (*low + *high);
+                (*low, *high) = (middle, middle);
+            }
+        }
+        Band { lower, upper }
+    }
+
+    /// How the widths were found, in words.
+    pub fn method(&self) -> String {
+        self.pooling.method(self.points)
+    }
+}
+
+impl Band {
+    /// Widens it so that it contains `inner`.
+    fn cover(&mut self, inner: &Self) {
+        let lower = self.lower.iter_mut().zip(&inner.lower);
+        lower.for_each(|(low, inner)| *low = low.min(*inner));
+        let upper = self.upper.iter_mut().zip(&inner.upper);
+        upper.for_each(|(high, inner)| *high = high.max(*inner));
+    }
+}
+
 /// The head's own central interval.
-pub(crate) fn interval(output: &Prediction, level: f64) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn interval(output: &Prediction, level: f64) -> Band {
     let tail = 0.5 * (1.0 - level);
-    (output.quantiles(tail), output.quantiles(1.0 - tail))
+    Band { lower: output.quantiles(tail), upper: output.quantiles(1.0 - tail) }
+}
+
+/// The known points of a batch, each with its place in `[H, C']`; `difficulty` gives that of point
+/// `i` of `[B, H, C']`.
+fn known_points(
+    batch: &Batch,
+    channels: &[usize],
+    band: &Band,
+    difficulty: impl Fn(usize) -> Option<f64>,
+) -> Vec<(usize, Scored)> {
+    let each = band.lower.len() / batch.size();
+    let truth = batch.future_values().unwrap_or_default();
+    let mask = batch.future_observed_mask();
+    let mut found = Vec::with_capacity(band.lower.len());
+    for (i, (low, high)) in band.lower.iter().zip(&band.upper).enumerate() {
+        let from = i / channels.len() * batch.num_channels() + channels[i % channels.len()];
+        if mask.is_none_or(|mask| mask[from] != 0.0) {
+            let y = f64::from(truth[from]);
+            let miss = (low - y).max(y - high) as f32;
+            let difficulty = difficulty(i).map_or(f32::NAN, |x| x as f32);
+            found.push((i % each, Scored { miss, difficulty }));
+        }
+    }
+    found
+}
+
+/// The interval of one level from the scores of points.
+fn fit_level(
+    scores: &Scores,
+    difficulty: Difficulty,
+    level: f64,
+    windows: usize,
+) -> Result<CalibratedInterval> {
+    let typical: Vec<f64> = scores.by_channel(typical);
+    let fitted = scores.fit(&typical, difficulty, level, windows)?;
+    let scores::Fitted { multiples, pooling, points } = fitted;
+    Ok(CalibratedInterval { level, multiples, typical, pooling, points })
 }
 
 fn check_levels(levels: &[f64]) -> Result<()> {
@@ -177,52 +328,5 @@ fn check_levels(levels: &[f64]) -> Result<()> {
     Ok(())
 }
 
-/// The smallest score that `ceil((n + 1) level)` of `n` scores do not exceed.
-fn quantile(mut scores: Vec<f64>, level: f64) -> Result<f64> {
-    let count = scores.len();
-    // The rank of exact arithmetic: 100 x 0.55 is 55, though the rounded product is larger.
-    let up = |x: f64| libm::ceil(x - 1e-9);
-    let rank = up((count + 1) as f64 * level) as usize;
-    if rank == 0 || rank > count {
-        let needed = up(level / (1.0 - level));
-        let text = format!(
-            "{count} known points are too few for the level {level}, which needs {needed} (use more \
-             validation rows or a lower level)"
-        );
-        return Err(Error::input(text));
-    }
-    scores.sort_unstable_by(f64::total_cmp);
-    Ok(scores[rank - 1])
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quantile_is_the_corrected_one_and_needs_enough_points() {
-        let scores: Vec<f64> = (1..=9).map(f64::from).collect();
-        assert_eq!(quantile(scores.clone(), 0.8).unwrap(), 8.0);
-        assert_eq!(quantile(scores.clone(), 0.9).unwrap(), 9.0);
-        let hundred: Vec<f64> = (1..=99).map(f64::from).collect();
-        assert_eq!(quantile(hundred, 0.55).unwrap(), 55.0);
-        assert!(quantile(vec![0.0; 4], 0.8).is_ok());
-        let text = quantile(scores, 0.95).unwrap_err().to_string();
-        assert!(text.contains("9 known points") && text.contains("needs 19"), "{text}");
-    }
-
-    #[test]
-    fn a_wider_level_holds_the_narrower_one() {
-        let mut output = Prediction::default();
-        output.numbers.push(5.0);
-        let interval = |level, offset| CalibratedInterval { level, offsets: vec![offset] };
-        let calibration = Calibration {
-            fitted_on: String::new(),
-            windows: 1,
-            intervals: vec![interval(0.5, 2.0), interval(0.8, 1.0), interval(0.9, -3.0)],
-        };
-        for index in 0..3 {
-            assert_eq!(calibration.apply(&output, index), (vec![3.0], vec![7.0]));
-        }
-    }
-}
+mod tests;

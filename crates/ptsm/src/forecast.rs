@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::calibration::Calibration;
+use crate::calibration::{Band, Calibration};
 use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
 use crate::ensemble::Members;
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
@@ -29,12 +29,12 @@ use crate::{Config, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
-pub use columns::{ForecastColumns, free_name};
+pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::Contexts;
-pub(crate) use interface::ForecastInterface;
+pub(crate) use interface::{ForecastInterface, OneContext};
 pub use model::ForecastModel;
 pub(crate) use table::{ForecastRows, leading_columns};
-pub use table::{forecast_table, with_first_column};
+pub use table::{forecast_table, forecast_table_named, with_first_column};
 
 /// Windows per forward pass when forecasts are scored.
 const SCORED_AT_ONCE: usize = 64;
@@ -145,9 +145,9 @@ impl Forecaster {
         Ok(output)
     }
 
-    /// As [`ForecastModel::interval`].
-    pub fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
-        self.model.interval(output, index)
+    /// As [`ForecastModel::bands`].
+    pub fn bands(&self, batch: &Batch, output: &Prediction) -> Vec<Band> {
+        self.model.bands(batch, output)
     }
 
     /// Coverage and quantile losses over every window of a set; `None` if the forecasts have no
@@ -168,8 +168,7 @@ impl Forecaster {
         for part in indices.chunks(SCORED_AT_ONCE) {
             let batch = windows.batch(part);
             let output = self.output(&batch)?;
-            let bands: Vec<_> =
-                (0..self.interval_levels().len()).map(|i| self.interval(&output, i)).collect();
+            let bands = self.bands(&batch, &output);
             // A level outside the trained ones would be extrapolated, so it is not scored.
             let reached = SCORED_LEVELS.iter().all(|&level| output.kind().reaches(level));
             let quantiles = reached.then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
@@ -179,7 +178,7 @@ impl Forecaster {
                 let from = i / channels.len() * batch.num_channels() + channels[i % channels.len()];
                 if mask.is_none_or(|mask| mask[from] != 0.0) {
                     let held: Vec<(f64, f64)> =
-                        bands.iter().map(|(low, high)| (low[i], high[i])).collect();
+                        bands.iter().map(|band| (band.lower[i], band.upper[i])).collect();
                     let at = quantiles.as_ref().map(|all| all.each_ref().map(|level| level[i]));
                     sums.push(f64::from(truth[from]), &held, at.as_ref());
                 }
@@ -273,15 +272,15 @@ impl Forecaster {
         let Config { num_input_channels, .. } = *self.config();
         let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
         for part in series.chunks(at_once) {
-            let Contexts { batch, scales } = self.model.contexts(part, rows_before_end)?;
-            self.session.forward(&batch, &mut self.output)?;
-            let mut forecasts = self.model.read_out(&self.output, &scales);
+            let contexts = self.model.contexts(part, rows_before_end)?;
+            self.session.forward(&contexts.batch, &mut self.output)?;
+            let mut forecasts = self.model.read_out(&self.output, &contexts);
             for (series, forecast) in part.iter().zip(&mut forecasts) {
                 forecast.id.clone_from(&series.id);
                 forecast.first_row = series.num_rows().saturating_sub(rows_before_end);
                 forecast.check_finite()?;
             }
-            take(self, &scales, forecasts)?;
+            take(self, &contexts.scales, forecasts)?;
         }
         Ok(())
     }

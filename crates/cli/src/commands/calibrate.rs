@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ptsm::calibration::Calibration;
+use ptsm::calibration::{CalibratedInterval, Calibration, CalibrationOptions, Difficulty};
 use ptsm::data::{Part, Split};
 use ptsm::model_dir::ModelDir;
 use ptsm::{Forecaster, Result};
 use ptsm_backends::open;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::global::Global;
 use crate::output::{answer, remark, remark_note};
@@ -44,22 +44,46 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let windows = prepared.part(args.split);
     let config = forecaster.config().clone();
     let name = format!("{}, {}", source.name, args.split.name());
-    let calibration =
-        Calibration::fit(&config, forecaster.session(), windows, &name, &args.levels)?;
+    let season = forecaster.preprocessor().seasonal_period;
+    let options = CalibrationOptions { name: &name, levels: &args.levels, season };
+    let calibration = Calibration::fit(&config, forecaster.session(), windows, &options)?;
     calibration.save(&args.model)?;
     let mut text = format!(
         "{}: {} windows of {name}\n",
         ModelDir::new(&args.model).calibration().display(),
         calibration.windows
     );
-    let mut intervals = Vec::new();
     for interval in &calibration.intervals {
-        let mean = interval.offsets.iter().sum::<f64>() / interval.offsets.len().max(1) as f64;
-        let percent = 100.0 * interval.level;
-        text +=
-            &format!("{percent:.0} % interval: widened by {mean:.4} on either side on average\n");
-        intervals.push(json!({"level": interval.level, "mean_offset": mean}));
+        text += &format!("{:.0} % interval: {}\n", 100.0 * interval.level, interval.method());
     }
-    let value = json!({"windows": calibration.windows, "fitted_on": name, "intervals": intervals});
+    text += &format!("{}\n", in_words(calibration.difficulty));
+    let intervals: Vec<Value> = calibration.intervals.iter().map(describe).collect();
+    let value = json!({
+        "windows": calibration.windows, "fitted_on": name, "difficulty": calibration.difficulty,
+        "intervals": intervals,
+    });
     answer(global, &value, &text)
+}
+
+fn describe(interval: &CalibratedInterval) -> Value {
+    let CalibratedInterval { level, multiples, pooling, points, .. } = interval;
+    let mean = multiples.iter().sum::<f64>() / multiples.len().max(1) as f64;
+    json!({
+        "level": level, "mean_multiple": mean, "pooling": pooling, "points": points,
+        "method": interval.method(),
+    })
+}
+
+/// What the intervals of a window are as wide as.
+fn in_words(difficulty: Difficulty) -> String {
+    match difficulty {
+        Difficulty::Change { season: 1 } => {
+            "widths go with the mean change from step to step in the context of each forecast"
+                .into()
+        }
+        Difficulty::Change { season } => format!(
+            "widths go with the mean change over a season of {season} in the context of each forecast"
+        ),
+        _ => "widths go with those of the model's own intervals".into(),
+    }
 }

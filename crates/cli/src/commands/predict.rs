@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ptsm::core::SampleOptions;
 use ptsm::data::{SeriesSet, Table, write_table};
-use ptsm::forecast::{forecast_table, with_first_column};
+use ptsm::forecast::{IntervalNames, forecast_table, forecast_table_named, with_first_column};
 use ptsm::heads::{SharedModel, heads_table};
 use ptsm::{Error, Forecast, Forecaster, Result};
 use serde_json::{Value, json};
@@ -51,9 +51,27 @@ pub(crate) struct Args {
     /// Seed of the samples
     #[arg(long, default_value_t = 0, requires = "samples")]
     seed: u64,
+    /// Names of the columns of intervals: quantile (y_q0.1, y_q0.9) or nixtla (y-lo-80, y-hi-80)
+    #[arg(long, value_enum, value_name = "NAMES", conflicts_with_all = ["heads", "samples"])]
+    interval_names: Option<Names>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Names {
+    Quantile,
+    Nixtla,
+}
+
+impl From<Names> for IntervalNames {
+    fn from(names: Names) -> Self {
+        match names {
+            Names::Quantile => Self::Quantile,
+            Names::Nixtla => Self::Nixtla,
+        }
+    }
 }
 
 /// Forecasts and writes.
@@ -105,7 +123,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
-    let table = forecast_table(&set, &forecasts)?;
+    let table = forecast_table_named(&set, &forecasts, args.names(global, &forecasts)?)?;
     if let Some(path) = &args.plot {
         let title = format!("Forecast of {source_name}");
         plot::save(path, &forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
@@ -131,6 +149,22 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// How intervals are called; an error where none would be.
+    fn names(&self, global: &Global, forecasts: &[Forecast]) -> Result<IntervalNames> {
+        let given = self.interval_names.is_some();
+        if given && global.json && self.out.is_none() {
+            let text =
+                "would not be used: --json gives each interval with its level (leave it out)";
+            return Err(Error::config("interval_names", text));
+        }
+        if given && forecasts.iter().all(|forecast| forecast.intervals.is_empty()) {
+            let text = "would not be used: these forecasts have no intervals (run ptsm calibrate \
+                        first, and forecast no more steps than the model's own)";
+            return Err(Error::config("interval_names", text));
+        }
+        Ok(self.interval_names.map(IntervalNames::from).unwrap_or_default())
+    }
+
     /// Refuses what a model that labels cases does not use.
     fn only_labels(&self) -> Result<()> {
         if self.heads.is_some() {
@@ -143,6 +177,7 @@ impl Args {
             ("rows_before_end", self.rows_before_end > 0),
             ("prediction_length", self.prediction_length.is_some()),
             ("samples", self.samples.is_some()),
+            ("interval_names", self.interval_names.is_some()),
         ];
         refuse_unused(&unused, "is for models that forecast; this one labels cases")
     }

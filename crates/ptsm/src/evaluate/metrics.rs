@@ -163,13 +163,19 @@ fn add_changes(segment: &Segment, season_length: usize, sums: &mut [(f64, u64)])
             let seen = mask.is_none_or(|mask| mask[now] != 0.0 && mask[before] != 0.0);
             seen.then(|| (f64::from(series.values[now]) - f64::from(series.values[before])).abs())
         };
-        let changes: Vec<f64> = (rows.start + season_length..rows.end).filter_map(change).collect();
-        let limit = most_of_data(&changes);
-        for change in changes.into_iter().filter(|&change| change <= limit) {
+        let changes = (rows.start + season_length..rows.end).filter_map(change).collect();
+        for change in usual_changes(changes) {
             *sum += change;
             *count += 1;
         }
     }
+}
+
+/// Absolute changes without those of glitches.
+pub(crate) fn usual_changes(mut changes: Vec<f64>) -> Vec<f64> {
+    let limit = most_of_data(&changes);
+    changes.retain(|&change| change <= limit);
+    changes
 }
 
 /// The largest change that is no glitch; any, where most rows do not change.

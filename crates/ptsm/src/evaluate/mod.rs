@@ -26,6 +26,7 @@ pub use baselines::{BaselinePlan, THETA_LIMIT, repeat_last, score_baselines, sea
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
+pub(crate) use metrics::usual_changes;
 pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
 pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 pub use report::{BaselineOutcome, BaselineScore, Evaluation};

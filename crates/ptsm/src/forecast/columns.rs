@@ -2,8 +2,22 @@
 
 use super::answer::Forecast;
 
-/// The columns of the forecasts of one model: each channel under its own name, followed by its
-/// quantiles by level, among them the ends of intervals (`load`, `load q0.1`, `load q0.9`).
+/// How the columns of quantiles and of the ends of intervals are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IntervalNames {
+    /// By level, the point forecast in the middle: `load_q0.025`, `load_q0.1`, `load`, `load_q0.9`,
+    /// `load_q0.975`.
+    #[default]
+    Quantile,
+    /// As the libraries of Nixtla call the ends of intervals, behind the point forecast: `load`,
+    /// `load-lo-95`, `load-lo-80`, `load-hi-80`, `load-hi-95`. Quantiles that are no end of an
+    /// interval are called as above.
+    Nixtla,
+}
+
+/// The columns of the forecasts of one model: each channel under its own name, among its quantiles by
+/// level, to which the ends of intervals belong ([`IntervalNames`]).
 #[derive(Debug, Clone)]
 pub struct ForecastColumns {
     names: Vec<String>,
@@ -28,19 +42,25 @@ enum Part {
 
 impl ForecastColumns {
     /// The columns of forecasts like this one, in a table that has the columns `taken` too. Channels
-    /// keep their names; a quantile gets a line below (`load q0.1_`) where its name is taken.
+    /// keep their names; a quantile gets a line below (`load_q0.1_`) where its name is taken.
     pub fn new(forecast: &Forecast, taken: &[String]) -> Self {
+        Self::named(forecast, taken, IntervalNames::Quantile)
+    }
+
+    /// As [`ForecastColumns::new`], with other names of the intervals.
+    pub fn named(forecast: &Forecast, taken: &[String], names: IntervalNames) -> Self {
         let mut taken = [taken, &forecast.channels].concat();
-        let levels = levels(forecast);
+        let parts = names.parts(forecast);
         let mut this = Self { names: Vec::new(), contents: Vec::new() };
-        for (channel, name) in forecast.channels.iter().enumerate() {
-            this.names.push(name.clone());
-            this.contents.push(Content { channel, part: Part::Values });
-            for &(level, part) in &levels {
-                let name = free_name(&format!("{name} q{}", rounded(level)), &taken);
-                taken.push(name.clone());
+        for (channel, own) in forecast.channels.iter().enumerate() {
+            for (suffix, part) in &parts {
+                let mut name = own.clone();
+                if !suffix.is_empty() {
+                    name = free_name(&format!("{own}{suffix}"), &taken);
+                    taken.push(name.clone());
+                }
                 this.names.push(name);
-                this.contents.push(Content { channel, part });
+                this.contents.push(Content { channel, part: *part });
             }
         }
         this
@@ -89,6 +109,33 @@ impl Part {
             Self::Lower(number) => &forecast.intervals[number].lower,
             Self::Upper(number) => &forecast.intervals[number].upper,
             Self::Quantile(number) => &forecast.quantiles[number].values,
+        }
+    }
+}
+
+impl IntervalNames {
+    /// The parts of a forecast of one channel in order, with what follows the channel in their names.
+    fn parts(self, forecast: &Forecast) -> Vec<(String, Part)> {
+        let mut parts = levels(forecast);
+        match self {
+            // The point forecast lies where the median does.
+            Self::Quantile => {
+                let below = parts.partition_point(|(level, _)| *level < 0.5);
+                parts.insert(below, (0.5, Part::Values));
+            }
+            Self::Nixtla => parts.insert(0, (0.0, Part::Values)),
+        }
+        parts.into_iter().map(|(level, part)| (self.suffix(forecast, level, part), part)).collect()
+    }
+
+    /// What follows the channel in the name of a part.
+    fn suffix(self, forecast: &Forecast, level: f64, part: Part) -> String {
+        let percent = |number: usize| rounded(100.0 * forecast.intervals[number].level);
+        match (self, part) {
+            (_, Part::Values) => String::new(),
+            (Self::Nixtla, Part::Lower(number)) => format!("-lo-{}", percent(number)),
+            (Self::Nixtla, Part::Upper(number)) => format!("-hi-{}", percent(number)),
+            _ => format!("_q{}", rounded(level)),
         }
     }
 }
@@ -143,15 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_and_ends_of_intervals_follow_their_channel_by_level() {
+    fn quantiles_and_ends_of_intervals_ascend_around_their_channel() {
         let forecast = forecast(["load", "wind"]);
         let columns = ForecastColumns::new(&forecast, &[]);
         let of_load =
-            ["load", "load q0.025", "load q0.1", "load q0.25", "load q0.75", "load q0.975"];
+            ["load_q0.025", "load_q0.1", "load_q0.25", "load", "load_q0.75", "load_q0.975"];
         assert_eq!(columns.names()[..6], of_load);
-        assert_eq!(columns.names()[6], "wind");
+        assert_eq!(columns.names()[9], "wind");
         let first: Vec<f64> = columns.row(&forecast, 0).collect();
-        assert_eq!(first[..7], [0.0, 3.0, 5.0, 1.0, 2.0, 4.0, 0.1]);
+        assert_eq!(first[..7], [3.0, 5.0, 1.0, 0.0, 2.0, 4.0, 3.1]);
         let second: Vec<f64> = columns.row(&forecast, 1).collect();
         for index in 0..12 {
             let cells: Vec<f64> = columns.column(index, &forecast).collect();
@@ -160,13 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn intervals_have_the_names_of_nixtla_on_request() {
+        let forecast = forecast(["load", "wind"]);
+        let columns = ForecastColumns::named(&forecast, &[], IntervalNames::Nixtla);
+        let of_load = ["load", "load-lo-95", "load_q0.1", "load-lo-50", "load-hi-50", "load-hi-95"];
+        assert_eq!(columns.names()[..6], of_load);
+        let first: Vec<f64> = columns.row(&forecast, 0).collect();
+        assert_eq!(first[..6], [0.0, 3.0, 5.0, 1.0, 2.0, 4.0]);
+    }
+
+    #[test]
     fn no_two_columns_have_one_name() {
-        let forecast = forecast(["load", "load q0.1"]);
-        let taken = ["load q0.25".to_owned(), free_name("row", &["row".into(), "row_".into()])];
+        let forecast = forecast(["load", "load_q0.1"]);
+        let taken = ["load_q0.25".to_owned(), free_name("row", &["row".into(), "row_".into()])];
         assert_eq!(taken[1], "row__");
         let columns = ForecastColumns::new(&forecast, &taken);
         let mut all = [columns.names(), &taken].concat();
-        assert_eq!(columns.names()[2..4], ["load q0.1_", "load q0.25_"]);
+        assert_eq!(columns.names()[1..3], ["load_q0.1_", "load_q0.25_"]);
         all.sort();
         all.dedup();
         assert_eq!(all.len(), 14);

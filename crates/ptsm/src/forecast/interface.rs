@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Forecast, ForecastInterval, ForecastQuantile};
-use crate::calibration::{self, Calibration};
+use crate::calibration::{self, Band, Calibration};
 use crate::data::{Batch, BatchShape, Series, Standardiser};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Model, Result};
@@ -16,6 +16,13 @@ pub struct Contexts {
     pub batch: Batch,
     /// One standardiser for each window.
     pub scales: Vec<Standardiser>,
+}
+
+/// As [`Contexts`], of one window, whose memory is used again.
+#[derive(Clone, Copy)]
+pub(crate) struct OneContext<'a> {
+    pub(crate) batch: &'a Batch,
+    pub(crate) scale: &'a Standardiser,
 }
 
 /// Rows in front of the forecast: at least one.
@@ -39,7 +46,7 @@ struct WindowOutput<'a> {
     /// `[H, C']`, standardised.
     points: &'a [f32],
     /// Every interval of the batch, standardised.
-    bands: &'a [(Vec<f64>, Vec<f64>)],
+    bands: &'a [Band],
     /// Every further quantile of the batch, standardised.
     quantiles: &'a [Vec<f64>],
     /// Where the window's part of them begins.
@@ -87,16 +94,11 @@ impl ForecastInterface {
         Self { config, preprocessor, output, calibration, levels, quantiles }
     }
 
-    /// The interval at number `index` of the levels, `[B, H, C']` low and
-    /// high, standardised units.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such level.
-    pub(super) fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
+    /// The interval of every level for the output of the head for a batch, standardised units.
+    pub(super) fn bands(&self, batch: &Batch, output: &Prediction) -> Vec<Band> {
         match &self.calibration {
-            Some(calibration) => calibration.apply(output, index),
-            None => calibration::interval(output, self.levels[index]),
+            Some(calibration) => calibration.bands(batch, output),
+            None => self.levels.iter().map(|&l| calibration::interval(output, l)).collect(),
         }
     }
 
@@ -146,13 +148,13 @@ impl ForecastInterface {
         Ok(Contexts { batch, scales })
     }
 
-    /// The forecasts of a batch in data units, one for each window, without name and times; `scales`
-    /// are those of its contexts.
-    pub(crate) fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
+    /// The forecasts of these contexts in data units, one for each window, without name and times.
+    pub(crate) fn read_out(&self, output: &Prediction, contexts: &Contexts) -> Vec<Forecast> {
         let points = output.points();
-        let (bands, quantiles) = (self.bands(output), self.single_quantiles(output));
+        let bands = self.bands(&contexts.batch, output);
+        let quantiles = self.single_quantiles(output);
         let each = self.config.prediction_length * self.output.channels().len();
-        let windows = points.chunks_exact(each).zip(scales).enumerate();
+        let windows = points.chunks_exact(each).zip(&contexts.scales).enumerate();
         let forecast = |(b, (points, scale))| {
             let mut forecast = self.empty_forecast();
             let first = b * each;
@@ -169,12 +171,13 @@ impl ForecastInterface {
     pub(crate) fn read_one(
         &self,
         output: &Prediction,
-        scale: &Standardiser,
+        context: OneContext<'_>,
         points: &mut Vec<f32>,
         forecast: &mut Forecast,
     ) {
         output.points_into(points);
-        let (bands, quantiles) = (&self.bands(output), &self.single_quantiles(output));
+        let OneContext { batch, scale } = context;
+        let (bands, quantiles) = (&self.bands(batch, output), &self.single_quantiles(output));
         let window = WindowOutput { points, bands, quantiles, first: 0, scale };
         self.fill(&window, forecast);
     }
@@ -191,11 +194,6 @@ impl ForecastInterface {
             quantiles: Vec::new(),
             channels: channels.iter().map(|&c| self.preprocessor.channels[c].clone()).collect(),
         }
-    }
-
-    /// Every interval of a batch, standardised.
-    fn bands(&self, output: &Prediction) -> Vec<(Vec<f64>, Vec<f64>)> {
-        (0..self.levels.len()).map(|i| self.interval(output, i)).collect()
     }
 
     /// Every further quantile of a batch, standardised.
@@ -220,8 +218,8 @@ impl ForecastInterface {
         forecast.values.extend(points.iter().enumerate().map(undo));
         let undo_all = |ends: &[f64]| self.in_data_units(scale, &ends[first..][..points.len()]);
         forecast.intervals.clear();
-        forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, (low, high))| {
-            ForecastInterval { level, lower: undo_all(low), upper: undo_all(high) }
+        forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, band)| {
+            ForecastInterval { level, lower: undo_all(&band.lower), upper: undo_all(&band.upper) }
         }));
         forecast.quantiles.clear();
         forecast.quantiles.extend(

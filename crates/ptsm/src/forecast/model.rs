@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::answer::Forecast;
 use super::interface::{Contexts, ForecastInterface};
-use crate::calibration::Calibration;
-use crate::data::{Repair, Series, SeriesSet, Standardiser, Table};
+use crate::calibration::{Band, Calibration};
+use crate::data::{Batch, Repair, Series, SeriesSet, Table};
 use crate::ensemble::Members;
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Result};
@@ -105,14 +105,10 @@ impl ForecastModel {
         self.loaded.session()
     }
 
-    /// The interval at number `index` of [`ForecastModel::interval_levels`], `[B, H, C']` low and
-    /// high, standardised units.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such level.
-    pub fn interval(&self, output: &Prediction, index: usize) -> (Vec<f64>, Vec<f64>) {
-        self.interface.interval(output, index)
+    /// The interval of every level of [`ForecastModel::interval_levels`] for the output of the head
+    /// for a batch, `[B, H, C']`, standardised units.
+    pub fn bands(&self, batch: &Batch, output: &Prediction) -> Vec<Band> {
+        self.interface.bands(batch, output)
     }
 
     /// Takes the model's channels out of a table, as in training.
@@ -136,10 +132,10 @@ impl ForecastModel {
         self.interface.contexts(series, rows_before_end)
     }
 
-    /// The forecasts of a batch in data units, one for each window, without name and times; `scales`
-    /// are those of its contexts.
-    pub fn read_out(&self, output: &Prediction, scales: &[Standardiser]) -> Vec<Forecast> {
-        self.interface.read_out(output, scales)
+    /// The forecasts of these contexts in data units, one for each window, without name and times;
+    /// `output` is that of the head for their batch.
+    pub fn read_out(&self, output: &Prediction, contexts: &Contexts) -> Vec<Forecast> {
+        self.interface.read_out(output, contexts)
     }
 
     /// What lies between the data and the network.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::answer::Forecast;
-use super::columns::{ForecastColumns, free_name};
+use super::columns::{ForecastColumns, IntervalNames, free_name};
 use crate::Result;
 use crate::data::{Column, NO_COLUMN, Series, SeriesSet, Table};
 
@@ -28,12 +28,25 @@ pub fn with_first_column(name: &str, cells: Vec<f64>, table: &Table) -> Result<T
 ///
 /// `InvalidInput` if two columns have one name.
 pub fn forecast_table(set: &SeriesSet, forecasts: &[Forecast]) -> Result<Table> {
+    forecast_table_named(set, forecasts, IntervalNames::Quantile)
+}
+
+/// As [`forecast_table`], with other names of the intervals.
+///
+/// # Errors
+///
+/// `InvalidInput` if two columns have one name.
+pub fn forecast_table_named(
+    set: &SeriesSet,
+    forecasts: &[Forecast],
+    interval_names: IntervalNames,
+) -> Result<Table> {
     let names = forecasts.first().map_or(&[][..], |forecast| &forecast.channels);
     let rows: Vec<ForecastRows<'_>> = forecasts.iter().map(ForecastRows::from).collect();
     let mut columns = leading_columns(set, &rows, names);
     if let Some(first) = forecasts.first() {
         let taken: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let own = ForecastColumns::new(first, &taken);
+        let own = ForecastColumns::named(first, &taken, interval_names);
         for (index, name) in own.names().iter().enumerate() {
             let cells = forecasts.iter().flat_map(|forecast| own.column(index, forecast));
             columns.push(Column::numbers(name, cells.collect()));

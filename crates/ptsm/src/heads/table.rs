@@ -2,7 +2,7 @@
 
 use super::files::SharedHead;
 use super::shared::SharedModel;
-use crate::data::{Column, LabelCoding, Series, SeriesSet, Standardiser, Table};
+use crate::data::{Column, LabelCoding, Series, SeriesSet, Table};
 use crate::forecast::{
     Contexts, Forecast, ForecastColumns, ForecastInterface, ForecastRows, Forecaster,
     forecast_times, free_name, leading_columns,
@@ -50,10 +50,10 @@ pub fn heads_table(
     let interfaces: Vec<ForecastInterface> = shared.heads().iter().map(interface).collect();
     let mut answers: Vec<Vec<Answer>> = shared.heads().iter().map(|_| Vec::new()).collect();
     for series in &set.series {
-        let Contexts { batch, scales } = forecaster.context(series, rows_before_end)?;
-        let outputs = shared.forward(&batch)?;
+        let contexts = forecaster.context(series, rows_before_end)?;
+        let outputs = shared.forward(&contexts.batch)?;
         for (number, head) in shared.heads().iter().enumerate() {
-            let output = Output { head, numbers: &outputs[number], scales: &scales };
+            let output = Output { head, numbers: &outputs[number], contexts: &contexts };
             answers[number].push(output.answer(&interfaces[number], &series.id)?);
         }
     }
@@ -102,7 +102,7 @@ fn rows_of(set: &SeriesSet, rows_before_end: usize, steps: usize) -> Vec<Column>
 struct Output<'a> {
     head: &'a SharedHead,
     numbers: &'a Prediction,
-    scales: &'a [Standardiser],
+    contexts: &'a Contexts,
 }
 
 impl Output<'_> {
@@ -114,7 +114,8 @@ impl Output<'_> {
         };
         match self.head.labels(self.numbers) {
             None => {
-                let Some(mut forecast) = interface.read_out(self.numbers, self.scales).pop() else {
+                let Some(mut forecast) = interface.read_out(self.numbers, self.contexts).pop()
+                else {
                     return Err(Error::internal("a window without a forecast"));
                 };
                 for channel in &mut forecast.channels {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::state::{StreamRow, StreamState};
 use crate::data::{Batch, BatchShape, Standardiser};
-use crate::forecast::{Forecast, ForecastModel};
+use crate::forecast::{Forecast, ForecastModel, OneContext};
 use crate::{Config, Result};
 use ptsm_core::{Prediction, Session};
 
@@ -80,7 +80,8 @@ impl StreamWorker {
         let Self { model, session, batch, scale, output, points, forecast } = self;
         state.copy_window(model, batch, scale);
         session.forward(batch, output)?;
-        model.interface().read_one(output, scale, points, forecast);
+        let context = OneContext { batch, scale };
+        model.interface().read_one(output, context, points, forecast);
         if forecast.id != state.id() {
             state.id().clone_into(&mut forecast.id);
         }
