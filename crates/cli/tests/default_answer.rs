@@ -105,10 +105,46 @@ fn a_stream_of_the_default_forecaster_forecasts_what_predict_does() {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let column = |name: &str| wanted.lines().next().unwrap().split(',').position(|c| c == name);
+    // The intervals come with the choice.
+    assert!(column("sales_q0.025") < column("sales") && column("sales") < column("sales_q0.975"));
     for (step, line) in wanted.lines().skip(1).enumerate() {
-        let value: f64 = line.split(',').nth(1).unwrap().parse().unwrap();
+        let value: f64 = line.split(',').nth(column("sales").unwrap()).unwrap().parse().unwrap();
         assert_eq!(last["forecast"]["sales"][step].as_f64().unwrap(), value, "step {step}");
     }
+}
+
+#[test]
+fn many_series_get_a_mean_whose_networks_saw_the_validation_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "unique_id,t,y\n".to_owned();
+    for id in 0..24_u32 {
+        let mut level = 10.0_f64.powi((id % 5) as i32);
+        for row in 0..30 + id {
+            // A random walk of the level, from a simple formula.
+            let shock = f64::from((row * 7919 + id * 104_729) % 997) / 997.0 - 0.45;
+            level *= 1.0 + 0.2 * shock;
+            text += &format!("s{id},{row},{level:.4}\n");
+        }
+    }
+    std::fs::write(folder.join("data.csv"), text).unwrap();
+    let trained = sentence(folder, "--split last:6 --metric smape");
+    let choice = &trained["choice"];
+    assert_eq!(choice["metric"], "smape");
+    let candidates = choice["candidates"].as_array().unwrap();
+    let taken = candidates.iter().filter(|one| one["weight"].as_f64().unwrap() > 0.0);
+    assert!(taken.count() > 1, "{choice}");
+    if choice["refitted"] == true {
+        let output = run(folder, "calibrate --model m --data data.csv");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("validation part"), "{}", stderr(&output));
+    }
+    let scores = json(folder, "evaluate --model m --data data.csv -q");
+    let last = &scores["baselines"][0];
+    assert_eq!(last["name"], "repeat_last");
+    assert!(scores["smape"].as_f64() < last["smape"].as_f64(), "{scores}");
+    ok(folder, "calibrate --model m --data data.csv --split test");
 }
 
 #[test]

@@ -170,7 +170,10 @@ fn loose_values_of_a_recipe_are_refused_with_the_known_and_the_nearest() {
     let folder = folder.path();
     for (line, says) in [
         ("mode = \"mix_chanel\"", ["`common_channel`", "did you mean `mix_channel`?"]),
-        ("scaling = \"standard\"", ["`std`, `mean`, `level`, `none`", "unknown variant `standard`"]),
+        (
+            "scaling = \"standard\"",
+            ["`std`, `mean`, `level`, `none`", "unknown variant `standard`"],
+        ),
         ("norm_mlp = \"btach\"", ["`LayerNorm` or `BatchNorm`", "unknown variant `btach`"]),
         ("num_layer = 2", ["`patch_length`", "did you mean `num_layers`?"]),
         ("loss = \"quantiles\"", ["`mse`, `nll`, `quantile`", "did you mean `quantile`?"]),

@@ -25,8 +25,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, WindowSet};
+use crate::data::Batch;
 use crate::model_dir::ModelDir;
+use crate::train::Samples;
 use crate::{Error, ErrorKind, Result};
 use ptsm_core::Config;
 use ptsm_core::write_atomically;
@@ -122,7 +123,7 @@ impl Calibration {
     pub fn fit(
         config: &Config,
         session: &mut dyn Session,
-        windows: &WindowSet,
+        windows: &dyn Samples,
         options: &CalibrationOptions<'_>,
     ) -> Result<Self> {
         check_levels(options.levels)?;

@@ -126,7 +126,10 @@ impl Members {
     }
 
     /// Members that were checked, with the windows of the whole.
-    fn new(window: Option<EnsembleWindow>, all: Vec<(MemberModel, f64)>) -> Result<Self> {
+    pub(crate) fn new(
+        window: Option<EnsembleWindow>,
+        all: Vec<(MemberModel, f64)>,
+    ) -> Result<Self> {
         let networks = all.iter().filter_map(|(member, _)| member.network().map(Model::config));
         let networks: Vec<&Config> = networks.collect();
         let config = check_members(&networks, networks.len() < all.len(), window)?;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use ptsm::calibration::{CalibratedInterval, Calibration, CalibrationOptions, Difficulty};
 use ptsm::data::{Part, Split};
+use ptsm::job::trained_on_validation;
 use ptsm::model_dir::ModelDir;
-use ptsm::{Forecaster, Result};
+use ptsm::{Error, Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::{Value, json};
 
@@ -35,6 +36,16 @@ pub(crate) struct Args {
 /// Fits and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     args.data.without_season()?;
+    let validation = args.split == Part::Validation && args.borders.is_none();
+    if validation && trained_on_validation(&args.model)? {
+        let kept = ModelDir::new(&args.model).calibration();
+        let text = format!(
+            "a network of this model was trained on the validation part, too: intervals from it would be too \
+             narrow{} (use other rows: --split test, or --data of later rows)",
+            if kept.exists() { "; those that training fitted before are kept" } else { "" }
+        );
+        return Err(Error::config("--split", text));
+    }
     let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
     let source = args.data.read_for(global, forecaster.preprocessor())?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ptsm::data::{Part, Split};
 use ptsm::evaluate::{Coherence, Detail};
 use ptsm::heads::SharedModel;
+use ptsm::job::trained_on_validation;
 use ptsm::score::ScoreOptions;
 use ptsm::{Error, Forecaster, Result};
 
@@ -132,6 +133,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     remark(global, &summary(&source.name, &set));
     far_values(global, &set);
     let prepared = forecaster.prepare(&set, args.borders())?;
+    if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
+        remark(global, "a network of this model was trained on the validation part, too");
+    }
     let trained = forecaster.preprocessor().split;
     if args.borders().is_some_and(|borders| borders != trained) {
         let text = format!("training had the split {trained}: what is scored may hold rows of it");

@@ -11,11 +11,15 @@ use ptsm_core::Level;
 /// Contexts of the networks for many series, in horizons.
 const HORIZONS: [usize; 3] = [2, 4, 6];
 
-/// Training windows of an optimiser step.
+/// Forecasts of single channels of an optimiser step, but 16 windows at least.
 const BATCH: usize = 256;
+const FEWEST_WINDOWS: usize = 16;
 
 /// Steps of a training: eight passes, but no fewer and no more than these.
 const STEPS: [usize; 2] = [200, 1500];
+
+/// Past points that all steps of a training see, at most: long contexts and many channels have fewer steps.
+const POINTS: usize = 64_000_000;
 
 /// Epochs of a training, each a tenth of its steps: the best one on the validation part is kept.
 const EPOCHS: u32 = 10;
@@ -74,12 +78,15 @@ impl Facts<'_> {
         extension.linear_skip = true;
         extension.level = Some(Level { season: if season <= context { season } else { 1 } });
         let channels = self.data.set.channels.len();
-        let steps = (8 * windows * channels / BATCH).clamp(STEPS[0], STEPS[1]);
+        let batch_size = (BATCH / channels.max(1)).max(FEWEST_WINDOWS);
+        let most = POINTS / (batch_size * channels * context).max(1);
+        let steps =
+            (8 * windows / batch_size).clamp(STEPS[0], STEPS[1]).min(most).max(EPOCHS as usize);
         let mut training = Training {
             epochs: EPOCHS,
             epoch_steps: Some((steps / EPOCHS as usize) as u32),
             patience: None,
-            batch_size: BATCH,
+            batch_size,
             schedule: Schedule::Cosine,
             gradient_clip: Some(1.0),
             skip_start: SkipStart::Season,

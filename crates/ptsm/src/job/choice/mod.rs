@@ -22,15 +22,16 @@ use super::data::{JobData, SeriesData};
 use super::event::Observer;
 use super::plan::{Job, Save, SaveMode};
 use super::run::{Trained, save_model};
+use crate::calibration::{Calibration, CalibrationOptions};
 use crate::data::{Prepared, WindowShape, prepare};
 use crate::ensemble::{
-    Classical, EnsembleWindow, MemberModel, Method, SavedMember, begun_names, new_names,
+    Classical, EnsembleWindow, MemberModel, Members, Method, SavedMember, begun_names, new_names,
     save_weighted,
 };
 use crate::evaluate::fit_ridge;
 use crate::model_dir::{ModelDir, write_json};
 use crate::train::{Recipe, Samples, Subset, Training};
-use crate::{Config, Error, ErrorKind, Result, Task};
+use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
 use compare::{Entrant, Forecasts, Start, pick};
 use ptsm_core::OutputKind;
 
@@ -46,6 +47,9 @@ const CLASSICAL_CONTEXT: usize = 512;
 /// Forecasts of single channels by which candidates are compared; the validation windows are thinned to
 /// that many, evenly spread.
 const COMPARED: usize = 600;
+
+/// Probabilities of the intervals that come with the choice.
+const LEVELS: [f64; 2] = [0.8, 0.95];
 
 /// Series from which a forecast has to be good for many, of which each says little.
 const MANY_SERIES: usize = 20;
@@ -93,10 +97,12 @@ struct Networks {
     again: Vec<String>,
 }
 
-/// What was chosen, and the members of the mean with their weights.
+/// What was chosen, the members of the mean with their weights, and their intervals.
 struct Compared {
     choice: Choice,
     members: Vec<(Entered, f64)>,
+    /// Of the networks before they are trained again; `None` without a known point to fit it to.
+    calibration: Option<Calibration>,
 }
 
 /// A member of the mean.
@@ -218,7 +224,7 @@ impl ChoiceJob<'_> {
         &self,
         networks: &Networks,
         level: &[String],
-        Compared { choice, members }: &Compared,
+        Compared { choice, members, calibration }: &Compared,
         window: EnsembleWindow,
     ) -> Result<()> {
         let (dir, main) = (&self.save.dir, &networks.main);
@@ -250,6 +256,9 @@ impl ChoiceJob<'_> {
                     all.iter().map(saved).collect::<Result<_>>()?;
                 save_weighted(dir.path(), &members, Some(window), &trained.preprocessor)?;
             }
+        }
+        if let Some(calibration) = calibration {
+            calibration.save(dir.path())?;
         }
         write_json(&dir.choice(), choice)
     }
@@ -320,9 +329,25 @@ fn compare(
         let error = |candidate: &Candidate| candidate.error.unwrap_or(f64::INFINITY);
         error(a).total_cmp(&error(b))
     });
+    let models = members.iter().map(|(entered, weight)| (model(entered), *weight)).collect();
+    let calibration = match picked.error {
+        Some(_) => Some(calibrate(Members::new(Some(window), models)?, &windows, series)?),
+        None => None,
+    };
     let (windows, error) = (windows.len(), picked.error);
     let choice = Choice { rule: RULE, metric, windows, candidates, error, refitted: false };
-    Ok(Compared { choice, members })
+    Ok(Compared { choice, members, calibration })
+}
+
+/// The intervals of the mean, by the windows that it was chosen by.
+fn calibrate(members: Members, windows: &dyn Samples, series: &SeriesData) -> Result<Calibration> {
+    let mut session = members.load(&Cpu::default())?.session()?;
+    let options = CalibrationOptions {
+        name: &format!("{}, validation windows of the choice", series.name),
+        levels: &LEVELS,
+        season: series.seasonal_period.max(1),
+    };
+    Calibration::fit(&members.config, session.as_mut(), windows, &options)
 }
 
 /// All that forecast, the simplest first, so that it is taken where errors are equal: classical methods, the
