@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::data::{BatchShape, PreparedSeries, Segment, WindowShape};
+use crate::data::{BatchShape, PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm_core::OutputSpec;
 
 fn config() -> Config {

@@ -24,6 +24,9 @@ const POINTS: usize = 64_000_000;
 /// Epochs of a training, each a tenth of its steps: the best one on the validation part is kept.
 const EPOCHS: u32 = 10;
 
+/// Training points above which windows lie within the series: others need a copy of these.
+const COPIED: usize = 20_000_000;
+
 /// Share of zeros from which logarithms of levels are of no use.
 const ZEROS: f64 = 0.25;
 
@@ -59,6 +62,12 @@ pub(super) fn recipes(facts: &Facts<'_>) -> Vec<Recipe> {
 }
 
 impl Facts<'_> {
+    /// Points of all series.
+    fn points(&self) -> usize {
+        let set = &self.data.set;
+        set.series.iter().map(crate::data::Series::num_rows).sum::<usize>() * set.channels.len()
+    }
+
     fn recipe(&self, context: usize, horizon: usize, windows: usize) -> Recipe {
         let season = self.data.seasonal_period.max(1);
         let patch = patch(season, context);
@@ -91,7 +100,7 @@ impl Facts<'_> {
             gradient_clip: Some(1.0),
             skip_start: SkipStart::Season,
             skip_rate: 1.0,
-            partial_windows: true,
+            partial_windows: self.points() <= COPIED,
             seed: self.seed,
             ..Training::default()
         };
