@@ -1,6 +1,5 @@
 //! The forecasts of the candidates for the same windows, and the mean of them that is picked.
 
-use super::Entered;
 use super::metric::{Metric, Truth};
 use crate::ensemble::{MemberModel, Members};
 use crate::train::Samples;
@@ -14,6 +13,17 @@ const PICKS: usize = 4;
 
 /// Share by which a further member has to lower the error.
 const GAIN: f64 = 0.01;
+
+/// A member of the mean.
+#[derive(Clone)]
+pub(super) enum Entered {
+    /// The network that sees deviations.
+    Main,
+    /// A network that sees levels, by its number.
+    Level(usize),
+    /// What is no network.
+    Other(MemberModel),
+}
 
 /// What every model forecasts for the compared windows, `[N, H, C']` each, and the truth.
 pub(super) struct Forecasts {

@@ -1,12 +1,14 @@
 //! The networks of the default forecaster that see levels: for positive series, above all many short ones.
 
-use super::MANY_SERIES;
 use super::metric::Metric;
 use crate::data::{SeriesSet, Split};
 use crate::job::SeriesData;
 use crate::spec::{ModelSpec, ScalingChoice};
 use crate::train::{Recipe, Schedule, SkipStart, Training};
 use ptsm_core::Level;
+
+/// Series from which a forecast has to be good for many, of which each says little.
+pub(super) const MANY_SERIES: usize = 20;
 
 /// Contexts of the networks for many series, in horizons.
 const HORIZONS: [usize; 3] = [2, 4, 6];

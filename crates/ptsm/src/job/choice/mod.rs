@@ -32,7 +32,7 @@ use crate::evaluate::fit_ridge;
 use crate::model_dir::{ModelDir, write_json};
 use crate::train::{Recipe, Samples, Subset, Training};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
-use compare::{Entrant, Forecasts, Start, pick};
+use compare::{Entered, Entrant, Forecasts, Start, pick};
 use ptsm_core::OutputKind;
 
 pub use metric::Metric;
@@ -50,9 +50,6 @@ const COMPARED: usize = 600;
 
 /// Probabilities of the intervals that come with the choice.
 const LEVELS: [f64; 2] = [0.8, 0.95];
-
-/// Series from which a forecast has to be good for many, of which each says little.
-const MANY_SERIES: usize = 20;
 
 /// Error of a network that sees levels, as a multiple of that of the best of them, up to which it takes part in
 /// their mean.
@@ -103,17 +100,6 @@ struct Compared {
     members: Vec<(Entered, f64)>,
     /// Of the networks before they are trained again; `None` without a known point to fit it to.
     calibration: Option<Calibration>,
-}
-
-/// A member of the mean.
-#[derive(Clone)]
-enum Entered {
-    /// The network that sees deviations.
-    Main,
-    /// A network that sees levels, by its number.
-    Level(usize),
-    /// What is no network.
-    Other(MemberModel),
 }
 
 impl ChoiceJob<'_> {
@@ -308,7 +294,7 @@ fn compare(
     let models: Vec<MemberModel> = entered.iter().map(model).collect();
     let Forecasts { numbers, truth } = Forecasts::of(&models, &whole, &windows, metric)?;
     let entrants = Entrant::group(entered, numbers, &truth, NEAR);
-    let start = match series.set.series.len() >= MANY_SERIES {
+    let start = match series.set.series.len() >= level::MANY_SERIES {
         true => Start::Core,
         false => Start::Best,
     };
