@@ -140,6 +140,9 @@ fn many_series_get_a_mean_whose_networks_saw_the_validation_part() {
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("validation part"), "{}", stderr(&output));
     }
+    let level = "--scaling level --context-length 12 --horizon 6 --patch-length 4 --epochs 1 -q";
+    ok(folder, &format!("train --data data.csv --split last:6 --season 4 --out level {level}"));
+    assert!(ok(folder, "inspect level").contains("level (around the last 4 values)"));
     let scores = json(folder, "evaluate --model m --data data.csv -q");
     let last = &scores["baselines"][0];
     assert_eq!(last["name"], "repeat_last");

@@ -132,7 +132,7 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
     line("d_model x layers", format!("{} x {}", config.d_model, config.num_layers));
     line(
         "mode, norm, scaling",
-        format!("{}, {}, {}", config.mode, config.norm_mlp, config.scaling),
+        format!("{}, {}, {}", config.mode, config.norm_mlp, scaling(config)),
     );
     if let Some(added) = minimum_scale(config) {
         line("minimum_scale", added);
@@ -150,6 +150,15 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
         "parameters": blocks.iter().map(|(n, c)| json!({"part": n, "count": c})).collect::<Vec<_>>(),
     });
     answer(global, &value, &text)
+}
+
+/// The scaler of the windows, by the words of the options.
+fn scaling(config: &Config) -> String {
+    match config.scaler() {
+        Scaler::Level { season: 1 } => "level (around the last value)".into(),
+        Scaler::Level { season } => format!("level (around the last {season} values)"),
+        _ => config.scaling.to_string(),
+    }
 }
 
 /// The constant of the scaler of the windows, and whose it is; `None` without a scaler.

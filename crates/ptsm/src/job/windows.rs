@@ -40,6 +40,25 @@ fn of_series(id: &str) -> String {
 }
 
 impl SeriesData {
+    /// Refuses values below zero, which have no logarithm.
+    fn check_levels(&self) -> Result<()> {
+        for series in &self.set.series {
+            for row in 0..series.num_rows() {
+                for (channel, name) in self.set.channels.iter().enumerate() {
+                    if let Some(value) = series.get(row, channel).filter(|value| *value < 0.0) {
+                        let text = format!(
+                            "\"level\" takes logarithms, and channel \"{name}\"{} has {value} in row {row} \
+                             (use \"std\")",
+                            of_series(&series.id)
+                        );
+                        return Err(Error::config("scaling", text));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Splits and standardises the series, and cuts the parts into windows.
     ///
     /// # Errors
@@ -47,6 +66,9 @@ impl SeriesData {
     /// As [`prepare`].
     pub(crate) fn windows(&self, windowing: &Windowing<'_>) -> Result<WindowedSeries> {
         let Windowing { config, step, standardise } = *windowing;
+        if matches!(config.scaler(), Scaler::Level { .. }) {
+            self.check_levels()?;
+        }
         let shape = WindowShape {
             context_length: config.context_length,
             prediction_length: match config.task()? {
@@ -106,7 +128,7 @@ impl Job<'_> {
             step: self.training.window_step,
             standardise: (!counts(&config)).then_some(self.training.transform),
         };
-        self.check_levels(data, &config)?;
+        self.check_transform(&config)?;
         let WindowedSeries { mut prepared, preprocessor } = data.windows(&windowing)?;
         if self.training.with_validation {
             prepared = prepared.with_validation()?;
@@ -124,9 +146,8 @@ impl Job<'_> {
         Ok(Laid { model, preprocessor, samples: LaidSamples::Windows(prepared), notes })
     }
 
-    /// Refuses data that have no levels: a transform hides where their zero lies, and a value below zero has no
-    /// logarithm.
-    fn check_levels(&self, data: &SeriesData, config: &Config) -> Result<()> {
+    /// Refuses a transform where levels count: it hides where the data's zero lies.
+    fn check_transform(&self, config: &Config) -> Result<()> {
         let level = matches!(config.scaler(), Scaler::Level { .. });
         let field = if level { "scaling" } else { "percent_loss" };
         let used = level || self.training.percent_loss.is_some();
@@ -134,23 +155,6 @@ impl Job<'_> {
             let text = "works with distances from the data's zero, which a transform hides (leave \
                         transform out)";
             return Err(Error::config(field, text));
-        }
-        if !level {
-            return Ok(());
-        }
-        for series in &data.set.series {
-            for row in 0..series.num_rows() {
-                for (channel, name) in data.set.channels.iter().enumerate() {
-                    if let Some(value) = series.get(row, channel).filter(|value| *value < 0.0) {
-                        let text = format!(
-                            "\"level\" takes logarithms, and channel \"{name}\"{} has {value} in row {row} \
-                             (use \"std\")",
-                            of_series(&series.id)
-                        );
-                        return Err(Error::config(field, text));
-                    }
-                }
-            }
         }
         Ok(())
     }

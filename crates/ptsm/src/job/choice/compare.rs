@@ -116,7 +116,8 @@ impl Entrant {
 pub(super) enum Start {
     /// At the best entrant.
     Best,
-    /// At the mean of those that are good on many short series, each once: see [`CORE`].
+    /// At the mean of those that are good on many short series, each once, if it is no worse than the best
+    /// entrant: see [`CORE`].
     Core,
 }
 
@@ -126,6 +127,32 @@ const CORE: [&str; 3] = ["level_networks", "theta", "ets"];
 
 /// Error of one of them, as a multiple of that of the best entrant, up to which it takes part.
 const CORE_NEAR: f64 = 1.15;
+
+/// The mean that many series start with.
+struct Core {
+    counts: Vec<usize>,
+    /// Of the forecasts that are taken.
+    sum: Vec<f32>,
+    error: f64,
+}
+
+impl Core {
+    /// `None` if fewer than two are near `best`, the error of the best entrant, or their mean is worse than that.
+    fn of(entrants: &[Entrant], truth: &Truth, best: f64) -> Option<Self> {
+        let takes_part = |one: &Entrant| {
+            CORE.contains(&one.name) && one.error.is_some_and(|error| error <= CORE_NEAR * best)
+        };
+        let counts: Vec<usize> = entrants.iter().map(|one| usize::from(takes_part(one))).collect();
+        let taken: usize = counts.iter().sum();
+        let mut sum = vec![0.0; entrants[0].numbers.len()];
+        for one in entrants.iter().filter(|one| takes_part(one)) {
+            sum.iter_mut().zip(&one.numbers).for_each(|(sum, x)| *sum += x);
+        }
+        let mean: Vec<f32> = sum.iter().map(|x| x / taken as f32).collect();
+        let error = truth.error(&mean).filter(|error| taken >= 2 && *error <= best)?;
+        Some(Self { counts, sum, error })
+    }
+}
 
 /// How often each entrant is taken, and the error of their mean.
 #[derive(Debug, PartialEq)]
@@ -144,21 +171,15 @@ pub(super) fn pick(entrants: &[Entrant], truth: &Truth, start: Start) -> Picked 
         counts[entrants.len() - 1] = 1;
         return Picked { counts, error: None };
     };
-    for (count, one) in counts.iter_mut().zip(entrants) {
-        let near = one.error.is_some_and(|error| error <= CORE_NEAR * first);
-        *count = usize::from(start == Start::Core && near && CORE.contains(&one.name));
-    }
-    if counts.iter().sum::<usize>() < 2 {
-        counts.fill(0);
-        counts[best] = 1;
-    }
-    let mut sum = vec![0.0; entrants[best].numbers.len()];
-    for (one, _) in entrants.iter().zip(&counts).filter(|(_, count)| **count > 0) {
-        sum.iter_mut().zip(&one.numbers).for_each(|(s, x)| *s += x);
+    counts[best] = 1;
+    let (mut sum, mut error) = (entrants[best].numbers.clone(), first);
+    if start == Start::Core
+        && let Some(core) = Core::of(entrants, truth, first)
+    {
+        counts = core.counts;
+        (sum, error) = (core.sum, core.error);
     }
     let started: usize = counts.iter().sum();
-    let mean: Vec<f32> = sum.iter().map(|x| x / started as f32).collect();
-    let mut error = truth.error(&mean).unwrap_or(first);
     for taken in started + 1..=PICKS {
         let mean_with = |one: &Entrant| -> Vec<f32> {
             sum.iter().zip(&one.numbers).map(|(s, x)| (s + x) / taken as f32).collect()
@@ -236,13 +257,14 @@ mod tests {
             vec![method(Method::Theta), method(Method::Ets), Entered::Level(0), Entered::Main];
         let of = |numbers: [f32; 4]| {
             let numbers = numbers.map(|x| vec![x; 4]).to_vec();
-            pick(&Entrant::group(entered.clone(), numbers, &truth, 1.0), &truth, Start::Core)
+            pick(&Entrant::group(entered.clone(), numbers, &truth, 1.0), &truth, Start::Core).counts
         };
-        // The network is the best one, and taken while that helps; ETS, at 1.2, is too far off.
-        let found = of([1.1, 1.2, 1.05, 1.0]);
-        assert_eq!(found.counts, [1, 0, 1, 2]);
+        // ETS, at 1.2, is too far off the network, which is the best one.
+        assert_eq!(of([1.1, 1.2, -1.05, 1.0]), [1, 0, 1, 0]);
+        // All errors have one sign: the mean of the others is worse than the network.
+        assert_eq!(of([1.1, 1.1, 1.05, 1.0]), [0, 0, 0, 1]);
         // Without two of them, the best one is the start.
-        assert_eq!(of([1.1, 1.2, 1.3, 1.0]).counts, [0, 0, 0, 1]);
+        assert_eq!(of([1.1, 1.2, -1.3, 1.0])[3], 1);
     }
 
     #[test]

@@ -60,6 +60,7 @@ impl Metric {
     pub(super) fn shown(self, error: f64) -> String {
         match self {
             Self::Mae => format!("{error:.4}"),
+            Self::Smape | Self::Mape if error < 1e-3 => format!("{:.6} %", 100.0 * error),
             Self::Smape | Self::Mape => format!("{:.2} %", 100.0 * error),
         }
     }
@@ -113,8 +114,8 @@ impl Truth {
                 Metric::Smape => 0.5 * f64::from(f.abs() + y.abs()),
                 Metric::Mape => f64::from(y.abs()),
             };
-            // In single precision the zero of the data is not quite its origin.
-            if size > f64::from(f32::EPSILON * self.origins[i].abs()) {
+            // In single precision the zero of the data is not quite its origin; standardised values are of size 1.
+            if size > f64::from(f32::EPSILON) * f64::from(1.0 + self.origins[i].abs()) {
                 sum += error / size;
                 count += 1;
             }
@@ -152,5 +153,11 @@ mod tests {
         close(Metric::Smape, (3.0 / 4.5 + 1.0 / 0.5 + 2.0 / 3.0) / 3.0);
         close(Metric::Mape, (3.0 / 3.0 + 2.0 / 4.0) / 2.0);
         assert_eq!(truth(Metric::Mae).error(&[f32::NAN; 4]), None);
+        // What is next to nothing counts as the zero that it stands for.
+        let mut zero = Truth::new(Metric::Smape);
+        let shape = BatchShape { size: 1, context_length: 1, num_channels: 1 };
+        let batch = Batch::new(shape, vec![0.0]).and_then(|b| b.with_future_values(vec![0.0, 2.0]));
+        zero.push(&batch.unwrap(), &[0]);
+        assert_eq!(zero.error(&[1e-30, 2.0]), Some(0.0));
     }
 }

@@ -87,6 +87,7 @@ fn shown(name: &str) -> String {
     match name {
         "ets" => "exponential smoothing".to_owned(),
         "theta" => "Theta".to_owned(),
+        "level_networks" => "networks on logarithms".to_owned(),
         other => other.replace('_', " "),
     }
 }
