@@ -15,9 +15,11 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `band.rs` | both ends of an interval |
 //! | `difficulty.rs` | what scores are divided by |
 //! | `scores.rs` | from scores to widths, also where there are few of them |
 
+mod band;
 mod difficulty;
 mod scores;
 
@@ -32,6 +34,7 @@ use ptsm_core::Config;
 use ptsm_core::write_atomically;
 use ptsm_core::{OutputKind, Prediction, Session};
 
+pub use band::Band;
 pub use difficulty::Difficulty;
 use difficulty::{Raw, typical, usable};
 pub use scores::Pooling;
@@ -88,15 +91,6 @@ pub struct CalibratedInterval {
     /// Number of those scores; where they differ, the smallest one.
     #[serde(default)]
     pub points: usize,
-}
-
-/// Both ends of an interval, `[B, H, C']` each.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Band {
-    /// Lower ends.
-    pub lower: Vec<f64>,
-    /// Upper ends, none below its lower one.
-    pub upper: Vec<f64>,
 }
 
 /// What is calibrated, and on what.
@@ -262,16 +256,6 @@ impl CalibratedInterval {
     /// How the widths were found, in words.
     pub fn method(&self) -> String {
         self.pooling.method(self.points)
-    }
-}
-
-impl Band {
-    /// Widens it so that it contains `inner`.
-    fn cover(&mut self, inner: &Self) {
-        let lower = self.lower.iter_mut().zip(&inner.lower);
-        lower.for_each(|(low, inner)| *low = low.min(*inner));
-        let upper = self.upper.iter_mut().zip(&inner.upper);
-        upper.for_each(|(high, inner)| *high = high.max(*inner));
     }
 }
 

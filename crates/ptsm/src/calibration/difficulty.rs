@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Band;
+use super::band::Band;
 use crate::data::Batch;
 use crate::evaluate::usual_changes;
 use ptsm_core::OutputKind;
