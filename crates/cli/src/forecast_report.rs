@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ptsm::data::SeriesSet;
-use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics};
+use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics, best_rows};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::record::Record;
 use ptsm::spec::Source;
@@ -105,21 +105,27 @@ impl ForecastReport<'_> {
 
     fn scores(&self) -> Table {
         let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
-        let row = |NamedMetrics { name, metrics: m, .. }| {
-            let cells = [Some(m.mse), Some(m.mae), Some(m.rmse), m.mase, m.correlation];
-            std::iter::once(name).chain(cells.map(cell)).collect()
+        let names = ["MSE", "MAE", "RMSE", "MASE", "Correlation"];
+        let all = named_metrics(self.evaluation);
+        let scores = |m: &Metrics| [Some(m.mse), Some(m.mae), Some(m.rmse), m.mase, m.correlation];
+        let row = |NamedMetrics { name, metrics, .. }: &NamedMetrics<'_>| {
+            std::iter::once(name.clone()).chain(scores(metrics).map(cell)).collect()
         };
+        let best = names.iter().enumerate().map(|(number, name)| {
+            best_rows(name, all.iter().map(|named| scores(named.metrics)[number]))
+        });
         let reasons = self.evaluation.baselines.iter().filter_map(|b| match &b.outcome {
             BaselineOutcome::NotScored { reason } => Some(format!("{}: {reason}", b.name)),
             BaselineOutcome::Scored(_) => None,
         });
+        let verdict = self.evaluation.verdict.iter().map(|verdict| verdict.sentence.clone());
         Table {
             columns: std::iter::once(Column::text("Forecaster"))
-                .chain(["MSE", "MAE", "RMSE", "MASE", "Correlation"].map(Column::number))
+                .chain(names.map(Column::number))
                 .collect(),
-            rows: named_metrics(self.evaluation).into_iter().map(row).collect(),
-            highlight: Some(0),
-            note: reasons.collect::<Vec<_>>().join("; "),
+            rows: all.iter().map(row).collect(),
+            best: std::iter::once(Vec::new()).chain(best).collect(),
+            note: verdict.chain(reasons).collect::<Vec<_>>().join("; "),
         }
     }
 
@@ -135,7 +141,7 @@ impl ForecastReport<'_> {
                 .chain(["MSE", "MAE", "MASE", "Points"].map(Column::number))
                 .collect(),
             rows: rows.collect(),
-            highlight: None,
+            best: Vec::new(),
             note: String::new(),
         })
     }

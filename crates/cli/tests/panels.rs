@@ -190,3 +190,55 @@ fn an_index_has_the_season_of_its_rows_and_any_split_is_scored() {
     let flat = run(folder, &format!("{train} --out n --season 1"));
     assert!(!stderr(&flat).contains("season of"), "{}", stderr(&flat));
 }
+
+#[test]
+fn coverage_is_listed_by_series_and_the_verdict_has_an_interval_over_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut text = "unique_id,t,y\n".to_owned();
+    for series in 0..12u32 {
+        for row in 0..60u32 {
+            let noise = (row * 7919 + series * 104_729) % 101;
+            let y = f64::from(200 + 10 * (row % 4) + noise) * 10f64.powi(series as i32 % 3);
+            text += &format!("s{series},{row},{y}\n");
+        }
+    }
+    std::fs::write(folder.join("panel.csv"), text).unwrap();
+    let train = "train --data panel.csv --split last:4 --horizon 4 --season 4 --out m -q";
+    ok(folder, train);
+    ok(folder, "calibrate --model m --data panel.csv -q");
+    let scores = json(folder, "evaluate --model m --data panel.csv --by series");
+    let interval = &scores["probabilistic"]["intervals"][0]["by_series"];
+    assert_eq!(interval["series"], 12, "{scores}");
+    assert!(interval["worst_tenth"].as_f64() <= interval["median"].as_f64(), "{scores}");
+    assert_eq!(scores["probabilistic"]["per_series"].as_array().unwrap().len(), 12);
+    let verdict = &scores["verdict"];
+    assert_eq!((&verdict["units"], &verdict["unit"]), (&12.into(), &"series".into()), "{verdict}");
+    let (low, high) = (&verdict["interval"]["lower"], &verdict["interval"]["upper"]);
+    let ratio = verdict["relative_difference"].as_f64();
+    assert!(low.as_f64() <= ratio && ratio <= high.as_f64(), "{verdict}");
+    assert_eq!(
+        json(folder, "evaluate --model m --data panel.csv --by series")["verdict"],
+        *verdict
+    );
+    let table = ok(folder, "evaluate --model m --data panel.csv --report r.html");
+    assert!(table.contains(verdict["sentence"].as_str().unwrap()), "{table}");
+    assert!(table.contains("of 12 series the median") && !table.contains("coverage %"), "{table}");
+    let page = std::fs::read_to_string(folder.join("r.html")).unwrap();
+    assert!(page.matches("<td class=\"number best\">").count() >= 5, "{page}");
+}
+
+#[test]
+fn scores_of_logarithms_are_given_in_data_units_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, "long.csv", &rows());
+    ok(folder, &format!("train --data long.csv --out m --transform log1p {MODEL}"));
+    let scores = json(folder, "evaluate --model m --data long.csv");
+    let own = scores["data_units"]["mae"].as_f64().unwrap();
+    assert!(own > 0.0 && own <= scores["data_units"]["rmse"].as_f64().unwrap(), "{scores}");
+    assert!(scores["baselines"][0]["data_units"]["mae"].is_number(), "{scores}");
+    assert!(ok(folder, "evaluate --model m --data long.csv").contains("in data units"));
+    ok(folder, &format!("train --data long.csv --out plain {MODEL}"));
+    assert!(json(folder, "evaluate --model plain --data long.csv")["data_units"].is_null());
+}

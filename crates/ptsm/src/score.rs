@@ -120,9 +120,13 @@ impl Forecaster {
             true => score_baselines(windows, &plan, &passes)?,
             false => Vec::new(),
         };
-        let probabilistic = self.interval_scores(windows)?;
+        let mut probabilistic = self.interval_scores(windows)?;
+        if let Some(scores) = probabilistic.as_mut().filter(|_| !options.detail.per_series) {
+            scores.per_series = None;
+        }
         let names = &self.preprocessor().channels;
-        Ok(Evaluation {
+        let mut evaluation = Evaluation {
+            verdict: None,
             probabilistic,
             coherence: None,
             dataset: options.dataset.clone(),
@@ -133,6 +137,8 @@ impl Forecaster {
             model,
             channel_names: channels.iter().map(|&c| names[c].clone()).collect(),
             baselines,
-        })
+        };
+        evaluation.verdict = evaluation.judge();
+        Ok(evaluation)
     }
 }

@@ -86,8 +86,9 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     /// Cells of each row, as many as there are columns.
     pub(crate) rows: Vec<Vec<String>>,
-    /// Number of the highlighted row, counted from 0.
-    pub(crate) highlight: Option<usize>,
+    /// For each column the numbers of the rows, counted from 0, that are the best in it and are marked;
+    /// empty where none is.
+    pub(crate) best: Vec<Vec<usize>>,
     /// One line below it; may be empty.
     pub(crate) note: String,
 }
@@ -221,7 +222,7 @@ mod tests {
         Table {
             columns: vec![Column::text("forecaster"), Column::number("MSE"), Column::number("MAE")],
             rows: names.iter().enumerate().map(row).collect(),
-            highlight: Some(0),
+            best: vec![Vec::new(), vec![0], vec![1]],
             note: "standardised units, 2 785 windows".to_owned(),
         }
     }
@@ -274,6 +275,8 @@ mod tests {
             "Every window of the test split counts.",
             "3.7 % below ridge",
             "ptsm 0.1.0, seed 42",
+            "<td class=\"number best\">0.3000</td><td class=\"number\">0.2700</td>",
+            "<td class=\"number\">0.4000</td><td class=\"number best\">0.3600</td>",
         ] {
             assert!(page.contains(part), "{part} is missing");
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::units::UnitError;
+
 /// Scores of one series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -69,6 +71,17 @@ impl SeriesSums {
         let ChannelSums { absolute, points, .. } = self.channels[channel];
         let inverse = self.inverse_scale[channel];
         (points > 0 && inverse > 0.0).then(|| absolute / points as f64 * inverse)
+    }
+
+    /// Its errors as a unit of a comparison.
+    pub(super) fn unit(&self) -> UnitError {
+        let mase = self.metrics().mase;
+        UnitError {
+            absolute: self.channels.iter().map(|sums| sums.absolute).sum(),
+            points: self.channels.iter().map(|sums| sums.points).sum(),
+            scaled: mase.unwrap_or_default(),
+            scaled_points: u64::from(mase.is_some()),
+        }
     }
 
     pub(super) fn metrics(&self) -> SeriesMetrics {

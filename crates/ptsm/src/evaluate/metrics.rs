@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::by_series::{SeriesMean, SeriesMetrics, SeriesSums, mean_of, series_mean};
+use super::units::{Blocks, UnitError, Units};
 use crate::data::{Segment, WindowSet};
 use crate::{Error, Result};
 
@@ -55,6 +56,23 @@ pub struct Metrics {
     /// One entry per series of a long table, where [`Detail::per_series`] asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_series: Option<Vec<SeriesMetrics>>,
+    /// Errors in data units, where the values were transformed (logarithms) before they were
+    /// standardised; otherwise `mae` and `rmse` are those up to a factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_units: Option<DataUnits>,
+    /// Errors by series or blocks of windows, for comparisons; not in files.
+    #[serde(skip)]
+    pub(crate) units: Units,
+}
+
+/// Errors in the units of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DataUnits {
+    /// Mean absolute error.
+    pub mae: f64,
+    /// Root of the mean squared error.
+    pub rmse: f64,
 }
 
 /// Scores of one step of the horizon or of one channel; `None` where no point counts.
@@ -297,6 +315,8 @@ pub struct Accumulator {
     series: Vec<SeriesSums>,
     /// Scales of the series.
     series_scales: BTreeMap<String, Vec<Option<f64>>>,
+    /// Errors of consecutive windows.
+    blocks: Blocks,
 }
 
 impl Accumulator {
@@ -336,6 +356,7 @@ impl Accumulator {
             scaled_per_step: vec![(0.0, 0); prediction_length],
             series: Vec::new(),
             series_scales,
+            blocks: Blocks::new(prediction_length),
         })
     }
 
@@ -375,6 +396,7 @@ impl Accumulator {
             Some(scales) => inverse(scales),
             None => vec![0.0; self.per_channel.len()],
         };
+        self.blocks.end();
         self.series.push(SeriesSums::new(id, self.inverse_scale.clone()));
     }
 
@@ -401,15 +423,19 @@ impl Accumulator {
             )));
         }
         self.check_finite(forecast, truth, mask)?;
+        let mut unit = UnitError::default();
         let rows = forecast.chunks_exact(channels).zip(truth.chunks_exact(channels));
         for (row, (forecast, truth)) in rows.enumerate() {
             let step = row % self.per_step.len();
-            match mask {
+            unit.add(match mask {
                 None => self.add_row(step, forecast, truth, |_| true),
                 Some(mask) => {
                     let mask = &mask[row * channels..(row + 1) * channels];
-                    self.add_row(step, forecast, truth, |channel| mask[channel] != 0.0);
+                    self.add_row(step, forecast, truth, |channel| mask[channel] != 0.0)
                 }
+            });
+            if step + 1 == self.per_step.len() {
+                self.blocks.push(std::mem::take(&mut unit));
             }
         }
         self.windows += truth.len() / window;
@@ -426,8 +452,9 @@ impl Accumulator {
         forecast: &[f32],
         truth: &[f32],
         counts: impl Fn(usize) -> bool,
-    ) {
+    ) -> UnitError {
         let mut row = self.per_step[step];
+        let mut unit = UnitError::default();
         let (mut scaled, mut scaled_points) = self.scaled_per_step[step];
         let parts = self.per_channel.iter_mut().zip(&self.inverse_scale);
         let points = forecast.iter().zip(truth);
@@ -440,12 +467,20 @@ impl Accumulator {
                 if let Some(series) = &mut series {
                     series.add(channel, forecast - truth);
                 }
-                scaled += (forecast - truth).abs() * inverse;
+                let absolute = (forecast - truth).abs();
+                scaled += absolute * inverse;
                 scaled_points += u64::from(inverse > 0.0);
+                unit.add(UnitError {
+                    absolute,
+                    points: 1,
+                    scaled: absolute * inverse,
+                    scaled_points: u64::from(inverse > 0.0),
+                });
             }
         }
         self.per_step[step] = row;
         self.scaled_per_step[step] = (scaled, scaled_points);
+        unit
     }
 
     fn check_finite(&self, forecast: &[f32], truth: &[f32], mask: Option<&[f32]>) -> Result<()> {
@@ -505,6 +540,8 @@ impl Accumulator {
             smape: None,
             mape: None,
             correlation: total.correlation(),
+            data_units: None,
+            units: Units::new(self.series.iter().map(SeriesSums::unit).collect(), &self.blocks.all),
             windows: self.windows,
             series_mean: if series.len() > 1 { series_mean(&series) } else { None },
             points: total.points,

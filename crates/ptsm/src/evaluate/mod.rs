@@ -18,7 +18,9 @@ mod percent;
 mod probabilistic;
 mod report;
 mod ridge;
+mod units;
 mod values;
+mod verdict;
 mod windows;
 
 pub(crate) use baselines::fit_ridge;
@@ -27,9 +29,13 @@ pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
 pub(crate) use metrics::usual_changes;
-pub use metrics::{Accumulator, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
-pub use probabilistic::{IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
-pub use report::{BaselineOutcome, BaselineScore, Evaluation};
+pub use metrics::{Accumulator, DataUnits, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
+pub use probabilistic::{
+    CoverageBySeries, IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS,
+    SeriesCoverage,
+};
+pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
 pub use ridge::{PENALTIES, Ridge, RidgeOptions};
 pub use values::{TargetScores, ValueScores};
+pub use verdict::{DifferenceInterval, Verdict};
 pub use windows::{EvaluateOptions, evaluate, select_channels};

@@ -1,6 +1,6 @@
 //! Errors in percent of the truth, in the units of the data.
 
-use super::metrics::ScoredWindows;
+use super::metrics::{DataUnits, ScoredWindows};
 use crate::data::Standardiser;
 use crate::{Error, Result};
 
@@ -12,6 +12,8 @@ use crate::{Error, Result};
 pub(super) struct PercentSums {
     symmetric: f64,
     plain: f64,
+    absolute: f64,
+    squared: f64,
     points: u64,
     /// Points whose truth is 0, and below.
     zeros: u64,
@@ -54,6 +56,18 @@ impl<'a> PercentErrors<'a> {
     }
 }
 
+impl PercentErrors<'_> {
+    /// Errors in data units, where the values were transformed; `None` where they were not, or nothing
+    /// was added.
+    pub(super) fn data_units(&self) -> Option<DataUnits> {
+        let transformed = self.scales?.first().is_some_and(|scale| !scale.transform.is_none());
+        let PercentSums { absolute, squared, points, .. } = self.sums;
+        let count = points as f64;
+        (transformed && points > 0)
+            .then(|| DataUnits { mae: absolute / count, rmse: (squared / count).sqrt() })
+    }
+}
+
 impl PercentSums {
     /// One point; a truth below `rounding` is the 0 that single precision made of it.
     fn add_point(&mut self, forecast: f64, truth: f64, rounding: f64) {
@@ -64,6 +78,8 @@ impl PercentSums {
             self.negative += 1;
         }
         let error = (forecast - truth).abs();
+        self.absolute += error;
+        self.squared += error * error;
         let both = forecast.abs() + truth.abs();
         self.symmetric += if both > rounding { 200.0 * error / both } else { 0.0 };
         self.plain += 100.0 * error / truth.abs().max(f64::MIN_POSITIVE);

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::by_series::{SeriesMean, SeriesMetrics};
 use super::coherence::Coherence;
-use super::metrics::{Metrics, PartMetrics};
+use super::metrics::{DataUnits, Metrics, PartMetrics};
 use super::probabilistic::ProbabilisticScores;
+use super::verdict::{Compared, Verdict, number};
 
 /// A model's scores beside those of the baselines, and the data that they were measured on.
 ///
@@ -35,6 +36,9 @@ pub struct Evaluation {
     /// The baselines, in the order in which they were scored.
     #[serde(default)]
     pub baselines: Vec<BaselineScore>,
+    /// The model beside the best baseline ([`Evaluation::judge`]); `None` without baselines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Scores of the intervals and quantiles, where the forecast has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilistic: Option<ProbabilisticScores>,
@@ -57,6 +61,7 @@ pub struct BaselineScore {
 /// Whether a baseline was scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "there are five of them in an evaluation")]
 pub enum BaselineOutcome {
     /// Scored on the same windows as the model.
     Scored(Metrics),
@@ -92,10 +97,12 @@ impl Evaluation {
                 }
             }
         }
+        mark_best(&mut rows);
         text.push_str(&aligned("", &rows));
         text.push_str(&self.series_means());
-        if let Some(verdict) = self.verdict() {
-            text.push_str(&format!("\n{verdict}\n"));
+        text.push_str(&self.in_data_units());
+        if let Some(verdict) = &self.verdict {
+            text.push_str(&format!("\n{}\n", verdict.sentence));
         }
         if !notes.is_empty() {
             text.push('\n');
@@ -131,39 +138,41 @@ impl Evaluation {
         text
     }
 
-    /// Whether the model is better or worse than the best baseline, by how much, and what to try if it
-    /// is worse: a sentence. The error is MASE where it is defined, otherwise MAE. `None` without
-    /// baselines.
-    pub fn verdict(&self) -> Option<String> {
+    /// Compares the model with the best baseline. The error is MASE where it is defined, otherwise MAE.
+    /// Resampled are whole series where there are at least 10, otherwise blocks of consecutive windows.
+    /// `None` without baselines; a report that was read from JSON has no errors of units, and so no
+    /// interval.
+    pub fn judge(&self) -> Option<Verdict> {
         let scored = self.baselines.iter().filter_map(|one| match &one.outcome {
-            BaselineOutcome::Scored(metrics) => Some((one.name.replace('_', " "), metrics)),
+            BaselineOutcome::Scored(metrics) => Some((one.name.as_str(), metrics)),
             BaselineOutcome::NotScored { .. } => None,
         });
-        let scored: Vec<(String, &Metrics)> = scored.collect();
+        let scored: Vec<(&str, &Metrics)> = scored.collect();
         let has_mase = self.model.mase.is_some() && scored.iter().all(|(_, m)| m.mase.is_some());
         let error = |metrics: &Metrics| match (has_mase, metrics.mase) {
             (true, Some(mase)) => mase,
             _ => metrics.mae,
         };
-        let best = scored.iter().min_by(|a, b| error(a.1).total_cmp(&error(b.1)))?;
-        let (own, other) = (error(&self.model), error(best.1));
-        let measure = if has_mase { "MASE" } else { "MAE" };
-        let numbers = format!("{measure} {} and {}", number(Some(own)), number(Some(other)));
-        let change = 100.0 * (own / other - 1.0);
-        let name = &best.0;
-        Some(match change {
-            _ if other == 0.0 && own > 0.0 => {
-                format!("worse than the best baseline, {name}, which makes no error ({numbers})")
+        let &(name, best) = scored.iter().min_by(|a, b| error(a.1).total_cmp(&error(b.1)))?;
+        let [own, best] = [&self.model, best]
+            .map(|metrics| Compared { error: error(metrics), units: &metrics.units });
+        Some(Verdict::new(&own, &best, name, has_mase))
+    }
+
+    /// Errors in data units, where logarithms were forecast.
+    fn in_data_units(&self) -> String {
+        let Some(own) = self.model.data_units else { return String::new() };
+        let scores = |DataUnits { mae, rmse }: DataUnits| {
+            [None, Some(mae), Some(rmse), None, None, None, None]
+        };
+        let mut rows = vec![row("model", scores(own))];
+        for BaselineScore { name, outcome } in &self.baselines {
+            if let BaselineOutcome::Scored(Metrics { data_units: Some(found), .. }) = outcome {
+                rows.push(row(name, scores(*found)));
             }
-            change if change > SAME_PERCENT => format!(
-                "worse than the best baseline, {name}, by {change:.1} % ({numbers}): on such rows take \
-                 that, or try longer series or another horizon"
-            ),
-            change if change < -SAME_PERCENT => {
-                format!("better than the best baseline, {name}, by {:.1} % ({numbers})", -change)
-            }
-            _ => format!("as good as the best baseline, {name} ({numbers})"),
-        })
+        }
+        mark_best(&mut rows);
+        format!("\n{}", aligned("in data units", &rows))
     }
 
     /// The scores of a long table as means over its series.
@@ -179,12 +188,10 @@ impl Evaluation {
                 rows.push(row(name, scores(mean, *mase)));
             }
         }
+        mark_best(&mut rows);
         format!("\n{}", aligned(&format!("mean over {} series", mean.series), &rows))
     }
 }
-
-/// Percent of error that are no difference.
-const SAME_PERCENT: f64 = 0.5;
 
 const COLUMNS: [&str; 7] = ["MSE", "MAE", "RMSE", "MASE", "sMAPE %", "MAPE %", "correlation"];
 
@@ -209,14 +216,27 @@ fn row(name: &str, scores: [Option<f64>; 7]) -> Row {
     [name.to_owned(), a, b, c, d, e, f, g]
 }
 
-fn number(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
-            format!("{value:.3e}")
-        }
-        Some(value) => format!("{value:.4}"),
+/// Marks the best cell of each column with a star, where there are several rows; the others get a space,
+/// so that the numbers stay below each other. Of equal cells all are marked.
+fn mark_best(rows: &mut [Row]) {
+    if rows.len() < 2 {
+        return;
     }
+    for (column, name) in COLUMNS.iter().enumerate().map(|(i, name)| (i + 1, *name)) {
+        let best = best_rows(name, rows.iter().map(|row| row[column].parse().ok()));
+        for (number, row) in rows.iter_mut().enumerate().filter(|(_, row)| row[column] != "-") {
+            row[column].push(if best.contains(&number) { '*' } else { ' ' });
+        }
+    }
+}
+
+/// Numbers of the rows that are best in a metric of this name: the largest correlation, the smallest
+/// error. `None` is a score that is not defined.
+pub fn best_rows(metric: &str, scores: impl Iterator<Item = Option<f64>>) -> Vec<usize> {
+    let sign = if metric.eq_ignore_ascii_case("correlation") { -1.0 } else { 1.0 };
+    let scores: Vec<Option<f64>> = scores.map(|score| score.map(|score| sign * score)).collect();
+    let best = scores.iter().flatten().copied().min_by(f64::total_cmp);
+    (0..scores.len()).filter(|&row| best.is_some() && scores[row] == best).collect()
 }
 
 /// Names to the left, numbers to the right; a column of dashes is left out.
@@ -263,11 +283,14 @@ mod tests {
             per_step: None,
             per_channel: None,
             per_series: None,
+            data_units: None,
+            units: Default::default(),
         }
     }
 
     fn evaluation() -> Evaluation {
-        Evaluation {
+        let mut evaluation = Evaluation {
+            verdict: None,
             probabilistic: None,
             coherence: None,
             dataset: "ETTh2".to_owned(),
@@ -287,7 +310,9 @@ mod tests {
                     outcome: BaselineOutcome::NotScored { reason: "too few".to_owned() },
                 },
             ],
-        }
+        };
+        evaluation.verdict = evaluation.judge();
+        evaluation
     }
 
     #[test]
@@ -303,6 +328,9 @@ mod tests {
         assert_eq!(json["baselines"][0]["name"], "repeat_last");
         assert_eq!(json["baselines"][0]["mse"], 1e9);
         assert_eq!(json["baselines"][1]["reason"], "too few");
+        assert_eq!(json["verdict"]["best_baseline"], "repeat_last");
+        assert_eq!(json["verdict"]["relative_difference"], 0.0);
+        assert!(json["verdict"]["interval"].is_null(), "{json}");
         let text = json.to_string();
         assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), evaluation);
     }
@@ -313,10 +341,10 @@ mod tests {
 ETTh2, test: every one of 3 windows, 512 -> 96 steps, 12 points, 1.2 s
 
                  MSE     MAE       RMSE  correlation
-model         0.2500  0.2500     0.5000       0.5000
-repeat_last  1.000e9  0.2500  3.162e4       0.5000
+model         0.2500*  0.2500*     0.5000*       0.5000*
+repeat_last  1.000e9  0.2500*  3.162e4       0.5000*
 
-as good as the best baseline, repeat last (MAE 0.2500 and 0.2500)
+as good as the best baseline, repeat last (0 blocks of windows, too few for an interval; MAE 0.2500 and 0.2500)
 
 ridge: not scored: too few
 ";
@@ -342,21 +370,30 @@ ridge: not scored: too few
         evaluation.baselines[1].outcome = scored(0.5);
         let verdict = |mase: f64| {
             let model = Metrics { mase: Some(mase), ..metrics(1.0) };
-            Evaluation { model, ..evaluation.clone() }.verdict().unwrap()
+            Evaluation { model, ..evaluation.clone() }.judge().unwrap().sentence
         };
         let text = verdict(0.4);
         assert_eq!(
             text,
-            "better than the best baseline, ridge, by 20.0 % (MASE 0.4000 and 0.5000)"
+            "better than the best baseline, ridge, by 20.0 % (0 blocks of windows, too few for an \
+             interval; MASE 0.4000 and 0.5000)"
         );
         assert!(verdict(1.0).starts_with("worse than the best baseline, ridge, by 100.0 %"));
         assert!(verdict(0.501).starts_with("as good as"));
         evaluation.baselines[1].outcome = scored(0.0);
         let model = Metrics { mase: Some(1.0), ..metrics(1.0) };
-        let text = Evaluation { model, ..evaluation.clone() }.verdict().unwrap();
+        let text = Evaluation { model, ..evaluation.clone() }.judge().unwrap().sentence;
         assert!(text.contains("makes no error"), "{text}");
         evaluation.baselines.clear();
-        assert_eq!(evaluation.verdict(), None);
+        assert_eq!(evaluation.judge(), None);
+    }
+
+    #[test]
+    fn the_best_row_of_each_metric_is_marked() {
+        let scores = [Some(2.0), None, Some(1.0), Some(1.0)];
+        assert_eq!(best_rows("MSE", scores.into_iter()), [2, 3]);
+        assert_eq!(best_rows("Correlation", scores.into_iter()), [0]);
+        assert!(best_rows("MASE", [None, None].into_iter()).is_empty());
     }
 
     #[test]

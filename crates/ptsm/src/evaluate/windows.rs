@@ -99,7 +99,8 @@ pub fn evaluate(
         }
     }
     let metrics = sums.metrics(options.detail)?;
-    Ok(Metrics { smape: percent.sums.smape(), mape: percent.sums.mape(), ..metrics })
+    let (smape, mape) = (percent.sums.smape(), percent.sums.mape());
+    Ok(Metrics { smape, mape, data_units: percent.data_units(), ..metrics })
 }
 
 fn check(windows: &WindowSet, options: &EvaluateOptions<'_>) -> Result<()> {

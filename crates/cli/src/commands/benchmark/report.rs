@@ -112,7 +112,7 @@ fn averages(suite: &Suite, outcomes: &[Outcome]) -> Table {
     Table {
         columns: columns("Forecaster", suite.data.iter().cloned()),
         rows: ours.chain(baselines).chain(published).collect(),
-        highlight: None,
+        best: Vec::new(),
         note: sources(suite),
     }
 }
@@ -143,7 +143,7 @@ fn by_horizon(suite: &Suite, outcomes: &[Outcome], data: &str) -> Table {
     }
     let titles =
         stages.iter().map(|stage| format!("{} ({} windows)", stage.horizon, stage.windows));
-    Table { columns: columns("Forecaster", titles), rows, highlight: None, note: String::new() }
+    Table { columns: columns("Forecaster", titles), rows, best: Vec::new(), note: String::new() }
 }
 
 fn costs(suite: &Suite, outcomes: &[Outcome]) -> Table {
@@ -184,7 +184,7 @@ fn costs(suite: &Suite, outcomes: &[Outcome]) -> Table {
     let note = "The time is that of the models that were picked; candidates that were not picked \
                 cost theirs too."
         .into();
-    Table { columns, rows, highlight: None, note }
+    Table { columns, rows, best: Vec::new(), note }
 }
 
 fn tried(outcomes: &[Outcome]) -> Table {
@@ -203,7 +203,7 @@ fn tried(outcomes: &[Outcome]) -> Table {
     let titles = ["Forecaster", "Candidate", "Validation MSE", ""].map(str::to_owned);
     let mut columns = columns("Data", titles);
     [1, 2, 4].into_iter().for_each(|i: usize| columns[i].numeric = false);
-    Table { columns, rows, highlight: None, note: String::new() }
+    Table { columns, rows, best: Vec::new(), note: String::new() }
 }
 
 /// The command that repeats each number of the first seed.
@@ -226,7 +226,7 @@ fn models(outcomes: &[Outcome]) -> Table {
     }
     let mut columns = columns("Forecaster", ["Command", "gives"].map(str::to_owned));
     columns[1].numeric = false;
-    Table { columns, rows, highlight: None, note: String::new() }
+    Table { columns, rows, best: Vec::new(), note: String::new() }
 }
 
 fn columns(first: &str, rest: impl IntoIterator<Item = String>) -> Vec<Column> {

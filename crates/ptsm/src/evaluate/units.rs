@@ -1,0 +1,99 @@
+//! Errors of the units that a comparison resamples: whole series, or blocks of consecutive windows.
+
+/// Series from which they are the units.
+const ENOUGH_SERIES: usize = 10;
+
+/// Summed errors of one unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct UnitError {
+    /// Absolute errors.
+    pub(super) absolute: f64,
+    pub(super) points: u64,
+    /// Errors in units of the MASE scale; of a series, its own MASE alone.
+    pub(super) scaled: f64,
+    pub(super) scaled_points: u64,
+}
+
+impl UnitError {
+    pub(super) fn add(&mut self, other: Self) {
+        self.absolute += other.absolute;
+        self.points += other.points;
+        self.scaled += other.scaled;
+        self.scaled_points += other.scaled_points;
+    }
+}
+
+/// The errors of one forecaster, unit by unit. Of two forecasters on the same windows the units are the
+/// same.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Units {
+    /// Whether they are series.
+    pub(super) series: bool,
+    pub(super) errors: Vec<UnitError>,
+}
+
+impl Units {
+    /// Series where there are enough, otherwise blocks.
+    pub(super) fn new(series: Vec<UnitError>, blocks: &[UnitError]) -> Self {
+        match series.len() >= ENOUGH_SERIES {
+            true => Self { series: true, errors: series },
+            false => Self { series: false, errors: blocks.to_vec() },
+        }
+    }
+
+    /// What they are called.
+    pub(super) fn name(&self) -> &'static str {
+        if self.series { "series" } else { "blocks of windows" }
+    }
+}
+
+/// Blocks of as many consecutive windows of one series as a horizon has steps: windows further apart
+/// have no step in common.
+#[derive(Debug, Clone)]
+pub(super) struct Blocks {
+    length: usize,
+    /// Windows that still go into the last block.
+    left: usize,
+    pub(super) all: Vec<UnitError>,
+}
+
+impl Blocks {
+    pub(super) fn new(length: usize) -> Self {
+        Self { length, left: 0, all: Vec::new() }
+    }
+
+    /// Ends the last block.
+    pub(super) fn end(&mut self) {
+        self.left = 0;
+    }
+
+    /// Adds the errors of the next window.
+    pub(super) fn push(&mut self, window: UnitError) {
+        match self.all.last_mut().filter(|_| self.left > 0) {
+            Some(block) => block.add(window),
+            None => {
+                self.all.push(window);
+                self.left = self.length;
+            }
+        }
+        self.left -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_a_horizon_long_and_of_one_series() {
+        let mut blocks = Blocks::new(2);
+        let one = UnitError { absolute: 1.0, points: 1, scaled: 2.0, scaled_points: 1 };
+        (0..3).for_each(|_| blocks.push(one));
+        blocks.end();
+        blocks.push(one);
+        let sizes: Vec<u64> = blocks.all.iter().map(|block| block.points).collect();
+        assert_eq!(sizes, [2, 1, 1]);
+        assert!(!Units::new(vec![one; 9], &blocks.all).series);
+        assert!(Units::new(vec![one; 10], &blocks.all).series);
+    }
+}

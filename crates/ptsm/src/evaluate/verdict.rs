@@ -1,0 +1,253 @@
+//! Whether a model is better than the best baseline, by how much, and how sure that is.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::units::{UnitError, Units};
+
+/// Percent of error that are no difference.
+const SAME_PERCENT: f64 = 0.5;
+
+/// Draws of the bootstrap, their seed, and units below which there is no interval.
+const RESAMPLES: usize = 1000;
+const SEED: u64 = 0;
+const FEWEST_UNITS: usize = 5;
+
+/// Probability of the interval of a difference.
+const LEVEL: f64 = 0.95;
+
+/// The model's error beside that of the best baseline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// The baseline with the smallest error.
+    pub best_baseline: String,
+    /// Which error: `MASE` where it is defined for all, otherwise `MAE`.
+    pub measure: String,
+    /// The model's error.
+    pub error: f64,
+    /// The baseline's error.
+    pub baseline_error: f64,
+    /// The model's error over the baseline's, less 1: below 0 where the model is better. `None` where
+    /// the baseline makes no error.
+    pub relative_difference: Option<f64>,
+    /// In which range the relative difference lies by a paired bootstrap; `None` for fewer than 5
+    /// units.
+    pub interval: Option<DifferenceInterval>,
+    /// Number of units that were resampled, or would have been.
+    pub units: usize,
+    /// What they are: `series`, or `blocks of windows`.
+    pub unit: String,
+    /// All this in words.
+    pub sentence: String,
+}
+
+/// Range of a relative difference.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DifferenceInterval {
+    /// Share of the resamples that lie in it.
+    pub level: f64,
+    /// Lower end.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+/// One side of a comparison.
+pub(super) struct Compared<'a> {
+    /// Mean error.
+    pub(super) error: f64,
+    /// Errors of the units.
+    pub(super) units: &'a Units,
+}
+
+impl Verdict {
+    /// Compares the model with the baseline of this name, by MASE (`scaled`) or by MAE.
+    pub(super) fn new(
+        own: &Compared<'_>,
+        best: &Compared<'_>,
+        best_baseline: &str,
+        scaled: bool,
+    ) -> Self {
+        let ratio = own.error / best.error - 1.0;
+        let mut verdict = Self {
+            best_baseline: best_baseline.to_owned(),
+            measure: if scaled { "MASE" } else { "MAE" }.to_owned(),
+            error: own.error,
+            baseline_error: best.error,
+            relative_difference: ratio.is_finite().then_some(ratio),
+            interval: interval(own.units, best.units, scaled),
+            units: own.units.errors.len(),
+            unit: own.units.name().to_owned(),
+            sentence: String::new(),
+        };
+        verdict.sentence = verdict.in_words();
+        verdict
+    }
+
+    fn in_words(&self) -> String {
+        let name = self.best_baseline.replace('_', " ");
+        let numbers = format!(
+            "{} {} and {}",
+            self.measure,
+            number(Some(self.error)),
+            number(Some(self.baseline_error))
+        );
+        let Some(ratio) = self.relative_difference else {
+            return match self.error > 0.0 {
+                true => format!(
+                    "worse than the best baseline, {name}, which makes no error ({numbers})"
+                ),
+                false => format!("as good as the best baseline, {name} ({numbers})"),
+            };
+        };
+        let (change, range) = (100.0 * ratio, self.range());
+        let chance = match self.interval {
+            Some(found) if found.lower <= 0.0 && found.upper >= 0.0 => {
+                "; the difference may be chance"
+            }
+            _ => "",
+        };
+        match change {
+            change if change > SAME_PERCENT => {
+                let advice = match chance {
+                    "" => ": on such rows take that, or try longer series or another horizon",
+                    chance => chance,
+                };
+                format!(
+                    "worse than the best baseline, {name}, by {change:.1} % ({range}; {numbers})\
+                     {advice}"
+                )
+            }
+            change if change < -SAME_PERCENT => format!(
+                "better than the best baseline, {name}, by {:.1} % ({range}; {numbers}){chance}",
+                -change
+            ),
+            _ => format!("as good as the best baseline, {name} ({range}; {numbers})"),
+        }
+    }
+
+    /// The interval in words, of what the model is better or worse by.
+    fn range(&self) -> String {
+        let Self { units, unit, .. } = self;
+        let unit = match (units, unit.as_str()) {
+            (1, "blocks of windows") => "block of windows",
+            (_, unit) => unit,
+        };
+        let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
+            return format!("{units} {unit}, too few for an interval");
+        };
+        let better = self.relative_difference.is_some_and(|ratio| 100.0 * ratio < -SAME_PERCENT);
+        let (low, high) = if better { (-upper, -lower) } else { (lower, upper) };
+        format!(
+            "{:.0} % interval {:.1} to {:.1} % over {units} {unit}",
+            100.0 * level,
+            100.0 * low,
+            100.0 * high
+        )
+    }
+}
+
+/// A score as it is printed; a dash where it is not defined.
+pub(super) fn number(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+            format!("{value:.3e}")
+        }
+        Some(value) => format!("{value:.4}"),
+    }
+}
+
+/// The paired percentile bootstrap of the relative difference of two forecasters.
+fn interval(own: &Units, other: &Units, scaled: bool) -> Option<DifferenceInterval> {
+    let count = own.errors.len();
+    if count < FEWEST_UNITS || other.errors.len() != count {
+        return None;
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut ratios = Vec::with_capacity(RESAMPLES);
+    for _ in 0..RESAMPLES {
+        let (mut ours, mut theirs) = (UnitError::default(), UnitError::default());
+        for _ in 0..count {
+            let unit = random.random_range(0..count);
+            ours.add(own.errors[unit]);
+            theirs.add(other.errors[unit]);
+        }
+        let mean = |sum: &UnitError| match scaled {
+            true => sum.scaled / sum.scaled_points as f64,
+            false => sum.absolute / sum.points as f64,
+        };
+        let ratio = mean(&ours) / mean(&theirs) - 1.0;
+        // A draw of units without points, or in which the baseline makes no error.
+        ratios.extend(ratio.is_finite().then_some(ratio));
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| {
+        let last = ratios.len().checked_sub(1)?;
+        ratios.get((share * last as f64).round() as usize).copied()
+    };
+    let tail = 0.5 * (1.0 - LEVEL);
+    Some(DifferenceInterval { level: LEVEL, lower: at(tail)?, upper: at(1.0 - tail)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn units(errors: &[f64]) -> Units {
+        let unit = |&absolute: &f64| UnitError { absolute, points: 1, ..UnitError::default() };
+        Units { series: true, errors: errors.iter().map(unit).collect() }
+    }
+
+    #[test]
+    fn the_pairs_of_a_comparison_stay_together() {
+        // Ten per cent less in every unit, though the units differ by far more than that.
+        let other: Vec<f64> = (1..=20).map(f64::from).collect();
+        let own: Vec<f64> = other.iter().map(|x| 0.9 * x).collect();
+        let found = interval(&units(&own), &units(&other), false).unwrap();
+        assert!((found.lower + 0.1).abs() < 1e-12 && (found.upper + 0.1).abs() < 1e-12);
+        let again = interval(&units(&own), &units(&other), false).unwrap();
+        assert_eq!(found, again);
+    }
+
+    #[test]
+    fn a_difference_of_few_units_is_uncertain_and_of_fewer_unknown() {
+        let found = interval(&units(&[1.0, 3.0, 1.0, 3.0, 1.0]), &units(&[2.0; 5]), false).unwrap();
+        assert!(found.lower < 0.0 && found.upper > 0.0, "{found:?}");
+        assert_eq!(interval(&units(&[1.0; 4]), &units(&[2.0; 4]), false), None);
+        assert_eq!(interval(&units(&[1.0; 5]), &units(&[0.0; 5]), false), None);
+    }
+
+    #[test]
+    fn the_sentence_says_range_units_and_chance() {
+        let verdict = |ratio, interval: Option<(f64, f64)>| Verdict {
+            best_baseline: "seasonal_naive".into(),
+            measure: "MASE".into(),
+            error: 0.97,
+            baseline_error: 1.0,
+            relative_difference: Some(ratio),
+            interval: interval.map(|(lower, upper)| DifferenceInterval {
+                level: 0.95,
+                lower,
+                upper,
+            }),
+            units: 645,
+            unit: "series".into(),
+            sentence: String::new(),
+        };
+        assert_eq!(
+            verdict(-0.031, Some((-0.052, -0.01))).in_words(),
+            "better than the best baseline, seasonal naive, by 3.1 % (95 % interval 1.0 to 5.2 % over \
+             645 series; MASE 0.9700 and 1.0000)"
+        );
+        let text = verdict(-0.031, Some((-0.052, 0.01))).in_words();
+        assert!(text.ends_with("; the difference may be chance"), "{text}");
+        assert!(text.contains("interval -1.0 to 5.2 %"), "{text}");
+        let text = verdict(0.2, Some((0.1, 0.3))).in_words();
+        assert!(text.contains("10.0 to 30.0 %") && text.contains("take that"), "{text}");
+        assert!(verdict(0.2, None).in_words().contains("645 series, too few for an interval"));
+    }
+}
