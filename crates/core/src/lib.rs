@@ -56,6 +56,7 @@ pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result};
 pub use head::{OutputGradient, Outputs, largest};
 pub use layers::Dropout;
+pub use layers::level::LevelWindow;
 pub use layers::masking::draw_masks;
 pub use memory::{
     SMALLER_MODEL, available_memory, bytes_of, in_words, peak_memory, require_memory,

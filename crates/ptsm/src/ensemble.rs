@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `check.rs` | whether forecasts of members can be averaged |
 //! | `classical.rs` | a classical method as a member |
-//! | `linear.rs` | a ridge regression as a member |
+//! | `linear.rs` | a ridge regression, on values or on logarithms, as a member |
 //! | `session.rs` | the members that run as one |
 
 mod check;
@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Ridge;
 use crate::model_dir::ModelDir;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
@@ -34,7 +33,8 @@ pub use crate::classical::Classical;
 pub use check::EnsembleWindow;
 use check::check_members;
 use classical::LoadedClassical;
-use linear::LoadedRidge;
+pub use linear::Linear;
+use linear::LoadedLinear;
 pub use ptsm_classical::Method;
 use session::{LoadedEnsemble, LoadedMember};
 
@@ -71,7 +71,7 @@ pub enum MemberModel {
     /// A network.
     Network(Box<Model>),
     /// A ridge regression, which forecasts every channel by the same weights.
-    Ridge(Arc<Ridge>),
+    Linear(Arc<Linear>),
     /// A classical method.
     Classical(Classical),
 }
@@ -114,7 +114,7 @@ impl Members {
                     MemberModel::Network(Box::new(Model::from_dir(files.member(name).path())?))
                 }
                 (_, Some(name), _) => {
-                    MemberModel::Ridge(Arc::new(linear::read(&files.member(name))?))
+                    MemberModel::Linear(Arc::new(linear::read(&files.member(name))?))
                 }
                 (.., Some(classical)) => MemberModel::Classical(classical),
                 _ => return Err(Error::internal("a member that was checked is none")),
@@ -134,9 +134,9 @@ impl Members {
         let networks: Vec<&Config> = networks.collect();
         let config = check_members(&networks, networks.len() < all.len(), window)?;
         for (member, _) in &all {
-            if let MemberModel::Ridge(ridge) = member
-                && (ridge.context_length() > config.context_length
-                    || ridge.prediction_length() != config.prediction_length)
+            if let MemberModel::Linear(linear) = member
+                && (linear.context_length() > config.context_length
+                    || linear.prediction_length() != config.prediction_length)
             {
                 return Err(Error::config("window", "does not hold the windows of the ridge"));
             }
@@ -168,10 +168,10 @@ impl Members {
                     numbers.extend([&model.parameters.trained[..], &model.parameters.buffers]);
                     format!("network {}", model.config().context_length)
                 }
-                MemberModel::Ridge(ridge) => {
-                    let (weights, bias) = ridge.weights();
+                MemberModel::Linear(linear) => {
+                    let (weights, bias) = linear.weights();
                     numbers.extend([weights, bias]);
-                    format!("ridge {}", ridge.context_length())
+                    format!("{} {}", linear.name(), linear.context_length())
                 }
                 MemberModel::Classical(Classical { method, season }) => {
                     format!("{} {season}", method.name())
@@ -191,7 +191,7 @@ impl Members {
     pub(crate) fn wanted_rows(&self) -> usize {
         let rows = |(member, _): &(MemberModel, f64)| match member {
             MemberModel::Network(model) => model.config().context_length,
-            MemberModel::Ridge(ridge) => ridge.context_length(),
+            MemberModel::Linear(linear) => linear.context_length(),
             MemberModel::Classical(Classical { season, .. }) => season.saturating_mul(2).max(8),
         };
         let most = self.all.iter().map(rows).max().unwrap_or_default();
@@ -225,8 +225,8 @@ impl Members {
         let output = self.output()?;
         let (loaded, context_length) = match member {
             MemberModel::Network(model) => (backend.load(model)?, model.config().context_length),
-            MemberModel::Ridge(ridge) => {
-                (LoadedRidge::shared(ridge, &output), ridge.context_length())
+            MemberModel::Linear(linear) => {
+                (LoadedLinear::shared(linear, &output), linear.context_length())
             }
             MemberModel::Classical(classical) => {
                 (LoadedClassical::shared(*classical, &output), self.config.context_length)
@@ -237,11 +237,11 @@ impl Members {
 }
 
 impl MemberModel {
-    /// `network`, `ridge`, or the name of a classical method.
+    /// `network`, `ridge`, `log_ridge`, or the name of a classical method.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Network(_) => "network",
-            Self::Ridge(_) => "ridge",
+            Self::Linear(linear) => linear.name(),
             Self::Classical(classical) => classical.method.name(),
         }
     }
@@ -250,7 +250,7 @@ impl MemberModel {
     pub fn network(&self) -> Option<&Model> {
         match self {
             Self::Network(model) => Some(model),
-            Self::Ridge(_) | Self::Classical(_) => None,
+            Self::Linear(_) | Self::Classical(_) => None,
         }
     }
 }
@@ -339,7 +339,7 @@ pub enum SavedMember {
     /// The network that is in `members/NAME` of the model directory already.
     Network(String),
     /// A ridge regression, to be written into `members/NAME`.
-    Ridge(String, Arc<Ridge>),
+    Linear(String, Arc<Linear>),
     /// A classical method.
     Classical(Classical),
 }
@@ -380,9 +380,9 @@ pub fn save_weighted(
                 names.push(name.clone());
                 one.name = Some(name.clone());
             }
-            SavedMember::Ridge(name, ridge) => {
+            SavedMember::Linear(name, linear) => {
                 check_name(name)?;
-                linear::write(&files.member(name), ridge)?;
+                linear::write(&files.member(name), linear)?;
                 names.push(name.clone());
                 one.ridge = Some(name.clone());
             }

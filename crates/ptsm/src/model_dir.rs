@@ -11,7 +11,7 @@
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
 //! | `ensemble.json`, `members/NAME/` | an ensemble of models, in place of one | |
-//! | `members/NAME/ridge.json` | a ridge regression that is a member | the ensemble |
+//! | `members/NAME/ridge.json` | a ridge regression, on values or on logarithms, that is a member | the ensemble |
 
 use std::path::{Path, PathBuf};
 

@@ -64,11 +64,15 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
                 value["weight"] = json!(weight);
                 values.push(value);
             }
-            MemberModel::Ridge(ridge) => {
-                let (context, penalty) = (ridge.context_length(), ridge.penalty());
-                text += &format!("ridge regression of {context} steps, penalty {penalty}\n");
+            MemberModel::Linear(linear) => {
+                let (context, penalty) = (linear.context_length(), linear.penalty());
+                let of = match linear.name() {
+                    "log_ridge" => " on logarithms",
+                    _ => "",
+                };
+                text += &format!("ridge regression{of} of {context} steps, penalty {penalty}\n");
                 values.push(json!({
-                    "ridge": {"context_length": context, "penalty": penalty}, "weight": weight,
+                    linear.name(): {"context_length": context, "penalty": penalty}, "weight": weight,
                 }));
             }
             MemberModel::Classical(Classical { method, season }) => {

@@ -7,6 +7,7 @@
 //! below [`FLOOR`] times the window's mean level (zeros above all) count as that. A forecast s is taken back by
 //! `loc + scale (exp(s) - 1)`. Unlike other scalers it does not divide by the deviation.
 
+use crate::batch::Batch;
 use crate::real::Real;
 
 /// The least level that counts, as a share of the mean absolute level of the window.
@@ -106,6 +107,59 @@ pub(crate) fn undo<T: Real>(s: T) -> T {
 pub(crate) fn undo_slope<T: Real>(s: T) -> T {
     let s = s.to_f64();
     T::from_f64(if s.abs() <= libm::log(MOST) { libm::exp(s) } else { 0.0 })
+}
+
+/// The past of one channel of a window, scaled by level: what a model with that scaling sees of it.
+///
+/// ```
+/// use ptsm_core::{Batch, BatchShape, LevelWindow};
+///
+/// let shape = BatchShape { size: 1, context_length: 3, num_channels: 1 };
+/// let batch = Batch::new(shape, vec![8.0, 2.0, 4.0])?;
+/// let past = LevelWindow::of(&batch, 0, 0, 1);
+/// assert!((past.scaled[0] - f32::ln(2.0)).abs() < 1e-6 && past.scaled[2] == 0.0);
+/// assert!((past.value(f32::ln(2.0)) - 8.0).abs() < 1e-5);
+/// # Ok::<(), ptsm_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct LevelWindow {
+    /// Scaled points, `[L]`, oldest first; 0 where one was not observed.
+    pub scaled: Vec<f32>,
+    /// Whether each point was observed, `[L]`.
+    pub observed: Vec<bool>,
+    fitted: Fitted<f32>,
+}
+
+impl LevelWindow {
+    /// Scales one channel of one window by the mean level of its last `season` observed points.
+    ///
+    /// # Panics
+    ///
+    /// If the batch has no such window or channel.
+    pub fn of(batch: &Batch, window: usize, channel: usize, season: usize) -> Self {
+        let (length, channels) = (batch.context_length(), batch.num_channels());
+        let at = |step: usize| (window * length + step) * channels + channel;
+        let point = |step: usize| Point {
+            value: f64::from(batch.past_values()[at(step)]),
+            seen: batch.observed_mask().map_or(1.0, |mask| f64::from(mask[at(step)])),
+        };
+        let origin = batch.origin().map_or(0.0, |origin| origin[window * channels + channel]);
+        let fitted = fit(season.max(1), origin, (0..length).map(point));
+        let observed: Vec<bool> = (0..length).map(|step| point(step).seen != 0.0).collect();
+        let scale = |step: usize| apply(fitted, batch.past_values()[at(step)]);
+        let scaled = (0..length).map(|step| if observed[step] { scale(step) } else { 0.0 });
+        Self { scaled: scaled.collect(), observed, fitted }
+    }
+
+    /// A value in the units of the batch, scaled as the window is.
+    pub fn scale(&self, value: f32) -> f32 {
+        apply(self.fitted, value)
+    }
+
+    /// The value, in the units of the batch, of a scaled one.
+    pub fn value(&self, scaled: f32) -> f32 {
+        self.fitted.loc + self.fitted.scale * undo(scaled)
+    }
 }
 
 /// The gradient of a loss for the scaled points and the statistics of a window.

@@ -35,7 +35,7 @@ pub use probabilistic::{
     SeriesCoverage,
 };
 pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
-pub use ridge::{PENALTIES, Ridge, RidgeOptions};
+pub use ridge::{LogRidge, LogRidgeOptions, PENALTIES, Ridge, RidgeOptions};
 pub use values::{TargetScores, ValueScores};
 pub use verdict::{DifferenceInterval, Verdict};
 pub use windows::{EvaluateOptions, evaluate, select_channels};

@@ -5,6 +5,7 @@
 //! randomness, so its score is the reference that a trained model has to beat.
 
 mod cholesky;
+mod log_ridge;
 mod moments;
 
 use rayon::prelude::*;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 use cholesky::{Cholesky, add_scaled};
+pub use log_ridge::{LogRidge, LogRidgeOptions};
 use moments::Moments;
 use ptsm_core::Location;
 

@@ -21,6 +21,8 @@ pub(super) enum Entered {
     Main,
     /// A network that sees levels, by its number.
     Level(usize),
+    /// A ridge regression on logarithms, by its number.
+    LogRidge(usize),
     /// What is no network.
     Other(MemberModel),
 }
@@ -68,31 +70,34 @@ pub(super) struct Entrant {
 }
 
 impl Entrant {
-    /// Every model by itself; but the networks that see levels together: of them, those whose error is at most `near`
-    /// times that of the best.
+    /// Every model by itself; but the networks that see levels together, and the ridge regressions on logarithms: of
+    /// them, those whose error is at most `near` times that of the best.
     pub(super) fn group(
         entered: Vec<Entered>,
         numbers: Vec<Vec<f32>>,
         truth: &Truth,
         near: f64,
     ) -> Vec<Self> {
-        let mut level: Vec<Self> = Vec::new();
+        let (mut level, mut log_ridges) = (Vec::new(), Vec::new());
         let mut entrants: Vec<Self> = Vec::new();
         for (member, numbers) in entered.into_iter().zip(numbers) {
             let error = truth.error(&numbers);
             let (name, group) = match &member {
                 Entered::Main => ("network", &mut entrants),
                 Entered::Level(_) => ("level_networks", &mut level),
+                Entered::LogRidge(_) => ("log_ridge", &mut log_ridges),
                 Entered::Other(model) => (model.name(), &mut entrants),
             };
             group.push(Self { name, members: vec![member], error, numbers });
         }
-        let best = level.iter().filter_map(|one| one.error).fold(f64::INFINITY, f64::min);
-        // Without errors (there is no validation part) all of them take part.
-        level.retain(|one| one.error.is_none_or(|error| error <= near * best));
-        if let Some(mean) = Self::mean(level, truth) {
-            let before_main = entrants.len() - 1;
-            entrants.insert(before_main, mean);
+        for mut group in [log_ridges, level] {
+            let best = group.iter().filter_map(|one| one.error).fold(f64::INFINITY, f64::min);
+            // Without errors (there is no validation part) all of them take part.
+            group.retain(|one: &Self| one.error.is_none_or(|error| error <= near * best));
+            if let Some(mean) = Self::mean(group, truth) {
+                let before_main = entrants.len() - 1;
+                entrants.insert(before_main, mean);
+            }
         }
         entrants
     }
@@ -123,7 +128,7 @@ pub(super) enum Start {
 
 /// Entrants that a mean for many series starts with. One forecast of each series says little of which of them is the best,
 /// and their mean is better than a choice by that (chosen on shortened series: docs/accuracy.md).
-const CORE: [&str; 3] = ["level_networks", "theta", "ets"];
+const CORE: [&str; 4] = ["level_networks", "log_ridge", "theta", "ets"];
 
 /// Error of one of them, as a multiple of that of the best entrant, up to which it takes part.
 const CORE_NEAR: f64 = 1.15;

@@ -41,36 +41,51 @@ pub(super) struct Facts<'a> {
     pub(super) seed: u64,
 }
 
-/// The recipes of the networks; none where values are below zero or too often zero.
-pub(super) fn recipes(facts: &Facts<'_>) -> Vec<Recipe> {
-    let Facts { data, model, .. } = facts;
-    let horizon = model.prediction_length.unwrap_or(1);
-    if !positive(&data.set) {
-        return Vec::new();
-    }
-    let rows = training_rows(&data.set, &data.split);
-    let longest = rows.iter().copied().max().unwrap_or_default();
-    let season = data.seasonal_period.max(1);
-    let whole = |context: usize| context.div_ceil(season) * season;
-    let contexts: Vec<usize> = match rows.len() >= MANY_SERIES {
-        true => HORIZONS.map(|n| whole(n * horizon).max(2 * season)).to_vec(),
-        false => vec![model.context_length.unwrap_or(2 * horizon)],
-    };
-    let mut contexts: Vec<usize> =
-        contexts.into_iter().map(|context| context.min(longest).max(2)).collect();
-    contexts.dedup();
-    let recipe = |context: usize| facts.recipe(context, horizon, windows(&rows, context));
-    contexts.into_iter().map(recipe).collect()
-}
-
 impl Facts<'_> {
+    /// The recipes of the networks; none where values are below zero or too often zero.
+    pub(super) fn recipes(&self) -> Vec<Recipe> {
+        if !positive(&self.data.set) {
+            return Vec::new();
+        }
+        let rows = training_rows(&self.data.set, &self.data.split);
+        let recipe = |context: usize| self.recipe(context, windows(&rows, context));
+        self.contexts().into_iter().map(recipe).collect()
+    }
+
+    /// Past steps of each network, and of the ridge regressions on logarithms.
+    pub(super) fn contexts(&self) -> Vec<usize> {
+        let rows = training_rows(&self.data.set, &self.data.split);
+        let longest = rows.iter().copied().max().unwrap_or_default();
+        let season = self.data.seasonal_period.max(1);
+        let whole = |context: usize| context.div_ceil(season) * season;
+        let horizon = self.horizon();
+        let contexts: Vec<usize> = match rows.len() >= MANY_SERIES {
+            true => HORIZONS.map(|n| whole(n * horizon).max(2 * season)).to_vec(),
+            false => vec![self.model.context_length.unwrap_or(2 * horizon)],
+        };
+        let mut contexts: Vec<usize> =
+            contexts.into_iter().map(|context| context.min(longest).max(2)).collect();
+        contexts.dedup();
+        contexts
+    }
+
+    fn horizon(&self) -> usize {
+        self.model.prediction_length.unwrap_or(1)
+    }
+
+    /// Whether the series are small enough to be copied for windows that reach beyond them.
+    pub(super) fn may_copy(&self) -> bool {
+        self.points() <= COPIED
+    }
+
     /// Points of all series.
     fn points(&self) -> usize {
         let set = &self.data.set;
         set.series.iter().map(crate::data::Series::num_rows).sum::<usize>() * set.channels.len()
     }
 
-    fn recipe(&self, context: usize, horizon: usize, windows: usize) -> Recipe {
+    fn recipe(&self, context: usize, windows: usize) -> Recipe {
+        let horizon = self.horizon();
         let season = self.data.seasonal_period.max(1);
         let patch = patch(season, context);
         let mut model = ModelSpec {
@@ -102,7 +117,7 @@ impl Facts<'_> {
             gradient_clip: Some(1.0),
             skip_start: SkipStart::Season,
             skip_rate: 1.0,
-            partial_windows: self.points() <= COPIED,
+            partial_windows: self.may_copy(),
             seed: self.seed,
             ..Training::default()
         };
@@ -120,7 +135,8 @@ fn patch(season: usize, context: usize) -> usize {
     }
 }
 
-fn positive(set: &SeriesSet) -> bool {
+/// Whether logarithms of levels are of use: no value is below zero, and few are zero.
+pub(super) fn positive(set: &SeriesSet) -> bool {
     let (mut zeros, mut count) = (0usize, 0usize);
     for series in &set.series {
         for row in 0..series.num_rows() {

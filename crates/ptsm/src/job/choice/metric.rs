@@ -35,7 +35,7 @@ impl std::str::FromStr for Metric {
 
 impl Metric {
     /// The loss in percent that it is, if it is one.
-    fn percent(self) -> Option<PercentLoss> {
+    pub(super) fn percent(self) -> Option<PercentLoss> {
         match self {
             Self::Mae => None,
             Self::Smape => Some(PercentLoss::Smape),

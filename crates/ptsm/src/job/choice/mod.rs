@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `compare.rs` | the forecasts of the candidates, and the mean that is picked |
 //! | `level.rs` | the networks for positive series |
+//! | `logarithms.rs` | the ridge regressions for them |
 //! | `metric.rs` | by what candidates are compared |
 //! | `told.rs` | what was chosen, as files and users see it |
 
 mod compare;
 mod level;
+mod logarithms;
 mod metric;
 mod told;
 
@@ -25,21 +27,22 @@ use super::run::{Trained, save_model};
 use crate::calibration::{Calibration, CalibrationOptions};
 use crate::data::{Prepared, WindowShape, prepare};
 use crate::ensemble::{
-    Classical, EnsembleWindow, MemberModel, Members, Method, SavedMember, begun_names, new_names,
-    save_weighted,
+    Classical, EnsembleWindow, Linear, MemberModel, Members, Method, SavedMember, begun_names,
+    new_names, save_weighted,
 };
-use crate::evaluate::fit_ridge;
+use crate::evaluate::{LogRidge, fit_ridge};
 use crate::model_dir::{ModelDir, write_json};
 use crate::train::{Recipe, Samples, Subset, Training};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
 use compare::{Entered, Entrant, Forecasts, Start, pick};
+use logarithms::LogRidges;
 use ptsm_core::OutputKind;
 
 pub use metric::Metric;
 pub use told::{Candidate, Choice};
 
 /// Version of the rule. A change of its candidates or numbers makes a new one.
-pub const RULE: u32 = 2;
+pub const RULE: u32 = 3;
 
 /// Past steps that classical methods see, or the whole of shorter series.
 const CLASSICAL_CONTEXT: usize = 512;
@@ -52,7 +55,7 @@ const COMPARED: usize = 600;
 const LEVELS: [f64; 2] = [0.8, 0.95];
 
 /// Error of a network that sees levels, as a multiple of that of the best of them, up to which it takes part in
-/// their mean.
+/// their mean; the same for ridge regressions on logarithms.
 const NEAR: f64 = 1.02;
 
 /// Training of the default forecaster.
@@ -85,20 +88,22 @@ struct Network {
     trained: Trained,
 }
 
-/// The networks that were trained.
-struct Networks {
+/// What was trained or fitted.
+struct Learnt {
     main: Network,
-    /// Those that see levels.
+    /// Networks that see levels.
     level: Vec<Network>,
     /// Names of folders for those that are trained again.
     again: Vec<String>,
+    /// Ridge regressions on logarithms.
+    log_ridges: Vec<LogRidge>,
 }
 
 /// What was chosen, the members of the mean with their weights, and their intervals.
 struct Compared {
     choice: Choice,
     members: Vec<(Entered, f64)>,
-    /// Of the networks before they are trained again; `None` without a known point to fit it to.
+    /// Of the members before they are fitted again; `None` without a known point to fit it to.
     calibration: Option<Calibration>,
 }
 
@@ -113,20 +118,37 @@ impl ChoiceJob<'_> {
             return Err(Error::config("task", "the default forecaster is for series"));
         };
         self.save.check()?;
-        let networks = self.train(series, observer)?;
-        let window = window(series, &networks);
-        let mut compared = compare(series, self.metric, &networks, window)?;
-        let again = self.refit(&networks, &mut compared, observer)?;
-        self.write(&networks, &again, &compared, window)?;
-        Ok(Chosen { choice: compared.choice, network: networks.main.trained })
+        let mut learnt = self.train(series, observer)?;
+        learnt.log_ridges = match level::positive(&series.set) {
+            true => self.log_ridges(series, &learnt).fit(&self.facts(series).contexts())?,
+            false => Vec::new(),
+        };
+        let window = window(series, &learnt);
+        let mut compared = compare(series, self.metric, &learnt, window)?;
+        let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
+        self.write(&learnt, &folders, &compared, window)?;
+        Ok(Chosen { choice: compared.choice, network: learnt.main.trained })
+    }
+
+    fn facts<'a>(&'a self, data: &'a SeriesData) -> level::Facts<'a> {
+        let Training { seed, .. } = self.recipe.training;
+        level::Facts { data, model: &self.recipe.model, metric: self.metric, seed }
+    }
+
+    fn log_ridges<'a>(&self, data: &'a SeriesData, learnt: &'a Learnt) -> LogRidges<'a> {
+        let main = &learnt.main.trained;
+        LogRidges {
+            data,
+            standardiser: &main.preprocessor.standardiser,
+            metric: self.metric,
+            prediction_length: main.model.config().prediction_length,
+            partial: self.facts(data).may_copy(),
+        }
     }
 
     /// Trains every network into a folder of its own.
-    fn train(&self, series: &SeriesData, observer: &mut dyn Observer) -> Result<Networks> {
-        let Training { seed, .. } = self.recipe.training;
-        let facts =
-            level::Facts { data: series, model: &self.recipe.model, metric: self.metric, seed };
-        let recipes = level::recipes(&facts);
+    fn train(&self, series: &SeriesData, observer: &mut dyn Observer) -> Result<Learnt> {
+        let recipes = self.facts(series).recipes();
         let count = 1 + 2 * recipes.len();
         let mut names = match self.save.mode {
             SaveMode::Resume => begun_names(&self.save.dir, count),
@@ -159,7 +181,7 @@ impl ChoiceJob<'_> {
         }
         let level = trained.split_off(1);
         match trained.pop() {
-            Some(main) => Ok(Networks { main, level, again }),
+            Some(main) => Ok(Learnt { main, level, again, log_ridges: Vec::new() }),
             None => Err(Error::internal("no network was trained")),
         }
     }
@@ -176,29 +198,43 @@ impl ChoiceJob<'_> {
         }
     }
 
-    /// Trains the chosen networks that see levels again, for as many steps as were best and with the validation
-    /// part, which holds the latest rows; returns the folder of each network, by its number.
+    /// Fits the chosen members that see logarithms again, with the validation part, which holds the latest rows:
+    /// networks for as many steps as were best, ridge regressions with the same penalty. Returns the folder of each
+    /// network, by its number.
     fn refit(
         &self,
-        networks: &Networks,
+        series: &SeriesData,
+        learnt: &mut Learnt,
         compared: &mut Compared,
         observer: &mut dyn Observer,
     ) -> Result<Vec<String>> {
         let mut folders: Vec<String> =
-            networks.level.iter().map(|network| network.name.clone()).collect();
+            learnt.level.iter().map(|network| network.name.clone()).collect();
+        if compared.choice.windows == 0 {
+            return Ok(folders);
+        }
         for (member, _) in &compared.members {
-            let Entered::Level(number) = member else { continue };
-            let Network { recipe, trained, .. } = &networks.level[*number];
-            let epochs = trained.record.history.best_epoch;
-            if epochs == 0 || compared.choice.windows == 0 {
-                continue;
+            match *member {
+                Entered::Level(number) => {
+                    let Network { recipe, trained, .. } = &learnt.level[number];
+                    let epochs = trained.record.history.best_epoch;
+                    if epochs == 0 {
+                        continue;
+                    }
+                    let mut recipe = recipe.clone();
+                    recipe.training.epochs = epochs;
+                    recipe.training.with_validation = true;
+                    let name = &learnt.again[number];
+                    self.job(&recipe, self.save.dir.member(name)).run(observer)?;
+                    folders[number].clone_from(name);
+                }
+                Entered::LogRidge(number) => {
+                    let fitted =
+                        self.log_ridges(series, learnt).refit(&learnt.log_ridges[number])?;
+                    learnt.log_ridges[number] = fitted;
+                }
+                Entered::Main | Entered::Other(_) => continue,
             }
-            let mut recipe = recipe.clone();
-            recipe.training.epochs = epochs;
-            recipe.training.with_validation = true;
-            let name = &networks.again[*number];
-            self.job(&recipe, self.save.dir.member(name)).run(observer)?;
-            folders[*number].clone_from(name);
             compared.choice.refitted = true;
         }
         Ok(folders)
@@ -208,18 +244,23 @@ impl ChoiceJob<'_> {
     /// levels.
     fn write(
         &self,
-        networks: &Networks,
+        learnt: &Learnt,
         level: &[String],
         Compared { choice, members, calibration }: &Compared,
         window: EnsembleWindow,
     ) -> Result<()> {
-        let (dir, main) = (&self.save.dir, &networks.main);
+        let (dir, main) = (&self.save.dir, &learnt.main);
         let saved = |(member, weight): &(Entered, f64)| {
             let member = match member {
                 Entered::Main => SavedMember::Network(main.name.clone()),
                 Entered::Level(number) => SavedMember::Network(level[*number].clone()),
-                Entered::Other(MemberModel::Ridge(ridge)) => {
-                    SavedMember::Ridge(format!("{}-ridge", main.name), Arc::clone(ridge))
+                Entered::LogRidge(number) => {
+                    let ridge = Linear::Logarithms(learnt.log_ridges[*number].clone());
+                    let name = format!("{}-ridge", learnt.level[*number].name);
+                    SavedMember::Linear(name, Arc::new(ridge))
+                }
+                Entered::Other(MemberModel::Linear(ridge)) => {
+                    SavedMember::Linear(format!("{}-ridge", main.name), Arc::clone(ridge))
                 }
                 Entered::Other(MemberModel::Classical(classical)) => {
                     SavedMember::Classical(*classical)
@@ -251,14 +292,17 @@ impl ChoiceJob<'_> {
 }
 
 /// The windows of the mean: as long as those of its networks, and long enough for classical methods.
-fn window(series: &SeriesData, networks: &Networks) -> EnsembleWindow {
+fn window(series: &SeriesData, learnt: &Learnt) -> EnsembleWindow {
     let longest = series.set.series.iter().map(crate::data::Series::num_rows).max();
     let classical = longest.unwrap_or_default().min(CLASSICAL_CONTEXT);
     let config = |network: &Network| network.trained.model.config().clone();
-    let main = config(&networks.main);
-    let level = networks.level.iter().map(|network| config(network).context_length);
+    let main = config(&learnt.main);
+    let level = learnt.level.iter().map(|network| config(network).context_length);
+    let log_ridges = learnt.log_ridges.iter().map(LogRidge::context_length);
     EnsembleWindow {
-        context_length: level.fold(main.context_length.max(classical), usize::max),
+        context_length: level
+            .chain(log_ridges)
+            .fold(main.context_length.max(classical), usize::max),
         prediction_length: main.prediction_length,
         num_input_channels: main.num_input_channels,
     }
@@ -268,12 +312,12 @@ fn window(series: &SeriesData, networks: &Networks) -> EnsembleWindow {
 fn compare(
     series: &SeriesData,
     metric: Metric,
-    networks: &Networks,
+    learnt: &Learnt,
     window: EnsembleWindow,
 ) -> Result<Compared> {
     let EnsembleWindow { context_length, prediction_length, .. } = window;
     let shape = WindowShape { context_length, prediction_length, step: 1 };
-    let main = &networks.main.trained;
+    let main = &learnt.main.trained;
     let standardiser = &main.preprocessor.standardiser;
     let prepared = prepare(&series.set, &series.split, shape, None, Some(standardiser))?;
     let windows = Subset::spread(
@@ -285,12 +329,16 @@ fn compare(
         match entered {
             Entered::Main => MemberModel::Network(Box::new(main.model.clone())),
             Entered::Level(number) => {
-                MemberModel::Network(Box::new(networks.level[*number].trained.model.clone()))
+                MemberModel::Network(Box::new(learnt.level[*number].trained.model.clone()))
+            }
+            Entered::LogRidge(number) => {
+                let ridge = learnt.log_ridges[*number].clone();
+                MemberModel::Linear(Arc::new(Linear::Logarithms(ridge)))
             }
             Entered::Other(member) => member.clone(),
         }
     };
-    let entered = entrants(series, networks, &prepared)?;
+    let entered = entrants(series, learnt, &prepared)?;
     let models: Vec<MemberModel> = entered.iter().map(model).collect();
     let Forecasts { numbers, truth } = Forecasts::of(&models, &whole, &windows, metric)?;
     let entrants = Entrant::group(entered, numbers, &truth, NEAR);
@@ -337,8 +385,8 @@ fn calibrate(members: Members, windows: &dyn Samples, series: &SeriesData) -> Re
 }
 
 /// All that forecast, the simplest first, so that it is taken where errors are equal: classical methods, the
-/// ridge regression where the data allow one, the networks.
-fn entrants(series: &SeriesData, networks: &Networks, prepared: &Prepared) -> Result<Vec<Entered>> {
+/// ridge regressions where the data allow them, the networks.
+fn entrants(series: &SeriesData, learnt: &Learnt, prepared: &Prepared) -> Result<Vec<Entered>> {
     let season = series.seasonal_period;
     let context_length = prepared.train.shape().context_length;
     let fits = |method: &Method| {
@@ -347,11 +395,12 @@ fn entrants(series: &SeriesData, networks: &Networks, prepared: &Prepared) -> Re
     let classical = Method::ALL.into_iter().filter(fits);
     let classical = classical.map(|method| MemberModel::Classical(Classical { method, season }));
     let ridge = match fit_ridge(&prepared.train, &prepared.validation, season) {
-        Ok(ridge) => Some(MemberModel::Ridge(Arc::new(ridge))),
+        Ok(ridge) => Some(MemberModel::Linear(Arc::new(Linear::Values(ridge)))),
         Err(error) if error.kind() == ErrorKind::InvalidInput => None,
         Err(error) => return Err(error.at("ridge")),
     };
     let others = classical.chain(ridge).map(Entered::Other);
-    let level = (0..networks.level.len()).map(Entered::Level);
-    Ok(others.chain(level).chain([Entered::Main]).collect())
+    let log_ridges = (0..learnt.log_ridges.len()).map(Entered::LogRidge);
+    let level = (0..learnt.level.len()).map(Entered::Level);
+    Ok(others.chain(log_ridges).chain(level).chain([Entered::Main]).collect())
 }

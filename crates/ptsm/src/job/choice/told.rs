@@ -19,7 +19,7 @@ pub struct Choice {
     pub candidates: Vec<Candidate>,
     /// Error of the chosen mean, as those of the candidates.
     pub error: Option<f64>,
-    /// Whether networks of the mean were trained again with the validation part, after the comparison: the
+    /// Whether members of the mean were fitted again with the validation part, after the comparison: the
     /// validation part says nothing of them any more.
     #[serde(default)]
     pub refitted: bool,
@@ -29,7 +29,7 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Candidate {
-    /// `network`, `level_networks`, `ridge`, or the name of a classical method.
+    /// `network`, `level_networks`, `ridge`, `log_ridge`, or the name of a classical method.
     pub name: String,
     /// Error on the compared windows, see [`Choice::metric`]; `None` if there are none.
     pub error: Option<f64>,
@@ -69,7 +69,7 @@ impl Choice {
             _ => String::new(),
         };
         let again = match self.refitted {
-            true => "; its networks were then trained again with the validation part",
+            true => "; what works on logarithms was then fitted again with the validation part",
             false => "",
         };
         format!("{members}: {compared}{better}{again}")
@@ -88,6 +88,7 @@ fn shown(name: &str) -> String {
         "ets" => "exponential smoothing".to_owned(),
         "theta" => "Theta".to_owned(),
         "level_networks" => "networks on logarithms".to_owned(),
+        "log_ridge" => "ridge on logarithms".to_owned(),
         other => other.replace('_', " "),
     }
 }

@@ -1,0 +1,517 @@
+//! A linear regression on differences of logarithms: for positive series, above all many short ones.
+//!
+//! Each window is scaled by level ([`LevelWindow`]), so the regression forecasts `ln(y / level)` from `ln(x / level)`
+//! and from which points are missing. Each step of the horizon has weights of its own, shared by all series and
+//! channels. They minimise an absolute or a percentage error by reweighted least squares: with `r` the
+//! residual, a row counts `loss'(r) / r`.
+
+use ptsm_core::LevelWindow;
+use ptsm_core::train::PercentLoss;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::cholesky::{Cholesky, add_scaled};
+use crate::data::{Batch, WindowSet};
+use crate::{Error, Result};
+
+/// Penalties that are tried, as shares of the weight of all rows.
+const PENALTIES: [f64; 3] = [1e-4, 1e-3, 1e-2];
+
+/// The same for the constant: enough to solve the equations where it is all there is.
+const CONSTANT_PENALTY: f64 = 1e-9;
+
+/// Rounds of reweighting after plain least squares.
+const ROUNDS: usize = 3;
+
+/// Residuals below this count as large: no row has a boundless weight.
+const LEAST_RESIDUAL: f64 = 0.01;
+
+/// Residuals of larger forecasts are cut here before they are weighted by percents.
+const MOST_RESIDUAL: f64 = 1.5;
+
+/// Multiply-adds of a fit, beyond which rows are thinned, evenly.
+const WORK: usize = 20_000_000_000;
+
+/// Numbers of the rows, at most.
+const NUMBERS: usize = 16_000_000;
+
+/// Windows that are read at once.
+const AT_ONCE: usize = 256;
+
+/// How far below the least and above the greatest point of a window a forecast may lie, as logarithms of 10 and 5.
+const BELOW: f32 = std::f32::consts::LN_10;
+const ABOVE: f32 = 1.609_438;
+
+/// What a fit minimises, and how windows are scaled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogRidgeOptions {
+    /// Last observed points that the level of a window is the mean of: a season, or 1.
+    pub season: usize,
+    /// A percentage error; `None` = the absolute error of logarithms.
+    pub loss: Option<PercentLoss>,
+    /// The penalty, as a share of the weight of all rows; `None` = chosen by validation windows.
+    pub penalty: Option<f64>,
+}
+
+/// A linear forecaster of logarithms from `context_length` to `prediction_length` steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct LogRidge {
+    context_length: usize,
+    prediction_length: usize,
+    /// Of [`LogRidgeOptions`].
+    season: usize,
+    penalty: f64,
+    training_rows: usize,
+    /// `[L, H]`, or `[2 L, H]` where points may be missing: those of the points, then of what is missing.
+    weights: Vec<f32>,
+    /// `[H]`.
+    bias: Vec<f32>,
+}
+
+/// The fields of a file, before their lengths are checked.
+#[derive(Deserialize)]
+#[serde(rename = "LogRidge")]
+struct Unchecked {
+    context_length: usize,
+    prediction_length: usize,
+    season: usize,
+    penalty: f64,
+    training_rows: usize,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl TryFrom<Unchecked> for LogRidge {
+    type Error = Error;
+
+    fn try_from(read: Unchecked) -> Result<Self> {
+        let Unchecked { context_length, prediction_length, .. } = read;
+        let once = context_length.checked_mul(prediction_length).filter(|&count| count > 0);
+        let fits = once.is_some_and(|once| {
+            [Some(once), once.checked_mul(2)].contains(&Some(read.weights.len()))
+        });
+        if !fits || read.bias.len() != prediction_length || read.season == 0 {
+            return Err(Error::weights(format!(
+                "ridge on logarithms from {context_length} to {prediction_length} steps, season {}, cannot have {} \
+                 weights and {} biases",
+                read.season,
+                read.weights.len(),
+                read.bias.len(),
+            )));
+        }
+        Ok(Self {
+            context_length,
+            prediction_length,
+            season: read.season,
+            penalty: read.penalty,
+            training_rows: read.training_rows,
+            weights: read.weights,
+            bias: read.bias,
+        })
+    }
+}
+
+/// The inputs of one channel of one window: the scaled points, and where `inputs` has room for them, which of them are
+/// missing; the rest stays 0.
+fn fill(past: &LevelWindow, inputs: &mut [f64]) {
+    let length = past.scaled.len();
+    let (points, missing) = inputs.split_at_mut(length);
+    points.iter_mut().zip(&past.scaled).for_each(|(into, &x)| *into = x.into());
+    for (into, &seen) in missing.iter_mut().zip(&past.observed) {
+        *into = if seen { 0.0 } else { 1.0 };
+    }
+}
+
+/// Windows as rows of a regression, one for each channel.
+struct Rows {
+    /// Inputs of a row, the constant 1 included, which is the last one.
+    width: usize,
+    /// `[N, width]`.
+    inputs: Vec<f64>,
+    /// `[N, H]`; NaN where a point is not known.
+    targets: Vec<f64>,
+    steps: usize,
+}
+
+impl Rows {
+    /// At most `most` rows, evenly spread.
+    fn of(windows: &WindowSet, season: usize, width: usize, most: usize) -> Self {
+        let channels = windows.num_channels();
+        let total = windows.len() * channels;
+        let steps = windows.shape().prediction_length;
+        let count = total.min(most);
+        let chosen: Vec<usize> = (0..count).map(|i| i * total / count).collect();
+        let mut rows = Self { width, inputs: Vec::new(), targets: Vec::new(), steps };
+        for part in chosen.chunks(AT_ONCE) {
+            let indices: Vec<usize> = part.iter().map(|place| place / channels).collect();
+            let batch = windows.batch(&indices);
+            for (window, place) in part.iter().enumerate() {
+                rows.push(&batch, window, place % channels, season);
+            }
+        }
+        rows
+    }
+
+    /// Adds one channel of a window, if something of its past is known.
+    fn push(&mut self, batch: &Batch, window: usize, channel: usize, season: usize) {
+        let past = LevelWindow::of(batch, window, channel, season);
+        if !past.observed.contains(&true) {
+            return;
+        }
+        let start = self.inputs.len();
+        self.inputs.resize(start + self.width, 0.0);
+        fill(&past, &mut self.inputs[start..start + self.width - 1]);
+        self.inputs[start + self.width - 1] = 1.0;
+        let (channels, steps) = (batch.num_channels(), self.steps);
+        let place = |step: usize| (window * steps + step) * channels + channel;
+        let future = batch.future_values().unwrap_or_default();
+        let mask = batch.future_observed_mask();
+        let target = |step: usize| match mask.is_some_and(|mask| mask[place(step)] == 0.0) {
+            true => f64::NAN,
+            false => past.scale(future[place(step)]).into(),
+        };
+        self.targets.extend((0..steps).map(target));
+    }
+
+    fn len(&self) -> usize {
+        self.inputs.len() / self.width
+    }
+
+    /// The inputs and the target of one step of every row in which it is known.
+    fn known(&self, step: usize) -> impl Iterator<Item = (&[f64], f64)> {
+        let targets = self.targets.iter().skip(step).step_by(self.steps);
+        self.inputs.chunks_exact(self.width).zip(targets.copied()).filter(|(_, y)| !y.is_nan())
+    }
+
+    /// The weights that minimise `sum of w (y - x weights)^2`, penalised; `weigh` gives w from a target and its row.
+    fn solve(
+        &self,
+        step: usize,
+        penalties: &[f64],
+        weigh: &dyn Fn(&[f64], f64) -> f64,
+    ) -> Option<Vec<Vec<f64>>> {
+        let width = self.width;
+        let (mut gram, mut cross) = (vec![0.0; width * width], vec![0.0; width]);
+        let mut weight = 0.0;
+        for (row, y) in self.known(step) {
+            let w = weigh(row, y);
+            weight += w;
+            add_scaled(&mut cross, w * y, row);
+            for (i, x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                add_scaled(&mut gram[i * width..=i * width + i], w * x, &row[..=i]);
+            }
+        }
+        let with = |&penalty: &f64| {
+            let mut matrix = gram.clone();
+            for i in 0..width {
+                let own = if i + 1 < width { penalty } else { CONSTANT_PENALTY };
+                matrix[i * width + i] += own * weight;
+            }
+            let mut solution = cross.clone();
+            Cholesky::factor(matrix, width)?.solve(&mut solution, 1);
+            Some(solution)
+        };
+        penalties.iter().map(with).collect()
+    }
+
+    /// Sum of the absolute errors of one step.
+    fn error(&self, step: usize, weights: &[f64]) -> f64 {
+        self.known(step).map(|(row, y)| (product(row, weights) - y).abs()).sum()
+    }
+}
+
+fn product(row: &[f64], weights: &[f64]) -> f64 {
+    row.iter().zip(weights).map(|(x, w)| x * w).sum()
+}
+
+/// What a row counts in the next round, for the residual `forecast - target` of logarithms.
+fn weight(loss: Option<PercentLoss>, residual: f64) -> f64 {
+    let slope = match loss {
+        None => 1.0,
+        // |exp(r) - 1|
+        Some(PercentLoss::Mape) => residual.min(MOST_RESIDUAL).exp(),
+        // 2 |tanh(r / 2)|
+        Some(PercentLoss::Smape) => (0.5 * residual).cosh().powi(-2),
+    };
+    slope / residual.abs().max(LEAST_RESIDUAL)
+}
+
+impl LogRidge {
+    /// Fits the weights on the known points of training windows, which may be
+    /// [partial](WindowSet::partial); the penalty is the one with the least error on the validation windows.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if there are fewer than two rows (windows x channels) for each weight of a step, or the equations
+    /// cannot be solved.
+    pub fn fit(
+        train: &WindowSet,
+        validation: &WindowSet,
+        options: LogRidgeOptions,
+    ) -> Result<Self> {
+        let LogRidgeOptions { season, loss, penalty } = options;
+        let shape = train.shape();
+        let masked = |windows: &WindowSet| {
+            windows.segments().iter().any(|segment| segment.series.observed_mask.is_some())
+        };
+        let inputs = match masked(train) || masked(validation) {
+            true => 2 * shape.context_length,
+            false => shape.context_length,
+        };
+        let width = inputs + 1;
+        let each = width * width / 2 * shape.prediction_length * (ROUNDS + 1);
+        let most = (WORK / each).max(4 * width).min(NUMBERS / width);
+        let rows = Rows::of(train, season, width, most);
+        if rows.len() < 2 * width {
+            let count = rows.len();
+            return Err(Error::input(format!(
+                "ridge on logarithms: {count} training rows (windows x channels) are too few for {width} weights; use a \
+                 shorter context_length or more data"
+            )));
+        }
+        let judged = Rows::of(validation, season, width, most);
+        let start = start(&rows, &judged, penalty)?;
+        let steps: Vec<usize> = (0..shape.prediction_length).collect();
+        // Collected in order: the same bits for any number of threads.
+        let fitted = steps.par_iter().map(|&step| {
+            let mut weights = start.weights[step].clone();
+            for _ in 0..ROUNDS {
+                let weigh = |row: &[f64], y: f64| weight(loss, product(row, &weights) - y);
+                weights = rows.solve(step, &[start.penalty], &weigh)?.pop()?;
+            }
+            Some(weights)
+        });
+        let fitted: Option<Vec<Vec<f64>>> = fitted.collect();
+        let fitted = fitted.ok_or_else(unsolvable)?;
+        let number = |input: usize| fitted.iter().map(move |weights| weights[input] as f32);
+        Ok(Self {
+            context_length: shape.context_length,
+            prediction_length: shape.prediction_length,
+            season,
+            penalty: start.penalty,
+            training_rows: rows.len(),
+            weights: (0..inputs).flat_map(number).collect(),
+            bias: number(inputs).collect(),
+        })
+    }
+
+    /// Past steps, L.
+    pub fn context_length(&self) -> usize {
+        self.context_length
+    }
+
+    /// Future steps, H.
+    pub fn prediction_length(&self) -> usize {
+        self.prediction_length
+    }
+
+    /// The penalty, as a share of the weight of all rows.
+    pub fn penalty(&self) -> f64 {
+        self.penalty
+    }
+
+    /// Rows that it was fitted on: windows, counted once for each channel.
+    pub fn training_rows(&self) -> usize {
+        self.training_rows
+    }
+
+    /// Weights `[L, H]`, or `[2 L, H]` where points may be missing, row-major, and constants `[H]`.
+    pub fn weights(&self) -> (&[f32], &[f32]) {
+        (&self.weights, &self.bias)
+    }
+
+    /// Forecasts all channels of a batch: `[B, H, C]`, row-major, in the units of the batch.
+    ///
+    /// A forecast lies between a tenth of the least and five times the greatest point of its window, as distances from
+    /// the data's zero. The forecast of a window has the same bits in any batch.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the batch has another context length.
+    pub fn predict(&self, batch: &Batch) -> Result<Vec<f32>> {
+        if batch.context_length() != self.context_length {
+            return Err(Error::input(format!(
+                "ridge on logarithms was fitted on context_length {}, the batch has {}",
+                self.context_length,
+                batch.context_length()
+            )));
+        }
+        let channels = batch.num_channels();
+        let each = self.prediction_length * channels;
+        let mut forecast = vec![0.0; batch.size() * each];
+        forecast.par_chunks_mut(each).enumerate().for_each(|(window, out)| {
+            for channel in 0..channels {
+                let numbers = self.predict_channel(batch, window, channel);
+                let places = out.iter_mut().skip(channel).step_by(channels);
+                places.zip(numbers).for_each(|(place, x)| *place = x);
+            }
+        });
+        Ok(forecast)
+    }
+
+    /// The steps of one channel of one window.
+    fn predict_channel(&self, batch: &Batch, window: usize, channel: usize) -> Vec<f32> {
+        let past = LevelWindow::of(batch, window, channel, self.season);
+        let steps = self.prediction_length;
+        let mut inputs = vec![0.0; self.weights.len() / steps];
+        fill(&past, &mut inputs);
+        let mut sums: Vec<f64> = self.bias.iter().map(|&x| x.into()).collect();
+        for (x, row) in inputs.iter().zip(self.weights.chunks_exact(steps)) {
+            sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += x * f64::from(w));
+        }
+        let seen =
+            || past.scaled.iter().zip(&past.observed).filter(|(_, seen)| **seen).map(|(&x, _)| x);
+        let least = seen().reduce(f32::min).unwrap_or_default() - BELOW;
+        let most = seen().reduce(f32::max).unwrap_or_default() + ABOVE;
+        sums.into_iter().map(|sum| past.value((sum as f32).clamp(least, most))).collect()
+    }
+}
+
+fn unsolvable() -> Error {
+    Error::input("ridge on logarithms: the equations cannot be solved (a series of equal values?)")
+}
+
+/// Least squares, from which reweighting starts.
+struct Start {
+    penalty: f64,
+    /// Of each step.
+    weights: Vec<Vec<f64>>,
+}
+
+fn start(rows: &Rows, judged: &Rows, penalty: Option<f64>) -> Result<Start> {
+    let penalties = penalty.map_or(PENALTIES.to_vec(), |penalty| vec![penalty]);
+    let steps: Vec<usize> = (0..rows.steps).collect();
+    let solve = |&step: &usize| {
+        let solutions = rows.solve(step, &penalties, &|_, _| 1.0)?;
+        let errors: Vec<f64> =
+            solutions.iter().map(|weights| judged.error(step, weights)).collect();
+        Some((solutions, errors))
+    };
+    let solved: Option<Vec<_>> = steps.par_iter().map(solve).collect();
+    let solved: Vec<(Vec<Vec<f64>>, Vec<f64>)> = solved.ok_or_else(unsolvable)?;
+    let error = |number: &usize| solved.iter().map(|(_, errors)| errors[*number]).sum::<f64>();
+    // Of equal ones the larger penalty, as without validation windows.
+    let best = (0..penalties.len()).rev().min_by(|a, b| error(a).total_cmp(&error(b)));
+    let best = best.unwrap_or_default();
+    let weights = solved.into_iter().map(|(mut solutions, _)| solutions.swap_remove(best));
+    Ok(Start { penalty: penalties[best], weights: weights.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::{BatchShape, PreparedSeries, Segment, WindowShape};
+
+    /// Series that grow by a fifth every step, but for a swing of two steps, of very different size.
+    fn windows(masked: bool) -> WindowSet {
+        let series = |number: i32| {
+            let size = 10f32.powi(number);
+            let value = |t: i32| size * 1.2f32.powi(t) * if t % 2 == 0 { 2.0 } else { 0.5 };
+            let mask = (0..12).map(|t| if masked && t == 0 { 0.0 } else { 1.0 }).collect();
+            let series = PreparedSeries {
+                id: number.to_string(),
+                num_channels: 1,
+                values: (number..number + 12).map(value).collect(),
+                observed_mask: masked.then_some(mask),
+            };
+            Segment { rows: 0..series.num_rows(), series: Arc::new(series) }
+        };
+        let shape = WindowShape { context_length: 3, prediction_length: 2, step: 1 };
+        WindowSet::new((-3..4).map(series).collect(), shape).unwrap()
+    }
+
+    fn options(loss: Option<PercentLoss>) -> LogRidgeOptions {
+        LogRidgeOptions { season: 1, loss, penalty: None }
+    }
+
+    #[test]
+    fn growth_and_seasons_of_series_of_any_size_are_found() {
+        for masked in [false, true] {
+            let all = windows(masked);
+            for loss in [None, Some(PercentLoss::Smape), Some(PercentLoss::Mape)] {
+                let ridge = LogRidge::fit(&all, &all, options(loss)).unwrap();
+                assert_eq!(ridge.penalty(), PENALTIES[0]);
+                let shape = BatchShape { size: 1, context_length: 3, num_channels: 1 };
+                // 5e5 times 1.2^t: 2, 0.5, 2, then 0.5 and 2.
+                let past = [1.0, 0.3, 1.44].map(|x| 1e6 * x).to_vec();
+                let batch = Batch::new(shape, past).unwrap();
+                let got = ridge.predict(&batch).unwrap();
+                for (got, wanted) in got.iter().zip([0.432e6, 2.0736e6]) {
+                    assert!((got / wanted - 1.0).abs() < 0.02, "{masked} {loss:?}: {got} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn missing_points_are_inputs_of_their_own() {
+        let all = windows(true);
+        let ridge = LogRidge::fit(&all, &all, options(None)).unwrap();
+        assert_eq!(ridge.weights().0.len(), 2 * 3 * 2);
+        assert_eq!(
+            LogRidge::fit(&windows(false), &windows(false), options(None))
+                .unwrap()
+                .weights()
+                .0
+                .len(),
+            6
+        );
+    }
+
+    #[test]
+    fn percentage_errors_forecast_less_than_the_median() {
+        // One in three futures is ten times as large: the median is the lower value, and so is the least MAPE; of
+        // squares of logarithms it would be between.
+        let series = |number: usize| {
+            let last = if number.is_multiple_of(3) { 10.0 } else { 1.0 };
+            let series = PreparedSeries {
+                id: number.to_string(),
+                num_channels: 1,
+                values: vec![1.0, last],
+                observed_mask: None,
+            };
+            Segment { rows: 0..2, series: Arc::new(series) }
+        };
+        let shape = WindowShape { context_length: 1, prediction_length: 1, step: 1 };
+        let all = WindowSet::new((0..30).map(series).collect(), shape).unwrap();
+        let forecast = |loss| {
+            let ridge = LogRidge::fit(&all, &all, options(loss)).unwrap();
+            f64::from(ridge.weights().1[0])
+        };
+        let (median, percent) = (forecast(None), forecast(Some(PercentLoss::Mape)));
+        assert!(
+            percent <= median + 1e-6 && median < 0.5 * f64::ln(10.0) / 3.0,
+            "{percent} {median}"
+        );
+    }
+
+    #[test]
+    fn forecasts_stay_near_the_window_and_files_are_checked() {
+        let all = windows(false);
+        let mut ridge = LogRidge::fit(&all, &all, options(None)).unwrap();
+        ridge.bias = vec![50.0, -50.0];
+        let shape = BatchShape { size: 1, context_length: 3, num_channels: 1 };
+        let got = ridge.predict(&Batch::new(shape, vec![2.0, 4.0, 3.0]).unwrap()).unwrap();
+        assert!((got[0] - 20.0).abs() < 1e-3 && (got[1] - 0.2).abs() < 1e-4, "{got:?}");
+        let none = Batch::new(shape, vec![0.0; 3]).and_then(|b| b.with_observed_mask(vec![0.0; 3]));
+        assert!(ridge.predict(&none.unwrap()).unwrap().iter().all(|x| x.is_finite()));
+        let text = serde_json::to_string(&ridge).unwrap();
+        assert_eq!(serde_json::from_str::<LogRidge>(&text).unwrap(), ridge);
+        let other = text.replace("\"context_length\":3", "\"context_length\":4");
+        assert!(serde_json::from_str::<LogRidge>(&other).is_err());
+        let few = LogRidge::fit(&all.shortened(3, true), &all, options(None));
+        assert!(few.is_ok());
+    }
+
+    #[test]
+    fn too_few_rows_are_refused() {
+        let shape = WindowShape { context_length: 9, prediction_length: 2, step: 1 };
+        let segments = windows(false).segments().to_vec();
+        let long = WindowSet::new(segments, shape).unwrap();
+        let error = LogRidge::fit(&long, &long, options(None)).unwrap_err().to_string();
+        assert!(error.contains("14 training rows") && error.contains("10 weights"), "{error}");
+    }
+}
