@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crate::data::{Part, Prepared, SeriesSet, Split, WindowShape, prepare};
 use crate::evaluate::{
-    BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, evaluate, score_baselines,
+    BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
+    score_baselines,
 };
 use crate::fit::SeriesSource;
 use crate::{Config, Forecaster, Result};
@@ -25,6 +26,8 @@ pub struct ScoreOptions<'a> {
     pub batch_size: usize,
     /// Steps of the season, for MASE and the seasonal naive forecast; `None` = the model's.
     pub season: Option<usize>,
+    /// By what the verdict compares with the best baseline.
+    pub measure: Measure,
     /// Which parts to list besides the totals.
     pub detail: Detail,
     /// Called after each batch of the model's pass with the windows done and their total; an error
@@ -41,6 +44,7 @@ impl Default for ScoreOptions<'_> {
             every_theta: false,
             batch_size: 256,
             season: None,
+            measure: Measure::default(),
             detail: Detail::default(),
             progress: None,
         }
@@ -138,7 +142,7 @@ impl Forecaster {
             channel_names: channels.iter().map(|&c| names[c].clone()).collect(),
             baselines,
         };
-        evaluation.verdict = evaluation.judge();
+        evaluation.verdict = evaluation.judge(options.measure);
         Ok(evaluation)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if validation && trained_on_validation(&args.model)? {
         let kept = ModelDir::new(&args.model).calibration();
         let text = format!(
-            "a network of this model was trained on the validation part, too: intervals from it would be too \
+            "a member of this model was fitted to the validation part, too: intervals from it would be too \
              narrow{} (use other rows: --split test, or --data of later rows)",
             if kept.exists() { "; those that training fitted before are kept" } else { "" }
         );

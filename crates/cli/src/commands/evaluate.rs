@@ -1,12 +1,13 @@
 //! `ptsm evaluate`: scores a model on every window of a part of the data, beside baselines.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ptsm::data::{Part, Split};
-use ptsm::evaluate::{Coherence, Detail};
+use ptsm::evaluate::{Coherence, Detail, Measure};
 use ptsm::heads::SharedModel;
-use ptsm::job::trained_on_validation;
+use ptsm::job::{Choice, trained_on_validation};
+use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
 use ptsm::{Error, Forecaster, Result};
 
@@ -134,7 +135,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     far_values(global, &set);
     let prepared = forecaster.prepare(&set, args.borders())?;
     if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
-        remark(global, "a network of this model was trained on the validation part, too");
+        remark(global, "a member of this model was fitted to the validation part, too");
     }
     let trained = forecaster.preprocessor().split;
     if args.borders().is_some_and(|borders| borders != trained) {
@@ -151,6 +152,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         every_theta: args.every_theta,
         batch_size: args.batch_size,
         season: args.data.season()?,
+        measure: measure(&args.model)?,
         detail: Detail {
             per_step: detail.per_step || pictures,
             per_channel: detail.per_channel || args.report.is_some(),
@@ -180,6 +182,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     trim(&mut evaluation, detail);
     answer(global, &evaluation, &evaluation.table())
+}
+
+/// What the forecaster was chosen by, if it was; otherwise the usual one.
+fn measure(model: &Path) -> Result<Measure> {
+    let choice: Option<Choice> = read_json(&ModelDir::new(model).choice())?;
+    Ok(choice.map_or(Measure::default(), |choice| choice.metric.measure()))
 }
 
 /// Scores several heads on one backbone.

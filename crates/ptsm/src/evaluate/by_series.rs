@@ -81,6 +81,7 @@ impl SeriesSums {
             points: self.channels.iter().map(|sums| sums.points).sum(),
             scaled: mase.unwrap_or_default(),
             scaled_points: u64::from(mase.is_some()),
+            percents: [0.0; 2],
         }
     }
 

@@ -475,6 +475,7 @@ impl Accumulator {
                     points: 1,
                     scaled: absolute * inverse,
                     scaled_points: u64::from(inverse > 0.0),
+                    percents: [0.0; 2],
                 });
             }
         }

@@ -37,5 +37,5 @@ pub use probabilistic::{
 pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
 pub use ridge::{LogRidge, LogRidgeOptions, PENALTIES, Ridge, RidgeOptions};
 pub use values::{TargetScores, ValueScores};
-pub use verdict::{DifferenceInterval, Verdict};
+pub use verdict::{DifferenceInterval, Measure, Verdict};
 pub use windows::{EvaluateOptions, evaluate, select_channels};

@@ -1,8 +1,9 @@
 //! Errors in percent of the truth, in the units of the data.
 
 use super::metrics::{DataUnits, ScoredWindows};
-use crate::data::Standardiser;
+use crate::data::{Standardiser, WindowSet};
 use crate::{Error, Result};
+use ptsm_core::train::Samples;
 
 /// Running sums of the symmetric and the plain mean absolute percentage error.
 ///
@@ -27,11 +28,14 @@ pub(super) struct PercentErrors<'a> {
     /// Which channel each of the K channels of a forecast is.
     channels: Vec<usize>,
     pub(super) sums: PercentSums,
+    /// The same for each segment of the windows.
+    segments: Vec<PercentSums>,
 }
 
 impl<'a> PercentErrors<'a> {
     pub(super) fn new(scales: Option<&'a [Standardiser]>, channels: Vec<usize>) -> Self {
-        Self { scales, channels, sums: PercentSums::default() }
+        let segments = vec![PercentSums::default(); scales.map_or(0, <[_]>::len)];
+        Self { scales, channels, sums: PercentSums::default(), segments }
     }
 
     /// Adds windows of a set.
@@ -40,7 +44,8 @@ impl<'a> PercentErrors<'a> {
         let ScoredWindows { windows, indices, forecast, truth, mask } = *scored;
         let each = windows.shape().prediction_length * self.channels.len();
         for (k, &index) in indices.iter().enumerate() {
-            let Some(scale) = scales.get(windows.segment_of(index)) else {
+            let segment = windows.segment_of(index);
+            let Some(scale) = scales.get(segment) else {
                 return Err(Error::input("there are fewer scales than segments of the windows"));
             };
             for i in k * each..(k + 1) * each {
@@ -48,7 +53,9 @@ impl<'a> PercentErrors<'a> {
                     let channel = self.channels[i % self.channels.len()];
                     let undo = |x| scale.undo_value(channel, x);
                     let rounding = f64::from(f32::EPSILON) * size(scale, channel);
-                    self.sums.add_point(undo(forecast[i]), undo(truth[i]), rounding);
+                    for sums in [&mut self.sums, &mut self.segments[segment]] {
+                        sums.add_point(undo(forecast[i]), undo(truth[i]), rounding);
+                    }
                 }
             }
         }
@@ -57,6 +64,13 @@ impl<'a> PercentErrors<'a> {
 }
 
 impl PercentErrors<'_> {
+    /// Sums of sMAPE and MAPE of every segment that has windows, in percent.
+    pub(super) fn of_series(&self, windows: &WindowSet) -> Vec<[f64; 2]> {
+        let has_windows = windows.groups().into_iter().map(|group| !group.is_empty());
+        let each = self.segments.iter().zip(has_windows).filter(|(_, has)| *has);
+        each.map(|(sums, _)| [sums.symmetric, sums.plain]).collect()
+    }
+
     /// Errors in data units, where the values were transformed; `None` where they were not, or nothing
     /// was added.
     pub(super) fn data_units(&self) -> Option<DataUnits> {

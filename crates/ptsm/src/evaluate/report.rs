@@ -8,7 +8,7 @@ use super::by_series::{SeriesMean, SeriesMetrics};
 use super::coherence::Coherence;
 use super::metrics::{DataUnits, Metrics, PartMetrics};
 use super::probabilistic::ProbabilisticScores;
-use super::verdict::{Compared, Verdict, number};
+use super::verdict::{Compared, Measure, Verdict, number};
 
 /// A model's scores beside those of the baselines, and the data that they were measured on.
 ///
@@ -138,25 +138,25 @@ impl Evaluation {
         text
     }
 
-    /// Compares the model with the best baseline. The error is MASE where it is defined, otherwise MAE.
+    /// Compares the model with the best baseline.
     /// Resampled are whole series where there are at least 10, otherwise blocks of consecutive windows.
     /// `None` without baselines; a report that was read from JSON has no errors of units, and so no
     /// interval.
-    pub fn judge(&self) -> Option<Verdict> {
+    pub fn judge(&self, measure: Measure) -> Option<Verdict> {
         let scored = self.baselines.iter().filter_map(|one| match &one.outcome {
             BaselineOutcome::Scored(metrics) => Some((one.name.as_str(), metrics)),
             BaselineOutcome::NotScored { .. } => None,
         });
         let scored: Vec<(&str, &Metrics)> = scored.collect();
-        let has_mase = self.model.mase.is_some() && scored.iter().all(|(_, m)| m.mase.is_some());
-        let error = |metrics: &Metrics| match (has_mase, metrics.mase) {
-            (true, Some(mase)) => mase,
-            _ => metrics.mae,
-        };
+        let all: Vec<&Metrics> = std::iter::once(&self.model)
+            .chain(scored.iter().map(|(_, metrics)| *metrics))
+            .collect();
+        let score = measure.score(&all);
+        let error = |metrics: &Metrics| score.of(metrics).unwrap_or(metrics.mae);
         let &(name, best) = scored.iter().min_by(|a, b| error(a.1).total_cmp(&error(b.1)))?;
         let [own, best] = [&self.model, best]
             .map(|metrics| Compared { error: error(metrics), units: &metrics.units });
-        Some(Verdict::new(&own, &best, name, has_mase))
+        Some(Verdict::new(&own, &best, name, score))
     }
 
     /// Errors in data units, where logarithms were forecast.
@@ -311,7 +311,7 @@ mod tests {
                 },
             ],
         };
-        evaluation.verdict = evaluation.judge();
+        evaluation.verdict = evaluation.judge(Measure::Mase);
         evaluation
     }
 
@@ -370,7 +370,7 @@ ridge: not scored: too few
         evaluation.baselines[1].outcome = scored(0.5);
         let verdict = |mase: f64| {
             let model = Metrics { mase: Some(mase), ..metrics(1.0) };
-            Evaluation { model, ..evaluation.clone() }.judge().unwrap().sentence
+            Evaluation { model, ..evaluation.clone() }.judge(Measure::Mase).unwrap().sentence
         };
         let text = verdict(0.4);
         assert_eq!(
@@ -380,12 +380,28 @@ ridge: not scored: too few
         );
         assert!(verdict(1.0).starts_with("worse than the best baseline, ridge, by 100.0 %"));
         assert!(verdict(0.501).starts_with("as good as"));
+        let mut percent = evaluation.clone();
+        percent.model = Metrics { smape: Some(9.0), mase: Some(1.0), ..metrics(1.0) };
+        // Not every baseline has the measure that was wanted.
+        let found = percent.judge(Measure::Smape).unwrap();
+        assert_eq!((found.measure.as_str(), found.best_baseline.as_str()), ("MASE", "ridge"));
+        for (number, baseline) in percent.baselines.iter_mut().enumerate() {
+            let smape = Some(10.0 + number as f64);
+            baseline.outcome = BaselineOutcome::Scored(Metrics { smape, ..metrics(1.0) });
+        }
+        let found = percent.judge(Measure::Smape).unwrap();
+        assert_eq!(
+            (found.measure.as_str(), found.best_baseline.as_str()),
+            ("sMAPE", "repeat_last")
+        );
+        assert!((found.relative_difference.unwrap() + 0.1).abs() < 1e-12);
         evaluation.baselines[1].outcome = scored(0.0);
         let model = Metrics { mase: Some(1.0), ..metrics(1.0) };
-        let text = Evaluation { model, ..evaluation.clone() }.judge().unwrap().sentence;
+        let text =
+            Evaluation { model, ..evaluation.clone() }.judge(Measure::Mase).unwrap().sentence;
         assert!(text.contains("makes no error"), "{text}");
         evaluation.baselines.clear();
-        assert_eq!(evaluation.judge(), None);
+        assert_eq!(evaluation.judge(Measure::Mase), None);
     }
 
     #[test]

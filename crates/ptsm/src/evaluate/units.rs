@@ -12,6 +12,8 @@ pub(super) struct UnitError {
     /// Errors in units of the MASE scale; of a series, its own MASE alone.
     pub(super) scaled: f64,
     pub(super) scaled_points: u64,
+    /// Terms of sMAPE and of MAPE, in percent; 0 where [`Units::percents`] is false.
+    pub(super) percents: [f64; 2],
 }
 
 impl UnitError {
@@ -20,6 +22,8 @@ impl UnitError {
         self.points += other.points;
         self.scaled += other.scaled;
         self.scaled_points += other.scaled_points;
+        self.percents[0] += other.percents[0];
+        self.percents[1] += other.percents[1];
     }
 }
 
@@ -29,6 +33,8 @@ impl UnitError {
 pub(crate) struct Units {
     /// Whether they are series.
     pub(super) series: bool,
+    /// Whether errors in percent of each unit are known.
+    pub(super) percents: bool,
     pub(super) errors: Vec<UnitError>,
 }
 
@@ -36,9 +42,18 @@ impl Units {
     /// Series where there are enough, otherwise blocks.
     pub(super) fn new(series: Vec<UnitError>, blocks: &[UnitError]) -> Self {
         match series.len() >= ENOUGH_SERIES {
-            true => Self { series: true, errors: series },
-            false => Self { series: false, errors: blocks.to_vec() },
+            true => Self { series: true, percents: false, errors: series },
+            false => Self { series: false, percents: false, errors: blocks.to_vec() },
         }
+    }
+
+    /// The same with sums of sMAPE and MAPE by series, where series are the units.
+    pub(super) fn with_percents(mut self, percents: &[[f64; 2]]) -> Self {
+        self.percents = self.series && percents.len() == self.errors.len();
+        if self.percents {
+            self.errors.iter_mut().zip(percents).for_each(|(unit, &sums)| unit.percents = sums);
+        }
+        self
     }
 
     /// What they are called.
@@ -87,13 +102,16 @@ mod tests {
     #[test]
     fn blocks_are_a_horizon_long_and_of_one_series() {
         let mut blocks = Blocks::new(2);
-        let one = UnitError { absolute: 1.0, points: 1, scaled: 2.0, scaled_points: 1 };
+        let one = UnitError { absolute: 1.0, points: 1, ..UnitError::default() };
         (0..3).for_each(|_| blocks.push(one));
         blocks.end();
         blocks.push(one);
         let sizes: Vec<u64> = blocks.all.iter().map(|block| block.points).collect();
         assert_eq!(sizes, [2, 1, 1]);
         assert!(!Units::new(vec![one; 9], &blocks.all).series);
-        assert!(Units::new(vec![one; 10], &blocks.all).series);
+        let series = Units::new(vec![one; 10], &blocks.all);
+        assert!(series.series && !series.percents);
+        assert_eq!(series.clone().with_percents(&[[3.0, 4.0]; 10]).errors[9].percents, [3.0, 4.0]);
+        assert!(!series.with_percents(&[[3.0, 4.0]; 9]).percents);
     }
 }

@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::metrics::Metrics;
 use super::units::{UnitError, Units};
 
 /// Percent of error that are no difference.
@@ -17,13 +18,78 @@ const FEWEST_UNITS: usize = 5;
 /// Probability of the interval of a difference.
 const LEVEL: f64 = 0.95;
 
+/// By what a model and baselines are compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Measure {
+    /// MASE where it is defined for all, otherwise MAE.
+    #[default]
+    Mase,
+    /// sMAPE where it is defined for all, otherwise as `Mase`.
+    Smape,
+    /// MAPE where it is defined for all, otherwise as `Mase`.
+    Mape,
+}
+
+/// The error that is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Score {
+    Mae,
+    Mase,
+    Smape,
+    Mape,
+}
+
+impl Measure {
+    /// The error that is defined for all of these.
+    pub(super) fn score(self, all: &[&Metrics]) -> Score {
+        let wanted = match self {
+            Self::Mase => Score::Mase,
+            Self::Smape => Score::Smape,
+            Self::Mape => Score::Mape,
+        };
+        let defined = |score: &Score| all.iter().all(|metrics| score.of(metrics).is_some());
+        [wanted, Score::Mase].into_iter().find(defined).unwrap_or(Score::Mae)
+    }
+}
+
+impl Score {
+    pub(super) fn of(self, metrics: &Metrics) -> Option<f64> {
+        match self {
+            Self::Mae => Some(metrics.mae),
+            Self::Mase => metrics.mase,
+            Self::Smape => metrics.smape,
+            Self::Mape => metrics.mape,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mae => "MAE",
+            Self::Mase => "MASE",
+            Self::Smape => "sMAPE",
+            Self::Mape => "MAPE",
+        }
+    }
+
+    /// The mean over resampled units.
+    fn mean(self, sum: &UnitError) -> f64 {
+        let [smape, mape] = sum.percents;
+        match self {
+            Self::Mae => sum.absolute / sum.points as f64,
+            Self::Mase => sum.scaled / sum.scaled_points as f64,
+            Self::Smape => smape / sum.points as f64,
+            Self::Mape => mape / sum.points as f64,
+        }
+    }
+}
+
 /// The model's error beside that of the best baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Verdict {
     /// The baseline with the smallest error.
     pub best_baseline: String,
-    /// Which error: `MASE` where it is defined for all, otherwise `MAE`.
+    /// Which error: `MASE`, `MAE`, `sMAPE` or `MAPE`; see [`Measure`].
     pub measure: String,
     /// The model's error.
     pub error: f64,
@@ -64,21 +130,21 @@ pub(super) struct Compared<'a> {
 }
 
 impl Verdict {
-    /// Compares the model with the baseline of this name, by MASE (`scaled`) or by MAE.
+    /// Compares the model with the baseline of this name.
     pub(super) fn new(
         own: &Compared<'_>,
         best: &Compared<'_>,
         best_baseline: &str,
-        scaled: bool,
+        score: Score,
     ) -> Self {
         let ratio = own.error / best.error - 1.0;
         let mut verdict = Self {
             best_baseline: best_baseline.to_owned(),
-            measure: if scaled { "MASE" } else { "MAE" }.to_owned(),
+            measure: score.name().to_owned(),
             error: own.error,
             baseline_error: best.error,
             relative_difference: ratio.is_finite().then_some(ratio),
-            interval: interval(own.units, best.units, scaled),
+            interval: interval(own.units, best.units, score),
             units: own.units.errors.len(),
             unit: own.units.name().to_owned(),
             sentence: String::new(),
@@ -162,9 +228,13 @@ pub(super) fn number(value: Option<f64>) -> String {
 }
 
 /// The paired percentile bootstrap of the relative difference of two forecasters.
-fn interval(own: &Units, other: &Units, scaled: bool) -> Option<DifferenceInterval> {
+fn interval(own: &Units, other: &Units, score: Score) -> Option<DifferenceInterval> {
     let count = own.errors.len();
-    if count < FEWEST_UNITS || other.errors.len() != count {
+    let known = match score {
+        Score::Mae | Score::Mase => true,
+        Score::Smape | Score::Mape => own.percents && other.percents,
+    };
+    if count < FEWEST_UNITS || other.errors.len() != count || !known {
         return None;
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
@@ -176,11 +246,7 @@ fn interval(own: &Units, other: &Units, scaled: bool) -> Option<DifferenceInterv
             ours.add(own.errors[unit]);
             theirs.add(other.errors[unit]);
         }
-        let mean = |sum: &UnitError| match scaled {
-            true => sum.scaled / sum.scaled_points as f64,
-            false => sum.absolute / sum.points as f64,
-        };
-        let ratio = mean(&ours) / mean(&theirs) - 1.0;
+        let ratio = score.mean(&ours) / score.mean(&theirs) - 1.0;
         // A draw of units without points, or in which the baseline makes no error.
         ratios.extend(ratio.is_finite().then_some(ratio));
     }
@@ -199,7 +265,7 @@ mod tests {
 
     fn units(errors: &[f64]) -> Units {
         let unit = |&absolute: &f64| UnitError { absolute, points: 1, ..UnitError::default() };
-        Units { series: true, errors: errors.iter().map(unit).collect() }
+        Units { series: true, percents: false, errors: errors.iter().map(unit).collect() }
     }
 
     #[test]
@@ -207,18 +273,24 @@ mod tests {
         // Ten per cent less in every unit, though the units differ by far more than that.
         let other: Vec<f64> = (1..=20).map(f64::from).collect();
         let own: Vec<f64> = other.iter().map(|x| 0.9 * x).collect();
-        let found = interval(&units(&own), &units(&other), false).unwrap();
+        let found = interval(&units(&own), &units(&other), Score::Mae).unwrap();
         assert!((found.lower + 0.1).abs() < 1e-12 && (found.upper + 0.1).abs() < 1e-12);
-        let again = interval(&units(&own), &units(&other), false).unwrap();
+        let again = interval(&units(&own), &units(&other), Score::Mae).unwrap();
         assert_eq!(found, again);
     }
 
     #[test]
     fn a_difference_of_few_units_is_uncertain_and_of_fewer_unknown() {
-        let found = interval(&units(&[1.0, 3.0, 1.0, 3.0, 1.0]), &units(&[2.0; 5]), false).unwrap();
+        let found =
+            interval(&units(&[1.0, 3.0, 1.0, 3.0, 1.0]), &units(&[2.0; 5]), Score::Mae).unwrap();
         assert!(found.lower < 0.0 && found.upper > 0.0, "{found:?}");
-        assert_eq!(interval(&units(&[1.0; 4]), &units(&[2.0; 4]), false), None);
-        assert_eq!(interval(&units(&[1.0; 5]), &units(&[0.0; 5]), false), None);
+        assert_eq!(interval(&units(&[1.0; 4]), &units(&[2.0; 4]), Score::Mae), None);
+        assert_eq!(interval(&units(&[1.0; 5]), &units(&[0.0; 5]), Score::Mae), None);
+        // In percent only where the percentages of the units are known.
+        let percents = |own: f64| units(&[1.0; 5]).with_percents(&[[own, 2.0 * own]; 5]);
+        assert_eq!(interval(&units(&[1.0; 5]), &units(&[1.0; 5]), Score::Smape), None);
+        let found = interval(&percents(3.0), &percents(4.0), Score::Smape).unwrap();
+        assert_eq!((found.lower, found.upper), (-0.25, -0.25));
     }
 
     #[test]

@@ -100,7 +100,8 @@ pub fn evaluate(
     }
     let metrics = sums.metrics(options.detail)?;
     let (smape, mape) = (percent.sums.smape(), percent.sums.mape());
-    Ok(Metrics { smape, mape, data_units: percent.data_units(), ..metrics })
+    let units = metrics.units.clone().with_percents(&percent.of_series(windows));
+    Ok(Metrics { smape, mape, data_units: percent.data_units(), units, ..metrics })
 }
 
 fn check(windows: &WindowSet, options: &EvaluateOptions<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Batch;
-use crate::evaluate::select_channels;
+use crate::evaluate::{Measure, select_channels};
 use crate::train::{PercentLoss, Training};
 use crate::{Error, Result};
 
@@ -40,6 +40,15 @@ impl Metric {
             Self::Mae => None,
             Self::Smape => Some(PercentLoss::Smape),
             Self::Mape => Some(PercentLoss::Mape),
+        }
+    }
+
+    /// By what a forecaster that was chosen for it is judged.
+    pub fn measure(self) -> Measure {
+        match self {
+            Self::Mae => Measure::Mase,
+            Self::Smape => Measure::Smape,
+            Self::Mape => Measure::Mape,
         }
     }
 
