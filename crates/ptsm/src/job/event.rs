@@ -11,6 +11,8 @@ use ptsm_core::Note;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JobEvent<'a> {
+    /// A job of several trainings begins one of them; the text says which, in a few words.
+    Part(&'a str),
     /// The samples are prepared and the model has its initial weights; training begins.
     Ready(Ready<'a>),
     /// A step or an epoch is done.

@@ -47,6 +47,11 @@ impl Subject {
         &self.series
     }
 
+    /// The same as the data of a job.
+    pub fn job_data(&self) -> &JobData {
+        &self.data
+    }
+
     /// The series.
     pub fn set(&self) -> &SeriesSet {
         &self.data().set

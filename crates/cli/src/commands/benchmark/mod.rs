@@ -3,10 +3,13 @@
 //! Every recipe that a row of the suite may take is trained; for each data set and horizon the one
 //! with the least validation error is taken, and it alone is scored on the test part. What was
 //! trained and scored is kept, so a repeated command goes on where the last one stopped.
+//! A suite of panels is for the default forecaster, see `panels`.
 
 mod outcome;
+mod panels;
 mod report;
 mod suite;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,7 +38,7 @@ pub(crate) struct Args {
     /// Folder for models, scores and the report; a repeated command goes on in it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// These data sets of the suite only
+    /// These data sets or panels of the suite only
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     only: Option<Vec<String>>,
     /// These horizons of the suite only
@@ -57,7 +60,13 @@ struct Stage<'a> {
 
 /// Trains, chooses, scores, reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let suite = chosen(Suite::from_file(&args.suite)?, args)?;
+    let text = std::fs::read_to_string(&args.suite)
+        .map_err(|e| Error::io(&args.suite, "cannot be read", e))?;
+    if has_panels(&text) {
+        return panels::run(global, args, &text);
+    }
+    let suite = Suite::from_toml(&text).map_err(|e| e.at(args.suite.display().to_string()))?;
+    let suite = chosen(suite, args)?;
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut subjects = Vec::new();
     for name in &suite.data {
@@ -84,6 +93,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     work.progress.finish();
     let value = json!({"out": args.out, "outcomes": outcomes});
     answer(global, &value, &report::summary(&suite, &outcomes))
+}
+
+/// Whether a suite is one of panels; what is no TOML is said when it is read as the other kind.
+fn has_panels(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|suite| suite.contains_key("panels"))
 }
 
 /// The suite, restricted to what the options ask for.

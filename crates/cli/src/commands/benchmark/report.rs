@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::outcome::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use super::suite::{Published, Suite};
+use super::tables::{command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
 
 /// MSE and MAE.
@@ -16,13 +17,7 @@ type Errors = (f64, Option<f64>);
 
 /// Writes `results.json`, `report.md` and `report.html`.
 pub(super) fn write(dir: &Path, suite: &Suite, outcomes: &[Outcome]) -> Result<()> {
-    let isa = ptsm::core::instruction_set()?.name();
-    let footer = format!(
-        "ptsm {}, instruction set {isa}, {} threads, seeds {}",
-        env!("CARGO_PKG_VERSION"),
-        rayon::current_num_threads(),
-        list(&suite.seeds)
-    );
+    let footer = footer(&suite.seeds)?;
     write_json(
         &dir.join("results.json"),
         &json!({"suite": suite, "made_by": footer, "command": command(), "outcomes": outcomes}),
@@ -57,11 +52,6 @@ pub(super) fn write(dir: &Path, suite: &Suite, outcomes: &[Outcome]) -> Result<(
 const NOTE: &str = "Every window of the test part is scored, the last partial batch included. For \
 each data set and horizon a row takes the candidate with the least validation error (mean over \
 seeds); only that one is scored on the test part, once.";
-
-fn command() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    format!("ptsm {}", words.join(" "))
-}
 
 /// The table of averages, as text for a terminal.
 pub(super) fn summary(suite: &Suite, outcomes: &[Outcome]) -> String {
@@ -285,26 +275,4 @@ fn text(errors: Option<Errors>) -> String {
         Some((mse, None)) => format!("{mse:.4}"),
         Some((mse, Some(mae))) => format!("{mse:.4} / {mae:.4}"),
     }
-}
-
-fn list(numbers: &[u64]) -> String {
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// A table in Markdown's form.
-fn markdown(table: &Table) -> String {
-    let line = |cells: Vec<&str>| {
-        let escaped: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |\n", escaped.join(" | "))
-    };
-    let mut text = line(table.columns.iter().map(|column| column.title.as_str()).collect());
-    let rule = |column: &Column| if column.numeric { "---:" } else { "---" };
-    text += &line(table.columns.iter().map(rule).collect());
-    for row in &table.rows {
-        text += &line(row.iter().map(String::as_str).collect());
-    }
-    if !table.note.is_empty() {
-        text += &format!("\n{}\n", table.note);
-    }
-    text
 }

@@ -2,7 +2,6 @@
 //! results of others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use ptsm::data::Split;
 use ptsm::train::{Member, Recipe, Training};
@@ -124,17 +123,11 @@ pub(crate) struct Published {
 }
 
 impl Suite {
-    /// Reads a suite file and checks every name and recipe in it.
+    /// Reads a suite and checks every name and recipe in it.
     ///
     /// # Errors
     ///
-    /// `Io` if the file cannot be read; `InvalidConfig` with the place in it.
-    pub(crate) fn from_file(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        Self::from_toml(&text).map_err(|e| e.at(path.display().to_string()))
-    }
-
+    /// `InvalidConfig` with the place in it.
     pub(crate) fn from_toml(text: &str) -> Result<Self> {
         let suite: Suite = toml::from_str(text)
             .map_err(|e| Error::new(ErrorKind::InvalidConfig, "is no suite").because(e))?;
@@ -312,6 +305,8 @@ impl SuiteRow {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use ptsm::Task;
     use ptsm::job::{Usage, check_model_used, check_used};
@@ -367,7 +362,11 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bench/suites");
         let mut checked = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
-            let suite = Suite::from_file(&entry.unwrap().path()).unwrap();
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            if text.contains("[[panels]]") {
+                continue;
+            }
+            let suite = Suite::from_toml(&text).unwrap();
             for (data, &horizon) in
                 suite.data.iter().flat_map(|data| suite.horizons.iter().map(move |h| (data, h)))
             {

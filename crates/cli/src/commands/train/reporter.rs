@@ -35,6 +35,11 @@ impl<'g> Reporter<'g> {
 impl Observer for Reporter<'_> {
     fn observe(&mut self, event: &JobEvent<'_>) -> ControlFlow<()> {
         match event {
+            JobEvent::Part(text) => {
+                self.finish();
+                self.progress = None;
+                remark(self.global, &format!("{text}:"));
+            }
             JobEvent::Ready(ready) => {
                 self.finish();
                 match ready.data {

@@ -21,7 +21,7 @@ mod told;
 use std::sync::Arc;
 
 use super::data::{JobData, SeriesData};
-use super::event::Observer;
+use super::event::{JobEvent, Observer};
 use super::plan::{Job, Save, SaveMode};
 use super::run::{Trained, save_model};
 use crate::calibration::{Calibration, CalibrationOptions};
@@ -174,7 +174,13 @@ impl ChoiceJob<'_> {
             return Err(Error::config("prediction_channel_indices", text));
         }
         let mut trained = Vec::new();
-        for (recipe, name) in std::iter::once(&self.recipe).chain(&recipes).zip(names) {
+        let count = 1 + recipes.len();
+        for (number, (recipe, name)) in
+            std::iter::once(&self.recipe).chain(&recipes).zip(names).enumerate()
+        {
+            let kind = if number == 0 { "network" } else { "network on logarithms" };
+            let part = format!("{kind} ({} of {count} trainings)", number + 1);
+            let _ = observer.observe(&JobEvent::Part(&part));
             let job = self.job(recipe, self.save.dir.member(&name));
             let run = job.run(observer)?;
             trained.push(Network { name, recipe: recipe.clone(), trained: run });
@@ -225,6 +231,11 @@ impl ChoiceJob<'_> {
                     recipe.training.epochs = epochs;
                     recipe.training.with_validation = true;
                     let name = &learnt.again[number];
+                    let part = format!(
+                        "network on logarithms ({} again, with the validation part)",
+                        number + 2
+                    );
+                    let _ = observer.observe(&JobEvent::Part(&part));
                     self.job(&recipe, self.save.dir.member(name)).run(observer)?;
                     folders[number].clone_from(name);
                 }

@@ -1,0 +1,173 @@
+//! `ptsm benchmark` for the default forecaster: panels of series, each with its own horizon, season and measure.
+//!
+//! The default forecaster is trained on each panel, once for each seed, and scored on the test part beside the
+//! baselines. What was trained and scored is kept, so a repeated command goes on where the last one stopped.
+
+mod report;
+mod suite;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ptsm::data::DATA_DIR_VARIABLE;
+use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics};
+use ptsm::job::{
+    Choice, ChoiceJob, Metric, RULE, RecipeStore, Save, SaveMode, Silent, Subject, automatic_recipe,
+};
+use ptsm::model_dir::{ModelDir, read_json, write_json};
+use ptsm::score::ScoreOptions;
+use ptsm::spec::{DataSpec, ModelSpec};
+use ptsm::{Cpu, Error, Forecaster, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Args;
+use crate::global::Global;
+use crate::output::{answer, remark};
+use crate::progress::Progress;
+use crate::source::{read_series, summary};
+use suite::{Panel, PanelSuite};
+
+/// What the default forecaster is called in tables.
+const OURS: &str = "ptsm";
+
+/// The scores of one panel and seed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scored {
+    panel: String,
+    seed: u64,
+    model: PathBuf,
+    /// What was chosen, in a sentence.
+    chosen: String,
+    /// Seconds of training and choice, on the machine's threads.
+    seconds: f64,
+    /// Known points of the test part.
+    points: u64,
+    /// By forecaster; percent, or MASE (MAE where it is not defined).
+    errors: BTreeMap<String, f64>,
+}
+
+/// Runs the suite in this text.
+pub(super) fn run(global: &Global, args: &Args, text: &str) -> Result<()> {
+    let suite = PanelSuite::from_toml(text).map_err(|e| e.at(args.suite.display().to_string()))?;
+    let suite = restricted(suite, args)?;
+    let store = RecipeStore::new(&args.out.join("cells"))?;
+    let total = (suite.panels.len() * suite.seeds.len()) as u64;
+    let mut progress = Progress::new(global, "panels", total);
+    let mut all: Vec<Scored> = Vec::new();
+    for panel in &suite.panels {
+        let subject = Subject::new(read_series(global, &located(&panel.source))?.0);
+        remark(global, &summary(&panel.name, subject.set()));
+        for &seed in &suite.seeds {
+            progress.update(all.len() as u64, &panel.name);
+            let place = format!("{}, seed {seed}", panel.name);
+            let scored = obtain(&store, &subject, panel, seed).map_err(|e| e.at(place.clone()))?;
+            progress.line(&format!("{place}: {}; {:.0} s", scored.chosen, scored.seconds));
+            all.push(scored);
+            // After every panel: a run that is stopped keeps a report of what it has.
+            report::write(&args.out, &suite, &all)?;
+        }
+    }
+    progress.finish();
+    answer(global, &json!({"out": args.out, "scores": all}), &report::summary(&suite, &all))
+}
+
+/// The suite, restricted to what the options ask for.
+fn restricted(mut suite: PanelSuite, args: &Args) -> Result<PanelSuite> {
+    if args.horizons.is_some() {
+        return Err(Error::config("--horizons", "the panels of this suite have their own"));
+    }
+    if let Some(seeds) = &args.seeds {
+        suite.seeds.clone_from(seeds);
+    }
+    if let Some(only) = &args.only {
+        let known: Vec<&str> = suite.panels.iter().map(|panel| panel.name.as_str()).collect();
+        if let Some(name) = only.iter().find(|name| !known.contains(&name.as_str())) {
+            let text = format!("\"{name}\" is not in the suite ({})", known.join(", "));
+            return Err(Error::config("--only", text));
+        }
+        // Of a group without one of its panels there is no mean.
+        let whole = suite.clone();
+        suite.panels.retain(|panel| only.contains(&panel.name));
+        for panel in &mut suite.panels {
+            let complete =
+                |group: &&String| whole.members(group).all(|one| only.contains(&one.name));
+            panel.group = panel.group.take().filter(|group| complete(&group));
+        }
+        let columns: Vec<String> = suite.columns().into_iter().map(str::to_owned).collect();
+        suite
+            .published
+            .iter_mut()
+            .for_each(|row| row.errors.retain(|name, _| columns.contains(name)));
+    }
+    Ok(suite)
+}
+
+/// The data with a file that is not here looked for in the folder of data sets.
+fn located(source: &DataSpec) -> DataSpec {
+    let mut source = source.clone();
+    if let (Some(name), Some(folder)) = (&source.data, std::env::var_os(DATA_DIR_VARIABLE)) {
+        let there = Path::new(&folder).join(name);
+        if !Path::new(name).exists() && there.is_file() {
+            source.data = Some(there.display().to_string());
+        }
+    }
+    source
+}
+
+/// Trains the default forecaster and scores it, or finds that it was done before.
+fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> Result<Scored> {
+    let data = subject.data();
+    let &Panel { metric, horizon, .. } = panel;
+    let circumstance =
+        format!("rule {RULE} {metric:?} {horizon:?} {} {seed}", data.seasonal_period);
+    let path = store.path("default", subject, &circumstance)?;
+    if let Some(found) = read_json::<Scored>(&path)? {
+        return Ok(Scored { panel: panel.name.clone(), ..found });
+    }
+    let dir = ModelDir::new(path.with_extension(""));
+    let began = Instant::now();
+    let choice = match read_json::<Choice>(&dir.choice())? {
+        Some(choice) => choice,
+        None => {
+            let wanted = ModelSpec { prediction_length: horizon, ..ModelSpec::default() };
+            let (mut recipe, _) = automatic_recipe(data, &wanted);
+            recipe.training.seed = seed;
+            let save = Save { dir: dir.clone(), mode: SaveMode::Resume };
+            ChoiceJob { data: subject.job_data(), recipe, metric, save }.run(&mut Silent)?.choice
+        }
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let mut forecaster = Forecaster::from_dir(dir.path(), &Cpu::default())?;
+    let prepared = forecaster.prepare(subject.set(), None)?;
+    let options =
+        ScoreOptions { every_theta: true, measure: metric.measure(), ..ScoreOptions::default() };
+    let evaluation = forecaster.score(&prepared, &options)?;
+    let scored = Scored {
+        panel: panel.name.clone(),
+        seed,
+        model: dir.path().to_path_buf(),
+        chosen: choice.sentence(),
+        seconds,
+        points: evaluation.model.points,
+        errors: errors(&evaluation, metric),
+    };
+    write_json(&path, &scored)?;
+    Ok(scored)
+}
+
+/// The error of every forecaster that has one.
+fn errors(evaluation: &Evaluation, metric: Metric) -> BTreeMap<String, f64> {
+    let error = |metrics: &Metrics| match metric {
+        Metric::Mae => metrics.mase.or(Some(metrics.mae)),
+        Metric::Smape => metrics.smape,
+        Metric::Mape => metrics.mape,
+    };
+    let own = error(&evaluation.model).map(|error| (OURS.to_owned(), error));
+    let baselines = evaluation.baselines.iter().filter_map(|baseline| match &baseline.outcome {
+        BaselineOutcome::Scored(metrics) => Some((baseline.name.clone(), error(metrics)?)),
+        BaselineOutcome::NotScored { .. } => None,
+    });
+    own.into_iter().chain(baselines).collect()
+}
