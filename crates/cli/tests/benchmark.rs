@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{csv, json, ok, run, stderr};
+use common::{csv, json, ok, ptsm, run, stderr};
 use serde_json::Value;
 
 fn folder_with_data() -> tempfile::TempDir {
@@ -109,6 +109,84 @@ fn a_suite_is_trained_chosen_scored_and_found_again() {
     let error = run(folder, "benchmark --suite suite.toml --out table --only other");
     assert_eq!(error.status.code(), Some(2));
     assert!(stderr(&error).contains("\"other\" is not in the suite"), "{}", stderr(&error));
+}
+
+const PANELS: &str = r#"
+title = "Small panels"
+seeds = [0]
+[[panels]]
+name = "monthly"
+group = "both"
+metric = "smape"
+source = { data = "panel.csv", split = "last:4", season = 12 }
+[[panels]]
+name = "half"
+group = "both"
+metric = "smape"
+horizon = 2
+source = { data = "panel.csv", targets = ["y"], split = "last:4", season = 12 }
+[[published]]
+name = "theirs"
+source = "nowhere"
+errors = { both = 7.5 }
+"#;
+
+/// Three series of months, each with a season of its own size.
+fn panel() -> String {
+    let mut text = "id,month,y\n".to_owned();
+    for (number, id) in ["a", "b", "c"].into_iter().enumerate() {
+        for row in 0..60 {
+            let (year, month) = (2000 + row / 12, row % 12 + 1);
+            let season = 1.0 + 0.2 * (number + 1) as f64 * (month as f64 * 0.52).sin();
+            let value = season * (50.0 + row as f64) * 10f64.powi(number as i32);
+            text += &format!("{id},{year}-{month:02}-01,{value:.3}\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn a_suite_of_panels_scores_the_default_forecaster_and_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // The file is not here, but in the folder of data sets.
+    std::fs::create_dir(folder.join("sets")).unwrap();
+    std::fs::write(folder.join("sets/panel.csv"), panel()).unwrap();
+    std::fs::write(folder.join("suite.toml"), PANELS).unwrap();
+    let benchmark = |more: &str| {
+        let arguments = format!("benchmark --suite suite.toml --out table --json {more}");
+        let mut command = ptsm(folder);
+        command.env("PTSM_DATA_DIR", folder.join("sets")).args(arguments.split_whitespace());
+        command.output().unwrap()
+    };
+    let read = |output: std::process::Output| -> Value {
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let first = read(benchmark("--only monthly"));
+    let all = read(benchmark(""));
+    // What was there has the same numbers, seconds included: nothing ran again.
+    assert_eq!(all["scores"][0], first["scores"][0]);
+    let [monthly, half] = [&all["scores"][0], &all["scores"][1]];
+    assert_eq!((&monthly["points"], &half["points"]), (&12.into(), &18.into()));
+    let model = monthly["model"].as_str().unwrap();
+    let again = json(folder, &format!("evaluate --model {model} --data sets/panel.csv"));
+    assert_eq!(again["smape"], monthly["errors"]["ptsm"]);
+    assert_eq!(again["verdict"]["measure"], "sMAPE");
+    let naive =
+        again["baselines"].as_array().unwrap().iter().find(|b| b["name"] == "seasonal_naive");
+    assert_eq!(naive.unwrap()["smape"], monthly["errors"]["seasonal_naive"]);
+    let report = std::fs::read_to_string(folder.join("table/report.md")).unwrap();
+    for part in
+        ["# Small panels", "| theirs | - | - | 7.50 |", "both, sMAPE %", "## What was chosen"]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(folder.join("table/report.html").is_file());
+    let error = stderr(&benchmark("--horizons 4"));
+    assert!(error.contains("have their own"), "{error}");
+    let error = stderr(&benchmark("--only other"));
+    assert!(error.contains("\"other\" is not in the suite (monthly, half)"), "{error}");
 }
 
 const SPACE: &str = r#"

@@ -5,12 +5,12 @@
 //! channels. They minimise an absolute or a percentage error by reweighted least squares: with `r` the
 //! residual, a row counts `loss'(r) / r`.
 
-use ptsm_core::LevelWindow;
 use ptsm_core::train::PercentLoss;
+use ptsm_core::{LevelWindow, LinearDims, Real};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cholesky::{Cholesky, add_scaled};
+use super::cholesky::Cholesky;
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 
@@ -30,13 +30,16 @@ const LEAST_RESIDUAL: f64 = 0.01;
 const MOST_RESIDUAL: f64 = 1.5;
 
 /// Multiply-adds of a fit, beyond which rows are thinned, evenly.
-const WORK: usize = 20_000_000_000;
+const WORK: usize = 40_000_000_000;
 
 /// Numbers of the rows, at most.
 const NUMBERS: usize = 16_000_000;
 
 /// Windows that are read at once.
 const AT_ONCE: usize = 256;
+
+/// Rows whose products are summed in single precision.
+const CHUNK: usize = 512;
 
 /// How far below the least and above the greatest point of a window a forecast may lie, as logarithms of 10 and 5.
 const BELOW: f32 = std::f32::consts::LN_10;
@@ -114,10 +117,10 @@ impl TryFrom<Unchecked> for LogRidge {
 
 /// The inputs of one channel of one window: the scaled points, and where `inputs` has room for them, which of them are
 /// missing; the rest stays 0.
-fn fill(past: &LevelWindow, inputs: &mut [f64]) {
+fn fill(past: &LevelWindow, inputs: &mut [f32]) {
     let length = past.scaled.len();
     let (points, missing) = inputs.split_at_mut(length);
-    points.iter_mut().zip(&past.scaled).for_each(|(into, &x)| *into = x.into());
+    points.copy_from_slice(&past.scaled);
     for (into, &seen) in missing.iter_mut().zip(&past.observed) {
         *into = if seen { 0.0 } else { 1.0 };
     }
@@ -128,7 +131,7 @@ struct Rows {
     /// Inputs of a row, the constant 1 included, which is the last one.
     width: usize,
     /// `[N, width]`.
-    inputs: Vec<f64>,
+    inputs: Vec<f32>,
     /// `[N, H]`; NaN where a point is not known.
     targets: Vec<f64>,
     steps: usize,
@@ -179,29 +182,43 @@ impl Rows {
     }
 
     /// The inputs and the target of one step of every row in which it is known.
-    fn known(&self, step: usize) -> impl Iterator<Item = (&[f64], f64)> {
+    fn known(&self, step: usize) -> impl Iterator<Item = (&[f32], f64)> {
         let targets = self.targets.iter().skip(step).step_by(self.steps);
         self.inputs.chunks_exact(self.width).zip(targets.copied()).filter(|(_, y)| !y.is_nan())
     }
 
-    /// The weights that minimise `sum of w (y - x weights)^2`, penalised; `weigh` gives w from a target and its row.
+    /// Sums of the products of inputs, and of inputs with the target, each row times its weight, which `weigh` gives
+    /// from inputs and target.
+    fn moments(&self, step: usize, weigh: &dyn Fn(&[f32], f64) -> f64) -> Moments {
+        let width = self.width;
+        let mut sums =
+            Moments { gram: vec![0.0; width * width], cross: vec![0.0; width], weight: 0.0 };
+        let (mut inputs, mut weighted) = (Vec::new(), Vec::new());
+        for (row, y) in self.known(step) {
+            let w = weigh(row, y);
+            sums.weight += w;
+            sums.cross.iter_mut().zip(row).for_each(|(sum, &x)| *sum += w * y * f64::from(x));
+            inputs.extend_from_slice(row);
+            weighted.extend(row.iter().map(|&x| w as f32 * x));
+            if inputs.len() == CHUNK * width {
+                sums.add(&inputs, &weighted);
+                inputs.clear();
+                weighted.clear();
+            }
+        }
+        sums.add(&inputs, &weighted);
+        sums
+    }
+
+    /// The weights that minimise `sum of w (y - x weights)^2`, for each penalty; `weigh` as in [`Rows::moments`].
     fn solve(
         &self,
         step: usize,
         penalties: &[f64],
-        weigh: &dyn Fn(&[f64], f64) -> f64,
+        weigh: &dyn Fn(&[f32], f64) -> f64,
     ) -> Option<Vec<Vec<f64>>> {
+        let Moments { gram, cross, weight } = self.moments(step, weigh);
         let width = self.width;
-        let (mut gram, mut cross) = (vec![0.0; width * width], vec![0.0; width]);
-        let mut weight = 0.0;
-        for (row, y) in self.known(step) {
-            let w = weigh(row, y);
-            weight += w;
-            add_scaled(&mut cross, w * y, row);
-            for (i, x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
-                add_scaled(&mut gram[i * width..=i * width + i], w * x, &row[..=i]);
-            }
-        }
         let with = |&penalty: &f64| {
             let mut matrix = gram.clone();
             for i in 0..width {
@@ -221,8 +238,28 @@ impl Rows {
     }
 }
 
-fn product(row: &[f64], weights: &[f64]) -> f64 {
-    row.iter().zip(weights).map(|(x, w)| x * w).sum()
+/// Weighted sums over rows.
+struct Moments {
+    /// `[width, width]`.
+    gram: Vec<f64>,
+    /// `[width]`.
+    cross: Vec<f64>,
+    weight: f64,
+}
+
+impl Moments {
+    /// Adds the products of some rows, `[N, width]`, with the same rows times their weights.
+    fn add(&mut self, inputs: &[f32], weighted: &[f32]) {
+        let width = self.cross.len();
+        let dims = LinearDims { rows: inputs.len() / width, inputs: width, outputs: width };
+        let (mut products, mut sums) = (vec![0.0; width * width], vec![0.0; width]);
+        f32::linear_d_weight(dims, weighted, inputs, &mut products, &mut sums);
+        self.gram.iter_mut().zip(products).for_each(|(sum, x)| *sum += f64::from(x));
+    }
+}
+
+fn product(row: &[f32], weights: &[f64]) -> f64 {
+    row.iter().zip(weights).map(|(&x, w)| f64::from(x) * w).sum()
 }
 
 /// What a row counts in the next round, for the residual `forecast - target` of logarithms.
@@ -260,15 +297,15 @@ impl LogRidge {
             false => shape.context_length,
         };
         let width = inputs + 1;
-        let each = width * width / 2 * shape.prediction_length * (ROUNDS + 1);
-        let most = (WORK / each).max(4 * width).min(NUMBERS / width);
+        let each = width * width * shape.prediction_length * (ROUNDS + 1);
+        let most = (WORK / each).min(NUMBERS / width);
+        let count = (train.len() * train.num_channels()).min(most);
+        if count < 2 * width {
+            return Err(too_few(count, width));
+        }
         let rows = Rows::of(train, season, width, most);
         if rows.len() < 2 * width {
-            let count = rows.len();
-            return Err(Error::input(format!(
-                "ridge on logarithms: {count} training rows (windows x channels) are too few for {width} weights; use a \
-                 shorter context_length or more data"
-            )));
+            return Err(too_few(rows.len(), width));
         }
         let judged = Rows::of(validation, season, width, most);
         let start = start(&rows, &judged, penalty)?;
@@ -277,7 +314,7 @@ impl LogRidge {
         let fitted = steps.par_iter().map(|&step| {
             let mut weights = start.weights[step].clone();
             for _ in 0..ROUNDS {
-                let weigh = |row: &[f64], y: f64| weight(loss, product(row, &weights) - y);
+                let weigh = |row: &[f32], y: f64| weight(loss, product(row, &weights) - y);
                 weights = rows.solve(step, &[start.penalty], &weigh)?.pop()?;
             }
             Some(weights)
@@ -358,7 +395,7 @@ impl LogRidge {
         fill(&past, &mut inputs);
         let mut sums: Vec<f64> = self.bias.iter().map(|&x| x.into()).collect();
         for (x, row) in inputs.iter().zip(self.weights.chunks_exact(steps)) {
-            sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += x * f64::from(w));
+            sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += f64::from(*x) * f64::from(w));
         }
         let seen =
             || past.scaled.iter().zip(&past.observed).filter(|(_, seen)| **seen).map(|(&x, _)| x);
@@ -366,6 +403,13 @@ impl LogRidge {
         let most = seen().reduce(f32::max).unwrap_or_default() + ABOVE;
         sums.into_iter().map(|sum| past.value((sum as f32).clamp(least, most))).collect()
     }
+}
+
+fn too_few(rows: usize, weights: usize) -> Error {
+    Error::input(format!(
+        "ridge on logarithms: {rows} training rows (windows x channels, thinned where that is much work) are too few \
+         for {weights} weights; use a shorter context_length or more data"
+    ))
 }
 
 fn unsolvable() -> Error {
