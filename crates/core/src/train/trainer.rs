@@ -122,9 +122,9 @@ impl Trainer<'_> {
         let bytes = self.memory(model.layout().num_trained());
         memory::require_memory("training", bytes, "a smaller model, or a smaller batch_size")?;
         let mut state = self.start(&model);
+        state.progress.instruction_sets = vec![instruction_set()?.name().to_owned()];
         let total_steps = self.total_steps();
-        if let (Some(dir), true) = (&self.dir, self.resume) {
-            sweep_temporaries(dir);
+        if let Some(dir) = &self.dir {
             sweep_temporaries(&dir.join(CHECKPOINT_FOLDER));
         }
         if let Some(path) = self.checkpoint_path()
@@ -132,6 +132,7 @@ impl Trainer<'_> {
             && path.is_file()
         {
             state = state.load(&path)?;
+            state.check_limits(self.training.epochs, total_steps)?;
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
@@ -153,6 +154,7 @@ impl Trainer<'_> {
             best_validation_loss: state.progress.best_loss,
             steps: state.adamw.step,
             stopped_by: stopped_by.into(),
+            instruction_sets: state.progress.instruction_sets,
             epochs: state.progress.history,
         };
         Ok(Outcome { model, history })

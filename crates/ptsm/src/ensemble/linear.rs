@@ -6,7 +6,7 @@ use crate::data::Batch;
 use crate::evaluate::{Ridge, select_channels};
 use crate::model_dir::{ModelDir, read_json, write_json};
 use crate::{Error, Result};
-use ptsm_core::{Loaded, OutputSpec, Prediction, Session};
+use ptsm_core::{Loaded, OutputSpec, Prediction, Session, list_all};
 
 /// Reads the ridge regression of a member's folder.
 pub(super) fn read(dir: &ModelDir) -> Result<Ridge> {
@@ -15,10 +15,11 @@ pub(super) fn read(dir: &ModelDir) -> Result<Ridge> {
     read_json(&path)?.ok_or_else(missing)
 }
 
-/// Writes a ridge regression into a member's folder, whole or not at all.
+/// Writes a ridge regression into a member's folder that is being filled, with its checksum.
 pub(super) fn write(dir: &ModelDir, ridge: &Ridge) -> Result<()> {
-    dir.check_writable()?;
-    write_json(&dir.ridge(), ridge)
+    std::fs::create_dir_all(dir.path()).map_err(|e| Error::io(dir.path(), "cannot be made", e))?;
+    write_json(&dir.ridge(), ridge)?;
+    list_all(dir.path())
 }
 
 /// A ridge regression with the shape of its output.
