@@ -106,7 +106,7 @@ impl DirectoryLock {
 pub fn read_consistently<T>(dir: &Path, load: impl Fn() -> Result<T>) -> Result<T> {
     for _ in 0..ATTEMPTS {
         settle(dir)?;
-        let list = || std::fs::read(dir.join(CHECKSUM_FILE)).ok();
+        let list = || read_regular(&dir.join(CHECKSUM_FILE)).ok();
         let before = list();
         let loaded = load();
         if before == list() && !dir.join(COMMIT).exists() {

@@ -318,8 +318,8 @@ pub(super) fn fill_gaps(
     }
     report.rows_inserted += inserted;
     let channels = origin.cells.len();
-    // Values, whether each is known, and times; of the values a second copy on the way.
-    origin.budget.take(bytes_of(&[length, 4 * channels + channels / 4 + 4]))?;
+    // Values, whether each is known, and times twice on the way.
+    origin.budget.take(bytes_of(&[length, 2 * channels + channels / 4 + 4]))?;
     let seen = raw.take_values(origin);
     let mut values = vec![f64::NAN; length * channels];
     for (row, place) in places.into_iter().enumerate() {

@@ -409,7 +409,7 @@ pub(super) fn read_state(path: &Path) -> Result<String> {
     let bytes = read_regular(path)?;
     String::from_utf8(bytes).map_err(|e| {
         let error = Error::input("is damaged: it is not text in UTF-8").because(e.utf8_error());
-        error.at(path.display().to_string())
+        without_state(error).at(path.display().to_string())
     })
 }
 
