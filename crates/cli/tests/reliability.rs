@@ -189,6 +189,42 @@ fn two_trainings_into_one_folder_do_not_both_succeed() {
     assert!(!folder.join("model/.ptsm-lock").exists());
 }
 
+/// A training that replaces a model is killed at any time: the directory is the old model with its head, or
+/// a new one without.
+#[test]
+fn a_kill_leaves_the_old_model_or_a_new_one() {
+    let folder = trained();
+    let folder = folder.path();
+    let probe =
+        format!("train --data data.csv --out probe -q --init model --freeze backbone {TINY}");
+    ok(folder, &probe);
+    ok(folder, "heads add --model model --from probe --name other");
+    let old = std::fs::read(folder.join("model/model.safetensors")).unwrap();
+    let line =
+        format!("train --data data.csv --out model -q {TINY} --seed 5 --epochs 40 --overwrite");
+    let line = line.replacen("--epochs 2", "", 1);
+    let (mut kept, mut replaced) = (0, 0);
+    for kill in 0..30_u64 {
+        let mut child = ptsm(folder)
+            .args(line.split_whitespace())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(2000 + 4001 * kill));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ok(folder, "verify model");
+        ok(folder, "predict --data data.csv --model model -q");
+        let same = std::fs::read(folder.join("model/model.safetensors")).unwrap() == old;
+        let head = folder.join("model/heads/other.safetensors").exists();
+        assert_eq!(same, head, "kill {kill}: a head of the old model beside the new one");
+        if same { kept += 1 } else { replaced += 1 }
+    }
+    println!("{kept} kills left the old model, {replaced} a new one");
+    assert!(replaced > 0);
+}
+
 #[test]
 fn what_is_read_is_not_written_over() {
     let folder = trained();

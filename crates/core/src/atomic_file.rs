@@ -122,20 +122,32 @@ pub(crate) fn sync_folder(folder: &Path) {
 /// Removes the temporary files that killed writers left in `folder`; those of writers that live are
 /// not touched, nor is what cannot be listed or removed.
 pub fn sweep_temporaries(folder: &Path) {
+    sweep(folder, LEFT_OVER);
+}
+
+/// As [`sweep_temporaries`], of a folder that nobody else begins to write to at this moment.
+pub(crate) fn sweep_own(folder: &Path) {
+    sweep(folder, Duration::ZERO);
+}
+
+fn sweep(folder: &Path, least_age: Duration) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && is_left_over(&entry.path()) {
+        if name.starts_with(PREFIX)
+            && name.ends_with(SUFFIX)
+            && is_left_over(&entry.path(), least_age)
+        {
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-fn is_left_over(path: &Path) -> bool {
+fn is_left_over(path: &Path, least_age: Duration) -> bool {
     let is_file = path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     let Some(file) = is_file.then(|| File::open(path).ok()).flatten() else { return false };
     let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
-    matches!(age, Ok(Ok(age)) if age >= LEFT_OVER) && file.try_lock().is_ok()
+    matches!(age, Ok(Ok(age)) if age >= least_age) && file.try_lock().is_ok()
 }
 
 /// A temporary file with the permissions of an ordinary new file (`tempfile` makes private ones).
@@ -273,5 +285,7 @@ mod tests {
         let kept = |name: &str| folder.path().join(name).exists();
         assert!(!kept(".ptsm-left.tmp"));
         assert!(kept(".ptsm-new.tmp") && kept("mine.tmp") && kept(".ptsm-held.tmp"));
+        sweep_own(folder.path());
+        assert!(!kept(".ptsm-new.tmp") && kept("mine.tmp") && kept(".ptsm-held.tmp"));
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::atomic_file::write_atomically;
+use crate::option::option;
 use crate::regular_file::read_regular;
 use crate::{Error, Result};
 
@@ -115,10 +116,10 @@ pub(crate) fn is_inside(name: &str) -> bool {
 
 /// What to do with files that were changed on purpose.
 fn accept(dir: &Path) -> String {
-    let dir = dir.display();
+    let (dir, accept) = (dir.display(), option("accept", None));
     format!(
-        "`ptsm verify {dir}` lists all such files; if they were changed on purpose, \
-         `ptsm verify {dir} --accept` takes them as they are"
+        "ptsm verify {dir} lists all such files; ptsm verify {dir} {accept} takes them as they are, if they \
+         were changed on purpose"
     )
 }
 

@@ -9,7 +9,7 @@ use crate::model_dir::ModelDir;
 use crate::model_writer::ModelWriter;
 use crate::train::check_checkpoint;
 use crate::{Error, ErrorKind, Result};
-use ptsm_core::{CHECKSUM_FILE, Checksums, read_consistently, read_regular};
+use ptsm_core::{CHECKSUM_FILE, Checksums, option, read_consistently, read_regular};
 
 /// What was found of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -94,9 +94,10 @@ fn without_sums(dir: &Path) -> Error {
     if !dir.is_dir() {
         return Error::config(shown.to_string(), "is no folder, wanted a model directory");
     }
+    let accept = option("accept", None);
     let text = format!(
-        "has no {CHECKSUM_FILE}, so nothing says what its files should be (`ptsm verify {shown} --accept` \
-         lists them as they are)"
+        "has no {CHECKSUM_FILE}, so nothing says what its files should be (ptsm verify {shown} {accept} lists \
+         them as they are)"
     );
     Error::config(shown.to_string(), text)
 }
@@ -153,7 +154,7 @@ mod tests {
         std::fs::write(member.ridge(), "r").unwrap();
         std::fs::write(dir.path().join("notes.txt"), "mine").unwrap();
         let error = verify(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("no SHA256SUMS") && error.contains("--accept"), "{error}");
+        assert!(error.contains("no SHA256SUMS") && error.contains("accept"), "{error}");
         accept(dir.path()).unwrap();
         let sound = |name: &str| (name.to_owned(), FileState::Sound);
         let wanted = [&names[..], &["members/0/ridge.json"]].concat();

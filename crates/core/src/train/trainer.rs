@@ -15,7 +15,7 @@ use super::history::{Epoch, History};
 use super::on_cpu::on_cpu;
 use super::skip::{SkipStart, SkipStep, has_skip};
 use super::training::Training;
-use crate::atomic_file::sweep_temporaries;
+use crate::atomic_file::sweep_own;
 use crate::backend::{StepOptions, TrainingSession};
 use crate::cpu::group_size;
 use crate::layers::Dropout;
@@ -125,7 +125,7 @@ impl Trainer<'_> {
         state.progress.instruction_sets = vec![instruction_set()?.name().to_owned()];
         let total_steps = self.total_steps();
         if let Some(dir) = &self.dir {
-            sweep_temporaries(&dir.join(CHECKPOINT_FOLDER));
+            sweep_own(&dir.join(CHECKPOINT_FOLDER));
         }
         if let Some(path) = self.checkpoint_path()
             && self.resume
