@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, heads, import, inspect, predict, select, stream, trace, train, tt_plan, tune,
+    evaluate, heads, import, inspect, predict, select, stream, trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Ensemble(ensemble::Args),
     /// Several tasks on one backbone
     Heads(heads::Args),
+    /// Check that the files of a model directory are those that were written
+    Verify(verify::Args),
     /// Run one batch and write every intermediate tensor
     Trace(trace::Args),
     /// Compare two tensor files

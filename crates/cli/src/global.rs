@@ -1,5 +1,7 @@
 //! Options of every command.
 
+use ptsm::{Error, Result};
+
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
@@ -12,4 +14,19 @@ pub(crate) struct Global {
     /// Threads to use; all cores if not given. Results have the same bits for any number
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Instruction set to use: avx512, avx2 or portable; the best of the machine if not given. Training
+    /// goes on from a checkpoint of another set only if its own is named here
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) isa: Option<String>,
+}
+
+/// More threads than this are a slip: no machine has as many cores.
+const MAX_THREADS: usize = 1024;
+
+/// Refuses a number of threads that no machine has use for.
+pub(crate) fn check_threads(option: &str, threads: usize) -> Result<()> {
+    match threads {
+        1..=MAX_THREADS => Ok(()),
+        _ => Err(Error::config(option, format!("{threads} must be from 1 to {MAX_THREADS}"))),
+    }
 }

@@ -191,6 +191,7 @@ fn a_directory_holds_one_answer_at_a_time() {
     if let Ok(text) = broken {
         std::fs::write(folder.join("m/ensemble.json"), text.replace("\"weight\"", "\"wait\""))
             .unwrap();
+        ok(folder, "verify m --accept");
         let error = stderr(&run(folder, "predict --model m --data data.csv"));
         assert!(error.contains("does not describe an ensemble"), "{error}");
     }

@@ -132,6 +132,7 @@ fn forecasts_are_written_in_every_format_and_read_again() {
     // A byte-order mark, as some editors write it.
     let config = std::fs::read_to_string(folder.join("model/config.json")).unwrap();
     write(folder, "model/config.json", format!("\u{feff}{config}"));
+    ok(folder, "verify model --accept");
     assert_eq!(predict(""), std::fs::read_to_string(folder.join("f.csv")).unwrap());
 }
 

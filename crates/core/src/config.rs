@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::checksums::{read_listed, require_listed_text};
 use crate::distribution::Distribution;
 use crate::{Error, ErrorKind, Result};
 
@@ -231,15 +232,17 @@ impl Config {
     /// or [`Config::validate`] refuses it.
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
-        let size = std::fs::metadata(path)
-            .map_err(|e| Error::io(path, "cannot be read (a model folder holds config.json)", e))?
-            .len();
+        let missing = |e| Error::io(path, "cannot be read (a model folder holds config.json)", e);
+        let size = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.len(),
+            // Says so if it should be there.
+            Err(e) => return read_listed(path).and(Err(missing(e))),
+        };
         if size > MAX_CONFIG_BYTES {
             let text = format!("has {size} bytes, at most {MAX_CONFIG_BYTES} are read");
             return Err(Error::config(place, text));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::io(path, "cannot be read as text", e))?;
+        let text = require_listed_text(path)?;
         Self::from_json(&text).map_err(|e| e.at(place))
     }
 

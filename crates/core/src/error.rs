@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::option::{in_backticks, spelled};
+use crate::shorten::shortened;
 
 /// Result of everything in this library that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -137,10 +138,10 @@ impl Error {
             text += &format!("{place}: ");
         }
         text += &self.message;
-        match &self.cause {
+        shortened(match &self.cause {
             Some(cause) => text + &format!(": {cause}"),
             None => text,
-        }
+        })
     }
 
     /// What kind of failure this is.

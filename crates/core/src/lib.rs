@@ -18,8 +18,11 @@ mod architecture;
 mod atomic_file;
 mod backend;
 mod batch;
+mod checksums;
 mod config;
 mod cpu;
+mod directory_lock;
+mod directory_update;
 mod distribution;
 mod error;
 mod head;
@@ -32,7 +35,10 @@ mod option;
 mod output_kind;
 mod prediction;
 mod real;
+mod regular_file;
 mod samples;
+mod sealed;
+mod shorten;
 mod tensor_file;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -42,16 +48,22 @@ mod transform;
 mod weights;
 
 pub use architecture::Architecture;
-pub use atomic_file::write_atomically;
+pub use atomic_file::{sweep_temporaries, write_atomically};
 pub use backend::{
     Backend, HeadsSession, Loaded, LoadedHeads, Session, StepGradient, StepOptions, TrainingSession,
 };
 pub use batch::{Batch, BatchShape};
+pub use checksums::{
+    CHECKSUM_FILE, Checksums, read_listed, read_listed_text, require_listed_text, sha256,
+    write_listed,
+};
 pub use config::{
     ChannelMode, Config, CrossChannel, Extension, Hierarchy, Level, Location, MODEL_TYPE, Norm,
     Scaler, Task,
 };
 pub use cpu::{Cpu, set_threads};
+pub use directory_lock::DirectoryLock;
+pub use directory_update::{Change, list_all, read_consistently};
 pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result};
 pub use head::{OutputGradient, Outputs, largest};
@@ -59,8 +71,8 @@ pub use layers::Dropout;
 pub use layers::level::LevelWindow;
 pub use layers::masking::draw_masks;
 pub use memory::{
-    SMALLER_MODEL, available_memory, bytes_of, in_words, peak_memory, require_memory,
-    reset_peak_memory,
+    MemoryBudget, SMALLER_MODEL, available_memory, bytes_of, check_memory_limit, in_words,
+    peak_memory, require_memory, reset_peak_memory,
 };
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, EmbeddingInput, Forward, ForwardOptions, Model,
@@ -68,11 +80,15 @@ pub use model::{
 pub use option::{Note, option};
 pub use output_kind::{OutputKind, OutputSpec};
 pub use prediction::{Prediction, SampleOptions, softmax};
-pub use real::{AdamWStep, LinearDims, Real, instruction_set};
-pub use tensor_file::{NamedTensor, WideTensor, read_tensors, write_tensors};
+pub use real::{AdamWStep, LinearDims, Real, force_instruction_set, instruction_set};
+pub use regular_file::read_regular;
+pub use sealed::{seal, unseal};
+pub use tensor_file::{NamedTensor, WideTensor, read_tensors, tensors_in, write_tensors};
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use transform::Transform;
-pub use weights::{Init, Layout, Parameters, TensorLayout, TensorStore, WEIGHTS_FILE};
+pub use weights::{
+    Init, Layout, Parameters, TensorLayout, TensorStore, WEIGHTS_FILE, WEIGHTS_INDEX_FILE,
+};
 
 /// The examples of the crate's README are compiled and run by the tests.
 #[cfg(doctest)]

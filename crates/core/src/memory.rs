@@ -4,6 +4,9 @@
 //! itself. Work that cannot fit is refused with [`ErrorKind::OutOfMemory`] before anything is
 //! allocated, where a machine would otherwise start to swap or kill the process.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::{Error, ErrorKind, Result};
 
 /// Environment variable that replaces what the machine says: a number of bytes, or of `KiB`, `MiB`
@@ -22,23 +25,74 @@ pub fn bytes_of(lengths: &[usize]) -> u64 {
     lengths.iter().fold(size_of::<f32>() as u64, |product, &len| product.saturating_mul(len as u64))
 }
 
-/// Bytes that this process may still take: what the machine and its control group have left, or
-/// what `PTSM_MEMORY_LIMIT` leaves beyond what the process holds; `None` where nobody says.
+/// Bytes that this process may still take: what the machine and its control groups have left, or
+/// what `PTSM_MEMORY_LIMIT` leaves beyond what the process holds; in any case no more than its address
+/// space may grow (`ulimit -v`). `None` where nobody says.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if `PTSM_MEMORY_LIMIT` is no size.
 pub fn available_memory() -> Result<Option<u64>> {
-    if let Ok(text) = std::env::var(LIMIT) {
-        let Some(limit) = parse_size(&text) else {
-            let text =
-                format!("\"{text}\" is no size (wanted bytes, or a number with KiB, MiB or GiB)");
-            return Err(Error::config(LIMIT, text));
-        };
-        return Ok(Some(limit.saturating_sub(resident().unwrap_or(0))));
+    let limited = match chosen_limit()? {
+        Some(limit) => [Some(limit.saturating_sub(resident().unwrap_or(0))), None],
+        None => {
+            let machine = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
+            [machine, groups()]
+        }
+    };
+    Ok(limited.into_iter().chain([address_space()]).flatten().min())
+}
+
+/// Refuses a `PTSM_MEMORY_LIMIT` that is no size, before any work.
+///
+/// # Errors
+///
+/// `InvalidConfig`, naming the variable.
+pub fn check_memory_limit() -> Result<()> {
+    chosen_limit().map(|_| ())
+}
+
+fn chosen_limit() -> Result<Option<u64>> {
+    let Some(text) = std::env::var_os(LIMIT) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    parse_size(&text).map(Some).ok_or_else(|| {
+        let text = format!(
+            "\"{text}\" is no size (wanted bytes, or a number with KiB, MiB, GiB or TiB, such as 8GiB)"
+        );
+        Error::config(LIMIT, text)
+    })
+}
+
+/// Memory that is taken piece by piece, such as series by series: every piece is counted before it is
+/// taken, and the work is refused where the next one does not fit.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    task: String,
+    way_out: &'static str,
+    /// Bytes that were counted since the system was asked last.
+    pending: AtomicU64,
+}
+
+impl MemoryBudget {
+    /// For work that `task` names; `way_out` is what takes less.
+    pub fn new(task: impl Into<String>, way_out: &'static str) -> Self {
+        Self { task: task.into(), way_out, pending: AtomicU64::new(0) }
     }
-    let machine = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
-    Ok([machine, group()].into_iter().flatten().min())
+
+    /// Counts a piece that is about to be taken.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfMemory` if it does not fit, as [`require_memory`].
+    pub fn take(&self, bytes: u64) -> Result<()> {
+        let before = self.pending.fetch_add(bytes.min(1 << 62), Ordering::Relaxed);
+        let pending = before.saturating_add(bytes);
+        if pending < UNCHECKED {
+            return Ok(());
+        }
+        self.pending.store(0, Ordering::Relaxed);
+        compare(&self.task, pending, available_memory()?, self.way_out)
+    }
 }
 
 /// Refuses work that takes more than there is; `task` says what it is, `way_out` what takes less.
@@ -100,28 +154,53 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()?.saturating_mul(1024))
 }
 
-/// What the control group has left: its limit less its use, not counting pages that it can reclaim.
-fn group() -> Option<u64> {
-    const FILES: [[&str; 3]; 2] = [
-        [
-            "/sys/fs/cgroup/memory.max",
-            "/sys/fs/cgroup/memory.current",
-            "/sys/fs/cgroup/memory.stat",
-        ],
-        [
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-            "/sys/fs/cgroup/memory/memory.stat",
-        ],
-    ];
-    FILES.iter().find_map(|[limit, used, pages]| {
-        let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-        let (limit, used) = (number(limit)?, number(used)?);
-        let pages = read(pages).unwrap_or_default();
-        let cached = pages.lines().find_map(|line| line.strip_prefix("inactive_file "));
-        let cached = cached.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
-        Some(limit.saturating_sub(used.saturating_sub(cached)))
-    })
+/// What the limit on the address space leaves; `None` where there is none.
+fn address_space() -> Option<u64> {
+    let limits = read("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+    let taken = kilobytes(&read("/proc/self/status")?, "VmSize:")?;
+    Some(limit.saturating_sub(taken))
+}
+
+/// What the tightest control group of this process has left.
+fn groups() -> Option<u64> {
+    let own = read("/proc/self/cgroup").unwrap_or_default();
+    // Version 2 has one line, `0::/path`; version 1 one for each controller.
+    let path = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let memory = controllers.split(',').any(|name| name == "memory");
+        let root = match (controllers.is_empty(), memory) {
+            (true, _) => Path::new("/sys/fs/cgroup"),
+            (_, true) => Path::new("/sys/fs/cgroup/memory"),
+            _ => return None,
+        };
+        Some((root, path.trim_start_matches('/').to_owned()))
+    };
+    let paths = own.lines().filter_map(path);
+    // In a container the path may be that of the machine outside, and the root is its own group.
+    let roots =
+        ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].map(|root| (Path::new(root), String::new()));
+    let all = paths.chain(roots).flat_map(|(root, path)| {
+        let folders: Vec<_> = root.join(path).ancestors().map(Path::to_path_buf).collect();
+        folders.into_iter().filter(move |folder| folder.starts_with(root))
+    });
+    all.filter_map(|folder| group(&folder)).min()
+}
+
+/// What a control group has left: its limit less its use, not counting pages that it can reclaim.
+fn group(folder: &Path) -> Option<u64> {
+    const FILES: [[&str; 2]; 2] =
+        [["memory.max", "memory.current"], ["memory.limit_in_bytes", "memory.usage_in_bytes"]];
+    let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
+    let (limit, used) =
+        FILES.iter().find_map(|[limit, used]| Some((number(limit)?, number(used)?)))?;
+    let pages = text("memory.stat").unwrap_or_default();
+    let cached = pages.lines().find_map(|line| line.strip_prefix("inactive_file "));
+    let cached = cached.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    Some(limit.saturating_sub(used.saturating_sub(cached)))
 }
 
 fn parse_size(text: &str) -> Option<u64> {
@@ -161,6 +240,31 @@ mod tests {
         }
         assert!(compare("a batch", 1 << 30, Some(1 << 30), "").is_ok());
         assert!(compare("a batch", u64::MAX, None, "").is_ok());
+    }
+
+    #[test]
+    fn pieces_that_do_not_fit_together_are_refused() {
+        let budget = MemoryBudget::new("many pieces", "fewer");
+        let piece = UNCHECKED / 4;
+        // No machine has as much as all of these, and none is asked for so little.
+        assert!((0..3).all(|_| budget.take(piece).is_ok()));
+        let error = budget.take(u64::MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        assert!(error.to_string().contains("many pieces"), "{error}");
+    }
+
+    #[test]
+    fn what_a_control_group_leaves_is_its_limit_less_its_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        assert_eq!(group(folder.path()), None);
+        write("memory.max", "max\n");
+        write("memory.current", "300\n");
+        assert_eq!(group(folder.path()), None);
+        write("memory.max", "1000\n");
+        write("memory.stat", "anon 1\ninactive_file 50\n");
+        assert_eq!(group(folder.path()), Some(750));
     }
 
     #[test]

@@ -251,6 +251,16 @@ pub fn instruction_set() -> Result<Isa> {
     Isa::from_env().map_err(|text| Error::new(ErrorKind::BackendUnavailable, text))
 }
 
+/// Has the whole process run on the instruction set of this name; to be called before anything else.
+/// With it training also goes on from a checkpoint that another set computed.
+///
+/// # Errors
+///
+/// `BackendUnavailable` if the machine has no such set, or another one is in use already.
+pub fn force_instruction_set(name: &str) -> Result<()> {
+    Isa::force(name).map_err(|text| Error::new(ErrorKind::BackendUnavailable, text))
+}
+
 /// As [`instruction_set`]; a wrong name was refused when the model was laid out.
 fn isa() -> Isa {
     Isa::from_env().unwrap_or(Isa::Portable)

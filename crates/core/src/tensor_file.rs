@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::real::Real;
+use crate::regular_file::read_regular;
 use crate::{Error, Result, write_atomically};
 
 /// A tensor with its name.
@@ -18,9 +19,6 @@ pub struct NamedTensor<T> {
     /// The numbers.
     pub values: Vec<T>,
 }
-
-/// Largest file that is read.
-const MAX_BYTES: u64 = 8 << 30;
 
 /// A tensor as read, widened to f64.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,21 +33,23 @@ pub struct WideTensor {
 ///
 /// # Errors
 ///
-/// `Io` if the file cannot be read; `InvalidInput` if it is damaged, too large, or holds another
-/// type of number.
+/// `Io` if the file cannot be read; `OutOfMemory` if it is larger than the memory; `InvalidInput` if it
+/// is damaged or holds another type of number.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, WideTensor>> {
-    let place = path.display().to_string();
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
-    if size > MAX_BYTES {
-        let text = format!("has {size} bytes, at most {MAX_BYTES} are read");
-        return Err(Error::input(text).at(place));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Error::input("is not a valid safetensors file").at(&place).because(e))?;
+    tensors_in(&read_regular(path)?).map_err(|e| e.at(path.display().to_string()))
+}
+
+/// As [`read_tensors`], from the bytes of a file.
+///
+/// # Errors
+///
+/// `InvalidInput` if they are damaged or hold another type of number.
+pub fn tensors_in(bytes: &[u8]) -> Result<BTreeMap<String, WideTensor>> {
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|e| Error::input("is not a valid safetensors file").because(e))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
-        let values = widen(&view).map_err(|e| e.at(&name).at(&place))?;
+        let values = widen(&view).map_err(|e| e.at(&name))?;
         tensors.insert(name, WideTensor { shape: view.shape().to_vec(), values });
     }
     Ok(tensors)

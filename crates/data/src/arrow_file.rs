@@ -9,7 +9,8 @@ use arrow::ipc::reader::{FileReader, StreamReader};
 use arrow::ipc::writer::FileWriter;
 
 use super::foreign::may_be_text;
-use super::parquet_file::{read_batches, to_batch};
+use super::foreign_code::guarded;
+use super::parquet_file::{read_batches, to_batch, within};
 use super::table::{ReadOptions, Table};
 use ptsm_core::{Error, Result};
 
@@ -31,14 +32,17 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     super::text_file::read_up_to(&mut open()?, &mut magic)
         .map_err(|cause| Error::io(path, "cannot be read", cause))?;
     let file = BufReader::new(open()?);
-    if magic == FILE {
-        let reader = FileReader::try_new(file, None).map_err(damaged)?;
+    let read = || {
+        if magic == FILE {
+            let reader = FileReader::try_new(file, None).map_err(damaged)?;
+            let schema = reader.schema();
+            return read_batches(&schema, reader.map(|b| b.map_err(damaged)), source, options);
+        }
+        let reader = StreamReader::try_new(file, None).map_err(damaged)?;
         let schema = reader.schema();
-        return read_batches(&schema, reader.map(|b| b.map_err(damaged)), source, options);
-    }
-    let reader = StreamReader::try_new(file, None).map_err(damaged)?;
-    let schema = reader.schema();
-    read_batches(&schema, reader.map(|b| b.map_err(damaged)), source, options)
+        read_batches(&schema, reader.map(|b| b.map_err(damaged)), source, options)
+    };
+    guarded("Arrow", read).map_err(|error| within(error, source))
 }
 
 /// Writes an Arrow file, not packed, which every reader knows.

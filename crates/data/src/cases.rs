@@ -3,8 +3,7 @@
 use super::labelled::{LabelledSet, Labels};
 use super::standard::Standardiser;
 use ptsm_core::train::{Samples, numbers_fingerprint};
-use ptsm_core::{Batch, BatchShape};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Batch, BatchShape, Error, Result, bytes_of, require_memory};
 
 /// Cases of one length, ready for batches.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +29,9 @@ impl PreparedCases {
     ) -> Result<Self> {
         let num_channels = set.channels.len();
         let each = context_length * num_channels;
+        // Values, whether each is known, and a case on the way.
+        let bytes = bytes_of(&[2, set.len() + 1, each]);
+        require_memory("laying out the cases", bytes, "a shorter context_length, or fewer cases")?;
         let mut values = vec![0.0; set.len() * each];
         let mut mask = vec![0.0; set.len() * each];
         for (i, case) in set.cases.iter().enumerate() {

@@ -15,7 +15,7 @@ use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_file::NOT_UTF8;
 use super::text_values::placed;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, MemoryBudget, Result, bytes_of};
 
 /// Reads a text in blocks; a column is numeric if every cell is a number or missing.
 pub(super) fn read(open: Open<'_>, source: &str, options: &ReadOptions) -> Result<Table> {
@@ -53,6 +53,7 @@ impl<'a> Records<'_, 'a> {
         let mut plans = self.plans.to_vec();
         let mut skip = header.records;
         let mut all: Option<CsvColumns<'a>> = None;
+        let budget = MemoryBudget::new(format!("reading {}", self.source), "fewer rows or columns");
         loop {
             // The first rows say which columns hold texts, so that others need not find it out.
             let alone = all.as_ref().is_none_or(|all| all.lines.len() == 0);
@@ -71,6 +72,8 @@ impl<'a> Records<'_, 'a> {
             for found in found {
                 let (columns, skipped) = found?;
                 skip -= skipped;
+                // Columns that grow hold their old and their new cells for a moment.
+                budget.take(bytes_of(&[4, columns.lines.len(), plans.len() + 1]))?;
                 match &mut all {
                     Some(all) if all.lines.len() > 0 => {
                         if let Err(column) = all.append(columns) {

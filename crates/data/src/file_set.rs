@@ -61,6 +61,13 @@ impl FileSet {
     }
 }
 
+impl FileSet {
+    /// The paths of the files.
+    pub(super) fn into_paths(self) -> Vec<PathBuf> {
+        self.files.into_iter().map(|file| file.path).collect()
+    }
+}
+
 /// Reads each file with `read` and puts one below the other.
 pub(super) fn stacked(
     set: &FileSet,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
@@ -201,6 +201,15 @@ pub fn write_table(path: &Path, table: &Table) -> Result<()> {
             "a table is written to a name that ends in .csv, .parquet, .arrow, .feather, .json or \
              .jsonl",
         )),
+    }
+}
+
+/// The files that [`Table::read`] reads for a path: the file itself, those of a folder, or those that a
+/// pattern fits; the path alone where there is nothing to read.
+pub fn table_files(path: &Path) -> Vec<PathBuf> {
+    match FileSet::of(path, is_table_name) {
+        Ok(Some(set)) => set.into_paths(),
+        _ => vec![path.to_path_buf()],
     }
 }
 

@@ -12,7 +12,7 @@ use super::line_numbers::LineNumbers;
 use super::table::{ReadOptions, Table, Values};
 use super::text_file::{NOT_UTF8, decoded, without_mark};
 use super::timestamp::is_time_in_any_order;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, require_memory};
 
 /// What JSON is read as a table.
 const WANTED: &str = "wanted an array of rows [{\"time\": ..., \"x\": ...}, ...], one such object a \
@@ -33,6 +33,9 @@ pub(super) fn starts(bytes: &[u8]) -> bool {
 /// Reads an array of rows (objects, or arrays of cells), objects one a line, or an object of
 /// columns as pandas writes it. Strings mean what they would in a CSV file.
 pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
+    // Two bytes of text, as in `1,`, may become a cell of eight; most cells are longer.
+    let cells = (bytes.len() as u64).saturating_mul(2);
+    require_memory("reading the JSON text", cells, "a Parquet file").map_err(|e| e.at(source))?;
     let (text, other) = decoded(without_mark(bytes));
     let notes = if other { vec![NOT_UTF8.into()] } else { Vec::new() };
     let mut rows = Rows::new(options);

@@ -24,6 +24,7 @@ use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
 use super::dictionary::DictionaryNumbers;
+use super::foreign_code::guarded;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_cells::TextCells;
@@ -34,7 +35,7 @@ use super::timestamp::{
     parse_timestamp,
 };
 use crate::civil::{DAY, SECOND};
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, MemoryBudget, Result, bytes_of};
 
 /// Rows that are unpacked at once.
 const BATCH_ROWS: usize = 1 << 14;
@@ -44,12 +45,15 @@ const BATCH_ROWS: usize = 1 << 14;
 pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<Table> {
     let open = || File::open(path).map_err(|cause| Error::io(path, "cannot be read", cause));
     let damaged = |cause| unreadable(cause).at(source);
-    let metadata = ArrowReaderMetadata::load(&open()?, Default::default()).map_err(damaged)?;
+    let load = || ArrowReaderMetadata::load(&open()?, Default::default()).map_err(damaged);
+    let metadata = guarded("Parquet", load).map_err(|error| error.at(source))?;
     let metadata = with_texts_once(metadata);
     let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
     // Threads share the columns, since each goes straight to its place.
+    let budget = MemoryBudget::new(format!("reading {source}"), "a part of the rows or columns");
     let read = |(number, field): (usize, &FieldRef)| {
         let mut column = StoredColumn::new(field, source, options)?;
+        budget.take(bytes_of(&[2, rows]))?;
         column.reserve(rows);
         let only = ProjectionMask::roots(metadata.parquet_schema(), [number]);
         // A file of its own, since readers of one move the same cursor.
@@ -57,6 +61,9 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
         let builder = builder.with_projection(only).with_batch_size(BATCH_ROWS);
         for batch in builder.build().map_err(damaged)? {
             let batch = batch.map_err(|cause| unreadable(cause.into()).at(source))?;
+            if let Values::Text(_) = &column.column.values {
+                budget.take(batch.get_array_memory_size() as u64)?;
+            }
             column.add(batch.column(0))?;
         }
         column.finish()
@@ -65,7 +72,10 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
         metadata.schema().fields().iter().enumerate().collect();
     let bytes = column_bytes(&metadata);
     fields.sort_by_key(|&(number, _)| std::cmp::Reverse(bytes[number]));
-    let read = |field: (usize, &FieldRef)| (field.0, read(field));
+    let read = |field: (usize, &FieldRef)| {
+        let column = guarded("Parquet", || read(field));
+        (field.0, column.map_err(|error| within(error, source)))
+    };
     let columns = fields.into_par_iter().with_max_len(1).map(read);
     let mut columns: Vec<(usize, Result<Column>)> = columns.collect();
     columns.sort_by_key(|&(number, _)| number);
@@ -83,6 +93,14 @@ fn column_bytes(metadata: &ArrowReaderMetadata) -> Vec<i64> {
         }
     }
     bytes
+}
+
+/// The error with its file, where it does not name that yet.
+pub(super) fn within(error: Error, source: &str) -> Error {
+    match error.place() {
+        Some(place) if place.starts_with(source) => error,
+        _ => error.at(source),
+    }
 }
 
 fn unreadable(cause: ParquetError) -> Error {
@@ -117,8 +135,11 @@ pub(super) fn read_batches(
 ) -> Result<Table> {
     let columns = schema.fields().iter().map(|field| StoredColumn::new(field, source, options));
     let mut columns: Vec<StoredColumn<'_>> = columns.collect::<Result<_>>()?;
+    let budget = MemoryBudget::new(format!("reading {source}"), "a part of the rows or columns");
     for batch in batches {
         let batch = batch?;
+        // The batch, and its cells in columns that grow.
+        budget.take(2 * batch.get_array_memory_size() as u64)?;
         columns
             .iter_mut()
             .zip(batch.columns())

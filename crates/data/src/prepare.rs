@@ -8,7 +8,7 @@ use super::split::{Borders, Split};
 use super::standard::Standardiser;
 use super::window::{PreparedSeries, Segment, WindowSet, WindowShape};
 use ptsm_core::Transform;
-use ptsm_core::{Error, ErrorKind, Note, Result, option};
+use ptsm_core::{Error, ErrorKind, Note, Result, bytes_of, option, require_memory};
 
 /// Windows of each part, ready for training and scoring.
 #[derive(Debug, Clone)]
@@ -65,6 +65,10 @@ pub fn prepare(
         }
         (None, None) => Standardiser::identity(set.channels.len()),
     };
+    let rows = used.iter().map(|(index, _)| set.series[*index].num_rows()).sum();
+    // Values, and whether each is known.
+    let bytes = bytes_of(&[2, rows, set.channels.len()]);
+    require_memory("standardising the series", bytes, "fewer channels, or a part of the rows")?;
     let mut prepared = Vec::with_capacity(used.len());
     let mut scales = Vec::with_capacity(used.len());
     let mut padded_series = 0;

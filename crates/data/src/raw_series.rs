@@ -10,7 +10,7 @@ use super::rounding::Rounding;
 use super::table::Table;
 use super::zone::{Zone, ZoneSearch};
 use crate::civil::SECOND;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, MemoryBudget, Result, bytes_of, option};
 
 /// The rows of one series on their way to the grid.
 #[derive(Debug)]
@@ -120,6 +120,8 @@ pub(super) struct Origin<'a> {
     pub(super) roles: &'a Resolved<'a>,
     /// The cells of each channel.
     pub(super) cells: &'a [&'a [f64]],
+    /// What the series may take together.
+    pub(super) budget: &'a MemoryBudget,
 }
 
 impl Origin<'_> {
@@ -316,6 +318,8 @@ pub(super) fn fill_gaps(
     }
     report.rows_inserted += inserted;
     let channels = origin.cells.len();
+    // Values, whether each is known, and times twice on the way.
+    origin.budget.take(bytes_of(&[length, 2 * channels + channels / 4 + 4]))?;
     let seen = raw.take_values(origin);
     let mut values = vec![f64::NAN; length * channels];
     for (row, place) in places.into_iter().enumerate() {

@@ -1,6 +1,7 @@
 //! Which column is what: time, series, channel, or nothing.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -188,9 +189,16 @@ fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) ->
     if targets.is_empty() {
         return Err(Error::config("targets", "name at least one column"));
     }
-    for (index, name) in targets.iter().enumerate() {
-        let column = wanted_column(table, name, "targets")?;
-        if targets[..index].contains(name) {
+    // Looked up by name, since a search for each of many columns would take long.
+    let columns: HashMap<&str, &Column> =
+        table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+    let mut before = HashSet::new();
+    for name in targets {
+        let column = match columns.get(name.as_str()) {
+            Some(column) => column,
+            None => wanted_column(table, name, "targets")?,
+        };
+        if !before.insert(name) {
             return Err(Error::config("targets", format!("\"{name}\" comes twice")));
         }
         if taken.contains(&Some(name.as_str())) {

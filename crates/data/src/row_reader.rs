@@ -1,6 +1,6 @@
 //! Reads a stream of rows: CSV with a header, or one JSON object a line.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
 use serde_json::{Map, Value};
 
@@ -15,6 +15,9 @@ use super::wanted_column::name_list;
 use super::zone::{Clock, Shown, Zone};
 use crate::civil::SECOND;
 use ptsm_core::{Error, Result, option};
+
+/// The longest line of a stream: one without an end must not fill the memory.
+const LONGEST_LINE: u64 = 64 << 20;
 
 /// Reads the channels and the time of a model out of lines of text.
 ///
@@ -223,10 +226,15 @@ impl<R: BufRead> RowReader<R> {
     fn any_line(&mut self) -> Result<bool> {
         self.line.clear();
         self.number += 1;
-        let read = self.input.read_line(&mut self.line).map_err(|e| {
-            let place = format!("line {}", self.number);
-            Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place).because(e)
-        })?;
+        let place = || format!("line {}", self.number);
+        let read =
+            self.input.by_ref().take(LONGEST_LINE).read_line(&mut self.line).map_err(|e| {
+                Error::new(ptsm_core::ErrorKind::Io, "cannot be read").at(place()).because(e)
+            })?;
+        if read as u64 == LONGEST_LINE && !self.line.ends_with('\n') {
+            let text = format!("is longer than {} MiB, so it is no row", LONGEST_LINE >> 20);
+            return Err(Error::input(text).at(place()));
+        }
         Ok(read > 0)
     }
 

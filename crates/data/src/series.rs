@@ -1,6 +1,7 @@
 //! Series on a regular grid: values, times, and a mask instead of NaN.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
@@ -18,7 +19,7 @@ use super::times::Times;
 use super::timestamp::TimeStyle;
 use super::zone::{Zone, ZoneSearch};
 use crate::civil::SECOND;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, MemoryBudget, Result, bytes_of, option};
 
 /// One record: channels side by side over time.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,15 +160,23 @@ impl SeriesSet {
             let message = "a table of more than 2^32 rows (use several)";
             return Err(Error::input(message).at(table.source()));
         }
+        // Looked up by name, since a search for each of many columns would take long.
+        let columns: HashMap<&str, &Column> =
+            table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
+        let found = |name: &str| columns.get(name).copied().or_else(|| table.column(name));
         let cells: Vec<&[f64]> = resolved
             .channels
             .iter()
-            .filter_map(|name| match &table.column(name)?.values {
+            .filter_map(|name| match &found(name)?.values {
                 Values::Numbers(cells) => Some(cells.as_slice()),
                 Values::Text(_) | Values::Times(_) => None,
             })
             .collect();
-        let origin = Origin { table, roles: &resolved, cells: &cells };
+        let way_out = "fewer columns, or a longer step where times are far apart";
+        let budget = MemoryBudget::new("putting the rows on a grid of equal steps", way_out);
+        // A value and whether it is known.
+        budget.take(bytes_of(&[table.num_rows(), cells.len(), 3]))?;
+        let origin = Origin { table, roles: &resolved, cells: &cells, budget: &budget };
         let mut report = RepairReport {
             rows_read: table.num_rows(),
             ignored_columns: resolved.ignored.clone(),

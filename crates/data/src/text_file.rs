@@ -5,10 +5,13 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, MemoryBudget, Result};
 
 /// Largest text that is held in memory or unpacked: a damaged or hostile archive must not fill it.
 const MAX_TEXT_BYTES: u64 = 4 << 30;
+
+/// Bytes of a text that is held in memory between two looks at the memory that is left.
+const PIECE: u64 = 8 << 20;
 
 pub(super) fn read_up_to(reader: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut count = 0;
@@ -48,8 +51,18 @@ pub(super) fn read_unpacked<'a>(
         Ok(unpacked) => unpacked,
         Err(error) => return Ok(Err(error.at(source))),
     };
+    let mut unpacked = unpacked.take(MAX_TEXT_BYTES + 1);
+    let budget = MemoryBudget::new("unpacking the text", "a Parquet file");
     let mut bytes = Vec::new();
-    unpacked.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes)?;
+    loop {
+        // A vector that grows holds its old and its new bytes for a moment.
+        if let Err(error) = budget.take(2 * PIECE) {
+            return Ok(Err(error.at(source)));
+        }
+        if unpacked.by_ref().take(PIECE).read_to_end(&mut bytes)? == 0 {
+            break;
+        }
+    }
     if bytes.len() as u64 > MAX_TEXT_BYTES {
         return Ok(Err(Error::input(too_large()).at(source)));
     }

@@ -6,7 +6,7 @@
 
 use super::labelled::{LabelledSet, Labels, class_name};
 use super::series::Series;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, MemoryBudget, Result, bytes_of};
 
 /// What the header says.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub(super) fn read(text: &str, source: &str) -> Result<LabelledSet> {
 
 fn read_lines(text: &str) -> Result<LabelledSet> {
     let header = read_header(text)?;
+    let way_out = "cases whose dimensions are of like length";
+    let budget = MemoryBudget::new("laying out the cases", way_out);
     let mut cases = Vec::new();
     let mut labels = Vec::new();
     for (i, line) in text.lines().enumerate().skip(header.lines) {
@@ -41,7 +43,7 @@ fn read_lines(text: &str) -> Result<LabelledSet> {
         }
         let place = format!("line {}", i + 1);
         let Line { series, label } =
-            read_case(line, cases.len()).map_err(|e| e.at(place.clone()))?;
+            read_case(line, cases.len(), &budget).map_err(|e| e.at(place.clone()))?;
         let width = cases.first().map_or(series.num_channels, |first: &Series| first.num_channels);
         if series.num_channels != width {
             let got = series.num_channels;
@@ -107,7 +109,7 @@ fn read_header(text: &str) -> Result<Header> {
     Err(Error::input("has no @data line: it is no .ts file"))
 }
 
-fn read_case(line: &str, number: usize) -> Result<Line> {
+fn read_case(line: &str, number: usize, budget: &MemoryBudget) -> Result<Line> {
     let mut parts: Vec<&str> = line.split(':').collect();
     let label = parts.pop().unwrap_or_default().trim().to_owned();
     if parts.is_empty() {
@@ -122,6 +124,8 @@ fn read_case(line: &str, number: usize) -> Result<Line> {
     if length == 0 {
         return Err(Error::input("holds no point"));
     }
+    // The points, the case that they become, and which of them are known.
+    budget.take(bytes_of(&[length, width, 5]))?;
     let mut values = vec![f64::NAN; length * width];
     for (d, points) in dimensions.iter().enumerate() {
         for (t, &point) in points.iter().enumerate() {

@@ -4,6 +4,8 @@
 //! set proves that the machine has the instructions. A kernel is an [`Op`], written once over
 //! [`Vector`]; [`Isa::run`] is the single place that enters the code compiled for a set.
 
+use std::sync::OnceLock;
+
 use crate::vector::Vector;
 use crate::vector::portable::Portable;
 #[cfg(target_arch = "x86_64")]
@@ -22,6 +24,12 @@ pub enum Isa {
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
 }
+
+/// The set of this process, chosen once.
+static CHOICE: OnceLock<Result<Isa, String>> = OnceLock::new();
+
+/// Set if the choice was made by [`Isa::force`].
+static FORCED: OnceLock<()> = OnceLock::new();
 
 /// A kernel: arguments as fields, the loop in [`Op::run`], generic over the vectors.
 pub(crate) trait Op {
@@ -77,14 +85,33 @@ impl Isa {
         })
     }
 
-    /// The set that the environment variable `PTSM_ISA` asks for, or the best. Read once.
+    /// Chooses the set of this name for the whole process, whatever `PTSM_ISA` asks for; to be called
+    /// before anything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isa::named`]; a sentence if another set is in use already.
+    pub fn force(name: &str) -> Result<(), String> {
+        let wanted = Isa::named(Some(name))?;
+        if *CHOICE.get_or_init(|| Ok(wanted)) != Ok(wanted) {
+            return Err("another instruction set is in use already".to_owned());
+        }
+        let _ = FORCED.set(());
+        Ok(())
+    }
+
+    /// Whether the set of this process was chosen by [`Isa::force`].
+    pub fn is_forced() -> bool {
+        FORCED.get().is_some()
+    }
+
+    /// The set that [`Isa::force`] chose, the environment variable `PTSM_ISA` asks for, or the best. Read
+    /// once.
     ///
     /// # Errors
     ///
     /// As [`Isa::named`].
     pub fn from_env() -> Result<Isa, String> {
-        use std::sync::OnceLock;
-        static CHOICE: OnceLock<Result<Isa, String>> = OnceLock::new();
         let choose = || {
             let name = std::env::var("PTSM_ISA").ok().filter(|name| !name.is_empty());
             Isa::named(name.as_deref()).map_err(|text| format!("PTSM_ISA: {text}"))

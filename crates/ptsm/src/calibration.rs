@@ -32,8 +32,8 @@ use crate::model_dir::ModelDir;
 use crate::train::Samples;
 use crate::{Error, ErrorKind, Result};
 use ptsm_core::Config;
-use ptsm_core::write_atomically;
 use ptsm_core::{OutputKind, Prediction, Session};
+use ptsm_core::{read_listed_text, write_listed};
 
 pub use band::Band;
 pub use difficulty::Difficulty;
@@ -181,11 +181,7 @@ impl Calibration {
     /// fit the model.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Option<Self>> {
         let path = ModelDir::new(dir).calibration();
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let text =
-            std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+        let Some(text) = read_listed_text(&path)? else { return Ok(None) };
         let bad =
             |text: &str| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
         let found: Self = serde_json::from_str(&text)
@@ -216,7 +212,7 @@ impl Calibration {
         })
     }
 
-    /// Writes the file into a model directory, atomically.
+    /// Writes the file into a model directory, atomically; where that has checksums, its line is renewed.
     ///
     /// # Errors
     ///
@@ -224,10 +220,7 @@ impl Calibration {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string(self)
             .map_err(|e| Error::internal("the calibration cannot be written").because(e))?;
-        write_atomically(&ModelDir::new(dir).calibration(), |out| {
-            out.write_all(text.as_bytes())?;
-            out.write_all(b"\n")
-        })
+        write_listed(&ModelDir::new(dir).calibration(), (text + "\n").as_bytes())
     }
 }
 

@@ -11,11 +11,13 @@
 //! | `check.rs` | whether forecasts of members can be averaged |
 //! | `classical.rs` | a classical method as a member |
 //! | `linear.rs` | a ridge regression, on values or on logarithms, as a member |
+//! | `names.rs` | names of the folders of members |
 //! | `session.rs` | the members that run as one |
 
 mod check;
 mod classical;
 mod linear;
+mod names;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -24,10 +26,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model_dir::ModelDir;
+use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
 use crate::{Config, Error, ErrorKind, Model, Result, Task};
-use ptsm_core::{Backend, Loaded, OutputSpec, write_atomically};
+use ptsm_core::{
+    Backend, Loaded, OutputSpec, list_all, read_consistently, require_listed_text, write_listed,
+};
 
 pub use crate::classical::Classical;
 pub use check::EnsembleWindow;
@@ -35,6 +40,8 @@ use check::check_members;
 use classical::LoadedClassical;
 pub use linear::Linear;
 use linear::LoadedLinear;
+use names::check_name;
+pub(crate) use names::{begun_names, new_names};
 pub use ptsm_classical::Method;
 use session::{LoadedEnsemble, LoadedMember};
 
@@ -103,6 +110,10 @@ impl Members {
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
     pub fn from_dir(dir: &Path) -> Result<Self> {
+        read_consistently(dir, || Self::read_dir(dir))
+    }
+
+    fn read_dir(dir: &Path) -> Result<Self> {
         let files = ModelDir::new(dir);
         if !files.is_ensemble() {
             return Ok(Self::single(Model::from_dir(dir)?));
@@ -269,7 +280,7 @@ pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
 /// The contents of `ensemble.json`, validated.
 fn read_description(files: &ModelDir) -> Result<Description> {
     let path = files.ensemble();
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+    let text = require_listed_text(&path)?;
     let bad =
         |text: String| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
     let description: Description = serde_json::from_str(&text)
@@ -291,33 +302,6 @@ fn read_description(files: &ModelDir) -> Result<Description> {
         return Err(bad(format!("the weights add up to {sum}, wanted 1, none below 0")));
     }
     Ok(description)
-}
-
-/// Names for the folders of the `count` members of a new ensemble. None of them exists yet, so that
-/// an earlier ensemble stays usable until the new `ensemble.json` is written.
-pub(crate) fn new_names(files: &ModelDir, count: usize) -> Vec<String> {
-    let taken = files.member_names();
-    let free = (0..).map(|number| names(count, number));
-    free.into_iter()
-        .find(|names| !names.iter().any(|name| taken.contains(name)))
-        .unwrap_or_default()
-}
-
-/// Names of the members that an interrupted run began; new ones if there was no such run.
-pub(crate) fn begun_names(files: &ModelDir, count: usize) -> Vec<String> {
-    let taken = files.member_names();
-    let begun = (0..=taken.len()).rev().map(|number| names(count, number));
-    let begun = begun.into_iter().find(|names| taken.contains(&names[0]));
-    begun.unwrap_or_else(|| new_names(files, count))
-}
-
-/// `0`, `1`, ... for the first ensemble in a directory; `0-1`, `1-1`, ... for the next one.
-fn names(count: usize, ensemble: usize) -> Vec<String> {
-    let name = |member: usize| match ensemble {
-        0 => member.to_string(),
-        _ => format!("{member}-{ensemble}"),
-    };
-    (0..count).map(name).collect()
 }
 
 /// The task of a model directory; an ensemble always forecasts.
@@ -344,45 +328,69 @@ pub enum SavedMember {
     Classical(Classical),
 }
 
-/// Makes the model directory `out` an ensemble of the networks in `members/NAME` below it, which share
+/// Makes the directory an ensemble of the networks in `members/NAME` below it, which share
 /// `preprocessor`; every member has the same weight.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if they cannot be averaged; `Io` if a file cannot be read or written.
-pub fn save_ensemble(out: &Path, names: &[String], preprocessor: &Preprocessor) -> Result<()> {
-    let weight = 1.0 / names.len() as f64;
-    let members: Vec<(SavedMember, f64)> =
-        names.iter().map(|name| (SavedMember::Network(name.clone()), weight)).collect();
-    save_weighted(out, &members, None, preprocessor)
+pub fn save_ensemble(
+    writer: &ModelWriter,
+    names: &[String],
+    preprocessor: &Preprocessor,
+) -> Result<()> {
+    writer.replace(|staged| {
+        let place = Place { dir: writer.dir(), staged };
+        write_weighted(place, &evenly(names), None, preprocessor)
+    })
 }
 
-/// As [`save_ensemble`], with classical methods and weights; `window` is that of the whole, where
-/// classical methods are among them.
+/// These networks, all with the same weight.
+fn evenly(names: &[String]) -> Vec<(SavedMember, f64)> {
+    let weight = 1.0 / names.len() as f64;
+    names.iter().map(|name| (SavedMember::Network(name.clone()), weight)).collect()
+}
+
+/// A model directory and the one that is filled to replace it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) dir: &'a ModelDir,
+    pub(crate) staged: &'a ModelDir,
+}
+
+impl Place<'_> {
+    /// The folder of a member, which is new or there already.
+    fn member(&self, name: &str) -> ModelDir {
+        let new = self.staged.member(name);
+        if new.path().is_dir() { new } else { self.dir.member(name) }
+    }
+}
+
+/// As [`save_ensemble`], with classical methods and weights, into a directory that is being filled; gives
+/// the names of the members. `window` is that of the whole, where classical methods are among them.
 ///
 /// # Errors
 ///
 /// As [`save_ensemble`].
-pub fn save_weighted(
-    out: &Path,
+pub(crate) fn write_weighted(
+    place: Place<'_>,
     members: &[(SavedMember, f64)],
     window: Option<EnsembleWindow>,
     preprocessor: &Preprocessor,
-) -> Result<()> {
-    let files = ModelDir::new(out);
+) -> Result<Vec<String>> {
     let (mut configs, mut names, mut described) = (Vec::new(), Vec::new(), Vec::new());
     for (member, weight) in members {
         let mut one = Member { name: None, ridge: None, classical: None, weight: *weight };
         match member {
             SavedMember::Network(name) => {
                 check_name(name)?;
-                configs.push(Config::from_file(&files.member(name).config())?);
+                configs.push(Config::from_file(&place.member(name).config())?);
                 names.push(name.clone());
                 one.name = Some(name.clone());
             }
             SavedMember::Linear(name, linear) => {
                 check_name(name)?;
-                linear::write(&files.member(name), linear)?;
+                linear::write(&place.staged.member(name), linear)?;
                 names.push(name.clone());
                 one.ridge = Some(name.clone());
             }
@@ -398,14 +406,12 @@ pub fn save_weighted(
         prediction_length: whole.prediction_length,
         num_input_channels: whole.num_input_channels,
     };
-    files.remove_stale()?;
-    preprocessor.save(out)?;
+    preprocessor.save(place.staged.path())?;
     let description = Description { window: differs.then_some(window), members: described };
     let text = serde_json::to_string_pretty(&description)
         .map_err(|e| Error::internal("an ensemble cannot be described").because(e))?;
-    write_atomically(&files.ensemble(), |file| file.write_all(text.as_bytes()))?;
-    files.keep_members(&names)?;
-    files.remove_model()
+    write_listed(&place.staged.ensemble(), text.as_bytes())?;
+    Ok(names)
 }
 
 /// Makes `out` an ensemble of copies of the models in `members`; returns the number of their
@@ -436,22 +442,18 @@ pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
     let Some(preprocessor) = first else {
         return Err(Error::config("members", "there is none, wanted at least one"));
     };
-    let files = ModelDir::new(out);
-    let names = new_names(&files, models.len());
-    for (model, name) in models.iter().zip(&names) {
-        model.save(files.member(name).path())?;
-    }
-    save_ensemble(out, &names, &preprocessor)?;
+    let writer = ModelWriter::new(&ModelDir::new(out))?;
+    let names = new_names(writer.dir(), models.len());
+    writer.replace(|staged| {
+        for (model, name) in models.iter().zip(&names) {
+            let member = staged.member(name);
+            model.save(member.path())?;
+            list_all(member.path())?;
+        }
+        let place = Place { dir: writer.dir(), staged };
+        write_weighted(place, &evenly(&names), None, &preprocessor)
+    })?;
     Ok(models.iter().map(|model| model.layout().num_trained()).sum())
-}
-
-fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || !name.chars().all(plain) {
-        let text = format!("\"{name}\" must consist of letters, digits, - and _");
-        return Err(Error::config("members", text));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

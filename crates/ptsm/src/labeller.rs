@@ -9,7 +9,7 @@ use crate::evaluate::{ClassScores, ValueScores};
 use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Result};
-use ptsm_core::{Backend, OutputKind, Prediction, Session, softmax};
+use ptsm_core::{Backend, OutputKind, Prediction, Session, read_consistently, softmax};
 
 /// Cases per forward pass.
 const BATCH: usize = 64;
@@ -55,8 +55,12 @@ impl Labeller {
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
-        let model = Model::from_dir(dir)?;
-        let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+        let read = || {
+            let model = Model::from_dir(dir)?;
+            let preprocessor = Preprocessor::from_dir(dir, model.config())?;
+            Ok((model, preprocessor))
+        };
+        let (model, preprocessor) = read_consistently(dir, read)?;
         Self::new(&model, preprocessor, backend).map_err(|e| e.at(dir.display().to_string()))
     }
 

@@ -63,12 +63,14 @@ pub mod import;
 pub mod job;
 pub mod labeller;
 pub mod model_dir;
+pub mod model_writer;
 pub mod preprocessor;
 pub mod record;
 pub mod score;
 pub mod spec;
 pub mod stream;
 pub mod train;
+pub mod verify;
 
 pub use cases::{Classifier, Regressor};
 pub use fit::{CaseSource, FitOptions, SeriesSource};

@@ -11,6 +11,7 @@
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
 //! | `ensemble.json`, `members/NAME/` | an ensemble of models, in place of one | |
+//! | `SHA256SUMS` | checksums of all these files but those of members, which have their own, and of checkpoints | the directory |
 //! | `members/NAME/ridge.json` | a ridge regression, on values or on logarithms, that is a member | the ensemble |
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ use serde::de::DeserializeOwned;
 
 use crate::train::{CHECKPOINT_FILE, CHECKPOINT_FOLDER};
 use crate::{Error, Result};
-use ptsm_core::{CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, write_atomically};
+use ptsm_core::{
+    CONFIG_FILE, ENSEMBLE_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_listed_text, write_listed,
+};
 
 const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";
@@ -132,23 +135,37 @@ impl ModelDir {
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    /// Removes the folders of members that are not in `names`, and the folder of them all if nothing is
-    /// left in it. What has no name that we give to members is not touched.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, naming what cannot be removed.
-    pub fn keep_members(&self, names: &[String]) -> Result<()> {
-        let mut others = self.member_names();
+    /// Those of [`ModelDir::member_names`] that have a name that we give to members.
+    pub(crate) fn own_member_names(&self) -> Vec<String> {
         let ours = |name: &String| {
             let number = name.trim_end_matches("-ridge");
             !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '-')
         };
-        others.retain(|name| !names.contains(name) && ours(name));
-        others.iter().try_for_each(|name| remove(self.member(name).path()))?;
-        // Only an empty folder can be removed so.
-        let _ = std::fs::remove_dir(self.path.join(MEMBERS));
-        Ok(())
+        let mut names = self.member_names();
+        names.retain(ours);
+        names
+    }
+
+    /// What the folder of a member is called below the directory.
+    pub(crate) fn member_folder(name: &str) -> String {
+        format!("{MEMBERS}/{name}")
+    }
+
+    /// Names of the files of the model that are there, those of members and checkpoints left out: the
+    /// files that have a line in `SHA256SUMS`. What else is in the directory is the user's.
+    pub fn files(&self) -> Vec<String> {
+        let names = |folder: &Path| -> Vec<String> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let files = entries.filter(|entry| !entry.path().is_dir());
+            files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        };
+        let mut found = names(&self.path);
+        found.retain(|name| is_ours(name));
+        let heads = names(&self.heads()).into_iter();
+        let heads = heads.filter(|name| name.ends_with(".json") || name.ends_with(".safetensors"));
+        found.extend(heads.map(|name| format!("{HEADS}/{name}")));
+        found.sort();
+        found
     }
 
     /// The folder of further heads.
@@ -159,6 +176,11 @@ impl ModelDir {
     /// A file of a further head.
     pub fn head(&self, name: &str, file: HeadFile) -> PathBuf {
         self.heads().join(file.name_for(name))
+    }
+
+    /// What a file of a further head is called below the directory.
+    pub(crate) fn head_file(name: &str, file: HeadFile) -> String {
+        format!("{HEADS}/{}", file.name_for(name))
     }
 
     /// The folder of checkpoints.
@@ -187,98 +209,56 @@ impl ModelDir {
         self.weights().exists() || self.ensemble().exists()
     }
 
-    /// Creates the directory and checks that files can be written, before hours of training.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, naming the directory.
-    pub fn check_writable(&self) -> Result<()> {
-        let dir = &self.path;
-        std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
-        let probe = tempfile::NamedTempFile::new_in(dir);
-        probe.map(|_| ()).map_err(|e| Error::io(dir, "cannot be written to", e))
-    }
-
-    /// Removes the files that belong to the earlier weights; called before new weights are written,
-    /// so that no stale file is ever attributed to them.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, naming what cannot be removed.
-    pub fn remove_stale(&self) -> Result<()> {
-        let stale = [self.calibration(), self.training(), self.joint_training(), self.choice()];
-        for path in stale {
-            remove(&path)?;
-        }
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(SCORE[0]) && name.ends_with(SCORE[1]) {
-                remove(&entry.path())?;
-            }
-        }
-        remove(&self.heads())
-    }
-
-    /// Removes an earlier ensemble once a single model is written: a directory holds one or the other.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, naming what cannot be removed.
-    pub fn remove_ensemble(&self) -> Result<()> {
-        if self.is_ensemble() {
-            remove(&self.ensemble())?;
-            self.keep_members(&[])?;
-        }
-        Ok(())
-    }
-
-    /// Removes an earlier single model once `ensemble.json` is written.
-    ///
-    /// # Errors
-    ///
-    /// `Io`, naming what cannot be removed.
-    pub fn remove_model(&self) -> Result<()> {
-        remove(&self.config())?;
-        remove(&self.weights())
-    }
-
     /// Removes the checkpoints of a run that is over.
     ///
     /// # Errors
     ///
     /// `Io`, naming the folder.
     pub fn remove_checkpoints(&self) -> Result<()> {
-        remove(&self.checkpoints())
+        let path = self.checkpoints();
+        match std::fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(&path, "cannot be removed", e))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// Removes a file, or a folder with all its contents; it need not exist.
-fn remove(path: &Path) -> Result<()> {
-    let removed = match path.is_dir() {
-        true => std::fs::remove_dir_all(path),
-        false if path.exists() => std::fs::remove_file(path),
-        false => return Ok(()),
-    };
-    removed.map_err(|e| Error::io(path, "cannot be removed", e))
+/// Whether a file of this name in a model directory is one of the model's.
+fn is_ours(name: &str) -> bool {
+    let files = [
+        CONFIG_FILE,
+        WEIGHTS_FILE,
+        WEIGHTS_INDEX_FILE,
+        PREPROCESSOR,
+        TRAINING,
+        JOINT_TRAINING,
+        RIDGE,
+        CHOICE,
+        CALIBRATION,
+        ENSEMBLE_FILE,
+    ];
+    // Weights in several files, as Hugging Face writes them.
+    let shard = name.starts_with("model-") && name.ends_with(".safetensors");
+    files.contains(&name) || shard || (name.starts_with(SCORE[0]) && name.ends_with(SCORE[1]))
 }
 
 /// Reads a JSON file that [`write_json`] wrote; `None` if there is no such file.
 ///
 /// # Errors
 ///
-/// `Io` if it cannot be read, `InvalidConfig` if it holds something else.
+/// `Io` if it cannot be read, `InvalidWeights` if it is not what the checksums of its directory say,
+/// `InvalidConfig` if it holds something else.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+    let Some(text) = read_listed_text(path)? else { return Ok(None) };
     let bad = "is damaged or of another version (remove it to have it made again)";
     serde_json::from_str(&text)
         .map(Some)
         .map_err(|e| Error::config(path.display().to_string(), bad).because(e))
 }
 
-/// Writes a JSON file, whole or not at all.
+/// Writes a JSON file, whole or not at all, and renews its line where its directory has checksums.
 ///
 /// # Errors
 ///
@@ -287,48 +267,12 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| {
         Error::internal("cannot be written as JSON").at(path.display().to_string()).because(e)
     })?;
-    write_atomically(path, |out| {
-        out.write_all(text.as_bytes())?;
-        out.write_all(b"\n")
-    })
+    write_listed(path, (text + "\n").as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_new_model_leaves_nothing_of_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = ModelDir::new(folder.path());
-        assert!(!dir.is_taken());
-        std::fs::create_dir_all(dir.heads()).unwrap();
-        std::fs::create_dir_all(dir.member("0").path()).unwrap();
-        let stale = [
-            dir.calibration(),
-            dir.training(),
-            dir.joint_training(),
-            dir.choice(),
-            dir.score("test"),
-            dir.head("quantiles", HeadFile::Weights),
-        ];
-        let kept = [dir.config(), dir.weights(), dir.preprocessor(), folder.path().join("notes")];
-        let others = [dir.ensemble(), dir.member("0").config()];
-        let foreign = folder.path().join("members/people.csv");
-        std::fs::write(&foreign, "x").unwrap();
-        for path in stale.iter().chain(&kept).chain(&others) {
-            std::fs::write(path, "x").unwrap();
-        }
-        assert!(dir.is_taken() && dir.is_ensemble());
-        dir.remove_stale().unwrap();
-        assert!(stale.iter().all(|path| !path.exists()));
-        assert!(kept.iter().chain(&others).all(|path| path.exists()));
-        dir.remove_ensemble().unwrap();
-        assert!(others.iter().all(|path| !path.exists()));
-        assert!(kept.iter().chain([&foreign]).all(|path| path.exists()));
-        dir.remove_stale().unwrap();
-        dir.remove_ensemble().unwrap();
-    }
 
     #[test]
     fn a_file_of_ours_is_read_as_it_was_written_or_named() {

@@ -10,7 +10,7 @@ use crate::data::{
 };
 use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result};
-use ptsm_core::{option, write_atomically};
+use ptsm_core::{option, read_listed_text, write_listed};
 
 /// How a table is turned into the numbers that the model reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,16 +51,13 @@ impl Preprocessor {
     /// than `config`.
     pub fn from_dir(dir: &Path, config: &Config) -> Result<Self> {
         let path = ModelDir::new(dir).preprocessor();
-        let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::Io, incomplete(dir)).at(path.display().to_string())
-            }
-            _ => Error::io(&path, "cannot be read", e),
-        })?;
+        let Some(text) = read_listed_text(&path)? else {
+            return Err(Error::new(ErrorKind::Io, incomplete(dir)).at(path.display().to_string()));
+        };
         let bad = |message: String| {
             Error::new(ErrorKind::InvalidConfig, message).at(path.display().to_string())
         };
-        let preprocessor: Self = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+        let preprocessor: Self = serde_json::from_str(&text)
             .map_err(|e| bad("is not a preprocessor file".into()).because(e))?;
         let counts = [
             ("channels", preprocessor.channels.len()),
@@ -178,7 +175,7 @@ impl Preprocessor {
         RowColumns { channels: self.channels.clone(), timestamp, id }
     }
 
-    /// Writes the file into a model directory, atomically.
+    /// Writes the file into a model directory, atomically; where that has checksums, its line is renewed.
     ///
     /// # Errors
     ///
@@ -186,10 +183,7 @@ impl Preprocessor {
     pub fn save(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)
             .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
-        write_atomically(&ModelDir::new(dir).preprocessor(), |out| {
-            out.write_all(text.as_bytes())?;
-            out.write_all(b"\n")
-        })
+        write_listed(&ModelDir::new(dir).preprocessor(), (text + "\n").as_bytes())
     }
 }
 

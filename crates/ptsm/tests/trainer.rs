@@ -254,7 +254,7 @@ fn a_damaged_checkpoint_is_an_error() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
     let error = Run::new().train(dir, true, None).unwrap_err();
-    assert!(error.to_string().contains("not a valid checkpoint"), "{error}");
+    assert!(error.to_string().contains("is damaged: its checksum does not fit"), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::bench_train;
 use super::shapes::{Shape, windows};
 use super::timing::{beside_peak, quantile, rayon_pool, share_text, warning};
-use crate::global::Global;
+use crate::global::{Global, check_threads};
 use crate::output::{answer, remark};
 use ptsm_backends::open;
 
@@ -95,7 +95,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         false => Ok(()),
     };
     positive("--batch", &args.batch)?;
-    positive("--threads", &args.threads)?;
+    args.threads.iter().try_for_each(|&threads| check_threads("--threads", threads))?;
     if !(args.seconds > 0.0 && args.seconds.is_finite()) {
         return Err(Error::config("--seconds", format!("{} must be above 0", args.seconds)));
     }

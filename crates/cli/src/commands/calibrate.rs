@@ -6,6 +6,7 @@ use ptsm::calibration::{CalibratedInterval, Calibration, CalibrationOptions, Dif
 use ptsm::data::{Part, Split};
 use ptsm::job::trained_on_validation;
 use ptsm::model_dir::ModelDir;
+use ptsm::model_writer::ModelWriter;
 use ptsm::{Error, Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::{Value, json};
@@ -46,6 +47,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         );
         return Err(Error::config("--split", text));
     }
+    // From here on, so that the calibration is of the model that it is written beside.
+    let writer = ModelWriter::existing(&ModelDir::new(&args.model))?;
     let mut forecaster = Forecaster::from_dir(&args.model, open("cpu")?.as_ref())?;
     let source = args.data.read_for(global, forecaster.preprocessor())?;
     let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
@@ -58,7 +61,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let season = forecaster.preprocessor().seasonal_period;
     let options = CalibrationOptions { name: &name, levels: &args.levels, season };
     let calibration = Calibration::fit(&config, forecaster.session(), windows, &options)?;
-    calibration.save(&args.model)?;
+    writer.add(|staged| calibration.save(staged.path()))?;
     let mut text = format!(
         "{}: {} windows of {name}\n",
         ModelDir::new(&args.model).calibration().display(),

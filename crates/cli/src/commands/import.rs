@@ -7,6 +7,7 @@ use ptsm::ensemble::task_of;
 use ptsm::import::{Import, Imported};
 use ptsm::job::save_model;
 use ptsm::model_dir::ModelDir;
+use ptsm::model_writer::ModelWriter;
 use ptsm::spec::DataSpec;
 use ptsm::{Result, Task};
 use serde_json::json;
@@ -70,8 +71,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let Imported { model, preprocessor, standardised, notes, .. } = import.run()?;
     notes.iter().for_each(|note| remark_note(global, note));
     let out = ModelDir::new(&args.out);
-    out.check_writable()?;
-    save_model(&out, &model, &preprocessor)?;
+    save_model(&ModelWriter::new(&out)?, &model, &preprocessor)?;
     let config = model.config();
     let how = match standardised {
         true => "standardised by the training rows",

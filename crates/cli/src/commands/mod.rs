@@ -27,6 +27,7 @@ pub(crate) mod trace;
 pub(crate) mod train;
 pub(crate) mod tt_plan;
 pub(crate) mod tune;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 
@@ -35,17 +36,27 @@ use ptsm::{Error, ErrorKind, Result};
 use clap::CommandFactory;
 
 use crate::args::{Args, Command};
+use crate::global::check_threads;
+
+/// Environment variable by which the thread pool is sized where `--threads` is not given.
+const THREADS: &str = "RAYON_NUM_THREADS";
 
 /// Runs the command; gives its exit code.
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let Args { global, command } = args;
+    ptsm::core::check_memory_limit()?;
     if let Some(threads) = global.threads {
-        if threads == 0 {
-            return Err(Error::config("--threads", "0 must be at least 1"));
-        }
+        check_threads("--threads", threads)?;
         ptsm::core::set_threads(threads).map_err(|e| {
-            Error::new(ErrorKind::Internal, "no threads could be started").because(e)
+            let text = format!("{threads} threads could not be started (use fewer --threads)");
+            Error::new(ErrorKind::OutOfMemory, text).because(e)
         })?;
+    } else if let Ok(Ok(threads)) = std::env::var(THREADS).map(|text| text.parse()) {
+        // Zero means all cores there.
+        check_threads(THREADS, std::cmp::max(threads, 1))?;
+    }
+    if let Some(name) = &global.isa {
+        ptsm::core::force_instruction_set(name).map_err(|e| e.at("--isa"))?;
     }
     if !matches!(command, Command::Doctor(_) | Command::Completions(_)) {
         ptsm::core::instruction_set()?;
@@ -66,6 +77,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Calibrate(args) => calibrate::run(&global, &args),
         Command::Ensemble(args) => ensemble::run(&global, &args),
         Command::Heads(args) => heads::run(&global, &args),
+        Command::Verify(args) => verify::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),
         Command::Bench(args) => bench::run(&global, &args),

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use ptsm::core::sweep_temporaries;
 use ptsm::data::{DateOrder, Duplicates, NO_COLUMN, ReadOptions, RowColumns, RowReader, TimeRules};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{DriftOptions, StreamOptions, StreamPanel, StreamRow};
@@ -88,7 +89,10 @@ enum OnError {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let mut stream = StreamPanel::new(forecaster, args.options())?;
-    if let Some(path) = args.state.as_deref().filter(|path| path.is_file()) {
+    if let Some(path) = &args.state {
+        sweep_temporaries(path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new(".")));
+    }
+    if let Some(path) = args.state.as_deref().filter(|path| path.exists()) {
         stream.restore_state(path)?;
         let rows = stream.counters().rows;
         remark(global, &format!("{}: going on after {rows} rows", path.display()));

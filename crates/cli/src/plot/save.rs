@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ptsm::core::write_atomically;
 use ptsm::{Error, Result};
 
 use super::render;
@@ -47,15 +48,12 @@ pub(crate) fn save(path: &Path, picture: &dyn Picture) -> Result<()> {
     match extension(path).as_deref() {
         Some("svg") => {
             let svg = to_svg(picture)?;
-            replace(path, ".svg", |temporary| {
-                std::fs::write(temporary, svg.as_str())
-                    .map_err(|error| Error::io(path, "cannot be written", error))
-            })
+            write_atomically(path, |out| out.write_all(svg.as_str().as_bytes()))
         }
-        Some("png") => replace(path, ".png", |temporary| {
-            render::png(&with_background(picture), temporary)
-                .map_err(|error| error.at(path.display().to_string()))
-        }),
+        Some("png") => {
+            let png = png(path, &with_background(picture))?;
+            write_atomically(path, |out| out.write_all(&png))
+        }
         _ => Err(Error::input(
             "a picture is written as .svg or .png; give the file one of these endings",
         )
@@ -81,22 +79,11 @@ fn extension(path: &Path) -> Option<String> {
     Some(path.extension()?.to_str()?.to_ascii_lowercase())
 }
 
-/// Writes a temporary file beside `path`, syncs it and renames it to `path`.
-fn replace(path: &Path, suffix: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+/// The bytes of a PNG file. The library that draws it writes to a path only, so it goes through a
+/// temporary file, which is read back.
+fn png(path: &Path, scene: &Scene) -> Result<Vec<u8>> {
     let failed = |error| Error::io(path, "cannot be written", error);
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".ptsm-").suffix(suffix);
-    // A temporary file is private by default; a picture follows the user's mask like other files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.tempfile_in(folder).map_err(failed)?;
-    write(temporary.path())?;
-    // The writer opened the file by its name, so the sync needs no handle of its own.
-    temporary.as_file().sync_all().map_err(failed)?;
-    temporary.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let temporary = tempfile::Builder::new().suffix(".png").tempfile().map_err(failed)?;
+    render::png(scene, temporary.path()).map_err(|error| error.at(path.display().to_string()))?;
+    std::fs::read(temporary.path()).map_err(failed)
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::Model;
 use crate::architecture::Architecture;
-use crate::atomic_file::write_atomically;
+use crate::checksums::write_listed;
+use crate::directory_update::read_consistently;
 use crate::option::option;
 use crate::weights::{Layout, Parameters, WEIGHTS_FILE};
 use crate::{Error, ErrorKind, Result};
@@ -31,6 +32,10 @@ impl Model<f32> {
             );
             return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
         }
+        read_consistently(dir, || Self::read_dir(dir))
+    }
+
+    fn read_dir(dir: &Path) -> Result<Self> {
         let place = dir.join(CONFIG_FILE);
         let architecture = Architecture::from_file(&place)?;
         let at = |error: Error| error.at(place.display().to_string());
@@ -41,7 +46,8 @@ impl Model<f32> {
     }
 
     /// Writes both files into `dir`, which is made if it is not there. Each file is replaced as a
-    /// whole or not at all; the weights come first.
+    /// whole or not at all; the weights come first. Where the directory has checksums, those of both
+    /// files are renewed.
     ///
     /// # Errors
     ///
@@ -50,6 +56,6 @@ impl Model<f32> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
         self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout)?;
         let text = self.architecture.to_json()?;
-        write_atomically(&dir.join(CONFIG_FILE), |out| out.write_all(text.as_bytes()))
+        write_listed(&dir.join(CONFIG_FILE), text.as_bytes())
     }
 }

@@ -2,26 +2,36 @@
 //! result as without the interruption.
 //!
 //! The file is replaced atomically: if the process is killed while it saves, the older state
-//! remains. Draws and the order of the windows follow from the seed, the step and the epoch, so no
+//! remains. A checksum over the whole file makes every damage known. Draws and the order of the windows follow from the seed, the step and the epoch, so no
 //! random generator is stored.
 
 use std::collections::HashMap;
 use std::path::Path;
 
+use ptsm_kernels::Isa;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::history::Epoch;
 use crate::atomic_file::write_atomically;
+use crate::checksums::sha256;
+use crate::real::instruction_set;
+use crate::regular_file::read_regular;
 use crate::weights::Parameters;
-use crate::{Error, Result};
+use crate::{Error, Result, option};
 
 /// Name of the state in a model directory.
 pub const CHECKPOINT_FILE: &str = "checkpoints/last.safetensors";
 
 /// The folder of [`CHECKPOINT_FILE`].
 pub const CHECKPOINT_FOLDER: &str = "checkpoints";
+
+/// How the checksum begins in the header of the file.
+const CHECKSUM: &str = "\"sha256\":\"";
+
+/// What stands in place of its 64 digits while it is computed.
+const NO_DIGITS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +59,9 @@ pub(crate) struct Progress {
     /// Best epoch so far, counted from 1 as in the history; 0 before the first.
     pub(crate) best_epoch: u32,
     pub(crate) best_loss: Option<f64>,
+    /// Instruction sets that computed the run so far, in their order.
+    #[serde(default)]
+    pub(crate) instruction_sets: Vec<String>,
     /// What must be equal for a resumed run to be the same run.
     pub(crate) fingerprint: Fingerprint,
 }
@@ -97,7 +110,85 @@ impl Fingerprint {
     }
 }
 
+impl Progress {
+    /// Goes on with the instruction set of this process: that of the checkpoint, or one that was asked
+    /// for by name, because its bits differ.
+    fn go_on(&mut self, now: &str, forced: bool) -> Result<()> {
+        let then = self.instruction_sets.last().map_or("", String::as_str);
+        if then == now {
+            return Ok(());
+        }
+        if !forced {
+            let isa = |name| option("isa", Some(name));
+            let text = format!(
+                "the checkpoint was computed with {then}, this machine would go on with {now}, whose results \
+                 differ in the last bits ({} goes on with the same bits, {} goes on with other ones, which \
+                 training.json then says)",
+                isa(then),
+                isa(now)
+            );
+            return Err(Error::config("resume", text));
+        }
+        self.instruction_sets.push(now.to_owned());
+        Ok(())
+    }
+}
+
+/// Where the digits of the checksum are in the bytes of a checkpoint.
+fn digits_of(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+    // A quote inside another text of the header has a backslash before it.
+    let start = bytes.windows(CHECKSUM.len()).position(|window| window == CHECKSUM.as_bytes())?;
+    let start = start + CHECKSUM.len();
+    (start + NO_DIGITS.len() <= bytes.len()).then(|| start..start + NO_DIGITS.len())
+}
+
+/// Writes the checksum of the bytes, computed with zeros in its place, into them.
+fn seal(bytes: &mut [u8]) -> Option<()> {
+    let place = digits_of(bytes)?;
+    let digest = sha256(bytes);
+    bytes[place].copy_from_slice(digest.as_bytes());
+    Some(())
+}
+
+/// Refuses a checkpoint that is damaged, whatever run it is of.
+///
+/// # Errors
+///
+/// `Io` if it cannot be read, `InvalidWeights` if its checksum does not fit.
+pub fn check_checkpoint(path: &Path) -> Result<()> {
+    check_seal(&read_regular(path)?).map_err(|e| e.at(path.display().to_string()))
+}
+
+/// Refuses bytes that are not those that were sealed.
+fn check_seal(bytes: &[u8]) -> Result<()> {
+    let Some(place) = digits_of(bytes) else {
+        let text = "has no checksum: it is damaged, no checkpoint, or of an earlier version (remove it to \
+                    start anew)";
+        return Err(Error::weights(text));
+    };
+    let mut zeroed = bytes.to_vec();
+    zeroed[place.clone()].copy_from_slice(NO_DIGITS.as_bytes());
+    match sha256(&zeroed).as_bytes() == &bytes[place] {
+        true => Ok(()),
+        false => {
+            let text = "is damaged: its checksum does not fit (remove it to start anew)";
+            Err(Error::weights(text))
+        }
+    }
+}
+
 impl State {
+    /// Refuses counts that no run of these settings reaches.
+    pub(crate) fn check_limits(&self, epochs: u32, steps: u64) -> Result<()> {
+        let Progress { epoch, batch, history, .. } = &self.progress;
+        let batch = u64::try_from(*batch).unwrap_or(u64::MAX);
+        let epochs_fit = *epoch <= epochs && history.len() as u64 <= u64::from(epochs);
+        match epochs_fit && batch <= steps && self.adamw.step <= steps {
+            true => Ok(()),
+            false => Err(Error::weights("is a checkpoint with impossible counts: it is damaged")),
+        }
+    }
+
     /// Moves the average of the weights towards them. The decay is smaller in the first steps, so
     /// that the average soon forgets the initial weights.
     pub(crate) fn update_average(&mut self, decay: Option<f64>) {
@@ -138,8 +229,13 @@ impl State {
         for (name, dtype, len, bytes) in &raw {
             views.push((*name, TensorView::new(*dtype, vec![*len], bytes).map_err(internal)?));
         }
-        let metadata = HashMap::from([("progress".to_owned(), progress)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+        let metadata = HashMap::from([
+            ("progress".to_owned(), progress),
+            ("sha256".to_owned(), NO_DIGITS.to_owned()),
+        ]);
+        let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+        seal(&mut bytes)
+            .ok_or_else(|| Error::internal("a checkpoint has no place for a checksum"))?;
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot be made", e))?;
         }
@@ -148,20 +244,22 @@ impl State {
 
     /// Reads a state. `self` is the run's initial state, which says what to expect.
     pub(crate) fn load(&self, path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let bytes = read_regular(path)?;
         self.parse(&bytes).map_err(|e| e.at(path.display().to_string()))
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Self> {
+        check_seal(bytes)?;
         let damaged = |e| Error::weights("is not a valid checkpoint").because(e);
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let progress = header.metadata().as_ref().and_then(|m| m.get("progress"));
         let Some(progress) = progress else {
             return Err(Error::weights("is a safetensors file, but no checkpoint"));
         };
-        let (progress, step): (Progress, u64) = serde_json::from_str(progress)
+        let (mut progress, step): (Progress, u64) = serde_json::from_str(progress)
             .map_err(|e| Error::weights("is a checkpoint of another version").because(e))?;
         self.progress.fingerprint.check(&progress.fingerprint)?;
+        progress.go_on(instruction_set()?.name(), Isa::is_forced())?;
         let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
         let mut state = State { progress, ..self.clone() };
         state.adamw.step = step;
@@ -208,7 +306,73 @@ fn data_of<'a, const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::Fingerprint;
+    use super::*;
+    use crate::config::Config;
+    use crate::weights::{Init, Layout};
+
+    fn state() -> State {
+        let layout = Layout::new(&Config::default().network().unwrap()).unwrap();
+        let weights = Parameters::init(&layout, Init::PyTorch, 3);
+        let len = layout.num_trained();
+        let isa = instruction_set().unwrap().name().to_owned();
+        State {
+            best: weights.clone(),
+            weights,
+            adamw: AdamW::new(len, 0.9, 0.999, 1e-8, 0.0),
+            average: None,
+            progress: Progress { instruction_sets: vec![isa], ..Progress::default() },
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_is_silent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        let state = state();
+        state.save(&path).unwrap();
+        assert_eq!(state.load(&path).unwrap(), state);
+        let sound = std::fs::read(&path).unwrap();
+        // Every bit of the header, and every 997th of the numbers.
+        let (header, rest) = (8 * 1500, (8 * 1500..8 * sound.len()).step_by(997));
+        for bit in (0..header).chain(rest) {
+            let mut bytes = sound.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let error = state.parse(&bytes).expect_err(&format!("bit {bit}"));
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidWeights, "{error}");
+        }
+    }
+
+    #[test]
+    fn another_instruction_set_goes_on_only_if_it_was_asked_for() {
+        let begun = Progress { instruction_sets: vec!["avx2".into()], ..Progress::default() };
+        let mut same = begun.clone();
+        same.go_on("avx2", false).unwrap();
+        assert_eq!(same, begun);
+        let text = begun.clone().go_on("portable", false).unwrap_err().to_string();
+        for part in ["computed with avx2", "isa = avx2", "isa = portable"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let mut other = begun;
+        other.go_on("portable", true).unwrap();
+        assert_eq!(other.instruction_sets, ["avx2", "portable"]);
+    }
+
+    #[test]
+    fn counts_near_their_limits_are_refused() {
+        let mut sound = state();
+        (sound.progress.epoch, sound.progress.batch, sound.adamw.step) = (3, 7, 7);
+        sound.check_limits(3, 7).unwrap();
+        let changes: [fn(&mut State); 3] = [
+            |state| state.progress.epoch = u32::MAX,
+            |state| state.progress.batch = usize::MAX,
+            |state| state.adamw.step = u64::MAX,
+        ];
+        for change in changes {
+            let mut bad = sound.clone();
+            change(&mut bad);
+            assert!(bad.check_limits(3, 7).is_err());
+        }
+    }
 
     #[test]
     fn a_run_of_a_build_with_other_bits_is_not_resumed() {

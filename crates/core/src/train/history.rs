@@ -39,6 +39,10 @@ pub struct History {
     pub steps: u64,
     /// `completed`, `early stopping` or `interrupted`.
     pub stopped_by: String,
+    /// Instruction sets that computed the run, in their order; more than one only where that was asked
+    /// for, and then no other run has the same bits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instruction_sets: Vec<String>,
 }
 
 /// A loss that no forecast of standardised values has by chance.
@@ -86,6 +90,7 @@ mod tests {
             best_epoch: 1,
             best_validation_loss: losses.iter().copied().reduce(f64::min),
             steps: 1,
+            instruction_sets: Vec::new(),
             stopped_by: "completed".into(),
         }
     }

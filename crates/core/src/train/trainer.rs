@@ -15,7 +15,7 @@ use super::history::{Epoch, History};
 use super::on_cpu::on_cpu;
 use super::skip::{SkipStart, SkipStep, has_skip};
 use super::training::Training;
-use crate::atomic_file::sweep_temporaries;
+use crate::atomic_file::sweep_own;
 use crate::backend::{StepOptions, TrainingSession};
 use crate::cpu::group_size;
 use crate::layers::Dropout;
@@ -122,16 +122,17 @@ impl Trainer<'_> {
         let bytes = self.memory(model.layout().num_trained());
         memory::require_memory("training", bytes, "a smaller model, or a smaller batch_size")?;
         let mut state = self.start(&model);
+        state.progress.instruction_sets = vec![instruction_set()?.name().to_owned()];
         let total_steps = self.total_steps();
-        if let (Some(dir), true) = (&self.dir, self.resume) {
-            sweep_temporaries(dir);
-            sweep_temporaries(&dir.join(CHECKPOINT_FOLDER));
+        if let Some(dir) = &self.dir {
+            sweep_own(&dir.join(CHECKPOINT_FOLDER));
         }
         if let Some(path) = self.checkpoint_path()
             && self.resume
             && path.is_file()
         {
             state = state.load(&path)?;
+            state.check_limits(self.training.epochs, total_steps)?;
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
@@ -153,6 +154,7 @@ impl Trainer<'_> {
             best_validation_loss: state.progress.best_loss,
             steps: state.adamw.step,
             stopped_by: stopped_by.into(),
+            instruction_sets: state.progress.instruction_sets,
             epochs: state.progress.history,
         };
         Ok(Outcome { model, history })

@@ -6,11 +6,15 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::layout::{TensorLayout, TensorStore};
 use super::{Layout, Parameters};
-use crate::atomic_file::write_atomically;
+use crate::checksums::{missing, read_listed, write_listed};
+use crate::regular_file::open_regular;
 use crate::{Error, Result, memory};
 
 /// Bytes that a file may have beyond the numbers of its configuration in 8-byte floats: the header.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// Largest count of batches: training adds to it.
+const MAX_COUNT: i64 = 1 << 53;
 
 /// Names in one error text, before "and N more".
 const MAX_NAMES: usize = 4;
@@ -78,7 +82,7 @@ impl Parameters<f32> {
     /// `Io` if the file cannot be written; an older file is left as it was.
     pub fn save(&self, path: &Path, layout: &Layout) -> Result<()> {
         let bytes = self.to_bytes(layout)?;
-        write_atomically(path, |out| out.write_all(&bytes))
+        write_listed(path, &bytes)
     }
 
     /// The bytes of a safetensors file with these weights.
@@ -114,7 +118,11 @@ impl Parameters<f32> {
 
 /// The bytes of a file that is not larger than the layout can explain.
 fn read_file(path: &Path, layout: &Layout) -> Result<Vec<u8>> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, "cannot be read", e))?.len();
+    let size = match path.symlink_metadata() {
+        Ok(_) => open_regular(path)?.1.len(),
+        // Says so if it should be there.
+        Err(_) => return read_listed(path).and(Err(missing(path))),
+    };
     let numbers: usize = layout.tensors().iter().map(|t| t.range.len()).sum();
     let limit = 8 * numbers as u64 + MAX_HEADER_BYTES;
     let place = path.display().to_string();
@@ -126,7 +134,7 @@ fn read_file(path: &Path, layout: &Layout) -> Result<Vec<u8>> {
     let needed = size.saturating_add(memory::bytes_of(&[numbers]));
     memory::require_memory("reading the weights", needed, "a machine with more memory")
         .map_err(|e| e.at(place))?;
-    std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))
+    read_listed(path)?.ok_or_else(|| missing(path))
 }
 
 fn open(bytes: &[u8]) -> Result<SafeTensors<'_>> {
@@ -219,7 +227,13 @@ fn read_floats(view: &TensorView<'_>, tensor: &TensorLayout, out: &mut [f32]) ->
 
 fn read_counter(view: &TensorView<'_>, tensor: &TensorLayout) -> Result<i64> {
     match (view.dtype(), <[u8; 8]>::try_from(view.data())) {
-        (Dtype::I64, Ok(bytes)) => Ok(i64::from_le_bytes(bytes)),
+        (Dtype::I64, Ok(bytes)) => match i64::from_le_bytes(bytes) {
+            count @ 0..=MAX_COUNT => Ok(count),
+            count => {
+                let text = format!("is {count}, wanted a count from 0 to {MAX_COUNT}");
+                Err(Error::weights(text).at(&tensor.name))
+            }
+        },
         (other, _) => {
             Err(Error::weights(format!("has type {other:?}, wanted I64")).at(&tensor.name))
         }

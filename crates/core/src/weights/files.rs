@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Layout, Parameters};
+use crate::checksums::require_listed_text;
 use crate::{Error, Result};
 
 /// Name of the weights in a model directory.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 
-/// Which file each tensor is in, where there are several.
-const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Name of the list in a model directory that says which file each tensor is in, where there are several.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// What older programs write, and what it takes to read it safely.
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
@@ -53,7 +54,7 @@ impl Parameters<f32> {
 
 /// The files that an index names, each once.
 fn shards(dir: &Path, index: &Path) -> Result<Vec<PathBuf>> {
-    let text = std::fs::read_to_string(index).map_err(|e| Error::io(index, "cannot be read", e))?;
+    let text = require_listed_text(index)?;
     let bad = |text: String| Error::weights(text).at(index.display().to_string());
     let Index { weight_map } = serde_json::from_str(&text)
         .map_err(|e| bad("is no index of safetensors files".into()).because(e))?;

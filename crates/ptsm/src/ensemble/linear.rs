@@ -8,7 +8,7 @@ use crate::data::Batch;
 use crate::evaluate::{LogRidge, Ridge, select_channels};
 use crate::model_dir::{ModelDir, read_json, write_json};
 use crate::{Error, Result};
-use ptsm_core::{Loaded, OutputSpec, Prediction, Session};
+use ptsm_core::{Loaded, OutputSpec, Prediction, Session, list_all};
 
 /// A ridge regression; `ridge.json` in the folder of a member.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,10 +77,11 @@ pub(super) fn read(dir: &ModelDir) -> Result<Linear> {
     read_json(&path)?.ok_or_else(missing)
 }
 
-/// Writes a ridge regression into a member's folder, whole or not at all.
+/// Writes a ridge regression into a member's folder that is being filled, with its checksum.
 pub(super) fn write(dir: &ModelDir, linear: &Linear) -> Result<()> {
-    dir.check_writable()?;
-    write_json(&dir.ridge(), linear)
+    std::fs::create_dir_all(dir.path()).map_err(|e| Error::io(dir.path(), "cannot be made", e))?;
+    write_json(&dir.ridge(), linear)?;
+    list_all(dir.path())
 }
 
 /// A ridge regression with the shape of its output.

@@ -10,7 +10,7 @@ use crate::data::{Batch, Repair, Series, SeriesSet, Table};
 use crate::ensemble::Members;
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Result};
-use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session};
+use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session, read_consistently};
 
 /// A trained forecaster that never changes: one of it, in an [`Arc`], serves every thread and every
 /// stream. To compute, each of them takes a session of its own ([`ForecastModel::session`], or a
@@ -29,6 +29,10 @@ impl ForecastModel {
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights` naming the file; `BackendUnavailable`.
     pub fn from_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
+        read_consistently(dir, || Self::read_dir(dir, backend))
+    }
+
+    fn read_dir(dir: &Path, backend: &dyn Backend) -> Result<Self> {
         let members = Members::from_dir(dir)?;
         let config = &members.config;
         let preprocessor = Preprocessor::from_dir(dir, config)?;

@@ -9,12 +9,15 @@ use std::path::Path;
 use crate::calibration::Calibration;
 use crate::labeller::{Predictions, read_labels};
 use crate::model_dir::{HeadFile, ModelDir};
+use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::train::take_backbone;
 use crate::{Error, Result};
 use ptsm_core::option;
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
-use ptsm_core::{read_tensors, write_atomically, write_tensors};
+use ptsm_core::{
+    read_consistently, read_listed, require_listed_text, tensors_in, write_listed, write_tensors,
+};
 
 /// Name of the head that `config.json` of the model directory itself describes.
 pub const MAIN_HEAD: &str = "main";
@@ -110,6 +113,7 @@ pub fn add_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
 /// As [`add_head`].
 pub fn replace_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
     check_name(name)?;
+    let writer = ModelWriter::existing(&ModelDir::new(dir))?;
     let (main, extra) = (Model::from_dir(dir)?, Model::from_dir(from)?);
     check_joined(MAIN_HEAD, &main, &main)?;
     check_joined(name, &extra, &main).map_err(|e| e.at(from.display().to_string()))?;
@@ -129,7 +133,7 @@ pub fn replace_head(dir: &Path, name: &str, from: &Path) -> Result<()> {
     }
     let head =
         SharedHead { name: name.to_owned(), model: extra, preprocessor: theirs, calibration: None };
-    write_head(dir, &head, &main)
+    writer.add(|staged| write_head(staged.path(), &head, &main))
 }
 
 /// Removes the extra head `name` from a model directory.
@@ -145,20 +149,8 @@ pub fn remove_head(dir: &Path, name: &str) -> Result<()> {
         let text = format!("there is no head \"{name}\" to remove, only {known}");
         return Err(Error::config("name", text));
     }
-    let folder = ModelDir::new(dir).heads();
-    // Weights first: without them the head no longer counts, should a later removal fail.
-    for file in HeadFile::ALL.into_iter().rev() {
-        let path = folder.join(file.name_for(name));
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(&path, "cannot be removed", e));
-            }
-            _ => {}
-        }
-    }
-    // Removes the folder only if it is empty.
-    let _ = std::fs::remove_dir(&folder);
-    Ok(())
+    let files = HeadFile::ALL.map(|file| ModelDir::head_file(name, file));
+    ModelWriter::existing(&ModelDir::new(dir))?.remove(&files)
 }
 
 /// Checks that a head can share a pass of the backbone of `main`.
@@ -188,8 +180,7 @@ pub(super) fn check_joined(name: &str, head: &Model, main: &Model) -> Result<()>
     }
 }
 
-/// Writes heads that were trained together into the model directory `dir`, that of `main` last, so
-/// that the directory holds a model only once everything is written.
+/// Writes heads that were trained together into a directory that is being filled.
 ///
 /// # Errors
 ///
@@ -206,47 +197,12 @@ pub fn save_heads(dir: &Path, heads: &[SharedHead]) -> Result<()> {
     main.model.save(dir)
 }
 
-/// Writes the files of a head, all or none: first under temporary names, from which they are read
-/// back as a check. An earlier head of that name stays until the new one is complete.
-fn write_head(dir: &Path, head: &SharedHead, main: &Model) -> Result<()> {
-    let folder = ModelDir::new(dir).heads();
+/// Writes the files of a head into a directory that is being filled, and reads them back as a check.
+fn write_head(staged: &Path, head: &SharedHead, main: &Model) -> Result<()> {
+    let folder = ModelDir::new(staged).heads();
     std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
-    let written = write_beside(&folder, head, main);
-    if written.is_err() {
-        // Removes the folder only if it is empty.
-        let _ = std::fs::remove_dir(&folder);
-    }
-    written
-}
-
-fn write_beside(folder: &Path, head: &SharedHead, main: &Model) -> Result<()> {
-    let failed = |e| Error::io(folder, "a head cannot be written", e);
-    let hidden = |kind: &str| {
-        let prefix = format!(".ptsm-{kind}-");
-        tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempdir_in(folder).map_err(failed)
-    };
-    let (new, old) = (hidden("new")?, hidden("old")?);
-    write_files(new.path(), head)?;
-    read_head(new.path(), &head.name, main)?;
-    let mut moved = Vec::new();
-    for file in HeadFile::ALL {
-        let file = file.name_for(&head.name);
-        let place = folder.join(&file);
-        let kept = old.path().join(&file);
-        let replaced = place.is_file() && std::fs::rename(&place, &kept).is_ok();
-        let done = std::fs::rename(new.path().join(&file), &place);
-        moved.push((place, replaced.then_some(kept)));
-        if let Err(e) = done {
-            for (place, kept) in moved {
-                let _ = match kept {
-                    Some(kept) => std::fs::rename(kept, place),
-                    None => std::fs::remove_file(place),
-                };
-            }
-            return Err(failed(e));
-        }
-    }
-    Ok(())
+    write_files(&folder, head)?;
+    read_head(&folder, &head.name, main).map(|_| ())
 }
 
 fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
@@ -261,7 +217,7 @@ fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
         .map_err(|e| Error::internal("the preprocessor cannot be written").because(e))?;
     let write = |file: HeadFile, text: &str| {
         let path = folder.join(file.name_for(name));
-        write_atomically(&path, |out| out.write_all(text.as_bytes()))
+        write_listed(&path, text.as_bytes())
     };
     write(HeadFile::Config, &model.architecture().to_json()?)?;
     write(HeadFile::Preprocessor, &text)?;
@@ -275,6 +231,10 @@ fn write_files(folder: &Path, head: &SharedHead) -> Result<()> {
 /// `InvalidConfig` if there is no such head, naming those that are there, or no name; `Io` and
 /// `InvalidWeights` from the files.
 pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
+    read_consistently(dir, || read_heads(dir, names))
+}
+
+fn read_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
     let main = Model::from_dir(dir)?;
     let preprocessor = Preprocessor::from_dir(dir, main.config())?;
     let known = list_heads(dir)?;
@@ -298,6 +258,10 @@ pub fn load_heads(dir: &Path, names: &[String]) -> Result<Vec<SharedHead>> {
     }
 }
 
+fn place_of(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// Reads the files of one head from a folder; the backbone is that of `main`.
 fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
     let file = |file: HeadFile| folder.join(file.name_for(name));
@@ -306,7 +270,9 @@ fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
     take_backbone(&mut model, main)
         .map_err(|e| e.at(file(HeadFile::Config).display().to_string()))?;
     let path = file(HeadFile::Weights);
-    let tensors = read_tensors(&path)?;
+    let bytes =
+        read_listed(&path)?.ok_or_else(|| Error::weights("is not there").at(place_of(&path)))?;
+    let tensors = tensors_in(&bytes).map_err(|e| e.at(place_of(&path)))?;
     let place = |tensor: &str| format!("{}: {tensor}", path.display());
     let layout = model.layout().clone();
     for tensor in layout.head_tensors() {
@@ -321,7 +287,7 @@ fn read_head(folder: &Path, name: &str, main: &Model) -> Result<SharedHead> {
         values.iter_mut().zip(&found.values).for_each(|(to, &from)| *to = from as f32);
     }
     let path = file(HeadFile::Preprocessor);
-    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, "cannot be read", e))?;
+    let text = require_listed_text(&path)?;
     let preprocessor = serde_json::from_str(&text).map_err(|e| {
         Error::config(path.display().to_string(), "is not a preprocessor file").because(e)
     })?;

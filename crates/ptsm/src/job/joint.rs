@@ -9,6 +9,7 @@ use super::used::{Usage, check_used};
 use crate::data::{LabelledSet, PreparedCases, WindowSet, WindowShape, prepare};
 use crate::heads::{MAIN_HEAD, SharedHead, list_heads, load_heads, save_heads};
 use crate::model_dir::{ModelDir, write_json};
+use crate::model_writer::ModelWriter;
 use crate::spec::DataSpec;
 use crate::train::{
     JointEpoch, JointOutcome, JointTask, Samples, Subset, TrainData, Training, train_jointly,
@@ -97,8 +98,9 @@ impl JointJob {
             Ok(JointTask { model: head.model.clone(), data, weight })
         });
         let tasks = tasks.collect::<Result<Vec<_>>>()?;
+        let writer = ModelWriter::new(&self.out)?;
         let outcome = train_jointly(tasks, &self.training, observe)?;
-        self.save(&shared, outcome)
+        self.save(&writer, &shared, outcome)
     }
 
     fn head(&self, name: &str) -> Result<&JointHead> {
@@ -146,7 +148,12 @@ impl JointJob {
         }
     }
 
-    fn save(&self, shared: &[SharedHead], outcome: JointOutcome) -> Result<JointTrained> {
+    fn save(
+        &self,
+        writer: &ModelWriter,
+        shared: &[SharedHead],
+        outcome: JointOutcome,
+    ) -> Result<JointTrained> {
         let JointOutcome { models, epochs, best_epoch, .. } = outcome;
         let trained = shared.iter().zip(models);
         let heads: Vec<SharedHead> =
@@ -166,9 +173,11 @@ impl JointJob {
             "data": data, "weights": weights, "training": self.training,
             "best_epoch": best_epoch, "epochs": epochs,
         });
-        self.out.remove_stale()?;
-        save_heads(self.out.path(), &heads)?;
-        write_json(&self.out.joint_training(), &record)?;
+        writer.replace(|staged| {
+            save_heads(staged.path(), &heads)?;
+            write_json(&staged.joint_training(), &record)?;
+            Ok(Vec::new())
+        })?;
         Ok(JointTrained { heads, epochs, best_epoch })
     }
 }

@@ -34,6 +34,7 @@ impl EnsembleJob<'_> {
         if self.members.is_empty() {
             return Err(Error::config("members", "there is none, wanted at least one"));
         }
+        let writer = self.save.hold()?;
         let mode = self.save.mode;
         let names = match mode {
             SaveMode::Resume => begun_names(&self.save.dir, self.members.len()),
@@ -54,7 +55,7 @@ impl EnsembleJob<'_> {
             trained.push(job.run(observer).map_err(|e| e.at(format!("members[{number}]")))?);
         }
         if let Some(last) = trained.last() {
-            save_ensemble(self.save.dir.path(), &names, &last.preprocessor)?;
+            save_ensemble(&writer, &names, &last.preprocessor)?;
         }
         Ok(trained)
     }

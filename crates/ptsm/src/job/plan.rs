@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::data::JobData;
 use crate::data::Standardiser;
 use crate::model_dir::ModelDir;
+use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
 use crate::train::{Training, take_backbone};
@@ -66,6 +67,18 @@ impl Save {
     /// Saves into a directory that must not hold a model.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: ModelDir::new(dir), mode: SaveMode::New }
+    }
+
+    /// Holds the directory for the whole of a run, so that no other one writes there.
+    ///
+    /// # Errors
+    ///
+    /// `Io` as [`ModelWriter::new`]; `InvalidConfig` as [`Save::check`].
+    pub(super) fn hold(&self) -> Result<ModelWriter> {
+        let writer = ModelWriter::new(&self.dir)?;
+        // Another run may have ended there since the first check.
+        self.check()?;
+        Ok(writer)
     }
 
     /// Refuses a directory that holds a model, unless it is to be replaced.

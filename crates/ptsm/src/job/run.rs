@@ -8,6 +8,7 @@ use super::event::{JobEvent, Observer, Ready};
 use super::plan::{Job, Save, SaveMode};
 use super::samples::{Laid, LaidSamples};
 use crate::model_dir::{ModelDir, write_json};
+use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::record::Record;
 use crate::train::{Event, History, Samples, Subset, TrainData, Trainer};
@@ -95,11 +96,10 @@ impl Job<'_> {
         let notes = &notes;
         let ready = Ready { data: self.data, model: &model, train, validation, total_steps, notes };
         let _ = observer.observe(&JobEvent::Ready(ready));
-        if let Some(save) = &self.save {
-            save.dir.check_writable()?;
-        }
+        let writer = self.save.as_ref().map(Save::hold).transpose()?;
         let began = Instant::now();
-        let (model, history) = self.optimise(data, model, &preprocessor, observer)?;
+        let saved = Saved { preprocessor: &preprocessor, writer: writer.as_ref() };
+        let (model, history) = self.optimise(data, model, saved, observer)?;
         let record = Record {
             version: env!("CARGO_PKG_VERSION").into(),
             instruction_set: ptsm_core::instruction_set()?.name().into(),
@@ -112,9 +112,12 @@ impl Job<'_> {
             training: self.training.clone(),
             history,
         };
-        if let Some(Save { dir, .. }) = &self.save {
-            save_model(dir, &model, &preprocessor)?;
-            write_json(&dir.training(), &record)?;
+        if let Some(writer) = &writer {
+            writer.replace(|staged| {
+                write_model(staged, &model, &preprocessor)?;
+                write_json(&staged.training(), &record)?;
+                Ok(Vec::new())
+            })?;
         }
         let seconds = began.elapsed().as_secs_f64();
         Ok(Trained { model, preprocessor, record, samples, seconds })
@@ -125,7 +128,7 @@ impl Job<'_> {
         &self,
         data: TrainData<'_>,
         model: Model,
-        preprocessor: &Preprocessor,
+        Saved { preprocessor, writer }: Saved<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(Model, History)> {
         let dir = self.save.as_ref().map(|save| save.dir.path().to_path_buf());
@@ -134,8 +137,8 @@ impl Job<'_> {
         let mut failure = None;
         let outcome = trainer.run(model, &mut |event| {
             let flow = observer.observe(&JobEvent::Training(event));
-            if let (Event::Epoch { best: true, best_model, .. }, Some(save)) = (event, &self.save)
-                && let Err(error) = save_model(&save.dir, best_model, preprocessor)
+            if let (Event::Epoch { best: true, best_model, .. }, Some(writer)) = (event, writer)
+                && let Err(error) = save_model(writer, best_model, preprocessor)
             {
                 failure = Some(error);
                 return ControlFlow::Break(());
@@ -149,20 +152,36 @@ impl Job<'_> {
     }
 }
 
+/// What a saved model comes with, and who saves it.
+struct Saved<'a> {
+    preprocessor: &'a Preprocessor,
+    writer: Option<&'a ModelWriter>,
+}
+
 fn unfit(task: Task, got: &str, wanted: &str) -> Error {
     let name = serde_json::to_value(task).ok().and_then(|v| v.as_str().map(str::to_owned));
     let name = name.unwrap_or_default();
     Error::config("task", format!("\"{name}\" learns from {wanted}, not from {got}"))
 }
 
-/// Writes a model with its preprocessor in place of the previous contents of the directory.
+/// Replaces the model of a directory, as a whole or not at all.
 ///
 /// # Errors
 ///
 /// `Io`, naming the file.
-pub fn save_model(dir: &ModelDir, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
-    dir.remove_stale()?;
-    preprocessor.save(dir.path())?;
-    model.save(dir.path())?;
-    dir.remove_ensemble()
+pub fn save_model(writer: &ModelWriter, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
+    writer.replace(|staged| {
+        write_model(staged, model, preprocessor)?;
+        Ok(Vec::new())
+    })
+}
+
+/// Writes a model with its preprocessor into a directory that is being filled.
+pub(super) fn write_model(
+    staged: &ModelDir,
+    model: &Model,
+    preprocessor: &Preprocessor,
+) -> Result<()> {
+    preprocessor.save(staged.path())?;
+    model.save(staged.path())
 }

@@ -18,11 +18,12 @@ use crate::data::{SeriesSet, Split, WindowShape, prepare};
 use crate::ensemble::join;
 use crate::evaluate::{EvaluateOptions, Metrics, evaluate};
 use crate::model_dir::{ModelDir, read_json, write_json};
+use crate::model_writer::ModelWriter;
 use crate::record::Record;
 use crate::spec::ModelSpec;
 use crate::train::{NUMERICS, Recipe, Training};
 use crate::{Config, Cpu, Error, Forecaster, Result, Task};
-use ptsm_core::OutputKind;
+use ptsm_core::{OutputKind, read_consistently};
 
 /// Windows per forward pass when scoring; does not affect the scores.
 const BATCH: usize = 256;
@@ -240,8 +241,8 @@ impl RecipeStore {
     ///
     /// As [`Forecaster::from_dir`], and `InvalidInput` if the data do not fit.
     pub fn score(&self, subject: &Subject, dir: &ModelDir, test: bool) -> Result<Score> {
-        let path = dir.score(if test { "test" } else { "validation" });
-        if let Some(score) = read_json(&path)? {
+        let part = if test { "test" } else { "validation" };
+        if let Some(score) = read_consistently(dir.path(), || read_json(&dir.score(part)))? {
             return Ok(score);
         }
         let mut forecaster = Forecaster::from_dir(dir.path(), &Cpu::default())?;
@@ -259,7 +260,7 @@ impl RecipeStore {
         let windows = if test { &prepared.test } else { &prepared.validation };
         let metrics = evaluate(&mut |batch| forecaster.forward(batch), windows, &options)?;
         let score = Score { metrics, seconds: began.elapsed().as_secs_f64() };
-        write_json(&path, &score)?;
+        ModelWriter::new(dir)?.add(|staged| write_json(&staged.score(part), &score))?;
         Ok(score)
     }
 }
@@ -269,6 +270,7 @@ fn finished(dir: &ModelDir) -> Result<Option<Record>> {
     if !dir.weights().is_file() {
         return Ok(None);
     }
-    let record: Option<Record> = read_json(&dir.training())?;
+    let read = || read_json(&dir.training());
+    let record: Option<Record> = read_consistently(dir.path(), read)?;
     Ok(record.filter(Record::is_finished))
 }

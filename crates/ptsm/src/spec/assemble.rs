@@ -92,12 +92,25 @@ impl ModelSpec {
         let Value::Object(mut fields) = fields else {
             return Err(Error::internal("a model specification did not become an object"));
         };
+        // JSON has no other numbers, and a field that is left out is not written.
+        if let Some((name, _)) = fields.iter().find(|(_, value)| holds_null(value)) {
+            return Err(Error::config(name, "wanted finite numbers, NaN or an infinite one came"));
+        }
         for name in ["scaling", "head_aggregation"] {
             if fields.get(name).and_then(Value::as_str) == Some("none") {
                 fields.insert(name.into(), Value::Null);
             }
         }
         Ok(fields)
+    }
+}
+
+fn holds_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.iter().any(holds_null),
+        Value::Object(values) => values.values().any(holds_null),
+        _ => false,
     }
 }
 

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::options::StreamOptions;
 use super::score::{Drift, StreamScore};
-use super::state::{Counters, StreamRow, StreamState};
+use super::state::{Counters, StreamRow, StreamState, read_state, without_state};
 use super::worker::StreamWorker;
 use crate::forecast::{Forecast, ForecastModel, Forecaster};
 use crate::{Error, Result};
-use ptsm_core::write_atomically;
+use ptsm_core::{seal, unseal, write_atomically};
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Any number of streams of one model, told apart by the id of their rows. Rows of several series may
 /// come in any order; those of one series follow the rules of a [`StreamState`].
@@ -105,9 +105,9 @@ impl StreamPanel {
     /// `Io` if it cannot be written.
     pub fn save_state(&self, path: &Path) -> Result<()> {
         let states: Vec<String> =
-            self.states.values().map(StreamState::to_json).collect::<Result<_>>()?;
-        let text = format!("{{\"version\":{VERSION},\"streams\":[{}]}}", states.join(","));
-        write_atomically(path, |out| out.write_all(text.as_bytes()))
+            self.states.values().map(StreamState::content).collect::<Result<_>>()?;
+        let content = format!("{{\"version\":{VERSION},\"streams\":[{}]}}", states.join(","));
+        write_atomically(path, |out| out.write_all(seal(&content).as_bytes()))
     }
 
     /// Reads what [`StreamPanel::save_state`] wrote for the same model.
@@ -117,12 +117,12 @@ impl StreamPanel {
     /// `Io` if the file cannot be read; `InvalidInput` if it is damaged, of another version or of
     /// another model.
     pub fn restore_state(&mut self, path: &Path) -> Result<()> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let text = read_state(path)?;
         let read = || -> Result<BTreeMap<String, StreamState>> {
             let bad = "is not the state of a stream";
+            let content = unseal(&text).map_err(without_state)?;
             let value: Value =
-                serde_json::from_str(&text).map_err(|e| Error::input(bad).because(e))?;
+                serde_json::from_str(content).map_err(|e| Error::input(bad).because(e))?;
             if value["version"] != json!(VERSION) {
                 let text = "is of another version of this program (start without a state)";
                 return Err(Error::input(text));
@@ -131,8 +131,11 @@ impl StreamPanel {
                 return Err(Error::input(bad));
             };
             let state = |value: &Value| {
-                let state =
-                    StreamState::from_json(&value.to_string(), self.worker.model(), self.options)?;
+                let state = StreamState::from_content(
+                    &value.to_string(),
+                    self.worker.model(),
+                    self.options,
+                )?;
                 Ok((state.id().to_owned(), state))
             };
             streams.iter().map(state).collect()
@@ -146,13 +149,13 @@ impl StreamPanel {
 impl Counters {
     fn plus(self, other: Self) -> Self {
         Self {
-            rows: self.rows + other.rows,
-            gap_rows: self.gap_rows + other.gap_rows,
-            duplicates: self.duplicates + other.duplicates,
-            late_used: self.late_used + other.late_used,
-            late_dropped: self.late_dropped + other.late_dropped,
-            missing_points: self.missing_points + other.missing_points,
-            forecasts: self.forecasts + other.forecasts,
+            rows: self.rows.saturating_add(other.rows),
+            gap_rows: self.gap_rows.saturating_add(other.gap_rows),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            late_used: self.late_used.saturating_add(other.late_used),
+            late_dropped: self.late_dropped.saturating_add(other.late_dropped),
+            missing_points: self.missing_points.saturating_add(other.missing_points),
+            forecasts: self.forecasts.saturating_add(other.forecasts),
         }
     }
 }
@@ -160,7 +163,7 @@ impl Counters {
 impl StreamScore {
     fn plus(self, other: Self) -> Self {
         Self {
-            points: self.points + other.points,
+            points: self.points.saturating_add(other.points),
             squared: self.squared + other.squared,
             absolute: self.absolute + other.absolute,
         }

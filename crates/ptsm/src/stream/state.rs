@@ -11,11 +11,13 @@ use super::window::Window;
 use crate::data::{Batch, Duplicates, SeriesScale, Standardiser};
 use crate::forecast::ForecastModel;
 use crate::{Error, Result};
-use ptsm_core::option;
-use ptsm_core::write_atomically;
+use ptsm_core::{option, read_regular, seal, unseal, write_atomically};
 
 /// Version of the file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+
+/// Largest count of a state: what is beyond it is no stream that ran.
+const MAX_COUNT: u64 = 1 << 53;
 
 /// One row of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -122,13 +124,18 @@ impl StreamState {
         &self.kept.id
     }
 
-    /// What the stream has seen so far, as JSON: a stream that [`StreamState::from_json`] reads from
-    /// it continues with the same bits.
+    /// What the stream has seen so far, as JSON with a checksum: a stream that [`StreamState::from_json`]
+    /// reads from it continues with the same bits.
     ///
     /// # Errors
     ///
     /// `Internal` if it cannot be written.
     pub fn to_json(&self) -> Result<String> {
+        Ok(seal(&self.content()?))
+    }
+
+    /// What is under the checksum.
+    pub(super) fn content(&self) -> Result<String> {
         serde_json::to_string(&self.kept)
             .map_err(|e| Error::internal("the state cannot be written").because(e))
     }
@@ -140,6 +147,16 @@ impl StreamState {
     /// `InvalidConfig` for impossible options; `InvalidInput` if the text is damaged, of another
     /// model, or was written with another `every`.
     pub fn from_json(text: &str, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
+        let content = unseal(text).map_err(without_state)?;
+        Self::from_content(content, model, options)
+    }
+
+    /// As [`StreamState::from_json`], of what is under the checksum.
+    pub(super) fn from_content(
+        text: &str,
+        model: &ForecastModel,
+        options: StreamOptions,
+    ) -> Result<Self> {
         options.check()?;
         let kept: Kept = serde_json::from_str(text)
             .map_err(|e| Error::input("is not the state of a stream").because(e))?;
@@ -157,7 +174,12 @@ impl StreamState {
             let text = "does not fit: forecasts came every other number of rows, or it is damaged";
             return Err(Error::input(text));
         }
-        Ok(state)
+        match state.kept.counts().into_iter().all(|count| count <= MAX_COUNT) {
+            true => Ok(state),
+            false => {
+                Err(Error::input("has impossible counts: it is damaged (start without a state)"))
+            }
+        }
     }
 
     /// Writes the state to a file, atomically.
@@ -176,8 +198,7 @@ impl StreamState {
     ///
     /// `Io` if the file cannot be read; otherwise those of [`StreamState::from_json`].
     pub fn load(path: &Path, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
+        let text = read_state(path)?;
         Self::from_json(&text, model, options).map_err(|e| e.at(path.display().to_string()))
     }
 
@@ -274,8 +295,8 @@ impl StreamState {
         let kept = &mut self.kept;
         kept.window.advance_by(usize::try_from(skipped).unwrap_or(usize::MAX));
         kept.window.advance();
-        kept.counters.gap_rows += skipped;
-        kept.since_forecast += skipped + 1;
+        kept.counters.gap_rows = kept.counters.gap_rows.saturating_add(skipped);
+        kept.since_forecast = kept.since_forecast.saturating_add(skipped).saturating_add(1);
         self.write(values, Write { back: 0, over: true });
         self.compare(model, values);
     }
@@ -355,6 +376,46 @@ impl StreamState {
             kept.drift.push(row, absolute / points as f64, &options.drift);
         }
     }
+}
+
+impl Kept {
+    fn counts(&self) -> [u64; 9] {
+        let Counters {
+            rows,
+            gap_rows,
+            duplicates,
+            late_used,
+            late_dropped,
+            missing_points,
+            forecasts,
+        } = self.counters;
+        let (seen, points) = (self.clock.rows(), self.score.points);
+        [
+            rows,
+            gap_rows,
+            duplicates,
+            late_used,
+            late_dropped,
+            missing_points,
+            forecasts,
+            seen,
+            points,
+        ]
+    }
+}
+
+/// The text of a file of states.
+pub(super) fn read_state(path: &Path) -> Result<String> {
+    let bytes = read_regular(path)?;
+    String::from_utf8(bytes).map_err(|e| {
+        let error = Error::input("is damaged: it is not text in UTF-8").because(e.utf8_error());
+        without_state(error).at(path.display().to_string())
+    })
+}
+
+/// The error of a damaged file of states, with the way out.
+pub(super) fn without_state(error: Error) -> Error {
+    Error::input("cannot be used (start without a state)").because(error)
 }
 
 /// Where a row's points go: how many rows before the newest one, and whether over seen points.

@@ -23,15 +23,16 @@ use std::sync::Arc;
 use super::data::{JobData, SeriesData};
 use super::event::{JobEvent, Observer};
 use super::plan::{Job, Save, SaveMode};
-use super::run::{Trained, save_model};
+use super::run::{Trained, write_model};
 use crate::calibration::{Calibration, CalibrationOptions};
 use crate::data::{Prepared, WindowShape, prepare};
 use crate::ensemble::{
-    Classical, EnsembleWindow, Linear, MemberModel, Members, Method, SavedMember, begun_names,
-    new_names, save_weighted,
+    Classical, EnsembleWindow, Linear, MemberModel, Members, Method, Place, SavedMember,
+    begun_names, new_names, write_weighted,
 };
 use crate::evaluate::{LogRidge, fit_ridge};
 use crate::model_dir::{ModelDir, write_json};
+use crate::model_writer::ModelWriter;
 use crate::train::{Recipe, Samples, Subset, Training};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
 use compare::{Entered, Entrant, Forecasts, Start, pick};
@@ -117,7 +118,7 @@ impl ChoiceJob<'_> {
         let JobData::Series(series) = self.data else {
             return Err(Error::config("task", "the default forecaster is for series"));
         };
-        self.save.check()?;
+        let writer = self.save.hold()?;
         let mut learnt = self.train(series, observer)?;
         learnt.log_ridges = match level::positive(&series.set) {
             true => self.log_ridges(series, &learnt).fit(&self.facts(series).contexts())?,
@@ -126,7 +127,7 @@ impl ChoiceJob<'_> {
         let window = window(series, &learnt);
         let mut compared = compare(series, self.metric, &learnt, window)?;
         let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
-        self.write(&learnt, &folders, &compared, window)?;
+        self.write(&writer, &learnt, &folders, &compared, window)?;
         Ok(Chosen { choice: compared.choice, network: learnt.main.trained })
     }
 
@@ -255,12 +256,13 @@ impl ChoiceJob<'_> {
     /// levels.
     fn write(
         &self,
+        writer: &ModelWriter,
         learnt: &Learnt,
         level: &[String],
         Compared { choice, members, calibration }: &Compared,
         window: EnsembleWindow,
     ) -> Result<()> {
-        let (dir, main) = (&self.save.dir, &learnt.main);
+        let main = &learnt.main;
         let saved = |(member, weight): &(Entered, f64)| {
             let member = match member {
                 Entered::Main => SavedMember::Network(main.name.clone()),
@@ -283,22 +285,26 @@ impl ChoiceJob<'_> {
             Ok((member, *weight))
         };
         let trained = &main.trained;
-        match members.as_slice() {
-            [(Entered::Main, _)] => {
-                save_model(dir, &trained.model, &trained.preprocessor)?;
-                write_json(&dir.training(), &trained.record)?;
-                dir.keep_members(&[])?;
+        writer.replace(|staged| {
+            let kept = match members.as_slice() {
+                [(Entered::Main, _)] => {
+                    write_model(staged, &trained.model, &trained.preprocessor)?;
+                    write_json(&staged.training(), &trained.record)?;
+                    Vec::new()
+                }
+                all => {
+                    let all: Vec<(SavedMember, f64)> =
+                        all.iter().map(saved).collect::<Result<_>>()?;
+                    let place = Place { dir: writer.dir(), staged };
+                    write_weighted(place, &all, Some(window), &trained.preprocessor)?
+                }
+            };
+            if let Some(calibration) = calibration {
+                calibration.save(staged.path())?;
             }
-            all => {
-                let members: Vec<(SavedMember, f64)> =
-                    all.iter().map(saved).collect::<Result<_>>()?;
-                save_weighted(dir.path(), &members, Some(window), &trained.preprocessor)?;
-            }
-        }
-        if let Some(calibration) = calibration {
-            calibration.save(dir.path())?;
-        }
-        write_json(&dir.choice(), choice)
+            write_json(&staged.choice(), choice)?;
+            Ok(kept)
+        })
     }
 }
 
