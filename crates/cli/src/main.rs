@@ -7,6 +7,7 @@ mod commands;
 mod forecast_report;
 mod global;
 mod html;
+mod mix;
 mod output;
 mod pictures;
 mod plot;

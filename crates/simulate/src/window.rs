@@ -24,12 +24,12 @@ pub struct WindowLengths {
 
 /// One window: a past that ends with the last step of the context, and what follows.
 ///
-/// The past is shorter than the context in most windows, and then missing in front; in some it has
-/// holes. Values are shifted by the mean of the past and divided by the square root of its deviation
+/// The past is shorter than the context in most windows, and then missing in front, where its first
+/// value stands; in some it has holes. Values are shifted by the mean of the past and divided by the square root of its deviation
 /// times its mean absolute step, so that smooth and noisy series weigh alike in a loss.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Window {
-    /// `[L]`; 0 where a point is missing.
+    /// `[L]`; the first seen value in front of it, and 0 where a later point is missing.
     pub past: Vec<f32>,
     /// `[L]`; 1 = seen, 0 = missing.
     pub seen: Vec<f32>,
@@ -87,7 +87,7 @@ impl Windows {
         let scaled = scale(&values, past);
         let missing = context - past;
         let mut window = Window {
-            past: vec![0.0; context],
+            past: vec![scaled[0]; context],
             seen: vec![0.0; context],
             future: vec![0.0; horizon],
             counts: vec![0.0; horizon],

@@ -69,7 +69,7 @@ impl Save {
     }
 
     /// Refuses a directory that holds a model, unless it is to be replaced.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.mode == SaveMode::New && self.dir.is_taken() {
             let text = "holds a model already (replace it, resume its run, or use another folder)";
             return Err(Error::config(self.dir.path().display().to_string(), text));
