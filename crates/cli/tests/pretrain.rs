@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{csv, json, ok, ptsm, run, stderr};
 
 /// A run of six validations.
-const SMALL: &str = "--windows 1920 --validate-every 20 --batch-size 16 --context-length 48 --horizon 8 \
+const SMALL: &str = "--validate-every 20 --batch-size 16 --context-length 48 --horizon 8 \
     --patch-length 8 --patch-stride 8 --d-model 8 --num-layers 1 --dropout 0.1 --checkpoint-steps 1 -q";
 
 /// Weights, and log and record but for their seconds.
@@ -48,7 +48,7 @@ fn a_killed_run_resumes_to_the_same_bits_and_threads_change_none() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("real.csv"), monthly()).unwrap();
-    let line = |out: &str| format!("pretrain --out {out} --validate real.csv:6:12 {SMALL}");
+    let line = |out: &str| format!("pretrain --out {out} --validate real.csv:6:12 --windows 1920 {SMALL}");
     let began = Instant::now();
     ok(folder, &line("whole"));
     let whole_time = began.elapsed();
@@ -155,10 +155,10 @@ fn simulated_tables_are_the_same_in_any_part_and_on_any_thread() {
 fn options_that_a_generator_has_no_use_for_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (option, says) in [
-        ("--epochs 3", "--epochs"),
-        ("--patience 2", "--patience"),
-        ("--transform log1p", "--transform"),
-        ("--scaling mean --location mean", "--scaling"),
+        ("--epochs 3", "epochs: is not used"),
+        ("--patience 2", "patience: is not used"),
+        ("--transform log1p", "transform: is not used"),
+        ("--scaling mean --location mean", "scaling: "),
         ("--validate x.csv", "FILE:STEPS"),
         ("--windows many", "30M"),
     ] {
