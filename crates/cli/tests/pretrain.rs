@@ -37,7 +37,8 @@ fn monthly() -> String {
     for (name, level) in [("a", 100.0), ("b", 5.0)] {
         for t in 0..40 {
             let season = (f64::from(t) * std::f64::consts::TAU / 12.0).sin();
-            text += &format!("{name},{},{:.4}\n", t + 1, level * (2.0 + season + 0.01 * f64::from(t)));
+            text +=
+                &format!("{name},{},{:.4}\n", t + 1, level * (2.0 + season + 0.01 * f64::from(t)));
         }
     }
     text
@@ -48,7 +49,8 @@ fn a_killed_run_resumes_to_the_same_bits_and_threads_change_none() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("real.csv"), monthly()).unwrap();
-    let line = |out: &str| format!("pretrain --out {out} --validate real.csv:6:12 --windows 1920 {SMALL}");
+    let line =
+        |out: &str| format!("pretrain --out {out} --validate real.csv:6:12 --windows 1920 {SMALL}");
     let began = Instant::now();
     ok(folder, &line("whole"));
     let whole_time = began.elapsed();

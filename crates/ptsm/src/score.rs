@@ -139,8 +139,7 @@ impl Forecaster {
         };
         let began = Instant::now();
         let steps = windows.shape().prediction_length;
-        let mut forecast =
-            |batch: &_| Ok(self.forward(batch).map(|all| self.first_steps(all, steps))?);
+        let mut forecast = |batch: &_| self.forward(batch).map(|all| self.first_steps(all, steps));
         let model = evaluate(&mut forecast, windows, &passes)?;
         let seconds = began.elapsed().as_secs_f64();
         passes.progress = None;
