@@ -31,7 +31,7 @@ pub struct ValidationRow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RealScore {
-    /// Name of the file.
+    /// Name of the file, with its folder.
     pub name: String,
     /// Steps that are forecast.
     pub steps: usize,

@@ -45,6 +45,12 @@ impl FromStr for Named {
     }
 }
 
+/// The file with its folder, since many collections have a `monthly.csv`.
+fn short_name(file: &str) -> String {
+    let parts: Vec<&str> = file.split('/').filter(|part| !part.is_empty()).collect();
+    parts[parts.len().saturating_sub(2)..].join("/")
+}
+
 impl RealSeries {
     /// Reads `FILE:STEPS` or `FILE:STEPS:SEASON`: a table of one channel, wide or long, whose last
     /// `STEPS` rows of each series are forecast. The season is for MASE; it is looked for if it is not
@@ -57,6 +63,7 @@ impl RealSeries {
     pub fn read(text: &str) -> Result<Self> {
         let Named { file, steps, season } = text.parse()?;
         let split = Some(Split::Last { rows: steps });
+        let name = short_name(&file);
         let spec = DataSpec { season, split, ..DataSpec::of(file) };
         let source = spec.read()?;
         let mut set = spec.series(&source)?;
@@ -66,7 +73,7 @@ impl RealSeries {
             return Err(Error::input(text).at(source.name));
         }
         let season = spec.seasonal_period(&source, &mut set)?;
-        Ok(Self { name: source.name, set, steps, season })
+        Ok(Self { name, set, steps, season })
     }
 
     /// Scores the forecasts of the last steps.
@@ -109,6 +116,8 @@ mod tests {
         assert_eq!(read("a.csv:6").unwrap(), named("a.csv", 6, None));
         assert_eq!(read("c:/a.csv:6:12").unwrap(), named("c:/a.csv", 6, Some(12)));
         assert_eq!(read("c:a.csv:6").unwrap(), named("c:a.csv", 6, None));
+        assert_eq!(short_name("/data/m3/yearly.csv"), "m3/yearly.csv");
+        assert_eq!(short_name("yearly.csv"), "yearly.csv");
         for text in ["a.csv", "a.csv:x", "a.csv:0"] {
             assert!(read(text).unwrap_err().to_string().starts_with("validate: "), "{text}");
         }
