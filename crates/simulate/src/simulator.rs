@@ -6,7 +6,7 @@ use crate::mix::{Effect, Family, Mix};
 use crate::paths;
 use crate::random::Random;
 
-/// Raised with every change to a number of a series.
+/// Raised with every change to a number of a series or a window.
 pub const VERSION: u32 = 1;
 
 /// Draws in a row that may give a constant or boundless series before a walk is taken instead.

@@ -13,7 +13,9 @@ use crate::preprocessor::Preprocessor;
 use crate::record::{Record, Simulation};
 use crate::simulate::{Effect, Family, Mix, Simulator, VERSION, WindowLengths, Windows};
 use crate::spec::{DataShape, ModelSpec, ScalingChoice};
-use crate::train::{Epoch, Event, History, Schedule, SkipStart, TrainData, Trainer, Training};
+use crate::train::{
+    Epoch, Event, History, Outcome, Schedule, SkipStart, TrainData, Trainer, Training,
+};
 use crate::{Config, Cpu, Error, Forecaster, Model, Result, Task};
 use ptsm_core::{Location, Scaler, Transform};
 
@@ -152,7 +154,7 @@ impl PretrainJob {
         let training = self.settled()?;
         let config = self.config()?;
         let windows = self.whole_windows();
-        let mut model = Model::new(config, training.init, training.seed)?;
+        let model = Model::new(config, training.init, training.seed)?;
         let train = SimulatedSamples::new(self.simulated(&model), windows as usize);
         let held_back = SimulatedSamples::held_back(validation_windows(&model), VALIDATION_WINDOWS);
         self.save.dir.check_writable()?;
@@ -173,17 +175,26 @@ impl PretrainJob {
             dir: Some(self.save.dir.path().to_path_buf()),
             resume,
         };
-        let outcome = trainer.run(model.clone(), &mut |event| run.follow(event));
+        let outcome = trainer.run(model, &mut |event| run.follow(event));
         let Run { preprocessor, rows, failure, .. } = run;
-        if let Some(error) = failure {
-            return Err(error);
+        match failure {
+            Some(error) => Err(error),
+            None => self.finish(outcome?, training, (&preprocessor, rows)),
         }
-        let outcome = outcome?;
-        model = outcome.model;
+    }
+
+    /// Saves the model with its record.
+    fn finish(
+        &self,
+        outcome: Outcome,
+        training: Training,
+        (preprocessor, validations): (&Preprocessor, Vec<ValidationRow>),
+    ) -> Result<Pretrained> {
+        let model = outcome.model;
         let record = self.record(&model, training, outcome.history)?;
-        save_model(&self.save.dir, &model, &preprocessor)?;
+        save_model(&self.save.dir, &model, preprocessor)?;
         write_json(&self.save.dir.training(), &record)?;
-        Ok(Pretrained { model, record, validations: rows })
+        Ok(Pretrained { model, record, validations })
     }
 
     /// The windows of the whole run.
@@ -201,6 +212,18 @@ impl PretrainJob {
                 return Err(Error::config(field, "0 must be at least 1"));
             }
         }
+        self.refuse_unused()?;
+        let given = &self.training;
+        let block = u64::from(self.validate_every) * given.batch_size as u64;
+        let epochs = u32::try_from(self.whole_windows() / block.max(1))
+            .map_err(|_| Error::config("windows", format!("{} are too many", self.windows)))?;
+        let training = Training { epochs, epoch_steps: Some(self.validate_every), ..given.clone() };
+        training.validate()?;
+        Ok(training)
+    }
+
+    /// Refuses settings that a run over windows that are each seen once has no use for.
+    fn refuse_unused(&self) -> Result<()> {
         let plain = Training::default();
         let given = &self.training;
         let unused = [
@@ -222,12 +245,7 @@ impl PretrainJob {
                 "is not used by a training on simulated windows, each seen once (leave it out)";
             return Err(Error::config(*field, text));
         }
-        let block = u64::from(self.validate_every) * given.batch_size as u64;
-        let epochs = u32::try_from(self.whole_windows() / block.max(1))
-            .map_err(|_| Error::config("windows", format!("{} are too many", self.windows)))?;
-        let training = Training { epochs, epoch_steps: Some(self.validate_every), ..given.clone() };
-        training.validate()?;
-        Ok(training)
+        Ok(())
     }
 
     fn simulated(&self, model: &Model) -> Windows {
