@@ -17,7 +17,11 @@ use ptsm::{Config, Model};
 const LENGTHS: WindowLengths = WindowLengths { context: 128, horizon: 24 };
 
 fn windows(seed: u64) -> Windows {
-    Windows::new(Simulator::new(seed, Mix::default()), LENGTHS)
+    windows_of(seed, LENGTHS)
+}
+
+fn windows_of(seed: u64, lengths: WindowLengths) -> Windows {
+    Windows::new(Simulator::new(seed, Mix::default()), lengths)
 }
 
 fn bits(batch: &Batch) -> Vec<u32> {
@@ -80,20 +84,21 @@ impl Samples for Stored {
     }
 }
 
-fn model(d_model: usize, num_layers: usize) -> Model {
+fn config(lengths: WindowLengths, patch_length: usize) -> Config {
     let ptsm = Extension { quantiles: Some(vec![0.1, 0.5, 0.9]), ..Extension::default() };
-    let config = Config {
-        context_length: LENGTHS.context,
-        prediction_length: LENGTHS.horizon,
-        patch_length: 4,
-        patch_stride: 4,
-        d_model,
-        num_layers,
+    Config {
+        context_length: lengths.context,
+        prediction_length: lengths.horizon,
+        patch_length,
+        patch_stride: patch_length,
         dropout: 0.0,
         head_dropout: 0.0,
         ptsm: Some(ptsm),
         ..Config::default()
-    };
+    }
+}
+
+fn model(config: Config) -> Model {
     Model::new(config, ptsm::core::Init::PyTorch, 0).unwrap()
 }
 
@@ -110,7 +115,8 @@ fn each_window_is_trained_on_once_in_order_of_the_steps() {
     let watched = Watched { samples: &samples, asked: Mutex::default() };
     let training =
         Training { epochs: 3, epoch_steps: Some(5), batch_size: 8, ..Training::default() };
-    train(&watched, model(4, 1), &training);
+    let config = Config { d_model: 4, num_layers: 1, ..config(LENGTHS, 8) };
+    train(&watched, model(config), &training);
     let asked = watched.asked.into_inner().unwrap();
     assert_eq!(asked.len(), samples.len());
     // Threads take the windows of a step in any order, but no step those of another.
@@ -152,23 +158,29 @@ fn a_batch_is_its_windows_one_after_the_other() {
 #[ignore = "prints what the generator costs beside training from memory"]
 fn print_the_cost_of_the_generator() {
     const STEPS: u32 = 12;
-    let stored =
-        Stored((0..2048).map(|i| SimulatedSamples::new(windows(3), 2048).batch(&[i])).collect());
     let training =
         Training { epochs: 1, epoch_steps: Some(STEPS), batch_size: 256, ..Training::default() };
-    let simulated = SimulatedSamples::new(windows(3), 256 * STEPS as usize);
-    let start = model(48, 5);
-    let seconds = |samples: &dyn Samples| {
-        let began = Instant::now();
-        train(samples, start.clone(), &training);
-        began.elapsed().as_secs_f64()
-    };
-    let mut best = [f64::INFINITY; 2];
-    for _ in 0..8 {
-        best[0] = best[0].min(seconds(&stored));
-        best[1] = best[1].min(seconds(&simulated));
+    for (context, horizon, patch_length) in [(128, 24, 4), (512, 48, 16)] {
+        let lengths = WindowLengths { context, horizon };
+        let simulated = SimulatedSamples::new(windows_of(3, lengths), 256 * STEPS as usize);
+        let stored = Stored((0..2048).map(|index| simulated.batch(&[index])).collect());
+        let config = Config { d_model: 48, num_layers: 5, ..config(lengths, patch_length) };
+        let start = model(config);
+        let seconds = |samples: &dyn Samples| {
+            let began = Instant::now();
+            train(samples, start.clone(), &training);
+            began.elapsed().as_secs_f64()
+        };
+        let mut best = [f64::INFINITY; 2];
+        for _ in 0..8 {
+            best[0] = best[0].min(seconds(&stored));
+            best[1] = best[1].min(seconds(&simulated));
+        }
+        let [stored, simulated] = best.map(|seconds| 256.0 * f64::from(STEPS) / seconds);
+        let cost = 100.0 * (best[1] / best[0] - 1.0);
+        println!(
+            "{context} + {horizon}: from memory {stored:.0} windows/s, simulated {simulated:.0}; the \
+             generator costs {cost:.1} %"
+        );
     }
-    let rate = best.map(|seconds| 256.0 * f64::from(STEPS) / seconds);
-    println!("from memory {:.0} windows/s, simulated {:.0} windows/s", rate[0], rate[1]);
-    println!("the generator costs {:.1} %", 100.0 * (best[1] / best[0] - 1.0));
 }
