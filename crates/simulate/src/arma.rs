@@ -61,20 +61,38 @@ fn coefficients(random: &mut Random, order: usize, [low, high]: [f64; 2]) -> [f6
     [1, 2, 3, 4].map(|lag| -polynomial[lag])
 }
 
+/// Lags whose weights are exact, and the number of later ones that share their mean weight.
+const NEAR: usize = 64;
+const SHARED: usize = 16;
+
 /// Integrates `values` to the fractional `order`, above -1; only the results from `first` on are
-/// kept.
+/// kept. Weights of far lags change slowly, and are those of their means over 16 lags.
 pub(crate) fn integrate(values: &[f64], order: f64, first: usize) -> Vec<f64> {
     let count = values.len();
     let mut sums = vec![0.0; count - first];
     let mut weight = 1.0;
-    for lag in 0..count {
+    let mut next = |lag: usize| {
         if lag > 0 {
             weight *= (lag as f64 - 1.0 + order) / lag as f64;
         }
+        weight
+    };
+    for lag in 0..count.min(NEAR) {
+        let weight = next(lag);
         let begin = first.max(lag);
         let earlier = &values[begin - lag..count - lag];
         for (sum, value) in sums[begin - first..].iter_mut().zip(earlier) {
             *sum += weight * value;
+        }
+    }
+    // Sums of the first values, from none to all.
+    let mut before = vec![0.0; count + 1];
+    (0..count).for_each(|t| before[t + 1] = before[t] + values[t]);
+    for lag in (NEAR..count).step_by(SHARED) {
+        let weight = (lag..lag + SHARED).map(&mut next).sum::<f64>() / SHARED as f64;
+        for t in first.max(lag)..count {
+            let oldest = (t + 1).saturating_sub(lag + SHARED);
+            sums[t - first] += weight * (before[t + 1 - lag] - before[oldest]);
         }
     }
     sums
@@ -106,5 +124,20 @@ mod tests {
         let half = integrate(&values, 0.5, 0);
         let whole = integrate(&half, 0.5, 0);
         whole.iter().zip([1.0, 3.0, -1.0, -0.5]).for_each(|(a, b)| assert!((a - b).abs() < 1e-12));
+    }
+
+    #[test]
+    fn far_lags_are_weighted_almost_exactly() {
+        let values: Vec<f64> = (0..500).map(|i| f64::from((i * 37) % 101) / 50.0 - 1.0).collect();
+        for order in [-0.3, 0.4, 1.0] {
+            let mut weights = vec![1.0];
+            (1..500)
+                .for_each(|k| weights.push(weights[k - 1] * (k as f64 - 1.0 + order) / k as f64));
+            let found = integrate(&values, order, 40);
+            for t in 40..500 {
+                let exact: f64 = (0..=t).map(|lag| weights[lag] * values[t - lag]).sum();
+                assert!((found[t - 40] - exact).abs() < 2e-2, "{order}, {t}");
+            }
+        }
     }
 }

@@ -19,6 +19,7 @@ mod random;
 mod season;
 mod simulator;
 mod window;
+mod ziggurat;
 
 pub use mix::{Effect, Family, Mix, MixError};
 pub use simulator::{SimulatedSeries, Simulator, VERSION};

@@ -1,6 +1,7 @@
 //! Random numbers of one series: a stream of ChaCha that is named by a seed and the number of the
 //! series, so that no series depends on which ones were drawn before.
 
+use crate::ziggurat;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -8,14 +9,12 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 const SALT: u64 = 0x7073_696d_756c_6174;
 
 /// Counts above this mean are drawn from the normal distribution of the same mean and variance.
-const MANY: f64 = 30.0;
+const MANY: f64 = 20.0;
 
 /// The random numbers of one series.
 #[derive(Debug, Clone)]
 pub(crate) struct Random {
     source: ChaCha8Rng,
-    /// The second number of the last pair of normal ones.
-    spare: Option<f64>,
 }
 
 impl Random {
@@ -23,12 +22,12 @@ impl Random {
     pub(crate) fn new(seed: u64, index: u64) -> Self {
         let mut source = ChaCha8Rng::seed_from_u64(seed ^ SALT);
         source.set_stream(index);
-        Self { source, spare: None }
+        Self { source }
     }
 
     /// Uniform in [0, 1).
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.source.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+        ziggurat::unit(self.source.next_u64())
     }
 
     /// Uniform in [low, high).
@@ -63,20 +62,9 @@ impl Random {
         found.or_else(|| weights.iter().rposition(|weight| *weight > 0.0)).unwrap_or(0)
     }
 
-    /// Standard normal, by Marsaglia's polar method.
+    /// Standard normal, see [`ziggurat`].
     pub(crate) fn normal(&mut self) -> f64 {
-        if let Some(spare) = self.spare.take() {
-            return spare;
-        }
-        loop {
-            let (u, v) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
-            let square = u * u + v * v;
-            if square < 1.0 && square > 0.0 {
-                let factor = (-2.0 * libm::log(square) / square).sqrt();
-                self.spare = Some(v * factor);
-                return u * factor;
-            }
-        }
+        ziggurat::normal(&ziggurat::LAYERS, || self.source.next_u64())
     }
 
     /// Student's t with four degrees of freedom, times 0.7: heavy tails, a deviation near 1.
@@ -123,6 +111,10 @@ mod tests {
         let mut random = Random::new(1, 2);
         let (mean, variance) = moments(|| random.normal());
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
+        let far = (0..400_000).filter(|_| random.normal().abs() > 3.0).count();
+        assert!((950..1220).contains(&far), "{far} of 1080");
+        let beyond = (0..400_000).filter(|_| random.normal() > 3.5).count();
+        assert!((60..130).contains(&beyond), "{beyond} of 93");
         let (mean, variance) = moments(|| random.unit());
         assert!((mean - 0.5).abs() < 0.01 && (variance - 1.0 / 12.0).abs() < 0.003);
         let (mean, variance) = moments(|| random.heavy());
