@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, heads, import, inspect, predict, select, stream, trace, train, tt_plan, tune, verify,
+    evaluate, heads, import, inspect, predict, pretrain, select, simulate, stream, trace, train,
+    tt_plan, tune, verify,
 };
 use crate::global::Global;
 
@@ -30,6 +31,10 @@ pub(crate) enum Command {
     Inspect(inspect::Args),
     /// Train a forecaster
     Train(Box<train::Args>),
+    /// Train one forecaster for any series, on simulated ones
+    Pretrain(Box<pretrain::Args>),
+    /// Simulate series, as pretrain learns from them
+    Simulate(simulate::Args),
     /// Make a model directory of a folder from Hugging Face and the data that it was trained on
     Import(import::Args),
     /// Score a model on every window of a split, beside baselines

@@ -7,6 +7,7 @@ mod commands;
 mod forecast_report;
 mod global;
 mod html;
+mod mix;
 mod numbers;
 mod output;
 mod paths;

@@ -26,6 +26,12 @@ pub trait Samples: Sync {
     /// What there is and how long it is, for an error about too little of it.
     fn describe(&self) -> String;
 
+    /// Whether the samples are drawn at random in the first place. Training then takes each once, by its
+    /// number, and gives them no order of its own.
+    fn are_drawn(&self) -> bool {
+        false
+    }
+
     /// Samples that belong together and rise in time, such as the windows of one series, in order.
     fn groups(&self) -> Vec<Range<usize>> {
         std::iter::once(0..self.len()).collect()

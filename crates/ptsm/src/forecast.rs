@@ -174,16 +174,19 @@ impl Forecaster {
             let quantiles = reached.then(|| SCORED_LEVELS.map(|level| output.quantiles(level)));
             let truth = batch.future_values().unwrap_or_default();
             let mask = batch.future_observed_mask();
-            let each = self.config().prediction_length * channels.len();
+            let each = windows.shape().prediction_length * channels.len();
+            let own = self.config().prediction_length * channels.len();
             for i in 0..truth.len() / batch.num_channels() * channels.len() {
                 let from = i / channels.len() * batch.num_channels() + channels[i % channels.len()];
                 if i % each == 0 {
                     sums.begin_series(&windows.locate(part[i / each]).0.id);
                 }
                 if mask.is_none_or(|mask| mask[from] != 0.0) {
+                    // Windows may have fewer steps than the forecasts.
+                    let place = i / each * own + i % each;
                     let held: Vec<(f64, f64)> =
-                        bands.iter().map(|band| (band.lower[i], band.upper[i])).collect();
-                    let at = quantiles.as_ref().map(|all| all.each_ref().map(|level| level[i]));
+                        bands.iter().map(|band| (band.lower[place], band.upper[place])).collect();
+                    let at = quantiles.as_ref().map(|all| all.each_ref().map(|level| level[place]));
                     sums.push(f64::from(truth[from]), &held, at.as_ref());
                 }
             }

@@ -30,6 +30,7 @@
 //! |---|---|
 //! | [`data`] | tables, roles of columns, calendar, splits, windows: the only place that sees NaN |
 //! | [`spec`], [`job`] | typed specifications of data and model, and training jobs |
+//! | [`pretrain`], [`simulate`] | a forecaster of any series, trained on simulated ones |
 //! | [`train`] | training loop, losses, recipes, searches |
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
@@ -65,6 +66,7 @@ pub mod labeller;
 pub mod model_dir;
 pub mod model_writer;
 pub mod preprocessor;
+pub mod pretrain;
 pub mod record;
 pub mod score;
 pub mod spec;
@@ -82,6 +84,7 @@ pub use ptsm_core::{
     Backend, Config, Cpu, Error, ErrorKind, Model, Prediction, Result, Session, Task,
 };
 pub use ptsm_data as data;
+pub use ptsm_simulate as simulate;
 pub use stream::OnlineForecaster;
 
 /// The examples of the crate's README are compiled and run by the tests.

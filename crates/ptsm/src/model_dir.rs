@@ -6,7 +6,7 @@
 //! | `config.json`, `model.safetensors` | one model, as Hugging Face writes it | |
 //! | `preprocessor.json` | how data become windows | the model or the ensemble |
 //! | `training.json`, `joint_training.json` | settings and history of training | the weights |
-//! | `checkpoints/` | the state of a run | the run |
+//! | `checkpoints/`, `validation.jsonl` | the state of a run; its scores on the way | the run |
 //! | `choice.json` | how the default forecaster was chosen | the model or the ensemble |
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
@@ -27,6 +27,7 @@ use ptsm_core::{
 
 const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";
+const VALIDATION: &str = "validation.jsonl";
 const JOINT_TRAINING: &str = "joint_training.json";
 const RIDGE: &str = "ridge.json";
 const CHOICE: &str = "choice.json";
@@ -97,6 +98,11 @@ impl ModelDir {
     /// `training.json`.
     pub fn training(&self) -> PathBuf {
         self.path.join(TRAINING)
+    }
+
+    /// `validation.jsonl`.
+    pub fn validation(&self) -> PathBuf {
+        self.path.join(VALIDATION)
     }
 
     /// `joint_training.json`.

@@ -43,6 +43,30 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
+    /// That of a model of one channel that was trained on no table: the columns of times and series are
+    /// looked for in each table, and each series is standardised by its own rows.
+    pub fn of_any_series(dataset: &str, channel: &str) -> Self {
+        let targets = Some(vec![channel.to_owned()]);
+        Self {
+            dataset: dataset.to_owned(),
+            channels: vec![channel.to_owned()],
+            roles: Roles { targets, ..Roles::default() },
+            frequency: None,
+            times: TimeRules::default(),
+            missing: Vec::new(),
+            grid: Grid::Regular,
+            seasonal_period: 1,
+            split: Split::default(),
+            standardiser: Standardiser { adapts: true, ..Standardiser::identity(1) },
+            labels: None,
+        }
+    }
+
+    /// Whether it is that of [`Preprocessor::of_any_series`].
+    pub fn takes_any_series(&self) -> bool {
+        self.roles.timestamp.is_none() && self.roles.id.is_none()
+    }
+
     /// Reads the file of a model directory and checks that it fits the model.
     ///
     /// # Errors
@@ -101,12 +125,13 @@ impl Preprocessor {
     /// The roles of the columns of a new table.
     fn roles_in(&self, table: &Table, given: &Roles) -> Result<Roles> {
         let is_none = |role: &Option<String>| role.as_deref().is_none_or(|name| name == NO_COLUMN);
-        if is_none(&self.roles.id) && !is_none(&given.id) {
+        if !self.takes_any_series() && is_none(&self.roles.id) && !is_none(&given.id) {
             let text = "the model was trained without a column of series, so it reads one series \
                         (leave it out, and give a table of one series)";
             return Err(Error::config("id", text));
         }
-        if let Some(targets) = given.targets.as_ref().filter(|targets| **targets != self.channels) {
+        let other = given.targets.as_ref().filter(|targets| **targets != self.channels);
+        if let Some(targets) = other.filter(|targets| !self.takes(targets)) {
             let text = format!(
                 "{} are not the model's channels, {} (leave it out)",
                 targets.join(", "),
@@ -115,6 +140,7 @@ impl Preprocessor {
             return Err(Error::config("targets", text));
         }
         let mut roles = self.roles.clone();
+        roles.targets = other.cloned().or(roles.targets);
         for (field, role, given) in [
             ("timestamp", &mut roles.timestamp, &given.timestamp),
             ("id", &mut roles.id, &given.id),
@@ -131,6 +157,11 @@ impl Preprocessor {
             }
         }
         Ok(roles)
+    }
+
+    /// Whether columns of other names can be its channels.
+    fn takes(&self, targets: &[String]) -> bool {
+        self.takes_any_series() && targets.len() == self.channels.len()
     }
 
     /// What is allowed for a new table: what the user allows, as the model was trained.

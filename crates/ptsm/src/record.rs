@@ -1,5 +1,7 @@
 //! `training.json`: the settings and history of a training run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Split;
@@ -26,10 +28,31 @@ pub struct Record {
     /// Whether training started from the backbone of another model.
     #[serde(default)]
     pub init: bool,
+    /// What was simulated, where the training windows were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
     /// Training settings.
     pub training: Training,
     /// Losses and times of the epochs, and why training ended.
     pub history: History,
+}
+
+/// The simulated windows of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Simulation {
+    /// [`ptsm_simulate::VERSION`].
+    pub version: u32,
+    /// Seed of the series.
+    pub seed: u64,
+    /// Windows that were trained on, each once.
+    pub windows: u64,
+    /// Weights of the families of series.
+    pub families: BTreeMap<String, f64>,
+    /// Chances of the effects on them.
+    pub effects: BTreeMap<String, f64>,
+    /// Hours of training, validation included.
+    pub hours: f64,
 }
 
 impl Record {

@@ -93,6 +93,36 @@ impl Forecaster {
         prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
     }
 
+    /// As [`Forecaster::prepare`]; where the split is the last rows, and fewer than the model's steps,
+    /// each window has as many steps as there are, and the first ones of each forecast are scored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Forecaster::prepare`].
+    pub fn prepare_up_to(&self, set: &SeriesSet, split: Option<Split>) -> Result<Prepared> {
+        let preprocessor = self.preprocessor();
+        let split = split.unwrap_or(preprocessor.split);
+        let own = self.config().prediction_length;
+        let prediction_length = match split {
+            Split::Last { rows } => rows.clamp(1, own),
+            _ => own,
+        };
+        let context_length = self.config().context_length;
+        let shape = WindowShape { context_length, prediction_length, step: 1 };
+        prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
+    }
+
+    /// The first `steps` steps of forecasts `[B, H, C']` of this model, `[B, steps, C']`.
+    fn first_steps(&self, forecasts: Vec<f32>, steps: usize) -> Vec<f32> {
+        let own = self.config().prediction_length;
+        if steps >= own {
+            return forecasts;
+        }
+        let outputs = self.output_spec().channels().len();
+        let windows = forecasts.chunks_exact(own * outputs);
+        windows.flat_map(|window| window[..steps * outputs].iter().copied()).collect()
+    }
+
     /// Scores this forecaster, and the baselines if asked, on every window of one part.
     ///
     /// # Errors
@@ -112,7 +142,9 @@ impl Forecaster {
             progress: options.progress,
         };
         let began = Instant::now();
-        let model = evaluate(&mut |batch| self.forward(batch), windows, &passes)?;
+        let steps = windows.shape().prediction_length;
+        let mut forecast = |batch: &_| self.forward(batch).map(|all| self.first_steps(all, steps));
+        let model = evaluate(&mut forecast, windows, &passes)?;
         let seconds = began.elapsed().as_secs_f64();
         passes.progress = None;
         let plan = BaselinePlan {
@@ -136,7 +168,7 @@ impl Forecaster {
             dataset: options.dataset.clone(),
             split: options.part.name().to_owned(),
             context_length: config.context_length,
-            prediction_length: config.prediction_length,
+            prediction_length: steps,
             seconds,
             model,
             channel_names: channels.iter().map(|&c| names[c].clone()).collect(),

@@ -9,6 +9,7 @@ use ptsm::heads::SharedModel;
 use ptsm::job::{Choice, trained_on_validation};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
+use ptsm::spec::DataSpec;
 use ptsm::{Error, Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
@@ -130,15 +131,21 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     refuse_unused(&[("label", args.label.is_some())], why)?;
     let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
     let source = args.data.read_for(global, forecaster.preprocessor())?;
-    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
+    let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
+    let mut set = forecaster.read_as(&source.table, &roles, &repair)?;
+    let any_series = forecaster.preprocessor().takes_any_series();
+    let season = match args.data.season()? {
+        None if any_series => Some(args.data_spec().seasonal_period(&source, &mut set)?),
+        season => season,
+    };
     remark(global, &summary(&source.name, &set));
     far_values(global, &set);
-    let prepared = forecaster.prepare(&set, args.borders())?;
+    let prepared = forecaster.prepare_up_to(&set, args.borders())?;
     if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
         remark(global, "a member of this model was fitted to the validation part, too");
     }
     let trained = forecaster.preprocessor().split;
-    if args.borders().is_some_and(|borders| borders != trained) {
+    if !any_series && args.borders().is_some_and(|borders| borders != trained) {
         let text = format!("training had the split {trained}: what is scored may hold rows of it");
         remark(global, &text);
     }
@@ -151,7 +158,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         baselines: !args.no_baselines,
         every_theta: args.every_theta,
         batch_size: args.batch_size,
-        season: args.data.season()?,
+        season,
         measure: measure(&args.model)?,
         detail: Detail {
             per_step: detail.per_step || pictures,
@@ -212,6 +219,11 @@ impl Args {
     /// The split, where it is not that of the training.
     fn borders(&self) -> Option<Split> {
         self.borders.or(self.split.borders)
+    }
+
+    /// How the data are read and split.
+    fn data_spec(&self) -> DataSpec {
+        DataSpec { split: self.borders(), ..self.data.spec() }
     }
 
     /// The options that only scores of forecasts have, and whether they were given.

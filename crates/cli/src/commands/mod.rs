@@ -18,9 +18,11 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 mod joint;
 pub(crate) mod predict;
+pub(crate) mod pretrain;
 mod reconstruct;
 pub(crate) mod select;
 mod shapes;
+pub(crate) mod simulate;
 pub(crate) mod stream;
 mod timing;
 pub(crate) mod trace;
@@ -65,6 +67,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Data(args) => data::run(&global, &args),
         Command::Inspect(args) => inspect::run(&global, &args),
+        Command::Pretrain(args) => pretrain::run(&global, &args),
+        Command::Simulate(args) => simulate::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Train(args) => train::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),

@@ -83,6 +83,8 @@ pub enum Event<'a> {
         epoch: &'a Epoch,
         /// Whether it is the best so far.
         best: bool,
+        /// The weights after it, as they were scored.
+        model: &'a Model,
         /// The best weights so far.
         best_model: &'a Model,
     },
@@ -250,23 +252,29 @@ impl Trainer<'_> {
                 return Ok(flow);
             }
         }
-        let epoch = self.finish_epoch(on, model, state, began.elapsed().as_secs_f64())?;
+        let (epoch, kept) = self.finish_epoch(on, model, state, began.elapsed().as_secs_f64())?;
         let best = state.progress.best_epoch == epoch.epoch;
-        self.save(state)?;
         let mut best_model = model.clone();
         best_model.parameters = state.best.clone();
-        Ok(observe(&Event::Epoch { epoch: &epoch, best, best_model: &best_model }))
+        let event = Event::Epoch { epoch: &epoch, best, model: &kept, best_model: &best_model };
+        let flow = observe(&event);
+        // After the observer, so that a run killed in between repeats the epoch for it.
+        self.save(state)?;
+        Ok(flow)
     }
 
-    /// The samples of an epoch, in order: one pass in an order of its own, or the next steps of passes
-    /// that follow each other.
+    /// The samples of an epoch, in order: one pass in an order of its own, the next steps of passes
+    /// that follow each other, or the next ones by number.
     fn order(&self, epoch: u32) -> Vec<usize> {
         let (len, seed) = (self.data.train.len(), self.training.seed);
-        if self.training.epoch_steps.is_none() {
+        if self.training.epoch_steps.is_none() && !self.data.train.are_drawn() {
             return shuffled(len, seed, epoch);
         }
         let count = self.steps_per_epoch() * self.training.batch_size;
         let first = epoch as usize * count;
+        if self.data.train.are_drawn() {
+            return (first..first + count).map(|place| place % len).collect();
+        }
         let mut order = Vec::with_capacity(count);
         while order.len() < count {
             let place = first + order.len();
@@ -346,7 +354,7 @@ impl Trainer<'_> {
         model: &Model,
         state: &mut State,
         seconds: f64,
-    ) -> Result<Epoch> {
+    ) -> Result<(Epoch, Model)> {
         let began = Instant::now();
         let mut kept = model.clone();
         if let Some(average) = &state.average {
@@ -374,14 +382,14 @@ impl Trainer<'_> {
         if better {
             progress.best_loss = epoch.validation_loss;
             progress.best_epoch = epoch.epoch;
-            state.best = kept.parameters;
+            state.best = kept.parameters.clone();
         }
         progress.history.push(epoch.clone());
         progress.epoch += 1;
         progress.batch = 0;
         progress.loss_sum = 0.0;
         progress.loss_weight = 0.0;
-        Ok(epoch)
+        Ok((epoch, kept))
     }
 
     fn save(&self, state: &State) -> Result<()> {

@@ -74,7 +74,7 @@ impl Save {
     /// # Errors
     ///
     /// `Io` as [`ModelWriter::new`]; `InvalidConfig` as [`Save::check`].
-    pub(super) fn hold(&self) -> Result<ModelWriter> {
+    pub(crate) fn hold(&self) -> Result<ModelWriter> {
         let writer = ModelWriter::new(&self.dir)?;
         // Another run may have ended there since the first check.
         self.check()?;
@@ -82,7 +82,7 @@ impl Save {
     }
 
     /// Refuses a directory that holds a model, unless it is to be replaced.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.mode == SaveMode::New && self.dir.is_taken() {
             let text = "holds a model already (replace it, resume its run, or use another folder)";
             return Err(Error::config(self.dir.path().display().to_string(), text));

@@ -109,6 +109,7 @@ impl Job<'_> {
             validation_windows: validation,
             num_parameters: model.layout().num_trained(),
             init: self.start.is_some(),
+            simulation: None,
             training: self.training.clone(),
             history,
         };

@@ -157,6 +157,11 @@ impl ModelArgs {
         };
         Ok(fields == lengths && self.extension == ExtensionArgs::default())
     }
+    /// The loss, if one is chosen.
+    pub(crate) fn loss(&self) -> Option<&str> {
+        self.loss.as_deref()
+    }
+
     /// `lower`, with the fields that flags set replaced.
     pub(crate) fn over(&self, lower: ModelSpec) -> Result<ModelSpec> {
         let mut spec = lower.with(&self.fields()?);
