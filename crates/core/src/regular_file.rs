@@ -58,7 +58,8 @@ pub(crate) fn kind(metadata: &Metadata) -> &'static str {
 ///
 /// # Errors
 ///
-/// As [`open_regular`]; `OutOfMemory` if it is larger than the memory.
+/// `Io` if it is not there, is a pipe, a device or a folder, or cannot be read; `OutOfMemory` if it is
+/// larger than the memory.
 pub fn read_regular(path: &Path) -> Result<Vec<u8>> {
     let (file, metadata) = open_regular(path)?;
     let size = metadata.len();
