@@ -5,6 +5,7 @@
 //! trained and scored is kept, so a repeated command goes on where the last one stopped.
 //! A suite of panels is for the default forecaster, see `panels`.
 
+mod args;
 mod outcome;
 mod panels;
 mod report;
@@ -12,7 +13,6 @@ mod suite;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use ptsm::data::{WindowShape, prepare};
 use ptsm::evaluate::{BaselinePlan, BaselineScore, EvaluateOptions, score_baselines};
@@ -26,28 +26,9 @@ use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::progress::Progress;
 use crate::source::{read_series, summary};
+pub(crate) use args::Args;
 use outcome::{Outcome, RowOutcome, SeedOutcome, Tried, errors};
 use suite::{Candidate, Suite, SuiteRow};
-
-/// Options of `benchmark`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// TOML file that says what is trained on what (see bench/suites)
-    #[arg(long, value_name = "FILE")]
-    suite: PathBuf,
-    /// Folder for models, scores and the report; a repeated command goes on in it
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// These data sets or panels of the suite only
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
-    only: Option<Vec<String>>,
-    /// These horizons of the suite only
-    #[arg(long, value_delimiter = ',', value_name = "STEPS,...")]
-    horizons: Option<Vec<usize>>,
-    /// These seeds instead of the suite's
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
-    seeds: Option<Vec<u64>>,
-}
 
 /// One data set and horizon with everything trained on it.
 struct Stage<'a> {

@@ -408,7 +408,7 @@ impl LogRidge {
 fn too_few(rows: usize, weights: usize) -> Error {
     Error::input(format!(
         "ridge on logarithms: {rows} training rows (windows x channels, thinned where that is much work) are too few \
-         for {weights} weights; use a shorter context_length or more data"
+         for {weights} weights (with a shorter context_length or more data there are enough)"
     ))
 }
 

@@ -4,49 +4,29 @@
 //! baselines. What was trained and scored is kept, so a repeated command goes on where the last one stopped.
 
 mod report;
+mod scored;
 mod suite;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use ptsm::data::DATA_DIR_VARIABLE;
-use ptsm::evaluate::{BaselineOutcome, Evaluation, Metrics};
 use ptsm::job::{
-    Choice, ChoiceJob, Metric, RULE, RecipeStore, Save, SaveMode, Silent, Subject, automatic_recipe,
+    Choice, ChoiceJob, RULE, RecipeStore, Save, SaveMode, Silent, Subject, automatic_recipe,
 };
 use ptsm::model_dir::{ModelDir, read_json, write_json};
 use ptsm::score::ScoreOptions;
 use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::{Cpu, Error, Forecaster, Result};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Args;
+use super::args::Args;
 use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::progress::Progress;
 use crate::source::{read_series, summary};
+use scored::{Scored, errors};
 use suite::{Panel, PanelSuite};
-
-/// What the default forecaster is called in tables.
-const OURS: &str = "ptsm";
-
-/// The scores of one panel and seed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Scored {
-    panel: String,
-    seed: u64,
-    model: PathBuf,
-    /// What was chosen, in a sentence.
-    chosen: String,
-    /// Seconds of training and choice, on the machine's threads.
-    seconds: f64,
-    /// Known points of the test part.
-    points: u64,
-    /// By forecaster; percent, or MASE (MAE where it is not defined).
-    errors: BTreeMap<String, f64>,
-}
 
 /// Runs the suite in this text.
 pub(super) fn run(global: &Global, args: &Args, text: &str) -> Result<()> {
@@ -155,19 +135,4 @@ fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> R
     };
     write_json(&path, &scored)?;
     Ok(scored)
-}
-
-/// The error of every forecaster that has one.
-fn errors(evaluation: &Evaluation, metric: Metric) -> BTreeMap<String, f64> {
-    let error = |metrics: &Metrics| match metric {
-        Metric::Mae => metrics.mase.or(Some(metrics.mae)),
-        Metric::Smape => metrics.smape,
-        Metric::Mape => metrics.mape,
-    };
-    let own = error(&evaluation.model).map(|error| (OURS.to_owned(), error));
-    let baselines = evaluation.baselines.iter().filter_map(|baseline| match &baseline.outcome {
-        BaselineOutcome::Scored(metrics) => Some((baseline.name.clone(), error(metrics)?)),
-        BaselineOutcome::NotScored { .. } => None,
-    });
-    own.into_iter().chain(baselines).collect()
 }

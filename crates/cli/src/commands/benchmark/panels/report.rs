@@ -8,8 +8,8 @@ use ptsm::job::{Metric, RULE};
 use ptsm::model_dir::write_json;
 use serde_json::json;
 
-use super::suite::{PanelSuite, PublishedRow};
-use super::{OURS, Scored};
+use super::scored::{OURS, Scored};
+use super::suite::{Panel, PanelSuite, PublishedRow};
 use crate::commands::benchmark::outcome::write_page;
 use crate::commands::benchmark::tables::{command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
@@ -112,8 +112,7 @@ fn error(suite: &PanelSuite, all: &[Scored], column: &str, name: &str) -> Option
 
 /// The name of a column with its measure.
 fn heading(suite: &PanelSuite, column: &str) -> String {
-    let member =
-        |panel: &&super::Panel| panel.name == column || panel.group.as_deref() == Some(column);
+    let member = |panel: &&Panel| panel.name == column || panel.group.as_deref() == Some(column);
     let measure = match suite.panels.iter().find(member).map(|panel| panel.metric) {
         Some(Metric::Smape) => "sMAPE %",
         Some(Metric::Mape) => "MAPE %",
