@@ -1,5 +1,5 @@
 //! Refuses, before any work, to write over what a command reads, over a file of a model, or twice to one
-//! place. The options are told apart by their names, so every command is covered.
+//! place. The options are distinguished by their names, so every command is covered.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};

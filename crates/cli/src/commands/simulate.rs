@@ -64,10 +64,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let table = table(args, all)?;
     write_table(out, &table)?;
-    report(global, args, (out, seconds))
+    report(global, args, out, seconds)
 }
 
-fn report(global: &Global, args: &Args, (out, seconds): (&Path, f64)) -> Result<()> {
+fn report(global: &Global, args: &Args, out: &Path, seconds: f64) -> Result<()> {
     let millions = args.series as f64 / seconds.max(1e-9) * 60e-6;
     remark(global, &format!("simulated in {seconds:.2} s: {millions:.1} M series a minute"));
     let value = json!({

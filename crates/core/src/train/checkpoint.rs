@@ -122,8 +122,8 @@ impl Progress {
             let isa = |name| option("isa", Some(name));
             let text = format!(
                 "the checkpoint was computed with {then}, this machine would go on with {now}, whose results \
-                 differ in the last bits ({} goes on with the same bits, {} goes on with other ones, which \
-                 training.json then says)",
+                 differ in the last bits ({} goes on with the same bits; {} goes on with other bits, and \
+                 training.json records it)",
                 isa(then),
                 isa(now)
             );

@@ -470,13 +470,10 @@ impl Accumulator {
                 let absolute = (forecast - truth).abs();
                 scaled += absolute * inverse;
                 scaled_points += u64::from(inverse > 0.0);
-                unit.add(UnitError {
-                    absolute,
-                    points: 1,
-                    scaled: absolute * inverse,
-                    scaled_points: u64::from(inverse > 0.0),
-                    percents: [0.0; 2],
-                });
+                unit.absolute += absolute;
+                unit.points += 1;
+                unit.scaled += absolute * inverse;
+                unit.scaled_points += u64::from(inverse > 0.0);
             }
         }
         self.per_step[step] = row;

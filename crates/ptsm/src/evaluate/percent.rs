@@ -53,9 +53,9 @@ impl<'a> PercentErrors<'a> {
                     let channel = self.channels[i % self.channels.len()];
                     let undo = |x| scale.undo_value(channel, x);
                     let rounding = f64::from(f32::EPSILON) * size(scale, channel);
-                    for sums in [&mut self.sums, &mut self.segments[segment]] {
-                        sums.add_point(undo(forecast[i]), undo(truth[i]), rounding);
-                    }
+                    let point = PercentSums::point(undo(forecast[i]), undo(truth[i]), rounding);
+                    self.sums.add(&point);
+                    self.segments[segment].add(&point);
                 }
             }
         }
@@ -84,19 +84,29 @@ impl PercentErrors<'_> {
 
 impl PercentSums {
     /// One point; a truth below `rounding` is the 0 that single precision made of it.
-    fn add_point(&mut self, forecast: f64, truth: f64, rounding: f64) {
-        self.points += 1;
-        if truth.abs() <= rounding {
-            self.zeros += 1;
-        } else if truth < 0.0 {
-            self.negative += 1;
-        }
+    fn point(forecast: f64, truth: f64, rounding: f64) -> Self {
+        let is_zero = truth.abs() <= rounding;
         let error = (forecast - truth).abs();
-        self.absolute += error;
-        self.squared += error * error;
         let both = forecast.abs() + truth.abs();
-        self.symmetric += if both > rounding { 200.0 * error / both } else { 0.0 };
-        self.plain += 100.0 * error / truth.abs().max(f64::MIN_POSITIVE);
+        Self {
+            symmetric: if both > rounding { 200.0 * error / both } else { 0.0 },
+            plain: 100.0 * error / truth.abs().max(f64::MIN_POSITIVE),
+            absolute: error,
+            squared: error * error,
+            points: 1,
+            zeros: u64::from(is_zero),
+            negative: u64::from(!is_zero && truth < 0.0),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.symmetric += other.symmetric;
+        self.plain += other.plain;
+        self.absolute += other.absolute;
+        self.squared += other.squared;
+        self.points += other.points;
+        self.zeros += other.zeros;
+        self.negative += other.negative;
     }
 
     /// sMAPE in percent; `None` without a point, or where a truth is negative.
@@ -122,7 +132,8 @@ mod tests {
 
     fn sums(points: &[(f64, f64)]) -> PercentSums {
         let mut sums = PercentSums::default();
-        points.iter().for_each(|&(forecast, truth)| sums.add_point(forecast, truth, 1e-9));
+        let point = |&(forecast, truth): &(f64, f64)| PercentSums::point(forecast, truth, 1e-9);
+        points.iter().for_each(|pair| sums.add(&point(pair)));
         sums
     }
 

@@ -114,11 +114,7 @@ impl Job<'_> {
             history,
         };
         if let Some(writer) = &writer {
-            writer.replace(|staged| {
-                write_model(staged, &model, &preprocessor)?;
-                write_json(&staged.training(), &record)?;
-                Ok(Vec::new())
-            })?;
+            save_trained(writer, &model, &preprocessor, &record)?;
         }
         let seconds = began.elapsed().as_secs_f64();
         Ok(Trained { model, preprocessor, record, samples, seconds })
@@ -173,6 +169,20 @@ fn unfit(task: Task, got: &str, wanted: &str) -> Error {
 pub fn save_model(writer: &ModelWriter, model: &Model, preprocessor: &Preprocessor) -> Result<()> {
     writer.replace(|staged| {
         write_model(staged, model, preprocessor)?;
+        Ok(Vec::new())
+    })
+}
+
+/// As [`save_model`], with the record of the training.
+pub(crate) fn save_trained(
+    writer: &ModelWriter,
+    model: &Model,
+    preprocessor: &Preprocessor,
+    record: &Record,
+) -> Result<()> {
+    writer.replace(|staged| {
+        write_model(staged, model, preprocessor)?;
+        write_json(&staged.training(), record)?;
         Ok(Vec::new())
     })
 }

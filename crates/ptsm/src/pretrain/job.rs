@@ -7,8 +7,7 @@ use super::log::{self, ValidationRow};
 use super::real::RealSeries;
 use super::samples::SimulatedSamples;
 use crate::ensemble::Members;
-use crate::job::{Save, SaveMode, save_model};
-use crate::model_dir::write_json;
+use crate::job::{Save, SaveMode, save_model, save_trained};
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::record::{Record, Simulation};
@@ -179,29 +178,13 @@ impl PretrainJob {
         };
         let outcome = trainer.run(model, &mut |event| run.follow(event));
         let Run { preprocessor, rows, failure, .. } = run;
-        match failure {
-            Some(error) => Err(error),
-            None => self.finish(&writer, outcome?, training, (&preprocessor, rows)),
+        if let Some(error) = failure {
+            return Err(error);
         }
-    }
-
-    /// Saves the model with its record.
-    fn finish(
-        &self,
-        writer: &ModelWriter,
-        outcome: Outcome,
-        training: Training,
-        (preprocessor, validations): (&Preprocessor, Vec<ValidationRow>),
-    ) -> Result<Pretrained> {
-        let model = outcome.model;
-        let record = self.record(&model, training, outcome.history)?;
-        writer.replace(|staged| {
-            preprocessor.save(staged.path())?;
-            model.save(staged.path())?;
-            write_json(&staged.training(), &record)?;
-            Ok(Vec::new())
-        })?;
-        Ok(Pretrained { model, record, validations })
+        let Outcome { model, history, .. } = outcome?;
+        let record = self.record(&model, training, history)?;
+        save_trained(&writer, &model, &preprocessor, &record)?;
+        Ok(Pretrained { model, record, validations: rows })
     }
 
     /// The windows of the whole run.

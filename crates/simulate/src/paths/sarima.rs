@@ -22,7 +22,7 @@ pub(super) fn draw(frame: &Frame, random: &mut Random) -> Vec<f64> {
     }
     let drift = random.normal() * random.power(-2.0, 0.0) * deviation * frame.pace();
     if frame.is_seasonal() && random.chance(0.7) {
-        return on_a_walk(&stationary, deviation, drift, (frame, random));
+        return on_a_walk(&stationary, WalkSize { deviation, drift }, frame, random);
     }
     let mut level = 0.0;
     let sum = |x: f64| {
@@ -32,12 +32,18 @@ pub(super) fn draw(frame: &Frame, random: &mut Random) -> Vec<f64> {
     stationary.into_iter().map(sum).collect()
 }
 
+/// Sizes of the steps of a walk, before its share is drawn.
+struct WalkSize {
+    deviation: f64,
+    drift: f64,
+}
+
 /// A walk with the seasonal autoregression around it.
 fn on_a_walk(
     stationary: &[f64],
-    deviation: f64,
-    drift: f64,
-    (frame, random): (&Frame, &mut Random),
+    WalkSize { deviation, drift }: WalkSize,
+    frame: &Frame,
+    random: &mut Random,
 ) -> Vec<f64> {
     let share = random.power(-1.5, 0.2);
     let mut level = 0.0;

@@ -223,22 +223,12 @@ impl ChoiceJob<'_> {
         for (member, _) in &compared.members {
             match *member {
                 Entered::Level(number) => {
-                    let Network { recipe, trained, .. } = &learnt.level[number];
-                    let epochs = trained.record.history.best_epoch;
-                    if epochs == 0 {
+                    // The start of a network is the same whichever rows it is trained on.
+                    if learnt.level[number].trained.record.history.best_epoch == 0 {
                         continue;
                     }
-                    let mut recipe = recipe.clone();
-                    recipe.training.epochs = epochs;
-                    recipe.training.with_validation = true;
-                    let name = &learnt.again[number];
-                    let part = format!(
-                        "network on logarithms ({} again, with the validation part)",
-                        number + 2
-                    );
-                    let _ = observer.observe(&JobEvent::Part(&part));
-                    self.job(&recipe, self.save.dir.member(name)).run(observer)?;
-                    folders[number].clone_from(name);
+                    self.train_again(learnt, number, observer)?;
+                    folders[number].clone_from(&learnt.again[number]);
                 }
                 Entered::LogRidge(number) => {
                     let fitted =
@@ -250,6 +240,23 @@ impl ChoiceJob<'_> {
             compared.choice.refitted = true;
         }
         Ok(folders)
+    }
+
+    /// Trains a network that sees levels into a folder of its own, with the validation part.
+    fn train_again(
+        &self,
+        learnt: &Learnt,
+        number: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained> {
+        let Network { recipe, trained, .. } = &learnt.level[number];
+        let mut recipe = recipe.clone();
+        recipe.training.epochs = trained.record.history.best_epoch;
+        recipe.training.with_validation = true;
+        let part =
+            format!("network on logarithms ({} again, with the validation part)", number + 2);
+        let _ = observer.observe(&JobEvent::Part(&part));
+        self.job(&recipe, self.save.dir.member(&learnt.again[number])).run(observer)
     }
 
     /// Saves the chosen forecaster in place of what the directory held; `level` are the folders of the networks that see

@@ -60,24 +60,38 @@ impl Choice {
         let against = self.candidates.iter().find(simple).unwrap_or(best);
         let better = match against.error {
             Some(other) if other > 0.0 && against.weight < 1.0 => {
-                format!(
-                    ", {:.0} % less than {}",
-                    100.0 * (1.0 - error / other),
-                    shown(&against.name)
-                )
+                format!(", {} {}", than(error / other), shown(&against.name))
             }
+            _ => String::new(),
+        };
+        let steadier = match best.error {
+            Some(least) if error > least => format!(
+                "; {} alone is at {} there, but a mean is steadier where each of many series says little",
+                shown(&best.name),
+                self.metric.shown(least)
+            ),
             _ => String::new(),
         };
         let again = match self.refitted {
             true => "; what works on logarithms was then fitted again with the validation part",
             false => "",
         };
-        format!("{members}: {compared}{better}{again}")
+        format!("{members}: {compared}{better}{steadier}{again}")
     }
 }
 
 /// Validation windows below which a choice rests on little.
 const FEW: usize = 5;
+
+/// How an error compares with another one, of which it is this multiple.
+fn than(ratio: f64) -> String {
+    let percent = (100.0 * (ratio - 1.0)).round();
+    match percent {
+        percent if percent < 0.0 => format!("{:.0} % less than", -percent),
+        percent if percent > 0.0 => format!("{percent:.0} % more than"),
+        _ => "as much as".to_owned(),
+    }
+}
 
 fn share(weight: f64) -> String {
     format!("{:.0} %", 100.0 * weight)
@@ -90,5 +104,43 @@ fn shown(name: &str) -> String {
         "level_networks" => "networks on logarithms".to_owned(),
         "log_ridge" => "ridge on logarithms".to_owned(),
         other => other.replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(error: f64) -> Choice {
+        let candidate =
+            |name: &str, error, weight| Candidate { name: name.into(), error: Some(error), weight };
+        Choice {
+            rule: 3,
+            metric: Metric::Mae,
+            windows: 50,
+            candidates: vec![
+                candidate("network", 1.0, 0.0),
+                candidate("theta", 1.1, 0.5),
+                candidate("log_ridge", 1.1, 0.5),
+                candidate("repeat_last", 1.3, 0.0),
+            ],
+            error: Some(error),
+            refitted: true,
+        }
+    }
+
+    #[test]
+    fn the_sentence_says_what_is_better_and_what_is_not() {
+        let text = choice(0.65).sentence();
+        let wanted = "Theta 50 % + ridge on logarithms 50 %: mean absolute error of 0.6500 on 50 validation windows, \
+                      50 % less than repeat last; what works on logarithms was then fitted again";
+        assert!(text.starts_with(wanted) && !text.contains("alone"), "{text}");
+        let text = choice(1.04).sentence();
+        assert!(
+            text.contains("; network alone is at 1.0000 there, but a mean is steadier"),
+            "{text}"
+        );
+        assert!(choice(1.301).sentence().contains(", as much as repeat last"));
+        assert!(choice(1.43).sentence().contains(", 10 % more than repeat last"));
     }
 }
