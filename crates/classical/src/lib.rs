@@ -14,6 +14,8 @@ mod theta;
 
 pub use history::History;
 use scaled::Scaled;
+pub use scaled::fill;
+pub use seasonal::{Kind as SeasonalKind, Seasonal, is_seasonal, seasonal_ratio};
 use serde::{Deserialize, Serialize};
 
 /// A classical method of forecasting.

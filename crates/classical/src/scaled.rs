@@ -101,8 +101,9 @@ impl Units {
     }
 }
 
-/// Gaps filled with the value a season before, or else linearly. Both ends are observed.
-fn fill(values: &[f64], season: usize) -> Vec<f64> {
+/// Gaps filled with the value a season before, or else linearly between their neighbours. The first and
+/// the last value are observed, NaN = missing.
+pub fn fill(values: &[f64], season: usize) -> Vec<f64> {
     let mut filled = values.to_vec();
     let mut last = 0;
     for i in 0..values.len() {

@@ -2,8 +2,10 @@
 
 /// How a seasonal component acts on the level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// It is added.
     Additive,
+    /// It is a factor.
     Multiplicative,
 }
 
@@ -12,7 +14,7 @@ const LEAST_INDEX: f64 = 0.01;
 
 /// Whether the autocorrelation at the lag of a season is significant at 90 %, as in the M3
 /// competition (Makridakis and Hibon 2000). Two whole seasons are needed.
-pub(crate) fn is_seasonal(values: &[f64], season: usize) -> bool {
+pub fn is_seasonal(values: &[f64], season: usize) -> bool {
     let count = values.len();
     if season < 2 || count / 2 < season {
         return false;
@@ -29,9 +31,35 @@ pub(crate) fn is_seasonal(values: &[f64], season: usize) -> bool {
     correlation(season).abs() > limit
 }
 
+/// The F statistic of an analysis of variance of the steps of a season: how much further their mean
+/// distances from the centred moving average lie apart than chance would have it; about 1 without a
+/// seasonal component. 0 where fewer than three whole seasons are there.
+///
+/// Unlike [`is_seasonal`], it sees a season in a series whose level wanders.
+pub fn seasonal_ratio(values: &[f64], season: usize) -> f64 {
+    if season < 2 || values.len() / 3 < season {
+        return 0.0;
+    }
+    let trend = moving_average(values, season);
+    let mut steps = vec![(0.0, 0.0, 0.0); season];
+    for (i, level) in trend.iter().enumerate() {
+        let place = i + season / 2;
+        let distance = values[place] - level;
+        let (count, sum, squares) = &mut steps[place % season];
+        (*count, *sum, *squares) = (*count + 1.0, *sum + distance, *squares + distance * distance);
+    }
+    let count = trend.len() as f64;
+    let mean = steps.iter().map(|(_, sum, _)| sum).sum::<f64>() / count;
+    let between: f64 = steps.iter().map(|(n, sum, _)| n * (sum / n - mean).powi(2)).sum();
+    let within: f64 = steps.iter().map(|(n, sum, squares)| squares - sum * sum / n).sum();
+    let groups = season as f64;
+    let ratio = (between / (groups - 1.0)) / (within / (count - groups)).max(f64::MIN_POSITIVE);
+    if ratio.is_nan() { 0.0 } else { ratio }
+}
+
 /// A seasonal component that repeats.
 #[derive(Debug, Clone)]
-pub(crate) struct Seasonal {
+pub struct Seasonal {
     pub(crate) kind: Kind,
     /// One each step of a season, of mean 0 (additive) or 1 (multiplicative).
     pub(crate) indices: Vec<f64>,
@@ -41,7 +69,7 @@ impl Seasonal {
     /// Mean distances, or ratios, from a centred moving average.
     ///
     /// Needs two whole seasons. `None` if multiplicative indices are not well above 0.
-    pub(crate) fn find(values: &[f64], season: usize, kind: Kind) -> Option<Self> {
+    pub fn find(values: &[f64], season: usize, kind: Kind) -> Option<Self> {
         let trend = moving_average(values, season);
         let mut sums = vec![(0.0, 0usize); season];
         for (i, level) in trend.iter().enumerate() {
@@ -63,8 +91,13 @@ impl Seasonal {
         (good && indices.iter().all(|index| index.is_finite())).then_some(Self { kind, indices })
     }
 
+    /// How it acts.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The values without the component; the first one is at the first step of a season.
-    pub(crate) fn remove(&self, values: &[f64]) -> Vec<f64> {
+    pub fn remove(&self, values: &[f64]) -> Vec<f64> {
         let indices = self.indices.iter().cycle();
         let adjust = |(value, index): (&f64, &f64)| match self.kind {
             Kind::Additive => value - index,
@@ -74,7 +107,7 @@ impl Seasonal {
     }
 
     /// Values from step `first` on, with the component.
-    pub(crate) fn put_back(&self, values: &[f64], first: usize) -> Vec<f64> {
+    pub fn put_back(&self, values: &[f64], first: usize) -> Vec<f64> {
         let indices = self.indices.iter().cycle().skip(first % self.indices.len());
         let adjust = |(value, index): (&f64, &f64)| match self.kind {
             Kind::Additive => value + index,
@@ -130,6 +163,28 @@ mod tests {
         for (a, b) in found.indices.iter().zip(factors) {
             assert!((a - b).abs() < 1e-12, "{found:?}");
         }
+    }
+
+    #[test]
+    fn the_ratio_sees_a_season_on_a_level_that_wanders() {
+        let mut state = 7u64;
+        let mut step = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f64 / f64::from(1 << 24) - 0.5
+        };
+        let mut level = 0.0;
+        let mut walk = || {
+            level += step();
+            level
+        };
+        let walks: Vec<f64> = (0..120).map(|_| walk()).collect();
+        assert!(seasonal_ratio(&walks, 12) < 3.0);
+        let wave = |i: usize| 2.0 * (i as f64 * std::f64::consts::TAU / 12.0).sin();
+        let both: Vec<f64> =
+            walks.iter().enumerate().map(|(i, x)| 4.0 * x + 3.0 * wave(i)).collect();
+        assert!(seasonal_ratio(&both, 12) > 3.0);
+        assert_eq!(seasonal_ratio(&both[..35], 12), 0.0);
+        assert_eq!([seasonal_ratio(&both, 1), seasonal_ratio(&[1.0; 60], 12)], [0.0; 2]);
     }
 
     #[test]

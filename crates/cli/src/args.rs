@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, heads, import, inspect, predict, pretrain, select, simulate, stream, trace, train,
-    tt_plan, tune, verify,
+    evaluate, forecast, heads, import, inspect, predict, pretrain, select, simulate, stream, trace,
+    train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 
@@ -23,6 +23,8 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Forecast a table without training, by the model inside the binary
+    Forecast(Box<forecast::Args>),
     /// Train, score, forecast and plot on the data inside the binary
     Demo(demo::Args),
     /// Named data sets: list them, or fetch and verify one

@@ -4,11 +4,13 @@
 
 mod args;
 mod commands;
+mod forecast_output;
 mod forecast_report;
 mod global;
 mod html;
 mod mix;
 mod numbers;
+mod opening;
 mod output;
 mod paths;
 mod pictures;
@@ -66,5 +68,6 @@ fn main() -> ExitCode {
 /// What is checked of every command line before its command runs.
 fn check(command: &clap::Command, matches: &clap::ArgMatches) -> ptsm::Result<()> {
     numbers::check(command, matches)?;
+    opening::check_names(matches)?;
     paths::check(matches)
 }

@@ -87,7 +87,8 @@ pub use tensor_file::{NamedTensor, WideTensor, read_tensors, tensors_in, write_t
 pub use trace::{TraceOptions, batch_from_tensors, run_trace};
 pub use transform::Transform;
 pub use weights::{
-    Init, Layout, Parameters, TensorLayout, TensorStore, WEIGHTS_FILE, WEIGHTS_INDEX_FILE,
+    Init, Layout, Parameters, Precision, TensorLayout, TensorStore, WEIGHTS_FILE,
+    WEIGHTS_INDEX_FILE,
 };
 
 /// The examples of the crate's README are compiled and run by the tests.

@@ -12,6 +12,7 @@ mod init;
 mod layout;
 mod positions;
 
+pub use file::Precision;
 pub use files::{INDEX_FILE as WEIGHTS_INDEX_FILE, WEIGHTS_FILE};
 pub use init::Init;
 pub use layout::TensorStore;

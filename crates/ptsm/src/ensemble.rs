@@ -29,6 +29,7 @@ use crate::model_dir::ModelDir;
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
+use crate::zero_shot::{LoadedZeroShot, ZERO_SHOT_RULE, ZeroShot, is_builtin};
 use crate::{Config, Error, ErrorKind, Model, Result, Task};
 use ptsm_core::{
     Backend, Loaded, OutputSpec, list_all, read_consistently, require_listed_text, write_listed,
@@ -58,8 +59,36 @@ struct Member {
     /// The classical method that it is, if it is no network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classical: Option<Classical>,
+    /// The network that forecasts any series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zero_shot: Option<ZeroShotMember>,
     /// Weight of its forecast in the mean; the weights of all members add up to 1.
     weight: f64,
+}
+
+/// A network that was trained on other series, as a member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ZeroShotMember {
+    /// Name of its folder.
+    name: String,
+    /// Version of the rule by which it forecasts.
+    rule: u32,
+    /// Steps of a season.
+    season: usize,
+}
+
+impl Member {
+    /// A member that is nothing yet.
+    fn weighing(weight: f64) -> Self {
+        Self { name: None, ridge: None, classical: None, zero_shot: None, weight }
+    }
+
+    /// The name of its folder; `None` for a classical method.
+    fn folder(&self) -> Option<&String> {
+        let zero_shot = self.zero_shot.as_ref().map(|zero_shot| &zero_shot.name);
+        self.name.as_ref().or(self.ridge.as_ref()).or(zero_shot)
+    }
 }
 
 /// The contents of `ensemble.json`.
@@ -81,6 +110,8 @@ pub enum MemberModel {
     Linear(Arc<Linear>),
     /// A classical method.
     Classical(Classical),
+    /// A network that was trained on other series.
+    ZeroShot(Arc<ZeroShot>),
 }
 
 /// The members of a model directory; a plain model is its only member.
@@ -120,14 +151,16 @@ impl Members {
         }
         let Description { window, members } = read_description(&files)?;
         let load = |member: &Member| {
-            let model = match (&member.name, &member.ridge, member.classical) {
-                (Some(name), ..) => {
-                    MemberModel::Network(Box::new(Model::from_dir(files.member(name).path())?))
-                }
-                (_, Some(name), _) => {
+            let network = |name: &str| Model::from_dir(files.member(name).path());
+            let model = match member {
+                Member { name: Some(name), .. } => MemberModel::Network(Box::new(network(name)?)),
+                Member { ridge: Some(name), .. } => {
                     MemberModel::Linear(Arc::new(linear::read(&files.member(name))?))
                 }
-                (.., Some(classical)) => MemberModel::Classical(classical),
+                Member { classical: Some(classical), .. } => MemberModel::Classical(*classical),
+                Member { zero_shot: Some(ZeroShotMember { name, season, .. }), .. } => {
+                    MemberModel::ZeroShot(Arc::new(ZeroShot::new(network(name)?, *season)?))
+                }
                 _ => return Err(Error::internal("a member that was checked is none")),
             };
             Ok((model, member.weight))
@@ -187,6 +220,10 @@ impl Members {
                 MemberModel::Classical(Classical { method, season }) => {
                     format!("{} {season}", method.name())
                 }
+                MemberModel::ZeroShot(zero_shot) => {
+                    numbers.push(&zero_shot.network().parameters.trained);
+                    format!("zero_shot {ZERO_SHOT_RULE} {}", zero_shot.season())
+                }
             };
             described += &format!(" {kind} {weight}");
         }
@@ -204,6 +241,7 @@ impl Members {
             MemberModel::Network(model) => model.config().context_length,
             MemberModel::Linear(linear) => linear.context_length(),
             MemberModel::Classical(Classical { season, .. }) => season.saturating_mul(2).max(8),
+            MemberModel::ZeroShot(zero_shot) => zero_shot.wanted_rows(),
         };
         let most = self.all.iter().map(rows).max().unwrap_or_default();
         most.min(self.config.context_length)
@@ -242,6 +280,10 @@ impl Members {
             MemberModel::Classical(classical) => {
                 (LoadedClassical::shared(*classical, &output), self.config.context_length)
             }
+            MemberModel::ZeroShot(zero_shot) => {
+                let loaded = LoadedZeroShot::load(zero_shot, &output, backend)?;
+                (loaded, zero_shot.context_length())
+            }
         };
         Ok(LoadedMember { loaded, context_length, weight: *weight as f32 })
     }
@@ -254,6 +296,7 @@ impl MemberModel {
             Self::Network(_) => "network",
             Self::Linear(linear) => linear.name(),
             Self::Classical(classical) => classical.method.name(),
+            Self::ZeroShot(_) => "zero_shot",
         }
     }
 
@@ -261,7 +304,7 @@ impl MemberModel {
     pub fn network(&self) -> Option<&Model> {
         match self {
             Self::Network(model) => Some(model),
-            Self::Linear(_) | Self::Classical(_) => None,
+            Self::Linear(_) | Self::Classical(_) | Self::ZeroShot(_) => None,
         }
     }
 }
@@ -287,12 +330,23 @@ fn read_description(files: &ModelDir) -> Result<Description> {
         .map_err(|e| bad("does not describe an ensemble".into()).because(e))?;
     let members = &description.members;
     for (number, member) in members.iter().enumerate() {
-        let given = [member.name.is_some(), member.ridge.is_some(), member.classical.is_some()];
+        let Member { name, ridge, classical, zero_shot, .. } = member;
+        let given = [name.is_some(), ridge.is_some(), classical.is_some(), zero_shot.is_some()];
         if given.into_iter().filter(|&given| given).count() != 1 {
-            let text = format!("member {number} wants a name, a ridge or a classical method");
+            let text = format!(
+                "member {number} wants a name, a ridge, a classical method or a network for any series"
+            );
             return Err(bad(text));
         }
-        if let Some(name) = member.name.as_ref().or(member.ridge.as_ref()) {
+        if let Some(other) = zero_shot.as_ref().map(|one| one.rule).filter(|&r| r != ZERO_SHOT_RULE)
+        {
+            let text = format!(
+                "member {number} forecasts by rule {other} for networks that were trained on other \
+                 series; this version knows rule {ZERO_SHOT_RULE} (train again)"
+            );
+            return Err(bad(text));
+        }
+        if let Some(name) = member.folder() {
             check_name(name).map_err(|e| e.at(path.display().to_string()))?;
         }
     }
@@ -304,12 +358,15 @@ fn read_description(files: &ModelDir) -> Result<Description> {
     Ok(description)
 }
 
-/// The task of a model directory; an ensemble always forecasts.
+/// The task of a model directory; an ensemble always forecasts, and so does the model inside the library.
 ///
 /// # Errors
 ///
 /// `Io` or `InvalidConfig`, naming the file.
 pub fn task_of(dir: &Path) -> Result<Task> {
+    if is_builtin(dir) {
+        return Ok(Task::Forecasting);
+    }
     let files = ModelDir::new(dir);
     match files.is_ensemble() {
         true => Ok(Task::Forecasting),
@@ -318,7 +375,7 @@ pub fn task_of(dir: &Path) -> Result<Task> {
 }
 
 /// A member of an ensemble that is saved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum SavedMember {
     /// The network that is in `members/NAME` of the model directory already.
     Network(String),
@@ -326,6 +383,8 @@ pub enum SavedMember {
     Linear(String, Arc<Linear>),
     /// A classical method.
     Classical(Classical),
+    /// A network that was trained on other series, to be written into `members/NAME`.
+    ZeroShot(String, Arc<ZeroShot>),
 }
 
 /// Makes the directory an ensemble of the networks in `members/NAME` below it, which share
@@ -380,7 +439,7 @@ pub(crate) fn write_weighted(
 ) -> Result<Vec<String>> {
     let (mut configs, mut names, mut described) = (Vec::new(), Vec::new(), Vec::new());
     for (member, weight) in members {
-        let mut one = Member { name: None, ridge: None, classical: None, weight: *weight };
+        let mut one = Member::weighing(*weight);
         match member {
             SavedMember::Network(name) => {
                 check_name(name)?;
@@ -395,6 +454,15 @@ pub(crate) fn write_weighted(
                 one.ridge = Some(name.clone());
             }
             SavedMember::Classical(classical) => one.classical = Some(*classical),
+            SavedMember::ZeroShot(name, zero_shot) => {
+                check_name(name)?;
+                let folder = place.staged.member(name);
+                zero_shot.network().save(folder.path())?;
+                list_all(folder.path())?;
+                names.push(name.clone());
+                let (name, season) = (name.clone(), zero_shot.season());
+                one.zero_shot = Some(ZeroShotMember { name, rule: ZERO_SHOT_RULE, season });
+            }
         }
         described.push(one);
     }
@@ -501,12 +569,7 @@ mod tests {
         for (model, name) in models.iter().zip(&names) {
             model.save(ModelDir::new(folder.path()).member(name).path()).unwrap();
         }
-        let member = |name: &String| Member {
-            name: Some(name.clone()),
-            ridge: None,
-            classical: None,
-            weight: 0.0,
-        };
+        let member = |name: &String| Member { name: Some(name.clone()), ..Member::weighing(0.0) };
         let members = names.iter().map(member);
         let text = |weights: [f64; 3]| {
             let members =

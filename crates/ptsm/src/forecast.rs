@@ -5,11 +5,13 @@
 //! | `model.rs` | [`ForecastModel`]: the immutable part, which all users share |
 //! | `interface.rs` | windows standardised for the network, its output in data units |
 //! | `answer.rs` | [`Forecast`] |
+//! | `any_series.rs` | forecasters of series that they were not trained on |
 //! | `horizon.rs` | forecasts over another number of steps than the model's own |
 //! | `columns.rs` | the columns of forecasts: names and cells |
 //! | `table.rs` | forecasts as a table |
 
 mod answer;
+mod any_series;
 mod columns;
 mod horizon;
 mod interface;
@@ -29,6 +31,7 @@ use crate::{Config, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
+pub use any_series::{ZeroShotOptions, usual_steps};
 pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::Contexts;
 pub(crate) use interface::{ForecastInterface, OneContext};

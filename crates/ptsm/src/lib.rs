@@ -73,6 +73,7 @@ pub mod spec;
 pub mod stream;
 pub mod train;
 pub mod verify;
+pub mod zero_shot;
 
 pub use cases::{Classifier, Regressor};
 pub use fit::{CaseSource, FitOptions, SeriesSource};

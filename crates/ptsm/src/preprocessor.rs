@@ -43,13 +43,13 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
-    /// That of a model of one channel that was trained on no table: the columns of times and series are
+    /// That of a model of these channels that was trained on no table: the columns of times and series are
     /// looked for in each table, and each series is standardised by its own rows.
-    pub fn of_any_series(dataset: &str, channel: &str) -> Self {
-        let targets = Some(vec![channel.to_owned()]);
+    pub fn of_any_series(dataset: &str, channels: &[String]) -> Self {
+        let targets = Some(channels.to_vec());
         Self {
             dataset: dataset.to_owned(),
-            channels: vec![channel.to_owned()],
+            channels: channels.to_vec(),
             roles: Roles { targets, ..Roles::default() },
             frequency: None,
             times: TimeRules::default(),
@@ -57,7 +57,7 @@ impl Preprocessor {
             grid: Grid::Regular,
             seasonal_period: 1,
             split: Split::default(),
-            standardiser: Standardiser { adapts: true, ..Standardiser::identity(1) },
+            standardiser: Standardiser { adapts: true, ..Standardiser::identity(channels.len()) },
             labels: None,
         }
     }

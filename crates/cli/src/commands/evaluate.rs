@@ -9,17 +9,17 @@ use ptsm::heads::SharedModel;
 use ptsm::job::{Choice, trained_on_validation};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
-use ptsm::spec::DataSpec;
-use ptsm::{Error, Forecaster, Result};
+use ptsm::{Error, Result};
 
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
+use crate::opening::{Opened, Opening};
 use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
-use crate::source::{DataArgs, far_values, refuse_unused, summary};
+use crate::source::{DataArgs, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
@@ -27,7 +27,7 @@ use ptsm_backends::{only_cpu, open};
 pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
-    /// Model directory
+    /// Model directory, or builtin: the model inside the binary, which forecasts any series
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// What is scored: train, validation, test, or the test part of another split (last:18, 7:1:2, ...)
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
     #[arg(long, value_name = "SPLIT")]
     borders: Option<Split>,
+    /// Steps that are forecast, for models that forecast any series; those of --split last:H, or the usual
+    /// ones of the step of the rows, if not given
+    #[arg(long, value_name = "H", conflicts_with = "heads")]
+    prediction_length: Option<usize>,
     /// Leave out the baselines
     #[arg(long)]
     no_baselines: bool,
@@ -129,17 +133,19 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
-    let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read_for(global, forecaster.preprocessor())?;
-    let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
-    let mut set = forecaster.read_as(&source.table, &roles, &repair)?;
-    let any_series = forecaster.preprocessor().takes_any_series();
-    let season = match args.data.season()? {
-        None if any_series => Some(args.data_spec().seasonal_period(&source, &mut set)?),
-        season => season,
+    let opening = Opening {
+        model: &args.model,
+        data: &args.data,
+        backend: &args.backend,
+        steps: args.prediction_length,
+        levels: None,
+        split: args.borders(),
     };
-    remark(global, &summary(&source.name, &set));
-    far_values(global, &set);
+    let Opened { mut forecaster, source, set, season, any_series } = opening.open(global)?;
+    if !any_series {
+        let why = "is for models that forecast any number of steps; this one has its own";
+        refuse_unused(&[("prediction_length", args.prediction_length.is_some())], why)?;
+    }
     let prepared = forecaster.prepare_up_to(&set, args.borders())?;
     if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
         remark(global, "a member of this model was fitted to the validation part, too");
@@ -219,11 +225,6 @@ impl Args {
     /// The split, where it is not that of the training.
     fn borders(&self) -> Option<Split> {
         self.borders.or(self.split.borders)
-    }
-
-    /// How the data are read and split.
-    fn data_spec(&self) -> DataSpec {
-        DataSpec { split: self.borders(), ..self.data.spec() }
     }
 
     /// The options that only scores of forecasts have, and whether they were given.

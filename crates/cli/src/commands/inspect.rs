@@ -10,6 +10,7 @@ use ptsm::data::{
 use ptsm::ensemble::{Classical, MemberModel, Members};
 use ptsm::model_dir::ModelDir;
 use ptsm::preprocessor::Preprocessor;
+use ptsm::zero_shot::{builtin_model, is_builtin};
 use ptsm::{Config, Model, Result};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::source::{DataArgs, summary};
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A table or several, a .ts file, the name of a data set, or a model directory
+    /// A table or several, a .ts file, the name of a data set, a model directory, or builtin
     #[arg(value_name = "FILE|NAME|MODEL")]
     path: String,
     #[command(flatten)]
@@ -31,6 +32,9 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let path = PathBuf::from(&args.path);
     let dir = ModelDir::new(&path);
+    if is_builtin(&path) {
+        return describe_model(global, &path, &builtin_model()?, None);
+    }
     if dir.is_ensemble() {
         return inspect_ensemble(global, &path);
     }
@@ -79,6 +83,13 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
                 text += &format!("{}, season {season}\n", method.name());
                 values.push(json!({"method": method, "season": season, "weight": weight}));
             }
+            MemberModel::ZeroShot(zero_shot) => {
+                let (line, mut value) = describe_network(zero_shot.network())?;
+                text += &format!("any series, season {}: {line}", zero_shot.season());
+                value["season"] = json!(zero_shot.season());
+                value["weight"] = json!(weight);
+                values.push(value);
+            }
         }
     }
     answer(global, &json!({"members": values}), &text)
@@ -102,6 +113,17 @@ fn describe_network(model: &Model) -> Result<(String, Value)> {
 
 fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
     let model = Model::from_dir(dir)?;
+    let data = preprocessor(dir, model.config())?;
+    describe_model(global, dir, &model, data.as_ref())
+}
+
+/// A network, and how its data are read, if that is known.
+fn describe_model(
+    global: &Global,
+    dir: &Path,
+    model: &Model,
+    data: Option<&Preprocessor>,
+) -> Result<()> {
     let config = model.config();
     let blocks: Vec<(&str, usize)> = [
         "patcher",
@@ -141,8 +163,11 @@ fn inspect_model(global: &Global, dir: &Path) -> Result<()> {
     if let Some(added) = minimum_scale(config) {
         line("minimum_scale", added);
     }
-    let data = preprocessor(dir, config)?;
-    line("data", data.as_ref().map_or_else(|| no_data(dir), describe_data));
+    let unknown = || match is_builtin(dir) {
+        true => "simulated series alone; forecasts any series".to_owned(),
+        false => no_data(dir),
+    };
+    line("data", data.map_or_else(unknown, describe_data));
     line("parameters", total.to_string());
     for (part, count) in &blocks {
         line(&format!("  {part}"), count.to_string());

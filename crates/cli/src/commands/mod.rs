@@ -13,6 +13,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod ensemble;
 pub(crate) mod evaluate;
+pub(crate) mod forecast;
 pub(crate) mod heads;
 pub(crate) mod import;
 pub(crate) mod inspect;
@@ -71,6 +72,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Simulate(args) => simulate::run(&global, &args),
         Command::Import(args) => import::run(&global, &args),
         Command::Train(args) => train::run(&global, &args),
+        Command::Forecast(args) => forecast::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
         Command::Stream(args) => stream::run(&global, &args),

@@ -3,18 +3,17 @@
 use std::path::PathBuf;
 
 use ptsm::core::SampleOptions;
-use ptsm::data::{SeriesSet, Table, write_table};
-use ptsm::forecast::{IntervalNames, forecast_table, forecast_table_named, with_first_column};
+use ptsm::data::{SeriesSet, Table};
+use ptsm::forecast::{forecast_table, with_first_column};
 use ptsm::heads::{SharedModel, heads_table};
 use ptsm::{Error, Forecast, Forecaster, Result};
-use serde_json::{Value, json};
 
 use crate::commands::cases;
+use crate::forecast_output::{ForecastOutput, Forecasted, Names, write_rows};
 use crate::global::Global;
-use crate::output::{answer, answer_table, print, remark, remark_note};
-use crate::pictures::forecast_plot;
-use crate::plot;
-use crate::source::{DataArgs, far_values, refuse_unused, summary};
+use crate::opening::{Opened, Opening};
+use crate::output::remark;
+use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
@@ -22,7 +21,7 @@ use ptsm_backends::{only_cpu, open};
 pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
-    /// Model directory
+    /// Model directory, or builtin: the model inside the binary, which forecasts any series
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// File for the forecasts: .csv, .parquet, .arrow, .feather, .json or .jsonl; CSV on stdout if not
@@ -59,26 +58,10 @@ pub(crate) struct Args {
     backend: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Names {
-    Quantile,
-    Nixtla,
-}
-
-impl From<Names> for IntervalNames {
-    fn from(names: Names) -> Self {
-        match names {
-            Names::Quantile => Self::Quantile,
-            Names::Nixtla => Self::Nixtla,
-        }
-    }
-}
-
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let labels = cases::labels(&args.model)?;
-    args.data.without_season()?;
-    if labels {
+    if cases::labels(&args.model)? {
+        args.data.without_season()?;
         args.only_labels()?;
         let request = cases::Request {
             model: &args.model,
@@ -92,23 +75,34 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
-    let mut forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
-    let source = args.data.read_for(global, forecaster.preprocessor())?;
-    let set = forecaster.read_as(&source.table, &args.data.roles(), &args.data.repair(&source)?)?;
-    remark(global, &summary(&source.name, &set));
-    far_values(global, &set);
-    set.repairs.time_notes().iter().for_each(|note| remark_note(global, note));
+    let opening = Opening {
+        model: &args.model,
+        data: &args.data,
+        backend: &args.backend,
+        steps: args.prediction_length,
+        levels: None,
+        split: None,
+    };
+    let Opened { mut forecaster, source, set, any_series, .. } = opening.open(global)?;
+    if !any_series {
+        args.data.without_season()?;
+    }
     // The series have all that is needed, so the memory of the table is released.
-    let source_name = source.name.clone();
+    let name = source.name.clone();
     drop(source);
+    let out = args.out.as_deref();
     if let Some(names) = &args.heads {
+        if any_series {
+            let text = "are those of a model directory; this model forecasts any series";
+            return Err(Error::config("heads", text));
+        }
         only_cpu(&args.backend, "several heads on one backbone")?;
         let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
         let table = heads_table(&forecaster, &mut shared, &set, args.rows_before_end)?;
-        return write(global, args, &table);
+        return write_rows(global, out, &table);
     }
     if let Some(count) = args.samples {
-        return write(global, args, &sampled(&mut forecaster, &set, args, count)?);
+        return write_rows(global, out, &sampled(&mut forecaster, &set, args, count)?);
     }
     let own = forecaster.config().prediction_length;
     let steps = args.prediction_length.unwrap_or(own);
@@ -123,48 +117,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
-    let table = forecast_table_named(&set, &forecasts, args.names(global, &forecasts)?)?;
-    if let Some(path) = &args.plot {
-        let title = format!("Forecast of {source_name}");
-        plot::save(path, &forecast_plot(&title, &forecaster, &set, &forecasts[0]))?;
-        remark(global, &format!("picture: {}", path.display()));
-    }
-    if let Some(path) = &args.out {
-        write_table(path, &table)?;
-        remark(global, &format!("{} forecasts in {}", forecasts.len(), path.display()));
-        return match global.json {
-            true => answer(global, &json!({"out": path, "forecasts": forecasts.len()}), ""),
-            false => Ok(()),
-        };
-    }
-    if global.json {
-        let all: Vec<Value> = forecasts.iter().map(|forecast| describe(&set, forecast)).collect();
-        return answer(global, &json!({"forecasts": all}), "");
-    }
-    let mut csv = Vec::new();
-    table
-        .write_csv(&mut csv)
-        .map_err(|e| Error::internal("a table cannot be written to memory").because(e))?;
-    print(&String::from_utf8_lossy(&csv))
+    let from = Forecasted { name: &name, set: &set, forecaster: &forecaster };
+    let output =
+        ForecastOutput { out, plot: args.plot.as_deref(), interval_names: args.interval_names };
+    output.write(global, &from, &forecasts)
 }
 
 impl Args {
-    /// How intervals are called; an error where none would be.
-    fn names(&self, global: &Global, forecasts: &[Forecast]) -> Result<IntervalNames> {
-        let given = self.interval_names.is_some();
-        if given && global.json && self.out.is_none() {
-            let text =
-                "would not be used: --json gives each interval with its level (leave it out)";
-            return Err(Error::config("interval_names", text));
-        }
-        if given && forecasts.iter().all(|forecast| forecast.intervals.is_empty()) {
-            let text = "would not be used: these forecasts have no intervals (run ptsm calibrate \
-                        first, and forecast no more steps than the model's own)";
-            return Err(Error::config("interval_names", text));
-        }
-        Ok(self.interval_names.map(IntervalNames::from).unwrap_or_default())
-    }
-
     /// Refuses what a model that labels cases does not use.
     fn only_labels(&self) -> Result<()> {
         if self.heads.is_some() {
@@ -183,18 +142,6 @@ impl Args {
     }
 }
 
-/// Writes a table to the file or prints it.
-fn write(global: &Global, args: &Args, table: &Table) -> Result<()> {
-    if let Some(path) = &args.out {
-        write_table(path, table)?;
-        return match global.json {
-            true => answer(global, &json!({"out": path, "rows": table.num_rows()}), ""),
-            false => Ok(()),
-        };
-    }
-    answer_table(global, "rows", table)
-}
-
 /// Samples of every series as one table: the forecast's columns, and the number of the sample.
 fn sampled(
     forecaster: &mut Forecaster,
@@ -210,29 +157,4 @@ fn sampled(
     let number = |(k, path): (usize, &Forecast)| vec![(k % count) as f64; path.prediction_length()];
     let numbers = all.iter().enumerate().flat_map(number).collect();
     with_first_column("sample", numbers, &forecast_table(set, &all)?)
-}
-
-fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
-    let series = set.series.iter().find(|series| series.id == forecast.id);
-    let times: Option<Vec<String>> = match (&forecast.timestamps, series) {
-        (Some(times), Some(series)) => {
-            Some(times.iter().map(|&time| set.time_text(series, time)).collect())
-        }
-        _ => None,
-    };
-    let by_step = |values: &[f64]| -> Vec<Vec<f64>> {
-        values.chunks_exact(forecast.channels.len()).map(<[f64]>::to_vec).collect()
-    };
-    let intervals = forecast
-        .intervals
-        .iter()
-        .map(|i| json!({"level": i.level, "lower": by_step(&i.lower), "upper": by_step(&i.upper)}));
-    let quantiles =
-        forecast.quantiles.iter().map(|q| json!({"level": q.level, "values": by_step(&q.values)}));
-    json!({
-        "intervals": intervals.collect::<Vec<_>>(),
-        "quantiles": quantiles.collect::<Vec<_>>(),
-        "id": forecast.id, "channels": forecast.channels, "timestamps": times,
-        "first_row": forecast.first_row, "values": by_step(&forecast.values),
-    })
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use ptsm::core::Precision;
 use ptsm::job::{Save, SaveMode};
 use ptsm::model_dir::ModelDir;
 use ptsm::pretrain::{PretrainEvent, PretrainJob, Pretrained, RealSeries, ValidationRow, defaults};
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// the last STEPS rows of each series are forecast
     #[arg(long, value_delimiter = ',', value_name = "FILE:STEPS[:SEASON],...")]
     validate: Vec<String>,
+    /// Save the weights of the finished model with 16 bits each, as those inside the binary are
+    #[arg(long)]
+    half_precision: bool,
     /// Go on from the last checkpoint in DIR; without one, start
     #[arg(long)]
     resume: bool,
@@ -108,6 +112,10 @@ impl Args {
             validate_every: self.validate_every,
             real: real.collect::<Result<_>>()?,
             save,
+            precision: match self.half_precision {
+                true => Precision::Half,
+                false => Precision::Single,
+            },
         })
     }
 }

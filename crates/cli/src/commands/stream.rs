@@ -11,11 +11,13 @@ use ptsm::core::sweep_temporaries;
 use ptsm::data::{DateOrder, Duplicates, NO_COLUMN, ReadOptions, RowColumns, RowReader, TimeRules};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::stream::{DriftOptions, StreamOptions, StreamPanel, StreamRow};
+use ptsm::zero_shot::zero_shot_network;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::global::Global;
+use crate::opening::Opening;
 use crate::output::{flag, message, remark};
-use crate::source::TextArgs;
+use crate::source::{DataArgs, TextArgs, refuse_unused};
 use ptsm_backends::open;
 
 use output::{Form, Writer};
@@ -23,9 +25,19 @@ use output::{Form, Writer};
 /// Options of `stream`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Model directory
+    /// Model directory, or builtin: the model inside the binary, which forecasts any series
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    /// Table with the columns of the rows to come, for models that forecast any series: its channels, step
+    /// and season are theirs
+    #[arg(long, value_name = "FILE")]
+    like: Option<String>,
+    /// Steps to forecast, for models that forecast any series; the usual ones of the step if not given
+    #[arg(long, value_name = "H", requires = "like")]
+    prediction_length: Option<usize>,
+    /// Steps of the season, for models that forecast any series; that of the table if not given
+    #[arg(long, value_name = "N", requires = "like")]
+    season: Option<usize>,
     /// Rows: CSV with a header, or a JSON object a line; "-" = stdin
     #[arg(long, default_value = "-", value_name = "FILE")]
     input: String,
@@ -87,7 +99,7 @@ enum OnError {
 
 /// Reads, forecasts, writes, until the input ends.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let forecaster = Forecaster::from_dir(&args.model, open(&args.backend)?.as_ref())?;
+    let forecaster = args.forecaster(global)?;
     let mut stream = StreamPanel::new(forecaster, args.options())?;
     if let Some(path) = &args.state {
         sweep_temporaries(path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new(".")));
@@ -166,6 +178,38 @@ fn read_all(
 }
 
 impl Args {
+    /// The model, for rows like those of the table where it forecasts any series.
+    fn forecaster(&self, global: &Global) -> Result<Forecaster> {
+        if zero_shot_network(&self.model)?.is_none() {
+            let why = "is for models that forecast any series; this one knows its columns";
+            refuse_unused(&[("like", self.like.is_some())], why)?;
+            return Forecaster::from_dir(&self.model, open(&self.backend)?.as_ref());
+        }
+        if self.like.is_none() {
+            let text = "is missing: a model that forecasts any series takes channels, step and season \
+                        from a table with the columns of the rows to come, such as their past";
+            return Err(Error::config("like", text));
+        }
+        let data = DataArgs {
+            data: self.like.clone(),
+            timestamp: self.timestamp.clone(),
+            id: self.id.clone(),
+            text: self.text.clone(),
+            dates: self.dates,
+            season: self.season,
+            ..DataArgs::default()
+        };
+        let opening = Opening {
+            model: &self.model,
+            data: &data,
+            backend: &self.backend,
+            steps: self.prediction_length,
+            levels: None,
+            split: None,
+        };
+        Ok(opening.open(global)?.forecaster)
+    }
+
     fn options(&self) -> StreamOptions {
         StreamOptions {
             every: self.every,

@@ -7,7 +7,7 @@ use crate::architecture::Architecture;
 use crate::checksums::write_listed;
 use crate::directory_update::read_consistently;
 use crate::option::option;
-use crate::weights::{Layout, Parameters, WEIGHTS_FILE};
+use crate::weights::{Layout, Parameters, Precision, WEIGHTS_FILE};
 use crate::{Error, ErrorKind, Result};
 
 /// Name of the configuration in a model directory.
@@ -53,8 +53,17 @@ impl Model<f32> {
     ///
     /// `Io`, naming the file.
     pub fn save(&self, dir: &Path) -> Result<()> {
+        self.save_as(dir, Precision::Single)
+    }
+
+    /// As [`Model::save`], with weights of this precision.
+    ///
+    /// # Errors
+    ///
+    /// `Io`, naming the file; `InvalidWeights` for a number beyond the range of half precision.
+    pub fn save_as(&self, dir: &Path, precision: Precision) -> Result<()> {
         std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
-        self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout)?;
+        self.parameters.save(&dir.join(WEIGHTS_FILE), &self.layout, precision)?;
         let text = self.architecture.to_json()?;
         write_listed(&dir.join(CONFIG_FILE), text.as_bytes())
     }

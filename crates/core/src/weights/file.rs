@@ -19,6 +19,16 @@ const MAX_COUNT: i64 = 1 << 53;
 /// Names in one error text, before "and N more".
 const MAX_NAMES: usize = 4;
 
+/// Format of the numbers in a file of weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    Single,
+    /// 16 bits of IEEE 754: half the size, three decimal places.
+    Half,
+}
+
 impl Parameters<f32> {
     /// Reads the weights of `layout` from a safetensors file (f32, f64, f16 or bf16; computed as f32).
     ///
@@ -75,13 +85,14 @@ impl Parameters<f32> {
         Ok(parameters)
     }
 
-    /// Writes the weights as Hugging Face does (f32, `format = pt`), atomically.
+    /// Writes the weights as Hugging Face does (`format = pt`), atomically.
     ///
     /// # Errors
     ///
-    /// `Io` if the file cannot be written; an older file is left as it was.
-    pub fn save(&self, path: &Path, layout: &Layout) -> Result<()> {
-        let bytes = self.to_bytes(layout)?;
+    /// `Io` if the file cannot be written; an older file is left as it was. As
+    /// [`Parameters::to_bytes`].
+    pub fn save(&self, path: &Path, layout: &Layout, precision: Precision) -> Result<()> {
+        let bytes = self.to_bytes(layout, precision)?;
         write_listed(path, &bytes)
     }
 
@@ -89,13 +100,19 @@ impl Parameters<f32> {
     ///
     /// # Errors
     ///
+    /// `InvalidWeights` for a number beyond the range of half precision, where it is asked for;
     /// `Internal` if the layout is not the one that the numbers were made for.
-    pub fn to_bytes(&self, layout: &Layout) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self, layout: &Layout, precision: Precision) -> Result<Vec<u8>> {
         let internal = |e| Error::internal("the weights cannot be written").because(e);
-        let bytes: Vec<Vec<u8>> = layout.tensors().iter().map(|t| self.tensor_bytes(t)).collect();
+        let bytes = layout.tensors().iter().map(|tensor| self.tensor_bytes(tensor, precision));
+        let bytes: Vec<Vec<u8>> = bytes.collect::<Result<_>>()?;
         let mut views = Vec::new();
         for (tensor, bytes) in layout.tensors().iter().zip(&bytes) {
-            let dtype = if tensor.store == TensorStore::Counter { Dtype::I64 } else { Dtype::F32 };
+            let dtype = match (tensor.store, precision) {
+                (TensorStore::Counter, _) => Dtype::I64,
+                (_, Precision::Single) => Dtype::F32,
+                (_, Precision::Half) => Dtype::F16,
+            };
             let view = TensorView::new(dtype, tensor.shape.clone(), bytes).map_err(internal)?;
             views.push((tensor.name.as_str(), view));
         }
@@ -103,16 +120,25 @@ impl Parameters<f32> {
         safetensors::serialize(views, Some(metadata)).map_err(internal)
     }
 
-    fn tensor_bytes(&self, tensor: &TensorLayout) -> Vec<u8> {
-        let floats = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    fn tensor_bytes(&self, tensor: &TensorLayout, precision: Precision) -> Result<Vec<u8>> {
         let range = tensor.range.clone();
-        match tensor.store {
-            TensorStore::Trained => floats(&self.trained[range]),
-            TensorStore::Buffer => floats(&self.buffers[range]),
+        let numbers = match tensor.store {
+            TensorStore::Trained => &self.trained[range],
+            TensorStore::Buffer => &self.buffers[range],
             TensorStore::Counter => {
-                self.counters[range].iter().flat_map(|x| x.to_le_bytes()).collect()
+                let counters = self.counters[range].iter();
+                return Ok(counters.flat_map(|x| x.to_le_bytes()).collect());
             }
+        };
+        if precision == Precision::Single {
+            return Ok(numbers.iter().flat_map(|x| x.to_le_bytes()).collect());
         }
+        let halves: Vec<half::f16> = numbers.iter().map(|&x| half::f16::from_f32(x)).collect();
+        if let Some(i) = halves.iter().position(|x| !x.is_finite()) {
+            let text = format!("element {i} is {}, beyond the range of half precision", numbers[i]);
+            return Err(Error::weights(text).at(&tensor.name));
+        }
+        Ok(halves.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 }
 
@@ -266,14 +292,30 @@ mod tests {
         parameters.counters[0] = 12;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        parameters.save(&path, &layout).unwrap();
+        parameters.save(&path, &layout, Precision::Single).unwrap();
         assert_eq!(Parameters::from_file(&path, &layout).unwrap(), parameters);
+    }
+
+    #[test]
+    fn half_precision_halves_the_file_and_refuses_what_it_cannot_hold() {
+        let (layout, mut parameters) = some(&Config::default());
+        let [single, half] = [Precision::Single, Precision::Half]
+            .map(|precision| parameters.to_bytes(&layout, precision).unwrap());
+        let saved = single.len() - half.len();
+        assert!(saved.abs_diff(2 * parameters.trained.len()) < 64, "{saved}");
+        let read = Parameters::from_bytes(&half, &layout).unwrap();
+        for (read, wanted) in read.trained.iter().zip(&parameters.trained) {
+            assert!((read - wanted).abs() <= wanted.abs() / 2048.0 + 1e-7, "{read} {wanted}");
+        }
+        parameters.trained[0] = 70_000.0;
+        let error = parameters.to_bytes(&layout, Precision::Half).unwrap_err().to_string();
+        assert!(error.contains("element 0 is 70000, beyond the range"), "{error}");
     }
 
     #[test]
     fn differences_from_the_configuration_are_named() {
         let (layout, parameters) = some(&Config::default());
-        let bytes = parameters.to_bytes(&layout).unwrap();
+        let bytes = parameters.to_bytes(&layout, Precision::Single).unwrap();
         let wider = some(&Config { d_model: 10, ..Config::default() }).0;
         let text = message(&bytes, &wider);
         assert!(text.contains("patcher.weight has shape [8, 8], wanted [10, 8]"), "{text}");
@@ -288,7 +330,7 @@ mod tests {
     #[test]
     fn hostile_files_are_errors() {
         let (layout, parameters) = some(&Config::default());
-        let bytes = parameters.to_bytes(&layout).unwrap();
+        let bytes = parameters.to_bytes(&layout, Precision::Single).unwrap();
         let mut table: Vec<Vec<u8>> = vec![
             vec![],
             vec![1, 2, 3],
@@ -321,7 +363,7 @@ mod tests {
     fn numbers_that_are_not_finite_are_refused() {
         let (layout, mut parameters) = some(&Config::default());
         parameters.trained[1] = f32::NAN;
-        let bytes = parameters.to_bytes(&layout).unwrap();
+        let bytes = parameters.to_bytes(&layout, Precision::Single).unwrap();
         assert!(message(&bytes, &layout).contains("patcher.weight: element 1 is NaN"));
     }
 }

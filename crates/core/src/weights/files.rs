@@ -109,7 +109,7 @@ mod tests {
     fn shards_are_read_as_one_file() {
         let (layout, parameters) = some();
         let folder = tempfile::tempdir().unwrap();
-        split(folder.path(), &parameters.to_bytes(&layout).unwrap());
+        split(folder.path(), &parameters.to_bytes(&layout, crate::Precision::Single).unwrap());
         assert_eq!(Parameters::from_dir(folder.path(), &layout).unwrap(), parameters);
         std::fs::remove_file(folder.path().join("model-1.safetensors")).unwrap();
         let error = Parameters::from_dir(folder.path(), &layout).unwrap_err().to_string();

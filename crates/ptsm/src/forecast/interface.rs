@@ -94,6 +94,31 @@ impl ForecastInterface {
         Self { config, preprocessor, output, calibration, levels, quantiles }
     }
 
+    /// Gives forecasts intervals of these levels, and no further quantiles.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the level, if it is not above 0 or beyond what the model says, or if the
+    /// intervals are calibrated to other levels.
+    pub(super) fn set_levels(&mut self, levels: &[f64]) -> Result<()> {
+        if self.calibration.is_some() && levels != self.levels {
+            return Err(Error::config("levels", "are those that the model was calibrated to"));
+        }
+        for &level in levels {
+            let reached = level > 0.0 && self.output.kind().reaches(0.5 + level / 2.0);
+            if !(reached && self.output.kind().reaches(0.5 - level / 2.0)) {
+                let widest = self.output.kind().interval_levels().last().map_or(0.0, |w| w * 100.0);
+                let text = format!("{} must be above 0 and at most {widest:.0}", level * 100.0);
+                return Err(Error::config("levels", text));
+            }
+        }
+        self.levels = levels.to_vec();
+        self.levels.sort_by(f64::total_cmp);
+        self.levels.dedup();
+        self.quantiles.clear();
+        Ok(())
+    }
+
     /// The interval of every level for the output of the head for a batch, standardised units.
     pub(super) fn bands(&self, batch: &Batch, output: &Prediction) -> Vec<Band> {
         match &self.calibration {

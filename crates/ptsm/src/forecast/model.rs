@@ -16,7 +16,7 @@ use ptsm_core::{Backend, Loaded, OutputSpec, Prediction, Session, read_consisten
 /// stream. To compute, each of them takes a session of its own ([`ForecastModel::session`], or a
 /// [`Forecaster`](crate::Forecaster)).
 pub struct ForecastModel {
-    interface: ForecastInterface,
+    pub(super) interface: ForecastInterface,
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
     wanted_rows: usize,

@@ -30,7 +30,6 @@ pub use event::{JobEvent, Observer, Ready, Silent};
 pub use joint::{JointHead, JointJob, JointTrained};
 pub use members::EnsembleJob;
 pub use plan::{Job, Save, SaveMode, Start};
-pub(crate) use run::save_trained;
 pub use run::{Trained, save_model};
 pub use samples::LaidSamples;
 pub use seen::trained_on_validation;

@@ -9,6 +9,7 @@ use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
 use crate::train::{Training, take_backbone};
+use crate::zero_shot::{builtin_model, is_builtin};
 use crate::{Error, Model, Result, Task};
 
 /// One training run.
@@ -92,12 +93,16 @@ impl Save {
 }
 
 impl Start {
-    /// Loads the model directory that training for `task` starts from.
+    /// Loads the model directory that training for `task` starts from, or the model inside the library for
+    /// its name.
     ///
     /// # Errors
     ///
     /// `Io`, `InvalidConfig` or `InvalidWeights`, naming the file.
     pub fn from_dir(dir: &ModelDir, task: Task, keep_head: bool) -> Result<Self> {
+        if is_builtin(dir.path()) {
+            return Ok(Self { model: builtin_model()?, standardiser: None, keep_head });
+        }
         let model = Model::from_dir(dir.path())?;
         let standardiser = match task {
             Task::Forecasting | Task::Pretraining => None,

@@ -174,7 +174,7 @@ pub fn save_model(writer: &ModelWriter, model: &Model, preprocessor: &Preprocess
 }
 
 /// As [`save_model`], with the record of the training.
-pub(crate) fn save_trained(
+fn save_trained(
     writer: &ModelWriter,
     model: &Model,
     preprocessor: &Preprocessor,

@@ -7,7 +7,8 @@ use super::log::{self, ValidationRow};
 use super::real::RealSeries;
 use super::samples::SimulatedSamples;
 use crate::ensemble::Members;
-use crate::job::{Save, SaveMode, save_model, save_trained};
+use crate::job::{Save, SaveMode, save_model};
+use crate::model_dir::write_json;
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::record::{Record, Simulation};
@@ -17,7 +18,7 @@ use crate::train::{
     Epoch, Event, History, Outcome, Schedule, SkipStart, TrainData, Trainer, Training,
 };
 use crate::{Config, Cpu, Error, Forecaster, Model, Result, Task};
-use ptsm_core::{Location, Scaler, Transform};
+use ptsm_core::{Location, Precision, Scaler, Transform};
 
 /// Name of the data in records, and of the one channel.
 const DATASET: &str = "simulated";
@@ -80,6 +81,8 @@ pub struct PretrainJob {
     pub real: Vec<RealSeries>,
     /// Where the model goes.
     pub save: Save,
+    /// Of the weights of the finished model.
+    pub precision: Precision,
 }
 
 /// An event of a run.
@@ -164,7 +167,7 @@ impl PretrainJob {
         let mut run = Run {
             job: self,
             writer: &writer,
-            preprocessor: Preprocessor::of_any_series(DATASET, CHANNEL),
+            preprocessor: Preprocessor::of_any_series(DATASET, &[CHANNEL.to_owned()]),
             batch: training.batch_size as u64,
             rows: if resume { log::read(&self.save.dir.validation())? } else { vec![] },
             failure: None,
@@ -183,7 +186,12 @@ impl PretrainJob {
         }
         let Outcome { model, history, .. } = outcome?;
         let record = self.record(&model, training, history)?;
-        save_trained(&writer, &model, &preprocessor, &record)?;
+        writer.replace(|staged| {
+            preprocessor.save(staged.path())?;
+            model.save_as(staged.path(), self.precision)?;
+            write_json(&staged.training(), &record)?;
+            Ok(Vec::new())
+        })?;
         Ok(Pretrained { model, record, validations: rows })
     }
 

@@ -285,7 +285,7 @@ impl ChoiceJob<'_> {
                 Entered::Other(MemberModel::Classical(classical)) => {
                     SavedMember::Classical(*classical)
                 }
-                Entered::Other(MemberModel::Network(_)) => {
+                Entered::Other(MemberModel::Network(_) | MemberModel::ZeroShot(_)) => {
                     return Err(Error::internal("a network without a folder"));
                 }
             };

@@ -1,0 +1,136 @@
+//! A forecaster opened together with the series that it forecasts: a model directory, or a network that
+//! forecasts any series, such as the one inside the binary.
+
+use std::path::Path;
+
+use clap::ArgMatches;
+use ptsm::data::{Series, SeriesSet, Split};
+use ptsm::forecast::{ZeroShotOptions, usual_steps};
+use ptsm::spec::{DataSpec, Source};
+use ptsm::zero_shot::{BUILTIN, ZeroShot, zero_shot_network};
+use ptsm::{Error, Forecaster, Model, Result};
+use ptsm_backends::open;
+
+use crate::global::Global;
+use crate::output::{remark, remark_note};
+use crate::source::{DataArgs, far_values, summary};
+
+/// Commands whose `--model` may be the model inside the binary.
+const TAKE_BUILTIN: [&str; 4] = ["forecast", "predict", "evaluate", "stream"];
+
+/// Refuses the name of the model inside the binary where a directory is needed.
+pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
+    let (mut command, mut name) = (matches, "");
+    while let Some((inner_name, inner)) = command.subcommand() {
+        (command, name) = (inner, inner_name);
+    }
+    let is_builtin = |option: &str| {
+        let mut values = command.try_get_raw(option).ok().flatten().into_iter().flatten();
+        values.any(|value| value == BUILTIN)
+    };
+    if is_builtin("model") && !TAKE_BUILTIN.contains(&name) {
+        let text = "builtin is no model directory (forecast, predict, evaluate, stream, inspect and \
+                    train --init take it; train a model for anything else)";
+        return Err(Error::config("model", text));
+    }
+    if is_builtin("out") {
+        let text = "builtin is the name of the model inside the binary (use ./builtin)";
+        return Err(Error::config("out", text));
+    }
+    Ok(())
+}
+
+/// What is opened.
+pub(crate) struct Opening<'a> {
+    /// A model directory, or `builtin`.
+    pub(crate) model: &'a Path,
+    pub(crate) data: &'a DataArgs,
+    pub(crate) backend: &'a str,
+    /// Steps to forecast, for networks that forecast any number of them.
+    pub(crate) steps: Option<usize>,
+    /// Levels of the intervals, for the same networks.
+    pub(crate) levels: Option<&'a [f64]>,
+    /// The split, where it is not that of the training.
+    pub(crate) split: Option<Split>,
+}
+
+/// A forecaster and its series.
+pub(crate) struct Opened {
+    pub(crate) forecaster: Forecaster,
+    pub(crate) source: Source,
+    pub(crate) set: SeriesSet,
+    /// Steps of the season for scores, where it is not that of the training.
+    pub(crate) season: Option<usize>,
+    /// Whether the forecaster was trained on other series than these.
+    pub(crate) any_series: bool,
+}
+
+impl Opening<'_> {
+    /// Reads the model and the series, and says what was read.
+    pub(crate) fn open(&self, global: &Global) -> Result<Opened> {
+        let opened = match zero_shot_network(self.model)? {
+            Some(network) => self.open_any_series(global, network)?,
+            None => self.open_trained(global)?,
+        };
+        remark(global, &summary(&opened.source.name, &opened.set));
+        far_values(global, &opened.set);
+        opened.set.repairs.time_notes().iter().for_each(|note| remark_note(global, note));
+        if opened.any_series {
+            remark(global, &self.describe(&opened));
+        }
+        Ok(opened)
+    }
+
+    fn open_trained(&self, global: &Global) -> Result<Opened> {
+        let forecaster = Forecaster::from_dir(self.model, open(self.backend)?.as_ref())?;
+        let source = self.data.read_for(global, forecaster.preprocessor())?;
+        let (roles, repair) = (self.data.roles(), self.data.repair(&source)?);
+        let mut set = forecaster.read_as(&source.table, &roles, &repair)?;
+        let any_series = forecaster.preprocessor().takes_any_series();
+        let season = match self.data.season()? {
+            None if any_series => Some(self.spec().seasonal_period(&source, &mut set)?),
+            season => season,
+        };
+        Ok(Opened { forecaster, source, set, season, any_series })
+    }
+
+    fn open_any_series(&self, global: &Global, network: Model) -> Result<Opened> {
+        let source = self.data.read(global)?;
+        let mut set = self.data.series(&source)?;
+        let season = self.spec().seasonal_period(&source, &mut set)?;
+        let steps = self.steps.unwrap_or_else(|| match self.split {
+            Some(Split::Last { rows }) => rows,
+            _ => usual_steps(&set, season),
+        });
+        let zero_shot = ZeroShot::new(network, season)?;
+        let options = ZeroShotOptions { steps, levels: self.levels.map(<[f64]>::to_vec) };
+        let forecaster =
+            Forecaster::zero_shot(zero_shot, &set, &options, open(self.backend)?.as_ref())?;
+        Ok(Opened { forecaster, source, set, season: Some(season), any_series: true })
+    }
+
+    fn spec(&self) -> DataSpec {
+        DataSpec { split: self.split, ..self.data.spec() }
+    }
+
+    /// One line on a forecaster that was trained on other series.
+    fn describe(&self, Opened { forecaster, set, season, .. }: &Opened) -> String {
+        let season = match season {
+            Some(season) if *season > 1 => format!("a season of {season} steps"),
+            _ => "no season".into(),
+        };
+        let steps = forecaster.config().prediction_length;
+        let wanted = forecaster.model().wanted_rows();
+        let short = set.series.iter().filter(|series: &&Series| series.num_rows() < wanted).count();
+        let short = match short {
+            0 => String::new(),
+            count => {
+                format!("; {count} series of fewer than {wanted} rows, of which little is known")
+            }
+        };
+        format!(
+            "{}: trained on simulated series, not on these; {steps} steps ahead, {season}{short}",
+            self.model.display()
+        )
+    }
+}

@@ -1,0 +1,103 @@
+//! Forecasts by a network that was trained on other series: each series is brought into forms that the
+//! network knows, is forecast in each of them, and the forecasts are averaged.
+//!
+//! The network is one of a [`PretrainJob`](crate::pretrain::PretrainJob): one channel, quantiles. What
+//! it cannot know of a series is the length of its season, which is told, and whether its values
+//! multiply or add; so a series is forecast as it is, as logarithms where all values are above zero, and
+//! both again without its seasonal component where it has one.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `past.rs` | the past of one channel of a window, without gaps |
+//! | `view.rs` | a form of a series, and the way back |
+//! | `combine.rs` | one forecast out of those of all forms |
+//! | `session.rs` | the network and its forms as a model that is ready to run |
+//! | `builtin.rs` | the network inside the library |
+
+mod builtin;
+mod combine;
+mod past;
+mod session;
+mod view;
+
+use crate::{Config, Error, Model, Result};
+use ptsm_core::OutputKind;
+
+pub use builtin::{BUILTIN, BUILTIN_VERSION, builtin_model, is_builtin, zero_shot_network};
+pub(crate) use session::LoadedZeroShot;
+
+/// Version of the rule of forms and their combination. A change of its numbers makes a new one.
+pub const ZERO_SHOT_RULE: u32 = 1;
+
+/// Seasons of the past that are looked at, where they are longer than the network's context.
+const SEASONS: usize = 10;
+
+/// Past steps beyond which no season is looked for.
+const LONGEST: usize = 2048;
+
+/// A network that was trained on other series, and the season of those that it forecasts.
+#[derive(Debug, Clone)]
+pub struct ZeroShot {
+    network: Box<Model>,
+    levels: Vec<f64>,
+    season: usize,
+}
+
+impl ZeroShot {
+    /// A network of one channel with quantiles, and the steps of a season; 1 = none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field, for another network.
+    pub fn new(network: Model, season: usize) -> Result<Self> {
+        let config = network.config();
+        if config.num_input_channels != 1 {
+            let text = format!("{} must be 1", config.num_input_channels);
+            return Err(Error::config("num_input_channels", text));
+        }
+        let OutputKind::Quantiles(levels) = OutputKind::of(config)? else {
+            return Err(Error::config("loss", "must be quantile"));
+        };
+        let levels = levels.to_vec();
+        if !levels.contains(&0.5) {
+            return Err(Error::config("quantiles", "must hold the median, 0.5"));
+        }
+        Ok(Self { network: Box::new(network), levels, season: season.max(1) })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Model {
+        &self.network
+    }
+
+    /// Levels of the network's quantiles, ascending.
+    pub fn levels(&self) -> &[f64] {
+        &self.levels
+    }
+
+    /// Steps of a season; 1 = none.
+    pub fn season(&self) -> usize {
+        self.season
+    }
+
+    /// Rows from which a forecast is as it is meant to be: two seasons, and 8 rows at least.
+    pub(crate) fn wanted_rows(&self) -> usize {
+        self.season.saturating_mul(2).max(8)
+    }
+
+    /// The configuration of forecasts of `steps` steps of `channels` channels.
+    pub(crate) fn config(&self, channels: usize, steps: usize) -> Config {
+        Config {
+            context_length: self.context_length(),
+            prediction_length: steps,
+            num_input_channels: channels,
+            ..self.network.config().clone()
+        }
+    }
+
+    /// Past steps that are looked at: the network's context, or a few seasons if they are longer.
+    pub fn context_length(&self) -> usize {
+        let own = self.network.config().context_length;
+        own.max(self.season.saturating_mul(SEASONS).min(LONGEST))
+    }
+}
