@@ -42,7 +42,7 @@ fn the_shortest_command_beats_the_seasonal_naive_and_says_what_it_chose() {
     let folder = folder.path();
     let trained = sentence(folder, "");
     let choice = &trained["choice"];
-    assert_eq!(choice["rule"], 3);
+    assert_eq!(choice["rule"], 4);
     let names: Vec<&str> = choice["candidates"]
         .as_array()
         .unwrap()

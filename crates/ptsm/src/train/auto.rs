@@ -110,7 +110,7 @@ impl Choice {
             return CONTEXT;
         }
         let season = facts.seasonal_period;
-        if season > room && season + season / 2 <= rows {
+        if season > 1 && season > room && season + season / 2 <= rows {
             self.because(format!("context of {season} steps: one season, the series are short"));
             return season;
         }
@@ -228,6 +228,12 @@ mod tests {
         assert!(wide.model.ptsm.is_none());
         let (long, _) = auto_recipe(&facts(34_000, 7));
         assert_eq!((lengths(&long).1, long.training.window_step), (8, 1));
+    }
+
+    #[test]
+    fn series_without_a_season_that_are_hardly_longer_than_the_horizon_have_a_context() {
+        let short = DataFacts { seasonal_period: 1, ..facts(26, 1) };
+        assert_eq!(lengths(&auto_recipe(&short).0), (8, 1));
     }
 
     #[test]

@@ -14,8 +14,12 @@ use super::cholesky::Cholesky;
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
 
-/// Penalties that are tried, as shares of the weight of all rows.
-const PENALTIES: [f64; 3] = [1e-4, 1e-3, 1e-2];
+/// Penalties that are tried, as shares of the weight of all rows times the mean square of the points, so that series
+/// which vary by a thousandth of their level are fitted as those which double.
+const PENALTIES: [f64; 3] = [2e-3, 2e-2, 2e-1];
+
+/// What stands for the mean square of the points in the penalty of what is missing, which is 0 or 1.
+const MISSING_SQUARE: f64 = 0.05;
 
 /// The same for the constant: enough to solve the equations where it is all there is.
 const CONSTANT_PENALTY: f64 = 1e-9;
@@ -23,8 +27,8 @@ const CONSTANT_PENALTY: f64 = 1e-9;
 /// Rounds of reweighting after plain least squares.
 const ROUNDS: usize = 3;
 
-/// Residuals below this count as large: no row has a boundless weight.
-const LEAST_RESIDUAL: f64 = 0.01;
+/// Residuals below this share of their mean count as large: no row has a boundless weight.
+const LEAST_RESIDUAL: f64 = 0.05;
 
 /// Residuals of larger forecasts are cut here before they are weighted by percents.
 const MOST_RESIDUAL: f64 = 1.5;
@@ -52,7 +56,7 @@ pub struct LogRidgeOptions {
     pub season: usize,
     /// A percentage error; `None` = the absolute error of logarithms.
     pub loss: Option<PercentLoss>,
-    /// The penalty, as a share of the weight of all rows; `None` = chosen by validation windows.
+    /// The penalty, as a share of the weight of all rows times the mean square of the points; `None` = chosen by validation windows.
     pub penalty: Option<f64>,
 }
 
@@ -130,6 +134,8 @@ fn fill(past: &LevelWindow, inputs: &mut [f32]) {
 struct Rows {
     /// Inputs of a row, the constant 1 included, which is the last one.
     width: usize,
+    /// Those of them that are points, the first ones.
+    points: usize,
     /// `[N, width]`.
     inputs: Vec<f32>,
     /// `[N, H]`; NaN where a point is not known.
@@ -145,7 +151,8 @@ impl Rows {
         let steps = windows.shape().prediction_length;
         let count = total.min(most);
         let chosen: Vec<usize> = (0..count).map(|i| i * total / count).collect();
-        let mut rows = Self { width, inputs: Vec::new(), targets: Vec::new(), steps };
+        let points = windows.shape().context_length;
+        let mut rows = Self { width, points, inputs: Vec::new(), targets: Vec::new(), steps };
         for part in chosen.chunks(AT_ONCE) {
             let indices: Vec<usize> = part.iter().map(|place| place / channels).collect();
             let batch = windows.batch(&indices);
@@ -219,11 +226,17 @@ impl Rows {
     ) -> Option<Vec<Vec<f64>>> {
         let Moments { gram, cross, weight } = self.moments(step, weigh);
         let width = self.width;
+        let points = self.points;
+        let squares = (0..points).map(|i| gram[i * width + i]).sum::<f64>() / points as f64;
         let with = |&penalty: &f64| {
             let mut matrix = gram.clone();
             for i in 0..width {
-                let own = if i + 1 < width { penalty } else { CONSTANT_PENALTY };
-                matrix[i * width + i] += own * weight;
+                matrix[i * width + i] += match i {
+                    // Where all points are equal, too, the equations have a solution.
+                    i if i < points => penalty * squares + CONSTANT_PENALTY * weight,
+                    i if i + 1 < width => penalty * MISSING_SQUARE * weight,
+                    _ => CONSTANT_PENALTY * weight,
+                };
             }
             let mut solution = cross.clone();
             Cholesky::factor(matrix, width)?.solve(&mut solution, 1);
@@ -235,6 +248,20 @@ impl Rows {
     /// Sum of the absolute errors of one step.
     fn error(&self, step: usize, weights: &[f64]) -> f64 {
         self.known(step).map(|(row, y)| (product(row, weights) - y).abs()).sum()
+    }
+
+    /// The weights of the next round.
+    fn reweighted(
+        &self,
+        step: usize,
+        weights: &[f64],
+        penalty: f64,
+        loss: Option<PercentLoss>,
+    ) -> Option<Vec<f64>> {
+        let count = self.known(step).count().max(1) as f64;
+        let least = LEAST_RESIDUAL * self.error(step, weights) / count;
+        let weigh = |row: &[f32], y: f64| weight(loss, product(row, weights) - y, least);
+        self.solve(step, &[penalty], &weigh)?.pop()
     }
 }
 
@@ -262,8 +289,9 @@ fn product(row: &[f32], weights: &[f64]) -> f64 {
     row.iter().zip(weights).map(|(&x, w)| f64::from(x) * w).sum()
 }
 
-/// What a row counts in the next round, for the residual `forecast - target` of logarithms.
-fn weight(loss: Option<PercentLoss>, residual: f64) -> f64 {
+/// What a row counts in the next round, for the residual `forecast - target` of logarithms; those below `least` count as
+/// that.
+fn weight(loss: Option<PercentLoss>, residual: f64, least: f64) -> f64 {
     let slope = match loss {
         None => 1.0,
         // |exp(r) - 1|
@@ -271,7 +299,7 @@ fn weight(loss: Option<PercentLoss>, residual: f64) -> f64 {
         // 2 |tanh(r / 2)|
         Some(PercentLoss::Smape) => (0.5 * residual).cosh().powi(-2),
     };
-    slope / residual.abs().max(LEAST_RESIDUAL)
+    slope / residual.abs().max(least).max(f64::MIN_POSITIVE.sqrt())
 }
 
 impl LogRidge {
@@ -314,8 +342,7 @@ impl LogRidge {
         let fitted = steps.par_iter().map(|&step| {
             let mut weights = start.weights[step].clone();
             for _ in 0..ROUNDS {
-                let weigh = |row: &[f32], y: f64| weight(loss, product(row, &weights) - y);
-                weights = rows.solve(step, &[start.penalty], &weigh)?.pop()?;
+                weights = rows.reweighted(step, &weights, start.penalty, loss)?;
             }
             Some(weights)
         });
@@ -343,7 +370,7 @@ impl LogRidge {
         self.prediction_length
     }
 
-    /// The penalty, as a share of the weight of all rows.
+    /// The penalty, as a share of the weight of all rows times the mean square of the points.
     pub fn penalty(&self) -> f64 {
         self.penalty
     }
@@ -487,6 +514,29 @@ mod tests {
                     assert!((got / wanted - 1.0).abs() < 0.02, "{masked} {loss:?}: {got} {wanted}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn series_that_vary_by_little_of_their_level_are_not_shrunk_to_it() {
+        // 1000 and 1001 in turn, of very different size.
+        let series = |number: i32| {
+            let value = |t: i32| 10f32.powi(number) * (1000 + t.rem_euclid(2)) as f32;
+            let series = PreparedSeries {
+                id: number.to_string(),
+                num_channels: 1,
+                values: (number..number + 12).map(value).collect(),
+                observed_mask: None,
+            };
+            Segment { rows: 0..series.num_rows(), series: Arc::new(series) }
+        };
+        let shape = WindowShape { context_length: 3, prediction_length: 1, step: 1 };
+        let all = WindowSet::new((-3..4).map(series).collect(), shape).unwrap();
+        let ridge = LogRidge::fit(&all, &all, options(None)).unwrap();
+        let shape = BatchShape { size: 1, context_length: 3, num_channels: 1 };
+        for past in [[1001.0, 1000.0, 1001.0], [1000.0, 1001.0, 1000.0]] {
+            let got = ridge.predict(&Batch::new(shape, past.to_vec()).unwrap()).unwrap()[0];
+            assert!((got - past[1]).abs() < 0.1, "{got} {past:?}");
         }
     }
 

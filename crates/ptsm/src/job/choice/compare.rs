@@ -128,7 +128,7 @@ pub(super) enum Start {
 
 /// Entrants that a mean for many series starts with. One forecast of each series says little of which of them is the best,
 /// and their mean is better than a choice by that (chosen on shortened series: docs/accuracy.md).
-const CORE: [&str; 4] = ["level_networks", "log_ridge", "theta", "ets"];
+const CORE: [&str; 5] = ["level_networks", "log_ridge", "theta", "ets", "zero_shot"];
 
 /// Error of one of them, as a multiple of that of the best entrant, up to which it takes part.
 const CORE_NEAR: f64 = 1.15;

@@ -1,5 +1,5 @@
-//! The default answer: networks, a ridge regression and classical methods forecast the validation windows, and the mean of
-//! those that do it best is what the model directory holds.
+//! The default answer: networks, ridge regressions, classical methods and the network inside the library forecast the
+//! validation windows, and the mean of those that do it best is what the model directory holds.
 //!
 //! The rule looks at validation windows only, so that what is scored on the test part was chosen
 //! without it. [`RULE`] is its version.
@@ -34,6 +34,7 @@ use crate::evaluate::{LogRidge, fit_ridge};
 use crate::model_dir::{ModelDir, write_json};
 use crate::model_writer::ModelWriter;
 use crate::train::{Recipe, Samples, Subset, Training};
+use crate::zero_shot::{ZeroShot, builtin_model};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
 use compare::{Entered, Entrant, Forecasts, Start, pick};
 use logarithms::LogRidges;
@@ -43,7 +44,7 @@ pub use metric::Metric;
 pub use told::{Candidate, Choice};
 
 /// Version of the rule. A change of its candidates or numbers makes a new one.
-pub const RULE: u32 = 3;
+pub const RULE: u32 = 4;
 
 /// Past steps that classical methods see, or the whole of shorter series.
 const CLASSICAL_CONTEXT: usize = 512;
@@ -285,7 +286,10 @@ impl ChoiceJob<'_> {
                 Entered::Other(MemberModel::Classical(classical)) => {
                     SavedMember::Classical(*classical)
                 }
-                Entered::Other(MemberModel::Network(_) | MemberModel::ZeroShot(_)) => {
+                Entered::Other(MemberModel::ZeroShot(zero_shot)) => {
+                    SavedMember::ZeroShot(format!("{}-any", main.name), Arc::clone(zero_shot))
+                }
+                Entered::Other(MemberModel::Network(_)) => {
                     return Err(Error::internal("a network without a folder"));
                 }
             };
@@ -423,7 +427,9 @@ fn entrants(series: &SeriesData, learnt: &Learnt, prepared: &Prepared) -> Result
         Err(error) if error.kind() == ErrorKind::InvalidInput => None,
         Err(error) => return Err(error.at("ridge")),
     };
-    let others = classical.chain(ridge).map(Entered::Other);
+    let zero_shot = ZeroShot::new(builtin_model()?, season)?;
+    let zero_shot = [MemberModel::ZeroShot(Arc::new(zero_shot))];
+    let others = classical.chain(ridge).chain(zero_shot).map(Entered::Other);
     let log_ridges = (0..learnt.log_ridges.len()).map(Entered::LogRidge);
     let level = (0..learnt.level.len()).map(Entered::Level);
     Ok(others.chain(log_ridges).chain(level).chain([Entered::Main]).collect())

@@ -29,7 +29,8 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Candidate {
-    /// `network`, `level_networks`, `ridge`, `log_ridge`, or the name of a classical method.
+    /// `network`, `level_networks`, `ridge`, `log_ridge`, `zero_shot` (the network inside the library), or the name of
+    /// a classical method.
     pub name: String,
     /// Error on the compared windows, see [`Choice::metric`]; `None` if there are none.
     pub error: Option<f64>,
@@ -103,6 +104,7 @@ fn shown(name: &str) -> String {
         "theta" => "Theta".to_owned(),
         "level_networks" => "networks on logarithms".to_owned(),
         "log_ridge" => "ridge on logarithms".to_owned(),
+        "zero_shot" => "built-in model".to_owned(),
         other => other.replace('_', " "),
     }
 }
