@@ -15,7 +15,7 @@ mod theta;
 pub use history::History;
 use scaled::Scaled;
 pub use scaled::fill;
-pub use seasonal::{Kind as SeasonalKind, Seasonal, is_seasonal, seasonal_ratio};
+pub use seasonal::{Kind as SeasonalKind, Seasonal, is_seasonal, seasonal_f_statistic};
 use serde::{Deserialize, Serialize};
 
 /// A classical method of forecasting.

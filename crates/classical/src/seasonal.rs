@@ -36,7 +36,7 @@ pub fn is_seasonal(values: &[f64], season: usize) -> bool {
 /// seasonal component. 0 where fewer than three whole seasons are there.
 ///
 /// Unlike [`is_seasonal`], it sees a season in a series whose level wanders.
-pub fn seasonal_ratio(values: &[f64], season: usize) -> f64 {
+pub fn seasonal_f_statistic(values: &[f64], season: usize) -> f64 {
     if season < 2 || values.len() / 3 < season {
         return 0.0;
     }
@@ -68,8 +68,11 @@ pub struct Seasonal {
 impl Seasonal {
     /// Mean distances, or ratios, from a centred moving average.
     ///
-    /// Needs two whole seasons. `None` if multiplicative indices are not well above 0.
+    /// `None` without two whole seasons of two steps or more, or if multiplicative indices are not well above 0.
     pub fn find(values: &[f64], season: usize, kind: Kind) -> Option<Self> {
+        if season < 2 || values.len() / 2 < season {
+            return None;
+        }
         let trend = moving_average(values, season);
         let mut sums = vec![(0.0, 0usize); season];
         for (i, level) in trend.iter().enumerate() {
@@ -178,13 +181,16 @@ mod tests {
             level
         };
         let walks: Vec<f64> = (0..120).map(|_| walk()).collect();
-        assert!(seasonal_ratio(&walks, 12) < 3.0);
+        assert!(seasonal_f_statistic(&walks, 12) < 3.0);
         let wave = |i: usize| 2.0 * (i as f64 * std::f64::consts::TAU / 12.0).sin();
         let both: Vec<f64> =
             walks.iter().enumerate().map(|(i, x)| 4.0 * x + 3.0 * wave(i)).collect();
-        assert!(seasonal_ratio(&both, 12) > 3.0);
-        assert_eq!(seasonal_ratio(&both[..35], 12), 0.0);
-        assert_eq!([seasonal_ratio(&both, 1), seasonal_ratio(&[1.0; 60], 12)], [0.0; 2]);
+        assert!(seasonal_f_statistic(&both, 12) > 3.0);
+        assert_eq!(seasonal_f_statistic(&both[..35], 12), 0.0);
+        assert_eq!(
+            [seasonal_f_statistic(&both, 1), seasonal_f_statistic(&[1.0; 60], 12)],
+            [0.0; 2]
+        );
     }
 
     #[test]

@@ -58,7 +58,11 @@ impl ForecastOutput<'_> {
         if let (Some(path), Some(first)) = (self.plot, forecasts.first()) {
             let title = format!("Forecast of {}", from.name);
             plot::save(path, &forecast_plot(&title, from.forecaster, set, first))?;
-            remark(global, &format!("picture: {}", path.display()));
+            let of = match forecasts.len() {
+                1 => String::new(),
+                count => format!(" (the first of {count} series)"),
+            };
+            remark(global, &format!("picture: {}{of}", path.display()));
         }
         if let Some(path) = self.out {
             write_table(path, &table)?;

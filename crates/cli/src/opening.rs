@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use ptsm::data::{Series, SeriesSet, Split};
 use ptsm::forecast::{ZeroShotOptions, usual_steps};
 use ptsm::spec::{DataSpec, Source};
-use ptsm::zero_shot::{BUILTIN, ZeroShot, zero_shot_network};
+use ptsm::zero_shot::{BUILTIN, BUILTIN_VERSION, ZeroShot, is_builtin, zero_shot_network};
 use ptsm::{Error, Forecaster, Model, Result};
 use ptsm_backends::open;
 
@@ -24,16 +24,17 @@ pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
     while let Some((inner_name, inner)) = command.subcommand() {
         (command, name) = (inner, inner_name);
     }
-    let is_builtin = |option: &str| {
+    let names_builtin = |option: &str| {
         let mut values = command.try_get_raw(option).ok().flatten().into_iter().flatten();
         values.any(|value| value == BUILTIN)
     };
-    if is_builtin("model") && !TAKE_BUILTIN.contains(&name) {
-        let text = "builtin is no model directory (forecast, predict, evaluate, stream, inspect and \
-                    train --init take it; train a model for anything else)";
+    let heads = command.try_get_raw("heads").is_ok_and(|heads| heads.is_some());
+    if names_builtin("model") && (heads || !TAKE_BUILTIN.contains(&name)) {
+        let text = "builtin is no model directory (forecast, predict, evaluate and stream without heads, \
+                    inspect and train --init take it; train a model for anything else)";
         return Err(Error::config("model", text));
     }
-    if is_builtin("out") {
+    if names_builtin("out") {
         let text = "builtin is the name of the model inside the binary (use ./builtin)";
         return Err(Error::config("out", text));
     }
@@ -52,6 +53,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) levels: Option<&'a [f64]>,
     /// The split, where it is not that of the training.
     pub(crate) split: Option<Split>,
+    /// Whether forecasts are scored: only training rows may show the season then.
+    pub(crate) scored: bool,
 }
 
 /// A forecaster and its series.
@@ -63,6 +66,8 @@ pub(crate) struct Opened {
     pub(crate) season: Option<usize>,
     /// Whether the forecaster was trained on other series than these.
     pub(crate) any_series: bool,
+    /// Whether it forecasts by the rule for such networks, any number of steps.
+    pub(crate) zero_shot: bool,
 }
 
 impl Opening<'_> {
@@ -75,8 +80,9 @@ impl Opening<'_> {
         remark(global, &summary(&opened.source.name, &opened.set));
         far_values(global, &opened.set);
         opened.set.repairs.time_notes().iter().for_each(|note| remark_note(global, note));
-        if opened.any_series {
+        if opened.zero_shot {
             remark(global, &self.describe(&opened));
+            self.unseen(global, &opened);
         }
         Ok(opened)
     }
@@ -91,13 +97,19 @@ impl Opening<'_> {
             None if any_series => Some(self.spec().seasonal_period(&source, &mut set)?),
             season => season,
         };
-        Ok(Opened { forecaster, source, set, season, any_series })
+        Ok(Opened { forecaster, source, set, season, any_series, zero_shot: false })
     }
 
     fn open_any_series(&self, global: &Global, network: Model) -> Result<Opened> {
         let source = self.data.read(global)?;
         let mut set = self.data.series(&source)?;
-        let season = self.spec().seasonal_period(&source, &mut set)?;
+        let season = match self.scored {
+            true => self.spec().seasonal_period(&source, &mut set)?,
+            false => {
+                let all = Some(Split::Fraction { train: 1.0, validation: 0.0 });
+                DataSpec { split: all, ..self.data.spec() }.seasonal_period(&source, &mut set)?
+            }
+        };
         let steps = self.steps.unwrap_or_else(|| match self.split {
             Some(Split::Last { rows }) => rows,
             _ => usual_steps(&set, season),
@@ -106,11 +118,39 @@ impl Opening<'_> {
         let options = ZeroShotOptions { steps, levels: self.levels.map(<[f64]>::to_vec) };
         let forecaster =
             Forecaster::zero_shot(zero_shot, &set, &options, open(self.backend)?.as_ref())?;
-        Ok(Opened { forecaster, source, set, season: Some(season), any_series: true })
+        let (season, any_series) = (Some(season), true);
+        Ok(Opened { forecaster, source, set, season, any_series, zero_shot: true })
+    }
+
+    /// The model, with its version if it is the one inside the binary.
+    fn name(&self) -> String {
+        match is_builtin(self.model) {
+            true => format!("{BUILTIN} {BUILTIN_VERSION}"),
+            false => self.model.display().to_string(),
+        }
     }
 
     fn spec(&self) -> DataSpec {
         DataSpec { split: self.split, ..self.data.spec() }
+    }
+
+    /// Says which channels have no value in what the forecaster looks at.
+    fn unseen(&self, global: &Global, Opened { forecaster, set, .. }: &Opened) {
+        let rows = forecaster.config().context_length;
+        for series in &set.series {
+            let last = series.num_rows().saturating_sub(rows)..series.num_rows();
+            for (channel, name) in set.channels.iter().enumerate() {
+                if !last.clone().any(|row| series.get(row, channel).is_some()) {
+                    let of = if series.id.is_empty() { "" } else { " of " };
+                    let text = format!(
+                        "  {name}{of}{}: no value in the last {rows} rows, so its forecast is 0 and says \
+                         nothing",
+                        series.id
+                    );
+                    remark(global, &text);
+                }
+            }
+        }
     }
 
     /// One line on a forecaster that was trained on other series.
@@ -130,7 +170,7 @@ impl Opening<'_> {
         };
         format!(
             "{}: trained on simulated series, not on these; {steps} steps ahead, {season}{short}",
-            self.model.display()
+            self.name()
         )
     }
 }

@@ -13,8 +13,10 @@ use ptsm::{Error, Result};
 const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 10] =
-    ["data", "input", "inputs", "holidays", "recipe", "space", "suite", "path", "a", "b"];
+const READ: [&str; 12] = [
+    "data", "file", "like", "input", "inputs", "holidays", "recipe", "space", "suite", "path", "a",
+    "b",
+];
 
 /// Checks the paths of a command line.
 pub(crate) fn check(matches: &ArgMatches) -> Result<()> {

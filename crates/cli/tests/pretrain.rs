@@ -81,7 +81,7 @@ fn the_model_forecasts_short_and_long_files_under_any_names() {
     std::fs::write(folder.join("long.csv"), monthly()).unwrap();
     std::fs::write(folder.join("short.csv"), "y\n3\n4\n6\n5\n7\n8\n").unwrap();
     std::fs::write(folder.join("wide.csv"), csv(300)).unwrap();
-    let forecast = ok(folder, "predict --model model --data long.csv");
+    let forecast = ok(folder, "predict --model model --data long.csv --prediction-length 8");
     let header = "unique_id,t,y_q0.025,y_q0.1,y,y_q0.9,y_q0.975";
     assert!(forecast.starts_with(header), "{forecast}");
     assert_eq!(forecast.lines().count(), 17, "{forecast}");
@@ -91,12 +91,13 @@ fn the_model_forecasts_short_and_long_files_under_any_names() {
         let cells: Vec<f64> = cells.collect();
         assert!(cells.windows(2).all(|pair| pair[0] < pair[1]), "{line}");
     }
-    assert_eq!(ok(folder, "predict --model model --data short.csv").lines().count(), 9);
+    let short = ok(folder, "predict --model model --data short.csv --prediction-length 20");
+    assert_eq!(short.lines().count(), 21);
     let hourly = ok(folder, "predict --model model --data wide.csv --targets load");
     assert!(hourly.lines().nth(1).unwrap().starts_with("2024-01-13 12:00,"), "{hourly}");
-    let refused = run(folder, "predict --model model --data wide.csv");
-    assert!(stderr(&refused).contains("\"y\""), "{}", stderr(&refused));
-    // Six of the model's eight steps are scored; the season is that of the rows.
+    let both = ok(folder, "predict --model model --data wide.csv");
+    assert!(both.lines().next().unwrap().contains(",load,") && both.contains(",wind,"), "{both}");
+    // As many steps are forecast as are scored; the season is that of the rows.
     let scores = json(folder, "evaluate --model model --data long.csv --split last:6");
     assert_eq!((&scores["windows"], &scores["prediction_length"]), (&2.into(), &6.into()));
     assert_eq!(scores["model"]["points"], serde_json::Value::Null);

@@ -10,12 +10,14 @@
 //! |---|---|
 //! | `check.rs` | whether forecasts of members can be averaged |
 //! | `classical.rs` | a classical method as a member |
+//! | `description.rs` | the list of members in the file |
 //! | `linear.rs` | a ridge regression, on values or on logarithms, as a member |
 //! | `names.rs` | names of the folders of members |
 //! | `session.rs` | the members that run as one |
 
 mod check;
 mod classical;
+mod description;
 mod linear;
 mod names;
 mod session;
@@ -23,83 +25,25 @@ mod session;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model_dir::ModelDir;
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::train::numbers_fingerprint;
 use crate::zero_shot::{LoadedZeroShot, ZERO_SHOT_RULE, ZeroShot, is_builtin};
-use crate::{Config, Error, ErrorKind, Model, Result, Task};
-use ptsm_core::{
-    Backend, Loaded, OutputSpec, list_all, read_consistently, require_listed_text, write_listed,
-};
+use crate::{Config, Error, Model, Result, Task};
+use ptsm_core::{Backend, Loaded, OutputSpec, list_all, read_consistently, write_listed};
 
 pub use crate::classical::Classical;
 pub use check::EnsembleWindow;
 use check::check_members;
 use classical::LoadedClassical;
+use description::{Description, Member, ZeroShotMember, read_description};
 pub use linear::Linear;
 use linear::LoadedLinear;
 use names::check_name;
 pub(crate) use names::{begun_names, new_names};
 pub use ptsm_classical::Method;
 use session::{LoadedEnsemble, LoadedMember};
-
-/// One member of a description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Member {
-    /// Name of the folder of a network, see [`ModelDir::member`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// Name of the folder of a ridge regression.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ridge: Option<String>,
-    /// The classical method that it is, if it is no network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    classical: Option<Classical>,
-    /// The network that forecasts any series.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    zero_shot: Option<ZeroShotMember>,
-    /// Weight of its forecast in the mean; the weights of all members add up to 1.
-    weight: f64,
-}
-
-/// A network that was trained on other series, as a member.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ZeroShotMember {
-    /// Name of its folder.
-    name: String,
-    /// Version of the rule by which it forecasts.
-    rule: u32,
-    /// Steps of a season.
-    season: usize,
-}
-
-impl Member {
-    /// A member that is nothing yet.
-    fn weighing(weight: f64) -> Self {
-        Self { name: None, ridge: None, classical: None, zero_shot: None, weight }
-    }
-
-    /// The name of its folder; `None` for a classical method.
-    fn folder(&self) -> Option<&String> {
-        let zero_shot = self.zero_shot.as_ref().map(|zero_shot| &zero_shot.name);
-        self.name.as_ref().or(self.ridge.as_ref()).or(zero_shot)
-    }
-}
-
-/// The contents of `ensemble.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    /// Of the ensemble, where the first network does not say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    window: Option<EnsembleWindow>,
-    members: Vec<Member>,
-}
 
 /// What forecasts as a member of an ensemble.
 #[derive(Debug, Clone)]
@@ -318,44 +262,6 @@ pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
     let files = ModelDir::new(dir);
     let members = read_description(&files)?.members;
     Ok(members.iter().filter_map(|member| member.name.as_ref()).map(|n| files.member(n)).collect())
-}
-
-/// The contents of `ensemble.json`, validated.
-fn read_description(files: &ModelDir) -> Result<Description> {
-    let path = files.ensemble();
-    let text = require_listed_text(&path)?;
-    let bad =
-        |text: String| Error::new(ErrorKind::InvalidConfig, text).at(path.display().to_string());
-    let description: Description = serde_json::from_str(&text)
-        .map_err(|e| bad("does not describe an ensemble".into()).because(e))?;
-    let members = &description.members;
-    for (number, member) in members.iter().enumerate() {
-        let Member { name, ridge, classical, zero_shot, .. } = member;
-        let given = [name.is_some(), ridge.is_some(), classical.is_some(), zero_shot.is_some()];
-        if given.into_iter().filter(|&given| given).count() != 1 {
-            let text = format!(
-                "member {number} wants a name, a ridge, a classical method or a network for any series"
-            );
-            return Err(bad(text));
-        }
-        if let Some(other) = zero_shot.as_ref().map(|one| one.rule).filter(|&r| r != ZERO_SHOT_RULE)
-        {
-            let text = format!(
-                "member {number} forecasts by rule {other} for networks that were trained on other \
-                 series; this version knows rule {ZERO_SHOT_RULE} (train again)"
-            );
-            return Err(bad(text));
-        }
-        if let Some(name) = member.folder() {
-            check_name(name).map_err(|e| e.at(path.display().to_string()))?;
-        }
-    }
-    let sum: f64 = members.iter().map(|member| member.weight).sum();
-    let sound = members.iter().all(|member| member.weight.is_finite() && member.weight >= 0.0);
-    if !sound || (sum - 1.0).abs() > 1e-6 {
-        return Err(bad(format!("the weights add up to {sum}, wanted 1, none below 0")));
-    }
-    Ok(description)
 }
 
 /// The task of a model directory; an ensemble always forecasts, and so does the model inside the library.

@@ -140,13 +140,24 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         steps: args.prediction_length,
         levels: None,
         split: args.borders(),
+        scored: true,
     };
-    let Opened { mut forecaster, source, set, season, any_series } = opening.open(global)?;
-    if !any_series {
+    let Opened { mut forecaster, source, set, season, any_series, zero_shot } =
+        opening.open(global)?;
+    if !zero_shot {
         let why = "is for models that forecast any number of steps; this one has its own";
         refuse_unused(&[("prediction_length", args.prediction_length.is_some())], why)?;
     }
-    let prepared = forecaster.prepare_up_to(&set, args.borders())?;
+    let prepared = match forecaster.prepare_up_to(&set, args.borders()) {
+        Err(_) if zero_shot && args.borders().is_none() && args.split.part == Part::Test => {
+            let rows = forecaster.config().prediction_length;
+            let text =
+                format!("too short for 7:1:2: the last {rows} rows of each series are scored");
+            remark(global, &text);
+            forecaster.prepare_up_to(&set, Some(Split::Last { rows }))?
+        }
+        prepared => prepared?,
+    };
     if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
         remark(global, "a member of this model was fitted to the validation part, too");
     }

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// hours, ...)
     #[arg(long, value_name = "H", visible_alias = "prediction-length")]
     horizon: Option<usize>,
-    /// Levels of the intervals in per cent, from above 0 to 95
+    /// Levels of the intervals in per cent, from 1 to 95
     #[arg(long, value_delimiter = ',', value_name = "PERCENT,...", default_value = "80,95")]
     levels: Vec<f64>,
     /// Picture of the forecast with its context (.svg or .png)
@@ -59,10 +59,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         steps: args.horizon,
         levels: Some(&levels),
         split: None,
+        scored: false,
     };
-    let Opened { mut forecaster, source, set, any_series, .. } = opening.open(global)?;
-    if !any_series {
-        let text = "is a model of its own data (use ptsm predict)";
+    let Opened { mut forecaster, source, set, zero_shot, .. } = opening.open(global)?;
+    if !zero_shot {
+        let text = "was trained on a table, and forecasts tables like that (use ptsm predict)";
         return Err(Error::config("model", text).at(args.model.display().to_string()));
     }
     // The series have all that is needed, so the memory of the table is released.

@@ -10,7 +10,7 @@ use ptsm::data::{
 use ptsm::ensemble::{Classical, MemberModel, Members};
 use ptsm::model_dir::ModelDir;
 use ptsm::preprocessor::Preprocessor;
-use ptsm::zero_shot::{builtin_model, is_builtin};
+use ptsm::zero_shot::{BUILTIN_VERSION, builtin_model, is_builtin};
 use ptsm::{Config, Model, Result};
 use serde_json::{Value, json};
 
@@ -164,7 +164,7 @@ fn describe_model(
         line("minimum_scale", added);
     }
     let unknown = || match is_builtin(dir) {
-        true => "simulated series alone; forecasts any series".to_owned(),
+        true => format!("simulated series alone; forecasts any series (version {BUILTIN_VERSION})"),
         false => no_data(dir),
     };
     line("data", data.map_or_else(unknown, describe_data));

@@ -82,9 +82,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         steps: args.prediction_length,
         levels: None,
         split: None,
+        scored: false,
     };
-    let Opened { mut forecaster, source, set, any_series, .. } = opening.open(global)?;
-    if !any_series {
+    let Opened { mut forecaster, source, set, zero_shot, .. } = opening.open(global)?;
+    if !zero_shot {
         args.data.without_season()?;
     }
     // The series have all that is needed, so the memory of the table is released.
@@ -92,10 +93,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     drop(source);
     let out = args.out.as_deref();
     if let Some(names) = &args.heads {
-        if any_series {
-            let text = "are those of a model directory; this model forecasts any series";
-            return Err(Error::config("heads", text));
-        }
         only_cpu(&args.backend, "several heads on one backbone")?;
         let mut shared = SharedModel::from_dir(&args.model, names, open(&args.backend)?.as_ref())?;
         let table = heads_table(&forecaster, &mut shared, &set, args.rows_before_end)?;

@@ -206,6 +206,7 @@ impl Args {
             steps: self.prediction_length,
             levels: None,
             split: None,
+            scored: false,
         };
         Ok(opening.open(global)?.forecaster)
     }

@@ -25,7 +25,7 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     Single,
-    /// 16 bits of IEEE 754: half the size, three decimal places.
+    /// 16 bits of IEEE 754: half the size, three significant digits.
     Half,
 }
 

@@ -6,7 +6,7 @@ use super::{ForecastModel, Forecaster};
 use crate::data::{Frequency, SeriesSet};
 use crate::ensemble::{MemberModel, Members};
 use crate::preprocessor::Preprocessor;
-use crate::zero_shot::ZeroShot;
+use crate::zero_shot::{MOST_ZERO_SHOT_STEPS, ZeroShot};
 use crate::{Error, Result};
 use ptsm_core::Backend;
 
@@ -44,8 +44,9 @@ impl Forecaster {
         backend: &dyn Backend,
     ) -> Result<Self> {
         let ZeroShotOptions { steps, ref levels } = *options;
-        if steps == 0 {
-            return Err(Error::config("prediction_length", "0 must be at least 1"));
+        if !(1..=MOST_ZERO_SHOT_STEPS).contains(&steps) {
+            let text = format!("{steps} must be from 1 to {MOST_ZERO_SHOT_STEPS}");
+            return Err(Error::config("prediction_length", text));
         }
         let preprocessor = Preprocessor {
             roles: set.roles.clone(),

@@ -98,17 +98,21 @@ impl ForecastInterface {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig`, naming the level, if it is not above 0 or beyond what the model says, or if the
+    /// `InvalidConfig`, naming the level, if it is below 1 % or beyond what the model says, or if the
     /// intervals are calibrated to other levels.
     pub(super) fn set_levels(&mut self, levels: &[f64]) -> Result<()> {
         if self.calibration.is_some() && levels != self.levels {
             return Err(Error::config("levels", "are those that the model was calibrated to"));
         }
         for &level in levels {
-            let reached = level > 0.0 && self.output.kind().reaches(0.5 + level / 2.0);
+            let reached = level >= 0.01 && self.output.kind().reaches(0.5 + level / 2.0);
             if !(reached && self.output.kind().reaches(0.5 - level / 2.0)) {
                 let widest = self.output.kind().interval_levels().last().map_or(0.0, |w| w * 100.0);
-                let text = format!("{} must be above 0 and at most {widest:.0}", level * 100.0);
+                let text = format!(
+                    "{} must be a percentage from 1 to {widest:.0}, the widest interval that the model \
+                     was trained for (a model that is trained and calibrated gives wider ones)",
+                    level * 100.0
+                );
                 return Err(Error::config("levels", text));
             }
         }

@@ -81,7 +81,7 @@ pub struct PretrainJob {
     pub real: Vec<RealSeries>,
     /// Where the model goes.
     pub save: Save,
-    /// Of the weights of the finished model.
+    /// Format of the weights of the finished model.
     pub precision: Precision,
 }
 

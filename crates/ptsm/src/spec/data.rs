@@ -369,8 +369,9 @@ impl Source {
         let found = set.find_season(training_rows);
         if found > 1 {
             let stated = option("season", Some("N"));
-            let note =
-                format!("the training rows have a season of {found} ({stated} states another)");
+            let all = set.series.iter().all(|series| training_rows(series) == series.num_rows());
+            let rows = if all { "rows" } else { "training rows" };
+            let note = format!("the {rows} have a season of {found} ({stated} states another)");
             set.repairs.remarks.push(note.into());
         }
         found

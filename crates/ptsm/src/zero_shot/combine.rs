@@ -3,7 +3,7 @@
 use ptsm_classical::{History, Method};
 
 use super::past::Past;
-use super::view::{View, median_of};
+use super::view::{View, median_index};
 
 /// What is forecast.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(super) struct Wanted<'a> {
 
 /// Quantiles of every step, `[H, Q]`, in the units of the batch.
 ///
-/// The median is that of three forecasts: the mean of the network's, Theta's of the same adjusted values,
+/// The median is that of three forecasts: the mean of the network's, Theta's of the same seasonally adjusted values,
 /// and the seasonal naive one. Each of them fails where the others do not: trends that end, seasons that
 /// change, noise. The other quantiles keep their distances from the network's median.
 pub(super) fn combine(past: &Past, views: &[View], wanted: Wanted<'_>) -> Vec<f64> {
@@ -32,7 +32,7 @@ pub(super) fn combine(past: &Past, views: &[View], wanted: Wanted<'_>) -> Vec<f6
     let theta = past.with_season(Method::Theta.forecast(&adjusted, total));
     let values = History { values: &past.values, season, zero };
     let naive = Method::SeasonalNaive.forecast(&values, total);
-    let own = &network[median_of(levels)];
+    let own = &network[median_index(levels)];
     let step = |step: usize| {
         let shift = median(own[step], theta[step], naive[step]) - own[step];
         network.iter().map(move |quantile| past.restore(quantile[step] + shift))
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_three() {
+    fn the_median_index_three() {
         for [a, b, c] in [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0], [1.0, 3.0, 2.0]] {
             assert_eq!(median(a, b, c), 2.0);
         }

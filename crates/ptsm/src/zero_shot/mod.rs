@@ -1,10 +1,12 @@
-//! Forecasts by a network that was trained on other series: each series is brought into forms that the
-//! network knows, is forecast in each of them, and the forecasts are averaged.
+//! Zero-shot forecasts: by a network that was trained on other series. Each series is brought into forms that
+//! the network knows, is forecast in each of them, and the forecasts are combined with two that need no
+//! network.
 //!
 //! The network is one of a [`PretrainJob`](crate::pretrain::PretrainJob): one channel, quantiles. What
 //! it cannot know of a series is the length of its season, which is told, and whether its values
-//! multiply or add; so a series is forecast as it is, as logarithms where all values are above zero, and
-//! both again without its seasonal component where it has one.
+//! multiply or add; so a series is seasonally adjusted where it has a season, and forecast as it is then and, where
+//! all values are above zero, as logarithms. The point forecast is the median of the network's mean forecast,
+//! Theta's and the seasonal naive one.
 //!
 //! | file | holds |
 //! |---|---|
@@ -26,14 +28,23 @@ use ptsm_core::OutputKind;
 pub use builtin::{BUILTIN, BUILTIN_VERSION, builtin_model, is_builtin, zero_shot_network};
 pub(crate) use session::LoadedZeroShot;
 
+/// Steps that are forecast, at most.
+pub const MOST_ZERO_SHOT_STEPS: usize = MOST_STEPS;
+
 /// Version of the rule of forms and their combination. A change of its numbers makes a new one.
 pub const ZERO_SHOT_RULE: u32 = 1;
 
 /// Seasons of the past that are looked at, where they are longer than the network's context.
-const SEASONS: usize = 10;
+const PAST_SEASONS: usize = 10;
 
-/// Past steps beyond which no season is looked for.
-const LONGEST: usize = 2048;
+/// No more steps than these, unless they are fewer than [`FEWEST_SEASONS`].
+const PAST_STEPS: usize = 2048;
+
+/// Seasons that are looked at in any case, up to [`MOST_STEPS`] steps.
+const FEWEST_SEASONS: usize = 3;
+
+/// Past steps that are looked at, at most, and steps that are forecast.
+const MOST_STEPS: usize = 10_000;
 
 /// A network that was trained on other series, and the season of those that it forecasts.
 #[derive(Debug, Clone)]
@@ -95,9 +106,11 @@ impl ZeroShot {
         }
     }
 
-    /// Past steps that are looked at: the network's context, or a few seasons if they are longer.
+    /// Past steps that are looked at: the network's context, or ten seasons if they are longer, or as many as
+    /// 2,048 steps hold, but three.
     pub fn context_length(&self) -> usize {
         let own = self.network.config().context_length;
-        own.max(self.season.saturating_mul(SEASONS).min(LONGEST))
+        let some = PAST_STEPS.max(self.season.saturating_mul(FEWEST_SEASONS));
+        own.max(self.season.saturating_mul(PAST_SEASONS).min(some).min(MOST_STEPS))
     }
 }

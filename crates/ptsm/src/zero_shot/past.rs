@@ -1,11 +1,11 @@
 //! [`Past`]: the past of one channel of a window, without gaps and season.
 
-use ptsm_classical::{Seasonal, SeasonalKind, fill, is_seasonal, seasonal_ratio};
+use ptsm_classical::{Seasonal, SeasonalKind, fill, is_seasonal, seasonal_f_statistic};
 
 use crate::data::Batch;
 
 /// F statistic beyond which the steps of a season differ.
-const CLEAR: f64 = 3.0;
+const SEASONAL_F: f64 = 3.0;
 
 /// One channel of one window of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Place {
 pub(super) struct Past {
     /// As they are.
     pub(super) values: Vec<f64>,
-    /// Without the seasonal component.
+    /// Seasonally adjusted: without the seasonal component.
     pub(super) adjusted: Vec<f64>,
     /// The seasonal component; `None` if there is none.
     seasonal: Option<Seasonal>,
@@ -44,8 +44,11 @@ impl Past {
         let end = all.iter().rposition(|value| !value.is_nan())? + 1;
         let least = all[first..end].iter().copied().fold(f64::INFINITY, f64::min);
         let at = place.window * batch.num_channels() + place.channel;
-        let zero = batch.origin().map(|origin| f64::from(origin[at])).filter(|&zero| zero <= least);
-        let above = zero.is_some_and(|zero| zero < least);
+        // To rounding: both are differences from a mean in single precision.
+        let rounding = |zero: f64| 1e-6 * zero.abs().max(1.0);
+        let zero = batch.origin().map(|origin| f64::from(origin[at]));
+        let zero = zero.filter(|&zero| zero <= least + rounding(zero));
+        let above = zero.is_some_and(|zero| zero + rounding(zero) < least);
         let shift = zero.filter(|_| above).unwrap_or_default();
         let seen: Vec<f64> = all[first..end].iter().map(|value| value - shift).collect();
         let values = fill(&seen, season);
@@ -56,7 +59,8 @@ impl Past {
         };
         let factors = seasonal.as_ref().is_none_or(|s| s.kind() == SeasonalKind::Multiplicative);
         let (positive, unseen) = (above && factors, all.len() - end);
-        let least = zero.unwrap_or(f64::NEG_INFINITY);
+        // One up, so that what it is in the units of the data is not below zero by rounding.
+        let least = zero.map_or(f64::NEG_INFINITY, |zero| f64::from((zero as f32).next_up()));
         Some(Self { values, adjusted, seasonal, positive, shift, least, unseen })
     }
 
@@ -76,7 +80,7 @@ impl Past {
 
 /// The seasonal component, if there is one: factors where all values are above zero.
 fn seasonal(values: &[f64], season: usize, above: bool) -> Option<Seasonal> {
-    if !(is_seasonal(values, season) || seasonal_ratio(values, season) > CLEAR) {
+    if !(is_seasonal(values, season) || seasonal_f_statistic(values, season) > SEASONAL_F) {
         return None;
     }
     let factors = above.then(|| Seasonal::find(values, season, SeasonalKind::Multiplicative));
@@ -124,11 +128,12 @@ mod tests {
         assert!(past(&[NAN; 3], None, 1).is_none());
         let found = past(&[1.0, 3.0], Some(-1.0), 1).unwrap();
         assert_eq!((&found.values[..], found.positive), (&[2.0, 4.0][..], true));
-        assert_eq!([found.restore(5.0), found.restore(-5.0)], [4.0, -1.0]);
+        assert_eq!(found.restore(5.0), 4.0);
+        assert!((found.restore(-5.0) + 1.0).abs() < 1e-6);
         // A value is the zero itself: nothing can be divided by it, and nothing lies below it.
         let found = past(&[1.0, 3.0], Some(1.0), 1).unwrap();
         assert_eq!((&found.values[..], found.positive), (&[1.0, 3.0][..], false));
-        assert_eq!(found.restore(0.5), 1.0);
+        assert!((found.restore(0.5) - 1.0).abs() < 1e-6);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::ZeroShot;
 use super::combine::{Wanted, combine};
 use super::past::{Past, Place};
-use super::view::{View, median_of};
+use super::view::{View, median_index};
 use crate::data::{Batch, BatchShape};
 use crate::{Config, Error, Result};
 use ptsm_core::{Backend, Loaded, OutputKind, OutputSpec, Prediction, Session};
@@ -89,6 +89,11 @@ impl Session for ZeroShotSession {
         self.forecast(&mut series)?;
         out.reset(&self.shared.output);
         self.shared.write(&series, out);
+        if let OutputKind::Quantiles(_) = self.shared.output.kind() {
+            // The quantiles are in the units of the batch.
+            out.loc = vec![0.0; batch.size() * got];
+            out.scale = vec![1.0; batch.size() * got];
+        }
         Ok(())
     }
 }
@@ -159,7 +164,7 @@ impl Shared {
         };
         let all: Vec<Vec<f64>> = series.par_iter().map(numbers).collect();
         let quantiles = matches!(self.output.kind(), OutputKind::Quantiles(_));
-        let median = median_of(&self.levels);
+        let median = median_index(&self.levels);
         for window in all.chunks(self.output.channels().len()) {
             for step in 0..steps {
                 for numbers in window {

@@ -3,7 +3,11 @@
 use super::past::Past;
 
 /// Deviations of the past beyond which no forecast goes, as in the network's training.
-const FAR: f32 = 25.0;
+const MOST_DEVIATIONS: f32 = 25.0;
+
+/// How far a forecast of logarithms may go below the least and above the greatest value of the past: a hundredth, a
+/// hundred times.
+const MOST_GROWTH: f64 = 100.0;
 
 /// A form of a series, with mean 0 and deviation 1 in the past that the network sees.
 #[derive(Debug, Clone)]
@@ -11,6 +15,9 @@ pub(super) struct View {
     logarithms: bool,
     mean: f64,
     deviation: f64,
+    /// Between which numbers forecasts lie.
+    least: f32,
+    most: f32,
     /// The past, and the medians of what was forecast of it.
     pub(super) path: Vec<f32>,
     /// Forecast quantiles, `[H, Q]`.
@@ -36,19 +43,25 @@ impl View {
         let deviation = (squares / count).sqrt();
         // Without any deviation there is none to be expected.
         let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
-        let path = values.iter().map(|value| ((value - mean) * scale) as f32).collect();
-        Self { logarithms, mean, deviation, path, quantiles: Vec::new() }
+        let path: Vec<f32> = values.iter().map(|value| ((value - mean) * scale) as f32).collect();
+        let (mut least, mut most) = (-MOST_DEVIATIONS, MOST_DEVIATIONS);
+        if logarithms {
+            let far = (MOST_GROWTH.ln() * scale) as f32;
+            least = least.max(path.iter().copied().fold(f32::INFINITY, f32::min) - far);
+            most = most.min(path.iter().copied().fold(f32::NEG_INFINITY, f32::max) + far);
+        }
+        Self { logarithms, mean, deviation, least, most, path, quantiles: Vec::new() }
     }
 
     /// Takes the next forecast, `[H, Q]`: the path goes on with its medians. Its errors come on top of
     /// those of the last step before it, as if they were independent.
     pub(super) fn follow(&mut self, forecast: &[f32], levels: &[f64]) {
         let count = levels.len();
-        let median = median_of(levels);
+        let median = median_index(levels);
         let start = self.quantiles.len().saturating_sub(count);
         let before: Vec<f32> = self.quantiles[start..].to_vec();
         for step in forecast.chunks_exact(count) {
-            self.path.push(step[median]);
+            self.path.push(step[median].clamp(self.least, self.most));
             let wider = |(level, &number): (usize, &f32)| match before.get(level) {
                 Some(earlier) => {
                     let (own, earlier) = (number - step[median], earlier - before[median]);
@@ -63,14 +76,14 @@ impl View {
     /// What was forecast at one of `levels` levels, at every step, in the units of the past.
     pub(super) fn quantile(&self, level: usize, levels: usize) -> impl Iterator<Item = f64> {
         self.quantiles.iter().skip(level).step_by(levels).map(|number| {
-            let value = f64::from(number.clamp(-FAR, FAR)) * self.deviation + self.mean;
+            let value = f64::from(number.clamp(self.least, self.most)) * self.deviation + self.mean;
             if self.logarithms { value.exp() } else { value }
         })
     }
 }
 
-/// The place of the median among the levels of quantiles.
-pub(super) fn median_of(levels: &[f64]) -> usize {
+/// The index of the median among the levels of quantiles.
+pub(super) fn median_index(levels: &[f64]) -> usize {
     levels.iter().position(|&level| level == 0.5).unwrap_or_default()
 }
 
