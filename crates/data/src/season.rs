@@ -43,14 +43,16 @@ fn differences(series: &Series, channel: usize, end: usize) -> Vec<f64> {
     found.into_iter().map(|difference| difference.map_or(0.0, |x| x - mean)).collect()
 }
 
-/// Adds the autocorrelation at every lag that was seen three times, and the number of differences.
+/// Adds the autocorrelation at every lag that was seen three times, and at the next one, which is compared with the last
+/// of them; and the number of differences.
 fn add_correlations(differences: &[f64], sums: &mut [(f64, usize)]) {
     let energy = |part: &[f64]| part.iter().map(|x| x * x).sum::<f64>();
     let (count, all) = (differences.len(), energy(differences));
     if !(all.is_finite() && all > 0.0) {
         return;
     }
-    let longest = (count / 3).min(sums.len() - 1);
+    let rows = count + 1;
+    let longest = (rows / 3 + 1).min(sums.len() - 1).min(count - 1);
     for (lag, (sum, weight)) in sums.iter_mut().enumerate().take(longest + 1).skip(1) {
         // By the energy of the rows at hand, since smooth waves else seem to peak early.
         let (early, late) = (&differences[..count - lag], &differences[lag..]);
@@ -67,6 +69,9 @@ fn first_peak(sums: &[(f64, usize)]) -> usize {
         if count == 0 { f64::NEG_INFINITY } else { sum / count as f64 }
     };
     let is_peak = |&lag: &usize| {
+        if sums[lag + 1].1 == 0 {
+            return false; // What comes after it is not known.
+        }
         let noise = 3.5 / (sums[lag].1.max(1) as f64).sqrt();
         let dip = (1..lag).map(mean).fold(f64::INFINITY, f64::min);
         let here = mean(lag);
@@ -113,6 +118,8 @@ mod tests {
         for period in [4, 7, 12, 24] {
             assert_eq!(season(12 * period, with_noise(period, 0.3)), period, "{period} with noise");
         }
+        assert_eq!(season(36, with_noise(12, 0.3)), 12);
+        assert_eq!(season(35, with_noise(12, 0.3)), 1, "not 11: what comes after it is not known");
         // Sales of a shop that is shut on Sundays.
         assert_eq!(season(60, |i| if i % 7 == 6 { 0.0 } else { 10.0 + noise(i) }), 7);
         let walk = |n: usize| (0..n).map(noise).sum::<f64>();

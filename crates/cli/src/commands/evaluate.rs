@@ -151,8 +151,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let prepared = match forecaster.prepare_up_to(&set, args.borders()) {
         Err(_) if zero_shot && args.borders().is_none() && args.split.part == Part::Test => {
             let rows = forecaster.config().prediction_length;
-            let text =
-                format!("too short for 7:1:2: the last {rows} rows of each series are scored");
+            let text = format!(
+                "too short for training, validation and test parts: the last {rows} rows are scored"
+            );
             remark(global, &text);
             forecaster.prepare_up_to(&set, Some(Split::Last { rows }))?
         }
