@@ -38,7 +38,7 @@ pub(crate) struct ForecastOutput<'a> {
 }
 
 /// What was forecast from.
-pub(crate) struct Forecasted<'a> {
+pub(crate) struct ForecastSource<'a> {
     /// Name of the data.
     pub(crate) name: &'a str,
     pub(crate) set: &'a SeriesSet,
@@ -50,7 +50,7 @@ impl ForecastOutput<'_> {
     pub(crate) fn write(
         &self,
         global: &Global,
-        from: &Forecasted<'_>,
+        from: &ForecastSource<'_>,
         forecasts: &[Forecast],
     ) -> Result<()> {
         let set = from.set;

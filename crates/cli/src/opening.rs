@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use ptsm::data::{Series, SeriesSet, Split};
-use ptsm::forecast::{ZeroShotOptions, usual_steps};
+use ptsm::data::{Series, SeriesSet, Split, usual_horizon};
+use ptsm::forecast::ZeroShotOptions;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::zero_shot::{BUILTIN, BUILTIN_VERSION, ZeroShot, is_builtin, zero_shot_network};
 use ptsm::{Error, Forecaster, Model, Result};
@@ -13,7 +13,7 @@ use ptsm_backends::open;
 
 use crate::global::Global;
 use crate::output::{remark, remark_note};
-use crate::source::{DataArgs, far_values, summary};
+use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
 const TAKE_BUILTIN: [&str; 4] = ["forecast", "predict", "evaluate", "stream"];
@@ -41,11 +41,23 @@ pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+/// What a model is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Forecasts past the end of the series; the season is looked for in all rows.
+    Forecast,
+    /// Scores; only training rows may show the season, and a trained model has its own steps.
+    Scores,
+    /// Forecasts by a network that was trained on other series; other models are refused.
+    ZeroShot,
+}
+
 /// What is opened.
 pub(crate) struct Opening<'a> {
     /// A model directory, or `builtin`.
     pub(crate) model: &'a Path,
     pub(crate) data: &'a DataArgs,
+    pub(crate) purpose: Purpose,
     pub(crate) backend: &'a str,
     /// Steps to forecast, for networks that forecast any number of them.
     pub(crate) steps: Option<usize>,
@@ -53,8 +65,6 @@ pub(crate) struct Opening<'a> {
     pub(crate) levels: Option<&'a [f64]>,
     /// The split, where it is not that of the training.
     pub(crate) split: Option<Split>,
-    /// Whether forecasts are scored: only training rows may show the season then.
-    pub(crate) scored: bool,
 }
 
 /// A forecaster and its series.
@@ -70,7 +80,12 @@ pub(crate) struct Opened {
     pub(crate) zero_shot: bool,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    /// A model and data, with everything else as it usually is, on the CPU.
+    pub(crate) fn new(model: &'a Path, data: &'a DataArgs, purpose: Purpose) -> Self {
+        Self { model, data, purpose, backend: "cpu", steps: None, levels: None, split: None }
+    }
+
     /// Reads the model and the series, and says what was read.
     pub(crate) fn open(&self, global: &Global) -> Result<Opened> {
         let opened = match zero_shot_network(self.model)? {
@@ -82,19 +97,34 @@ impl Opening<'_> {
         opened.set.repairs.time_notes().iter().for_each(|note| remark_note(global, note));
         if opened.zero_shot {
             remark(global, &self.describe(&opened));
-            self.unseen(global, &opened);
+            say_what_has_no_past(global, &opened);
         }
         Ok(opened)
     }
 
     fn open_trained(&self, global: &Global) -> Result<Opened> {
+        match self.purpose {
+            Purpose::Forecast => self.data.without_season()?,
+            Purpose::Scores => {
+                let why = "is for models that forecast any number of steps; this one has its own";
+                refuse_unused(&[("prediction_length", self.steps.is_some())], why)?;
+            }
+            Purpose::ZeroShot => {
+                let text =
+                    "was trained on a table, and forecasts tables like that (use ptsm predict)";
+                return Err(Error::config("model", text).at(self.model.display().to_string()));
+            }
+        }
         let forecaster = Forecaster::from_dir(self.model, open(self.backend)?.as_ref())?;
         let source = self.data.read_for(global, forecaster.preprocessor())?;
         let (roles, repair) = (self.data.roles(), self.data.repair(&source)?);
         let mut set = forecaster.read_as(&source.table, &roles, &repair)?;
         let any_series = forecaster.preprocessor().takes_any_series();
         let season = match self.data.season()? {
-            None if any_series => Some(self.spec().seasonal_period(&source, &mut set)?),
+            None if any_series => {
+                let spec = DataSpec { split: self.split, ..self.data.spec() };
+                Some(spec.seasonal_period(&source, &mut set)?)
+            }
             season => season,
         };
         Ok(Opened { forecaster, source, set, season, any_series, zero_shot: false })
@@ -103,16 +133,14 @@ impl Opening<'_> {
     fn open_any_series(&self, global: &Global, network: Model) -> Result<Opened> {
         let source = self.data.read(global)?;
         let mut set = self.data.series(&source)?;
-        let season = match self.scored {
-            true => self.spec().seasonal_period(&source, &mut set)?,
-            false => {
-                let all = Some(Split::Fraction { train: 1.0, validation: 0.0 });
-                DataSpec { split: all, ..self.data.spec() }.seasonal_period(&source, &mut set)?
-            }
+        let split = match self.purpose {
+            Purpose::Scores => self.split,
+            _ => Some(Split::Fraction { train: 1.0, validation: 0.0 }),
         };
+        let season = DataSpec { split, ..self.data.spec() }.seasonal_period(&source, &mut set)?;
         let steps = self.steps.unwrap_or_else(|| match self.split {
             Some(Split::Last { rows }) => rows,
-            _ => usual_steps(&set, season),
+            _ => usual_horizon(set.frequency, season, median_rows(&set)),
         });
         let zero_shot = ZeroShot::new(network, season)?;
         let options = ZeroShotOptions { steps, levels: self.levels.map(<[f64]>::to_vec) };
@@ -127,29 +155,6 @@ impl Opening<'_> {
         match is_builtin(self.model) {
             true => format!("{BUILTIN} {BUILTIN_VERSION}"),
             false => self.model.display().to_string(),
-        }
-    }
-
-    fn spec(&self) -> DataSpec {
-        DataSpec { split: self.split, ..self.data.spec() }
-    }
-
-    /// Says which channels have no value in what the forecaster looks at.
-    fn unseen(&self, global: &Global, Opened { forecaster, set, .. }: &Opened) {
-        let rows = forecaster.config().context_length;
-        for series in &set.series {
-            let last = series.num_rows().saturating_sub(rows)..series.num_rows();
-            for (channel, name) in set.channels.iter().enumerate() {
-                if !last.clone().any(|row| series.get(row, channel).is_some()) {
-                    let of = if series.id.is_empty() { "" } else { " of " };
-                    let text = format!(
-                        "  {name}{of}{}: no value in the last {rows} rows, so its forecast is 0 and says \
-                         nothing",
-                        series.id
-                    );
-                    remark(global, &text);
-                }
-            }
         }
     }
 
@@ -173,4 +178,42 @@ impl Opening<'_> {
             self.name()
         )
     }
+}
+
+/// Rows of a series than which half of all are shorter.
+fn median_rows(set: &SeriesSet) -> usize {
+    let mut rows: Vec<usize> = set.series.iter().map(Series::num_rows).collect();
+    rows.sort_unstable();
+    rows.get(rows.len() / 2).copied().unwrap_or_default()
+}
+
+/// Channels without a value that are named.
+const NAMED: usize = 3;
+
+/// Says which channels have no value in the rows that the forecaster sees.
+fn say_what_has_no_past(global: &Global, Opened { forecaster, set, .. }: &Opened) {
+    let rows = forecaster.config().context_length;
+    let mut names = Vec::new();
+    for series in &set.series {
+        let last = series.num_rows().saturating_sub(rows)..series.num_rows();
+        for (channel, name) in set.channels.iter().enumerate() {
+            if !last.clone().any(|row| series.get(row, channel).is_some()) {
+                let of = if series.id.is_empty() { "" } else { " of " };
+                names.push(format!("{name}{of}{}", series.id));
+            }
+        }
+    }
+    if names.is_empty() {
+        return;
+    }
+    let more = match names.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    names.truncate(NAMED);
+    let text = format!(
+        "  {}{more}: no value in the last {rows} rows; the forecast is 0 and means nothing",
+        names.join(", ")
+    );
+    remark(global, &text);
 }

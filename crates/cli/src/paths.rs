@@ -13,9 +13,9 @@ use ptsm::{Error, Result};
 const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 12] = [
-    "data", "file", "like", "input", "inputs", "holidays", "recipe", "space", "suite", "path", "a",
-    "b",
+const READ: [&str; 13] = [
+    "data", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space", "suite",
+    "path", "a", "b",
 ];
 
 /// Checks the paths of a command line.
@@ -87,4 +87,34 @@ fn is_same_file(one: &Metadata, other: &Metadata, _by_name: impl Fn() -> bool) -
 #[cfg(not(unix))]
 fn is_same_file(_one: &Metadata, _other: &Metadata, by_name: impl Fn() -> bool) -> bool {
     by_name()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Options that name files and are not in the lists: `pretrain --validate` reads FILE:STEPS.
+    const OTHERS: [&str; 1] = ["validate"];
+
+    #[test]
+    fn every_option_that_names_a_file_is_known_to_be_read_or_written() {
+        let command = crate::args::Args::command();
+        let mut commands: Vec<&clap::Command> = vec![&command];
+        let mut found = 0;
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            for argument in command.get_arguments() {
+                let names = argument.get_value_names().unwrap_or_default();
+                if names.iter().any(|name| name.contains("FILE")) {
+                    let id = argument.get_id().as_str();
+                    let known = [&WRITTEN[..], &READ, &OTHERS].concat().contains(&id);
+                    assert!(known, "{id} of {}", command.get_name());
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 20, "{found}");
+    }
 }

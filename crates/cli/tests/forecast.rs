@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{csv, json, ok, run, stderr};
+use common::{csv, json, ok, run, stderr, trained};
 
 /// Monthly rows of two channels of other size, with a season of twelve.
 fn monthly(rows: usize) -> String {
@@ -110,9 +110,72 @@ fn what_it_cannot_do_is_refused() {
         ("train --data data.csv --out builtin", "use ./builtin"),
         ("predict --model builtin --data data.csv --heads main", "heads"),
         ("stream --model builtin --input data.csv", "like: is missing"),
+        ("forecast data.csv --out data.csv", "it would be written over"),
+        ("stream --model builtin --like data.csv --state data.csv", "it would be written over"),
+        ("forecast data.csv --horizon 10001", "10001 must be from 1 to 10000"),
+        ("forecast data.csv --levels 0.95", "must be a percentage"),
+        ("evaluate --model builtin --data data.csv --heads main", "without heads"),
     ] {
         let output = run(folder, arguments);
         let said = stderr(&output);
         assert!(!output.status.success() && said.contains(wanted), "{arguments}: {said}");
+    }
+}
+
+#[test]
+fn a_trained_model_keeps_its_own_steps_and_season() {
+    let folder = trained();
+    let folder = folder.path();
+    for (arguments, wanted) in [
+        ("predict --model model --data data.csv --season 12", "season"),
+        ("evaluate --model model --data data.csv --prediction-length 3", "prediction_length"),
+        ("forecast data.csv --model model", "use ptsm predict"),
+        ("stream --model model --like data.csv --input data.csv", "like"),
+    ] {
+        let output = run(folder, arguments);
+        let said = stderr(&output);
+        assert!(!output.status.success() && said.contains(wanted), "{arguments}: {said}");
+    }
+}
+
+/// The value of a row.
+type Value = fn(i32) -> f64;
+
+#[test]
+fn odd_tables_are_forecast_and_what_is_unknown_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let write = |name: &str, rows: &[String]| {
+        std::fs::write(folder.join(name), format!("a,b\n{}\n", rows.join("\n"))).unwrap();
+    };
+    let wave = |t: i32| 2.0 + (f64::from(t) * 0.5).sin();
+    // b has no value in the last 200 rows.
+    let old = |t: i32| if t < 50 { format!("{},1", wave(t)) } else { format!("{},", wave(t)) };
+    write("old.csv", &(0..250).map(old).collect::<Vec<_>>());
+    let output = run(folder, "forecast old.csv --season 1 --horizon 2");
+    let said = stderr(&output);
+    assert!(output.status.success() && said.contains("b: no value in the last 128 rows"), "{said}");
+    write("short.csv", &(0..20).map(|t| format!("{},{t}", wave(t))).collect::<Vec<_>>());
+    let output = run(folder, "evaluate --model builtin --data short.csv --prediction-length 9");
+    let said = stderr(&output);
+    assert!(output.status.success() && said.contains("too short for training"), "{said}");
+    let sampled = ok(folder, "predict --model builtin --data short.csv --samples 3 -q");
+    assert_eq!(sampled.lines().count(), 1 + 3 * 2, "{sampled}");
+    // A spike, growth and zeros: finite, ordered, never below zero, at most a hundred times beyond.
+    let cases: [(&str, Value); 3] = [
+        ("spike.csv", |t| if t == 59 { 1e9 } else { 100.0 + f64::from(t % 7) }),
+        ("growth.csv", |t| (f64::from(t) / 3.0).exp()),
+        ("zeros.csv", |t| if t % 3 == 0 { f64::from(t % 4) } else { 0.0 }),
+    ];
+    for (name, value) in cases {
+        write(name, &(0..60).map(|t| format!("{},1", value(t))).collect::<Vec<_>>());
+        let most = (0..60).map(value).fold(0.0, f64::max);
+        let text = ok(folder, &format!("forecast {name} --horizon 60 -q"));
+        for line in text.lines().skip(1) {
+            let cells = line.split(',').skip(1).take(5).map(|cell| cell.parse().unwrap());
+            let cells: Vec<f64> = cells.collect();
+            assert!(cells.windows(2).all(|pair| pair[0] <= pair[1]), "{name}: {line}");
+            assert!(cells[0] >= 0.0 && cells[4] <= 101.0 * most, "{name}: {line}");
+        }
     }
 }

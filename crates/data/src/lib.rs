@@ -67,7 +67,7 @@ mod wanted_column;
 mod window;
 mod zone;
 
-pub use calendar::{Anchor, Calendar, Frequency, Holidays};
+pub use calendar::{Anchor, Calendar, Frequency, Holidays, usual_horizon};
 pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use foreign_code::is_foreign_code;

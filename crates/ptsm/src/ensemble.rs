@@ -435,6 +435,9 @@ mod tests {
     use super::*;
     use crate::Cpu;
     use crate::data::{Batch, BatchShape};
+    use crate::model_dir::ZERO_SHOT_MEMBER;
+    use crate::verify::verify;
+    use crate::zero_shot::builtin_model;
     use ptsm_core::{ForwardOptions, Init, Prediction};
 
     fn model(patch_length: usize, seed: u64) -> Model {
@@ -504,6 +507,39 @@ mod tests {
         assert!(error.contains("add up to 1.5"), "{error}");
         let error = Model::from_dir(folder.path()).unwrap_err().to_string();
         assert!(error.contains("is an ensemble"), "{error}");
+    }
+
+    #[test]
+    fn a_network_for_any_series_is_a_member_and_other_rules_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = ModelWriter::new(&ModelDir::new(folder.path())).unwrap();
+        let zero_shot = Arc::new(ZeroShot::new(builtin_model().unwrap(), 12).unwrap());
+        let saved = [(SavedMember::ZeroShot(format!("0{ZERO_SHOT_MEMBER}"), zero_shot), 1.0)];
+        let window =
+            EnsembleWindow { context_length: 32, prediction_length: 5, num_input_channels: 1 };
+        let written = writer.replace(|staged| {
+            let place = Place { dir: writer.dir(), staged };
+            write_weighted(place, &saved, Some(window), &preprocessor())
+        });
+        written.unwrap();
+        let weights = ModelDir::new(folder.path()).member("0-zero-shot").weights();
+        let verified = verify(folder.path()).unwrap();
+        assert!(verified.iter().any(|file| file.path == weights), "{verified:?}");
+        let loaded = Members::from_dir(folder.path()).unwrap();
+        assert_eq!(loaded.all[0].0.name(), "zero_shot");
+        let mut out = Prediction::default();
+        let session = loaded.load(&Cpu::default()).unwrap();
+        session.session().unwrap().forward(&batch(), &mut out).unwrap();
+        assert_eq!(out.numbers.len(), 3 * 5);
+        let path = ModelDir::new(folder.path()).ensemble();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace(&format!("\"rule\": {ZERO_SHOT_RULE}"), "\"rule\": 99"))
+            .unwrap();
+        std::fs::remove_file(folder.path().join("SHA256SUMS")).unwrap();
+        let error = Members::from_dir(folder.path()).unwrap_err().to_string();
+        writer.replace(|staged| model(4, 1).save(staged.path()).map(|()| Vec::new())).unwrap();
+        assert!(!weights.exists(), "a member of the ensemble that was replaced");
+        assert!(error.contains("by rule 99") && error.contains("train again"), "{error}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{Config, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
-pub use any_series::{ZeroShotOptions, usual_steps};
+pub use any_series::ZeroShotOptions;
 pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::Contexts;
 pub(crate) use interface::{ForecastInterface, OneContext};

@@ -31,6 +31,7 @@
 //! | [`data`] | tables, roles of columns, calendar, splits, windows: the only place that sees NaN |
 //! | [`spec`], [`job`] | typed specifications of data and model, and training jobs |
 //! | [`pretrain`], [`simulate`] | a forecaster of any series, trained on simulated ones |
+//! | [`zero_shot`] | the one inside the library, and how such a network forecasts ([`Forecaster::zero_shot`]) |
 //! | [`train`] | training loop, losses, recipes, searches |
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |

@@ -13,6 +13,7 @@
 //! | `ensemble.json`, `members/NAME/` | an ensemble of models, in place of one | |
 //! | `SHA256SUMS` | checksums of all these files but those of members, which have their own, and of checkpoints | the directory |
 //! | `members/NAME/ridge.json` | a ridge regression, on values or on logarithms, that is a member | the ensemble |
+//! | `members/NAME-zero-shot/` | a network that was trained on other series and is a member | the ensemble |
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,10 @@ const CHOICE: &str = "choice.json";
 const CALIBRATION: &str = "calibration.json";
 const MEMBERS: &str = "members";
 const HEADS: &str = "heads";
+/// Ends of the names of members that are ridge regressions, and networks for any series; those of other networks
+/// are numbers.
+pub(crate) const RIDGE_MEMBER: &str = "-ridge";
+pub(crate) const ZERO_SHOT_MEMBER: &str = "-zero-shot";
 /// Beginning and end of the names of score files.
 const SCORE: [&str; 2] = ["score-", ".json"];
 
@@ -144,7 +149,8 @@ impl ModelDir {
     /// Those of [`ModelDir::member_names`] that have a name that we give to members.
     pub(crate) fn own_member_names(&self) -> Vec<String> {
         let ours = |name: &String| {
-            let number = name.trim_end_matches("-ridge");
+            let kinds = [RIDGE_MEMBER, ZERO_SHOT_MEMBER];
+            let number = kinds.iter().find_map(|kind| name.strip_suffix(kind)).unwrap_or(name);
             !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '-')
         };
         let mut names = self.member_names();

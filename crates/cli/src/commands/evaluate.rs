@@ -3,18 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ptsm::data::{Part, Split};
+use ptsm::data::{Part, Prepared, SeriesSet, Split};
 use ptsm::evaluate::{Coherence, Detail, Measure};
 use ptsm::heads::SharedModel;
 use ptsm::job::{Choice, trained_on_validation};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
-use ptsm::{Error, Result};
+use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
-use crate::opening::{Opened, Opening};
+use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
@@ -134,30 +134,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
     let opening = Opening {
-        model: &args.model,
-        data: &args.data,
         backend: &args.backend,
         steps: args.prediction_length,
-        levels: None,
         split: args.borders(),
-        scored: true,
+        ..Opening::new(&args.model, &args.data, Purpose::Scores)
     };
     let Opened { mut forecaster, source, set, season, any_series, zero_shot } =
         opening.open(global)?;
-    if !zero_shot {
-        let why = "is for models that forecast any number of steps; this one has its own";
-        refuse_unused(&[("prediction_length", args.prediction_length.is_some())], why)?;
-    }
-    let prepared = match forecaster.prepare_up_to(&set, args.borders()) {
-        Err(_) if zero_shot && args.borders().is_none() && args.split.part == Part::Test => {
-            let rows = forecaster.config().prediction_length;
-            let text = format!(
-                "too short for training, validation and test parts: the last {rows} rows are scored"
-            );
-            remark(global, &text);
-            forecaster.prepare_up_to(&set, Some(Split::Last { rows }))?
-        }
-        prepared => prepared?,
+    let prepared = match zero_shot && args.borders().is_none() && args.split.part == Part::Test {
+        true => prepare_any_length(global, &forecaster, &set)?,
+        false => forecaster.prepare_up_to(&set, args.borders())?,
     };
     if args.split.part == Part::Validation && trained_on_validation(&args.model)? {
         remark(global, "a member of this model was fitted to the validation part, too");
@@ -207,6 +193,26 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     trim(&mut evaluation, detail);
     answer(global, &evaluation, &evaluation.table())
+}
+
+/// The default parts of the series; where they are too short for these, the last rows of each are the test part.
+fn prepare_any_length(
+    global: &Global,
+    forecaster: &Forecaster,
+    set: &SeriesSet,
+) -> Result<Prepared> {
+    match forecaster.prepare_up_to(set, None) {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            let rows = forecaster.config().prediction_length;
+            let last = forecaster.prepare_up_to(set, Some(Split::Last { rows }))?;
+            let text = format!(
+                "too short for training, validation and test parts: the last {rows} rows are scored"
+            );
+            remark(global, &text);
+            Ok(last)
+        }
+        prepared => prepared,
+    }
 }
 
 /// What the forecaster was chosen by, if it was; otherwise the usual one.

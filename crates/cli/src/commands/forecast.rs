@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use ptsm::Result;
 use ptsm::zero_shot::BUILTIN;
-use ptsm::{Error, Result};
 
-use crate::forecast_output::{ForecastOutput, Forecasted, Names};
+use crate::forecast_output::{ForecastOutput, ForecastSource, Names};
 use crate::global::Global;
-use crate::opening::{Opened, Opening};
+use crate::opening::{Opened, Opening, Purpose};
 use crate::source::DataArgs;
 
 /// Options of `forecast`.
@@ -53,24 +53,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let data = DataArgs { data: args.file.clone().or(args.data.data.clone()), ..args.data.clone() };
     let levels: Vec<f64> = args.levels.iter().map(|percent| percent / 100.0).collect();
     let opening = Opening {
-        model: &args.model,
-        data: &data,
-        backend: "cpu",
         steps: args.horizon,
         levels: Some(&levels),
-        split: None,
-        scored: false,
+        ..Opening::new(&args.model, &data, Purpose::ZeroShot)
     };
-    let Opened { mut forecaster, source, set, zero_shot, .. } = opening.open(global)?;
-    if !zero_shot {
-        let text = "was trained on a table, and forecasts tables like that (use ptsm predict)";
-        return Err(Error::config("model", text).at(args.model.display().to_string()));
-    }
+    let Opened { mut forecaster, source, set, .. } = opening.open(global)?;
     // The series have all that is needed, so the memory of the table is released.
     let name = source.name.clone();
     drop(source);
     let forecasts = forecaster.predict(&set, args.rows_before_end)?;
-    let from = Forecasted { name: &name, set: &set, forecaster: &forecaster };
+    let from = ForecastSource { name: &name, set: &set, forecaster: &forecaster };
     let output = ForecastOutput {
         out: args.out.as_deref(),
         plot: args.plot.as_deref(),

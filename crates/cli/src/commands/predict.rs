@@ -9,9 +9,9 @@ use ptsm::heads::{SharedModel, heads_table};
 use ptsm::{Error, Forecast, Forecaster, Result};
 
 use crate::commands::cases;
-use crate::forecast_output::{ForecastOutput, Forecasted, Names, write_rows};
+use crate::forecast_output::{ForecastOutput, ForecastSource, Names, write_rows};
 use crate::global::Global;
-use crate::opening::{Opened, Opening};
+use crate::opening::{Opened, Opening, Purpose};
 use crate::output::remark;
 use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
@@ -76,18 +76,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
     let opening = Opening {
-        model: &args.model,
-        data: &args.data,
         backend: &args.backend,
         steps: args.prediction_length,
-        levels: None,
-        split: None,
-        scored: false,
+        ..Opening::new(&args.model, &args.data, Purpose::Forecast)
     };
-    let Opened { mut forecaster, source, set, zero_shot, .. } = opening.open(global)?;
-    if !zero_shot {
-        args.data.without_season()?;
-    }
+    let Opened { mut forecaster, source, set, .. } = opening.open(global)?;
     // The series have all that is needed, so the memory of the table is released.
     let name = source.name.clone();
     drop(source);
@@ -114,7 +107,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
-    let from = Forecasted { name: &name, set: &set, forecaster: &forecaster };
+    let from = ForecastSource { name: &name, set: &set, forecaster: &forecaster };
     let output =
         ForecastOutput { out, plot: args.plot.as_deref(), interval_names: args.interval_names };
     output.write(global, &from, &forecasts)

@@ -15,7 +15,7 @@ use ptsm::zero_shot::zero_shot_network;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::global::Global;
-use crate::opening::Opening;
+use crate::opening::{Opening, Purpose};
 use crate::output::{flag, message, remark};
 use crate::source::{DataArgs, TextArgs, refuse_unused};
 use ptsm_backends::open;
@@ -200,13 +200,9 @@ impl Args {
             ..DataArgs::default()
         };
         let opening = Opening {
-            model: &self.model,
-            data: &data,
             backend: &self.backend,
             steps: self.prediction_length,
-            levels: None,
-            split: None,
-            scored: false,
+            ..Opening::new(&self.model, &data, Purpose::ZeroShot)
         };
         Ok(opening.open(global)?.forecaster)
     }

@@ -218,6 +218,16 @@ impl From<Frequency> for String {
     }
 }
 
+/// Steps that people usually want to know in advance: those of the step of the rows
+/// ([`Frequency::usual_horizon`]); else two seasons; else a tenth of the rows, from 1 to 24. `season` = 1 or 0: none.
+pub fn usual_horizon(step: Option<Frequency>, season: usize, rows: usize) -> usize {
+    let usual = step.and_then(Frequency::usual_horizon);
+    usual.unwrap_or(match season {
+        0 | 1 => (rows / 10).clamp(1, 24),
+        season => 2 * season,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,7 +309,13 @@ mod tests {
         ] {
             let frequency: Frequency = text.parse().unwrap();
             assert_eq!(frequency.usual_horizon(), steps, "{text}");
+            assert_eq!(usual_horizon(Some(frequency), 1, 100), steps.unwrap_or(10), "{text}");
         }
+        let undated = [(12, 100), (1, 100), (1, 9), (0, 1000)];
+        assert_eq!(
+            undated.map(|(season, rows)| usual_horizon(None, season, rows)),
+            [24, 10, 1, 24]
+        );
     }
 
     #[test]

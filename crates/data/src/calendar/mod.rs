@@ -16,7 +16,7 @@ mod series_calendar;
 
 pub use anchor::Anchor;
 pub(crate) use detect::{anchor, common_distance, detect};
-pub use frequency::Frequency;
 pub(crate) use frequency::length_text;
+pub use frequency::{Frequency, usual_horizon};
 pub use holidays::Holidays;
 pub use series_calendar::Calendar;

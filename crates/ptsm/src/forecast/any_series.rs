@@ -3,40 +3,29 @@
 use std::sync::Arc;
 
 use super::{ForecastModel, Forecaster};
-use crate::data::{Frequency, SeriesSet};
+use crate::data::SeriesSet;
 use crate::ensemble::{MemberModel, Members};
 use crate::preprocessor::Preprocessor;
 use crate::zero_shot::{MOST_ZERO_SHOT_STEPS, ZeroShot};
 use crate::{Error, Result};
 use ptsm_core::Backend;
 
-/// Steps that people usually want to know in advance of series with this season: the usual ones of the
-/// step of their rows, or two seasons, or a tenth of the rows and no more than 24.
-pub fn usual_steps(set: &SeriesSet, season: usize) -> usize {
-    let usual = set.frequency.and_then(Frequency::usual_horizon);
-    let mut rows: Vec<usize> = set.series.iter().map(|series| series.num_rows()).collect();
-    rows.sort_unstable();
-    let median = rows.get(rows.len() / 2).copied().unwrap_or_default();
-    let steps = usual.unwrap_or(if season > 1 { 2 * season } else { (median / 10).min(24) });
-    steps.max(1)
-}
-
 /// What [`Forecaster::zero_shot`] forecasts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ZeroShotOptions {
-    /// Steps, at least 1.
+    /// Steps, from 1 to [`MOST_ZERO_SHOT_STEPS`].
     pub steps: usize,
-    /// Levels of the intervals; `None` = those of the network.
+    /// Levels of the intervals, in (0, 1), such as 0.8; `None` = those of the network.
     pub levels: Option<Vec<f64>>,
 }
 
 impl Forecaster {
-    /// A forecaster of the channels of `set` by a network that was trained on other
-    /// series. Every channel is forecast from its own past.
+    /// A forecaster of the channels of `set` by a network that was trained on other series. Every channel is
+    /// forecast from its own past, in the units of the data.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` for 0 steps, or a level beyond the network's; as [`Backend::load`].
+    /// `InvalidConfig` for another number of steps, or a level beyond the network's; as [`Backend::load`].
     pub fn zero_shot(
         zero_shot: ZeroShot,
         set: &SeriesSet,
@@ -62,5 +51,65 @@ impl Forecaster {
             model.interface.set_levels(levels)?;
         }
         Self::new(Arc::new(model))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cpu;
+    use crate::data::{ReadOptions, Repair, Roles, Table};
+    use crate::zero_shot::builtin_model;
+
+    /// Series of different length and size, some with gaps.
+    fn set() -> SeriesSet {
+        let mut text = "id,t,y\n".to_owned();
+        for number in 0..40 {
+            let size = 10f64.powi(number % 5);
+            for t in 0..6 + 5 * number {
+                let value = size * (3.0 + f64::from(t).mul_add(0.5, f64::from(number)).sin());
+                let gap = number % 3 == 0 && t % 7 > 4;
+                let value = if gap { String::new() } else { value.to_string() };
+                text += &format!("s{number},{t},{value}\n");
+            }
+        }
+        let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+        let roles = Roles { id: Some("id".into()), ..Roles::default() };
+        SeriesSet::from_table(&table, &roles, &Repair::default()).unwrap()
+    }
+
+    fn forecaster(set: &SeriesSet, steps: usize) -> Forecaster {
+        let zero_shot = ZeroShot::new(builtin_model().unwrap(), 12).unwrap();
+        let options = ZeroShotOptions { steps, levels: None };
+        Forecaster::zero_shot(zero_shot, set, &options, &Cpu::default()).unwrap()
+    }
+
+    #[test]
+    fn many_series_at_once_have_the_bits_of_each_alone() {
+        let set = set();
+        let mut forecaster = forecaster(&set, 60);
+        let all = forecaster.predict(&set, 0).unwrap();
+        for (series, forecast) in set.series.iter().zip(&all) {
+            let alone = SeriesSet { series: vec![series.clone()], ..set.clone() };
+            assert_eq!(forecaster.predict(&alone, 0).unwrap()[0], *forecast);
+            assert_eq!(forecast.values.len(), 60);
+        }
+    }
+
+    #[test]
+    fn forecasts_scale_with_their_series() {
+        let set = set();
+        let mut scaled = set.clone();
+        let times = 3e7;
+        let values = scaled.series.iter_mut().flat_map(|series| &mut series.values);
+        values.for_each(|value| *value *= times);
+        let mut forecaster = forecaster(&set, 12);
+        let (plain, scaled) =
+            (forecaster.predict(&set, 0).unwrap(), forecaster.predict(&scaled, 0).unwrap());
+        for (plain, scaled) in plain.iter().zip(&scaled) {
+            for (x, y) in plain.values.iter().zip(&scaled.values) {
+                assert!((y / times / x - 1.0).abs() < 1e-4, "{}: {x} {y}", plain.id);
+            }
+        }
     }
 }

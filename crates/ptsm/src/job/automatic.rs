@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::data::SeriesData;
-use crate::data::{Borders, Frequency, Series, Split, Transform, WindowShape, prepare};
+use crate::data::{Borders, Series, Split, Transform, WindowShape, prepare, usual_horizon};
 use crate::evaluate::Ridge;
 use crate::spec::{LossChoice, ModelSpec};
 use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
@@ -13,7 +13,7 @@ use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<String>) {
     let mut wanted = wanted.clone();
     let chosen = wanted.prediction_length;
-    let horizon = chosen.unwrap_or_else(|| usual_horizon(data));
+    let horizon = chosen.unwrap_or_else(|| fitting_horizon(data));
     wanted.prediction_length = Some(horizon);
     let mut facts = facts(data, &wanted);
     let (mut recipe, mut reasons) = auto_recipe(&facts);
@@ -50,17 +50,13 @@ fn ridge_fits(data: &SeriesData, recipe: &Recipe) -> bool {
 
 /// A horizon that nobody chose: that of the split (`last:H`); else the usual one of the frequency; else
 /// two seasons, or a tenth of the training part and no more than 24; and no more than the parts hold.
-fn usual_horizon(data: &SeriesData) -> usize {
+fn fitting_horizon(data: &SeriesData) -> usize {
     if let Split::Last { rows } = data.split {
         return rows;
     }
     let borders = borders(data);
     let rows = median(&borders.iter().map(|borders| borders.train.len()).collect::<Vec<_>>());
-    let usual = data.set.frequency.and_then(Frequency::usual_horizon);
-    let horizon = usual.unwrap_or(match data.seasonal_period {
-        0 | 1 => (rows / 10).min(24),
-        season => 2 * season,
-    });
+    let horizon = usual_horizon(data.set.frequency, data.seasonal_period, rows);
     let room = room(&borders, rows);
     match data.seasonal_period {
         // A horizon that has to be cut is cut to whole seasons.

@@ -30,6 +30,7 @@ pub use event::{JobEvent, Observer, Ready, Silent};
 pub use joint::{JointHead, JointJob, JointTrained};
 pub use members::EnsembleJob;
 pub use plan::{Job, Save, SaveMode, Start};
+pub(crate) use run::{Finished, save_trained};
 pub use run::{Trained, save_model};
 pub use samples::LaidSamples;
 pub use seen::trained_on_validation;

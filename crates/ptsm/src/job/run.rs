@@ -13,7 +13,7 @@ use crate::preprocessor::Preprocessor;
 use crate::record::Record;
 use crate::train::{Event, History, Samples, Subset, TrainData, Trainer};
 use crate::{Config, Error, Model, Result, Task};
-use ptsm_core::Note;
+use ptsm_core::{Note, Precision};
 
 /// A finished job.
 #[derive(Debug, Clone)]
@@ -114,7 +114,9 @@ impl Job<'_> {
             history,
         };
         if let Some(writer) = &writer {
-            save_trained(writer, &model, &preprocessor, &record)?;
+            let (preprocessor, precision) = (&preprocessor, Precision::Single);
+            let finished = Finished { model: &model, preprocessor, record: &record, precision };
+            save_trained(writer, &finished)?;
         }
         let seconds = began.elapsed().as_secs_f64();
         Ok(Trained { model, preprocessor, record, samples, seconds })
@@ -173,15 +175,21 @@ pub fn save_model(writer: &ModelWriter, model: &Model, preprocessor: &Preprocess
     })
 }
 
+/// A finished training.
+pub(crate) struct Finished<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) preprocessor: &'a Preprocessor,
+    pub(crate) record: &'a Record,
+    /// Format of the weights.
+    pub(crate) precision: Precision,
+}
+
 /// As [`save_model`], with the record of the training.
-fn save_trained(
-    writer: &ModelWriter,
-    model: &Model,
-    preprocessor: &Preprocessor,
-    record: &Record,
-) -> Result<()> {
+pub(crate) fn save_trained(writer: &ModelWriter, finished: &Finished<'_>) -> Result<()> {
+    let Finished { model, preprocessor, record, precision } = *finished;
     writer.replace(|staged| {
-        write_model(staged, model, preprocessor)?;
+        preprocessor.save(staged.path())?;
+        model.save_as(staged.path(), precision)?;
         write_json(&staged.training(), record)?;
         Ok(Vec::new())
     })

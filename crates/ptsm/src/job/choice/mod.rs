@@ -31,7 +31,7 @@ use crate::ensemble::{
     begun_names, new_names, write_weighted,
 };
 use crate::evaluate::{LogRidge, fit_ridge};
-use crate::model_dir::{ModelDir, write_json};
+use crate::model_dir::{ModelDir, RIDGE_MEMBER, ZERO_SHOT_MEMBER, write_json};
 use crate::model_writer::ModelWriter;
 use crate::train::{Recipe, Samples, Subset, Training};
 use crate::zero_shot::{ZeroShot, builtin_model};
@@ -277,18 +277,19 @@ impl ChoiceJob<'_> {
                 Entered::Level(number) => SavedMember::Network(level[*number].clone()),
                 Entered::LogRidge(number) => {
                     let ridge = Linear::Logarithms(learnt.log_ridges[*number].clone());
-                    let name = format!("{}-ridge", learnt.level[*number].name);
+                    let name = format!("{}{RIDGE_MEMBER}", learnt.level[*number].name);
                     SavedMember::Linear(name, Arc::new(ridge))
                 }
                 Entered::Other(MemberModel::Linear(ridge)) => {
-                    SavedMember::Linear(format!("{}-ridge", main.name), Arc::clone(ridge))
+                    SavedMember::Linear(format!("{}{RIDGE_MEMBER}", main.name), Arc::clone(ridge))
                 }
                 Entered::Other(MemberModel::Classical(classical)) => {
                     SavedMember::Classical(*classical)
                 }
-                Entered::Other(MemberModel::ZeroShot(zero_shot)) => {
-                    SavedMember::ZeroShot(format!("{}-any", main.name), Arc::clone(zero_shot))
-                }
+                Entered::Other(MemberModel::ZeroShot(zero_shot)) => SavedMember::ZeroShot(
+                    format!("{}{ZERO_SHOT_MEMBER}", main.name),
+                    Arc::clone(zero_shot),
+                ),
                 Entered::Other(MemberModel::Network(_)) => {
                     return Err(Error::internal("a network without a folder"));
                 }
