@@ -105,6 +105,39 @@ fn the_model_forecasts_short_and_long_files_under_any_names() {
 }
 
 #[test]
+fn training_is_continued_on_new_windows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    ok(folder, &format!("pretrain --out first {SMALL} --windows 320"));
+    let more = "--validate-every 20 --batch-size 16 --windows 320 --seed 7 -q";
+    // Without a learning rate the network stays what it was; with one it gets better on the held-back windows.
+    let still = format!("pretrain --init first --out still {more} --learning-rate 1e-30");
+    ok(folder, &still);
+    assert_eq!(outcome(folder, "still").0, outcome(folder, "first").0);
+    ok(folder, &format!("pretrain --init first --out second {more}"));
+    let loss = |out: &str| {
+        let last = &outcome(folder, out).1[0];
+        last["validation_loss"].as_f64().unwrap()
+    };
+    assert!(loss("second") < loss("still"), "{} {}", loss("second"), loss("still"));
+    assert_eq!(outcome(folder, "second").1.last().unwrap()["init"], true);
+    let config = |out: &str| std::fs::read_to_string(folder.join(out).join("config.json")).unwrap();
+    assert_eq!(config("second"), config("first"));
+    std::fs::write(folder.join("real.csv"), csv(300)).unwrap();
+    ok(folder, "train --data real.csv --out own --epochs 1 --context-length 32 --horizon 8 -q");
+    for (wrong, says) in [
+        ("--init first --d-model 8", "leave out the options of the model"),
+        ("--init own", "is no network of ptsm pretrain"),
+        ("--init nowhere", "nowhere"),
+    ] {
+        let output = run(folder, &format!("pretrain --out other {more} {wrong}"));
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{wrong}: {}", stderr(&output));
+        assert!(!folder.join("other").exists(), "{wrong}");
+    }
+}
+
+#[test]
 fn forecasts_scale_and_shift_with_their_series() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -355,6 +355,37 @@ fn what_an_error_costs_has_its_derivative() {
 }
 
 #[test]
+fn weights_of_classes_weigh_their_errors() {
+    let config = task("PatchTSMixerForTimeSeriesClassification", |_| ());
+    let (model, batch) = (random_model(config.clone()), batch_for(&config));
+    let mut forward = model.forward(&batch, ForwardOptions::default()).unwrap();
+    let (weights, classes) = ([0.5, 3.0, 1.25], [2usize, 0, 1]);
+    let options = LossOptions { class_weights: Some(weights.to_vec()), ..LossOptions::default() };
+    let weight = loss_weight(&model, &batch, &options).unwrap();
+    // The mean of the negative logarithms of the probabilities, weighted by the class that is true, as in PyTorch.
+    let definition = |logits: &[f64]| {
+        let costs = logits.chunks_exact(3).zip(classes).map(|(row, class)| {
+            let sum: f64 = row.iter().map(|logit| logit.exp()).sum();
+            -weights[class] * (row[class].exp() / sum).ln()
+        });
+        costs.sum::<f64>() / classes.iter().map(|&class| weights[class]).sum::<f64>()
+    };
+    let found = ptsm_core::train::loss(&model, &batch, &forward, weight, &options).unwrap();
+    assert!((found.value - definition(&forward.outputs.prediction)).abs() < 1e-12);
+    for place in 0..9 {
+        let mut cost = |change: f64| {
+            let kept = forward.outputs.prediction[place];
+            forward.outputs.prediction[place] = kept + change;
+            let cost = definition(&forward.outputs.prediction);
+            forward.outputs.prediction[place] = kept;
+            cost
+        };
+        let slope = (cost(1e-6) - cost(-1e-6)) / 2e-6;
+        assert!((slope - found.gradient.prediction[place]).abs() < 1e-8, "{place}: {slope}");
+    }
+}
+
+#[test]
 fn percent_losses_are_the_scores_of_their_names() {
     let config = forecaster(|_| ());
     let model = random_model(config.clone());

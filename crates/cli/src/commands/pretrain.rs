@@ -1,14 +1,16 @@
 //! `ptsm pretrain`: trains one forecaster for any series on simulated ones.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ptsm::core::Precision;
 use ptsm::job::{Save, SaveMode};
 use ptsm::model_dir::ModelDir;
 use ptsm::pretrain::{PretrainEvent, PretrainJob, Pretrained, RealSeries, ValidationRow, defaults};
 use ptsm::simulate::VERSION;
+use ptsm::spec::ModelSpec;
 use ptsm::train::Event;
+use ptsm::zero_shot::zero_shot_network;
 use ptsm::{Config, Error, Model, Result};
 use serde_json::json;
 
@@ -33,8 +35,8 @@ pub(crate) struct Args {
     /// Windows to train on, such as 400k or 30M, rounded up to whole validations
     #[arg(long, value_name = "N", default_value = "30M", value_parser = parse_windows)]
     windows: u64,
-    /// Steps from one validation to the next: on 4,096 simulated windows that are held back, whose loss
-    /// picks the weights, and on the files of --validate
+    /// Steps from one validation to the next, on 4,096 simulated windows that are held back and on the files of
+    /// --validate; the weights of the end are kept
     #[arg(long, value_name = "STEPS", default_value_t = 1000)]
     validate_every: u32,
     /// Real series to score on the way, which nothing is learnt from: tables of one channel, of which
@@ -44,7 +46,11 @@ pub(crate) struct Args {
     /// Save the weights of the finished model with 16 bits each, as those inside the binary are
     #[arg(long)]
     half_precision: bool,
-    /// Go on from the last checkpoint in DIR; without one, start
+    /// Continue the training of a network of this command, or of the one inside the binary (builtin), on new
+    /// windows: take another --seed, and the learning rate at which it stood
+    #[arg(long, value_name = "DIR")]
+    init: Option<PathBuf>,
+    /// Resume from the last checkpoint in the folder of --out; without one, start
     #[arg(long)]
     resume: bool,
     /// Replace a model that is in DIR
@@ -104,9 +110,11 @@ impl Args {
             let text = "holds a model already (use --resume, --overwrite or another folder)";
             return Err(Error::config(self.out.display().to_string(), text));
         }
+        let start = self.init.as_deref().map(|init| self.network(init)).transpose()?;
         Ok(PretrainJob {
             mix: self.mix.mix()?,
-            model: self.model.over(model)?,
+            model: if start.is_some() { ModelSpec::default() } else { self.model.over(model)? },
+            start,
             training,
             windows: self.windows,
             validate_every: self.validate_every,
@@ -116,6 +124,18 @@ impl Args {
                 true => Precision::Half,
                 false => Precision::Single,
             },
+        })
+    }
+
+    /// The network whose training is continued.
+    fn network(&self, init: &Path) -> Result<Model> {
+        if self.model != ModelArgs::default() {
+            let text = "continues with a network as it is: leave out the options of the model";
+            return Err(Error::config("init", text));
+        }
+        zero_shot_network(init)?.ok_or_else(|| {
+            let text = "is no network of ptsm pretrain (train --init fine-tunes others)";
+            Error::config("init", text).at(init.display().to_string())
         })
     }
 }
@@ -192,12 +212,12 @@ fn report(global: &Global, args: &Args, pretrained: &Pretrained) -> Result<()> {
     let history = &record.history;
     let windows = record.simulation.as_ref().map_or(0, |simulation| simulation.windows);
     let hours = record.simulation.as_ref().map_or(0.0, |simulation| simulation.hours);
+    let loss = pretrained.validations.last().and_then(|row| row.validation_loss);
     let value = json!({
         "out": args.out, "windows": windows, "steps": history.steps, "hours": hours,
-        "validation_loss": history.best_validation_loss, "stopped_by": history.stopped_by,
+        "validation_loss": loss, "stopped_by": history.stopped_by,
         "num_parameters": record.num_parameters, "validation": pretrained.validations.last(),
     });
-    let loss = history.best_validation_loss;
     let text = format!(
         "{}: {} windows in {hours:.2} h{} ({})\n",
         args.out.display(),

@@ -19,7 +19,7 @@ use crate::checksums::sha256;
 use crate::real::instruction_set;
 use crate::regular_file::read_regular;
 use crate::weights::Parameters;
-use crate::{Error, Result, option};
+use crate::{Error, Model, Result, option};
 
 /// Name of the state in a model directory.
 pub const CHECKPOINT_FILE: &str = "checkpoints/last.safetensors";
@@ -122,7 +122,7 @@ impl Progress {
             let isa = |name| option("isa", Some(name));
             let text = format!(
                 "the checkpoint was computed with {then}, this machine would go on with {now}, whose results \
-                 differ in the last bits ({} goes on with the same bits; {} goes on with other bits, and \
+                 differ in the last bits ({} resumes with the same bits; {} resumes with other bits, and \
                  training.json records it)",
                 isa(then),
                 isa(now)
@@ -198,6 +198,15 @@ impl State {
         for (average, &weight) in average.iter_mut().zip(&self.weights.trained) {
             *average += rest * (weight - *average);
         }
+    }
+
+    /// The model with the weights that are scored and kept: the average, if there is one.
+    pub(crate) fn kept(&self, model: &Model) -> Model {
+        let mut kept = model.clone();
+        if let Some(average) = &self.average {
+            kept.parameters.trained.clone_from(average);
+        }
+        kept
     }
 
     /// Writes the state, atomically.

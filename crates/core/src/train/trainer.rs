@@ -52,6 +52,8 @@ pub struct Trainer<'a> {
 pub struct Outcome {
     /// The model with the best weights.
     pub model: Model,
+    /// The model with the weights after the last step, averaged as those that are scored.
+    pub last: Model,
     /// What happened.
     pub history: History,
 }
@@ -150,6 +152,7 @@ impl Trainer<'_> {
                 break;
             }
         }
+        let last = state.kept(&model);
         model.parameters = state.best.clone();
         let history = History {
             best_epoch: state.progress.best_epoch,
@@ -159,7 +162,7 @@ impl Trainer<'_> {
             instruction_sets: state.progress.instruction_sets,
             epochs: state.progress.history,
         };
-        Ok(Outcome { model, history })
+        Ok(Outcome { model, last, history })
     }
 
     fn check(&self) -> Result<()> {
@@ -356,10 +359,7 @@ impl Trainer<'_> {
         seconds: f64,
     ) -> Result<(Epoch, Model)> {
         let began = Instant::now();
-        let mut kept = model.clone();
-        if let Some(average) = &state.average {
-            kept.parameters.trained.clone_from(average);
-        }
+        let kept = state.kept(model);
         let validation = match self.data.validation.is_empty() {
             true => None,
             false => Some(on.score(&kept, self.data.validation, &self.training.score_options())?),

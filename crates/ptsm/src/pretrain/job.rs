@@ -7,8 +7,7 @@ use super::log::{self, ValidationRow};
 use super::real::RealSeries;
 use super::samples::SimulatedSamples;
 use crate::ensemble::Members;
-use crate::job::{Save, SaveMode, save_model};
-use crate::model_dir::write_json;
+use crate::job::{Finished, Save, SaveMode, save_model, save_trained};
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::record::{Record, Simulation};
@@ -68,8 +67,10 @@ pub fn defaults() -> (ModelSpec, Training) {
 pub struct PretrainJob {
     /// Families of series and effects on them, with their weights.
     pub mix: Mix,
-    /// The model, over [`ModelSpec::defaults`].
+    /// The model, over [`ModelSpec::defaults`]; none of it with `start`, which has all of it.
     pub model: ModelSpec,
+    /// The network whose training is continued, with a new optimiser; `None` = weights drawn at random.
+    pub start: Option<Model>,
     /// Training settings; the seed is that of the series, too. `epochs` and `epoch_steps` follow from
     /// the fields below.
     pub training: Training,
@@ -113,7 +114,7 @@ pub enum PretrainEvent<'a> {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Pretrained {
-    /// The model with the kept weights.
+    /// The model with the weights after the last step.
     pub model: Model,
     /// What happened.
     pub record: Record,
@@ -128,7 +129,10 @@ impl PretrainJob {
     ///
     /// `InvalidConfig`, naming the field.
     pub fn config(&self) -> Result<Config> {
-        let config = self.model.config(&DataShape::windows(Task::Forecasting, 1))?;
+        let config = match &self.start {
+            Some(start) => self.started(start)?,
+            None => self.model.config(&DataShape::windows(Task::Forecasting, 1))?,
+        };
         if config.context_length < LEAST_CONTEXT {
             let text = format!("{} must be at least {LEAST_CONTEXT}", config.context_length);
             return Err(Error::config("context_length", text));
@@ -138,6 +142,20 @@ impl PretrainJob {
             return Err(Error::config("scaling", text));
         }
         Ok(config)
+    }
+
+    /// The configuration of the network whose training is continued.
+    fn started(&self, start: &Model) -> Result<Config> {
+        if self.model != ModelSpec::default() {
+            let text = "is that of the network whose training is continued (leave its fields out)";
+            return Err(Error::config("model", text));
+        }
+        let config = start.config();
+        if config.task()? != Task::Forecasting || config.num_input_channels != 1 {
+            let text = "wanted a forecaster of one channel";
+            return Err(Error::config("start", text));
+        }
+        Ok(config.clone())
     }
 
     /// Simulates, trains, validates and saves.
@@ -157,7 +175,10 @@ impl PretrainJob {
         let training = self.settled()?;
         let config = self.config()?;
         let windows = self.whole_windows();
-        let model = Model::new(config, training.init, training.seed)?;
+        let model = match &self.start {
+            Some(start) => start.clone(),
+            None => Model::new(config, training.init, training.seed)?,
+        };
         let train = SimulatedSamples::new(self.simulated(&model), windows as usize);
         let held_back = SimulatedSamples::held_back(validation_windows(&model), VALIDATION_WINDOWS);
         let writer = self.save.hold()?;
@@ -184,14 +205,12 @@ impl PretrainJob {
         if let Some(error) = failure {
             return Err(error);
         }
-        let Outcome { model, history, .. } = outcome?;
+        // The learning rate has come down: the last weights have seen most, and no noise of a validation picks them.
+        let Outcome { last: model, history, .. } = outcome?;
         let record = self.record(&model, training, history)?;
-        writer.replace(|staged| {
-            preprocessor.save(staged.path())?;
-            model.save_as(staged.path(), self.precision)?;
-            write_json(&staged.training(), &record)?;
-            Ok(Vec::new())
-        })?;
+        let (preprocessor, precision) = (&preprocessor, self.precision);
+        let finished = Finished { model: &model, preprocessor, record: &record, precision };
+        save_trained(&writer, &finished)?;
         Ok(Pretrained { model, record, validations: rows })
     }
 
@@ -274,7 +293,7 @@ impl PretrainJob {
             train_windows: windows as usize,
             validation_windows: VALIDATION_WINDOWS,
             num_parameters: model.layout().num_trained(),
-            init: false,
+            init: self.start.is_some(),
             simulation: Some(simulation),
             training,
             history,
@@ -309,11 +328,8 @@ impl Run<'_> {
             self.rows.retain(|row| row.windows <= seen);
         }
         let flow = (self.observe)(&PretrainEvent::Training(event));
-        let Event::Epoch { epoch, best, model, best_model } = event else { return flow };
-        let saved = match best {
-            true => save_model(self.writer, best_model, &self.preprocessor),
-            false => Ok(()),
-        };
+        let Event::Epoch { epoch, best, model, .. } = event else { return flow };
+        let saved = save_model(self.writer, model, &self.preprocessor);
         match saved.and_then(|()| self.validate(epoch, model)) {
             Ok(row) => {
                 let shown = (self.observe)(&PretrainEvent::Validated { row: &row, best: *best });

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Fields of `config.json`.
-#[derive(Debug, Default, clap::Args, Serialize)]
+#[derive(Debug, Default, PartialEq, clap::Args, Serialize)]
 #[command(next_help_heading = "Model (fields of config.json)")]
 pub(crate) struct ModelArgs {
     /// Past time steps that the network sees [default: by the length of the series; 512 with other
