@@ -8,6 +8,7 @@ mod forecast_output;
 mod forecast_report;
 mod global;
 mod html;
+mod interrupt;
 mod mix;
 mod numbers;
 mod opening;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         }
     };
     signals::report_as_errors();
+    signals::end_when_interrupted(interrupt::Kept::of(&matches));
     std::panic::set_hook(Box::new(|info| {
         if ptsm::data::is_foreign_code() {
             return; // Its panics are caught, and reported as damage of the file.

@@ -225,6 +225,88 @@ fn a_kill_leaves_the_old_model_or_a_new_one() {
     assert!(replaced > 0);
 }
 
+/// Sends a signal to a command after a while, and gives its exit code and messages.
+#[cfg(unix)]
+fn interrupted(folder: &Path, arguments: &str, signal: &str) -> (Option<i32>, String) {
+    let child = ptsm(folder)
+        .args(arguments.split_whitespace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    send(signal, child.id());
+    let began = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{arguments}: {:?}", began.elapsed());
+    (output.status.code(), stderr(&output))
+}
+
+#[cfg(unix)]
+fn send(signal: &str, process: u32) {
+    let process = process.to_string();
+    let sent = std::process::Command::new("kill").args([signal, &process]).status().unwrap();
+    assert!(sent.success(), "{signal}: the command had ended before");
+}
+
+/// Whether this process was started with Ctrl-C ignored, as in the background of a script: its children ignore it then,
+/// too.
+#[cfg(unix)]
+fn interrupts_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("0");
+    u64::from_str_radix(mask.trim(), 16).unwrap() >> 1 & 1 == 1
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_says_what_is_kept() {
+    let folder = trained();
+    let folder = folder.path();
+    let (tiny, shape) =
+        (TINY.replace("2 --batch", "100000 --batch"), TINY.replace("--epochs 2", ""));
+    let train = format!("train --data data.csv -q {tiny} --patience 100000 --checkpoint-steps 1");
+    let pretrain = format!("pretrain -q --windows 90M {shape} --checkpoint-steps 1");
+    let ignored = interrupts_are_ignored();
+    if ignored {
+        println!("skipped: Ctrl-C is ignored here, so a request to end stands for it");
+    }
+    let interrupt = if ignored { ("-TERM", 143) } else { ("-INT", 130) };
+    for (arguments, (signal, code), says) in [
+        (format!("{train} --out new"), interrupt, "new is kept; the same command with --resume"),
+        (format!("{train} --out new --resume"), ("-TERM", 143), "with --resume"),
+        (format!("{pretrain} --out any"), interrupt, "any is kept"),
+        ("simulate --out s.csv --series 3000000".into(), interrupt, "s.csv was not written"),
+        ("bench --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
+    ] {
+        let (found, text) = interrupted(folder, &arguments, signal);
+        assert_eq!(found, Some(code), "{arguments}: {text}");
+        let line = text.lines().find(|line| line.starts_with("interrupted: ")).unwrap_or_default();
+        assert!(line.contains(says), "{arguments}: {text}");
+    }
+    assert!(!folder.join("s.csv").exists());
+    ok(folder, "verify new");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_that_was_started_to_ignore_interrupts_ignores_them() {
+    let script = "trap '' INT; exec \"$0\" pretrain -q --windows 90M --out any";
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new("sh")
+        .current_dir(&folder)
+        .args(["-c", script, env!("CARGO_BIN_EXE_ptsm")])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    send("-INT", child.id());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 #[test]
 fn what_is_read_is_not_written_over() {
     let folder = trained();

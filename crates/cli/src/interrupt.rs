@@ -1,0 +1,59 @@
+//! What is kept of a command that is interrupted, by Ctrl-C or a request to end.
+
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use ptsm::model_dir::ModelDir;
+
+/// Commands that keep finished parts of their work in the folder of `--out`, and go on from them when they are repeated.
+const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
+
+/// Where a command keeps parts of its work.
+pub(crate) struct Kept {
+    command: String,
+    out: Option<PathBuf>,
+    state: Option<PathBuf>,
+    /// Whether it has `--resume`.
+    resumes: bool,
+}
+
+impl Kept {
+    /// That of a command line.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let (mut inner, mut command) = (matches, "");
+        while let Some((name, further)) = inner.subcommand() {
+            (inner, command) = (further, name);
+        }
+        let path = |option: &str| {
+            let value = inner.try_get_raw(option).ok().flatten()?.next()?;
+            Some(PathBuf::from(value))
+        };
+        let resumes = inner.try_contains_id("resume").is_ok();
+        Self { command: command.to_owned(), out: path("out"), state: path("state"), resumes }
+    }
+
+    /// What there is of it now, in words.
+    pub(crate) fn text(&self) -> String {
+        let kept = |path: &Path, how: &str| format!("{} is kept; {how}", path.display());
+        if let Some(state) = self.state.as_deref().filter(|state| state.is_file()) {
+            return kept(state, "it holds the state of the last save (see --save-every)");
+        }
+        let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
+        if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
+            return kept(out, "what is finished there is not repeated by the same command");
+        }
+        if self.resumes && has_checkpoint(&ModelDir::new(out)) {
+            return kept(out, "the same command with --resume continues from its checkpoint");
+        }
+        match out.exists() {
+            true => format!("{} is as it was", out.display()),
+            false => format!("{} was not written", out.display()),
+        }
+    }
+}
+
+/// Whether there is a checkpoint, of a model or of a member.
+fn has_checkpoint(dir: &ModelDir) -> bool {
+    let of_member = |name: &String| dir.member(name).checkpoint().is_file();
+    dir.checkpoint().is_file() || dir.member_names().iter().any(of_member)
+}
