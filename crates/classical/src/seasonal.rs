@@ -94,6 +94,13 @@ impl Seasonal {
         (good && indices.iter().all(|index| index.is_finite())).then_some(Self { kind, indices })
     }
 
+    /// With `share` of the distances of its indices from none, such as what is left without those of chance.
+    pub fn shrunk(mut self, share: f64) -> Self {
+        let none = if self.kind == Kind::Additive { 0.0 } else { 1.0 };
+        self.indices.iter_mut().for_each(|index| *index = none + share * (*index - none));
+        self
+    }
+
     /// How it acts.
     pub fn kind(&self) -> Kind {
         self.kind

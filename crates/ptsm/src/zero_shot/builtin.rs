@@ -5,14 +5,14 @@ use std::path::Path;
 use crate::model_dir::ModelDir;
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Model, Result};
-use ptsm_core::{Layout, OutputKind, Parameters};
+use ptsm_core::{Layout, OutputKind, Parameters, read_consistently};
 
 /// Name of the model inside the library, in place of a model directory. A directory of this name is
 /// `./builtin`.
 pub const BUILTIN: &str = "builtin";
 
-/// Version of its weights. Other weights get another one.
-pub const BUILTIN_VERSION: u32 = 1;
+/// Version of the weights of the model inside the library; other weights get another one.
+pub const BUILTIN_VERSION: u32 = 2;
 
 const CONFIG: &str = include_str!("../../pretrained/config.json");
 const WEIGHTS: &[u8] = include_bytes!("../../pretrained/model.safetensors");
@@ -45,6 +45,11 @@ pub fn zero_shot_network(model: &Path) -> Result<Option<Model>> {
     if is_builtin(model) {
         return builtin_model().map(Some);
     }
+    read_consistently(model, || network_of_dir(model))
+}
+
+/// As [`zero_shot_network`], of a directory.
+fn network_of_dir(model: &Path) -> Result<Option<Model>> {
     let files = ModelDir::new(model);
     if files.is_ensemble() || !files.config().is_file() || !files.preprocessor().is_file() {
         return Ok(None);

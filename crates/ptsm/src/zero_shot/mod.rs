@@ -4,18 +4,20 @@
 //!
 //! The network is one of a [`PretrainJob`](crate::pretrain::PretrainJob): one channel, quantiles. What
 //! it cannot know of a series is the length of its season, which is told, and whether its values
-//! multiply or add; so a series is seasonally adjusted where it has a season, and forecast as it is then and, where
-//! all values are above zero, as logarithms. The point forecast is the median of the network's mean forecast,
+//! multiply or add; so a series is seasonally adjusted where it has a season, or one of seven days beside that of a
+//! day, and forecast as it is then and, where all values are above zero, as logarithms. The point forecast is the median of the network's mean forecast,
 //! Theta's and the seasonal naive one.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `past.rs` | the past of one channel of a window, without gaps |
+//! | `blocks.rs` | coarser steps for long seasons, and the way back |
 //! | `view.rs` | a form of a series, and the way back |
 //! | `combine.rs` | one forecast out of those of all forms |
 //! | `session.rs` | the network and its forms as a model that is ready to run |
 //! | `builtin.rs` | the network inside the library |
 
+mod blocks;
 mod builtin;
 mod combine;
 mod past;
@@ -26,19 +28,28 @@ use crate::{Config, Error, Model, Result};
 use ptsm_core::OutputKind;
 
 pub use builtin::{BUILTIN, BUILTIN_VERSION, builtin_model, is_builtin, zero_shot_network};
+use past::Span;
 pub(crate) use session::LoadedZeroShot;
 
-/// Steps that are forecast, at most.
+/// Steps that a zero-shot forecaster forecasts, at most.
 pub const MOST_ZERO_SHOT_STEPS: usize = MOST_STEPS;
 
 /// Version of the rule of forms and their combination. A change of its numbers makes a new one.
-pub const ZERO_SHOT_RULE: u32 = 1;
+pub const ZERO_SHOT_RULE: u32 = 2;
 
-/// Seasons of the past that are looked at, where they are longer than the network's context.
+/// Seasons, and weeks, of the past that are looked at, where they are longer than the network's context.
 const PAST_SEASONS: usize = 10;
 
 /// No more steps than these, unless they are fewer than [`FEWEST_SEASONS`].
 const PAST_STEPS: usize = 2048;
+
+/// Fewest steps of a season that may be a day; seven of them may have a season of their own, a week.
+const LEAST_DAY: usize = 24;
+const DAYS: usize = 7;
+
+/// Steps of a season beyond which blocks of steps are forecast, and how many of these there are at least.
+const MOST_FINE: usize = 60;
+const FEWEST_BLOCKS: usize = 12;
 
 /// Seasons that are looked at in any case, up to [`MOST_STEPS`] steps.
 const FEWEST_SEASONS: usize = 3;
@@ -106,11 +117,30 @@ impl ZeroShot {
         }
     }
 
-    /// Past steps that are looked at: the network's context, or ten seasons if they are longer, or as many as
-    /// 2,048 steps hold, but three.
+    /// Past steps, L, that are looked at: those that are forecast from; or, where a season may be a day, ten weeks, if
+    /// these are longer, but no more than 2,048 steps or three weeks.
     pub fn context_length(&self) -> usize {
-        let own = self.network.config().context_length;
-        let some = PAST_STEPS.max(self.season.saturating_mul(FEWEST_SEASONS));
-        own.max(self.season.saturating_mul(PAST_SEASONS).min(some).min(MOST_STEPS))
+        let Span { week, recent, .. } = self.span(1);
+        week.map_or(recent, |week| recent.max(several(week)))
     }
+
+    /// The past and its seasons, for a forecast of `steps` steps. Forecast from are the steps of the network's context,
+    /// or several seasons if they are longer. Of long seasons the means of blocks are forecast, 24 a season, or as many
+    /// as make twelve of the steps.
+    fn span(&self, steps: usize) -> Span {
+        let season = self.season;
+        let recent = self.network.config().context_length.max(several(season));
+        let week = (season >= LEAST_DAY).then(|| season.saturating_mul(DAYS));
+        let block = match season > MOST_FINE {
+            true => (season / LEAST_DAY).min(steps / FEWEST_BLOCKS).max(1),
+            false => 1,
+        };
+        Span { season, week, recent, block }
+    }
+}
+
+/// Ten seasons, but no more than 2,048 steps or three seasons.
+fn several(season: usize) -> usize {
+    let some = PAST_STEPS.max(season.saturating_mul(FEWEST_SEASONS));
+    season.saturating_mul(PAST_SEASONS).min(some).min(MOST_STEPS)
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::ZeroShot;
 use super::combine::{Wanted, combine};
-use super::past::{Past, Place};
+use super::past::{Past, Place, Span};
 use super::view::{View, median_index};
 use crate::data::{Batch, BatchShape};
 use crate::{Config, Error, Result};
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 256;
 /// What sessions share.
 struct Shared {
     levels: Vec<f64>,
-    season: usize,
+    span: Span,
     /// Steps that the network sees.
     context_length: usize,
     /// Steps that the network forecasts at once.
@@ -43,7 +43,7 @@ impl LoadedZeroShot {
         let Config { context_length, prediction_length, .. } = *zero_shot.network().config();
         let shared = Shared {
             levels: zero_shot.levels().to_vec(),
-            season: zero_shot.season(),
+            span: zero_shot.span(output.prediction_length()),
             context_length,
             horizon: prediction_length,
             output: Arc::clone(output),
@@ -106,7 +106,7 @@ impl ZeroShotSession {
         loop {
             let waiting = series.iter_mut().flatten().flat_map(|Series { past, views }| {
                 let steps = past.unseen + shared.output.prediction_length();
-                let wanted = steps * shared.levels.len();
+                let wanted = past.adjusted.holding(steps) * shared.levels.len();
                 views.iter_mut().filter(move |view| view.quantiles.len() < wanted)
             });
             let mut waiting: Vec<&mut View> = waiting.collect();
@@ -130,7 +130,7 @@ impl Shared {
         let one = |number: usize| {
             let window = number / channels.len();
             let place = Place { window, channel: channels[number % channels.len()] };
-            let past = Past::of(batch, place, self.season)?;
+            let past = Past::of(batch, place, self.span)?;
             let views = View::all(&past, self.context_length);
             Some(Series { past, views })
         };
@@ -157,7 +157,7 @@ impl Shared {
     /// The combined forecasts, as the numbers of a prediction.
     fn write(&self, series: &[Option<Series>], out: &mut Prediction) {
         let (steps, count) = (self.output.prediction_length(), self.levels.len());
-        let wanted = Wanted { steps, levels: &self.levels, season: self.season };
+        let wanted = Wanted { steps, levels: &self.levels, season: self.span.season };
         let numbers = |series: &Option<Series>| match series {
             Some(Series { past, views }) => combine(past, views, wanted),
             None => vec![0.0; steps * count],

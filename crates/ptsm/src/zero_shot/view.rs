@@ -28,7 +28,8 @@ impl View {
     /// The forms of a series that make sense: its adjusted values, and their logarithms where all are
     /// above zero. `seen` = steps that the network sees.
     pub(super) fn all(past: &Past, seen: usize) -> Vec<Self> {
-        let last = &past.adjusted[past.adjusted.len().saturating_sub(seen)..];
+        let all = &past.adjusted.means;
+        let last = &all[all.len().saturating_sub(seen)..];
         let plain = Self::new(last.to_vec(), false);
         match past.positive {
             true => vec![plain, Self::new(last.iter().map(|value| value.ln()).collect(), true)],
@@ -53,8 +54,9 @@ impl View {
         Self { logarithms, mean, deviation, least, most, path, quantiles: Vec::new() }
     }
 
-    /// Takes the next forecast, `[H, Q]`: the path goes on with its medians. Its errors come on top of
-    /// those of the last step before it, as if they were independent.
+    /// Appends the next forecast, `[H, Q]`, standardised: its medians to the path, and its quantiles with their
+    /// distances from the median enlarged by those of the last step before it, as if the errors of both were
+    /// independent (the root of the sum of squares).
     pub(super) fn follow(&mut self, forecast: &[f32], levels: &[f64]) {
         let count = levels.len();
         let median = median_index(levels);
@@ -73,7 +75,7 @@ impl View {
         }
     }
 
-    /// What was forecast at one of `levels` levels, at every step, in the units of the past.
+    /// The quantile number `level` of `levels`, at every step, `[H]`, in the units of the past.
     pub(super) fn quantile(&self, level: usize, levels: usize) -> impl Iterator<Item = f64> {
         self.quantiles.iter().skip(level).step_by(levels).map(|number| {
             let value = f64::from(number.clamp(self.least, self.most)) * self.deviation + self.mean;
