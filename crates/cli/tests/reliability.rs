@@ -276,7 +276,7 @@ fn an_interrupted_command_says_what_is_kept() {
         (format!("{train} --out new"), interrupt, "new is kept; the same command with --resume"),
         (format!("{train} --out new --resume"), ("-TERM", 143), "with --resume"),
         (format!("{pretrain} --out any"), interrupt, "any is kept"),
-        ("simulate --out s.csv --series 3000000".into(), interrupt, "s.csv was not written"),
+        ("simulate --out s.csv --series 400000".into(), interrupt, "s.csv was not written"),
         ("bench --model model --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
     ] {
         let (found, text) = interrupted(folder, &arguments, signal);
