@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use ptsm::model_dir::ModelDir;
 
-/// Commands that keep finished parts of their work in the folder of `--out`, and go on from them when they are repeated.
+use crate::command_line::innermost;
+
+/// Commands that keep finished parts of their work in the folder of `--out`, and do not repeat them.
 const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
 
 /// Where a command keeps parts of its work.
@@ -20,10 +22,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// That of a command line.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
-        let (mut inner, mut command) = (matches, "");
-        while let Some((name, further)) = inner.subcommand() {
-            (inner, command) = (further, name);
-        }
+        let (command, inner) = innermost(matches);
         let path = |option: &str| {
             let value = inner.try_get_raw(option).ok().flatten()?.next()?;
             Some(PathBuf::from(value))

@@ -3,6 +3,7 @@
 //! Results go to stdout, messages go to stderr, and the exit code tells the kind of a failure.
 
 mod args;
+mod command_line;
 mod commands;
 mod forecast_output;
 mod forecast_report;

@@ -11,6 +11,7 @@ use ptsm::zero_shot::{BUILTIN, BUILTIN_VERSION, ZeroShot, is_builtin, zero_shot_
 use ptsm::{Error, Forecaster, Model, Result};
 use ptsm_backends::open;
 
+use crate::command_line::innermost;
 use crate::global::Global;
 use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
@@ -20,10 +21,7 @@ const TAKE_BUILTIN: [&str; 4] = ["forecast", "predict", "evaluate", "stream"];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
-    let (mut command, mut name) = (matches, "");
-    while let Some((inner_name, inner)) = command.subcommand() {
-        (command, name) = (inner, inner_name);
-    }
+    let (name, command) = innermost(matches);
     let names_builtin = |option: &str| {
         let mut values = command.try_get_raw(option).ok().flatten().into_iter().flatten();
         values.any(|value| value == BUILTIN)

@@ -9,6 +9,8 @@ use ptsm::core::{CHECKSUM_FILE, Checksums};
 use ptsm::data::table_files;
 use ptsm::{Error, Result};
 
+use crate::command_line::innermost;
+
 /// Options that name a file which is written.
 const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
@@ -20,10 +22,7 @@ const READ: [&str; 13] = [
 
 /// Checks the paths of a command line.
 pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
-    let mut command = matches;
-    while let Some((_, inner)) = command.subcommand() {
-        command = inner;
-    }
+    let (_, command) = innermost(matches);
     let written: Vec<(&str, PathBuf)> = given(command, &WRITTEN);
     for (number, (option, path)) in written.iter().enumerate() {
         if let Some((other, _)) = written[..number].iter().find(|(_, other)| is_same(path, other)) {

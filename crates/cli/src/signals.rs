@@ -24,10 +24,11 @@ pub(crate) fn end_when_interrupted(kept: Kept) {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
-    // Where no handler can be set, the process ends as it would without this.
-    let wanted = [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
-    let Ok(mut signals) = Signals::new(wanted) else { return };
+    // Where no handler can be set, or no thread started, the process ends as it would without this; a handler that
+    // nobody waits for would make it ignore the signals.
     let wait = move || {
+        let wanted = [SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
+        let Ok(mut signals) = Signals::new(wanted) else { return };
         if let Some(signal) = signals.forever().next() {
             crate::output::message(&format!("interrupted: {}", kept.text()));
             signal_hook::low_level::exit(128 + signal);

@@ -179,3 +179,21 @@ fn odd_tables_are_forecast_and_what_is_unknown_is_said() {
         }
     }
 }
+
+#[test]
+fn baselines_see_what_is_forecast_from_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Ten weeks are looked at for a component of a week; these rows hold less than three.
+    std::fs::write(folder.join("hourly.csv"), csv(480)).unwrap();
+    let line = "evaluate --model builtin --data hourly.csv --targets load --split last:24";
+    let output = run(folder, line);
+    assert!(!stderr(&output).contains("shorter than a window"), "{}", stderr(&output));
+    let scores = json(folder, line);
+    assert_eq!(scores["context_length"], 1680);
+    let baselines = scores["baselines"].as_array().unwrap();
+    assert_eq!(baselines.len(), 5, "{scores}");
+    for baseline in baselines {
+        assert!(baseline["mase"].is_number(), "{baseline}");
+    }
+}

@@ -191,6 +191,17 @@ impl Members {
         most.min(self.config.context_length)
     }
 
+    /// Rows that the member which computes from most of them computes from, see
+    /// [`ForecastModel::recent_rows`](crate::forecast::ForecastModel::recent_rows).
+    pub(crate) fn recent_rows(&self) -> usize {
+        let rows = |(member, _): &(MemberModel, f64)| match member {
+            MemberModel::ZeroShot(zero_shot) => zero_shot.recent_rows(),
+            _ => self.config.context_length,
+        };
+        let most = self.all.iter().map(rows).max().unwrap_or_default();
+        most.min(self.config.context_length)
+    }
+
     /// Loads the members onto a backend as one model; classical methods run on the CPU.
     ///
     /// # Errors

@@ -141,7 +141,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let Opened { mut forecaster, source, set, season, any_series, zero_shot } =
         opening.open(global)?;
-    let prepared = match zero_shot && args.borders().is_none() && args.split.part == Part::Test {
+    let mut prepared = match zero_shot && args.borders().is_none() && args.split.part == Part::Test
+    {
         true => prepare_any_length(global, &forecaster, &set)?,
         false => forecaster.prepare_up_to(&set, args.borders())?,
     };
@@ -152,6 +153,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if !any_series && args.borders().is_some_and(|borders| borders != trained) {
         let text = format!("training had the split {trained}: what is scored may hold rows of it");
         remark(global, &text);
+    }
+    if zero_shot {
+        // It takes as much of the past as there is, and says itself where that is too little.
+        prepared.padded_series = 0;
     }
     prepared.notes().iter().for_each(|note| remark_note(global, note));
     let detail = args.detail();

@@ -20,6 +20,7 @@ pub struct ForecastModel {
     loaded: Arc<dyn Loaded>,
     fingerprint: String,
     wanted_rows: usize,
+    recent_rows: usize,
 }
 
 impl ForecastModel {
@@ -55,7 +56,8 @@ impl ForecastModel {
         let (config, output) = (members.config.clone(), members.output()?);
         let interface = ForecastInterface::of_output(config, output, preprocessor, calibration);
         let (fingerprint, wanted_rows) = (members.fingerprint(), members.wanted_rows());
-        Ok(Self { interface, loaded, fingerprint, wanted_rows })
+        let recent_rows = members.recent_rows();
+        Ok(Self { interface, loaded, fingerprint, wanted_rows, recent_rows })
     }
 
     /// Levels of the intervals that forecasts come with: those of the calibration, or those of the
@@ -78,6 +80,12 @@ impl ForecastModel {
     /// regressions; two seasons, and 8 rows at least, for classical methods.
     pub fn wanted_rows(&self) -> usize {
         self.wanted_rows
+    }
+
+    /// Rows at the end of a context that a forecast is computed from, and that baselines beside it see: the whole
+    /// context, but of a zero-shot network those before them only show its week.
+    pub fn recent_rows(&self) -> usize {
+        self.recent_rows
     }
 
     /// What the head puts out.

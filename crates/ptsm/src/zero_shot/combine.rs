@@ -13,6 +13,8 @@ pub(super) struct Wanted<'a> {
     pub(super) steps: usize,
     /// Levels of quantiles, Q.
     pub(super) levels: &'a [f64],
+    /// Their [`normal_quantile`]s.
+    pub(super) deviations: &'a [f64],
     /// Steps of a season.
     pub(super) season: usize,
 }
@@ -29,10 +31,9 @@ const BETWEEN: f64 = 1.5;
 /// not: trends that end, seasons that change, noise. The distances of the other quantiles from it are the network's,
 /// narrower, and wider by how far the three lie apart: the variance within forecasts and that between them.
 pub(super) fn combine(past: &Past, views: &[View], wanted: Wanted<'_>) -> Vec<f64> {
-    let Wanted { steps, levels, season } = wanted;
+    let Wanted { steps, levels, deviations, season } = wanted;
     let total = past.unseen + steps;
-    let deviations: Vec<f64> = levels.iter().map(|&level| normal_quantile(level)).collect();
-    let network = network(past, views, &deviations, total);
+    let network = network(past, views, Wanted { steps: total, ..wanted });
     let zero = past.positive.then_some(0.0);
     let adjusted = History { values: &past.adjusted.means, season: 1, zero };
     let theta = Method::Theta.forecast(&adjusted, past.adjusted.holding(total));
@@ -48,18 +49,17 @@ pub(super) fn combine(past: &Past, views: &[View], wanted: Wanted<'_>) -> Vec<f6
             let between = BETWEEN.sqrt() * deviations * spread;
             past.restore(middle + within.hypot(between).copysign(*deviations))
         };
-        network.iter().zip(&deviations).map(widened).collect::<Vec<f64>>()
+        network.iter().zip(deviations).map(widened).collect::<Vec<f64>>()
     };
     (past.unseen..total).flat_map(step).collect()
 }
 
-/// The network's quantiles at levels that a normal distribution reaches after so many standard deviations, each of
-/// `steps` steps, with the seasons.
-fn network(past: &Past, views: &[View], deviations: &[f64], steps: usize) -> Vec<Vec<f64>> {
-    let (blocks, count) = (&past.adjusted, deviations.len());
-    let quantile = |level| mean(views, level, count, blocks.holding(steps));
-    let middle = deviations.iter().position(|&deviation| deviation == 0.0).unwrap_or_default();
-    let medians = quantile(middle);
+/// The network's quantiles, `[Q, H]`, with the seasons.
+fn network(past: &Past, views: &[View], wanted: Wanted<'_>) -> Vec<Vec<f64>> {
+    let Wanted { steps, levels, deviations, .. } = wanted;
+    let blocks = &past.adjusted;
+    let quantile = |level| mean(views, level, levels.len(), blocks.holding(steps));
+    let medians = quantile(median_index(levels));
     let path = blocks.path(&medians, steps);
     let one = |(level, &deviation): (usize, &f64)| {
         let distances =
@@ -80,7 +80,7 @@ fn mean(views: &[View], level: usize, levels: usize, steps: usize) -> Vec<f64> {
 }
 
 /// Where the standard normal distribution reaches a level; exactly 0 for the median.
-fn normal_quantile(level: f64) -> f64 {
+pub(super) fn normal_quantile(level: f64) -> f64 {
     match level == 0.5 {
         true => 0.0,
         false => {

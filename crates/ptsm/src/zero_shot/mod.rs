@@ -107,6 +107,11 @@ impl ZeroShot {
         self.season.saturating_mul(2).max(8)
     }
 
+    /// Past steps that are forecast from; those before them only show a week.
+    pub(crate) fn recent_rows(&self) -> usize {
+        self.span(1).recent
+    }
+
     /// The configuration of forecasts of `steps` steps of `channels` channels.
     pub(crate) fn config(&self, channels: usize, steps: usize) -> Config {
         Config {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::ZeroShot;
-use super::combine::{Wanted, combine};
+use super::combine::{Wanted, combine, normal_quantile};
 use super::past::{Past, Place, Span};
 use super::view::{View, median_index};
 use crate::data::{Batch, BatchShape};
@@ -18,6 +18,8 @@ const AT_ONCE: usize = 256;
 /// What sessions share.
 struct Shared {
     levels: Vec<f64>,
+    /// [`normal_quantile`]s of the levels.
+    deviations: Vec<f64>,
     span: Span,
     /// Steps that the network sees.
     context_length: usize,
@@ -43,6 +45,7 @@ impl LoadedZeroShot {
         let Config { context_length, prediction_length, .. } = *zero_shot.network().config();
         let shared = Shared {
             levels: zero_shot.levels().to_vec(),
+            deviations: zero_shot.levels().iter().map(|&level| normal_quantile(level)).collect(),
             span: zero_shot.span(output.prediction_length()),
             context_length,
             horizon: prediction_length,
@@ -157,7 +160,8 @@ impl Shared {
     /// The combined forecasts, as the numbers of a prediction.
     fn write(&self, series: &[Option<Series>], out: &mut Prediction) {
         let (steps, count) = (self.output.prediction_length(), self.levels.len());
-        let wanted = Wanted { steps, levels: &self.levels, season: self.span.season };
+        let (levels, deviations, season) = (&self.levels, &self.deviations, self.span.season);
+        let wanted = Wanted { steps, levels, deviations, season };
         let numbers = |series: &Option<Series>| match series {
             Some(Series { past, views }) => combine(past, views, wanted),
             None => vec![0.0; steps * count],
