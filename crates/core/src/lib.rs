@@ -46,6 +46,7 @@ mod trace;
 pub mod train;
 mod transform;
 mod weights;
+mod window_scaling;
 
 pub use architecture::Architecture;
 pub use atomic_file::{sweep_temporaries, write_atomically};

@@ -4,6 +4,7 @@
 use ptsm_kernels::Aligned;
 
 use super::plan::{Buffers, Plan};
+use crate::layers::level;
 use crate::{Result, memory};
 
 /// The buffers of one session.
@@ -38,6 +39,12 @@ pub(super) struct Statistics {
     pub(super) scale: f32,
     /// Of a scaling by level, see [`level::Fitted`](crate::layers::level::Fitted); else 0.
     pub(super) least: f32,
+}
+
+impl From<level::Fitted<f32>> for Statistics {
+    fn from(level::Fitted { loc, scale, least }: level::Fitted<f32>) -> Self {
+        Self { loc, scale, least }
+    }
 }
 
 /// Scratch of one thread.

@@ -4,10 +4,7 @@
 //! that depends on nothing else. So its bits are the same in any batch, at any place in it, and for
 //! any number of threads.
 
-use ptsm_kernels::{
-    Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather, mean_magnitude,
-    moments, standardise,
-};
+use ptsm_kernels::{Finish, Matrix, MatrixMut, MatrixShape, StridedSlice, add_columns, gather};
 use rayon::prelude::*;
 
 use super::arena::{Arena, CallSize, Sample, Statistics, Worker};
@@ -18,8 +15,8 @@ use super::plan::{Plan, Run, Window, WindowIndex};
 use super::sizes::GROUP;
 use crate::Result;
 use crate::batch::Batch;
-use crate::config::{Location, Scaler};
 use crate::layers::level;
+use crate::window_scaling::WindowScaling;
 
 /// The rows that one thread computes, and where the results go.
 struct Share<'a> {
@@ -252,8 +249,8 @@ impl Plan {
             &mask[..]
         });
         let origin = batch.origin().map_or(0.0, |origin| origin[sample * channels + channel]);
-        let statistics = self.fit(column, mask, origin);
-        self.scale(column, statistics);
+        let fitted = self.scaling().fit(column, mask, origin);
+        self.scale(column, fitted.into());
         for (k, patches) in patches.chunks_exact_mut(pitch).take(patch_length).enumerate() {
             let (offset, stride) = (patch_start + k, patch_stride);
             gather(StridedSlice { values: column, offset, stride }, &mut patches[..n]);
@@ -267,56 +264,17 @@ impl Plan {
         };
         let (from, to) = (Matrix::new(patches, pitch), MatrixMut::new(x, pitch));
         self.patcher.apply(pitch, from, finish, to);
-        statistics
+        fitted.into()
+    }
+
+    /// How windows are scaled.
+    fn scaling(&self) -> WindowScaling {
+        WindowScaling { scaler: self.scaler, isa: self.isa }
     }
 
     /// Scales a window, in place.
     pub(super) fn scale(&self, x: &mut [f32], Statistics { loc, scale, least }: Statistics) {
-        match self.scaler {
-            Scaler::None => {}
-            Scaler::Level { .. } => {
-                let fitted = level::Fitted { loc, scale, least };
-                x.iter_mut().for_each(|x| *x = level::apply(fitted, *x));
-            }
-            Scaler::Std { .. } | Scaler::Mean { .. } => standardise(self.isa, x, loc, scale),
-        }
-    }
-
-    /// Location and scale of one window; `origin` is where the data's zero lies in its units.
-    fn fit(&self, x: &[f32], mask: Option<&[f32]>, origin: f32) -> Statistics {
-        let least = 0.0;
-        match self.scaler {
-            Scaler::None => Statistics { loc: 0.0, scale: 1.0, least },
-            Scaler::Level { season } => {
-                let point = |i: usize| level::Point {
-                    value: f64::from(x[i]),
-                    seen: mask.map_or(1.0, |mask| f64::from(mask[i])),
-                };
-                let level::Fitted { loc, scale, least } =
-                    level::fit(season, origin, (0..x.len()).map(point));
-                Statistics { loc, scale, least }
-            }
-            Scaler::Std { minimum_scale, location } => {
-                let moments = moments(self.isa, x, mask);
-                let scale = (moments.variance + minimum_scale).sqrt() as f32;
-                let loc = match (location, last_observed(x, mask)) {
-                    (Location::Last, Some(x)) => x,
-                    _ => moments.mean as f32,
-                };
-                Statistics { loc, scale, least }
-            }
-            Scaler::Mean { minimum_scale, default_scale } => {
-                let fitted = mean_magnitude(self.isa, x, mask).or(default_scale).unwrap_or(0.0);
-                Statistics { loc: 0.0, scale: fitted.max(minimum_scale) as f32, least }
-            }
-        }
-    }
-}
-
-fn last_observed(x: &[f32], mask: Option<&[f32]>) -> Option<f32> {
-    match mask {
-        None => x.last().copied(),
-        Some(mask) => x.iter().zip(mask).rfind(|(_, seen)| **seen != 0.0).map(|(&x, _)| x),
+        self.scaling().apply(x, level::Fitted { loc, scale, least });
     }
 }
 
