@@ -4,15 +4,18 @@
 //! Both are a small part of the work, and both need f32: a window may have any scale and location,
 //! which scaling removes before the embedding and un-scaling restores in the forecast.
 
+use ptsm_kernels::{StridedSlice, gather};
+
 use super::{ForwardOptions, Model};
 use crate::Result;
 use crate::batch::Batch;
 use crate::head::pooled::PooledHead;
 use crate::head::{HeadInput, Outputs, forecast::ForecastHead};
-use crate::layers::scaler::{self, Scaled};
-use crate::layers::{masking, patchify};
+use crate::layers::masking;
+use crate::layers::scaler::{Scaled, Shape};
 use crate::prediction::Prediction;
 use crate::weights::HeadSlot;
+use crate::window_scaling::WindowScaling;
 
 /// Windows that are ready for the patch embedding.
 #[derive(Debug, Clone)]
@@ -44,16 +47,59 @@ impl Model<f32> {
     /// `InvalidInput` as [`Model::forward`].
     pub fn prepare(&self, batch: &Batch) -> Result<EmbeddingInput> {
         self.check(batch, ForwardOptions::default())?;
-        let shape = self.shape(batch.size());
-        let mask = batch.observed_mask();
-        let scaler = self.config().scaler();
-        let scaled = scaler::forward(scaler, shape, scaler::Window::of(batch, mask), false);
-        let mut patches = patchify::forward(shape, self.cut(), &scaled.values);
+        let (scaled, mut patches) = self.scaled_patches(batch)?;
         if let Some(mask) = batch.patch_mask() {
             let value = self.config().mask_value.as_f64().unwrap_or(0.0) as f32;
             patches = masking::forward(&patches, mask, self.network.embedding.patch_length, value);
         }
         Ok(EmbeddingInput { patches, batch: batch.size(), scaled })
+    }
+
+    /// Scaled windows, whose values are filled in only for a head that reads them, and their patches `[B, C, N, p]`.
+    fn scaled_patches(&self, batch: &Batch) -> Result<(Scaled<f32>, Vec<f32>)> {
+        let Shape { batch: size, length, channels } = self.shape(batch.size());
+        let cut = self.cut();
+        let scaling =
+            WindowScaling { scaler: self.config().scaler(), isa: crate::real::instruction_set()? };
+        let mut scaled = Scaled {
+            values: vec![0.0; if self.head_reads_windows() { size * length * channels } else { 0 }],
+            loc: Vec::with_capacity(size * channels),
+            scale: Vec::with_capacity(size * channels),
+            observed: batch.observed_mask().map(<[f32]>::to_vec),
+        };
+        let mut patches = Vec::with_capacity(size * channels * cut.count * cut.length);
+        let (mut column, mut seen) = (vec![0.0; length], vec![0.0; length]);
+        for place in 0..size * channels {
+            let (sample, channel) = (place / channels, place % channels);
+            let offset = sample * length * channels + channel;
+            let gathered = |values, to: &mut [f32]| {
+                gather(StridedSlice { values, offset, stride: channels }, to)
+            };
+            gathered(batch.past_values(), &mut column);
+            let mask = batch.observed_mask().map(|values| {
+                gathered(values, &mut seen);
+                &seen[..]
+            });
+            let origin = batch.origin().map_or(0.0, |origin| origin[place]);
+            let fitted = scaling.fit(&column, mask, origin);
+            scaling.apply(&mut column, fitted);
+            scaled.loc.push(fitted.loc);
+            scaled.scale.push(fitted.scale);
+            if !scaled.values.is_empty() {
+                let to = scaled.values[offset..].iter_mut().step_by(channels);
+                to.zip(&column).for_each(|(to, &x)| *to = x);
+            }
+            for n in 0..cut.count {
+                patches.extend_from_slice(&column[cut.start + n * cut.stride..][..cut.length]);
+            }
+        }
+        Ok((scaled, patches))
+    }
+
+    /// Whether the head computes with the scaled window itself.
+    fn head_reads_windows(&self) -> bool {
+        let extension = self.config().extension();
+        extension.linear_skip || extension.cross_channel.is_some()
     }
 
     /// The head's output from those of its projections, which are `[B, C, outputs]` each for a
@@ -89,5 +135,64 @@ impl Model<f32> {
         out.loc.clone_from(&prepared.scaled.loc);
         out.scale.clone_from(&prepared.scaled.scale);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BatchShape;
+    use crate::layers::{patchify, scaler};
+    use crate::{Config, Init};
+
+    /// Scaled windows and patches by the definition.
+    fn defined(model: &Model, batch: &Batch) -> (Scaled<f32>, Vec<f32>) {
+        let (shape, scaler) = (model.shape(batch.size()), model.config().scaler());
+        let window = scaler::Window::of(batch, batch.observed_mask());
+        let scaled = scaler::forward(scaler, shape, window, false);
+        let patches = patchify::forward(shape, model.cut(), &scaled.values);
+        (scaled, patches)
+    }
+
+    fn assert_close(x: &[f32], y: &[f32], what: &str) {
+        assert_eq!(x.len(), y.len(), "{what}");
+        for (x, y) in x.iter().zip(y) {
+            assert!((x - y).abs() <= 2e-5 * (1.0 + y.abs()), "{what}: {x} {y}");
+        }
+    }
+
+    #[test]
+    fn windows_are_scaled_and_cut_as_the_definition_does() {
+        let small = Config {
+            context_length: 29,
+            patch_length: 4,
+            patch_stride: 3,
+            num_input_channels: 3,
+            num_layers: 1,
+            ..Config::default()
+        };
+        let gaps = Config { patch_stride: 6, scaling: "mean".into(), ..small.clone() };
+        let unscaled = Config { patch_stride: 4, scaling: false.into(), ..small.clone() };
+        let skip = crate::config::Extension { linear_skip: true, ..Default::default() };
+        let skipping = Config { ptsm: Some(skip), ..small.clone() };
+        let shape = BatchShape { size: 5, context_length: 29, num_channels: 3 };
+        let values: Vec<f32> = (0..5 * 29 * 3).map(|i| 40.0 + (i as f32 * 12.9898).sin()).collect();
+        let seen: Vec<f32> = (0..5 * 29 * 3).map(|i| f32::from(u8::from(i % 7 != 3))).collect();
+        let plain = Batch::new(shape, values).unwrap();
+        let masked = plain.clone().with_observed_mask(seen).unwrap();
+        for config in [small, gaps, unscaled, skipping] {
+            let model = Model::new(config, Init::PyTorch, 1).unwrap();
+            for batch in [&plain, &masked] {
+                let prepared = model.prepare(batch).unwrap();
+                let (scaled, patches) = defined(&model, batch);
+                assert_close(&prepared.patches, &patches, "patches");
+                assert_close(prepared.loc(), &scaled.loc, "loc");
+                assert_close(prepared.scale(), &scaled.scale, "scale");
+                match model.head_reads_windows() {
+                    true => assert_close(&prepared.scaled.values, &scaled.values, "values"),
+                    false => assert!(prepared.scaled.values.is_empty()),
+                }
+            }
+        }
     }
 }
