@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, messages go to stderr, and the exit code tells the kind of a failure.
 
+mod agreement;
 mod args;
 mod command_line;
 mod commands;

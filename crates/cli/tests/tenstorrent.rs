@@ -26,6 +26,11 @@ fn the_emulator_forecasts_and_scores_as_the_cpu_does() {
     }
     let evaluate = "evaluate --model model --data data.csv --no-baselines";
     let exact = json(folder, evaluate);
+    let said = run(folder, &format!("{evaluate} --backend tenstorrent-emulator"));
+    assert!(stderr(&said).contains("device and CPU correlate to 0.99"), "{}", stderr(&said));
+    let refused = run(folder, &format!("{evaluate} --allow-disagreement"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("another backend than the CPU"), "{}", stderr(&refused));
     let emulated = json(folder, &format!("{evaluate} --backend tenstorrent-emulator"));
     assert_eq!(exact["windows"], emulated["windows"]);
     let (x, y) = (exact["mse"].as_f64().unwrap(), emulated["mse"].as_f64().unwrap());
@@ -67,16 +72,25 @@ fn a_trace_on_another_backend_has_the_outputs() {
 fn a_plan_has_the_keys_that_scripts_read() {
     let folder = trained();
     let folder = folder.path();
-    let plan = json(folder, "tt-plan --model model --batch 4 --arch wormhole-n300 --compare");
-    for key in ["device_ops", "tile_waste", "l1_peak_bytes", "predicted_sequences_per_s"] {
+    let plan = json(folder, "tt-plan --model model --batch 4 --arch wormhole-n300-chip --compare");
+    for key in ["device_ops", "tile_waste", "l1_peak_bytes"] {
         assert!(plan[key].as_f64().unwrap() > 0.0, "{key}");
     }
-    assert_eq!(plan["arch"], "wormhole-n300");
+    for key in ["predicted_latency_ms", "predicted_sequences_per_s"] {
+        let [least, fitted, most] =
+            ["least", "fitted", "most"].map(|end| plan[key][end].as_f64().unwrap());
+        assert!(0.0 < least && least < fitted && fitted < most, "{key}");
+    }
+    assert_eq!(
+        plan["steps"].as_array().unwrap().len(),
+        plan["device_ops"].as_u64().unwrap() as usize
+    );
+    assert_eq!(plan["arch"], "wormhole-n300-chip");
     let first = plan["program"]["steps"][0]["op"].as_str().unwrap();
     assert!(["embed", "linear"].contains(&first), "{first}");
     assert_eq!(plan["variants"].as_array().unwrap().len(), 9);
     let text = ok(folder, "tt-plan --model model --optimisations fold,trace");
-    assert!(text.contains("nothing here was measured on a device"), "{text}");
+    assert!(text.contains("nothing was measured on a device"), "{text}");
     assert!(!text.contains("activation=gelu"), "fusion was not asked for: {text}");
     for (arguments, says) in [
         ("tt-plan --model model --arch grayskull", "wormhole-n150"),

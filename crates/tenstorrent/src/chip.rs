@@ -3,14 +3,14 @@
 use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// A product: a kind of chip, and how many of them.
+/// A chip as it is on a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arch {
     /// One Wormhole chip.
     WormholeN150,
-    /// Two Wormhole chips, each with its own batches.
-    WormholeN300,
+    /// One of the two Wormhole chips of an n300.
+    WormholeN300Chip,
     /// One Blackhole chip.
     BlackholeP150,
 }
@@ -50,24 +50,19 @@ impl CoreGrid {
 }
 
 impl Arch {
-    /// Every product, in the order of help texts.
-    pub const ALL: [Arch; 3] = [Arch::WormholeN150, Arch::WormholeN300, Arch::BlackholeP150];
+    /// Every one, in the order of help texts.
+    pub const ALL: [Arch; 3] = [Arch::WormholeN150, Arch::WormholeN300Chip, Arch::BlackholeP150];
 
     /// Name as on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Arch::WormholeN150 => "wormhole-n150",
-            Arch::WormholeN300 => "wormhole-n300",
+            Arch::WormholeN300Chip => "wormhole-n300-chip",
             Arch::BlackholeP150 => "blackhole-p150",
         }
     }
 
-    /// Chips of the product; each takes its share of the batches.
-    pub fn chips(self) -> usize {
-        if self == Arch::WormholeN300 { 2 } else { 1 }
-    }
-
-    /// One chip of the product.
+    /// What the planner knows of it.
     pub fn chip(self) -> Chip {
         let wormhole = Chip {
             grid: CoreGrid { x: 8, y: 8 },
@@ -79,7 +74,7 @@ impl Arch {
         };
         match self {
             Arch::WormholeN150 => wormhole,
-            Arch::WormholeN300 => Chip { grid: CoreGrid { x: 8, y: 7 }, ..wormhole },
+            Arch::WormholeN300Chip => Chip { grid: CoreGrid { x: 8, y: 7 }, ..wormhole },
             Arch::BlackholeP150 => Chip {
                 grid: CoreGrid { x: 13, y: 10 },
                 l1_bytes: 1_572_864 - (128 << 10),
@@ -92,10 +87,19 @@ impl Arch {
     }
 }
 
+/// A product that is refused, with the reason.
+const BOTH_CHIPS: &str = "wormhole-n300";
+
 impl std::str::FromStr for Arch {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
+        if name == BOTH_CHIPS {
+            let text = "both chips of an n300 need one process with a mesh of 1 x 2, because two processes that \
+                        open one chip each hang (tt-metal issue 30896), and no simulator runs one: \
+                        \"wormhole-n300-chip\" uses one of them";
+            return Err(Error::config("arch", text));
+        }
         Arch::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
             let names = Arch::ALL.map(Arch::name).join(", ");
             Error::config("arch", format!("\"{name}\" is none of {names}"))

@@ -1,14 +1,14 @@
-//! The planner: decides by the cost model of `cost.rs` how many samples a program takes, in which
+//! The planner: decides by the cost model of `cost/` how many samples a program takes, in which
 //! memory each tensor is kept, and at which fidelity each product is computed.
 
 use std::borrow::Cow;
 
 use ptsm_core::{Model, Result};
 
-use crate::cost;
+use crate::cost::{Assumptions, Costs, step_cost};
 use crate::lower::{Kernels, Reading, Windows, input, lower};
 use crate::options::{Optimisation, Options};
-use crate::program::{Buffer, MathFidelity, MemoryConfig, Op, Program, Role};
+use crate::program::{Buffer, MathFidelity, MemoryConfig, Program, Role};
 use crate::report::Report;
 
 /// Most samples in one program; requests beyond it run it several times.
@@ -97,7 +97,7 @@ fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
     let mut best: Option<(f64, usize)> = None;
     loop {
         let plan = build(model, options, BatchSizes { request: batch, program: size }, false)?;
-        let latency = plan.report.predicted_latency_ms;
+        let latency = plan.report.predicted_latency_ms.fitted;
         if best.is_none_or(|(least, _)| latency < least) {
             best = Some((latency, size));
         }
@@ -115,25 +115,23 @@ fn spills(program: &Program) -> bool {
     temporaries.any(|id| program.tensors[id].memory.buffer == Buffer::Dram)
 }
 
-/// The plan with our kernels where they help. A mixer kernel is taken if it is predicted to lower
-/// the latency without lowering the throughput; the embedding kernel if patches overlap and it
-/// lowers the latency; none if they are switched off.
+/// The plan with our kernels where they help: each is taken if it is predicted to lower the latency without lowering
+/// the throughput; none if they are switched off.
 fn build(model: &Model, options: &Options, sizes: BatchSizes, with_values: bool) -> Result<Plan> {
     if !options.has(Optimisation::Kernels) {
         return build_with(model, options, sizes, Kernels::default(), with_values);
     }
     let predict = |kernels| -> Result<(f64, f64)> {
         let report = build_with(model, options, sizes, kernels, false)?.report;
-        Ok((report.predicted_latency_ms, report.predicted_sequences_per_s))
+        let rate = report.predicted_overlapped_sequences_per_s.fitted;
+        Ok((report.predicted_latency_ms.fitted, rate))
     };
     let mut kernels = Kernels::default();
     let (mut latency, mut rate) = predict(kernels)?;
-    let embedding = &model.network().embedding;
-    let overlap = embedding.patch_stride < embedding.patch_length;
-    for add in Kernels::EACH.into_iter().take(if overlap { 3 } else { 2 }) {
+    for add in Kernels::EACH {
         let tried = add(kernels);
         let (taken, reached) = predict(tried)?;
-        if taken < latency && (reached >= rate || tried.embedding) {
+        if taken < latency && reached >= rate {
             (kernels, latency, rate) = (tried, taken, reached);
         }
     }
@@ -165,7 +163,10 @@ fn build_with(
 /// height shards, and the conversion is a step, which takes longer than reading other cores' tiles.
 fn place(program: &mut Program) {
     let chip = program.arch.chip();
-    let made: Vec<usize> = program.steps.iter().map(|step| step.output).collect();
+    let is_read_back = |id: usize| program.tensors[id].role == Role::Output;
+    // Two outputs are kept where runs overlap; they are read from DRAM as fast.
+    let made = program.steps.iter().map(|step| step.output).filter(|&id| !is_read_back(id));
+    let made: Vec<usize> = made.collect();
     for id in made {
         program.tensors[id].memory = MemoryConfig::L1;
         let fullest = program.l1_bytes_per_core(&chip).into_iter().max();
@@ -187,23 +188,21 @@ fn place(program: &mut Program) {
     }
 }
 
-/// Full fidelity (four passes) for a step whose start takes longer than its work, two passes for
-/// one whose work takes longer.
+/// A step takes this share of its time with four passes, or less, before two are worth the bits that they lose.
+const WORTH_LESS_BITS: f64 = 0.95;
+
+/// Full fidelity (four passes) where two passes are hardly faster, because starting the step or reading its tiles takes longer.
 fn choose_fidelity(program: &mut Program) {
     let chip = program.arch.chip();
+    let of = Costs { chip: &chip, assumptions: &Assumptions::FITTED };
     for i in 0..program.steps.len() {
-        let taken = cost::step_cost(program, &program.steps[i], &chip);
-        let chosen = match taken.work > taken.start {
-            true => MathFidelity::HiFi2,
-            false => MathFidelity::HiFi4,
-        };
-        match &mut program.steps[i].op {
-            Op::Linear { math_fidelity, .. }
-            | Op::Matmul { math_fidelity }
-            | Op::Embed { math_fidelity, .. }
-            | Op::Mixer { math_fidelity, .. }
-            | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
-            _ => {}
+        let [full, half] = [MathFidelity::HiFi4, MathFidelity::HiFi2].map(|fidelity| {
+            program.steps[i].op.set_math_fidelity(fidelity);
+            let cost = step_cost(program, &program.steps[i], of);
+            cost.work + cost.start
+        });
+        if half > WORTH_LESS_BITS * full {
+            program.steps[i].op.set_math_fidelity(MathFidelity::HiFi4);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ptsm_core::{
     Backend, Batch, EmbeddingInput, Error, ErrorKind, Loaded, Model, Prediction, Result, Session,
@@ -10,12 +11,12 @@ use ptsm_core::{
 };
 
 use crate::emulator::Emulator;
-use crate::executor::Executor;
+use crate::executor::{Executor, HostSeconds};
 use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
 use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
 use crate::program::Program;
-use crate::worker::{Devices, WorkerSettings};
+use crate::worker::{Device, WorkerSettings};
 
 /// The emulator as a backend: computes on the CPU what a device would answer.
 #[derive(Debug, Clone, Default)]
@@ -35,7 +36,7 @@ impl Backend for TenstorrentEmulator {
     }
 }
 
-/// Chips that are run through `ttnn`, one worker process each.
+/// A chip that is run through `ttnn`, in a worker process.
 #[derive(Debug, Clone, Default)]
 pub struct Tenstorrent {
     /// What to plan for.
@@ -50,14 +51,21 @@ impl Backend for Tenstorrent {
     }
 
     fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
+        let (shared, programs) = self.open(model)?;
+        let programs = Arc::new(Mutex::new(Some(programs)));
+        Ok(Arc::new(LoadedDevice { shared, programs }))
+    }
+}
+
+impl Tenstorrent {
+    fn open(&self, model: &Model) -> Result<(Arc<Shared>, Programs)> {
         let settings = match &self.worker {
             Some(settings) => settings.clone(),
             None => WorkerSettings::from_environment()?,
         };
-        let devices = Devices::open(&settings, self.options.arch.chips())?;
+        let device = Device::open(&settings)?;
         let shared = Arc::new(Shared { model: model.clone(), options: self.options.clone() });
-        let programs = Arc::new(Mutex::new(Some(Programs::new(Box::new(devices)))));
-        Ok(Arc::new(LoadedDevices { shared, programs }))
+        Ok((shared, Programs::new(Box::new(device))))
     }
 }
 
@@ -93,20 +101,20 @@ impl Loaded for LoadedEmulator {
     }
 }
 
-/// A model on chips, which one session at a time has to itself.
-struct LoadedDevices {
+/// A model on a chip, which one session at a time has to itself.
+struct LoadedDevice {
     shared: Arc<Shared>,
     programs: Owner,
 }
 
-impl Loaded for LoadedDevices {
+impl Loaded for LoadedDevice {
     fn bytes(&self) -> u64 {
         self.shared.bytes()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
         let Some(programs) = lock(&self.programs).take() else {
-            let text = "the chips serve one session at a time (drop the other one first)";
+            let text = "the chip serves one session at a time (drop the other one first)";
             return Err(Error::new(ErrorKind::BackendUnavailable, text));
         };
         let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.programs));
@@ -197,21 +205,36 @@ impl Drop for ProgramSession {
 
 impl Session for ProgramSession {
     fn forward(&mut self, batch: &Batch, out: &mut Prediction) -> Result<()> {
+        self.timed(batch, out).map(drop)
+    }
+}
+
+impl ProgramSession {
+    /// As [`Session::forward`]; gives the time of what is done before and after the run.
+    fn timed(&mut self, batch: &Batch, out: &mut Prediction) -> Result<AroundRun> {
         let Self { shared, programs, .. } = self;
         let Some(programs) = programs else {
             return Err(Error::internal("a session without programs"));
         };
-        let prepared = shared.model.prepare(batch)?;
         // Sizes are rounded up so that few programs serve all of them: each new program has to be
         // compiled and captured before it runs.
         let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
         let LoadedProgram { size, reading, windows } = programs.program(shared, key)?;
-        let mut given = input(windows, &prepared.patches).into_owned();
+        let began = Instant::now();
+        let prepared = shared.model.prepare(batch)?;
+        let given = input(windows, &prepared.patches);
         let sample = given.len() / batch.size();
         // The last run is filled up with zeros.
-        given.resize(batch.size().next_multiple_of(size) * sample, 0.0);
-        let inputs: Vec<&[f32]> = given.chunks_exact(size * sample).collect();
+        let whole = given.len() / (size * sample) * size * sample;
+        let mut last = given[whole..].to_vec();
+        let mut inputs: Vec<&[f32]> = given[..whole].chunks_exact(size * sample).collect();
+        if !last.is_empty() {
+            last.resize(size * sample, 0.0);
+            inputs.push(&last);
+        }
+        let prepared_s = since(began);
         let outputs = programs.executor.run(key, &inputs)?;
+        let began = Instant::now();
         let width: usize = reading.widths.iter().sum();
         let rows = outputs[0].len() / width / size;
         let mut all = outputs.concat();
@@ -221,7 +244,33 @@ impl Session for ProgramSession {
         }
         let projected = split(&reading, &mut all, &prepared);
         *out = shared.model.finish(&prepared, &projected);
-        Ok(())
+        Ok(AroundRun { prepared: prepared_s, finished: since(began) })
+    }
+}
+
+/// Times of the host's own parts around a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AroundRun {
+    pub(crate) prepared: f64,
+    pub(crate) finished: f64,
+}
+
+/// A session on a chip whose host times are of interest.
+pub(crate) struct TenstorrentSession(ProgramSession);
+
+impl TenstorrentSession {
+    pub(crate) fn open(backend: &Tenstorrent, model: &Model) -> Result<Self> {
+        let (shared, programs) = backend.open(model)?;
+        Ok(Self(ProgramSession { shared, programs: Some(programs), owner: Owner::default() }))
+    }
+
+    pub(crate) fn timed(&mut self, batch: &Batch, out: &mut Prediction) -> Result<AroundRun> {
+        self.0.timed(batch, out)
+    }
+
+    /// The worker's part of the last run.
+    pub(crate) fn host_seconds(&self) -> HostSeconds {
+        self.0.programs.as_ref().map_or_else(HostSeconds::default, |p| p.executor.host_seconds())
     }
 }
 
@@ -239,4 +288,9 @@ fn split(reading: &Reading, all: &mut [f32], prepared: &EmbeddingInput) -> Vec<V
         part
     };
     reading.widths.iter().map(part).collect()
+}
+
+/// Seconds since `began`.
+fn since(began: Instant) -> f64 {
+    began.elapsed().as_secs_f64()
 }

@@ -187,7 +187,7 @@ fn overlapping() -> Config {
 }
 
 #[test]
-fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_it_takes() {
+fn windows_are_uploaded_as_rows_and_cut_on_the_device() {
     let config = overlapping();
     let model = model(config.clone());
     let first = |model: &Model, batch| {
@@ -197,7 +197,9 @@ fn overlapping_patches_are_cut_on_the_device_where_that_saves_more_upload_than_i
     let (op, bytes) = first(&model, 8);
     assert_eq!((op, bytes), ("embed", 8 * 7 * 96), "rows of 78 bytes, padded to 96");
     let apart = Config { patch_stride: 8, ..config };
-    assert_eq!(first(&self::model(apart), 8).0, "linear");
+    // Patches that do not overlap are such a row themselves.
+    let (op, bytes) = first(&self::model(apart), 8);
+    assert_eq!((op, bytes), ("embed", 8 * 7 * 64), "rows of 4 patches of 8");
 
     let batch = batch(model.config(), 8);
     let wanted = model.forward(&batch, ForwardOptions::default()).unwrap().outputs.prediction;
@@ -233,14 +235,17 @@ fn no_optimisation_is_slower_in_the_cost_model() {
         assert_eq!(lines.len(), Optimisation::ALL.len() + 1);
         for pair in lines.windows(2) {
             let [before, after] = [&pair[0].report, &pair[1].report];
-            let (x, y) = (before.predicted_sequences_per_s, after.predicted_sequences_per_s);
+            let (x, y) = (
+                before.predicted_overlapped_sequences_per_s.fitted,
+                after.predicted_overlapped_sequences_per_s.fitted,
+            );
             assert!(y >= 0.999 * x, "{}: {x} to {y}", pair[1].with);
         }
     }
 }
 
 #[test]
-fn long_and_wide_models_are_split_until_they_fit() {
+fn long_and_wide_models_fit() {
     let long = Config { context_length: 16_384, num_layers: 2, ..seed() };
     let wide = Config { num_input_channels: 128, mode: "mix_channel".into(), ..seed() };
     for config in [long, wide] {
@@ -248,8 +253,7 @@ fn long_and_wide_models_are_split_until_they_fit() {
         for arch in Arch::ALL {
             let options = Options { arch, ..Options::default() };
             let report = report(&model, &options, 128).unwrap();
-            assert!(report.l1_peak_bytes <= report.l1_budget_bytes);
-            assert!(report.program_batch < 128, "{}", report.program_batch);
+            assert!(report.l1_peak_bytes <= report.l1_budget_bytes, "{arch:?}");
         }
     }
 }

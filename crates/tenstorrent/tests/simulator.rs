@@ -20,6 +20,15 @@ fn there() -> bool {
     there
 }
 
+/// The default optimisations, or those that `PTSM_TT_OPTIMISATIONS` names.
+fn options() -> Options {
+    let mut options = Options::default();
+    if let Ok(names) = std::env::var("PTSM_TT_OPTIMISATIONS") {
+        options.optimisations = names.split(',').map(|name| name.parse().unwrap()).collect();
+    }
+    options
+}
+
 /// One batch on the device, on the emulator, and in f32.
 fn compare(name: &str, model: &Model, batch: &Batch) {
     let run = |backend: &dyn Backend| {
@@ -27,7 +36,7 @@ fn compare(name: &str, model: &Model, batch: &Batch) {
         backend.load(model).unwrap().session().unwrap().forward(batch, &mut out).unwrap();
         out.numbers
     };
-    let options = Options::default();
+    let options = options();
     let device = run(&Tenstorrent { options: options.clone(), worker: None });
     let emulator = run(&TenstorrentEmulator { options });
     let exact = run(&Cpu::default());

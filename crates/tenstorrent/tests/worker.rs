@@ -58,7 +58,7 @@ fn python() -> tempfile::TempDir {
 fn backend(folder: &Path, timeout: f64, options: Options) -> Tenstorrent {
     let python = folder.join("python").into_os_string();
     let timeout = Duration::from_secs_f64(timeout);
-    Tenstorrent { options, worker: Some(WorkerSettings { python, timeout }) }
+    Tenstorrent { options, worker: Some(WorkerSettings { python, timeout, retries: 0 }) }
 }
 
 fn forward(session: &mut dyn Session, batch: &Batch) -> ptsm::Result<Vec<f32>> {
@@ -223,11 +223,13 @@ fn what_is_no_worker_is_told_from_one() {
     let (model, _) = fixture("g01_common");
     let cases = [
         ("cat > /dev/null & echo 'Illegal instruction'; wait", "begins with \"Ille\""),
-        (r"printf 'PTTW\011\0\0\0\020\0\0\0\004\0\0\0\0\0\0\0\0\0\0\0'", "has version 9, wanted 1"),
-        (r"printf 'PTTW\001\0\0\0\020\0\0\0\377\377\377\377\377\0\0\0'", "wanted 4 to"),
-        (r"printf 'PTTW\001\0\0\0\003\0\0\0\006\0\0\0\0\0\0\0\002\0\0\0{}'", "a frame of kind 3"),
+        (r"printf 'PTTW\011\0\0\0\020\0\0\0\004\0\0\0\0\0\0\0\0\0\0\0'", "has version 9, wanted 2"),
+        (r"printf 'PTTW\002\0\0\0\020\0\0\0\377\377\377\377\377\0\0\0'", "wanted 4 to"),
+        (r"printf 'PTTW\002\0\0\0\003\0\0\0\006\0\0\0\0\0\0\0\002\0\0\0{}'", "a frame of kind 3"),
         ("echo \"No module named 'ttnn'\" >&2; exit 1", "No module named 'ttnn'"),
         ("kill -9 $$", "signal: 9"),
+        // Python started by another program, as the scripts of version managers do, which hangs.
+        ("sh -c 'sleep 3600; true'; true", "gave no answer in"),
     ];
     for (text, wanted) in cases {
         let folder = script(text);
@@ -245,14 +247,62 @@ fn what_is_no_worker_is_told_from_one() {
 }
 
 #[test]
-fn two_chips_share_a_request() {
+fn requests_of_any_size_follow_each_other() {
     if !has_python() {
         return;
     }
-    // The stub has one device: the second chip's worker must say so.
     let folder = python();
+    let (model, batch) = fixture("g01_common");
+    // Other programs and longer shared memory than before, and back.
+    let options = Options::default();
+    let wanted = emulated(&model, &batch, &options);
+    let mut session =
+        backend(folder.path(), 60.0, options).load(&model).unwrap().session().unwrap();
+    for size in [1, batch.size(), 2, batch.size(), 1] {
+        let part = forward(session.as_mut(), &batch.slice(0..size)).unwrap();
+        assert_close(&part, &wanted[..part.len()]);
+    }
+}
+
+#[test]
+fn a_worker_that_dies_is_replaced_once() {
+    if !has_python() {
+        return;
+    }
+    let (model, batch) = fixture("g01_common");
+    let wanted = emulated(&model, &batch, &Options::default());
+    for (fault, repeated) in [("abort mixer", true), ("hang mixer", true), ("raise mixer", false)] {
+        let folder = python();
+        let mut backend = backend(folder.path(), 2.0, Options::default());
+        backend.worker.as_mut().unwrap().retries = 1;
+        let mut session = backend.load(&model).unwrap().session().unwrap();
+        std::fs::write(folder.path().join("fault"), fault).unwrap();
+        let outputs = forward(session.as_mut(), &batch);
+        // An error of the device's library would come again; it is told at once.
+        match repeated {
+            true => assert_close(&outputs.unwrap(), &wanted),
+            false => assert!(outputs.unwrap_err().to_string().contains("TT_THROW")),
+        }
+    }
+}
+
+#[test]
+fn a_python_without_ttnn_is_told_how_to_get_it() {
+    if !has_python() {
+        return;
+    }
+    let folder = script("exec python3 -S \"$@\"");
     let (model, _) = fixture("g01_common");
-    let options = Options { arch: Arch::WormholeN300, ..Options::default() };
-    let error = backend(folder.path(), 60.0, options).load(&model).err().unwrap();
-    assert!(error.to_string().contains("AssertionError"), "{error}");
+    let error = backend(folder.path(), 60.0, Options::default()).load(&model).err().unwrap();
+    let said = error.to_string();
+    assert!(
+        said.contains("cannot import ttnn") && said.contains("pip install 'ttnn==0.81.*'"),
+        "{said}"
+    );
+}
+
+#[test]
+fn both_chips_of_a_card_are_refused_with_the_reason() {
+    let said = "wormhole-n300".parse::<Arch>().unwrap_err().to_string();
+    assert!(said.contains("mesh of 1 x 2") && said.contains("wormhole-n300-chip"), "{said}");
 }

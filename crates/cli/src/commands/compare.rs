@@ -8,6 +8,7 @@ use ptsm::core::{WideTensor, read_tensors};
 use ptsm::{Error, Result};
 use serde::Serialize;
 
+use crate::agreement::correlation;
 use crate::global::Global;
 use crate::output::answer;
 
@@ -108,19 +109,6 @@ fn difference(name: &str, a: &[f64], b: &[f64]) -> Difference {
     let largest = b.iter().fold(0.0_f64, |max, b| max.max(b.abs()));
     let max_rel = if max_abs == 0.0 { 0.0 } else { max_abs / largest };
     Difference { name: name.into(), max_abs, max_rel, pcc: correlation(a, b) }
-}
-
-fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
-    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        ab += (a - mean_a) * (b - mean_b);
-        aa += (a - mean_a) * (a - mean_a);
-        bb += (b - mean_b) * (b - mean_b);
-    }
-    let pcc = ab / (aa * bb).sqrt();
-    pcc.is_finite().then_some(pcc)
 }
 
 fn table(comparison: &Comparison) -> String {

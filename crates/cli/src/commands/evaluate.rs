@@ -11,6 +11,7 @@ use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
+use crate::agreement::Agreement;
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
@@ -78,6 +79,9 @@ pub(crate) struct Args {
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
+    /// Score a device even if its forecasts do not correlate with those of the CPU
+    #[arg(long)]
+    allow_disagreement: bool,
 }
 
 /// Which rows are scored.
@@ -133,6 +137,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
+    let why = "is for another backend than the CPU";
+    refuse_unused(
+        &[("allow_disagreement", args.allow_disagreement && args.backend == "cpu")],
+        why,
+    )?;
     let opening = Opening {
         backend: &args.backend,
         steps: args.prediction_length,
@@ -159,6 +168,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         prepared.padded_series = 0;
     }
     prepared.notes().iter().for_each(|note| remark_note(global, note));
+    let why = "is for models that were trained; this one is not compared with the CPU";
+    refuse_unused(&[("allow_disagreement", args.allow_disagreement && zero_shot)], why)?;
+    if args.backend != "cpu" && !zero_shot {
+        let windows = prepared.part(args.split.part);
+        Agreement::new(&mut forecaster, &args.model, windows)?
+            .settle(global, args.allow_disagreement)?;
+    }
     let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();
     let scoring = ScoreOptions {
@@ -251,8 +267,9 @@ impl Args {
     }
 
     /// The options that only scores of forecasts have, and whether they were given.
-    fn for_forecasts(&self) -> [(&'static str, bool); 6] {
+    fn for_forecasts(&self) -> [(&'static str, bool); 7] {
         [
+            ("allow_disagreement", self.allow_disagreement),
             ("by", !self.by.is_empty()),
             ("per_step", self.per_step),
             ("per_channel", self.per_channel),

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use ptsm::core::Init;
 use ptsm::{Error, Model, Result};
-use ptsm_tenstorrent::{Arch, Optimisation, Options, Plan, Variant, compare, plan};
+use ptsm_tenstorrent::{
+    Arch, HostTime, Optimisation, Options, Plan, Tenstorrent, Variant, compare, measure_host, plan,
+};
 use serde_json::{Value, json};
 
 use crate::commands::shapes::Shape;
@@ -23,7 +25,7 @@ pub(crate) struct Args {
     /// Samples of a request
     #[arg(long, value_name = "B", default_value_t = 32)]
     batch: usize,
-    /// Product: wormhole-n150, wormhole-n300 or blackhole-p150
+    /// Chip: wormhole-n150, wormhole-n300-chip (one of the two of an n300) or blackhole-p150
     #[arg(long, default_value = "wormhole-n150")]
     arch: Arch,
     /// Optimisations that the planner may use: fold, layout, fusion, kernels, l1, bfloat8-weights,
@@ -36,6 +38,10 @@ pub(crate) struct Args {
     /// Leave out the program
     #[arg(long)]
     no_program: bool,
+    /// Also measure the host's part of a request: the fastest of so many, on the device or simulator of the
+    /// environment
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    measure_host: Option<u32>,
 }
 
 /// Plans and prints.
@@ -64,11 +70,18 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if args.compare {
         text += &format!("\n{}", table(&variants));
     }
+    let backend = Tenstorrent { options: options.clone(), worker: None };
+    let host = args.measure_host.map(|n| measure_host(&model, &backend, args.batch, n as usize));
+    let host = host.transpose()?;
+    if let Some(host) = &host {
+        text += &host_table(host);
+    }
     let to_json = |value: std::result::Result<Value, serde_json::Error>| {
         value.map_err(|e| Error::internal("the plan cannot be written as JSON").because(e))
     };
     let mut value = to_json(serde_json::to_value(&report))?;
     value["arch"] = json!(args.arch);
+    value["host"] = to_json(serde_json::to_value(host))?;
     value["optimisations"] = json!(options.optimisations);
     if args.compare {
         value["variants"] = to_json(serde_json::to_value(&variants))?;
@@ -79,13 +92,32 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &text)
 }
 
+fn host_table(host: &HostTime) -> String {
+    let parts = [
+        ("scale, cut", host.prepare_s),
+        ("round, write", host.write_s),
+        ("pipe, one way", host.pipe_s),
+        ("upload, start", host.start_s),
+        ("read, widen", host.read_s),
+        ("finish", host.finish_s),
+    ];
+    let mut text = "\nhost, measured     us a request\n".to_owned();
+    for (name, seconds) in parts {
+        text += &format!("{name:<18} {:>8.0}\n", 1e6 * seconds);
+    }
+    text + &format!(
+        "from windows to the start {:.0} sequences/s; all of these parts {:.0} sequences/s\n",
+        host.started_sequences_per_s, host.host_sequences_per_s
+    )
+}
+
 fn table(variants: &[Variant]) -> String {
-    let mut text = "switched on        ops  waste    L1 KiB    NoC MiB   DRAM MiB  upload KiB  us a run  sequences/s\n".to_owned();
+    let mut text = "switched on        ops  waste    L1 KiB    NoC MiB   DRAM MiB  upload KiB  us a run   ms a request  sequences/s\n".to_owned();
     for Variant { with, report } in variants {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         let name = if *with == "none" { (*with).to_owned() } else { format!("+ {with}") };
         text += &format!(
-            "{name:<18} {:>3} {:>5.1}% {:>9.1} {:>10.2} {:>10.2} {:>11.1} {:>9.0} {:>12.0}\n",
+            "{name:<18} {:>3} {:>5.1}% {:>9.1} {:>10.2} {:>10.2} {:>11.1} {:>9.0} {:>14.3} {:>12.0}\n",
             report.device_ops,
             100.0 * report.tile_waste,
             report.l1_peak_bytes as f64 / 1024.0,
@@ -93,7 +125,8 @@ fn table(variants: &[Variant]) -> String {
             mib(report.dram_bytes),
             report.upload_bytes as f64 / 1024.0,
             report.work_us + report.start_us,
-            report.predicted_sequences_per_s,
+            report.predicted_latency_ms.fitted,
+            report.predicted_overlapped_sequences_per_s.fitted,
         );
     }
     text + "all times are predictions of the cost model; nothing here was measured on a device\n"

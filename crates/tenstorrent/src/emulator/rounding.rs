@@ -1,18 +1,13 @@
 //! Rounding to the number formats that the chip stores and multiplies.
 
-use crate::program::{DataType, MathFidelity};
+use crate::program::{DataType, MathFidelity, bfloat16_bits, from_bfloat16_bits};
 
 /// Numbers that share an exponent in `bfloat8_b`.
 const BLOCK: usize = 16;
 
 /// The nearest bfloat16; ties go to the even one.
 pub(super) fn bfloat16(x: f32) -> f32 {
-    if !x.is_finite() {
-        return x;
-    }
-    let bits = x.to_bits();
-    let odd = (bits >> 16) & 1;
-    f32::from_bits((bits.wrapping_add(0x7FFF + odd)) & 0xFFFF_0000)
+    from_bfloat16_bits(bfloat16_bits(x))
 }
 
 /// Rounds numbers to a data type, in place. `values` are whole tile rows: its blocks are runs of

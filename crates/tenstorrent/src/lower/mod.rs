@@ -44,13 +44,15 @@ pub(crate) fn lower(
     let (config, embedding) = (model.config(), &model.network().embedding);
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
-    // Pretraining hides single patches, which overlap others in a window, so the host cuts them.
-    let windows =
-        (kernels.embedding && *model.output().kind() != OutputKind::Patches).then_some(Windows {
-            patch_length: embedding.patch_length,
-            patch_stride: embedding.patch_stride,
-            patches: embedding.state.patches,
-        });
+    // The kernel cuts windows where patches overlap. Otherwise, and in pretraining, which hides single patches that
+    // overlap others in a window, the patches one after the other are its window.
+    let overlap = embedding.patch_stride < embedding.patch_length
+        && *model.output().kind() != OutputKind::Patches;
+    let windows = kernels.embedding.then_some(Windows {
+        patch_length: embedding.patch_length,
+        patch_stride: if overlap { embedding.patch_stride } else { embedding.patch_length },
+        patches: embedding.state.patches,
+    });
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, batch, windows)?;
     let head = HeadLowering { model, weights: &weights };

@@ -69,31 +69,29 @@ impl MixerTiles {
         let (unit, row, mixed) = (self.rows * self.columns, self.columns, self.mixed());
         let norm = [row; 5];
         let softmax = [mixed, mixed, 1, mixed, 1, mixed, mixed];
-        let [state, table, out] = [2 * unit, self.places().end, 2];
+        // Several tiles are packed at once, and a piece of them must not be torn apart at a buffer's end.
+        let [state, table, out] = [2 * unit, self.places().end, 2 * mixed];
         [&[state, table][..], &norm, &[unit, self.hidden], &softmax, &[out]].concat()
+    }
+
+    /// Columns of tiles of the state, or its one row, to which the layers are applied one after the other.
+    pub(crate) fn lines(self) -> usize {
+        if self.left { self.columns } else { 1 }
     }
 
     /// Products of two tiles for a unit.
     pub(crate) fn products(self) -> usize {
-        let lines = if self.left { self.columns } else { 1 };
         let norm = 2 * self.rows * self.columns * self.columns;
         let layers = (self.mixed() + 1) * self.hidden + 2 * self.mixed() * (self.hidden + 1);
-        norm + lines * (layers + self.mixed())
+        norm + self.lines() * (layers + self.mixed())
     }
 
-    /// Other passes over a tile for a unit. A function counts as many as its step in `cost.rs`.
+    /// Other passes over a tile for a unit, without what the functions of a tile take.
     pub(crate) fn passes(self) -> usize {
-        let lines = if self.left { self.columns } else { 1 };
-        // Square, reciprocal root (two), product, and the weight and bias of the norm.
-        let norm = self.rows * self.columns * if self.left { 6 } else { 4 };
-        // Four for GELU; the largest, difference and exponential (four), gate, product, sum.
-        norm + lines * (4 * self.hidden + 8 * self.mixed() + 1)
-    }
-
-    /// Changes from one kind of operation to another for a unit.
-    pub(crate) fn changes(self) -> usize {
-        let (norms, lines) = (self.rows, if self.left { self.columns } else { 1 });
-        norms * if self.left { 6 } else { 4 } + 8 * lines
+        // Square and product; weight and bias of the norm.
+        let norm = self.rows * self.columns * if self.left { 4 } else { 2 };
+        // The largest, the difference from it, gate, gated, sum.
+        norm + self.lines() * 5 * self.mixed()
     }
 }
 

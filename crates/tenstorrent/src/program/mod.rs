@@ -3,6 +3,7 @@
 //! Nothing here depends on a model. A program can be printed, written as JSON for the worker,
 //! checked without a device, emulated, and run.
 
+mod bytes;
 mod check;
 mod embed;
 mod mixer;
@@ -14,6 +15,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;
+pub(crate) use bytes::{bfloat16_bits, from_bfloat16_bits};
 pub use embed::EmbedTiles;
 pub use mixer::MixerTiles;
 pub use op::{Activation, Blocks, MathFidelity, Op};
@@ -41,7 +43,7 @@ pub struct Step {
 pub struct Execution {
     /// The steps are captured once and replayed.
     pub trace: bool,
-    /// Uploads have a command queue of their own.
+    /// Uploads and read-backs have a command queue of their own.
     pub two_queues: bool,
 }
 
@@ -77,6 +79,13 @@ impl Program {
         step.inputs.iter().map(|&id| &self.tensors[id]).collect()
     }
 
+    /// Whether one run's transfers overlap with another's steps: the last step must write into a tensor that is there
+    /// already, as a linear layer can.
+    pub fn has_two_lanes(&self) -> bool {
+        let last = self.steps.last().map(|step| &step.op);
+        self.execution.trace && self.execution.two_queues && matches!(last, Some(Op::Linear { .. }))
+    }
+
     /// Device programs that are launched for one batch.
     pub fn device_ops(&self) -> usize {
         self.steps.iter().map(|step| step.op.dispatches(&self.inputs(step))).sum()
@@ -87,6 +96,7 @@ impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Execution { trace, two_queues } = self.execution;
         let run = match (trace, two_queues) {
+            (true, true) if self.has_two_lanes() => "two traces, two queues",
             (true, true) => "one trace, two queues",
             (true, false) => "one trace",
             (false, true) => "two queues",
@@ -136,7 +146,7 @@ impl fmt::Display for Arguments<'_> {
                     write!(f, ", transpose_a")?;
                 }
                 if let Some(Activation::Gelu) = activation {
-                    write!(f, ", activation=gelu")?;
+                    write!(f, ", activation=gelu_approx")?;
                 }
                 if let Some(grid) = core_grid {
                     write!(f, ", core_grid={}x{}", grid.y, grid.x)?;

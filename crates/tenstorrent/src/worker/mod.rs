@@ -1,17 +1,19 @@
-//! Runs programs on devices, with one worker process for each chip.
+//! Runs programs on a chip, in a worker process.
 
+mod exchange;
 mod process;
 mod protocol;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ptsm_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
-use crate::executor::Executor;
-use crate::program::{Program, Role};
+use crate::executor::{Executor, HostSeconds};
+use crate::program::{Program, Role, TensorSpec};
+use exchange::Exchange;
 use process::Process;
 use protocol::Kind;
 
@@ -20,6 +22,10 @@ pub const PYTHON_VARIABLE: &str = "PTSM_TTNN_PYTHON";
 /// Seconds that a run may take; starting and loading may take ten times as long.
 pub const TIMEOUT_VARIABLE: &str = "PTSM_TTNN_TIMEOUT";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// A worker that dies (a bus error, a driver that resets the chip), or gives no answer in time, is replaced once a request.
+const RETRIES: u32 = 1;
+/// Most bytes of inputs and outputs that are shared with a worker at once: containers give little of such memory.
+const SHARED_BYTES: usize = 32 << 20;
 /// Device memory for captured traces: some hundred steps take a few hundred kilobytes.
 const TRACE_REGION_BYTES: usize = 32 << 20;
 
@@ -54,6 +60,8 @@ pub struct WorkerSettings {
     pub python: OsString,
     /// Longest wait for the answer to a run.
     pub timeout: Duration,
+    /// How often a request is repeated with a new worker if the worker dies of it, or gives no answer in time.
+    pub retries: u32,
 }
 
 impl WorkerSettings {
@@ -78,40 +86,72 @@ impl WorkerSettings {
                 }
             },
         };
-        Ok(Self { python, timeout })
+        Ok(Self { python, timeout, retries: RETRIES })
     }
+}
+
+/// A worker, and what it has.
+struct Running {
+    process: Process,
+    exchange: Exchange,
+    loaded: HashSet<usize>,
 }
 
 /// One chip: a worker that is started when it is needed, and again after a failure.
 struct ChipWorker {
     settings: WorkerSettings,
-    device_id: usize,
-    process: Option<Process>,
-    loaded: HashSet<usize>,
+    running: Option<Running>,
+    /// Bytes of the inputs of a request.
+    packed: Vec<u8>,
+    last: HostSeconds,
 }
 
 impl ChipWorker {
-    fn process(&mut self) -> Result<&mut Process> {
-        if self.process.is_none() {
-            self.loaded.clear();
-            let mut process = Process::start(&self.settings.python)?;
+    fn running(&mut self) -> Result<&mut Running> {
+        if self.running.is_none() {
+            let (mut process, mut exchange) =
+                (Process::start(&self.settings.python)?, Exchange::new()?);
             let header = json!({
-                "device_id": self.device_id, "trace_region_bytes": TRACE_REGION_BYTES,
-                "kernels": kernels(),
+                "device_id": 0, "trace_region_bytes": TRACE_REGION_BYTES,
+                "kernels": kernels(), "exchange": exchange.path(),
             });
             process.ask(Kind::Hello, &header, &[], 10 * self.settings.timeout)?;
-            self.process = Some(process);
+            exchange.unlink();
+            self.running = Some(Running { process, exchange, loaded: HashSet::new() });
         }
-        self.process.as_mut().ok_or_else(|| Error::internal("the worker is gone"))
+        self.running.as_mut().ok_or_else(|| Error::internal("the worker is gone"))
     }
 
+    /// Runs a request, in parts that fit into the memory that is shared.
     fn run(&mut self, key: usize, program: &Program, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
-        let outputs = self.try_run(key, program, inputs);
-        if outputs.is_err() {
-            // The state of the worker is unknown now, so the next call starts another.
-            self.process = None;
+        let exchanged = Exchanged::of(program)?;
+        let bytes = exchanged.input.host_bytes() + exchanged.output.host_bytes();
+        let mut outputs = Vec::with_capacity(inputs.len());
+        for part in inputs.chunks((SHARED_BYTES / bytes).max(1)) {
+            outputs.extend(self.run_part(key, program, part)?);
         }
-        outputs
+        Ok(outputs)
+    }
+
+    /// Runs a part of a request; if the worker dies of it, once more with a new one.
+    fn run_part(
+        &mut self,
+        key: usize,
+        program: &Program,
+        inputs: &[&[f32]],
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut tries = 1 + self.settings.retries;
+        loop {
+            let outputs = self.try_run(key, program, inputs);
+            let Err(error) = outputs else { return outputs };
+            // The state of the worker is unknown now, so the next call starts another.
+            let died =
+                self.running.take().is_some_and(|running| running.process.stop_unless_ended());
+            tries -= 1;
+            if tries == 0 || !died {
+                return Err(error);
+            }
+        }
     }
 
     fn try_run(
@@ -121,26 +161,59 @@ impl ChipWorker {
         inputs: &[&[f32]],
     ) -> Result<Vec<Vec<f32>>> {
         let timeout = self.settings.timeout;
-        self.process()?;
-        if !self.loaded.contains(&key) {
+        let Running { process, loaded, .. } = self.running()?;
+        if !loaded.contains(&key) {
             let (header, data) = (load_header(key, program)?, constants(program));
-            self.process()?.ask(Kind::Load, &header, &data, 10 * timeout)?;
-            self.loaded.insert(key);
+            process.ask(Kind::Load, &header, &data, 10 * timeout)?;
+            loaded.insert(key);
         }
-        let header = json!({"key": key, "count": inputs.len()});
+        let Exchanged { input: given, output: made } = Exchanged::of(program)?;
+        let began = Instant::now();
+        let mut packed = std::mem::take(&mut self.packed);
+        packed.clear();
+        inputs.iter().for_each(|input| given.pack(input, &mut packed));
+        let Running { process, exchange, .. } = self.running()?;
+        let bytes = exchange.write(&packed, inputs.len() * made.host_bytes())?;
+        let written = began.elapsed().as_secs_f64();
+        let header = json!({"key": key, "count": inputs.len(), "bytes": bytes});
         // One more than there are inputs, because the first run captures the trace too.
         let timeout = timeout * (1 + inputs.len() as u32);
-        let frame = self.process()?.ask(Kind::Run, &header, inputs, timeout)?;
-        let output = program.with_role(Role::Output).next();
-        let volume = output.map_or(0, |id| program.tensors[id].volume());
-        if frame.data.len() != 4 * volume * inputs.len() {
-            let (got, wanted) = (frame.data.len(), 4 * volume * inputs.len());
-            let text = format!("the worker answered with {got} bytes, wanted {wanted}");
-            return Err(Error::new(ErrorKind::BackendUnavailable, text));
-        }
-        let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let outputs = frame.data.chunks_exact(4 * volume);
-        Ok(outputs.map(|bytes| bytes.chunks_exact(4).map(number).collect()).collect())
+        let began = Instant::now();
+        let frame = process.ask(Kind::Run, &header, &[], timeout)?;
+        let asked = began.elapsed().as_secs_f64();
+        let began = Instant::now();
+        let start = packed.len();
+        packed.resize(inputs.len() * made.host_bytes(), 0);
+        exchange.read(start, &mut packed)?;
+        let outputs = packed.chunks_exact(made.host_bytes()).map(|bytes| made.unpack(bytes));
+        let outputs = outputs.collect();
+        let seconds = |field: &str| frame.header[field].as_f64().unwrap_or_default();
+        self.last = HostSeconds {
+            written,
+            pipe: asked - seconds("run_s"),
+            started: seconds("start_s"),
+            read: began.elapsed().as_secs_f64(),
+        };
+        self.packed = packed;
+        Ok(outputs)
+    }
+}
+
+/// The tensors of a program whose bytes are exchanged with the worker.
+struct Exchanged<'p> {
+    input: &'p TensorSpec,
+    output: &'p TensorSpec,
+}
+
+impl<'p> Exchanged<'p> {
+    fn of(program: &'p Program) -> Result<Self> {
+        let tensor = |role| {
+            let found = program.with_role(role).next().map(|id| &program.tensors[id]);
+            found.filter(|spec| spec.is_exchanged_as_bytes()).ok_or_else(|| {
+                Error::internal("has no input or output in bfloat16").at(&program.name)
+            })
+        };
+        Ok(Self { input: tensor(Role::Input)?, output: tensor(Role::Output)? })
     }
 }
 
@@ -148,6 +221,7 @@ fn load_header(key: usize, program: &Program) -> Result<Value> {
     let mut header = serde_json::to_value(program)
         .map_err(|e| Error::internal("the program cannot be written").because(e))?;
     header["key"] = json!(key);
+    header["lanes"] = json!(if program.has_two_lanes() { 2 } else { 1 });
     header["constants"] = program.constants.iter().map(|(id, _)| *id).collect();
     Ok(header)
 }
@@ -156,58 +230,45 @@ fn constants(program: &Program) -> Vec<&[f32]> {
     program.constants.iter().map(|(_, values)| values.as_slice()).collect()
 }
 
-/// The chips of one product.
-pub(crate) struct Devices {
-    chips: Vec<ChipWorker>,
+/// The chip that runs programs.
+pub(crate) struct Device {
+    chip: ChipWorker,
     programs: HashMap<usize, Program>,
 }
 
-impl Devices {
-    /// Starts a worker for every chip, so that anything missing is reported at once.
+impl Device {
+    /// Starts its worker, so that anything missing is reported at once.
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if a worker does not start.
-    pub(crate) fn open(settings: &WorkerSettings, chips: usize) -> Result<Self> {
-        let chip = |device_id| ChipWorker {
+    /// `BackendUnavailable` if the worker does not start.
+    pub(crate) fn open(settings: &WorkerSettings) -> Result<Self> {
+        let mut chip = ChipWorker {
             settings: settings.clone(),
-            device_id,
-            process: None,
-            loaded: HashSet::new(),
+            running: None,
+            packed: Vec::new(),
+            last: HostSeconds::default(),
         };
-        let mut devices = Self { chips: (0..chips).map(chip).collect(), programs: HashMap::new() };
-        for chip in &mut devices.chips {
-            chip.process()?;
-        }
-        Ok(devices)
+        chip.running()?;
+        Ok(Self { chip, programs: HashMap::new() })
     }
 }
 
-impl Executor for Devices {
+impl Executor for Device {
     fn load(&mut self, key: usize, program: Program) -> Result<()> {
         self.programs.insert(key, program);
         Ok(())
     }
 
-    /// Divides the inputs among the chips; each gets a contiguous part.
     fn run(&mut self, key: usize, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>> {
-        let Self { chips, programs } = self;
-        let program = programs
+        let program = self
+            .programs
             .get(&key)
             .ok_or_else(|| Error::internal(format!("program {key} was never loaded")))?;
-        let share = inputs.len().div_ceil(chips.len()).max(1);
-        let outputs: Vec<Result<Vec<Vec<f32>>>> = std::thread::scope(|scope| {
-            let work = chips.iter_mut().zip(inputs.chunks(share));
-            let started: Vec<_> = work
-                .map(|(chip, inputs)| scope.spawn(move || chip.run(key, program, inputs)))
-                .collect();
-            let lost = || Err(Error::internal("a thread of a chip was lost"));
-            started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
-        });
-        let mut all = Vec::with_capacity(inputs.len());
-        for outputs in outputs {
-            all.extend(outputs?);
-        }
-        Ok(all)
+        self.chip.run(key, program, inputs)
+    }
+
+    fn host_seconds(&self) -> HostSeconds {
+        self.chip.last
     }
 }

@@ -85,13 +85,17 @@ impl Process {
     }
 
     fn spawn(program: &Path) -> std::io::Result<Child> {
-        Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["-u", "-c", WORKER])
             .current_dir(std::env::temp_dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .stderr(Stdio::piped());
+        // A Python may be a script that starts another one, as those of version managers do; all of them must end.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn()
     }
 
     /// Sends a request and waits for its answer.
@@ -124,9 +128,9 @@ impl Process {
             }
             Ok(Err(error)) => Err(error.at(self.place())),
             Ok(Ok(None)) | Err(RecvTimeoutError::Disconnected) => {
-                let ended = match self.child.wait() {
-                    Ok(status) => format!("ended without an answer ({status})"),
-                    Err(_) => "ended without an answer".into(),
+                let ended = match self.status() {
+                    Some(status) => format!("ended without an answer ({status})"),
+                    None => "closed its output without an answer".into(),
                 };
                 Err(self.failure(&ended))
             }
@@ -136,6 +140,22 @@ impl Process {
                 Err(self.failure(&text))
             }
         }
+    }
+
+    /// Stops it; whether it had ended by itself, or been ended because it gave no answer.
+    pub(super) fn stop_unless_ended(mut self) -> bool {
+        self.requests.is_none() || matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// How it ended, if it did so within a moment of closing its output.
+    fn status(&mut self) -> Option<std::process::ExitStatus> {
+        for _ in 0..100 {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
     }
 
     fn failure(&mut self, text: &str) -> Error {
@@ -172,7 +192,11 @@ impl Process {
     /// Kills the process and waits for it, so that no zombie is left.
     fn end(&mut self) {
         self.requests = None;
-        let _ = self.child.kill();
+        if self.threads.is_empty() {
+            // It was ended before; its number may be that of another process by now.
+            return;
+        }
+        kill(&mut self.child);
         let _ = self.child.wait();
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
@@ -192,6 +216,15 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Kills a process and those that it started.
+fn kill(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 /// Keeps the end of the worker's stderr.

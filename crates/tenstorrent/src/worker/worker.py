@@ -1,21 +1,31 @@
 """Runs TTNN programs that arrive as data; calls ttnn, and knows nothing about models.
 
 Frames, both ways: magic b"PTTW", version (u32), kind (u32), length (u64), all little-endian, then
-so many bytes. A body is a JSON header (length as u32 in front) and then raw little-endian f32
-tensors in the order that the header says. Requests: HELLO, LOAD, RUN, STOP; answers: OK, ERROR.
+so many bytes. A body is a JSON header (length as u32 in front) and then, in LOAD, the raw little-endian
+f32 constants in the order that the header says. Requests: HELLO, LOAD, RUN, STOP; answers: OK, ERROR.
+Inputs and outputs of runs are in a file that both sides have open (`exchange.rs`), as bfloat16 in the
+order of the device: all inputs, then all outputs.
 """
 
+import ctypes
+import importlib
 import json
+import mmap
 import os
+import select
+import signal
 import struct
 import sys
+import threading
+import time
 import traceback
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"PTTW"
 HELLO, LOAD, RUN, STOP, OK, ERROR = 1, 2, 3, 4, 16, 17
 FRAME = struct.Struct("<4sIIQ")
 MAX_BYTES = 1 << 32
+GRACE = 10  # seconds to close the device
 TILE = 32
 TILE_BYTES = 2 * TILE * TILE  # bfloat16
 
@@ -62,14 +72,79 @@ def read_frame(stream):
     return kind, json.loads(body[4 : 4 + size].decode()), memoryview(body)[4 + size :]
 
 
-def write_frame(stream, kind, header, tensors=()):
+def write_frame(stream, kind, header):
     text = json.dumps(header).encode()
-    length = 4 + len(text) + sum(len(tensor) for tensor in tensors)
-    stream.write(FRAME.pack(MAGIC, VERSION, kind, length))
+    stream.write(FRAME.pack(MAGIC, VERSION, kind, 4 + len(text)))
     stream.write(struct.pack("<I", len(text)) + text)
-    for tensor in tensors:
-        stream.write(tensor)
     stream.flush()
+
+
+def end_with_the_pipe():
+    """Ends this process, and those that started it for the one that asks, some time after the pipe of requests has
+    been closed: nobody else can, if the one that asks was interrupted while a device does not answer."""
+    pipe = select.poll()
+    pipe.register(0, 0)
+    pipe.poll()
+    time.sleep(GRACE)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+class DlTensor(ctypes.Structure):
+    """`DLTensor` of DLPack, the public protocol by which libraries hand each other their arrays."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+def bytes_of(capsule, count):
+    """The memory of an array of `count` bytes, which lives as long as its capsule."""
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    array = DlTensor.from_address(pointer(capsule, b"dltensor"))
+    found = array.bits * array.lanes // 8
+    for axis in range(array.ndim):
+        found *= array.shape[axis]
+    if found != count or array.device_type != 1:
+        raise Failure(f"a host tensor has {found} bytes, wanted {count}")
+    memory = (ctypes.c_ubyte * count).from_address(array.data + array.byte_offset)
+    return memoryview(memory).cast("B")
+
+
+class HostTensor:
+    """A tensor in the host's memory, in the layout of the device, and its bytes: ttnn's own conversion
+    of numbers to tiles takes longer than a chip needs to compute with them."""
+
+    def __init__(self, device, spec):
+        ttnn = device.ttnn
+        layout = ttnn.TILE_LAYOUT if spec["layout"] == "tile" else ttnn.ROW_MAJOR_LAYOUT
+        place = (layout, device.device, device.memory_config(spec["memory"]))
+        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
+        self.tensor = ttnn.allocate_tensor_on_host(shape, dtype, *place)
+        shard = self.tensor.host_buffer().get_shard(ttnn.MeshCoordinate(0, 0))
+        self.capsule = shard.__dlpack__()
+        self.bytes = bytes_of(self.capsule, host_bytes(spec))
+
+
+class Exchange:
+    """The file that is shared with the process that started us."""
+
+    def __init__(self, path):
+        self.file, self.mapped = open(path, "r+b"), None
+
+    def bytes(self, size):
+        if self.mapped is None or len(self.mapped) < size:
+            self.mapped = mmap.mmap(self.file.fileno(), size)
+        return memoryview(self.mapped)
 
 
 class Device:
@@ -85,6 +160,7 @@ class Device:
         if hasattr(self.device, "enable_program_cache"):
             self.device.enable_program_cache()
         self.programs, self.kernels = {}, settings["kernels"]
+        self.exchange = Exchange(settings["exchange"])
 
     def close(self):
         self.release_traces()
@@ -126,11 +202,23 @@ class Device:
         for program in self.programs.values():
             program.release()
 
-    def read(self, tensor):
+    def allocate(self, spec):
         ttnn = self.ttnn
-        host = tensor if tensor.storage_type() == ttnn.StorageType.HOST else ttnn.from_device(tensor)
-        wide = ttnn.to_dtype(host, ttnn.float32).to(ttnn.ROW_MAJOR_LAYOUT)
-        return self.numpy.ascontiguousarray(wide.to_numpy(), dtype="<f4").tobytes()
+        layout = ttnn.TILE_LAYOUT if spec["layout"] == "tile" else ttnn.ROW_MAJOR_LAYOUT
+        place = (layout, self.device, self.memory_config(spec["memory"]))
+        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
+        return ttnn.allocate_tensor_on_device(shape, dtype, *place)
+
+
+class Lane:
+    """Tensors of one run. With two lanes the next input arrives, and the output before is read, while
+    a run computes."""
+
+    def __init__(self, device, given, made):
+        self.input, self.output, self.fixed_output = device.allocate(given), None, False
+        self.host_input, self.host_output = HostTensor(device, given), HostTensor(device, made)
+        # A trace, and the event at which the output is made.
+        self.trace, self.computed = None, None
 
 
 class Program:
@@ -141,112 +229,132 @@ class Program:
         self.tensors = header["tensors"]
         self.steps = header["steps"]
         self.execution = header["execution"]
-        self.trace = None
-        self.values = {}
+        self.constants = {}
         self.step = "upload"
         mark("upload of the constants")
         start = 0
         for index in header["constants"]:
             spec = self.tensors[index]
             end = start + 4 * volume(spec)
-            self.values[index] = device.upload(spec, data[start:end])
+            self.constants[index] = device.upload(spec, data[start:end])
             start = end
         roles = [spec["role"] for spec in self.tensors]
-        self.input = roles.index("input")
-        self.output = roles.index("output")
-        spec = self.tensors[self.input]
-        zeros = bytes(4 * volume(spec))
-        self.values[self.input] = device.upload(spec, zeros)
-        # With two queues the next upload goes to another tensor than the one that steps are reading.
-        two = self.execution["two_queues"]
-        self.staging = device.upload(spec, zeros) if two else None
+        self.input, self.output = roles.index("input"), roles.index("output")
+        given, made = self.tensors[self.input], self.tensors[self.output]
+        # A trace may write anywhere but into tensors that were there before it was captured, so the outputs of
+        # two lanes must be, which a linear layer can write into.
+        fixed = header["lanes"] == 2
+        self.lanes = [Lane(device, given, made) for _ in range(header["lanes"])]
+        for lane in self.lanes:
+            if fixed:
+                lane.output, lane.fixed_output = device.allocate(made), True
+            lane.host_input.bytes[:] = bytes(len(lane.host_input.bytes))
+            device.ttnn.copy_host_to_device_tensor(lane.host_input.tensor, lane.input)
         # All of this must be finished before the other queue begins to write.
         device.ttnn.synchronize_device(device.device)
 
     def warm_up(self):
         """Compiles every step, so that a capture finds all programs in the cache."""
-        self.run_steps()
+        self.run_steps(self.lanes[0])
         self.device.ttnn.synchronize_device(self.device.device)
+        self.free_output(self.lanes[0])
 
     def capture(self):
         ttnn, dev = self.device.ttnn, self.device.device
-        self.free_output()
-        self.trace = ttnn.begin_trace_capture(dev, cq_id=0)
-        self.run_steps()
-        ttnn.end_trace_capture(dev, self.trace, cq_id=0)
+        for lane in self.lanes:
+            self.free_output(lane)
+            lane.trace = ttnn.begin_trace_capture(dev, cq_id=0)
+            self.run_steps(lane)
+            ttnn.end_trace_capture(dev, lane.trace, cq_id=0)
         ttnn.synchronize_device(dev)
 
     def release(self):
-        if self.trace is not None:
-            self.device.ttnn.release_trace(self.device.device, self.trace)
-            self.trace = None
-        self.free_output()
+        for lane in self.lanes:
+            if lane.trace is not None:
+                self.device.ttnn.release_trace(self.device.device, lane.trace)
+                lane.trace = None
+            self.free_output(lane)
 
-    def free_output(self):
-        previous = self.values.pop(self.output, None)
-        if previous is not None:
-            self.device.ttnn.deallocate(previous)
+    def free_output(self, lane):
+        if lane.output is not None and not lane.fixed_output:
+            self.device.ttnn.deallocate(lane.output)
+            lane.output = None
 
-    def run_steps(self):
+    def run_steps(self, lane):
+        values = {**self.constants, self.input: lane.input}
         for number, step in enumerate(self.steps):
             self.step = f"step {number} ({step['op']})"
             mark(self.step)
-            inputs = [self.values[index] for index in step["inputs"]]
-            made = run_op(self.device, step, inputs, self.tensors[step["output"]])
-            self.values[step["output"]] = made
+            inputs = [values[index] for index in step["inputs"]]
+            fixed = lane.output if lane.fixed_output and step is self.steps[-1] else None
+            made = run_op(self.device, step, inputs, (self.tensors[step["output"]], fixed))
+            values[step["output"]] = made
             for index in step["frees"]:
-                freed = self.values.pop(index)
+                freed = values.pop(index)
                 # The output of some operations has the memory of their input.
                 if freed.buffer_address() != made.buffer_address():
                     self.device.ttnn.deallocate(freed)
+        if not lane.fixed_output:
+            lane.output = values[self.output]
 
-    def compute(self):
-        if self.trace is not None:
+    def compute(self, lane):
+        if lane.trace is not None:
             self.step = "trace"
-            self.device.ttnn.execute_trace(self.device.device, self.trace, cq_id=0, blocking=False)
+            self.device.ttnn.execute_trace(self.device.device, lane.trace, cq_id=0, blocking=False)
         else:
-            self.free_output()
-            self.run_steps()
+            self.free_output(lane)
+            self.run_steps(lane)
 
-    def run(self, inputs):
-        """One output for every input."""
-        if self.execution["trace"] and self.trace is None:
+    def run(self, count, shared):
+        """Computes the outputs of `count` inputs, which are in `shared` one after the other; the outputs
+        are put after them. Returns the seconds of the first input's way to the device and to the start."""
+        if self.execution["trace"] and self.lanes[0].trace is None:
             self.capture()
         mark("run")
-        return self.run_overlapped(inputs) if self.staging is not None else self.run_plain(inputs)
+        size, started, pending = len(self.lanes[0].host_input.bytes), None, None
+        for number in range(count):
+            lane = self.lanes[number % len(self.lanes)]
+            if pending is not None and len(self.lanes) == 1:
+                self.read_back(*pending, shared)
+            self.send(lane, shared[number * size : (number + 1) * size])
+            self.compute(lane)
+            started = started or time.perf_counter()
+            lane.computed = self.device.ttnn.record_event(self.device.device, 0)
+            if pending is not None and len(self.lanes) > 1:
+                self.read_back(*pending, shared)
+            pending = (lane, count * size + number * len(lane.host_output.bytes))
+        if pending is not None:
+            self.read_back(*pending, shared)
+        return started
 
-    def run_plain(self, inputs):
-        ttnn = self.device.ttnn
-        outputs = []
-        for data in inputs:
-            host = self.device.host_tensor(self.tensors[self.input], data)
-            ttnn.copy_host_to_device_tensor(host, self.values[self.input])
-            self.compute()
-            self.step = "read back"
-            outputs.append(self.device.read(self.values[self.output]))
-        return outputs
-
-    def run_overlapped(self, inputs):
+    def send(self, lane, data):
+        self.step = "upload"
         ttnn, dev = self.device.ttnn, self.device.device
-        outputs, pending, copied = [], None, None
-        for data in inputs:
-            self.step = "upload"
-            host = self.device.host_tensor(self.tensors[self.input], data)
-            if copied is not None:
-                ttnn.wait_for_event(1, copied)
-            ttnn.copy_host_to_device_tensor(host, self.staging, cq_id=1)
-            written = ttnn.record_event(dev, 1)
-            if pending is not None:
-                self.step = "read back"
-                outputs.append(self.device.read(pending))
-            ttnn.wait_for_event(0, written)
-            ttnn.copy(self.staging, self.values[self.input])
-            copied = ttnn.record_event(dev, 0)
-            self.compute()
-            pending = self.values[self.output]
+        queue = 1 if self.execution["two_queues"] else 0
+        # The output of the lane's run before has been read, so its input is free, here and on the device.
+        lane.host_input.bytes[:] = data
+        ttnn.copy_host_to_device_tensor(lane.host_input.tensor, lane.input, cq_id=queue)
+        if queue == 1:
+            ttnn.wait_for_event(0, ttnn.record_event(dev, 1))
+
+    def read_back(self, lane, place, shared):
         self.step = "read back"
-        outputs.append(self.device.read(pending))
-        return outputs
+        ttnn, dev = self.device.ttnn, self.device.device
+        queue = 1 if self.execution["two_queues"] else 0
+        host = lane.host_output
+        if queue == 1:
+            ttnn.wait_for_event(1, lane.computed)
+        ttnn.copy_device_to_host_tensor(lane.output, host.tensor, blocking=False, cq_id=queue)
+        ttnn.event_synchronize(ttnn.record_event(dev, queue))
+        shared[place : place + len(host.bytes)] = host.bytes
+
+
+def host_bytes(spec):
+    """Bytes of a bfloat16 tensor in the host's memory."""
+    rows, columns = spec["shape"][2:]
+    if spec["layout"] == "tile":
+        rows, columns = (-(-length // TILE) * TILE for length in (rows, columns))
+    return 2 * spec["shape"][0] * spec["shape"][1] * rows * columns
 
 
 def volume(spec):
@@ -348,9 +456,9 @@ def run_kernel(device, step, tensors, work):
     return ttnn.generic_op([x[0], x[1], out], program)
 
 
-def run_op(device, step, x, spec):
-    """One step; the arguments are those of ttnn 0.81."""
-    ttnn, op = device.ttnn, step["op"]
+def run_op(device, step, x, made):
+    """One step, into a tensor that is there if there is one; the arguments are those of ttnn 0.81."""
+    ttnn, op, (spec, fixed) = device.ttnn, step["op"], made
     memory = {"memory_config": device.memory_config(spec["memory"])}
     if op == "linear":
         options = {"transpose_a": step["transpose_a"], "dtype": getattr(ttnn, spec["dtype"])}
@@ -358,6 +466,8 @@ def run_op(device, step, x, spec):
             options["activation"] = step["activation"]
         if "core_grid" in step:
             options["core_grid"] = ttnn.CoreGrid(y=step["core_grid"]["y"], x=step["core_grid"]["x"])
+        if fixed is not None:
+            options["optional_output_tensor"] = fixed
         bias = x[2] if len(x) > 2 else None
         config = kernel_config(ttnn, step)
         return ttnn.linear(x[0], x[1], bias=bias, compute_kernel_config=config, **options, **memory)
@@ -369,9 +479,7 @@ def run_op(device, step, x, spec):
         config = kernel_config(ttnn, step)
         return fused(x[0], x[1], 1.0, x[2], x[3], x[4], compute_kernel_config=config, **options)
     if op in ("embed", "mixer"):
-        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
-        place = (ttnn.TILE_LAYOUT, device.device, memory["memory_config"])
-        return own_kernel(device, step, x, ttnn.allocate_tensor_on_device(shape, dtype, *place))
+        return own_kernel(device, step, x, device.allocate(spec))
     if op == "layer_norm":
         residual = {"residual_input_tensor": x[3]} if len(x) > 3 else {}
         config = kernel_config(ttnn, step)
@@ -397,13 +505,22 @@ def run_op(device, step, x, spec):
     raise Failure(f"knows no operation {op!r}")
 
 
+def imported(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        version = ".".join(str(part) for part in sys.version_info[:2])
+        raise Failure(
+            f"{sys.executable} (Python {version}) cannot import {name}: {error}; get it with "
+            f"{sys.executable} -m pip install 'ttnn==0.81.*' 'numpy<2' (Python 3.10 or 3.12)"
+        ) from error
+
+
 def answer(state, kind, header, data):
     if kind == HELLO:
-        import numpy
-        import ttnn
-
+        ttnn, numpy = imported("ttnn"), imported("numpy")
         state["device"] = Device(ttnn, numpy, header)
-        return {"version": VERSION, "ttnn": getattr(ttnn, "__version__", "unknown")}, []
+        return {"version": VERSION, "ttnn": getattr(ttnn, "__version__", "unknown")}
     device = state.get("device")
     if device is None:
         raise Failure("the first request must be a greeting")
@@ -411,21 +528,19 @@ def answer(state, kind, header, data):
         device.release_traces()
         program = state["program"] = Program(device, header, data)
         program.warm_up()
-        program.free_output()
         device.programs[header["key"]] = program
-        return {}, []
+        return {}
     if kind == RUN:
         program = state["program"] = device.programs[header["key"]]
-        size = 4 * volume(program.tensors[program.input])
-        if len(data) != size * header["count"]:
-            raise Failure(f"{len(data)} bytes for {header['count']} inputs of {size}")
-        inputs = [data[i * size : (i + 1) * size] for i in range(header["count"])]
-        return {}, program.run(inputs)
+        began = time.perf_counter()
+        started = program.run(header["count"], device.exchange.bytes(header["bytes"]))
+        return {"start_s": started - began, "run_s": time.perf_counter() - began}
     raise Failure(f"knows no request {kind}")
 
 
 def main():
     out, requests = take_stdout(), sys.stdin.buffer
+    threading.Thread(target=end_with_the_pipe, daemon=True).start()
     state = {}
     while True:
         try:
@@ -439,13 +554,17 @@ def main():
             break
         state.pop("program", None)
         try:
-            header, tensors = answer(state, kind, header, data)
-            write_frame(out, OK, header, tensors)
+            write_frame(out, OK, answer(state, kind, header, data))
+        except BrokenPipeError:
+            break
         except BaseException as error:  # the device stack raises exceptions of any kind
             traceback.print_exc()
             step = state["program"].step if "program" in state else "start"
             text = f"{type(error).__name__}: {error}".strip()
-            write_frame(out, ERROR, {"message": text[:2000], "step": step})
+            try:
+                write_frame(out, ERROR, {"message": text[:2000], "step": step})
+            except BrokenPipeError:
+                break
     if "device" in state:
         state["device"].close()
 

@@ -5,6 +5,7 @@ are replayed, not run again. `TTNN_STUB_FAULT` names a file with "ACTION OPERATI
 then aborts, hangs or raises once, and the file is gone.
 """
 
+import ctypes
 import math
 import os
 import struct
@@ -19,10 +20,6 @@ print("ttnn talks to stdout when it is imported")
 
 class MathFidelity:
     LoFi, HiFi2, HiFi4 = "LoFi", "HiFi2", "HiFi4"
-
-
-class StorageType:
-    HOST, DEVICE = "host", "device"
 
 
 class CoreGrid:
@@ -53,21 +50,84 @@ class Tensor:
         self.shape, self.dtype, self.device, self.layout = tuple(values.shape), dtype, device, layout
         self.values, self.alive = [rounded(x, dtype) for x in values.values], True
 
-    def storage_type(self):
-        return StorageType.HOST if self.device is None else StorageType.DEVICE
-
     def buffer_address(self):
-        return id(self.values)
+        return id(self)
 
-    def to(self, layout):
-        self.layout = layout
+    def host_buffer(self):
+        return HostBuffer(self)
+
+
+class Managed(ctypes.Structure):
+    """`DLManagedTensor` of DLPack, as far as it is read."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device", ctypes.c_int32 * 2),
+        ("ndim", ctypes.c_int32),
+        ("kind", ctypes.c_uint8 * 4),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.c_void_p),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class HostBuffer:
+    """The bytes of a host tensor, as an array of DLPack."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def get_shard(self, coordinate):
         return self
 
-    def to_numpy(self):
-        import numpy
+    def __dlpack__(self):
+        memory = self.tensor.memory
+        shape = (ctypes.c_int64 * 1)(len(memory))
+        self.array = Managed(ctypes.addressof(memory), (1, 0), 1, (1, 8, 1, 0), shape, None, 0)
+        self.kept = memory, shape
+        capsule = ctypes.pythonapi.PyCapsule_New
+        capsule.restype, capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        self.tensor.buffers.append(self)
+        return capsule(ctypes.addressof(self.array), b"dltensor", None)
 
-        assert self.layout == ROW_MAJOR_LAYOUT and self.device is None and self.dtype == float32
-        return numpy.ndarray(self.values, self.shape)
+
+def MeshCoordinate(*place):
+    return place
+
+
+def places(tensor):
+    """Where each number of a host tensor is, counted in numbers."""
+    a, b, rows, columns = tensor.shape
+    if tensor.layout == ROW_MAJOR_LAYOUT:
+        yield from range(a * b * rows * columns)
+        return
+    down, across = -(-rows // 32), -(-columns // 32)
+    for matrix in range(a * b):
+        for i in range(rows):
+            for j in range(columns):
+                tile = (matrix * down + i // 32) * across + j // 32
+                yield tile * 1024 + i % 32 // 16 * 512 + j % 32 // 16 * 256 + i % 16 * 16 + j % 16
+
+
+def allocate_tensor_on_host(shape, dtype, layout, device, memory_config):
+    assert dtype == bfloat16 and memory_config in ("l1", "dram")
+    tensor = make([0.0] * math.prod(shape), shape, dtype, None, layout)
+    rows, columns = shape[2:]
+    if layout == TILE_LAYOUT:
+        rows, columns = -(-rows // 32) * 32, -(-columns // 32) * 32
+    tensor.memory = (ctypes.c_ubyte * (2 * shape[0] * shape[1] * rows * columns))()
+    tensor.buffers = []
+    return tensor
+
+
+def copy_device_to_host_tensor(tensor, host, blocking=True, cq_id=0):
+    assert tensor.alive and tensor.shape == host.shape and tensor.layout == host.layout
+    for place, value in zip(places(host), tensor.values):
+        host.memory[2 * place : 2 * place + 2] = struct.pack("<f", value)[2:]
+
+
+def event_synchronize(event):
+    assert event > 0
 
 
 def rounded(x, dtype):
@@ -100,15 +160,6 @@ def to_device(host, device, memory_config):
     return make(host.values, host.shape, host.dtype, device, host.layout)
 
 
-def from_device(tensor):
-    assert tensor.alive, "a tensor is read that was freed"
-    return make(tensor.values, tensor.shape, tensor.dtype, None)
-
-
-def to_dtype(tensor, dtype):
-    return make(tensor.values, tensor.shape, dtype, tensor.device)
-
-
 def deallocate(tensor):
     assert tensor.alive, "a tensor is freed twice"
     tensor.alive = False
@@ -116,11 +167,9 @@ def deallocate(tensor):
 
 def copy_host_to_device_tensor(host, tensor, cq_id=0):
     assert host.device is None and host.shape == tensor.shape and cq_id in (0, 1)
-    tensor.values = list(host.values)
-
-
-def copy(source, target):
-    target.values = list(source.values)
+    assert tensor.layout == host.layout
+    read = lambda place: struct.unpack("<f", b"\0\0" + bytes(host.memory[2 * place : 2 * place + 2]))[0]
+    tensor.values = [read(place) for place in places(host)]
 
 
 def record_event(device, cq_id):
@@ -175,14 +224,16 @@ def operation(name):
     """Runs a function of lists on tensors, and again whenever its trace is replayed."""
 
     def wrap(function):
-        def run(*inputs, memory_config=None, dtype=None, **options):
+        def run(*inputs, memory_config=None, dtype=None, optional_output_tensor=None, **options):
             fault(name)
             tensors = [x for x in inputs if isinstance(x, Tensor)]
             tensors += [x for x in options.values() if isinstance(x, Tensor)]
             assert all(t.alive and t.device is not None and t.layout == TILE_LAYOUT for t in tensors)
             device = tensors[0].device
             values, shape = function(*inputs, **options)
-            out = make(values, shape, dtype or bfloat16, device)
+            out = optional_output_tensor or make(values, shape, dtype or bfloat16, device)
+            assert out.shape == tuple(shape)
+            out.values = [rounded(x, out.dtype) for x in values]
 
             def again():
                 out.values = [rounded(x, out.dtype) for x in function(*inputs, **options)[0]]
@@ -231,7 +282,7 @@ def linear(a, w, bias, transpose_a, activation=None, core_grid=None, compute_ker
     out = [[[x + b for x, b in zip(r, row)] for r in product(m, weight)] for m in read]
     shape = a.shape[:2] + (len(read[0]), len(weight))
     values = flat(out)
-    return ([gelu_of(x) for x in values] if activation == "gelu" else values), shape
+    return ([gelu_of(x) for x in values] if activation == "gelu_approx" else values), shape
 
 
 @operation("matmul")
@@ -309,8 +360,8 @@ class experimental:
 
 
 def allocate_tensor_on_device(shape, dtype, layout, device, memory_config):
-    assert layout == TILE_LAYOUT and memory_config in ("l1", "dram")
-    return make([0.0] * math.prod(shape), shape, dtype, device)
+    assert memory_config in ("l1", "dram")
+    return make([0.0] * math.prod(shape), shape, dtype, device, layout)
 
 
 def Shape(lengths):

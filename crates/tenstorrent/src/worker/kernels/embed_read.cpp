@@ -2,6 +2,7 @@
 // their places in tiles. A tile is four faces of 16 x 16; columns and rows without a patch are 0.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "api/dataflow/dataflow_api.h"
 
@@ -16,12 +17,16 @@ void fill_with_zeros(uint32_t buffer, uint32_t tiles) {
     }
 }
 
+// Numbers are moved in pairs where no pair is torn apart.
+using Piece = std::conditional_t<PATCH_LENGTH % 2 == 0 && PATCH_STRIDE % 2 == 0, uint32_t, uint16_t>;
+constexpr uint32_t HOLDS = sizeof(Piece) / sizeof(uint16_t);
+
 // Writes row `i` of all tiles, from `from`, or zeros.
-void lay(volatile tt_l1_ptr uint16_t* tiles, uint32_t i, const volatile tt_l1_ptr uint16_t* from) {
+void lay(volatile tt_l1_ptr Piece* tiles, uint32_t i, const volatile tt_l1_ptr Piece* from) {
     const uint32_t row = i / FACE * 2 * FACE * FACE + i % FACE * FACE;
-    for (uint32_t j = 0; j < PATCH_LENGTH; ++j) {
+    for (uint32_t j = 0; j < PATCH_LENGTH; j += HOLDS) {
         const uint32_t place = j / TILE * TILE * TILE + j % TILE / FACE * FACE * FACE + j % FACE;
-        tiles[row + place] = from == nullptr ? 0 : from[j];
+        tiles[(row + place) / HOLDS] = from == nullptr ? 0 : from[j / HOLDS];
     }
 }
 
@@ -47,7 +52,7 @@ void kernel_main() {
     cb_push_back(TABLE, TABLE_TILES);
 
     const uint32_t piece = get_write_ptr(ROW);
-    const auto numbers = reinterpret_cast<const volatile tt_l1_ptr uint16_t*>(piece);
+    const auto numbers = reinterpret_cast<const volatile tt_l1_ptr Piece*>(piece);
     for (uint32_t unit = first; unit < first + units; ++unit) {
         // A piece begins 32 strides of two bytes after the one before, a multiple of 64 bytes.
         const uint32_t top = unit % UNITS_OF_WINDOW * TILE;
@@ -58,9 +63,9 @@ void kernel_main() {
         noc_async_read(windows.get_noc_addr(unit / UNITS_OF_WINDOW, offset), piece, bytes);
         noc_async_read_barrier();
         cb_reserve_back(PATCHES, PATCH_TILES);
-        const auto tiles = reinterpret_cast<volatile tt_l1_ptr uint16_t*>(get_write_ptr(PATCHES));
+        const auto tiles = reinterpret_cast<volatile tt_l1_ptr Piece*>(get_write_ptr(PATCHES));
         for (uint32_t i = 0; i < TILE; ++i) {
-            lay(tiles, i, i < rows ? numbers + i * PATCH_STRIDE : nullptr);
+            lay(tiles, i, i < rows ? numbers + i * PATCH_STRIDE / HOLDS : nullptr);
         }
         cb_push_back(PATCHES, PATCH_TILES);
     }

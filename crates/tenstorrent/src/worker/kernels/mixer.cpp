@@ -24,27 +24,39 @@
 
 #include "mixer_sizes.h"
 
+// 1 as the bits of an f32.
+constexpr uint32_t ONE = 0x3F800000;
 constexpr ReduceDim ALONG = LEFT ? ReduceDim::REDUCE_COL : ReduceDim::REDUCE_ROW;
 
-// Computes one tile in register 0 and appends it to a buffer.
+// Tiles that are computed before they are packed: as many as the registers hold in f32.
+constexpr uint32_t AT_ONCE = 4;
+
+// Computes tiles and appends them to a buffer: `compute(i, to)` makes tile `i` in register `to`.
 template <typename Compute>
-ALWI void make(uint32_t buffer, Compute compute) {
-    cb_reserve_back(buffer, 1);
-    tile_regs_acquire();
-    compute();
-    tile_regs_commit();
-    tile_regs_wait();
-    pack_tile(0, buffer);
-    tile_regs_release();
-    cb_push_back(buffer, 1);
+ALWI void make(uint32_t buffer, uint32_t tiles, Compute compute) {
+    for (uint32_t first = 0; first < tiles; first += AT_ONCE) {
+        const uint32_t count = tiles - first < AT_ONCE ? tiles - first : AT_ONCE;
+        cb_reserve_back(buffer, count);
+        tile_regs_acquire();
+        for (uint32_t to = 0; to < count; ++to) {
+            compute(first + to, to);
+        }
+        tile_regs_commit();
+        tile_regs_wait();
+        for (uint32_t to = 0; to < count; ++to) {
+            pack_tile(to, buffer);
+        }
+        tile_regs_release();
+        cb_push_back(buffer, count);
+    }
 }
 
 // The product of a weight of the table and a tile of a buffer, in the order that `LEFT` says.
-ALWI void weigh(uint32_t weight, uint32_t buffer, uint32_t tile) {
+ALWI void weigh(uint32_t weight, uint32_t buffer, uint32_t tile, uint32_t to) {
     if constexpr (LEFT) {
-        matmul_tiles(TABLE, buffer, weight, tile, 0);
+        matmul_tiles(TABLE, buffer, weight, tile, to);
     } else {
-        matmul_tiles(buffer, TABLE, tile, weight, 0);
+        matmul_tiles(buffer, TABLE, tile, weight, to);
     }
 }
 
@@ -57,86 +69,73 @@ ALWI void weigh_init(uint32_t buffer) {
 }
 
 // A bias is a whole tile, and is added as its product with the identity.
-ALWI void add_bias(uint32_t bias) { matmul_tiles(TABLE, TABLE, bias, IDENTITY, 0); }
+ALWI void add_bias(uint32_t bias, uint32_t to) { matmul_tiles(TABLE, TABLE, bias, IDENTITY, to); }
 
 ALWI void norm(uint32_t row) {
     matmul_init(STATE, TABLE);
-    for (uint32_t j = 0; j < COLUMNS; ++j) {
-        make(CENTRED, [&] {
-            for (uint32_t k = 0; k < COLUMNS; ++k) {
-                matmul_tiles(STATE, TABLE, row * COLUMNS + k, CENTRE + k * COLUMNS + j, 0);
-            }
-        });
-    }
+    make(CENTRED, COLUMNS, [&](uint32_t j, uint32_t to) {
+        for (uint32_t k = 0; k < COLUMNS; ++k) {
+            matmul_tiles(STATE, TABLE, row * COLUMNS + k, CENTRE + k * COLUMNS + j, to);
+        }
+    });
     cb_wait_front(CENTRED, COLUMNS);
     mul_init(CENTRED, CENTRED);
-    for (uint32_t j = 0; j < COLUMNS; ++j) {
-        make(SQUARES, [&] { mul_tiles(CENTRED, CENTRED, j, j, 0); });
-    }
+    make(SQUARES, COLUMNS, [&](uint32_t j, uint32_t to) { mul_tiles(CENTRED, CENTRED, j, j, to); });
     cb_wait_front(SQUARES, COLUMNS);
     matmul_init(SQUARES, TABLE);
-    for (uint32_t j = 0; j < COLUMNS; ++j) {
-        make(INVERSE, [&] {
-            for (uint32_t k = 0; k < COLUMNS; ++k) {
-                matmul_tiles(SQUARES, TABLE, k, MEAN + k * COLUMNS + j, 0);
-            }
-            binop_with_scalar_tile_init();
-            add_unary_tile(0, EPSILON);
-            rsqrt_tile_init();
-            rsqrt_tile(0);
-        });
-    }
+    make(INVERSE, COLUMNS, [&](uint32_t j, uint32_t to) {
+        for (uint32_t k = 0; k < COLUMNS; ++k) {
+            matmul_tiles(SQUARES, TABLE, k, MEAN + k * COLUMNS + j, to);
+        }
+        binop_with_scalar_tile_init();
+        add_unary_tile(to, EPSILON);
+        rsqrt_tile_init();
+        rsqrt_tile<RsqrtMode::Fast, false>(to);
+    });
     cb_wait_front(INVERSE, COLUMNS);
     mul_init(CENTRED, INVERSE);
-    for (uint32_t j = 0; j < COLUMNS; ++j) {
-        make(LEFT ? NORMED : Z, [&] { mul_tiles(CENTRED, INVERSE, j, j, 0); });
-    }
+    make(LEFT ? NORMED : Z, COLUMNS, [&](uint32_t j, uint32_t to) { mul_tiles(CENTRED, INVERSE, j, j, to); });
     cb_pop_front(CENTRED, COLUMNS);
     cb_pop_front(SQUARES, COLUMNS);
     cb_pop_front(INVERSE, COLUMNS);
     if constexpr (LEFT) {
         cb_wait_front(NORMED, COLUMNS);
         mul_init(NORMED, TABLE);
-        for (uint32_t j = 0; j < COLUMNS; ++j) {
-            make(SCALED, [&] { mul_tiles(NORMED, TABLE, j, SLOPE + j, 0); });
-        }
+        make(SCALED, COLUMNS, [&](uint32_t j, uint32_t to) { mul_tiles(NORMED, TABLE, j, SLOPE + j, to); });
         cb_wait_front(SCALED, COLUMNS);
         add_init(SCALED, TABLE);
-        for (uint32_t j = 0; j < COLUMNS; ++j) {
-            make(Z, [&] { add_tiles(SCALED, TABLE, j, OFFSET + j, 0); });
-        }
+        make(Z, COLUMNS, [&](uint32_t j, uint32_t to) { add_tiles(SCALED, TABLE, j, OFFSET + j, to); });
         cb_pop_front(NORMED, COLUMNS);
         cb_pop_front(SCALED, COLUMNS);
     }
 }
 
-// Both layers for one column of tiles of the state (LEFT), or for its row.
+// Both layers for one column of tiles of the state (LEFT), or for its row. GELU is looked up: its error is
+// less than the rounding of the hidden layer, and the exact function takes fourteen times as long.
 ALWI void layers(uint32_t column) {
     cb_wait_front(TABLE, SECOND);
     weigh_init(Z);
-    gelu_tile_init<false>();
-    for (uint32_t e = 0; e < HIDDEN_TILES; ++e) {
-        make(HIDDEN, [&] {
-            for (uint32_t k = 0; k < INPUTS; ++k) {
-                const uint32_t weight = LEFT ? e * INPUTS + k : k * HIDDEN_TILES + e;
-                weigh(FIRST + weight, Z, LEFT ? k * COLUMNS + column : k);
-            }
-            add_bias(FIRST_BIAS + e);
-            gelu_tile<false>(0);
-        });
-    }
+    gelu_tile_init<true>();
+    make(HIDDEN, HIDDEN_TILES, [&](uint32_t e, uint32_t to) {
+        for (uint32_t k = 0; k < INPUTS; ++k) {
+            const uint32_t weight = LEFT ? e * INPUTS + k : k * HIDDEN_TILES + e;
+            weigh(FIRST + weight, Z, LEFT ? k * COLUMNS + column : k, to);
+        }
+        add_bias(FIRST_BIAS + e, to);
+        gelu_tile<true>(to);
+    });
     cb_wait_front(HIDDEN, HIDDEN_TILES);
     cb_wait_front(TABLE, TABLE_TILES);
     weigh_init(HIDDEN);
-    for (uint32_t s = 0; s < 2 * GATES; ++s) {
-        make(s < GATES ? MIXED : LOGITS, [&] {
-            for (uint32_t e = 0; e < HIDDEN_TILES; ++e) {
-                const uint32_t weight = LEFT ? s * HIDDEN_TILES + e : e * 2 * GATES + s;
-                weigh(SECOND + weight, HIDDEN, e);
-            }
-            add_bias(SECOND_BIAS + s);
-        });
-    }
+    const auto second = [&](uint32_t s, uint32_t to) {
+        for (uint32_t e = 0; e < HIDDEN_TILES; ++e) {
+            const uint32_t weight = LEFT ? s * HIDDEN_TILES + e : e * 2 * GATES + s;
+            weigh(SECOND + weight, HIDDEN, e, to);
+        }
+        add_bias(SECOND_BIAS + s, to);
+    };
+    make(MIXED, GATES, second);
+    make(LOGITS, GATES, [&](uint32_t s, uint32_t to) { second(GATES + s, to); });
     cb_pop_front(HIDDEN, HIDDEN_TILES);
 }
 
@@ -144,9 +143,9 @@ ALWI void layers(uint32_t column) {
 ALWI void softmax() {
     cb_wait_front(LOGITS, GATES);
     reduce_init<PoolType::MAX, ALONG>(LOGITS, TABLE, LARGEST);
-    make(LARGEST, [&] {
+    make(LARGEST, 1, [&](uint32_t, uint32_t to) {
         for (uint32_t s = 0; s < GATES; ++s) {
-            reduce_tile<PoolType::MAX, ALONG>(LOGITS, TABLE, s, SCALER, 0);
+            reduce_tile<PoolType::MAX, ALONG>(LOGITS, TABLE, s, SCALER, to);
         }
     });
     reduce_uninit();
@@ -156,51 +155,55 @@ ALWI void softmax() {
     } else {
         sub_bcast_cols_init(LOGITS, LARGEST);
     }
-    exp_tile_init();
-    for (uint32_t s = 0; s < GATES; ++s) {
-        make(POWERS, [&] {
-            if constexpr (LEFT) {
-                sub_tiles_bcast_rows(LOGITS, LARGEST, s, 0, 0);
-            } else {
-                sub_tiles_bcast_cols(LOGITS, LARGEST, s, 0, 0);
-            }
-            exp_tile(0);
-        });
-    }
+    exp_tile_init<false, ONE, InputClamping::ClampToNegative, false>();
+    make(POWERS, GATES, [&](uint32_t s, uint32_t to) {
+        if constexpr (LEFT) {
+            sub_tiles_bcast_rows(LOGITS, LARGEST, s, 0, to);
+        } else {
+            sub_tiles_bcast_cols(LOGITS, LARGEST, s, 0, to);
+        }
+        exp_tile<false, false, InputClamping::ClampToNegative, 8, false>(to);
+    });
     cb_pop_front(LOGITS, GATES);
     cb_pop_front(LARGEST, 1);
     cb_wait_front(POWERS, GATES);
     weigh_init(POWERS);
-    recip_tile_init();
-    make(SUM, [&] {
+    recip_tile_init<ReciprocalDestAcc::BF16>();
+    make(SUM, 1, [&](uint32_t, uint32_t to) {
         for (uint32_t s = 0; s < GATES; ++s) {
-            weigh(ONES, POWERS, s);
+            weigh(ONES, POWERS, s, to);
         }
-        recip_tile(0);
+        recip_tile<ReciprocalDestAcc::BF16>(to, LEFT ? VectorMode::R : VectorMode::C);
     });
 }
 
 ALWI void gate_and_add(uint32_t column) {
     cb_wait_front(SUM, 1);
-    mul_init(POWERS, SUM);
-    for (uint32_t s = 0; s < GATES; ++s) {
-        make(GATE, [&] { mul_tiles(POWERS, SUM, s, 0, 0); });
+    if constexpr (LEFT) {
+        mul_bcast_rows_init(POWERS, SUM);
+    } else {
+        mul_bcast_cols_init(POWERS, SUM);
     }
+    make(GATE, GATES, [&](uint32_t s, uint32_t to) {
+        if constexpr (LEFT) {
+            mul_tiles_bcast_rows(POWERS, SUM, s, 0, to);
+        } else {
+            mul_tiles_bcast_cols(POWERS, SUM, s, 0, to);
+        }
+    });
     cb_pop_front(POWERS, GATES);
     cb_pop_front(SUM, 1);
     cb_wait_front(GATE, GATES);
     cb_wait_front(MIXED, GATES);
     mul_init(MIXED, GATE);
-    for (uint32_t s = 0; s < GATES; ++s) {
-        make(GATED, [&] { mul_tiles(MIXED, GATE, s, s, 0); });
-    }
+    make(GATED, GATES, [&](uint32_t s, uint32_t to) { mul_tiles(MIXED, GATE, s, s, to); });
     cb_pop_front(MIXED, GATES);
     cb_pop_front(GATE, GATES);
     cb_wait_front(GATED, GATES);
     add_init(STATE, GATED);
-    for (uint32_t s = 0; s < GATES; ++s) {
-        make(OUT, [&] { add_tiles(STATE, GATED, LEFT ? s * COLUMNS + column : s, s, 0); });
-    }
+    make(OUT, GATES, [&](uint32_t s, uint32_t to) {
+        add_tiles(STATE, GATED, LEFT ? s * COLUMNS + column : s, s, to);
+    });
     cb_pop_front(GATED, GATES);
 }
 
