@@ -12,7 +12,7 @@ use ptsm_core::{Layout, OutputKind, Parameters, read_consistently};
 pub const BUILTIN: &str = "builtin";
 
 /// Version of the weights of the model inside the library; other weights get another one.
-pub const BUILTIN_VERSION: u32 = 2;
+pub const BUILTIN_VERSION: u32 = 3;
 
 const CONFIG: &str = include_str!("../../pretrained/config.json");
 const WEIGHTS: &[u8] = include_bytes!("../../pretrained/model.safetensors");

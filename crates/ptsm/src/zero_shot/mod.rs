@@ -35,7 +35,7 @@ pub(crate) use session::LoadedZeroShot;
 pub const MOST_ZERO_SHOT_STEPS: usize = MOST_STEPS;
 
 /// Version of the rule of forms and their combination. A change of its numbers makes a new one.
-pub const ZERO_SHOT_RULE: u32 = 2;
+pub const ZERO_SHOT_RULE: u32 = 3;
 
 /// Seasons, and weeks, of the past that are looked at, where they are longer than the network's context.
 const PAST_SEASONS: usize = 10;
