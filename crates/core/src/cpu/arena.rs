@@ -37,7 +37,7 @@ pub(super) struct CallSize {
 pub(super) struct Statistics {
     pub(super) loc: f32,
     pub(super) scale: f32,
-    /// Of a scaling by level, see [`level::Fitted`](crate::layers::level::Fitted); else 0.
+    /// Of a scaling by level, see [`level::Fitted`]; else 0.
     pub(super) least: f32,
 }
 
