@@ -147,16 +147,18 @@ impl Forecaster {
         let model = evaluate(&mut forecast, windows, &passes)?;
         let seconds = began.elapsed().as_secs_f64();
         passes.progress = None;
-        let recent = self.model().recent_rows();
-        let train = prepared.train.shortened(recent, false);
-        let validation = prepared.validation.shortened(recent, true);
-        let plan = BaselinePlan {
-            season_length: (season > 1).then_some(season),
-            every_theta: options.every_theta,
-            ridge: Some((&train, &validation)),
-        };
         let baselines = match options.baselines {
-            true => score_baselines(&windows.shortened(recent, true), &plan, &passes)?,
+            true => {
+                let recent = self.model().recent_rows();
+                let train = prepared.train.shortened(recent, false);
+                let validation = prepared.validation.shortened(recent, true);
+                let plan = BaselinePlan {
+                    season_length: (season > 1).then_some(season),
+                    every_theta: options.every_theta,
+                    ridge: Some((&train, &validation)),
+                };
+                score_baselines(&windows.shortened(recent, true), &plan, &passes)?
+            }
             false => Vec::new(),
         };
         let mut probabilistic = self.interval_scores(windows)?;

@@ -214,6 +214,13 @@ impl fmt::Display for Report {
             kib(self.weight_bytes)
         )?;
         writeln!(f, "tile operations    {} a run", self.tile_operations)?;
+        self.write_predictions(f)?;
+        self.write_steps(f)
+    }
+}
+
+impl Report {
+    fn write_predictions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "predicted a run    {:.0} us work, {:.0} us starts, {:.0} us host, {:.0} us transfers and waiting",
@@ -242,7 +249,10 @@ impl fmt::Display for Report {
             f,
             "                   all of this but the published is predicted: assumptions are fitted to TTM-R1's published \
              latencies, the range takes the best and worst of what was published; nothing was measured on a device"
-        )?;
+        )
+    }
+
+    fn write_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
             "step                                                     cores   cycles  us work"

@@ -287,6 +287,31 @@ fn a_worker_that_dies_is_replaced_once() {
 }
 
 #[test]
+fn a_worker_that_hangs_ends_after_the_program_that_asked() {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+
+    if !has_python() {
+        return;
+    }
+    let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/worker/worker.py");
+    let text = "import sys, threading, time; name = {'__name__': 'worker'}; \
+                exec(open(sys.argv[1]).read(), name); name['GRACE'] = 0.1; \
+                threading.Thread(target=name['end_with_the_pipe'], daemon=True).start(); time.sleep(60)";
+    let mut child = Command::new("python3")
+        .args(["-c", text])
+        .arg(worker)
+        .stdin(std::process::Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    // The pipe of requests closes when the program at its other end is gone.
+    drop(child.stdin.take());
+    let began = Instant::now();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    assert!(began.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
 fn a_python_without_ttnn_is_told_how_to_get_it() {
     if !has_python() {
         return;

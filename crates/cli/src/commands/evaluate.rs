@@ -73,7 +73,7 @@ pub(crate) struct Args {
         long,
         value_delimiter = ',',
         value_name = "NAME,...",
-        conflicts_with_all = ["report", "plot", "label", "no_baselines"]
+        conflicts_with_all = ["report", "plot", "label", "no_baselines", "allow_disagreement"]
     )]
     heads: Option<Vec<String>>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
@@ -137,11 +137,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let why = "is for models that label cases; this one forecasts";
     refuse_unused(&[("label", args.label.is_some())], why)?;
-    let why = "is for another backend than the CPU";
-    refuse_unused(
-        &[("allow_disagreement", args.allow_disagreement && args.backend == "cpu")],
-        why,
-    )?;
     let opening = Opening {
         backend: &args.backend,
         steps: args.prediction_length,
@@ -168,12 +163,13 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         prepared.padded_series = 0;
     }
     prepared.notes().iter().for_each(|note| remark_note(global, note));
-    let why = "is for models that were trained; this one is not compared with the CPU";
-    refuse_unused(&[("allow_disagreement", args.allow_disagreement && zero_shot)], why)?;
-    if args.backend != "cpu" && !zero_shot {
-        let windows = prepared.part(args.split.part);
-        Agreement::new(&mut forecaster, &args.model, windows)?
-            .settle(global, args.allow_disagreement)?;
+    match args.backend != "cpu" && !zero_shot {
+        true => Agreement::new(&mut forecaster, &args.model, prepared.part(args.split.part))?
+            .settle(global, args.allow_disagreement)?,
+        false => {
+            let why = "is for a trained model on another backend than the CPU";
+            refuse_unused(&[("allow_disagreement", args.allow_disagreement)], why)?;
+        }
     }
     let detail = args.detail();
     let pictures = args.report.is_some() || args.plot.is_some();

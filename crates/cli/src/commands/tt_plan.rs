@@ -81,7 +81,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let mut value = to_json(serde_json::to_value(&report))?;
     value["arch"] = json!(args.arch);
-    value["host"] = to_json(serde_json::to_value(host))?;
+    if let Some(host) = host {
+        value["host"] = to_json(serde_json::to_value(host))?;
+    }
     value["optimisations"] = json!(options.optimisations);
     if args.compare {
         value["variants"] = to_json(serde_json::to_value(&variants))?;

@@ -22,7 +22,7 @@ const PASS: f64 = 80.0;
 /// What a unit takes beside that.
 const UNIT: f64 = 150.0;
 
-/// A product of two tiles: a quarter of a pass a cycle.
+/// A product of two tiles: sixteen cycles for each pass over their bits, of which the fidelity takes one, two or four.
 pub(super) fn product(fidelity: MathFidelity) -> f64 {
     match fidelity {
         MathFidelity::LoFi => 16.0,

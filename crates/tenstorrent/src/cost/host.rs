@@ -11,7 +11,6 @@ const PREPARED: f64 = 2.8e-9;
 const SENT: f64 = 1e-9;
 /// Seconds of a request through the pipe and back, and of the worker's calls.
 const REQUEST: f64 = 550e-6;
-
 /// Seconds to put a number of the output into a forecast.
 const FINISHED: f64 = 8e-9;
 

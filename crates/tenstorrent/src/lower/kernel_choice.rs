@@ -3,7 +3,7 @@
 /// Which parts use a kernel of ours, if there is one for their kind and size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Kernels {
-    /// The embedding, which then cuts windows into patches.
+    /// The embedding, which then reads rows of numbers and puts their patches into tiles.
     pub(crate) embedding: bool,
     /// The mixers of patches.
     pub(crate) patches: bool,

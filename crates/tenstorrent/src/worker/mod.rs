@@ -154,30 +154,35 @@ impl ChipWorker {
         }
     }
 
+    fn load_if_new(&mut self, key: usize, program: &Program) -> Result<()> {
+        let timeout = 10 * self.settings.timeout;
+        let Running { process, loaded, .. } = self.running()?;
+        if !loaded.contains(&key) {
+            let (header, data) = (load_header(key, program)?, constants(program));
+            process.ask(Kind::Load, &header, &data, timeout)?;
+            loaded.insert(key);
+        }
+        Ok(())
+    }
+
     fn try_run(
         &mut self,
         key: usize,
         program: &Program,
         inputs: &[&[f32]],
     ) -> Result<Vec<Vec<f32>>> {
-        let timeout = self.settings.timeout;
-        let Running { process, loaded, .. } = self.running()?;
-        if !loaded.contains(&key) {
-            let (header, data) = (load_header(key, program)?, constants(program));
-            process.ask(Kind::Load, &header, &data, 10 * timeout)?;
-            loaded.insert(key);
-        }
+        self.load_if_new(key, program)?;
         let Exchanged { input: given, output: made } = Exchanged::of(program)?;
         let began = Instant::now();
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
         inputs.iter().for_each(|input| given.pack(input, &mut packed));
+        // One more than there are inputs, because the first run captures the trace too.
+        let timeout = self.settings.timeout * (1 + inputs.len() as u32);
         let Running { process, exchange, .. } = self.running()?;
         let bytes = exchange.write(&packed, inputs.len() * made.host_bytes())?;
         let written = began.elapsed().as_secs_f64();
         let header = json!({"key": key, "count": inputs.len(), "bytes": bytes});
-        // One more than there are inputs, because the first run captures the trace too.
-        let timeout = timeout * (1 + inputs.len() as u32);
         let began = Instant::now();
         let frame = process.ask(Kind::Run, &header, &[], timeout)?;
         let asked = began.elapsed().as_secs_f64();

@@ -80,8 +80,8 @@ def write_frame(stream, kind, header):
 
 
 def end_with_the_pipe():
-    """Ends this process, and those that started it for the one that asks, some time after the pipe of requests has
-    been closed: nobody else can, if the one that asks was interrupted while a device does not answer."""
+    """Kills this process and its group some seconds after the pipe of requests was closed: if the program at its
+    other end is interrupted while a device does not answer, nobody else does."""
     pipe = select.poll()
     pipe.register(0, 0)
     pipe.poll()
@@ -125,12 +125,8 @@ class HostTensor:
     of numbers to tiles takes longer than a chip needs to compute with them."""
 
     def __init__(self, device, spec):
-        ttnn = device.ttnn
-        layout = ttnn.TILE_LAYOUT if spec["layout"] == "tile" else ttnn.ROW_MAJOR_LAYOUT
-        place = (layout, device.device, device.memory_config(spec["memory"]))
-        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
-        self.tensor = ttnn.allocate_tensor_on_host(shape, dtype, *place)
-        shard = self.tensor.host_buffer().get_shard(ttnn.MeshCoordinate(0, 0))
+        self.tensor = device.ttnn.allocate_tensor_on_host(*device.place(spec))
+        shard = self.tensor.host_buffer().get_shard(device.ttnn.MeshCoordinate(0, 0))
         self.capsule = shard.__dlpack__()
         self.bytes = bytes_of(self.capsule, host_bytes(spec))
 
@@ -186,10 +182,7 @@ class Device:
         values = self.numpy.frombuffer(data, dtype="<f4").reshape(spec["shape"])
         # A tensor may keep using the array that it was made of, so the array is a copy of ours.
         values = self.numpy.array(values)
-        dtype = getattr(self.ttnn, spec["dtype"])
-        tiles = spec["layout"] == "tile"
-        layout = self.ttnn.TILE_LAYOUT if tiles else self.ttnn.ROW_MAJOR_LAYOUT
-        return self.ttnn.Tensor(values, dtype, None, layout)
+        return self.ttnn.Tensor(values, getattr(self.ttnn, spec["dtype"]), None, self.layout(spec))
 
     def upload(self, spec, data):
         config = self.memory_config(spec["memory"])
@@ -202,12 +195,16 @@ class Device:
         for program in self.programs.values():
             program.release()
 
+    def layout(self, spec):
+        return self.ttnn.TILE_LAYOUT if spec["layout"] == "tile" else self.ttnn.ROW_MAJOR_LAYOUT
+
+    def place(self, spec):
+        """The arguments of an allocation."""
+        shape, dtype = self.ttnn.Shape(spec["shape"]), getattr(self.ttnn, spec["dtype"])
+        return shape, dtype, self.layout(spec), self.device, self.memory_config(spec["memory"])
+
     def allocate(self, spec):
-        ttnn = self.ttnn
-        layout = ttnn.TILE_LAYOUT if spec["layout"] == "tile" else ttnn.ROW_MAJOR_LAYOUT
-        place = (layout, self.device, self.memory_config(spec["memory"]))
-        shape, dtype = ttnn.Shape(spec["shape"]), getattr(ttnn, spec["dtype"])
-        return ttnn.allocate_tensor_on_device(shape, dtype, *place)
+        return self.ttnn.allocate_tensor_on_device(*self.place(spec))
 
 
 class Lane:
@@ -287,7 +284,7 @@ class Program:
             mark(self.step)
             inputs = [values[index] for index in step["inputs"]]
             fixed = lane.output if lane.fixed_output and step is self.steps[-1] else None
-            made = run_op(self.device, step, inputs, (self.tensors[step["output"]], fixed))
+            made = run_op(self.device, step, inputs, self.tensors[step["output"]], fixed)
             values[step["output"]] = made
             for index in step["frees"]:
                 freed = values.pop(index)
@@ -456,9 +453,9 @@ def run_kernel(device, step, tensors, work):
     return ttnn.generic_op([x[0], x[1], out], program)
 
 
-def run_op(device, step, x, made):
-    """One step, into a tensor that is there if there is one; the arguments are those of ttnn 0.81."""
-    ttnn, op, (spec, fixed) = device.ttnn, step["op"], made
+def run_op(device, step, x, spec, fixed=None):
+    """One step, which makes a tensor or writes into a `fixed` one; the arguments are those of ttnn 0.81."""
+    ttnn, op = device.ttnn, step["op"]
     memory = {"memory_config": device.memory_config(spec["memory"])}
     if op == "linear":
         options = {"transpose_a": step["transpose_a"], "dtype": getattr(ttnn, spec["dtype"])}
