@@ -5,14 +5,15 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, forecast, heads, import, inspect, predict, pretrain, select, simulate, stream, trace,
-    train, tt_plan, tune, verify,
+    evaluate, forecast, heads, import, inspect, man, predict, pretrain, select, simulate, stream,
+    trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
+use crate::version::version;
 
 /// PatchTSMixer for time series: train, score, forecast.
 #[derive(Debug, Parser)]
-#[command(name = "ptsm", version, max_term_width = 100)]
+#[command(name = "ptsm", version = version(), max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -73,4 +74,6 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Print the man page, or write one for every command
+    Man(man::Args),
 }

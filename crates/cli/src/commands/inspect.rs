@@ -21,7 +21,8 @@ use crate::source::{DataArgs, summary};
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A table or several, a .ts file, the name of a data set, a model directory, or builtin
+    /// A table or several, a .ts file, - for the standard input, the name of a data set, a model directory, or
+    /// builtin
     #[arg(value_name = "FILE|NAME|MODEL")]
     path: String,
     #[command(flatten)]

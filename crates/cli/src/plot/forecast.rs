@@ -15,7 +15,7 @@ use super::style::{Colour, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, moment, ticks};
 
 /// Panels beyond this many are left out, with a note.
-const MOST_PANELS: usize = 8;
+pub(crate) const MOST_PANELS: usize = 8;
 /// From this many panels on there are two columns.
 const TWO_COLUMNS_FROM: usize = 4;
 /// A forecast of no more points than this shows each.
@@ -65,8 +65,10 @@ pub(crate) struct ForecastPlot {
     pub(crate) subtitle: String,
     /// What the times mean.
     pub(crate) time: TimeKind,
-    /// Channels, in order; the first eight are shown.
+    /// Channels of series, in order; the first eight are shown.
     pub(crate) panels: Vec<ForecastPanel>,
+    /// How many there are in all.
+    pub(crate) number: usize,
 }
 
 /// Everything about the layout that the panels share.
@@ -77,7 +79,7 @@ struct Layout {
     /// Room for names at line ends, to the right of each panel.
     label_room: f64,
     span: TimeSpan,
-    /// Where context ends and forecast begins.
+    /// Where context ends and forecast begins, if that is the same for all.
     start: Option<f64>,
 }
 
@@ -149,7 +151,7 @@ impl ForecastPlot {
             panel_height,
             label_room: if columns == 1 { end_label_room(names) } else { 0.0 },
             span: time_span(shown),
-            start: shown.iter().find_map(forecast_start),
+            start: common_start(shown),
         }
     }
 
@@ -171,7 +173,8 @@ impl ForecastPlot {
             entries.push((Mark::Area(Colour::Model, opacity), text));
         }
         let first = shown.iter().find_map(|panel| panel.forecast.first());
-        if let Some((at, _)) = first.filter(|_| columns > 1) {
+        let same = common_start(shown).is_some();
+        if let Some((at, _)) = first.filter(|_| columns > 1 && same) {
             let text = format!("forecast from {}", moment(self.time, *at));
             entries.push((Mark::Rule, text));
         }
@@ -182,7 +185,7 @@ impl ForecastPlot {
         let Placed { panel, frame, .. } = *placed;
         draw_panel_heading(scene, placed);
         draw_value_axis(scene, frame, placed.scale);
-        if let Some(start) = layout.start {
+        if let Some(start) = forecast_start(panel) {
             let x = frame.x(layout.span.share(start));
             scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
         }
@@ -232,14 +235,21 @@ impl ForecastPlot {
 
     /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
-        let text = match self.panels.len() {
+        let text = match self.number {
             0 => "no channel to show".to_owned(),
-            all if all > shown => format!("the first {shown} of {all} channels"),
+            all if all > shown => format!("the first {shown} of {all}"),
             _ => return y,
         };
         scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
+}
+
+/// Where the forecasts begin, if all of them begin at one time.
+fn common_start(shown: &[ForecastPanel]) -> Option<f64> {
+    let mut starts = shown.iter().filter_map(forecast_start);
+    let first = starts.next()?;
+    starts.all(|start| start == first).then_some(first)
 }
 
 fn place<'a>(
