@@ -33,8 +33,14 @@ pub(crate) enum Command {
     /// Describe a table (columns, step, gaps) or a model directory (shape, parameters, cost)
     Inspect(inspect::Args),
     /// Train a forecaster
+    #[command(
+        override_usage = "ptsm train --data <FILE|NAME|-> --out <DIR> [OPTIONS]\n       ptsm train --resume <DIR>"
+    )]
     Train(Box<train::Args>),
     /// Train one forecaster for any series, on simulated ones
+    #[command(
+        override_usage = "ptsm pretrain --out <DIR> [OPTIONS]\n       ptsm pretrain --resume <DIR>"
+    )]
     Pretrain(Box<pretrain::Args>),
     /// Simulate series, as pretrain learns from them
     Simulate(simulate::Args),

@@ -69,7 +69,8 @@ impl ForecastOutput<'_> {
         }
         if let Some(path) = self.out {
             write_table(path, &table)?;
-            remark(global, &format!("{} forecasts in {}", forecasts.len(), path.display()));
+            let what = if forecasts.len() == 1 { "forecast" } else { "forecasts" };
+            remark(global, &format!("{} {what} in {}", forecasts.len(), path.display()));
             return match global.json {
                 true => answer(global, &json!({"out": path, "forecasts": forecasts.len()}), ""),
                 false => Ok(()),

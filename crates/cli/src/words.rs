@@ -32,8 +32,6 @@ mod tests {
     use clap::builder::{PossibleValue, ValueParser};
     use clap::{Arg, Command, CommandFactory};
 
-    use crate::args::Args;
-
     /// The words of an option.
     fn listed(parser: &ValueParser) -> Vec<PossibleValue> {
         parser.possible_values().into_iter().flatten().collect()
@@ -47,7 +45,7 @@ mod tests {
     #[test]
     fn every_word_that_help_lists_is_taken() {
         let mut found = 0;
-        visit(&Args::command(), &mut |command, arg| {
+        visit(&crate::args::Args::command(), &mut |command, arg| {
             let (Some(long), words) = (arg.get_long(), listed(arg.get_value_parser())) else {
                 return;
             };

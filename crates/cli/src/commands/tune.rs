@@ -166,7 +166,7 @@ fn in_words(choice: &impl Serialize) -> Result<String> {
         .map_err(|e| Error::internal("a choice cannot be written").because(e))?;
     let mut fields = Vec::new();
     collect(&value, &mut fields);
-    Ok(if fields.is_empty() { "as in base".to_owned() } else { fields.join(", ") })
+    Ok(if fields.is_empty() { "nothing set".to_owned() } else { fields.join(", ") })
 }
 
 fn collect(value: &Value, fields: &mut Vec<String>) {
@@ -220,7 +220,7 @@ mod tests {
         let choice =
             json!({"model": {"d_model": 16, "ptsm": {"location": "last"}}, "training": {}});
         assert_eq!(in_words(&choice).unwrap(), "d_model 16, location last");
-        assert_eq!(in_words(&json!({"model": {}})).unwrap(), "as in base");
+        assert_eq!(in_words(&json!({"model": {}})).unwrap(), "nothing set");
         let losses = [Some(0.41237), Some(0.000_123_4), None].map(loss_text);
         assert_eq!(losses, ["0.4124", "1.234e-4", "none"]);
     }
