@@ -235,7 +235,10 @@ impl DataSpec {
             let text = format!("the labels are {kind} (use {})", option("task", Some(other)));
             return Err(Error::input(text).at(path.display().to_string()));
         }
-        let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        let name = match path.file_name() {
+            _ if path.as_os_str() == STANDARD_INPUT => "standard input".to_owned(),
+            name => name.map_or(String::new(), |name| name.to_string_lossy().into_owned()),
+        };
         Ok((name, set))
     }
 
