@@ -199,7 +199,11 @@ pub(crate) fn leave_out_short(
     let (kept, left): (Vec<Series>, Vec<Series>) = set.series.drain(..).partition(known);
     set.series = kept;
     if set.series.is_empty() {
-        let text = "no series has a value before the forecast (give more rows, or smaller --rows-before-end)";
+        let longest = left.iter().map(Series::num_rows).max().unwrap_or_default();
+        let text = format!(
+            "no series has a value before the forecast, which begins {rows_before_end} rows before the end (the \
+             longest has {longest} rows; forecast from fewer rows before the end, or give more rows)"
+        );
         return Err(Error::input(text));
     }
     if !left.is_empty() {

@@ -335,7 +335,7 @@ fn hostile_names_are_escaped() {
 #[test]
 fn more_than_eight_channels_are_cut_with_a_note() {
     let svg = svg_text(&forecast_plot(10));
-    assert!(svg.contains("the first 8 of 10 channels"));
+    assert!(svg.contains("the first 8 of 10"));
     assert!(svg.contains("\nload\n") && !svg.contains("\nwind\n"));
     assert!(!svg_text(&forecast_plot(8)).contains("the first"));
 }

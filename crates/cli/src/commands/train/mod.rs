@@ -40,10 +40,12 @@ pub(crate) struct Args {
     /// Model directory to write
     #[arg(long, value_name = "DIR", required = false, required_unless_present = "resume")]
     out: PathBuf,
-    /// TOML file with the tables model, data and training, fields named as these flags; or auto:
-    /// one is chosen from the length, the channels and the frequency of the data, with reasons. Without
-    /// any option of the network but lengths, auto is the default, and the network is kept only if no
-    /// simpler forecast, nor a mean with one, is better on the validation part
+    /// TOML file with the tables model, data and training, fields named as these flags; or auto: one is
+    /// chosen for the data
+    ///
+    /// It is chosen from the length, the channels and the frequency of the data, with reasons. Without any
+    /// option of the network but lengths, auto is the default, and the network is kept only if no simpler
+    /// forecast, nor a mean with one, is better on the validation part.
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
     /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
