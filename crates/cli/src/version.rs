@@ -9,7 +9,9 @@ pub(crate) const COMMIT: &str = env!("PTSM_COMMIT");
 
 /// The text after the name of the command.
 static TEXT: LazyLock<String> = LazyLock::new(|| {
-    let set = Isa::from_env().unwrap_or_else(|_| Isa::best()).name();
+    // Looked up and not chosen: every command line asks for this text, and `--isa` is still to choose.
+    let wanted = std::env::var("PTSM_ISA").ok().filter(|name| !name.is_empty());
+    let set = Isa::named(wanted.as_deref()).unwrap_or_else(|_| Isa::best()).name();
     format!("{} (commit {COMMIT}, {set})", env!("CARGO_PKG_VERSION"))
 });
 
