@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
-use ptsm::model_dir::{ModelDir, read_json, write_json};
+use ptsm::core::{read_regular, seal, unseal, write_atomically};
+use ptsm::model_dir::ModelDir;
 use ptsm::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-/// Name of the record in the folder of checkpoints.
-const FILE: &str = "run.json";
 
 /// Options that say where a run is kept and shown, not what it is.
 const NOT_OF_THE_RUN: [&str; 4] = ["out", "resume", "overwrite", "plot"];
@@ -53,12 +51,27 @@ impl Asked {
         // The first step may come before the first checkpoint.
         let folder = ModelDir::new(out).checkpoints();
         std::fs::create_dir_all(&folder).map_err(|e| Error::io(&folder, "cannot be made", e))?;
-        write_json(&record(out), self)
+        let text = serde_json::to_string(self)
+            .map_err(|e| Error::internal("options cannot be written").because(e))?;
+        let text = seal(&text);
+        write_atomically(&ModelDir::new(out).run(), |out| out.write_all(text.as_bytes()))
     }
 
     /// What is kept in a directory, if something is.
     fn kept(out: &Path) -> Result<Option<Self>> {
-        read_json(&record(out))
+        let path = ModelDir::new(out).run();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let place = path.display().to_string();
+        let damaged = "is damaged (give the options of the run again, with --out and --resume, after removing it)";
+        let text = String::from_utf8(read_regular(&path)?)
+            .map_err(|e| Error::input(damaged).because(e).at(place.clone()))?;
+        let content =
+            unseal(&text).map_err(|e| Error::input(damaged).because(e).at(place.clone()))?;
+        serde_json::from_str(content)
+            .map(Some)
+            .map_err(|e| Error::input(damaged).because(e).at(place))
     }
 
     /// Refuses an option that was not given then, or with another value.
@@ -105,7 +118,7 @@ impl Asked {
 
 /// Whether there is a record, so that `--resume DIR` is enough.
 pub(crate) fn is_kept(out: &Path) -> bool {
-    record(out).is_file()
+    ModelDir::new(out).run().is_file()
 }
 
 /// The command line with what the run in the directory of `--resume` was asked for; any other one as it is.
@@ -171,10 +184,6 @@ fn typed(arg: &Arg, matches: &ArgMatches) -> Option<(String, String)> {
     }
     let values = matches.get_raw(id)?.map(|value| value.to_string_lossy().into_owned());
     Some((name, values.collect::<Vec<_>>().join(",")))
-}
-
-fn record(out: &Path) -> PathBuf {
-    ModelDir::new(out).checkpoints().join(FILE)
 }
 
 /// Whether a file or pattern, or a name, still leads somewhere; names of data sets and standard input always do.
