@@ -1,6 +1,6 @@
 //! Backends by name: the only crate that depends on all of them.
 
-use ptsm_core::{Backend, Cpu, Error, ErrorKind, Result};
+use ptsm_core::{Backend, Cpu, Error, ErrorKind, Result, did_you_mean};
 use ptsm_tenstorrent::{Arch, Options, Tenstorrent, TenstorrentEmulator};
 
 /// Names of the backends, as on the command line.
@@ -21,7 +21,11 @@ pub fn open(name: &str) -> Result<Box<dyn Backend>> {
         "tenstorrent-emulator" => Ok(Box::new(TenstorrentEmulator { options: options()? })),
         other => Err(Error::new(
             ErrorKind::BackendUnavailable,
-            format!("there is no backend \"{other}\", only {}", NAMES.join(", ")),
+            format!(
+                "there is no backend \"{other}\", only {}{}",
+                NAMES.join(", "),
+                did_you_mean(other, NAMES)
+            ),
         )),
     }
 }

@@ -5,14 +5,15 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, bench, benchmark, calibrate, compare, completions, data, demo, doctor, ensemble,
-    evaluate, forecast, heads, import, inspect, predict, pretrain, select, simulate, stream, trace,
-    train, tt_plan, tune, verify,
+    evaluate, forecast, heads, import, inspect, man, predict, pretrain, select, simulate, stream,
+    trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
+use crate::version::version;
 
 /// PatchTSMixer for time series: train, score, forecast.
 #[derive(Debug, Parser)]
-#[command(name = "ptsm", version, max_term_width = 100)]
+#[command(name = "ptsm", version = version(), max_term_width = 100)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -32,8 +33,14 @@ pub(crate) enum Command {
     /// Describe a table (columns, step, gaps) or a model directory (shape, parameters, cost)
     Inspect(inspect::Args),
     /// Train a forecaster
+    #[command(
+        override_usage = "ptsm train --data <FILE|NAME|-> --out <DIR> [OPTIONS]\n       ptsm train --resume <DIR>"
+    )]
     Train(Box<train::Args>),
     /// Train one forecaster for any series, on simulated ones
+    #[command(
+        override_usage = "ptsm pretrain --out <DIR> [OPTIONS]\n       ptsm pretrain --resume <DIR>"
+    )]
     Pretrain(Box<pretrain::Args>),
     /// Simulate series, as pretrain learns from them
     Simulate(simulate::Args),
@@ -73,4 +80,6 @@ pub(crate) enum Command {
     Doctor(doctor::Args),
     /// Print shell completions
     Completions(completions::Args),
+    /// Print the man page, or write one for every command
+    Man(man::Args),
 }

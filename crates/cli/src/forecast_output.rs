@@ -46,7 +46,7 @@ pub(crate) struct ForecastSource<'a> {
 }
 
 impl ForecastOutput<'_> {
-    /// Writes or prints the forecasts, and the picture of the first one.
+    /// Writes or prints the forecasts, and their picture.
     pub(crate) fn write(
         &self,
         global: &Global,
@@ -55,18 +55,22 @@ impl ForecastOutput<'_> {
     ) -> Result<()> {
         let set = from.set;
         let table = forecast_table_named(set, forecasts, self.names(global, forecasts)?)?;
-        if let (Some(path), Some(first)) = (self.plot, forecasts.first()) {
+        if let Some(path) = self.plot {
             let title = format!("Forecast of {}", from.name);
-            plot::save(path, &forecast_plot(&title, from.forecaster, set, first))?;
-            let of = match forecasts.len() {
-                1 => String::new(),
-                count => format!(" (the first of {count} series)"),
+            let picture = forecast_plot(&title, from.forecaster, set, forecasts);
+            plot::save(path, &picture)?;
+            let of = match picture.panels.len() {
+                shown if shown < picture.number => {
+                    format!(" (the first {shown} of {} forecasts)", picture.number)
+                }
+                _ => String::new(),
             };
             remark(global, &format!("picture: {}{of}", path.display()));
         }
         if let Some(path) = self.out {
             write_table(path, &table)?;
-            remark(global, &format!("{} forecasts in {}", forecasts.len(), path.display()));
+            let what = if forecasts.len() == 1 { "forecast" } else { "forecasts" };
+            remark(global, &format!("{} {what} in {}", forecasts.len(), path.display()));
             return match global.json {
                 true => answer(global, &json!({"out": path, "forecasts": forecasts.len()}), ""),
                 false => Ok(()),

@@ -47,8 +47,8 @@ impl ForecastReport<'_> {
                 "Mean squared error over every window, in units of the training rows' deviation.",
             ),
         ];
-        if let Some(forecast) = self.forecasts.first() {
-            let plot = forecast_plot("", forecaster, self.set, forecast);
+        if !self.forecasts.is_empty() {
+            let plot = forecast_plot("", forecaster, self.set, &self.forecasts);
             sections.push(Section::picture(
                 "The last forecast with a known truth",
                 to_svg(&plot)?,

@@ -2,8 +2,11 @@
 
 use ptsm::{Error, Result};
 
+use crate::asked::Asked;
+
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Every command")]
 pub(crate) struct Global {
     /// Print one JSON object on stdout instead of text
     #[arg(long, global = true)]
@@ -18,6 +21,9 @@ pub(crate) struct Global {
     /// goes on from a checkpoint of another set only if its own is named here
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) isa: Option<String>,
+    /// What the command was asked for, where it can be resumed.
+    #[arg(skip)]
+    pub(crate) asked: Asked,
 }
 
 /// More threads than this are a slip: no machine has as many cores.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use ptsm::model_dir::ModelDir;
 
+use crate::asked::is_kept;
 use crate::command_line::innermost;
 
 /// Commands that keep finished parts of their work in the folder of `--out`, and do not repeat them.
@@ -39,15 +40,30 @@ impl Kept {
         }
         let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
         if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
-            return kept(out, "what is finished there is not repeated by the same command");
+            let how = "the same command goes on, and does not repeat what is finished there";
+            return kept(out, how);
         }
         if self.resumes && has_checkpoint(&ModelDir::new(out)) {
-            return kept(out, "the same command with --resume continues from its checkpoint");
+            let how = match is_kept(out) {
+                true => format!("resume with: ptsm {} --resume {}", self.command, quoted(out)),
+                false => "the same command with --resume continues from its checkpoint".to_owned(),
+            };
+            return kept(out, &how);
         }
         match out.exists() {
-            true => format!("{} is as it was", out.display()),
-            false => format!("{} was not written", out.display()),
+            true => format!("{} is as it was; the same command starts anew", out.display()),
+            false => format!("{} was not written; the same command starts anew", out.display()),
         }
+    }
+}
+
+/// A path as a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,=@%:".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod args;
+mod asked;
 mod command_line;
 mod commands;
 mod forecast_output;
@@ -11,6 +12,8 @@ mod forecast_report;
 mod global;
 mod html;
 mod interrupt;
+mod kept_run;
+mod manual;
 mod mix;
 mod numbers;
 mod opening;
@@ -22,28 +25,29 @@ mod progress;
 mod scoring;
 mod signals;
 mod source;
+mod version;
+mod words;
 
+use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use ptsm::ErrorKind;
 
 use args::Args;
+use asked::Asked;
 
 fn main() -> ExitCode {
-    let mut command = Args::command();
-    let parsed = command.try_get_matches_from_mut(std::env::args_os()).and_then(|matches| {
-        let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        Ok((matches, args))
-    });
-    let (matches, args) = match parsed {
+    let mut command = manual::command();
+    let (matches, args) = match parsed(&mut command, std::env::args_os().collect()) {
         Ok(parsed) => parsed,
-        Err(error) => {
+        Err(Refused::Line(error)) => {
             // Help and version are answers, not mistakes; clap prints each to the right place.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
+        Err(Refused::Run(error)) => return fail(&error),
     };
     signals::report_as_errors();
     signals::end_when_interrupted(interrupt::Kept::of(&matches));
@@ -60,13 +64,34 @@ fn main() -> ExitCode {
     })) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Ok(Err(error)) => {
-            let text = error.spelled(output::flag);
-            output::message(&format!("error: {text}"));
-            ExitCode::from(error.kind().exit_code())
-        }
+        Ok(Err(error)) => fail(&error),
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),
     }
+}
+
+fn fail(error: &ptsm::Error) -> ExitCode {
+    output::message(&format!("error: {}", error.spelled(output::flag)));
+    ExitCode::from(error.kind().exit_code())
+}
+
+/// Why a command line is not run.
+enum Refused {
+    /// It is not understood, or asks for help.
+    Line(clap::Error),
+    /// The run that it resumes is another one.
+    Run(ptsm::Error),
+}
+
+/// What is given on a command line; where it resumes a run, with what that was asked for.
+fn parsed(command: &mut clap::Command, line: Vec<OsString>) -> Result<(ArgMatches, Args), Refused> {
+    let mut matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+    if let Some(line) = asked::completed(command, &matches).map_err(Refused::Run)? {
+        matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+    }
+    let args = Args::from_arg_matches(&matches);
+    let mut args = args.map_err(|error| Refused::Line(error.format(command)))?;
+    args.global.asked = Asked::of(command, &matches);
+    Ok((matches, args))
 }
 
 /// What is checked of every command line before its command runs.

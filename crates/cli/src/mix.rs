@@ -1,5 +1,6 @@
 //! The options that choose the families of simulated series and the effects on them.
 
+use ptsm::core::did_you_mean;
 use ptsm::simulate::{Effect, Family, Mix, MixError};
 use ptsm::{Error, Result};
 
@@ -30,7 +31,9 @@ impl MixArgs {
         }
         for text in &self.effect {
             let (name, chance) = split(text, "--effect")?;
-            let effect = Effect::from_name(name).map_err(at("--effect"))?;
+            let near = did_you_mean(name, Effect::ALL.iter().map(|effect| effect.name()));
+            let effect = Effect::from_name(name)
+                .map_err(|e| Error::config("--effect", format!("{e}{near}")))?;
             let Some(chance) = chance else {
                 let text = format!("\"{text}\" has no chance (wanted {name}=CHANCE)");
                 return Err(Error::config("--effect", text));
@@ -46,7 +49,10 @@ impl MixArgs {
 
 fn family(text: &str) -> Result<(Family, Option<f64>)> {
     let (name, weight) = split(text, "--family")?;
-    let family = Family::from_name(name).map_err(|e| Error::config("--family", e.to_string()))?;
+    let known = Family::ALL.iter().map(|family| family.name());
+    let near = did_you_mean(name, known);
+    let family =
+        Family::from_name(name).map_err(|e| Error::config("--family", format!("{e}{near}")))?;
     Ok((family, weight))
 }
 

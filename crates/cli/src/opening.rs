@@ -178,6 +178,65 @@ impl<'a> Opening<'a> {
     }
 }
 
+/// Leaves out the series of which nothing is known before the forecast, which begins `rows_before_end` rows before
+/// their ends, and says so; and says which are shorter than what the forecaster sees.
+///
+/// # Errors
+///
+/// `InvalidInput` if no series is left.
+pub(crate) fn leave_out_short(
+    global: &Global,
+    opened: &mut Opened,
+    rows_before_end: usize,
+) -> Result<()> {
+    let Opened { set, forecaster, zero_shot, .. } = opened;
+    let before = |series: &Series| series.num_rows().saturating_sub(rows_before_end);
+    let channels = set.channels.len();
+    let known = |series: &Series| {
+        (0..before(series))
+            .any(|row| (0..channels).any(|channel| series.get(row, channel).is_some()))
+    };
+    let (kept, left): (Vec<Series>, Vec<Series>) = set.series.drain(..).partition(known);
+    set.series = kept;
+    if set.series.is_empty() {
+        let longest = left.iter().map(Series::num_rows).max().unwrap_or_default();
+        let text = format!(
+            "no series has a value before the forecast, which begins {rows_before_end} rows before the end (the \
+             longest has {longest} rows; forecast from fewer rows before the end, or give more rows)"
+        );
+        return Err(Error::input(text));
+    }
+    if !left.is_empty() {
+        let text = format!("  skipped, as no value is known before the forecast: {}", named(&left));
+        remark(global, &text);
+    }
+    let wanted = forecaster.model().wanted_rows();
+    let short: Vec<Series> =
+        set.series.iter().filter(|one| before(one) < wanted).cloned().collect();
+    // A network for any series says so itself.
+    if !short.is_empty() && !*zero_shot {
+        let text = format!(
+            "  fewer rows than the {wanted} that the model sees; what they lack counts as missing: {}",
+            named(&short)
+        );
+        remark(global, &text);
+    }
+    Ok(())
+}
+
+/// The first names of some series, and how many more there are.
+fn named(series: &[Series]) -> String {
+    let name = |one: &Series| match one.id.as_str() {
+        "" => "the series".to_owned(),
+        id => format!("{id} ({} rows)", one.num_rows()),
+    };
+    let names: Vec<String> = series.iter().take(NAMED).map(name).collect();
+    match series.len() - names.len() {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
 /// Rows of a series than which half of all are shorter.
 fn median_rows(set: &SeriesSet) -> usize {
     let mut rows: Vec<usize> = set.series.iter().map(Series::num_rows).collect();

@@ -6,8 +6,8 @@ use ptsm::train::History;
 use ptsm::{Config, Forecast, Forecaster};
 
 use crate::plot::{
-    Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval, Point,
-    TimeKind, TrainingCurve,
+    Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval,
+    MOST_PANELS, Point, TimeKind, TrainingCurve,
 };
 use crate::scoring::{NamedMetrics, named_metrics};
 
@@ -78,19 +78,31 @@ pub(crate) fn training_curve(history: &History, titled: bool) -> TrainingCurve {
     }
 }
 
-/// One forecast with its context, and the true values where the data have them.
+/// Forecasts with their contexts, and the true values where the data have them: a panel for each channel of each
+/// series, by its name.
 pub(crate) fn forecast_plot(
     title: &str,
     forecaster: &Forecaster,
     set: &SeriesSet,
-    forecast: &Forecast,
+    forecasts: &[Forecast],
 ) -> ForecastPlot {
-    let time = match forecast.timestamps {
-        Some(_) if shows_dates(set) => TimeKind::UnixSeconds,
-        _ => TimeKind::Step,
-    };
+    let dated = forecasts.iter().any(|forecast| forecast.timestamps.is_some());
+    let time = if dated && shows_dates(set) { TimeKind::UnixSeconds } else { TimeKind::Step };
     let Config { context_length, prediction_length, .. } = *forecaster.config();
-    let panels = 0..forecast.channels.len();
+    let several = forecasts.len() > 1;
+    // No more than are shown: each panel holds its points.
+    let all = forecasts.iter().flat_map(|one| (0..one.channels.len()).map(move |k| (one, k)));
+    let number = all.clone().count();
+    let panels = all.take(MOST_PANELS).map(|(forecast, k)| {
+        let mut panel = panel(forecaster, set, forecast, k);
+        if several {
+            panel.channel = match forecast.channels.len() {
+                1 => forecast.id.clone(),
+                _ => format!("{}, {}", forecast.id, panel.channel),
+            };
+        }
+        panel
+    });
     ForecastPlot {
         title: title.to_owned(),
         subtitle: match title {
@@ -98,7 +110,8 @@ pub(crate) fn forecast_plot(
             _ => format!("{prediction_length} steps from a context of {context_length}"),
         },
         time,
-        panels: panels.map(|k| panel(forecaster, set, forecast, k)).collect(),
+        panels: panels.collect(),
+        number,
     }
 }
 

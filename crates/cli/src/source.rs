@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use ptsm::data::{
     DateOrder, Duplicates, Frequency, Grid, Part, Repair, Resample, Roles, Rounding, SeriesSet,
     ThousandsMark,
@@ -14,6 +14,7 @@ use ptsm::{Error, Result};
 
 use crate::global::Global;
 use crate::output::{flag, remark};
+use crate::words::words;
 
 /// Says which values lie far from all others.
 pub(crate) fn far_values(global: &Global, set: &SeriesSet) {
@@ -33,8 +34,14 @@ pub(crate) fn refuse_unused(options: &[(&str, bool)], why: &str) -> Result<()> {
 
 /// Reads the name of a part of the split.
 pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
-    PossibleValuesParser::new(Part::ALL.map(Part::name)).try_map(|name| name.parse())
+    words::<Part>(Part::ALL.map(Part::name))
 }
+
+/// Words of `--duplicates`.
+pub(crate) const REPEATS: [&str; 4] = ["error", "first", "last", "mean"];
+
+/// Words of `--dates`.
+pub(crate) const ORDERS: [&str; 3] = ["day-first", "month-first", "year-first"];
 
 /// How the text of a table, or of the rows of a stream, is read.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -84,8 +91,8 @@ impl TextArgs {
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
     /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables ('in/*.parquet'),
-    /// or the name of a data set (see `ptsm data list`)
-    #[arg(long, value_name = "FILE|NAME")]
+    /// the name of a data set (see `ptsm data list`), or - for the standard input
+    #[arg(long, value_name = "FILE|NAME|-", allow_hyphen_values = false)]
     pub(crate) data: Option<String>,
     /// Column of times; the first that holds times if not given; "none" = rows are numbered
     #[arg(long, value_name = "COLUMN")]
@@ -102,10 +109,10 @@ pub(crate) struct DataArgs {
     #[arg(long)]
     pub(crate) sort: bool,
     /// Several rows of one time: error, first, last or mean
-    #[arg(long, value_name = "RULE")]
+    #[arg(long, value_name = "RULE", value_parser = words::<Duplicates>(REPEATS))]
     pub(crate) duplicates: Option<Duplicates>,
     /// regular: a time without a row is a missing row; rows: each row is one step
-    #[arg(long, value_name = "GRID")]
+    #[arg(long, value_name = "GRID", value_parser = words::<Grid>(["regular", "rows"]))]
     pub(crate) grid: Option<Grid>,
     /// Step of the grid, such as 15min, 1h, 1d, 1b (Monday to Friday), 1mo, 1mo-end, where the one
     /// that fits the rows is not meant
@@ -113,7 +120,7 @@ pub(crate) struct DataArgs {
     pub(crate) frequency: Option<Frequency>,
     /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); what
     /// every row fits, or what the model was trained with, if not given
-    #[arg(long, value_name = "ORDER")]
+    #[arg(long, value_name = "ORDER", value_parser = words::<DateOrder>(ORDERS))]
     pub(crate) dates: Option<DateOrder>,
     /// Move times to a grid that they are close to, such as 5min; they may be a quarter of the step
     /// away, or as much as is said: 5min:30s
@@ -202,7 +209,8 @@ impl DataArgs {
 /// Checks that data are named; the error names the flag.
 pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
     if spec.data.is_none() {
-        let text = "is missing (give a file, or a name from `ptsm data list`)";
+        let text =
+            "is missing (give a file, a name from `ptsm data list`, or - for the standard input)";
         return Err(Error::config("--data", text));
     }
     Ok(())

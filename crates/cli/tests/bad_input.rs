@@ -327,7 +327,7 @@ const MODELS: &[Case] = &[
         make: |f| write(f, "bad.csv", csv(20)),
         arguments: "predict --model model --data bad.csv --rows-before-end 20 --out new",
         exit_code: 2,
-        says: &["no row in front of the forecast", "20 rows"],
+        says: &["no series has a value before the forecast", "20 rows"],
     },
     Case {
         name: "inputs of another shape",

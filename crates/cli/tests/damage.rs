@@ -71,6 +71,7 @@ fn no_flipped_bit_of_a_model_is_silent() {
         let command = match name {
             "training.json" => "calibrate --data data.csv --model model -q",
             "checkpoints/last.safetensors" => return None, // Another test resumes it.
+            "checkpoints/run.json" => "train --resume model -q",
             "SHA256SUMS" => return None, // Each reader looks at the lines of its files.
             name if name.starts_with("heads/") => "heads list --model model",
             _ => "predict --data data.csv --model model -q",

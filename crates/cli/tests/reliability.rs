@@ -273,9 +273,21 @@ fn an_interrupted_command_says_what_is_kept() {
     }
     let interrupt = if ignored { ("-TERM", 143) } else { ("-INT", 130) };
     for (arguments, (signal, code), says) in [
-        (format!("{train} --out new"), interrupt, "new is kept; the same command with --resume"),
-        (format!("{train} --out new --resume"), ("-TERM", 143), "with --resume"),
-        (format!("{pretrain} --out any"), interrupt, "any is kept"),
+        (
+            format!("{train} --out new"),
+            interrupt,
+            "new is kept; resume with: ptsm train --resume new",
+        ),
+        (
+            format!("{train} --out new --resume"),
+            ("-TERM", 143),
+            "resume with: ptsm train --resume new",
+        ),
+        (
+            format!("{pretrain} --out any"),
+            interrupt,
+            "any is kept; resume with: ptsm pretrain --resume any",
+        ),
         ("simulate --out s.csv --series 400000".into(), interrupt, "s.csv was not written"),
         ("bench --model model --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
     ] {

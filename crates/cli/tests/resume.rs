@@ -106,14 +106,73 @@ fn a_changed_setting_or_table_cannot_be_resumed() {
     let folder = folder.path();
     std::fs::write(folder.join("data.csv"), csv(600)).unwrap();
     ok(folder, &arguments("a", false));
-    for (change, what) in [("--seed 1", "training settings"), ("--d-model 8", "configuration")] {
+    for (change, what) in [
+        ("--seed 1", "--seed: is 1 here, and was not given when the run in a was started"),
+        ("--d-model 8", "--d-model: is 8 here, and was 4 when"),
+        ("--linear-skip", "--linear-skip: was not given when"),
+    ] {
         let line = arguments("a", true).replace("--d-model 4", "") + " " + change;
         let line = if change.contains("d-model") { line } else { line + " --d-model 4" };
         let output = common::run(folder, &line);
         assert_eq!(output.status.code(), Some(2), "{}", common::stderr(&output));
         assert!(common::stderr(&output).contains(what), "{}", common::stderr(&output));
     }
+    // What is not an option, the checkpoint notices, also where nothing says what the run was asked for.
+    std::fs::remove_file(folder.join("a/checkpoints/run.json")).unwrap();
+    let line = arguments("a", true) + " --seed 1";
+    let output = common::run(folder, &line);
+    assert!(common::stderr(&output).contains("training settings"), "{}", common::stderr(&output));
     std::fs::write(folder.join("data.csv"), csv(601)).unwrap();
     let output = common::run(folder, &arguments("a", true));
     assert!(common::stderr(&output).contains("data or their split"), "{}", common::stderr(&output));
+}
+
+#[test]
+fn a_run_is_resumed_by_its_folder_alone_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("data.csv"), csv(600)).unwrap();
+    ok(folder, &arguments("whole", false));
+    let mut child = start(folder, "half", false);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !folder.join("half/checkpoints/last.safetensors").is_file() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = ok(folder, "train --resume half");
+    assert!(log.starts_with("half: best epoch"), "{log}");
+    assert!(outcome(folder, "half") == outcome(folder, "whole"));
+    // The same options may be given again, and the folder as --out.
+    ok(folder, &(arguments("half", true) + " --threads 1"));
+    ok(folder, "train --out half --resume -q");
+}
+
+#[test]
+fn what_cannot_be_resumed_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("data.csv"), csv(600)).unwrap();
+    ok(folder, &arguments("a", false));
+    std::fs::create_dir(folder.join("empty")).unwrap();
+    for (line, says) in [
+        ("train --resume nosuch", "--resume: nosuch: no such file or folder"),
+        ("train --resume empty", "empty: holds no run to resume"),
+        ("train --resume", "--resume: names no run"),
+        ("train --resume a --out b", "--out: is not a, which is resumed"),
+        ("pretrain --resume a", "a: holds a run of ptsm train"),
+    ] {
+        let output = common::run(folder, line);
+        assert!(!output.status.success(), "{line}");
+        assert!(common::stderr(&output).contains(says), "{line}: {}", common::stderr(&output));
+    }
+    // A table that has moved is named anew; another one is noticed.
+    std::fs::rename(folder.join("data.csv"), folder.join("moved.csv")).unwrap();
+    let output = common::run(folder, "train --resume a");
+    assert!(
+        common::stderr(&output).contains("data.csv: no such file"),
+        "{}",
+        common::stderr(&output)
+    );
+    ok(folder, "train --resume a --data moved.csv -q");
 }

@@ -26,6 +26,15 @@ pub use extension::{ChannelMode, CrossChannel, Extension, Hierarchy, Level, Loca
 /// The value of `model_type` in a `config.json` that is ours.
 pub const MODEL_TYPE: &str = "patchtsmixer";
 
+/// The value of `model_type` in the file of a model with parts that Hugging Face does not have. Its automatic
+/// classes refuse a type that they do not know.
+const EXTENDED_MODEL_TYPE: &str = "ptsm_patchtsmixer";
+
+/// Under which name the file of such a model holds `norm_mlp`, in an object. Hugging Face's classes of
+/// PatchTSMixer only warn of another `model_type`; but they want a text there, whatever the task, and end with an
+/// error that shows this.
+const EXTENDED_NORM: &str = "ptsm alone reads this model";
+
 /// Largest `config.json` that is read, in bytes; real ones have about one thousand.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
@@ -262,6 +271,14 @@ impl Config {
         };
         match fields.get("model_type").and_then(Value::as_str) {
             Some(MODEL_TYPE) => {}
+            Some(EXTENDED_MODEL_TYPE) => {
+                fields.insert("model_type".into(), MODEL_TYPE.into());
+                if let Some(Value::Object(held)) = fields.get("norm_mlp")
+                    && let Some(norm) = held.get(EXTENDED_NORM).cloned()
+                {
+                    fields.insert("norm_mlp".into(), norm);
+                }
+            }
             Some(other) => {
                 let text = format!("is \"{other}\", wanted \"{MODEL_TYPE}\"");
                 return Err(Error::config("model_type", text));
@@ -292,17 +309,41 @@ impl Config {
         Ok(config)
     }
 
-    /// The text of a `config.json` that Hugging Face reads, derived fields included.
+    /// The fields as JSON, derived ones included. Of a plain configuration this is the `config.json` that
+    /// Hugging Face reads; what a directory holds is [`Config::to_file_json`].
     ///
     /// # Errors
     ///
     /// `Internal` if a number cannot be written as JSON (validation refuses those first).
     pub fn to_json(&self) -> Result<String> {
+        self.sorted_json(Vec::new())
+    }
+
+    /// The text of a `config.json`. That of a model with parts that Hugging Face does not have is marked so that
+    /// its classes refuse it, where they would load the weights that they know and give other numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::to_json`].
+    pub fn to_file_json(&self) -> Result<String> {
+        if *self.extension() == Extension::default() {
+            return self.to_json();
+        }
+        let norm = Map::from_iter([(EXTENDED_NORM.to_owned(), self.norm_mlp.clone().into())]);
+        self.sorted_json(vec![
+            ("model_type", EXTENDED_MODEL_TYPE.into()),
+            ("norm_mlp", Value::Object(norm)),
+        ])
+    }
+
+    /// The fields in the order of their names, some of them with other values.
+    fn sorted_json(&self, others: Vec<(&str, Value)>) -> Result<String> {
         let value = serde_json::to_value(self)
             .map_err(|e| Error::internal("the configuration cannot be written").because(e))?;
-        let Value::Object(fields) = value else {
+        let Value::Object(mut fields) = value else {
             return Err(Error::internal("a configuration did not become a JSON object"));
         };
+        fields.extend(others.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
         fields.push(("num_patches".into(), self.num_patches().into()));
         fields.push(("patch_last".into(), true.into()));

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::not_there::not_there;
 use crate::option::{in_backticks, spelled};
 use crate::shorten::shortened;
 
@@ -92,9 +93,19 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// A file that could not be read or written.
+    /// A file that could not be read or written. Of one that is not there this is said plainly, with a name
+    /// nearby that was probably meant, in place of the words of the system.
     pub fn io(path: &Path, message: impl Into<String>, cause: std::io::Error) -> Self {
-        Self::new(ErrorKind::Io, message).at(path.display().to_string()).because(cause)
+        let (message, place) = (message.into(), path.display().to_string());
+        if cause.kind() != std::io::ErrorKind::NotFound {
+            return Self::new(ErrorKind::Io, message).at(place).because(cause);
+        }
+        let text = match message.strip_prefix("cannot be read") {
+            Some(hint) => format!("{}{hint}", not_there(path)),
+            None if message.starts_with("cannot be ") => format!("{message}: {}", not_there(path)),
+            None => message,
+        };
+        Self::new(ErrorKind::Io, text).at(place)
     }
 
     /// A weights file that is damaged or does not fit.
@@ -174,10 +185,28 @@ mod tests {
 
     #[test]
     fn text_reads_place_message_cause() {
-        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "gone");
-        let error = Error::io(Path::new("a.csv"), "cannot be opened", missing).at("--data");
-        assert_eq!(error.to_string(), "--data: a.csv: cannot be opened: gone");
+        let denied = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "not yours");
+        let error = Error::io(Path::new("a.csv"), "cannot be opened", denied).at("--data");
+        assert_eq!(error.to_string(), "--data: a.csv: cannot be opened: not yours");
         assert_eq!(error.kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_said_plainly() {
+        let said = |message: &str, path: &str| {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            Error::io(Path::new(path), message, missing).to_string()
+        };
+        assert_eq!(said("cannot be read", "none-like-it.csv"), "none-like-it.csv: no such file");
+        assert_eq!(
+            said("cannot be read (as we wrote it)", "none-like-it.csv"),
+            "none-like-it.csv: no such file (as we wrote it)"
+        );
+        assert_eq!(
+            said("cannot be written", "none like it/a.csv"),
+            "none like it/a.csv: cannot be written: there is no folder none like it"
+        );
+        assert_eq!(said("no file fits the pattern", "*.x"), "*.x: no file fits the pattern");
     }
 
     #[test]

@@ -30,7 +30,9 @@ mod layers;
 mod loss;
 mod memory;
 mod model;
+mod nearest;
 pub mod network;
+mod not_there;
 mod option;
 mod output_kind;
 mod prediction;
@@ -78,6 +80,7 @@ pub use memory::{
 pub use model::{
     Backbone, CONFIG_FILE, ENSEMBLE_FILE, EmbeddingInput, Forward, ForwardOptions, Model,
 };
+pub use nearest::{did_you_mean, nearest};
 pub use option::{Note, option};
 pub use output_kind::{OutputKind, OutputSpec};
 pub use prediction::{Prediction, SampleOptions, softmax};

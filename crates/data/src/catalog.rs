@@ -9,7 +9,7 @@ use super::download::download;
 use super::split::Split;
 use super::table::{ReadOptions, Table};
 use super::text_file::unpacked;
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Result, did_you_mean, option};
 
 /// The environment variable that names the folder in which data sets are looked for first.
 pub const DATA_DIR_VARIABLE: &str = "PTSM_DATA_DIR";
@@ -155,7 +155,9 @@ impl Dataset {
     pub fn named(name: &str) -> Result<&'static Dataset> {
         CATALOG.iter().find(|set| set.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<_> = CATALOG.iter().map(|set| set.name).collect();
-            let text = format!("there is no data set \"{name}\", only {}", names.join(", "));
+            let near = did_you_mean(name, names.iter().copied());
+            let names = names.join(", ");
+            let text = format!("there is no data set \"{name}\", only {names}{near}");
             Error::input(text)
         })
     }

@@ -1,6 +1,6 @@
 //! Choices that options name: each with its name, in one list.
 
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, did_you_mean};
 
 /// The name of a choice.
 pub(crate) fn name_of<T: PartialEq>(choice: &T, names: &[(T, &'static str)]) -> &'static str {
@@ -21,7 +21,8 @@ pub(crate) fn choice_named<T: Copy>(name: &str, names: &[(T, &str)]) -> Option<T
 pub(crate) fn choice_of<T: Copy>(text: &str, names: &[(T, &str)], option: &str) -> Result<T> {
     choice_named(text, names).ok_or_else(|| {
         let list = list_of(names);
-        Error::config(option, format!("\"{text}\" is not one of {list}"))
+        let near = did_you_mean(text, names.iter().map(|(_, name)| *name));
+        Error::config(option, format!("\"{text}\" is not one of {list}{near}"))
     })
 }
 
@@ -44,5 +45,7 @@ mod tests {
         assert_eq!((name_of(&2, &names), choice_of(",", &names, "mark").unwrap()), (",", 2));
         let error = choice_of("two", &names, "mark").unwrap_err().to_string();
         assert_eq!(error, "mark: \"two\" is not one of one, \",\"");
+        let near = choice_of("onne", &names, "mark").unwrap_err().to_string();
+        assert!(near.ends_with("(did you mean one?)"), "{near}");
     }
 }

@@ -10,6 +10,7 @@ use ptsm_core::{Error, Result};
 use super::csv_blocks::Open;
 use super::file_set::{FileSet, stacked};
 use super::foreign::{may_be_text, refusal};
+use super::standard_input;
 use super::table::{ReadOptions, Table};
 use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
@@ -92,13 +93,17 @@ impl Table {
     /// also packed with gzip or zstd, Parquet or Arrow (Feather), distinguished by their first
     /// bytes. Of a folder all its tables are read, of a pattern such as `in/*.parquet` all files
     /// that fit it: one below the other, by name, with the same columns. Folders called
-    /// `column=value` on the way to a file become columns of texts.
+    /// `column=value` on the way to a file become columns of texts. The path `-` is the standard input
+    /// ([`STANDARD_INPUT`](crate::STANDARD_INPUT)).
     ///
     /// # Errors
     ///
     /// `Io` if a file cannot be read; `InvalidInput`, with file, line (from 1, the header counted)
     /// and column, if it is not a table, or not the same as the others.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
+        if standard_input::is_standard_input(path) {
+            return read_bytes(&standard_input::bytes()?, options);
+        }
         match FileSet::of(path, is_table_name)? {
             Some(set) => stacked(&set, options, read_file),
             None => read_file(path, options),
@@ -108,6 +113,9 @@ impl Table {
     /// Whether [`Table::read`] finds something to read there: a file, a folder with tables, or a
     /// pattern that files fit.
     pub fn is_at(path: &Path) -> bool {
+        if standard_input::is_standard_input(path) {
+            return true;
+        }
         match FileSet::of(path, is_table_name) {
             Ok(Some(_)) => true,
             Ok(None) => path.is_file(),
@@ -143,10 +151,7 @@ fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
     let mut file = File::open(path).map_err(failed)?;
     let mut first = [0; FIRST_BYTES];
     let count = read_up_to(&mut file, &mut first).map_err(failed)?;
-    let refused = |bytes: &[u8]| match refusal(bytes) {
-        Some(text) => Err(Error::input(text).at(&source)),
-        None => Ok(()),
-    };
+    let refused = |bytes: &[u8]| refuse_foreign(bytes, &source);
     refused(&first[..count])?;
     if let Reader::File(read) = format_of(&first[..count]).read {
         return read(path, &source, options);
@@ -174,10 +179,37 @@ fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
             read(&read_unpacked(file, &source).map_err(failed)??, &source, options)
         }
         Reader::Bytes(read) => read(&held, &source, options),
-        Reader::File(_) => {
-            let message = "a Parquet or Arrow file that is packed as a whole (unpack it first)";
-            Err(Error::input(message).at(source))
-        }
+        Reader::File(_) => Err(packed_whole(&source)),
+    }
+}
+
+/// Refuses what begins like a file of a format that is not read.
+fn refuse_foreign(bytes: &[u8], source: &str) -> Result<()> {
+    match refusal(bytes) {
+        Some(text) => Err(Error::input(text).at(source)),
+        None => Ok(()),
+    }
+}
+
+fn packed_whole(source: &str) -> Error {
+    let message = "a Parquet or Arrow file that is packed as a whole (unpack it first)";
+    Error::input(message).at(source)
+}
+
+/// The table in the bytes of the standard input.
+fn read_bytes(bytes: &[u8], options: &ReadOptions) -> Result<Table> {
+    let source = standard_input::NAME;
+    let first = |bytes: &[u8]| bytes[..bytes.len().min(FIRST_BYTES)].to_vec();
+    refuse_foreign(&first(bytes), source)?;
+    if let Reader::File(read) = format_of(&first(bytes)).read {
+        return read(standard_input::spooled(bytes)?.path(), source, options);
+    }
+    let unpacked = unpacked(bytes, source)?;
+    refuse_foreign(&first(&unpacked), source)?;
+    match format_of(&first(&unpacked)).read {
+        Reader::Text(read) => read(&|| Ok(Box::new(unpacked.as_slice())), source, options),
+        Reader::Bytes(read) => read(&unpacked, source, options),
+        Reader::File(_) => Err(packed_whole(source)),
     }
 }
 

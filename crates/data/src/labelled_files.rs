@@ -8,8 +8,8 @@ use super::roles::{NO_COLUMN, Roles};
 use super::series::{Series, SeriesSet};
 use super::table::{Column, ReadOptions, Table, Values};
 use super::timestamp::DateOrder;
-use super::{text_file, ts_file};
-use ptsm_core::{Error, Result, option};
+use super::{standard_input, text_file, ts_file};
+use ptsm_core::{Error, Result, did_you_mean, option};
 
 /// How labels are found in tables.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +41,9 @@ impl LabelledSet {
         if path.is_dir() {
             return read_folder(path, read, options);
         }
+        if let Some(text) = ts_on_standard_input(path)? {
+            return ts_file::read(&text, standard_input::NAME);
+        }
         if Self::is_ts(path) {
             let text = text_file::read_text(path)?;
             return ts_file::read(&text, &path.display().to_string());
@@ -48,8 +51,12 @@ impl LabelledSet {
         Self::from_table(&Table::read(path, read)?, options)
     }
 
-    /// Whether a file of this name is a `.ts` file, plain or packed.
+    /// Whether a file of this name is a `.ts` file, plain or packed, or one comes on the standard input that it
+    /// means.
     pub fn is_ts(path: &Path) -> bool {
+        if standard_input::is_standard_input(path) {
+            return ts_on_standard_input(path).is_ok_and(|text| text.is_some());
+        }
         let name = path.to_string_lossy().to_lowercase();
         [".ts", ".ts.gz", ".ts.zst"].iter().any(|ending| name.ends_with(ending))
     }
@@ -193,10 +200,28 @@ fn read_cases(
     Ok((channels, cases))
 }
 
+/// The text of the standard input, where `path` means it and a `.ts` file comes there: its first line that is no
+/// comment begins with `@`.
+fn ts_on_standard_input(path: &Path) -> Result<Option<String>> {
+    if !standard_input::is_standard_input(path) {
+        return Ok(None);
+    }
+    let Ok(text) =
+        String::from_utf8(text_file::unpacked(&standard_input::bytes()?, standard_input::NAME)?)
+    else {
+        return Ok(None);
+    };
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let is_ts = first.is_some_and(|line| line.starts_with('@'));
+    Ok(is_ts.then_some(text))
+}
+
 fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
     if let Some(columns) = &options.columns {
         if let Some(name) = columns.iter().find(|name| table.column(name).is_none()) {
-            let text = format!("has no column \"{name}\" with labels");
+            let near =
+                did_you_mean(name, table.columns().iter().map(|column| column.name.as_str()));
+            let text = format!("has no column \"{name}\" with labels{near}");
             return Err(Error::input(text).at(table.source()));
         }
         return Ok(columns.clone());

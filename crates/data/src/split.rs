@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::times::Times;
 use super::timestamp::{NotATime, TimeStyle, parse_unambiguous};
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Result, did_you_mean, option};
 
 /// How the rows of a series are divided: training first, then validation, then test.
 ///
@@ -245,8 +245,9 @@ impl FromStr for Split {
             Some(_) => parse_ratio(text),
         };
         parsed.ok_or_else(|| {
+            let near = did_you_mean(text, ["ett-hour", "ett-minute"]);
             let message = format!(
-                "\"{text}\" is not a split (write ett-hour, ett-minute, train:validation:test such \
+                "\"{text}\" is not a split{near} (write ett-hour, ett-minute, train:validation:test such \
                  as 7:1:2, fraction:0.7,0.1, last:18 or date:2013-09-01,2013-11-01)"
             );
             Error::config("split", message)

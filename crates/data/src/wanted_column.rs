@@ -1,7 +1,7 @@
 //! Looks up columns that an option names.
 
 use super::table::{Column, Table};
-use ptsm_core::{Error, Result, option};
+use ptsm_core::{Error, Result, did_you_mean, option};
 
 /// The column that an option names.
 pub(super) fn wanted_column<'a>(
@@ -12,7 +12,9 @@ pub(super) fn wanted_column<'a>(
     table.column(name).ok_or_else(|| {
         let asked_by = option(asked_by, None);
         let list = column_list(table);
-        let message = format!("there is no column \"{name}\" ({asked_by}); the columns are {list}");
+        let near = did_you_mean(name, table.columns().iter().map(|column| column.name.as_str()));
+        let message =
+            format!("there is no column \"{name}\" ({asked_by}){near}; the columns are {list}");
         Error::input(message).at(table.source())
     })
 }

@@ -6,7 +6,7 @@
 //! | `config.json`, `model.safetensors` | one model, as Hugging Face writes it | |
 //! | `preprocessor.json` | how data become windows | the model or the ensemble |
 //! | `training.json`, `joint_training.json` | settings and history of training | the weights |
-//! | `checkpoints/`, `validation.jsonl` | the state of a run; its scores on the way | the run |
+//! | `checkpoints/`, `validation.jsonl` | the state of a run, and what it was asked for; its scores on the way | the run |
 //! | `choice.json` | how the default forecaster was chosen | the model or the ensemble |
 //! | `calibration.json`, `score-*.json` | widths of intervals; scores | the weights |
 //! | `heads/NAME.*` | further heads | the weights of the backbone |
@@ -30,6 +30,7 @@ const PREPROCESSOR: &str = "preprocessor.json";
 const TRAINING: &str = "training.json";
 const VALIDATION: &str = "validation.jsonl";
 const JOINT_TRAINING: &str = "joint_training.json";
+const RUN: &str = "run.json";
 const RIDGE: &str = "ridge.json";
 const CHOICE: &str = "choice.json";
 const CALIBRATION: &str = "calibration.json";
@@ -203,6 +204,12 @@ impl ModelDir {
     /// The checkpoint that a run is resumed from.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT_FILE)
+    }
+
+    /// What a program asked of the run in progress, so that it can be resumed without being asked again: text that
+    /// [`seal`](ptsm_core::seal) made, which is the program's own.
+    pub fn run(&self) -> PathBuf {
+        self.checkpoints().join(RUN)
     }
 
     /// The kept score of a part of the data.

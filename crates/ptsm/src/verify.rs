@@ -9,7 +9,7 @@ use crate::model_dir::ModelDir;
 use crate::model_writer::ModelWriter;
 use crate::train::check_checkpoint;
 use crate::{Error, ErrorKind, Result};
-use ptsm_core::{CHECKSUM_FILE, Checksums, option, read_consistently, read_regular};
+use ptsm_core::{CHECKSUM_FILE, Checksums, option, read_consistently, read_regular, unseal};
 
 /// What was found of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -86,6 +86,11 @@ fn verify_one(dir: &ModelDir) -> Result<Vec<VerifiedFile>> {
         };
         add(dir.checkpoint(), state);
     }
+    if dir.run().exists() {
+        let text = String::from_utf8(read_regular(&dir.run())?);
+        let sound = text.is_ok_and(|text| unseal(&text).is_ok());
+        add(dir.run(), if sound { FileState::Sound } else { FileState::Changed });
+    }
     Ok(found)
 }
 
@@ -134,6 +139,7 @@ pub fn accept(dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ptsm_core::seal;
 
     fn states(dir: &Path) -> Vec<(String, FileState)> {
         let name = |path: &Path| path.strip_prefix(dir).unwrap().display().to_string();
@@ -166,6 +172,7 @@ mod tests {
         std::fs::write(member.ridge(), "s").unwrap();
         std::fs::create_dir(dir.checkpoints()).unwrap();
         std::fs::write(dir.checkpoint(), "no checkpoint").unwrap();
+        std::fs::write(dir.run(), seal("{}").replace("{}", "[]")).unwrap();
         let found = states(dir.path());
         let wanted = [
             ("calibration.json", FileState::Sound),
@@ -173,6 +180,7 @@ mod tests {
             ("training.json", FileState::Missing),
             ("choice.json", FileState::Unlisted),
             ("checkpoints/last.safetensors", FileState::Changed),
+            ("checkpoints/run.json", FileState::Changed),
             ("members/0/ridge.json", FileState::Changed),
         ];
         assert_eq!(found, wanted.map(|(name, state)| (name.to_owned(), state)));

@@ -1,6 +1,6 @@
 //! The chips that programs are planned for, by their public data sheets.
 
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, Result, did_you_mean};
 use serde::{Deserialize, Serialize};
 
 /// A chip as it is on a product.
@@ -101,8 +101,9 @@ impl std::str::FromStr for Arch {
             return Err(Error::config("arch", text));
         }
         Arch::ALL.into_iter().find(|arch| arch.name() == name).ok_or_else(|| {
+            let near = did_you_mean(name, Arch::ALL.map(Arch::name));
             let names = Arch::ALL.map(Arch::name).join(", ");
-            Error::config("arch", format!("\"{name}\" is none of {names}"))
+            Error::config("arch", format!("\"{name}\" is none of {names}{near}"))
         })
     }
 }

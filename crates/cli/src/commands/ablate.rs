@@ -18,8 +18,6 @@ use crate::source::{DataArgs, read_series, summary};
 /// Options of `ablate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// TOML file with the tables model and training, as for `train`
     #[arg(long, value_name = "FILE")]
     recipe: PathBuf,
@@ -41,6 +39,8 @@ pub(crate) struct Args {
     /// File for everything that was measured (.json)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Trains every variant with every seed.

@@ -18,8 +18,6 @@ use crate::source::{DataArgs, part_parser, summary};
 /// Options of `calibrate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// Model directory of a forecaster; the calibration is written into it
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
@@ -32,6 +30,8 @@ pub(crate) struct Args {
     /// Probabilities of the central intervals, ascending
     #[arg(long, value_delimiter = ',', default_value = "0.8,0.95", value_name = "P,...")]
     levels: Vec<f64>,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Fits and writes.

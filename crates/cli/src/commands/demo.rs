@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let future = forecaster.predict(&set, 0)?;
     write_table(&args.out.join("forecast.csv"), &forecast_table(&set, &future)?)?;
     let past = last_forecasts(&mut forecaster, &set)?;
-    draw(&args.out, &forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[0]))?;
+    draw(&args.out, &forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[..1]))?;
     plot::save(&args.out.join("training.svg"), &training_curve(&trained.record.history, true))?;
     plot::save(&args.out.join("horizon.svg"), &horizon_plot(&evaluation, true))?;
     let page = ForecastReport {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::global::Global;
 use crate::output::answer;
+use crate::version::{COMMIT, version};
 use ptsm_backends::NAMES;
 
 /// Options of `doctor`.
@@ -31,12 +32,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let tenstorrent = ptsm_tenstorrent::doctor();
     let dir = data_dir().display().to_string();
     let value = json!({
-        "version": env!("CARGO_PKG_VERSION"), "cpu": cpu_name(), "cores": cores,
+        "version": env!("CARGO_PKG_VERSION"), "commit": COMMIT, "cpu": cpu_name(), "cores": cores,
         "instruction_sets": available, "instruction_set": isa, "peak_gflops_per_core": peak,
         "memory_bytes": memory_bytes(), "data_dir": dir, "backends": NAMES,
         "tenstorrent": tenstorrent, "problem": problem,
     });
-    let mut text = format!("ptsm {}\n", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("ptsm {}\n", version());
     let mut line = |name: &str, value: String| text += &format!("{name:18} {value}\n");
     line("CPU", format!("{}, {cores} cores", cpu_name().unwrap_or("unknown".into())));
     if let Some(bytes) = memory_bytes() {

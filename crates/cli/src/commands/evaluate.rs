@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ptsm::core::did_you_mean;
 use ptsm::data::{Part, Prepared, SeriesSet, Split};
 use ptsm::evaluate::{Coherence, Detail, Measure};
 use ptsm::heads::SharedModel;
@@ -26,8 +27,6 @@ use ptsm_backends::{only_cpu, open};
 /// Options of `evaluate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// Model directory, or builtin: the model inside the binary, which forecasts any series
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
@@ -82,6 +81,8 @@ pub(crate) struct Args {
     /// Score a device even if its forecasts do not correlate with those of the CPU
     #[arg(long)]
     allow_disagreement: bool,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Which rows are scored.
@@ -100,6 +101,10 @@ impl FromStr for Scored {
         let of_split = |borders| Self { part: Part::Test, borders: Some(borders) };
         let unknown = |error: Error| {
             let parts = Part::ALL.map(Part::name).join(", ");
+            let near = did_you_mean(text, Part::ALL.map(Part::name));
+            if !near.is_empty() {
+                return Error::config("split", format!("\"{text}\" is not one of {parts}{near}"));
+            }
             Error::config("split", format!("\"{text}\" is not one of {parts}")).because(error)
         };
         text.parse().map(part).or_else(|_| text.parse().map(of_split).map_err(unknown))

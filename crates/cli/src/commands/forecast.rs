@@ -7,7 +7,7 @@ use ptsm::zero_shot::BUILTIN;
 
 use crate::forecast_output::{ForecastOutput, ForecastSource, Names};
 use crate::global::Global;
-use crate::opening::{Opened, Opening, Purpose};
+use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::source::DataArgs;
 
 /// Options of `forecast`.
@@ -17,8 +17,8 @@ use crate::source::DataArgs;
 /// compare both (ptsm evaluate --model builtin) where the history is long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables, or the name of a data
-    /// set
+    /// Table (CSV, JSON, Parquet, Arrow; .gz, .zst), a folder or pattern of tables, the name of a data
+    /// set, or - for the standard input
     #[arg(value_name = "FILE", conflicts_with = "data", required_unless_present = "data")]
     file: Option<String>,
     /// Steps to forecast; the usual ones of the step of the rows if not given (12 months, 28 days, 48
@@ -57,7 +57,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         levels: Some(&levels),
         ..Opening::new(&args.model, &data, Purpose::ZeroShot)
     };
-    let Opened { mut forecaster, source, set, .. } = opening.open(global)?;
+    let mut opened = opening.open(global)?;
+    leave_out_short(global, &mut opened, args.rows_before_end)?;
+    let Opened { mut forecaster, source, set, .. } = opened;
     // The series have all that is needed, so the memory of the table is released.
     let name = source.name.clone();
     drop(source);

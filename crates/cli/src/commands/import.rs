@@ -13,10 +13,11 @@ use ptsm::{Result, Task};
 use serde_json::json;
 
 use crate::commands::inspect::minimum_scale;
-use crate::commands::train::{parse_transform, read_data};
+use crate::commands::train::{TRANSFORMS, read_data};
 use crate::global::Global;
 use crate::output::{answer, refuse_taken, remark_note};
 use crate::source::DataArgs;
+use crate::words::recipe_words;
 
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BOOL")]
     standardise: Option<bool>,
     /// What was done to values before that: none, or log1p [default: none]
-    #[arg(long, value_parser = parse_transform)]
+    #[arg(long, value_parser = recipe_words::<Transform>(TRANSFORMS))]
     transform: Option<Transform>,
     /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1, last:18 or date:VALIDATION,TEST: which rows the model
     /// was trained on; the data set's own, or 7:1:2, if not given

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ptsm::core::{Layout, Scaler};
 use ptsm::data::{
-    Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
+    Clock, Frequency, LabelOptions, LabelledSet, Labels, STANDARD_INPUT, Series, SeriesSet, Table,
+    Zone,
 };
 use ptsm::ensemble::{Classical, MemberModel, Members};
 use ptsm::model_dir::ModelDir;
@@ -18,10 +19,14 @@ use crate::global::Global;
 use crate::output::{answer, flag};
 use crate::source::{DataArgs, summary};
 
+/// What the standard input is called.
+const STANDARD_INPUT_NAME: &str = "standard input";
+
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A table or several, a .ts file, the name of a data set, a model directory, or builtin
+    /// A table or several, a .ts file, - for the standard input, the name of a data set, a model directory, or
+    /// builtin
     #[arg(value_name = "FILE|NAME|MODEL")]
     path: String,
     #[command(flatten)]
@@ -234,9 +239,9 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
     let lengths = || set.cases.iter().map(Series::num_rows);
     let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
     let channels = set.channels.len();
+    let name = if args.path == STANDARD_INPUT { STANDARD_INPUT_NAME } else { &args.path };
     let mut text = format!(
-        "{}: {} cases of {shortest} to {longest} points x {channels} channels\n",
-        args.path,
+        "{name}: {} cases of {shortest} to {longest} points x {channels} channels\n",
         set.len()
     );
     let mut labels = json!(null);

@@ -18,6 +18,7 @@ pub(crate) mod heads;
 pub(crate) mod import;
 pub(crate) mod inspect;
 mod joint;
+pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod pretrain;
 mod reconstruct;
@@ -36,10 +37,9 @@ use std::process::ExitCode;
 
 use ptsm::{Error, ErrorKind, Result};
 
-use clap::CommandFactory;
-
 use crate::args::{Args, Command};
 use crate::global::check_threads;
+use crate::manual;
 
 /// Environment variable by which the thread pool is sized where `--threads` is not given.
 const THREADS: &str = "RAYON_NUM_THREADS";
@@ -61,7 +61,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     if let Some(name) = &global.isa {
         ptsm::core::force_instruction_set(name).map_err(|e| e.at("--isa"))?;
     }
-    if !matches!(command, Command::Doctor(_) | Command::Completions(_)) {
+    if !matches!(command, Command::Doctor(_) | Command::Completions(_) | Command::Man(_)) {
         ptsm::core::instruction_set()?;
     }
     match command {
@@ -89,7 +89,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&global, &args),
         Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
-        Command::Completions(args) => completions::run(&args, Args::command()),
+        Command::Completions(args) => completions::run(&args, manual::command()),
+        Command::Man(args) => man::run(&global, &args, manual::command()),
     }
     .map(|()| ExitCode::SUCCESS)
 }

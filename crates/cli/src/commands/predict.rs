@@ -11,7 +11,7 @@ use ptsm::{Error, Forecast, Forecaster, Result};
 use crate::commands::cases;
 use crate::forecast_output::{ForecastOutput, ForecastSource, Names, write_rows};
 use crate::global::Global;
-use crate::opening::{Opened, Opening, Purpose};
+use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::output::remark;
 use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
@@ -19,8 +19,6 @@ use ptsm_backends::{only_cpu, open};
 /// Options of `predict`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// Model directory, or builtin: the model inside the binary, which forecasts any series
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
@@ -56,6 +54,8 @@ pub(crate) struct Args {
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, default_value = "cpu")]
     backend: String,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Forecasts and writes.
@@ -80,7 +80,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         steps: args.prediction_length,
         ..Opening::new(&args.model, &args.data, Purpose::Forecast)
     };
-    let Opened { mut forecaster, source, set, .. } = opening.open(global)?;
+    let mut opened = opening.open(global)?;
+    leave_out_short(global, &mut opened, args.rows_before_end)?;
+    let Opened { mut forecaster, source, set, .. } = opened;
     // The series have all that is needed, so the memory of the table is released.
     let name = source.name.clone();
     drop(source);

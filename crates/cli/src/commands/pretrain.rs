@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::commands::train::{ModelArgs, TrainingArgs};
 use crate::global::Global;
+use crate::kept_run::keep_asked;
 use crate::mix::MixArgs;
 use crate::output::{answer, remark};
 use crate::progress::Progress;
@@ -30,7 +31,7 @@ use crate::progress::Progress;
 pub(crate) struct Args {
     /// Model directory to write; a checkpoint in it is at most --checkpoint-steps old when the run is
     /// stopped, and validation.jsonl holds the scores against the windows seen
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required = false, required_unless_present = "resume")]
     out: PathBuf,
     /// Windows to train on, such as 400k or 30M, rounded up to whole validations
     #[arg(long, value_name = "N", default_value = "30M", value_parser = parse_windows)]
@@ -50,9 +51,10 @@ pub(crate) struct Args {
     /// windows: take another --seed, and the learning rate at which it stood
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
-    /// Resume from the last checkpoint in the folder of --out; without one, start
-    #[arg(long)]
-    resume: bool,
+    /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
+    /// one of --out is meant, and a run is started if there is none
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
@@ -81,7 +83,8 @@ fn parse_windows(text: &str) -> std::result::Result<u64, String> {
 /// Trains and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let job = args.job()?;
-    let mut reporter = Reporter { global, progress: None, batch: job.training.batch_size as u64 };
+    let batch = job.training.batch_size as u64;
+    let mut reporter = Reporter { global, progress: None, batch, run: Some(&args.out) };
     let pretrained = job.run(&mut |event| {
         reporter.show(event);
         ControlFlow::Continue(())
@@ -100,7 +103,7 @@ impl Args {
         }
         self.training.apply(&mut training);
         let real = self.validate.iter().map(|text| RealSeries::read(text));
-        let mode = match (self.resume, self.overwrite) {
+        let mode = match (self.resume.is_some(), self.overwrite) {
             (true, _) => SaveMode::Resume,
             (false, true) => SaveMode::Replace,
             (false, false) => SaveMode::New,
@@ -145,6 +148,8 @@ struct Reporter<'g> {
     global: &'g Global,
     progress: Option<Progress>,
     batch: u64,
+    /// Where it is kept what the run was asked for, once its first step is done.
+    run: Option<&'g Path>,
 }
 
 impl Reporter<'_> {
@@ -155,6 +160,9 @@ impl Reporter<'_> {
                 self.progress = Some(Progress::new(self.global, "training", *total_steps));
             }
             PretrainEvent::Training(Event::Step { step, loss, .. }) => {
+                if let Some(out) = self.run.take() {
+                    keep_asked(self.global, out);
+                }
                 let text = format!("{} windows, loss {loss:.4}", millions(step * self.batch));
                 if let Some(progress) = &mut self.progress {
                     progress.update(*step, &text);

@@ -16,8 +16,6 @@ use crate::source::{DataArgs, check_named};
 /// Options of `select`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// TOML file: task, [model], [training], and [grid] with a list of values for each field that
     /// is searched; [[settings]] lists fields that change together
     #[arg(long, value_name = "FILE")]
@@ -40,6 +38,8 @@ pub(crate) struct Args {
     /// File for everything that was measured (.json)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Searches, prints, and scores the winner.

@@ -17,7 +17,8 @@ use ptsm::{Error, ErrorKind, Forecaster, Result};
 use crate::global::Global;
 use crate::opening::{Opening, Purpose};
 use crate::output::{flag, message, remark};
-use crate::source::{DataArgs, TextArgs, refuse_unused};
+use crate::source::{DataArgs, ORDERS, REPEATS, TextArgs, refuse_unused};
+use crate::words::words;
 use ptsm_backends::open;
 
 use output::{Form, Writer};
@@ -49,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     min_rows: Option<u64>,
     /// A second row of the newest time: error, first (keep it) or last (take the new one)
-    #[arg(long, default_value = "last", value_name = "RULE")]
+    #[arg(long, default_value = "last", value_name = "RULE", value_parser = words::<Duplicates>(REPEATS))]
     duplicates: Duplicates,
     /// A row that cannot be used: stop, or say so and skip it
     #[arg(long, default_value = "stop", value_enum)]
@@ -73,7 +74,7 @@ pub(crate) struct Args {
     id: Option<String>,
     /// Order of dates such as 7/1/2016: day-first or month-first (year-first for 16-07-01); that of
     /// the training data if not given
-    #[arg(long, value_name = "ORDER")]
+    #[arg(long, value_name = "ORDER", value_parser = words::<DateOrder>(ORDERS))]
     dates: Option<DateOrder>,
     /// Drift alarm: rows from which mean and deviation of the normal error are taken
     #[arg(long, default_value_t = DriftOptions::default().baseline, value_name = "N")]

@@ -1,13 +1,15 @@
 //! `ptsm tune`: searches for a recipe by successive halving, within a time budget.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ptsm::Result;
 use ptsm::job::{RecipeStore, Subject, TuneEvent, Tuned, tune};
 use ptsm::model_dir::write_json;
 use ptsm::spec::DataSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial};
-use serde_json::json;
+use ptsm::{Error, Result};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::commands::train::divergence_warning;
 use crate::global::Global;
@@ -18,11 +20,12 @@ use crate::source::{DataArgs, read_series, summary};
 /// The space that is searched if none is given.
 const SPACE: &str = include_str!("tune_space.toml");
 
+/// Recipes whose losses are told besides the best.
+const NEXT: usize = 4;
+
 /// Options of `tune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// Folder for the recipe, the trials and what they trained; a repeated command goes on in it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -47,6 +50,8 @@ pub(crate) struct Args {
     /// Future time steps that are forecast, if not the space's
     #[arg(long)]
     prediction_length: Option<usize>,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 /// Searches and writes the best recipe.
@@ -73,14 +78,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let Tuned { recipe, model, best, trials, .. } = tuned;
     let diverged = model.record.history.divergence();
     space.base.training.seed = args.seed;
-    let recipe_path = args.out.join("recipe.toml");
+    let recipe_path = args.recipe();
     write_text(&recipe_path, &commented(recipe, args, &subject, &best)?)?;
-    write_json(&args.out.join("trials.json"), &json!({"space": space, "trials": trials}))?;
+    write_json(&args.trials(), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
         "best": best, "trials": trials.len(), "seconds": spent, "diverged": diverged,
     });
-    let mut text = report(&space, &trials, &best, &recipe_path.display().to_string());
+    let mut text = report(&space, &trials, &best, args)?;
     if let Some(why) = diverged {
         text += &divergence_warning("the training of the best recipe", &why);
     }
@@ -100,7 +105,8 @@ fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
             *spent += seconds;
             let why =
                 diverged.as_ref().map_or(String::new(), |why| format!("; it diverged: {why}"));
-            progress.line(&format!("{}: validation {loss:.4}, {seconds:.1} s{why}", place(trial)));
+            let loss = loss_text(Some(*loss));
+            progress.line(&format!("{}: validation {loss}, {seconds:.1} s{why}", place(trial)));
         }
         TuneEvent::Failed { trial, error } => progress.line(&format!("{}: {error}", place(trial))),
         _ => {}
@@ -117,27 +123,70 @@ fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -
     Ok(format!("# Found by `ptsm tune` on {name}: validation loss {loss:.4}.\n{text}"))
 }
 
-fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, path: &str) -> String {
-    let mut text =
-        format!("{:>5} {:>7} {:>11} {:>8}  choices\n", "rung", "epochs", "validation", "s");
-    let mut sorted: Vec<&Trial> = trials.iter().collect();
-    let loss = |trial: &Trial| trial.loss.unwrap_or(f64::INFINITY);
-    sorted.sort_by(|a, b| b.rung.cmp(&a.rung).then(loss(a).total_cmp(&loss(b))));
-    for trial in sorted {
-        let choices = space.axes.iter().zip(&trial.choices);
-        let choices: Vec<String> =
-            choices.map(|(axis, choice)| format!("{} {choice}", axis.name)).collect();
-        let mark = if trial == best { " *" } else { "" };
-        text += &format!(
-            "{:>5} {:>7} {:>11.4} {:>8.1}  {}{mark}\n",
-            trial.rung,
-            trial.epochs,
-            loss(trial),
-            trial.seconds,
-            choices.join(", ")
-        );
+/// The best recipe in words, how the next ones did, and how to go on.
+fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> Result<String> {
+    let recipes: BTreeSet<usize> = trials.iter().map(|trial| trial.number).collect();
+    let seconds: f64 = trials.iter().map(|trial| trial.seconds).sum();
+    let mut text = format!(
+        "{} recipes tried in {seconds:.0} s of training; the best after {} epochs has validation loss {}:\n",
+        recipes.len(),
+        best.epochs,
+        loss_text(best.loss)
+    );
+    let width = space.axes.iter().map(|axis| axis.name.len()).max().unwrap_or_default();
+    for (axis, &choice) in space.axes.iter().zip(&best.choices) {
+        let words = in_words(&axis.choices[choice])?;
+        text += &format!("  {:width$}  {words}\n", axis.name);
     }
-    text + &format!("{path}: the recipe of the line with *\n")
+    let mut others: Vec<&Trial> =
+        trials.iter().filter(|one| one.rung == best.rung && one.number != best.number).collect();
+    let loss = |trial: &Trial| trial.loss.unwrap_or(f64::INFINITY);
+    others.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let next: Vec<String> = others.iter().take(NEXT).map(|trial| loss_text(trial.loss)).collect();
+    if !next.is_empty() {
+        text += &format!("next best: {} (all in {})\n", next.join(", "), args.trials().display());
+    }
+    let data = args.data.data.as_deref().unwrap_or("FILE");
+    let recipe = args.recipe().display().to_string();
+    Ok(text + &format!("train it: ptsm train --data {data} --recipe {recipe} --out model\n"))
+}
+
+/// A loss with four digits that say something.
+fn loss_text(loss: Option<f64>) -> String {
+    match loss {
+        Some(loss) if loss != 0.0 && loss.abs() < 0.01 => format!("{loss:.3e}"),
+        Some(loss) => format!("{loss:.4}"),
+        None => "none".to_owned(),
+    }
+}
+
+/// The fields that a choice sets: `d_model 16, num_layers 3`.
+fn in_words(choice: &impl Serialize) -> Result<String> {
+    let value = serde_json::to_value(choice)
+        .map_err(|e| Error::internal("a choice cannot be written").because(e))?;
+    let mut fields = Vec::new();
+    collect(&value, &mut fields);
+    Ok(if fields.is_empty() { "nothing set".to_owned() } else { fields.join(", ") })
+}
+
+fn collect(value: &Value, fields: &mut Vec<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => collect(value, fields),
+            Value::String(word) => fields.push(format!("{name} {word}")),
+            value => fields.push(format!("{name} {value}")),
+        }
+    }
+}
+
+impl Args {
+    fn recipe(&self) -> PathBuf {
+        self.out.join("recipe.toml")
+    }
+
+    fn trials(&self) -> PathBuf {
+        self.out.join("trials.json")
+    }
 }
 
 /// `30m`, `2h`, `90s` or a number of seconds.
@@ -164,6 +213,16 @@ mod tests {
         for text in ["", "m", "0s", "-1m", "1 day"] {
             assert!(parse_budget(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_choice_is_told_by_the_fields_that_it_sets() {
+        let choice =
+            json!({"model": {"d_model": 16, "ptsm": {"location": "last"}}, "training": {}});
+        assert_eq!(in_words(&choice).unwrap(), "d_model 16, location last");
+        assert_eq!(in_words(&json!({"model": {}})).unwrap(), "nothing set");
+        let losses = [Some(0.41237), Some(0.000_123_4), None].map(loss_text);
+        assert_eq!(losses, ["0.4124", "1.234e-4", "none"]);
     }
 
     #[test]

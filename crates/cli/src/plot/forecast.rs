@@ -1,6 +1,7 @@
 //! The forecast picture: the context, the forecast and the true values.
 //!
-//! Small multiples, one panel a channel, all over the same time axis.
+//! Small multiples, one panel a channel of a series, over one time axis, or each over its own where they are of
+//! different times.
 
 use super::axis::Scale;
 use super::curves::{
@@ -15,7 +16,7 @@ use super::style::{Colour, MARGIN, SUBTITLE_SIZE, TICK_SIZE};
 use super::time_axis::{TimeKind, moment, ticks};
 
 /// Panels beyond this many are left out, with a note.
-const MOST_PANELS: usize = 8;
+pub(crate) const MOST_PANELS: usize = 8;
 /// From this many panels on there are two columns.
 const TWO_COLUMNS_FROM: usize = 4;
 /// A forecast of no more points than this shows each.
@@ -65,8 +66,10 @@ pub(crate) struct ForecastPlot {
     pub(crate) subtitle: String,
     /// What the times mean.
     pub(crate) time: TimeKind,
-    /// Channels, in order; the first eight are shown.
+    /// Channels of series, in order; the first eight are shown.
     pub(crate) panels: Vec<ForecastPanel>,
+    /// How many there are in all.
+    pub(crate) number: usize,
 }
 
 /// Everything about the layout that the panels share.
@@ -76,9 +79,20 @@ struct Layout {
     panel_height: f64,
     /// Room for names at line ends, to the right of each panel.
     label_room: f64,
+    /// The times of all panels.
     span: TimeSpan,
-    /// Where context ends and forecast begins.
+    /// Whether each panel has a time axis of its own, because the forecasts begin at different times.
+    own_times: bool,
+    /// Where context ends and forecast begins, if that is the same for all.
     start: Option<f64>,
+}
+
+impl Layout {
+    /// From the top of a row of panels to that of the next one.
+    fn row(&self) -> f64 {
+        let labels = if self.own_times { TIME_LABELS } else { 0.0 };
+        self.panel_height + PANEL_HEADING + ROW_GAP + labels
+    }
 }
 
 /// The times that the horizontal axis covers.
@@ -101,6 +115,8 @@ struct Placed<'a> {
     panel: &'a ForecastPanel,
     frame: Frame,
     scale: &'a Scale,
+    /// The times of its axis.
+    span: TimeSpan,
     left: f64,
 }
 
@@ -121,12 +137,12 @@ impl Picture for ForecastPlot {
             if number == 0 && layout.columns == 1 {
                 self.draw_start_label(&mut scene, &layout, &placed);
             }
-            if number + layout.columns >= shown.len() {
-                draw_time_labels(&mut scene, self.time, layout.span, placed.frame);
+            if layout.own_times || number + layout.columns >= shown.len() {
+                draw_time_labels(&mut scene, self.time, &placed);
             }
         }
-        let row = layout.panel_height + PANEL_HEADING + ROW_GAP;
-        y += layout.rows as f64 * row - ROW_GAP + TIME_LABELS;
+        y += layout.rows as f64 * layout.row() - ROW_GAP;
+        y += if layout.own_times { 0.0 } else { TIME_LABELS };
         scene.height = (self.draw_note(&mut scene, y, shown.len()) + MARGIN / 2.0).ceil();
         scene
     }
@@ -149,7 +165,9 @@ impl ForecastPlot {
             panel_height,
             label_room: if columns == 1 { end_label_room(names) } else { 0.0 },
             span: time_span(shown),
-            start: shown.iter().find_map(forecast_start),
+            own_times: shown.iter().any(|panel| forecast_start(panel).is_some())
+                && common_start(shown).is_none(),
+            start: common_start(shown),
         }
     }
 
@@ -171,7 +189,8 @@ impl ForecastPlot {
             entries.push((Mark::Area(Colour::Model, opacity), text));
         }
         let first = shown.iter().find_map(|panel| panel.forecast.first());
-        if let Some((at, _)) = first.filter(|_| columns > 1) {
+        let same = common_start(shown).is_some();
+        if let Some((at, _)) = first.filter(|_| columns > 1 && same) {
             let text = format!("forecast from {}", moment(self.time, *at));
             entries.push((Mark::Rule, text));
         }
@@ -182,14 +201,14 @@ impl ForecastPlot {
         let Placed { panel, frame, .. } = *placed;
         draw_panel_heading(scene, placed);
         draw_value_axis(scene, frame, placed.scale);
-        if let Some(start) = layout.start {
-            let x = frame.x(layout.span.share(start));
+        if let Some(start) = forecast_start(panel) {
+            let x = frame.x(placed.span.share(start));
             scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
         }
         for band in wide_to_narrow(&panel.bands) {
-            draw_band(scene, layout, placed, band);
+            draw_band(scene, placed, band);
         }
-        let at = |points: &[Point]| runs(points.iter().map(|p| position(layout, placed, *p)));
+        let at = |points: &[Point]| runs(points.iter().map(|p| position(placed, *p)));
         draw_runs(scene, at(&panel.context), 1.3, Colour::Context);
         if let Some(truth) = &panel.truth {
             // The true values continue the context, so that their lines are joined.
@@ -205,7 +224,7 @@ impl ForecastPlot {
         }
         draw_runs(scene, forecast, 2.2, Colour::Model);
         if layout.columns == 1 {
-            draw_end_labels(scene, frame, end_labels(layout, placed));
+            draw_end_labels(scene, frame, end_labels(placed));
         }
     }
 
@@ -215,7 +234,7 @@ impl ForecastPlot {
             return;
         };
         let frame = placed.frame;
-        let (x, y) = (frame.x(layout.span.share(start)), frame.top - 8.0);
+        let (x, y) = (frame.x(placed.span.share(start)), frame.top - 8.0);
         let from = format!("forecast from {}", moment(self.time, first.0));
         let room = frame.right + layout.label_room - x - 6.0;
         let text = [from.as_str(), "forecast"]
@@ -232,14 +251,21 @@ impl ForecastPlot {
 
     /// Notes what was left out; returns the y below the note.
     fn draw_note(&self, scene: &mut Scene, y: f64, shown: usize) -> f64 {
-        let text = match self.panels.len() {
+        let text = match self.number {
             0 => "no channel to show".to_owned(),
-            all if all > shown => format!("the first {shown} of {all} channels"),
+            all if all > shown => format!("the first {shown} of {all}"),
             _ => return y,
         };
         scene.text((MARGIN, y + 12.0), &text, TICK_SIZE, Colour::Muted);
         y + 16.0
     }
+}
+
+/// Where the forecasts begin, if all of them begin at one time.
+fn common_start(shown: &[ForecastPanel]) -> Option<f64> {
+    let mut starts = shown.iter().filter_map(forecast_start);
+    let first = starts.next()?;
+    starts.all(|start| start == first).then_some(first)
 }
 
 fn place<'a>(
@@ -255,14 +281,16 @@ fn place<'a>(
     let left = MARGIN + column as f64 * (width + COLUMN_GAP);
     // One gutter a column, so that the frames below one another line up.
     let gutter = scales.iter().skip(column).step_by(layout.columns).map(gutter).fold(0.0, f64::max);
-    let top = top + row as f64 * (layout.panel_height + PANEL_HEADING + ROW_GAP) + PANEL_HEADING;
+    let top = top + row as f64 * layout.row() + PANEL_HEADING;
     let frame = Frame {
         left: left + gutter,
         right: left + width - layout.label_room,
         top,
         bottom: top + layout.panel_height,
     };
-    Placed { panel, frame, scale: &scales[number], left }
+    let own = || time_span(std::slice::from_ref(panel));
+    let span = if layout.own_times { own() } else { layout.span };
+    Placed { panel, frame, scale: &scales[number], span, left }
 }
 
 fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
@@ -289,9 +317,9 @@ fn value_scale(panel: &ForecastPanel) -> Scale {
     Scale::covering(points.chain(ends), 4)
 }
 
-fn position(layout: &Layout, placed: &Placed<'_>, (at, value): Point) -> Option<Position> {
+fn position(placed: &Placed<'_>, (at, value): Point) -> Option<Position> {
     let value = value.filter(|value| value.is_finite())?;
-    let x = placed.frame.x(layout.span.share(at as f64));
+    let x = placed.frame.x(placed.span.share(at as f64));
     Some((x, placed.frame.y(placed.scale.share(value))))
 }
 
@@ -301,7 +329,7 @@ fn wide_to_narrow(bands: &[Interval]) -> Vec<&Interval> {
     sorted
 }
 
-fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Interval) {
+fn draw_band(scene: &mut Scene, placed: &Placed<'_>, band: &Interval) {
     let ends = band.lower.iter().zip(&band.upper);
     let mut columns = Vec::new();
     let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
@@ -315,8 +343,8 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
         }
     };
     for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
-        let lower = position(layout, placed, (*at, Some(*lower)));
-        let upper = position(layout, placed, (*at, Some(*upper)));
+        let lower = position(placed, (*at, Some(*lower)));
+        let upper = position(placed, (*at, Some(*upper)));
         match lower.zip(upper) {
             Some(((x, lower), (_, upper))) => columns.push((x, upper, lower)),
             None => finish(&mut columns),
@@ -328,10 +356,10 @@ fn draw_band(scene: &mut Scene, layout: &Layout, placed: &Placed<'_>, band: &Int
 /// Opacity of one band. Bands overlap, so that narrower ones look stronger.
 const BAND_OPACITY: f64 = 0.18;
 
-fn end_labels(layout: &Layout, placed: &Placed<'_>) -> Vec<EndLabel> {
+fn end_labels(placed: &Placed<'_>) -> Vec<EndLabel> {
     let end = |points: &[Point]| {
         let mut backwards = points.iter().rev();
-        backwards.find_map(|point| position(layout, placed, *point))
+        backwards.find_map(|point| position(placed, *point))
     };
     let truth = placed.panel.truth.as_deref().unwrap_or_default();
     let lines = [
@@ -367,7 +395,8 @@ fn heading_width(placed: &Placed<'_>) -> f64 {
     1.06 * text_width(&channel_name(placed), SUBTITLE_SIZE) + 8.0 + unit
 }
 
-fn draw_time_labels(scene: &mut Scene, kind: TimeKind, span: TimeSpan, frame: Frame) {
+fn draw_time_labels(scene: &mut Scene, kind: TimeKind, placed: &Placed<'_>) {
+    let Placed { span, frame, .. } = *placed;
     let most = ((frame.right - frame.left) / 56.0) as usize;
     let marks = ticks(kind, span.first, span.last, most);
     let x = |at: i64| frame.x(span.share(at as f64));

@@ -51,6 +51,7 @@ pub(crate) fn forecast_plot(channels: usize) -> ForecastPlot {
         subtitle: "window 1 203 of the test split; MSE 0.3712, MAE 0.3941".to_owned(),
         time: TimeKind::UnixSeconds,
         panels: (0..channels).map(|c| panel(names[c % names.len()], 240, 96, c as f64)).collect(),
+        number: channels,
     }
 }
 
@@ -135,6 +136,7 @@ fn short_forecast_plot() -> ForecastPlot {
         subtitle: String::new(),
         time: TimeKind::Step,
         panels: vec![short],
+        number: 1,
     }
 }
 
@@ -204,6 +206,7 @@ fn odd() -> Vec<Box<dyn Picture>> {
                 subtitle: String::new(),
                 time,
                 panels: vec![panel; 5],
+                number: 5,
             }));
         }
         let values: Vec<f64> = points.iter().map(|p| p.1.unwrap_or(f64::NAN)).collect();
@@ -332,7 +335,7 @@ fn hostile_names_are_escaped() {
 #[test]
 fn more_than_eight_channels_are_cut_with_a_note() {
     let svg = svg_text(&forecast_plot(10));
-    assert!(svg.contains("the first 8 of 10 channels"));
+    assert!(svg.contains("the first 8 of 10"));
     assert!(svg.contains("\nload\n") && !svg.contains("\nwind\n"));
     assert!(!svg_text(&forecast_plot(8)).contains("the first"));
 }

@@ -44,9 +44,9 @@ impl Architecture {
     ///
     /// # Errors
     ///
-    /// As [`Config::to_json`].
+    /// As [`Config::to_file_json`].
     pub fn to_json(&self) -> Result<String> {
-        self.contract().to_json()
+        self.contract().to_file_json()
     }
 
     /// Inputs and outputs of the model: lengths, channels, scaling, task, loss and head.

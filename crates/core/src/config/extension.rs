@@ -1,7 +1,7 @@
 //! What we have beyond Hugging Face: the fields under the one key `ptsm` of `config.json`.
 //!
 //! A file without the key is a plain Hugging Face configuration. With it, the model has parts that
-//! transformers does not know, so its folder cannot be loaded there.
+//! transformers does not know, so its file is marked ([`Config::to_file_json`]) and refused there.
 
 use serde::{Deserialize, Serialize};
 

@@ -91,3 +91,25 @@ fn the_class_name_tells_the_task() {
     config.architectures = Some(vec!["BertModel".into()]);
     assert!(config.task().is_err());
 }
+
+#[test]
+fn a_model_with_parts_of_ours_is_marked_in_its_file_and_read_with_and_without_the_mark() {
+    let fields = "\"norm_mlp\": \"BatchNorm\", \"ptsm\": {\"location\": \"last\"}";
+    let config = parse(fields).unwrap();
+    let text = config.to_file_json().unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file["model_type"], "ptsm_patchtsmixer");
+    assert_eq!(file["norm_mlp"], serde_json::json!({"ptsm alone reads this model": "BatchNorm"}));
+    assert_eq!(Config::from_json(&text).unwrap(), config);
+    // As earlier versions wrote it.
+    assert_eq!(Config::from_json(&config.to_json().unwrap()).unwrap(), config);
+}
+
+#[test]
+fn a_plain_model_is_written_as_hugging_face_reads_it() {
+    for fields in ["\"d_model\": 6", "\"ptsm\": {}"] {
+        let config = parse(fields).unwrap();
+        assert_eq!(config.to_file_json().unwrap(), config.to_json().unwrap(), "{fields}");
+        assert!(config.to_json().unwrap().contains("\"model_type\": \"patchtsmixer\""));
+    }
+}

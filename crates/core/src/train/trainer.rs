@@ -194,7 +194,7 @@ impl Trainer<'_> {
         let len = model.layout().num_trained();
         let fingerprint = Fingerprint {
             numerics: NUMERICS,
-            config: model.architecture().to_json().unwrap_or_default(),
+            config: model.config().to_json().unwrap_or_default(),
             training: serde_json::to_string(self.training).unwrap_or_default(),
             data: data_fingerprint(self.data),
             start: numbers_fingerprint(&[&model.parameters.trained, &model.parameters.buffers]),

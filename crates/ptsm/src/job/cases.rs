@@ -24,7 +24,7 @@ impl Job<'_> {
             longest: Some(data.train.longest()),
             targets: Some(targets),
         };
-        self.specification().config(&shape)
+        self.specification().with_channels(&data.train.channels)?.config(&shape)
     }
 
     /// Prepares the cases for the model, and makes it with its initial weights.

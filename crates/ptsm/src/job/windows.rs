@@ -104,7 +104,7 @@ impl SeriesData {
 impl Job<'_> {
     pub(super) fn window_config(&self, data: &SeriesData) -> Result<Config> {
         let shape = DataShape::windows(self.task, data.set.channels.len());
-        self.suited(data).0.config(&shape)
+        self.suited(data).0.with_channels(&data.set.channels)?.config(&shape)
     }
 
     /// What is chosen of the model, with lengths that suit the series where nobody chose them; what

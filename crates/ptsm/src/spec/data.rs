@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{
     DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
-    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, Series,
-    SeriesSet, Split, Table, ThousandsMark,
+    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, STANDARD_INPUT,
+    Series, SeriesSet, Split, Table, ThousandsMark,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
@@ -165,6 +165,11 @@ impl DataSpec {
     pub fn read(&self) -> Result<Source> {
         let data = self.named()?;
         let path = Path::new(data);
+        if data == STANDARD_INPUT {
+            let (name, table) =
+                ("standard input".into(), Table::read(path, &self.read_options()?)?);
+            return Ok(Source { name, table, dataset: None, verified: None });
+        }
         if path.exists() || data.contains(['*', '?', '[']) {
             let name = path.file_name().map_or(data.into(), |n| n.to_string_lossy().into_owned());
             let table = Table::read(path, &self.read_options()?)?;
@@ -174,7 +179,7 @@ impl DataSpec {
         let set = match Dataset::named(data) {
             Ok(set) => set,
             Err(_) if looks_like_path => return Err(not_found(path)),
-            Err(error) => return Err(error.at("data")),
+            Err(error) => return Err(near_file(path).unwrap_or(error).at("data")),
         };
         let name = set.name.to_owned();
         if set.is_embedded() {
@@ -213,7 +218,7 @@ impl DataSpec {
     /// not what `task` learns.
     pub fn read_cases(&self, task: Task) -> Result<(String, LabelledSet)> {
         let path = Path::new(self.named()?);
-        if !path.exists() {
+        if !path.exists() && path.as_os_str() != STANDARD_INPUT {
             return Err(not_found(path));
         }
         let set = LabelledSet::read(path, &self.read_options()?, &self.label_options(task))?;
@@ -230,7 +235,10 @@ impl DataSpec {
             let text = format!("the labels are {kind} (use {})", option("task", Some(other)));
             return Err(Error::input(text).at(path.display().to_string()));
         }
-        let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
+        let name = match path.file_name() {
+            _ if path.as_os_str() == STANDARD_INPUT => "standard input".to_owned(),
+            name => name.map_or(String::new(), |name| name.to_string_lossy().into_owned()),
+        };
         Ok((name, set))
     }
 
@@ -342,6 +350,20 @@ fn one_byte(field: &str, text: Option<&str>) -> Result<Option<u8>> {
             Err(Error::config(field, text))
         }
     }
+}
+
+/// That a name without an ending is no data set, where a file is called much like it: `load` for `load.csv`.
+fn near_file(path: &Path) -> Option<Error> {
+    let entries = std::fs::read_dir(".").into_iter().flatten().flatten();
+    let mut names: Vec<PathBuf> = entries.map(|entry| entry.file_name().into()).collect();
+    names.sort_unstable();
+    let found = names.iter().find(|name| {
+        let stem = name.to_str().and_then(|name| name.split('.').next());
+        stem.is_some_and(|stem| !stem.is_empty() && Path::new(stem) == path)
+    })?;
+    let (name, found) = (path.display(), found.display());
+    let text = format!("there is no file and no data set \"{name}\" (did you mean {found}?)");
+    Some(Error::input(text))
 }
 
 fn not_found(path: &Path) -> Error {

@@ -7,12 +7,14 @@
 //! the reference.)
 
 mod assemble;
+mod channels;
 mod choices;
 mod data;
 mod model;
 mod strict;
 
 pub use assemble::{DataShape, Targets};
+pub use channels::ChannelChoice;
 pub use choices::{
     AggregationChoice, ChannelModeChoice, DistributionChoice, LossChoice, MaskChoice, NormChoice,
     PositionChoice, ScalingChoice,

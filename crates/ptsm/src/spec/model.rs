@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::channels::{ChannelChoice, numbered};
 use super::choices::{
     AggregationChoice, ChannelModeChoice, DistributionChoice, LossChoice, MaskChoice, NormChoice,
     PositionChoice, ScalingChoice,
 };
-use crate::Config;
+use crate::{Config, Result};
 use ptsm_core::{Extension, Level, Location, Scaler};
 
 /// Defines the specification: every field is optional, and an upper layer overrides a lower one.
@@ -78,8 +79,8 @@ specification! {
     scaling: ScalingChoice,
     /// Added to the variance in the std scaler, in the mean scaler the least mean.
     minimum_scale: f64,
-    /// Channels that are forecast, by number from 0; all of them if not given.
-    prediction_channel_indices: Vec<usize>,
+    /// Channels that are forecast, by name or by number from 0; all of them if not given.
+    prediction_channel_indices: Vec<ChannelChoice>,
     /// Standard deviation of the normal initialisation.
     init_std: f64,
     /// The loss that training minimises.
@@ -106,8 +107,8 @@ specification! {
     channel_consistent_masking: bool,
     /// Whether the pretraining loss counts hidden patches only.
     masked_loss: bool,
-    /// Channels that are never hidden, by number from 0.
-    unmasked_channel_indices: Vec<usize>,
+    /// Channels that are never hidden, by name or by number from 0.
+    unmasked_channel_indices: Vec<ChannelChoice>,
     /// Fields that Hugging Face does not have. An upper layer replaces the whole table of a lower
     /// one.
     ptsm: Extension,
@@ -174,6 +175,17 @@ impl ModelSpec {
     pub fn with(mut self, upper: &Self) -> Self {
         self.overlay(upper);
         self
+    }
+
+    /// This specification with numbers in place of the names of channels, for data with channels of these names.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field, for a name that no channel has.
+    pub fn with_channels(mut self, names: &[String]) -> Result<Self> {
+        numbered("prediction_channel_indices", &mut self.prediction_channel_indices, names)?;
+        numbered("unmasked_channel_indices", &mut self.unmasked_channel_indices, names)?;
+        Ok(self)
     }
 
     /// The extension, for changes; created with its defaults if it is not set.

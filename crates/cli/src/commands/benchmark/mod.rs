@@ -41,12 +41,12 @@ struct Stage<'a> {
 
 /// Trains, chooses, scores, reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let text = std::fs::read_to_string(&args.suite)
-        .map_err(|e| Error::io(&args.suite, "cannot be read", e))?;
+    let Some(path) = &args.suite else { return panels::run_on(global, args) };
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
     if has_panels(&text) {
         return panels::run(global, args, &text);
     }
-    let suite = Suite::from_toml(&text).map_err(|e| e.at(args.suite.display().to_string()))?;
+    let suite = Suite::from_toml(&text).map_err(|e| e.at(path.display().to_string()))?;
     let suite = chosen(suite, args)?;
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut subjects = Vec::new();

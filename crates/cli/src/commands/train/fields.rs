@@ -2,11 +2,16 @@
 
 use ptsm::core::{Hierarchy, Init, Location};
 use ptsm::data::Transform;
-use ptsm::spec::{ModelSpec, from_fields};
+use ptsm::spec::{ChannelChoice, ModelSpec, from_fields};
 use ptsm::train::{PercentLoss, Schedule, SkipStart, Training};
 use ptsm::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::words::recipe_words;
+
+/// Words of `--transform`.
+pub(crate) const TRANSFORMS: [&str; 2] = ["none", "log1p"];
 
 /// Fields of `config.json`.
 #[derive(Debug, Default, PartialEq, clap::Args, Serialize)]
@@ -73,9 +78,9 @@ pub(crate) struct ModelArgs {
     /// 1e-10]
     #[arg(long, value_name = "X")]
     minimum_scale: Option<f64>,
-    /// Channels that are forecast, by number from 0 [default: all]
-    #[arg(long, value_delimiter = ',', value_name = "I,J,...")]
-    prediction_channel_indices: Option<Vec<usize>>,
+    /// Channels that are forecast, by name or by number from 0 [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "CHANNEL,...")]
+    prediction_channel_indices: Option<Vec<ChannelChoice>>,
     /// Deviation of the normal initialisation [default: 0.02]
     #[arg(long)]
     init_std: Option<f64>,
@@ -113,9 +118,9 @@ pub(crate) struct ModelArgs {
     /// Whether the pretraining loss counts hidden patches only [default: true]
     #[arg(long, value_name = "BOOL")]
     masked_loss: Option<bool>,
-    /// Channels that are never hidden, by number from 0
-    #[arg(long, value_delimiter = ',', value_name = "I,J,...")]
-    unmasked_channel_indices: Option<Vec<usize>>,
+    /// Channels that are never hidden, by name or by number from 0
+    #[arg(long, value_delimiter = ',', value_name = "CHANNEL,...")]
+    unmasked_channel_indices: Option<Vec<ChannelChoice>>,
     #[command(flatten)]
     #[serde(skip)]
     extension: ExtensionArgs,
@@ -142,7 +147,7 @@ struct ExtensionArgs {
     #[arg(long)]
     linear_skip: bool,
     /// What the std scaler subtracts from a window: its mean or its last value [default: mean]
-    #[arg(long, value_parser = parse_location)]
+    #[arg(long, value_parser = recipe_words::<Location>(["mean", "last"]))]
     location: Option<Location>,
 }
 
@@ -232,7 +237,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long)]
     learning_rate: Option<f64>,
     /// constant, cosine or one-cycle [default: one-cycle]
-    #[arg(long, value_parser = parse_schedule)]
+    #[arg(long, value_parser = recipe_words::<Schedule>(["constant", "cosine", "one-cycle"]))]
     schedule: Option<Schedule>,
     /// Steps of linear warm-up [default: 0]
     #[arg(long)]
@@ -258,14 +263,14 @@ pub(crate) struct TrainingArgs {
     huber_delta: Option<f64>,
     /// Loss of a point forecast in percent of the data's level, also to pick the epoch by: smape or mape
     /// [default: none]
-    #[arg(long, value_parser = parse_percent_loss)]
+    #[arg(long, value_parser = recipe_words::<PercentLoss>(["smape", "mape"]))]
     percent_loss: Option<PercentLoss>,
     /// Keep a moving average of the weights with this decay per step [default: none]
     #[arg(long)]
     ema_decay: Option<f64>,
     /// Where a linear skip starts: at the ridge regression of the training windows, at zero, or, with
     /// --scaling level, at the seasonal naive forecast (season) [default: ridge]
-    #[arg(long, value_parser = parse_skip_start)]
+    #[arg(long, value_parser = recipe_words::<SkipStart>(["ridge", "zero", "season"]))]
     skip_start: Option<SkipStart>,
     /// Learning rate of the linear skip as a share of the others' [default: 0]
     #[arg(long)]
@@ -281,10 +286,10 @@ pub(crate) struct TrainingArgs {
     with_validation: bool,
     /// What is done to the values before they are standardised: none or log1p, sign(x) ln(1 + |x|),
     /// for counts and amounts of very different sizes [default: none]
-    #[arg(long, value_parser = parse_transform)]
+    #[arg(long, value_parser = recipe_words::<Transform>(TRANSFORMS))]
     transform: Option<Transform>,
     /// Style of the initial weights: pytorch or normal [default: pytorch]
-    #[arg(long, value_parser = parse_init)]
+    #[arg(long, value_parser = recipe_words::<Init>(["pytorch", "normal"]))]
     init_style: Option<Init>,
     /// Train the head alone (linear probing)
     #[arg(long, value_name = "PART", value_parser = ["backbone"])]
@@ -298,31 +303,6 @@ pub(crate) struct TrainingArgs {
     /// Steps between checkpoints besides the epochs' ends [default: 200]
     #[arg(long)]
     checkpoint_steps: Option<u64>,
-}
-
-fn parse_schedule(text: &str) -> std::result::Result<Schedule, String> {
-    serde_json::from_value(Value::from(text))
-        .map_err(|_| "wanted constant, cosine or one-cycle".into())
-}
-
-pub(crate) fn parse_transform(text: &str) -> std::result::Result<Transform, String> {
-    serde_json::from_value(text.into()).map_err(|_| "wanted none or log1p".into())
-}
-
-fn parse_location(text: &str) -> std::result::Result<Location, String> {
-    serde_json::from_value(text.into()).map_err(|_| "wanted mean or last".into())
-}
-
-fn parse_skip_start(text: &str) -> std::result::Result<SkipStart, String> {
-    serde_json::from_value(text.into()).map_err(|_| "wanted ridge, zero or season".into())
-}
-
-fn parse_percent_loss(text: &str) -> std::result::Result<PercentLoss, String> {
-    serde_json::from_value(text.into()).map_err(|_| "wanted smape or mape".into())
-}
-
-fn parse_init(text: &str) -> std::result::Result<Init, String> {
-    serde_json::from_value(Value::from(text)).map_err(|_| "wanted pytorch or normal".into())
 }
 
 impl TrainingArgs {

@@ -16,16 +16,20 @@ use ptsm::record::Record;
 use ptsm::spec::{DataSpec, ModelSpec};
 use ptsm::train::Recipe;
 use ptsm::{Error, Result, Task};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::global::Global;
 use crate::output::{answer, remark};
 use crate::pictures::training_curve;
 use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
+use crate::words::{recipe_words, words};
 
-pub(crate) use fields::{ModelArgs, TrainingArgs, parse_transform};
+pub(crate) use fields::{ModelArgs, TRANSFORMS, TrainingArgs};
 pub(crate) use reporter::Reporter;
+
+/// Words of `--task`.
+const TASKS: [&str; 4] = ["forecasting", "classification", "regression", "pretraining"];
 
 /// Value of `--recipe` that has a recipe chosen from the data.
 const AUTO: &str = "auto";
@@ -33,25 +37,26 @@ const AUTO: &str = "auto";
 /// Options of `train`. A flag wins over the recipe file, which wins over the default.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
     /// Model directory to write
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required = false, required_unless_present = "resume")]
     out: PathBuf,
-    /// TOML file with the tables model, data and training, fields named as these flags; or auto:
-    /// one is chosen from the length, the channels and the frequency of the data, with reasons. Without
-    /// any option of the network but lengths, auto is the default, and the network is kept only if no
-    /// simpler forecast, nor a mean with one, is better on the validation part
+    /// TOML file with the tables model, data and training, fields named as these flags; or auto: one is
+    /// chosen for the data
+    ///
+    /// It is chosen from the length, the channels and the frequency of the data, with reasons. Without any
+    /// option of the network but lengths, auto is the default, and the network is kept only if no simpler
+    /// forecast, nor a mean with one, is better on the validation part.
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
-    /// Go on from the last checkpoint in DIR; without one, start
-    #[arg(long)]
-    resume: bool,
+    /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
+    /// one of --out is meant, and a run is started if there is none
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// What the model learns
-    #[arg(long, default_value = "forecasting", value_parser = parse_task)]
+    #[arg(long, default_value = "forecasting", value_parser = recipe_words::<Task>(TASKS))]
     task: Task,
     /// Start from the backbone of this model directory, with a new head
     #[arg(long, value_name = "DIR")]
@@ -76,11 +81,13 @@ pub(crate) struct Args {
     hold_out: Option<f64>,
     /// What is small in a good forecast, by which the default forecaster is chosen and trained: mae (of every
     /// series in its own standardised units), smape or mape [default: mae]
-    #[arg(long, value_name = "METRIC")]
+    #[arg(long, value_name = "METRIC", value_parser = words::<Metric>(Metric::NAMES))]
     metric: Option<Metric>,
     /// Picture of the loss by epoch (.svg or .png)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -90,7 +97,7 @@ pub(crate) struct Args {
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = ModelDir::new(&args.out);
-    if !args.resume && !args.overwrite && dir.is_taken() {
+    if args.resume.is_none() && !args.overwrite && dir.is_taken() {
         let text = "holds a model already (use --resume, --overwrite or another folder)";
         return Err(Error::config(args.out.display().to_string(), text));
     }
@@ -135,7 +142,10 @@ fn train_by(global: &Global, args: &Args, plan: Plan, dir: ModelDir) -> Result<(
         few_shot: args.few_shot,
         save: Some(save),
     };
-    let Trained { record, seconds, .. } = run_job(global, &job)?;
+    let mut reporter = Reporter::of_run(global, &args.out);
+    let trained = job.run(&mut reporter);
+    reporter.finish();
+    let Trained { record, seconds, .. } = trained?;
     if let Some(path) = &args.plot {
         plot::save(path, &training_curve(&record.history, true))?;
     }
@@ -188,7 +198,7 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     recipe.model = wanted;
     let metric = args.metric.unwrap_or_default();
     let job = ChoiceJob { data: &data, recipe, metric, save: Save { dir, mode: args.mode() } };
-    let mut reporter = Reporter::new(global);
+    let mut reporter = Reporter::of_run(global, &args.out);
     let chosen = job.run(&mut reporter);
     reporter.finish();
     let Chosen { choice, network, .. } = chosen?;
@@ -236,7 +246,7 @@ fn train_members(
         member.model = args.model.over(member.model.clone())?;
     }
     let job = EnsembleJob { data, members, few_shot: args.few_shot, save };
-    let mut reporter = Reporter::new(global);
+    let mut reporter = Reporter::of_run(global, &args.out);
     let trained = job.run(&mut reporter);
     reporter.finish();
     report_members(global, args, trained?)
@@ -288,7 +298,7 @@ impl Args {
     }
 
     fn mode(&self) -> SaveMode {
-        match (self.resume, self.overwrite) {
+        match (self.resume.is_some(), self.overwrite) {
             (true, _) => SaveMode::Resume,
             (false, true) => SaveMode::Replace,
             (false, false) => SaveMode::New,
@@ -321,9 +331,4 @@ fn report(global: &Global, out: &Path, record: &Record, seconds: f64) -> Result<
 pub(crate) fn divergence_warning(training: &str, why: &str) -> String {
     let way_out = "try a smaller --learning-rate, --gradient-clip, or --scaling std";
     format!("{training} diverged: {why} ({way_out})\n")
-}
-
-fn parse_task(text: &str) -> std::result::Result<Task, String> {
-    serde_json::from_value(Value::from(text))
-        .map_err(|_| "wanted forecasting, classification, regression or pretraining".into())
 }

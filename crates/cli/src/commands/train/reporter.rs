@@ -1,6 +1,7 @@
 //! Reports the events of a job on stderr: remarks, a progress bar, a line for every epoch.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use ptsm::Task;
 use ptsm::core::Note;
@@ -9,6 +10,7 @@ use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
 use ptsm::train::{Epoch, Event};
 
 use crate::global::Global;
+use crate::kept_run::keep_asked;
 use crate::output::{flag, remark};
 use crate::progress::Progress;
 use crate::source::summary;
@@ -17,11 +19,19 @@ use crate::source::summary;
 pub(crate) struct Reporter<'g> {
     global: &'g Global,
     progress: Option<Progress>,
+    /// Where it is kept what the run was asked for, once its first step is done: no sooner, so that a command that
+    /// is refused writes nothing.
+    run: Option<&'g Path>,
 }
 
 impl<'g> Reporter<'g> {
     pub(crate) fn new(global: &'g Global) -> Self {
-        Self { global, progress: None }
+        Self { global, progress: None, run: None }
+    }
+
+    /// One that keeps in `out` what the run was asked for.
+    pub(crate) fn of_run(global: &'g Global, out: &'g Path) -> Self {
+        Self { global, progress: None, run: Some(out) }
     }
 
     /// Removes the bar, if there is one.
@@ -49,6 +59,9 @@ impl Observer for Reporter<'_> {
                 self.progress = Some(Progress::new(self.global, "training", ready.total_steps));
             }
             JobEvent::Training(event) => {
+                if let Some(out) = self.run.take() {
+                    keep_asked(self.global, out);
+                }
                 if let Some(progress) = &mut self.progress {
                     follow(progress, event);
                 }

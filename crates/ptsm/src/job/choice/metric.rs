@@ -6,6 +6,7 @@ use crate::data::Batch;
 use crate::evaluate::{Measure, select_channels};
 use crate::train::{PercentLoss, Training};
 use crate::{Error, Result};
+use ptsm_core::did_you_mean;
 
 /// What is small in a good forecast; the networks of the default forecaster are trained for it, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +29,19 @@ impl std::str::FromStr for Metric {
             "mae" => Ok(Self::Mae),
             "smape" => Ok(Self::Smape),
             "mape" => Ok(Self::Mape),
-            _ => Err(Error::config("metric", format!("\"{text}\" is none of mae, smape, mape"))),
+            _ => {
+                let near = did_you_mean(text, Self::NAMES);
+                let known = Self::NAMES.join(", ");
+                Err(Error::config("metric", format!("\"{text}\" is none of {known}{near}")))
+            }
         }
     }
 }
 
 impl Metric {
+    /// The names of all metrics.
+    pub const NAMES: [&str; 3] = ["mae", "smape", "mape"];
+
     /// The loss in percent that it is, if it is one.
     pub(super) fn percent(self) -> Option<PercentLoss> {
         match self {

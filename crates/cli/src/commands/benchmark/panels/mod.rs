@@ -30,8 +30,22 @@ use suite::{Panel, PanelSuite};
 
 /// Runs the suite in this text.
 pub(super) fn run(global: &Global, args: &Args, text: &str) -> Result<()> {
-    let suite = PanelSuite::from_toml(text).map_err(|e| e.at(args.suite.display().to_string()))?;
-    let suite = restricted(suite, args)?;
+    let place = args.suite.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let suite = PanelSuite::from_toml(text).map_err(|e| e.at(place))?;
+    run_suite(global, args, &restricted(suite, args)?)
+}
+
+/// Runs on the files of `--data`.
+pub(super) fn run_on(global: &Global, args: &Args) -> Result<()> {
+    let horizons = args.horizons.as_deref().unwrap_or_default();
+    let mut suite = PanelSuite::of_files(&args.data, horizons, args.metric.unwrap_or_default())?;
+    if let Some(seeds) = &args.seeds {
+        suite.seeds.clone_from(seeds);
+    }
+    run_suite(global, args, &suite)
+}
+
+fn run_suite(global: &Global, args: &Args, suite: &PanelSuite) -> Result<()> {
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let total = (suite.panels.len() * suite.seeds.len()) as u64;
     let mut progress = Progress::new(global, "panels", total);
@@ -46,11 +60,12 @@ pub(super) fn run(global: &Global, args: &Args, text: &str) -> Result<()> {
             progress.line(&format!("{place}: {}; {:.0} s", scored.chosen, scored.seconds));
             all.push(scored);
             // After every panel: a run that is stopped keeps a report of what it has.
-            report::write(&args.out, &suite, &all)?;
+            report::write(&args.out, suite, &all)?;
         }
     }
     progress.finish();
-    answer(global, &json!({"out": args.out, "scores": all}), &report::summary(&suite, &all))
+    remark(global, &format!("report: {}", args.out.join("report.html").display()));
+    answer(global, &json!({"out": args.out, "scores": all}), &report::summary(suite, &all))
 }
 
 /// The suite, restricted to what the options ask for.

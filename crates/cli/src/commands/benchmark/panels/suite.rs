@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(super) struct PanelSuite {
     /// Title of the report.
+    #[serde(default = "default_title")]
     pub(super) title: String,
     /// What it is for, in a paragraph.
     #[serde(default)]
     pub(super) about: String,
     /// Seeds; the table has means over them.
+    #[serde(default = "default_seeds")]
     pub(super) seeds: Vec<u64>,
     /// What is forecast.
     pub(super) panels: Vec<Panel>,
@@ -54,7 +56,41 @@ pub(super) struct PublishedRow {
     pub(super) errors: BTreeMap<String, f64>,
 }
 
+fn default_title() -> String {
+    "Forecasts compared".to_owned()
+}
+
+fn default_seeds() -> Vec<u64> {
+    vec![0]
+}
+
 impl PanelSuite {
+    /// A panel for each file and each of these horizons, or the usual one where there is none.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for a file that comes twice.
+    pub(super) fn of_files(files: &[String], horizons: &[usize], metric: Metric) -> Result<Self> {
+        let panel = |file: &String, horizon: Option<usize>| Panel {
+            name: horizon.map_or(file.clone(), |steps| format!("{file} {steps}")),
+            group: None,
+            metric,
+            horizon,
+            source: DataSpec::of(file),
+        };
+        let mut panels: Vec<Panel> = Vec::new();
+        for file in files {
+            match horizons {
+                [] => panels.push(panel(file, None)),
+                _ => panels.extend(horizons.iter().map(|&steps| panel(file, Some(steps)))),
+            }
+        }
+        let (title, seeds) = (default_title(), default_seeds());
+        let suite = Self { title, about: String::new(), seeds, panels, published: Vec::new() };
+        suite.check()?;
+        Ok(suite)
+    }
+
     /// Reads a suite and checks its names.
     ///
     /// # Errors
@@ -170,6 +206,18 @@ mod tests {
         let suite = PanelSuite::from_toml(TEXT).unwrap();
         assert_eq!(suite.columns(), ["a", "b", "all", "c"]);
         assert_eq!(suite.members("all").count(), 2);
+    }
+
+    #[test]
+    fn three_lines_or_the_name_of_a_file_are_a_suite() {
+        let three = "[[panels]]\nname = \"load.csv\"\nsource = { data = \"load.csv\" }\n";
+        let of_text = PanelSuite::from_toml(three).unwrap();
+        let files = ["load.csv".to_owned()];
+        assert_eq!(of_text, PanelSuite::of_files(&files, &[], Metric::Mae).unwrap());
+        let two = PanelSuite::of_files(&files, &[24, 48], Metric::Smape).unwrap();
+        assert_eq!(two.columns(), ["load.csv 24", "load.csv 48"]);
+        let twice = ["load.csv".to_owned(), "load.csv".to_owned()];
+        assert!(PanelSuite::of_files(&twice, &[], Metric::Mae).is_err());
     }
 
     #[test]

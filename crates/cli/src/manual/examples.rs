@@ -1,0 +1,91 @@
+//! The examples of the help, by command.
+
+/// Lines to type for each command.
+pub(super) const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "",
+        "  ptsm demo                                          # half a minute: what it can do
+  ptsm forecast load.csv --plot forecast.png         # a forecast without training
+  ptsm train --data load.csv --out model             # the forecaster that validates best
+  ptsm evaluate --model model --data load.csv        # its errors, beside simple forecasts
+  ptsm predict --model model --data load.csv         # the steps after the end of the data",
+    ),
+    (
+        "forecast",
+        "  ptsm forecast sales.csv
+  ptsm forecast sales.csv --horizon 24 --out next.csv --plot next.png
+  cat sales.csv | ptsm forecast -",
+    ),
+    ("demo", "  ptsm demo\n  ptsm demo --out tour --seed 1"),
+    ("data list", "  ptsm data list"),
+    ("data fetch", "  ptsm data fetch ETTh1"),
+    ("inspect", "  ptsm inspect load.csv\n  ptsm inspect moves_TRAIN.ts\n  ptsm inspect model"),
+    (
+        "train",
+        "  ptsm train --data load.csv --out model             # the forecaster that validates best
+  ptsm train --data load.csv --out bands --loss nll --epochs 5
+  ptsm train --data moves_TRAIN.ts --out moves --task classification
+  ptsm train --resume model                          # go on after Ctrl-C",
+    ),
+    ("pretrain", "  ptsm pretrain --out any --windows 400k\n  ptsm pretrain --resume any"),
+    (
+        "simulate",
+        "  ptsm simulate --list
+  ptsm simulate --out series.parquet --series 10000 --length 200
+  ptsm simulate --out walks.csv --family walk,trend=2 --without counts",
+    ),
+    ("import", "  ptsm import checkpoint-500 --data load.csv --out model"),
+    (
+        "evaluate",
+        "  ptsm evaluate --model model --data load.csv
+  ptsm evaluate --model model --data load.csv --by series,step --report report.html
+  ptsm evaluate --model builtin --data load.csv      # the model inside the binary",
+    ),
+    ("calibrate", "  ptsm calibrate --model model --data load.csv --levels 0.5,0.9"),
+    (
+        "predict",
+        "  ptsm predict --model model --data load.csv --out next.csv --plot next.png
+  ptsm predict --model model --data load.csv --rows-before-end 24
+  cat load.csv | ptsm predict --model model --data -",
+    ),
+    (
+        "stream",
+        "  tail -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
+  ptsm stream --model builtin --like load.csv --input load.csv",
+    ),
+    (
+        "select",
+        "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts --recipe basic-motions.toml",
+    ),
+    ("ablate", "  ptsm ablate --data load.csv --recipe ablation.toml --seeds 0"),
+    (
+        "benchmark",
+        "  ptsm benchmark --data load.csv --out bench
+  ptsm benchmark --data load.csv,wind.csv --horizons 24,48 --out bench
+  ptsm benchmark --suite ltsf.toml --only ETTh1 --out bench",
+    ),
+    (
+        "tune",
+        "  ptsm tune --data load.csv --out found --budget 10m
+  ptsm tune --data load.csv --out found --budget 10m --prediction-length 24",
+    ),
+    ("ensemble", "  ptsm ensemble model-1 model-2 --out both"),
+    ("heads add", "  ptsm heads add --model bands --from probe --name probe"),
+    ("heads list", "  ptsm heads list --model bands"),
+    ("heads remove", "  ptsm heads remove --model bands probe"),
+    (
+        "heads joint",
+        "  ptsm heads joint --model bands --out both --data main=load.csv --data probe=moves.ts",
+    ),
+    ("verify", "  ptsm verify model"),
+    (
+        "trace",
+        "  ptsm trace --model model --inputs in.safetensors --outputs out.safetensors --gradients",
+    ),
+    ("compare", "  ptsm compare ours.safetensors reference.safetensors --tolerance 1e-5"),
+    ("bench", "  ptsm bench --shape seed\n  ptsm bench --model model --batch 1,32 --threads 1,2"),
+    ("tt-plan", "  ptsm tt-plan --model model --batch 32 --compare"),
+    ("doctor", "  ptsm doctor"),
+    ("completions", "  ptsm completions bash > ptsm.bash"),
+    ("man", "  ptsm man > ptsm.1\n  ptsm man --out man1"),
+];

@@ -1,0 +1,147 @@
+//! What the help of a command shows: `-h` the options that most calls need, on a page, and examples; `--help` all
+//! of them.
+
+mod examples;
+
+use clap::{Arg, Command, CommandFactory};
+
+use crate::args::Args;
+use examples::EXAMPLES;
+
+/// Options that `-h` shows although they are among those of the data, the model, or the training.
+const SHOWN: [&str; 7] =
+    ["data", "timestamp", "id", "targets", "season", "prediction_length", "epochs"];
+
+/// Options of commands that `-h` leaves to `--help`.
+const LEFT_OUT: [&str; 24] = [
+    "allow_disagreement",
+    "backend",
+    "batch_size",
+    "borders",
+    "drift_baseline",
+    "drift_slack",
+    "drift_threshold",
+    "dates",
+    "every_theta",
+    "few_shot",
+    "half_precision",
+    "hold_out",
+    "interval_names",
+    "isa",
+    "keep_head",
+    "measure_host",
+    "min_rows",
+    "no_program",
+    "on_error",
+    "optimisations",
+    "per_channel",
+    "per_step",
+    "save_every",
+    "seed",
+];
+
+/// The heading of the options that every command has.
+const EVERY_COMMAND: &str = "Every command";
+
+/// The command line, with its help.
+pub(crate) fn command() -> Command {
+    with_help(Args::command(), "")
+}
+
+/// A command, called `name` without the first word, and those below it, with their help.
+fn with_help(command: Command, name: &str) -> Command {
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    let inner: Vec<String> = inner.collect();
+    let mut command = command.mut_args(|arg| arg.clone().hide_short_help(is_left_out(&arg)));
+    if let Some((_, text)) = EXAMPLES.iter().find(|(of, _)| *of == name) {
+        let more = "All options: --help.";
+        command = command
+            .after_help(format!("Examples:\n{}\n\n{more}", text.trim_end()))
+            .after_long_help(format!("Examples:\n{}", text.trim_end()));
+    }
+    for word in inner {
+        let whole = format!("{name} {word}").trim().to_owned();
+        command = command.mut_subcommand(word, |inner| with_help(inner, &whole));
+    }
+    command
+}
+
+fn is_left_out(arg: &Arg) -> bool {
+    let id = arg.get_id().as_str();
+    let headed = arg.get_help_heading().is_some_and(|heading| heading != EVERY_COMMAND);
+    LEFT_OUT.contains(&id) || (headed && !SHOWN.contains(&id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines that a page has at most.
+    const PAGE: usize = 60;
+
+    /// Every command with its whole name.
+    fn visit(command: &mut Command, name: &str, each: &mut impl FnMut(&mut Command, &str)) {
+        each(command, name);
+        let inner: Vec<String> =
+            command.get_subcommands().map(|inner| inner.get_name().to_owned()).collect();
+        for word in inner.iter().filter(|word| *word != "help") {
+            let whole = format!("{name} {word}").trim().to_owned();
+            visit(command.find_subcommand_mut(word).unwrap(), &whole, each);
+        }
+    }
+
+    #[test]
+    fn the_short_help_of_every_command_is_a_page_and_the_long_one_has_every_option() {
+        let mut command = command().term_width(100);
+        command.build();
+        let mut found = 0;
+        visit(&mut command, "", &mut |command, name| {
+            let short = command.render_help().to_string();
+            assert!(short.lines().count() <= PAGE, "{name}: {} lines", short.lines().count());
+            let long = command.render_long_help().to_string();
+            for long_name in command.get_arguments().filter_map(Arg::get_long) {
+                assert!(long.contains(&format!("--{long_name}")), "{name} --{long_name}");
+            }
+            found += 1;
+        });
+        assert!(found > 25, "{found}");
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_every_example_is_understood() {
+        let mut whole = command();
+        whole.build();
+        let mut names = Vec::new();
+        visit(&mut whole, "", &mut |command, name| {
+            if !command.has_subcommands() || name.is_empty() {
+                names.push(name.to_owned());
+            }
+        });
+        for name in &names {
+            assert!(EXAMPLES.iter().any(|(of, _)| of == name), "ptsm {name} has no example");
+        }
+        for (name, text) in EXAMPLES {
+            for line in text.lines() {
+                let typed = line.split('#').next().unwrap_or_default();
+                let typed = typed.rsplit('|').next().unwrap_or_default().split('>').next();
+                let words: Vec<&str> = typed.unwrap_or_default().split_whitespace().collect();
+                assert!(words.join(" ").starts_with(format!("ptsm {name}").trim()), "{line}");
+                let parsed = command().try_get_matches_from(&words);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_lists_is_an_option() {
+        let mut command = command();
+        command.build();
+        let mut ids = Vec::new();
+        visit(&mut command, "", &mut |command, _| {
+            ids.extend(command.get_arguments().map(|arg| arg.get_id().to_string()));
+        });
+        for name in SHOWN.iter().chain(&LEFT_OUT) {
+            assert!(ids.iter().any(|id| id == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Options whose values are some words: help lists them, and a word that is none of them is answered with the nearest.
+
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A parser of these words, each of which is the text of a `T`.
+pub(crate) fn words<T>(
+    words: impl IntoIterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr + Clone + Send + Sync + 'static,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
+}
+
+/// A parser of these words, each of which is a `T` in a recipe.
+pub(crate) fn recipe_words<T>(
+    words: impl IntoIterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value(Value::from(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::builder::{PossibleValue, ValueParser};
+    use clap::{Arg, Command, CommandFactory};
+
+    /// The words of an option.
+    fn listed(parser: &ValueParser) -> Vec<PossibleValue> {
+        parser.possible_values().into_iter().flatten().collect()
+    }
+
+    fn visit(command: &Command, each: &mut impl FnMut(&Command, &Arg)) {
+        command.get_arguments().for_each(|arg| each(command, arg));
+        command.get_subcommands().for_each(|inner| visit(inner, each));
+    }
+
+    #[test]
+    fn every_word_that_help_lists_is_taken() {
+        let mut found = 0;
+        visit(&crate::args::Args::command(), &mut |command, arg| {
+            let (Some(long), words) = (arg.get_long(), listed(arg.get_value_parser())) else {
+                return;
+            };
+            if !arg.get_action().takes_values() {
+                return;
+            }
+            for word in words {
+                // The option alone, so that what else the command needs does not matter.
+                let alone = Command::new("x").arg(arg.clone().required(false));
+                let flag = format!("--{long}={}", word.get_name());
+                let parsed = alone.try_get_matches_from(["x", &flag]);
+                assert!(parsed.is_ok(), "{} {flag}: {parsed:?}", command.get_name());
+                found += 1;
+            }
+        });
+        assert!(found > 60, "{found}");
+    }
+}
