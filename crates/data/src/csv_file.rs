@@ -1,7 +1,5 @@
-//! CSV text into a table and back.
+//! CSV text into a table.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -10,7 +8,6 @@ use super::csv_blocks::{Block, Blocks, Open};
 use super::csv_cells::{Cells, Ragged};
 use super::csv_columns::{CsvColumn, CsvColumns, Plan};
 use super::csv_header::Layout;
-use super::csv_sniff::DELIMITERS;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_file::NOT_UTF8;
@@ -145,86 +142,6 @@ fn into_table(
     }
     let table = Table::with_source(named, source.to_owned(), Some(lines))?;
     Ok(table.read_with(options, notes))
-}
-
-/// Writes `table` with a header, commas and `\n`.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = Writer { alone: table.columns().len() == 1, line: String::new(), first: true };
-    for column in table.columns() {
-        writer.cell(true, |line| line.push_str(&column.name));
-    }
-    writer.end(out)?;
-    let mut cells: Vec<Shown<'_>> = table.columns().iter().map(|c| Shown::of(&c.values)).collect();
-    for row in 0..table.num_rows() {
-        for shown in &mut cells {
-            let text = !matches!(shown.values, Values::Numbers(_));
-            writer.cell(text, |line| shown.push(row, line));
-        }
-        writer.end(out)?;
-    }
-    Ok(())
-}
-
-/// The cells of a column as texts.
-struct Shown<'a> {
-    values: &'a Values,
-    /// Texts of times, which come again for every series of a panel; the offset of a row may differ.
-    times: HashMap<(i64, i32), String>,
-}
-
-/// Times of a column whose texts are kept.
-const TIMES_KEPT: usize = 1 << 14;
-
-impl<'a> Shown<'a> {
-    fn of(values: &'a Values) -> Self {
-        Self { values, times: HashMap::new() }
-    }
-
-    fn push(&mut self, row: usize, line: &mut String) {
-        let Values::Times(cells) = self.values else { return self.values.push_text(row, line) };
-        let Some(time) = cells.get(row) else { return };
-        let key = (time, cells.offset(row));
-        if self.times.len() >= TIMES_KEPT && !self.times.contains_key(&key) {
-            return self.values.push_text(row, line);
-        }
-        line.push_str(self.times.entry(key).or_insert_with(|| cells.text(row)));
-    }
-}
-
-/// Writes lines of cells.
-struct Writer {
-    /// Whether a line has one cell.
-    alone: bool,
-    line: String,
-    /// Whether the next cell is the first of its line.
-    first: bool,
-}
-
-impl Writer {
-    /// Adds the cell that `push` adds to the line; `text` if it may need quotes.
-    fn cell(&mut self, text: bool, push: impl FnOnce(&mut String)) {
-        if !std::mem::take(&mut self.first) {
-            self.line.push(',');
-        }
-        let start = self.line.len();
-        push(&mut self.line);
-        let cell = &self.line[start..];
-        // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |byte: u8| matches!(byte, b'"' | b'\n' | b'\r') || DELIMITERS.contains(&byte);
-        if (text && cell.bytes().any(special)) || (self.alone && cell.is_empty()) {
-            let quoted = format!("\"{}\"", cell.replace('"', "\"\""));
-            self.line.truncate(start);
-            self.line.push_str(&quoted);
-        }
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.line.push('\n');
-        out.write_all(self.line.as_bytes())?;
-        self.line.clear();
-        self.first = true;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -368,7 +285,7 @@ mod tests {
     fn a_column_of_one_empty_cell_keeps_its_row() {
         let wanted = Table::new(vec![Column::numbers("x", vec![1.0, f64::NAN, 2.0])]).unwrap();
         let mut text = Vec::new();
-        write(&wanted, &mut text).unwrap();
+        wanted.write_csv(&mut text).unwrap();
         let back = read(&text, "t.csv", &ReadOptions::default()).unwrap();
         assert_eq!(back.num_rows(), 3);
     }

@@ -14,7 +14,7 @@ use super::table::{ReadOptions, Table};
 use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
 use super::{arrow_file, parquet_file};
-use super::{csv_file, json_file};
+use super::{csv_file, csv_writer, json_file};
 
 /// A file format: how it is recognised, read and written.
 struct Format {
@@ -68,7 +68,7 @@ const FORMATS: [Format; 5] = [
         endings: &["csv", "txt", "tsv"],
         starts: |_| true,
         read: Reader::Text(csv_file::read),
-        write: csv_file::write,
+        write: csv_writer::write,
     },
 ];
 
@@ -133,7 +133,7 @@ impl Table {
     ///
     /// What `out` reports.
     pub fn write_csv(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        csv_file::write(self, out)
+        csv_writer::write(self, out)
     }
 }
 

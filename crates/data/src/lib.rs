@@ -13,6 +13,7 @@ mod csv_columns;
 mod csv_file;
 mod csv_header;
 mod csv_sniff;
+mod csv_writer;
 #[cfg(feature = "download")]
 mod dictionary;
 mod download;
