@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
 
-use super::csv_blocks::Open;
+use super::csv_blocks::{Open, Unpacked};
 use super::file_set::{FileSet, stacked};
 use super::foreign::{may_be_text, refusal};
 use super::table::{ReadOptions, Table};
@@ -157,7 +157,7 @@ fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
         true => Vec::new(),
         false => read_unpacked(first[..count].chain(file), &source).map_err(failed)??,
     };
-    let open = || -> Result<Box<dyn Read + '_>> {
+    let open = || -> Result<Unpacked<'_>> {
         if !is_file {
             return Ok(Box::new(held.as_slice()));
         }

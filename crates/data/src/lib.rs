@@ -53,6 +53,7 @@ mod split;
 mod standard;
 mod steps;
 mod table;
+mod table_rows;
 mod text_cells;
 mod text_file;
 mod text_values;
