@@ -133,6 +133,33 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_the_texts_of_the_standard_library() {
+        let bits = |k: u64| k.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let any = (1..200_000).map(|k| f64::from_bits(bits(k)));
+        let usual = (1..100_000).map(|k| {
+            let exponent = 1023 - 15 + k % 46;
+            f64::from_bits(exponent << 52 | bits(k) >> 12)
+        });
+        // Many of these lie halfway between two texts of 17 digits.
+        let halfway = (1..100_000).map(|k| (k * 7919) as f64 / f64::from(1 << (10 + k % 16)));
+        let short = (1..20_000).map(|k| k as f64 / 1000.0).chain(usual).chain(halfway);
+        let of_size = (-6..18).flat_map(|size| {
+            let ten = 10_f64.powi(size);
+            (1..2000).flat_map(move |k| [ten, -ten * k as f64, ten * (1.0 + k as f64 / 3.0)])
+        });
+        let mut tried = 0;
+        for number in any.chain(short).chain(of_size).filter(|number| number.is_finite()) {
+            let wanted = match number.fract() == 0.0 && number.abs() < 1e15 {
+                true => format!("{number}"),
+                false => format!("{number:?}"),
+            };
+            assert_eq!(crate::table::number_text(number), wanted);
+            tried += 1;
+        }
+        assert!(tried > 300_000, "{tried}");
+    }
+
+    #[test]
     fn rows_of_many_blocks_come_in_their_order() {
         let rows = 9 * BLOCK_ROWS + 7;
         let times: Vec<i64> = (0..rows).map(|row| row as i64 % 9000 * 1_000_000_000).collect();

@@ -52,6 +52,8 @@ mod series;
 mod split;
 mod standard;
 mod steps;
+#[cfg(feature = "parquet")]
+mod stored_column;
 mod table;
 mod table_rows;
 mod text_cells;

@@ -1,7 +1,6 @@
 //! The cells of a column of texts, each text kept once: a table of many series names each of them in
 //! every row, and has the same times in each of them.
 
-use std::collections::TryReserveError;
 use std::fmt;
 use std::hash::BuildHasher;
 
@@ -61,11 +60,6 @@ impl TextCells {
     /// No cells, with room for `rows` of them.
     pub(super) fn with_room(rows: usize) -> Self {
         Self { numbers: Vec::with_capacity(rows), ..Self::default() }
-    }
-
-    /// Room for `rows` more.
-    pub(super) fn try_reserve(&mut self, rows: usize) -> Result<(), TryReserveError> {
-        self.numbers.try_reserve_exact(rows)
     }
 
     /// Room for `rows` more.
