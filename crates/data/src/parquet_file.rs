@@ -45,25 +45,17 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     let columns = fields.map(|field| StoredColumn::new(field, source, options));
     let mut columns: Vec<StoredColumn<'_>> = columns.collect::<Result<_>>()?;
     let budget = MemoryBudget::new(format!("reading {source}"), "a part of the rows or columns");
-    let mut pieces = Vec::new();
-    for (number, column) in columns.iter_mut().enumerate() {
-        // Parts of texts are put together at the end, so that there are few of them.
-        let of_a_thread = if column.is_text() { 1 } else { PIECES_OF_A_THREAD };
-        let groups = shares(&metadata, number, of_a_thread * rayon::current_num_threads());
-        let rows: Vec<usize> = groups.iter().map(|groups| rows_of(&metadata, groups)).collect();
-        budget.take(bytes_of(&[2, rows.iter().sum()]))?;
-        let parts = column.parts(&rows)?.into_iter().zip(groups);
-        pieces.extend(parts.map(|(part, groups)| Piece { column: number, groups, part }));
-    }
+    let pieces = pieces(&metadata, &mut columns, &budget)?;
     let read = |piece: Piece<'_>| {
-        let column = piece.column;
+        let (number, column) = (piece.number, piece.column);
         let ended = guarded("Parquet", || piece.read(&metadata, &open, &budget));
-        (column, ended.map_err(|error| within(error, source)))
+        (number, column, ended.map_err(|error| within(error, source)))
     };
-    // In the order of columns and rows, so that the first error is told.
-    let ended: Vec<(usize, Result<EndedPart>)> =
+    let mut ended: Vec<(usize, usize, Result<EndedPart>)> =
         pieces.into_par_iter().with_max_len(1).map(read).collect();
-    for (column, part) in ended {
+    // In the order of columns and rows, so that the first error is told.
+    ended.sort_by_key(|&(number, ..)| number);
+    for (_, column, part) in ended {
         columns[column].take(part?);
     }
     let finish = |column| guarded("Parquet", || StoredColumn::finish(column));
@@ -72,8 +64,36 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     table(columns.collect::<Result<_>>()?, source, options)
 }
 
+/// What the threads share, the largest first: they end together, and what a large one needed is there for
+/// the others.
+fn pieces<'c>(
+    metadata: &ArrowReaderMetadata,
+    columns: &'c mut [StoredColumn<'_>],
+    budget: &MemoryBudget,
+) -> Result<Vec<Piece<'c>>> {
+    let mut pieces = Vec::new();
+    for (column, stored) in columns.iter_mut().enumerate() {
+        // Parts of texts are put together at the end, so that there are few of them.
+        let of_a_thread = if stored.is_text() { 1 } else { PIECES_OF_A_THREAD };
+        let shares = shares(metadata, column, of_a_thread * rayon::current_num_threads());
+        let rows: Vec<usize> = shares.iter().map(|groups| rows_of(metadata, groups)).collect();
+        budget.take(bytes_of(&[2, rows.iter().sum()]))?;
+        for (part, groups) in stored.parts(&rows)?.into_iter().zip(shares) {
+            pieces.push(Piece { number: pieces.len(), column, groups, part });
+        }
+    }
+    pieces.sort_by_key(|piece| {
+        let groups = &metadata.metadata().row_groups()[piece.groups.clone()];
+        let work = groups.iter().map(|group| work(metadata, group, |root| root == piece.column));
+        std::cmp::Reverse(work.sum::<i64>())
+    });
+    Ok(pieces)
+}
+
 /// Groups of rows of one column, which one thread reads.
 struct Piece<'a> {
+    /// Its place among all, by column and rows.
+    number: usize,
     column: usize,
     groups: Range<usize>,
     part: StoredPart<'a>,
@@ -86,7 +106,7 @@ impl Piece<'_> {
         open: &(dyn Fn() -> Result<File> + Sync),
         budget: &MemoryBudget,
     ) -> Result<EndedPart> {
-        let Self { column, groups, mut part } = self;
+        let Self { column, groups, mut part, .. } = self;
         // Group by group: rows of two groups have no dictionary in common.
         for group in groups {
             let only = ProjectionMask::roots(metadata.parquet_schema(), [column]);
@@ -112,19 +132,13 @@ const PIECES_OF_A_THREAD: usize = 4;
 /// The groups of rows of a column in pieces, none of which is much more work than that of all columns
 /// divided by `pieces`.
 fn shares(metadata: &ArrowReaderMetadata, column: usize, pieces: usize) -> Vec<Range<usize>> {
-    let work = |group: &RowGroupMetaData, is_wanted: &dyn Fn(usize) -> bool| -> i64 {
-        let root = |leaf| metadata.parquet_schema().get_column_root_idx(leaf);
-        let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| is_wanted(root(*leaf)));
-        // Unpacking a byte takes about half as long as a row does otherwise.
-        leaves.map(|(_, chunk)| chunk.compressed_size() + 2 * group.num_rows()).sum()
-    };
     let groups = metadata.metadata().row_groups();
-    let all: i64 = groups.iter().map(|group| work(group, &|_| true)).sum();
+    let all: i64 = groups.iter().map(|group| work(metadata, group, |_| true)).sum();
     let most = all / i64::try_from(pieces).unwrap_or(i64::MAX);
     let mut shares = Vec::new();
     let (mut start, mut sum) = (0, 0);
     for (number, group) in groups.iter().enumerate() {
-        sum += work(group, &|root| root == column);
+        sum += work(metadata, group, |root| root == column);
         if sum >= most {
             shares.push(start..number + 1);
             (start, sum) = (number + 1, 0);
@@ -134,6 +148,18 @@ fn shares(metadata: &ArrowReaderMetadata, column: usize, pieces: usize) -> Vec<R
         shares.push(start..groups.len());
     }
     shares
+}
+
+/// What reading some columns of a group costs. Unpacking a byte takes about half as long as a row does
+/// otherwise.
+fn work(
+    metadata: &ArrowReaderMetadata,
+    group: &RowGroupMetaData,
+    is_wanted: impl Fn(usize) -> bool,
+) -> i64 {
+    let root = |leaf| metadata.parquet_schema().get_column_root_idx(leaf);
+    let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| is_wanted(root(*leaf)));
+    leaves.map(|(_, chunk)| chunk.compressed_size() + 2 * group.num_rows()).sum()
 }
 
 /// Rows of some groups, as the file says.
