@@ -15,6 +15,7 @@ pub enum Transform {
 
 impl Transform {
     /// The transformed value.
+    #[inline]
     pub fn apply(self, value: f64) -> f64 {
         match self {
             Self::None => value,
@@ -23,6 +24,7 @@ impl Transform {
     }
 
     /// The value that `apply` makes into this one; infinite where that is beyond the range of f64.
+    #[inline]
     pub fn undo(self, value: f64) -> f64 {
         match self {
             Self::None => value,

@@ -5,8 +5,11 @@ use std::io::{self, Read};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 use memchr::{memchr, memchr_iter, memrchr};
 
-/// Opens a text from its beginning, unpacked; it may be read more than once.
-pub(super) type Open<'a> = &'a dyn Fn() -> ptsm_core::Result<Box<dyn Read + 'a>>;
+/// A text, unpacked, while it is read.
+pub(super) type Unpacked<'a> = Box<dyn Read + Send + 'a>;
+
+/// Opens a text from its beginning; it may be read more than once.
+pub(super) type Open<'a> = &'a dyn Fn() -> ptsm_core::Result<Unpacked<'a>>;
 
 /// Bytes of a block: it and its cells stay in the cache of a core.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
@@ -56,7 +59,7 @@ pub(super) struct Block {
 
 /// The blocks of a text, one after the other.
 pub(super) struct Blocks<'a> {
-    reader: Box<dyn Read + 'a>,
+    reader: Unpacked<'a>,
     form: CsvForm,
     /// Bytes that were read and are in no block yet.
     rest: Vec<u8>,
@@ -67,13 +70,28 @@ pub(super) struct Blocks<'a> {
 impl<'a> Blocks<'a> {
     /// The blocks after the first `skipped_bytes`, which are `skipped_lines`.
     pub(super) fn new(
-        mut reader: Box<dyn Read + 'a>,
+        mut reader: Unpacked<'a>,
         form: CsvForm,
         skipped_bytes: usize,
         skipped_lines: u64,
     ) -> io::Result<Self> {
         io::copy(&mut reader.by_ref().take(skipped_bytes as u64), &mut io::sink())?;
         Ok(Self { reader, form, rest: Vec::new(), line: skipped_lines + 1, ended: false })
+    }
+
+    /// The next blocks, at most `count` of them; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blocks::next`].
+    pub(super) fn wave(&mut self, count: usize) -> io::Result<Vec<Block>> {
+        let mut wave = Vec::with_capacity(count);
+        while wave.len() < count
+            && let Some(block) = self.next()?
+        {
+            wave.push(block);
+        }
+        Ok(wave)
     }
 
     /// The next block; `None` at the end.

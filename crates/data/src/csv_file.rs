@@ -1,7 +1,5 @@
-//! CSV text into a table and back.
+//! CSV text into a table.
 
-use std::collections::HashMap;
-use std::io::{self, Write};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -10,7 +8,6 @@ use super::csv_blocks::{Block, Blocks, Open};
 use super::csv_cells::{Cells, Ragged};
 use super::csv_columns::{CsvColumn, CsvColumns, Plan};
 use super::csv_header::Layout;
-use super::csv_sniff::DELIMITERS;
 use super::reading::Reading;
 use super::table::{Column, ReadOptions, Table, Values};
 use super::text_file::NOT_UTF8;
@@ -47,51 +44,45 @@ impl<'a> Records<'_, 'a> {
     /// Every record; or the number of a column that does not hold numbers alone.
     fn read(&self, open: Open<'_>) -> Result<std::result::Result<CsvColumns<'a>, usize>> {
         let failed = |cause| Error::io(Path::new(self.source), "cannot be read", cause);
-        let Layout { form, bytes_before, lines_before, header, .. } = self.layout;
+        let Layout { form, bytes_before, lines_before, .. } = self.layout;
         let blocks = Blocks::new(open()?, *form, *bytes_before, *lines_before);
         let mut blocks = blocks.map_err(failed)?;
-        let mut plans = self.plans.to_vec();
-        let mut skip = header.records;
-        let mut all: Option<CsvColumns<'a>> = None;
-        let budget = MemoryBudget::new(format!("reading {}", self.source), "fewer rows or columns");
-        loop {
-            // The first rows say which columns hold texts, so that others need not find it out.
-            let alone = all.as_ref().is_none_or(|all| all.lines.len() == 0);
-            let wave = if alone { 1 } else { 2 * rayon::current_num_threads() };
-            let mut read = Vec::with_capacity(wave);
-            while read.len() < wave
-                && let Some(block) = blocks.next().map_err(failed)?
-            {
-                read.push(block);
+        let mut sofar = SoFar::new(self);
+        let mut wave = blocks.wave(1).map_err(failed)?;
+        // The first rows say which columns hold texts, so that others need not find it out.
+        while sofar.rows() == 0 && !wave.is_empty() {
+            let found = self.columns(&wave[0], &sofar.plans, sofar.skip);
+            if let Err(column) = sofar.add(vec![found])? {
+                return Ok(Err(column));
             }
-            if read.is_empty() {
-                break;
-            }
-            let found: Vec<Result<(CsvColumns<'a>, usize)>> =
-                read.par_iter().map(|block| self.columns(block, &plans, skip)).collect();
-            for found in found {
-                let (columns, skipped) = found?;
-                skip -= skipped;
-                // Columns that grow hold their old and their new cells for a moment.
-                budget.take(bytes_of(&[4, columns.lines.len(), plans.len() + 1]))?;
-                match &mut all {
-                    Some(all) if all.lines.len() > 0 => {
-                        if let Err(column) = all.append(columns) {
-                            return Ok(Err(column));
-                        }
-                    }
-                    _ => {
-                        plans.iter_mut().zip(columns.texts()).for_each(|(plan, texts)| {
-                            plan.texts |= texts && columns.lines.len() > 0;
-                        });
-                        all = Some(columns);
-                    }
-                }
-            }
+            wave = blocks.wave(1).map_err(failed)?;
         }
-        let all = all.filter(|all| all.lines.len() > 0);
-        all.map(Ok)
-            .ok_or_else(|| Error::input("there are no rows after the header").at(self.source))
+        let (plans, at_once) = (sofar.plans.clone(), 2 * rayon::current_num_threads());
+        let mut found = Vec::new();
+        while !wave.is_empty() {
+            let parse = || wave.par_iter().map(|block| self.columns(block, &plans, 0)).collect();
+            // What takes one thread is done while the others are busy with the cells.
+            let ((added, next), parsed) =
+                rayon::join(|| (sofar.add(found), blocks.wave(at_once)), parse);
+            if let Err(column) = added? {
+                return Ok(Err(column));
+            }
+            found = parsed;
+            wave = match next {
+                Ok(next) => next,
+                // What stands in front of it is told first.
+                Err(cause) => {
+                    return match sofar.add(found)? {
+                        Err(column) => Ok(Err(column)),
+                        Ok(()) => Err(failed(cause)),
+                    };
+                }
+            };
+        }
+        match sofar.add(found)? {
+            Err(column) => Ok(Err(column)),
+            Ok(()) => sofar.finish().map(Ok),
+        }
     }
 
     /// The columns of a block after the first `skip` records, and how many of these it holds.
@@ -110,6 +101,64 @@ impl<'a> Records<'_, 'a> {
         })?;
         let skipped = cells.skipped;
         Ok((CsvColumns::of(cells, plans, self.options), skipped))
+    }
+}
+
+/// The columns of the blocks so far.
+struct SoFar<'r, 'a> {
+    plans: Vec<Plan>,
+    /// Records of the header that are still to come.
+    skip: usize,
+    all: Option<CsvColumns<'a>>,
+    budget: MemoryBudget,
+    source: &'r str,
+}
+
+impl<'r, 'a> SoFar<'r, 'a> {
+    /// Of no block.
+    fn new(records: &Records<'r, 'a>) -> Self {
+        let Records { layout, plans, source, .. } = records;
+        let budget = MemoryBudget::new(format!("reading {source}"), "fewer rows or columns");
+        Self { plans: plans.to_vec(), skip: layout.header.records, all: None, budget, source }
+    }
+
+    /// Number of rows.
+    fn rows(&self) -> usize {
+        self.all.as_ref().map_or(0, |all| all.lines.len())
+    }
+
+    /// Puts the columns of further blocks below these; the number of a column that does not go on with
+    /// numbers is returned as an inner error.
+    fn add(
+        &mut self,
+        found: Vec<Result<(CsvColumns<'a>, usize)>>,
+    ) -> Result<std::result::Result<(), usize>> {
+        for found in found {
+            let (columns, skipped) = found?;
+            self.skip -= skipped;
+            // Columns that grow hold their old and their new cells for a moment.
+            self.budget.take(bytes_of(&[4, columns.lines.len(), self.plans.len() + 1]))?;
+            match &mut self.all {
+                Some(all) if all.lines.len() > 0 => {
+                    if let Err(column) = all.append(columns) {
+                        return Ok(Err(column));
+                    }
+                }
+                _ => {
+                    self.plans.iter_mut().zip(columns.texts()).for_each(|(plan, texts)| {
+                        plan.texts |= texts && columns.lines.len() > 0;
+                    });
+                    self.all = Some(columns);
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// All columns.
+    fn finish(self) -> Result<CsvColumns<'a>> {
+        let all = self.all.filter(|all| all.lines.len() > 0);
+        all.ok_or_else(|| Error::input("there are no rows after the header").at(self.source))
     }
 }
 
@@ -145,86 +194,6 @@ fn into_table(
     }
     let table = Table::with_source(named, source.to_owned(), Some(lines))?;
     Ok(table.read_with(options, notes))
-}
-
-/// Writes `table` with a header, commas and `\n`.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = Writer { alone: table.columns().len() == 1, line: String::new(), first: true };
-    for column in table.columns() {
-        writer.cell(true, |line| line.push_str(&column.name));
-    }
-    writer.end(out)?;
-    let mut cells: Vec<Shown<'_>> = table.columns().iter().map(|c| Shown::of(&c.values)).collect();
-    for row in 0..table.num_rows() {
-        for shown in &mut cells {
-            let text = !matches!(shown.values, Values::Numbers(_));
-            writer.cell(text, |line| shown.push(row, line));
-        }
-        writer.end(out)?;
-    }
-    Ok(())
-}
-
-/// The cells of a column as texts.
-struct Shown<'a> {
-    values: &'a Values,
-    /// Texts of times, which come again for every series of a panel; the offset of a row may differ.
-    times: HashMap<(i64, i32), String>,
-}
-
-/// Times of a column whose texts are kept.
-const TIMES_KEPT: usize = 1 << 14;
-
-impl<'a> Shown<'a> {
-    fn of(values: &'a Values) -> Self {
-        Self { values, times: HashMap::new() }
-    }
-
-    fn push(&mut self, row: usize, line: &mut String) {
-        let Values::Times(cells) = self.values else { return self.values.push_text(row, line) };
-        let Some(time) = cells.get(row) else { return };
-        let key = (time, cells.offset(row));
-        if self.times.len() >= TIMES_KEPT && !self.times.contains_key(&key) {
-            return self.values.push_text(row, line);
-        }
-        line.push_str(self.times.entry(key).or_insert_with(|| cells.text(row)));
-    }
-}
-
-/// Writes lines of cells.
-struct Writer {
-    /// Whether a line has one cell.
-    alone: bool,
-    line: String,
-    /// Whether the next cell is the first of its line.
-    first: bool,
-}
-
-impl Writer {
-    /// Adds the cell that `push` adds to the line; `text` if it may need quotes.
-    fn cell(&mut self, text: bool, push: impl FnOnce(&mut String)) {
-        if !std::mem::take(&mut self.first) {
-            self.line.push(',');
-        }
-        let start = self.line.len();
-        push(&mut self.line);
-        let cell = &self.line[start..];
-        // Also what a reader may take for the delimiter; and an empty line is no row.
-        let special = |byte: u8| matches!(byte, b'"' | b'\n' | b'\r') || DELIMITERS.contains(&byte);
-        if (text && cell.bytes().any(special)) || (self.alone && cell.is_empty()) {
-            let quoted = format!("\"{}\"", cell.replace('"', "\"\""));
-            self.line.truncate(start);
-            self.line.push_str(&quoted);
-        }
-    }
-
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.line.push('\n');
-        out.write_all(self.line.as_bytes())?;
-        self.line.clear();
-        self.first = true;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -368,7 +337,7 @@ mod tests {
     fn a_column_of_one_empty_cell_keeps_its_row() {
         let wanted = Table::new(vec![Column::numbers("x", vec![1.0, f64::NAN, 2.0])]).unwrap();
         let mut text = Vec::new();
-        write(&wanted, &mut text).unwrap();
+        wanted.write_csv(&mut text).unwrap();
         let back = read(&text, "t.csv", &ReadOptions::default()).unwrap();
         assert_eq!(back.num_rows(), 3);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ptsm_core::write_atomically;
 use ptsm_core::{Error, Result};
 
-use super::csv_blocks::Open;
+use super::csv_blocks::{Open, Unpacked};
 use super::file_set::{FileSet, stacked};
 use super::foreign::{may_be_text, refusal};
 use super::standard_input;
@@ -15,7 +15,7 @@ use super::table::{ReadOptions, Table};
 use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
 use super::{arrow_file, parquet_file};
-use super::{csv_file, json_file};
+use super::{csv_file, csv_writer, json_file};
 
 /// A file format: how it is recognised, read and written.
 struct Format {
@@ -69,7 +69,7 @@ const FORMATS: [Format; 5] = [
         endings: &["csv", "txt", "tsv"],
         starts: |_| true,
         read: Reader::Text(csv_file::read),
-        write: csv_file::write,
+        write: csv_writer::write,
     },
 ];
 
@@ -141,7 +141,7 @@ impl Table {
     ///
     /// What `out` reports.
     pub fn write_csv(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        csv_file::write(self, out)
+        csv_writer::write(self, out)
     }
 }
 
@@ -162,7 +162,7 @@ fn read_file(path: &Path, options: &ReadOptions) -> Result<Table> {
         true => Vec::new(),
         false => read_unpacked(first[..count].chain(file), &source).map_err(failed)??,
     };
-    let open = || -> Result<Box<dyn Read + '_>> {
+    let open = || -> Result<Unpacked<'_>> {
         if !is_file {
             return Ok(Box::new(held.as_slice()));
         }

@@ -13,6 +13,7 @@ mod csv_columns;
 mod csv_file;
 mod csv_header;
 mod csv_sniff;
+mod csv_writer;
 #[cfg(feature = "download")]
 mod dictionary;
 mod download;
@@ -52,7 +53,10 @@ mod split;
 mod standard;
 mod standard_input;
 mod steps;
+#[cfg(feature = "parquet")]
+mod stored_column;
 mod table;
+mod table_rows;
 mod text_cells;
 mod text_file;
 mod text_values;

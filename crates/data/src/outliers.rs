@@ -1,5 +1,9 @@
 //! Values far from all others: a code for "no data" such as -9999, or a typing error.
 
+use std::borrow::Cow;
+
+use rayon::prelude::*;
+
 use super::series::{Series, SeriesSet};
 use ptsm_core::{Note, option};
 
@@ -62,18 +66,23 @@ impl SeriesSet {
     /// The values that lie far from all others of their channel and series, the most frequent ones
     /// first; of very large sets those of the first series.
     pub fn outliers(&self) -> Vec<Outlier> {
-        let mut found = Vec::new();
         let mut points = 0;
-        for series in &self.series {
-            // The first series is looked at however long it is.
-            if points >= POINTS {
-                break;
-            }
+        // The first series is looked at however long it is.
+        let few = |series: &&Series| {
+            let before = points;
             points += series.values.len();
+            before < POINTS
+        };
+        let looked_at: Vec<&Series> = self.series.iter().take_while(few).collect();
+        let of_series = |series: &Series| {
+            let mut found = Vec::new();
             for (channel, name) in self.channels.iter().enumerate() {
                 far_values(series, channel, name, &mut found);
             }
-        }
+            found
+        };
+        let found: Vec<Vec<Outlier>> = looked_at.into_par_iter().map(of_series).collect();
+        let mut found = found.concat();
         found.sort_by_key(|outlier| std::cmp::Reverse(outlier.count));
         found
     }
@@ -92,35 +101,76 @@ impl SeriesSet {
 
 /// The far values at either end of one channel of a series.
 fn far_values(series: &Series, channel: usize, name: &str, found: &mut Vec<Outlier>) {
-    let rows = 0..series.num_rows();
-    let seen: Vec<f64> = rows.filter_map(|row| series.get(row, channel)).collect();
-    let mut sample = sample_of(&seen);
-    sample.sort_unstable_by(f64::total_cmp);
+    let seen = seen_values(series, channel);
+    let sample = sample_of(&seen);
+    if are_near(&seen, &sample) {
+        return;
+    }
+    let mut sorted = sample.into_owned();
+    sorted.sort_unstable_by(f64::total_cmp);
     for upper in [false, true] {
-        let mut told = 0;
-        for (value, count) in ends(&seen, upper) {
-            let Some(usual) = usual_range(&sample, value, upper) else { break };
-            let off = if upper { value - usual.1 } else { usual.0 - value };
-            let distance = off / (usual.1 - usual.0);
-            // What follows lies nearer, so that no number of rows makes it far.
-            if distance < FAR_REPEATED || told == TOLD {
-                break;
-            }
-            // A value that comes once may lie in front of one that repeats.
-            if count < REPEATED && distance < FAR_SINGLE {
-                continue;
-            }
-            told += 1;
-            let (series, channel) = (series.id.clone(), name.to_owned());
-            found.push(Outlier { series, channel, value, count, usual, distance });
+        let far = far_end(&seen, &sorted, upper).into_iter();
+        found.extend(far.map(|far| Outlier {
+            series: series.id.clone(),
+            channel: name.to_owned(),
+            ..far
+        }));
+    }
+}
+
+/// The far values at one end, of a series and channel without a name.
+fn far_end(seen: &[f64], sorted: &[f64], upper: bool) -> Vec<Outlier> {
+    let mut far = Vec::new();
+    for (value, count) in ends(seen, upper) {
+        let Some(usual) = usual_range(sorted, value, upper) else { break };
+        let off = if upper { value - usual.1 } else { usual.0 - value };
+        let distance = off / (usual.1 - usual.0);
+        // What follows lies nearer, so that no number of rows makes it far.
+        if distance < FAR_REPEATED || far.len() == TOLD {
+            break;
+        }
+        // A value that comes once may lie in front of one that repeats.
+        if count >= REPEATED || distance >= FAR_SINGLE {
+            let (series, channel) = (String::new(), String::new());
+            far.push(Outlier { series, channel, value, count, usual, distance });
         }
     }
+    far
+}
+
+/// The values of a channel that are there.
+fn seen_values(series: &Series, channel: usize) -> Cow<'_, [f64]> {
+    if series.num_channels == 1 && series.observed.is_none() {
+        return Cow::Borrowed(&series.values);
+    }
+    (0..series.num_rows()).filter_map(|row| series.get(row, channel)).collect()
+}
+
+/// Whether a few comparisons show that neither end is far, as in nearly all series: sorting takes longer.
+///
+/// Where enough values lie below 0.3 of the way from one end to the other, and as many above 0.45, the
+/// usual range reaches from below the one to above the other. So no end is more than 0.55 / 0.15 of such
+/// ranges away, and what is not an end is nearer.
+fn are_near(seen: &[f64], sample: &[f64]) -> bool {
+    const { assert!(0.55 / 0.15 < FAR_REPEATED && FAR_REPEATED < FAR_SINGLE) };
+    let smallest = seen.iter().fold(f64::INFINITY, |end, &x| if x < end { x } else { end });
+    let largest = seen.iter().fold(f64::NEG_INFINITY, |end, &x| if x > end { x } else { end });
+    let [low, high] = [0.3, 0.45].map(|share| smallest + share * (largest - smallest));
+    let below = sample.iter().filter(|&&x| x > smallest && x <= low).count();
+    let above = sample.iter().filter(|&&x| x < largest && x >= high).count();
+    // Two in a hundred, rounded up, lie outside of the usual range on either side, whichever end is
+    // compared with it.
+    let enough = sample.len() / 50 + 2;
+    below >= enough && above >= enough
 }
 
 /// Some of the values, one of each stretch of equal length: not the same one of each, since rows of
 /// hours with a step of 24 would all be of one time of day.
-fn sample_of(seen: &[f64]) -> Vec<f64> {
-    let step = seen.len().div_ceil(SAMPLE).max(1);
+fn sample_of(seen: &[f64]) -> Cow<'_, [f64]> {
+    let step = seen.len().div_ceil(SAMPLE);
+    if step <= 1 {
+        return Cow::Borrowed(seen);
+    }
     let chosen = |(number, stretch): (usize, &[f64])| {
         // The golden ratio in 64 bits: a multiple of it is anywhere, but the same in every run.
         let random = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -229,6 +279,29 @@ mod tests {
         for values in [heavy, zeros, steps, vec![3.0; 100], wave(100)] {
             assert_eq!(set(values).outliers(), []);
         }
+    }
+
+    #[test]
+    fn no_end_is_far_where_few_comparisons_say_so() {
+        let uniform = |k: usize| ((k * 7919 + 13) % 10_007) as f64 / 10_007.0;
+        let (mut near, mut far) = (0, 0);
+        for case in 0..4000 {
+            let rows = 3 + case % 150;
+            let power = 1.0 + (case % 9) as f64;
+            let end = (case % 7) as f64 * if case % 2 == 0 { 1.0 } else { -1.0 };
+            let mut seen: Vec<f64> =
+                (0..rows).map(|row| uniform(case * 31 + row).powf(power)).collect();
+            seen[rows / 2..rows / 2 + case % 5 % rows.div_ceil(2)].fill(end);
+            let mut sorted = seen.clone();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let found = [far_end(&seen, &sorted, false), far_end(&seen, &sorted, true)].concat();
+            far += usize::from(!found.is_empty());
+            if are_near(&seen, &seen) {
+                near += 1;
+                assert_eq!(found, [], "case {case}");
+            }
+        }
+        assert!(near > 500 && far > 100, "{near} near, {far} far");
     }
 
     #[test]

@@ -2,39 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
     TimestampNanosecondArray,
 };
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use jiff::tz::TimeZone;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 
-use super::dictionary::DictionaryNumbers;
 use super::foreign_code::guarded;
-use super::reading::Reading;
+use super::stored_column::{EndedPart, StoredColumn, StoredPart};
 use super::table::{Column, ReadOptions, Table, Values};
-use super::text_cells::TextCells;
-use super::text_values::{placed, values};
 use super::time_cells::{Offsets, TimeCells};
-use super::timestamp::{
-    CalendarStyle, ClockForm, DateForm, DateOrder, NotATime, OffsetForm, Stamp, TimeStyle,
-    parse_timestamp,
-};
-use crate::civil::{DAY, SECOND};
+use super::timestamp::TimeStyle;
 use ptsm_core::{Error, MemoryBudget, Result, bytes_of};
 
 /// Rows that are unpacked at once.
@@ -48,51 +41,131 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     let load = || ArrowReaderMetadata::load(&open()?, Default::default()).map_err(damaged);
     let metadata = guarded("Parquet", load).map_err(|error| error.at(source))?;
     let metadata = with_texts_once(metadata);
-    let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
-    // Threads share the columns, since each goes straight to its place.
+    let fields = metadata.schema().fields().iter();
+    let columns = fields.map(|field| StoredColumn::new(field, source, options));
+    let mut columns: Vec<StoredColumn<'_>> = columns.collect::<Result<_>>()?;
     let budget = MemoryBudget::new(format!("reading {source}"), "a part of the rows or columns");
-    let read = |(number, field): (usize, &FieldRef)| {
-        let mut column = StoredColumn::new(field, source, options)?;
-        budget.take(bytes_of(&[2, rows]))?;
-        column.reserve(rows);
-        let only = ProjectionMask::roots(metadata.parquet_schema(), [number]);
-        // A file of its own, since readers of one move the same cursor.
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(open()?, metadata.clone());
-        let builder = builder.with_projection(only).with_batch_size(BATCH_ROWS);
-        for batch in builder.build().map_err(damaged)? {
-            let batch = batch.map_err(|cause| unreadable(cause.into()).at(source))?;
-            if let Values::Text(_) = &column.column.values {
-                budget.take(batch.get_array_memory_size() as u64)?;
-            }
-            column.add(batch.column(0))?;
-        }
-        column.finish()
+    let pieces = pieces(&metadata, &mut columns, &budget)?;
+    let read = |piece: Piece<'_>| {
+        let (number, column) = (piece.number, piece.column);
+        let ended = guarded("Parquet", || piece.read(&metadata, &open, &budget));
+        (number, column, ended.map_err(|error| within(error, source)))
     };
-    let mut fields: Vec<(usize, &FieldRef)> =
-        metadata.schema().fields().iter().enumerate().collect();
-    let bytes = column_bytes(&metadata);
-    fields.sort_by_key(|&(number, _)| std::cmp::Reverse(bytes[number]));
-    let read = |field: (usize, &FieldRef)| {
-        let column = guarded("Parquet", || read(field));
-        (field.0, column.map_err(|error| within(error, source)))
-    };
-    let columns = fields.into_par_iter().with_max_len(1).map(read);
-    let mut columns: Vec<(usize, Result<Column>)> = columns.collect();
-    columns.sort_by_key(|&(number, _)| number);
-    let columns = columns.into_iter().map(|(_, column)| column);
+    let mut ended: Vec<(usize, usize, Result<EndedPart>)> =
+        pieces.into_par_iter().with_max_len(1).map(read).collect();
+    // In the order of columns and rows, so that the first error is told.
+    ended.sort_by_key(|&(number, ..)| number);
+    for (_, column, part) in ended {
+        columns[column].take(part?);
+    }
+    let finish = |column| guarded("Parquet", || StoredColumn::finish(column));
+    let columns: Vec<Result<Column>> = columns.into_par_iter().map(finish).collect();
+    let columns = columns.into_iter().map(|column| column.map_err(|error| within(error, source)));
     table(columns.collect::<Result<_>>()?, source, options)
 }
 
-/// How many bytes each column of the schema takes in the file: the largest is begun first, so that the
-/// threads end together.
-fn column_bytes(metadata: &ArrowReaderMetadata) -> Vec<i64> {
-    let mut bytes = vec![0; metadata.schema().fields().len()];
-    for group in metadata.metadata().row_groups() {
-        for (leaf, chunk) in group.columns().iter().enumerate() {
-            bytes[metadata.parquet_schema().get_column_root_idx(leaf)] += chunk.compressed_size();
+/// What the threads share, the largest first: they end together, and what a large one needed is there for
+/// the others.
+fn pieces<'c>(
+    metadata: &ArrowReaderMetadata,
+    columns: &'c mut [StoredColumn<'_>],
+    budget: &MemoryBudget,
+) -> Result<Vec<Piece<'c>>> {
+    let mut pieces = Vec::new();
+    for (column, stored) in columns.iter_mut().enumerate() {
+        // Parts of texts are put together at the end, so that there are few of them.
+        let of_a_thread = if stored.is_text() { 1 } else { PIECES_OF_A_THREAD };
+        let shares = shares(metadata, column, of_a_thread * rayon::current_num_threads());
+        let rows: Vec<usize> = shares.iter().map(|groups| rows_of(metadata, groups)).collect();
+        budget.take(bytes_of(&[2, rows.iter().sum()]))?;
+        for (part, groups) in stored.parts(&rows)?.into_iter().zip(shares) {
+            pieces.push(Piece { number: pieces.len(), column, groups, part });
         }
     }
-    bytes
+    pieces.sort_by_key(|piece| {
+        let groups = &metadata.metadata().row_groups()[piece.groups.clone()];
+        let work = groups.iter().map(|group| work(metadata, group, |root| root == piece.column));
+        std::cmp::Reverse(work.sum::<i64>())
+    });
+    Ok(pieces)
+}
+
+/// Groups of rows of one column, which one thread reads.
+struct Piece<'a> {
+    /// Its place among all, by column and rows.
+    number: usize,
+    column: usize,
+    groups: Range<usize>,
+    part: StoredPart<'a>,
+}
+
+impl Piece<'_> {
+    fn read(
+        self,
+        metadata: &ArrowReaderMetadata,
+        open: &(dyn Fn() -> Result<File> + Sync),
+        budget: &MemoryBudget,
+    ) -> Result<EndedPart> {
+        let Self { column, groups, mut part, .. } = self;
+        // Group by group: rows of two groups have no dictionary in common.
+        for group in groups {
+            let only = ProjectionMask::roots(metadata.parquet_schema(), [column]);
+            // A file of its own, since readers of one move the same cursor.
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(open()?, metadata.clone());
+            let builder = builder.with_projection(only).with_row_groups(vec![group]);
+            for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(unreadable)? {
+                let batch = batch.map_err(|cause| unreadable(cause.into()))?;
+                if part.is_text() {
+                    budget.take(batch.get_array_memory_size() as u64)?;
+                }
+                part.add(batch.column(0))?;
+            }
+        }
+        part.end()
+    }
+}
+
+/// Pieces of work that each thread has, so that all end together.
+const PIECES_OF_A_THREAD: usize = 4;
+
+/// The groups of rows of a column in pieces, none of which is much more work than that of all columns
+/// divided by `pieces`.
+fn shares(metadata: &ArrowReaderMetadata, column: usize, pieces: usize) -> Vec<Range<usize>> {
+    let groups = metadata.metadata().row_groups();
+    let all: i64 = groups.iter().map(|group| work(metadata, group, |_| true)).sum();
+    let most = all / i64::try_from(pieces).unwrap_or(i64::MAX);
+    let mut shares = Vec::new();
+    let (mut start, mut sum) = (0, 0);
+    for (number, group) in groups.iter().enumerate() {
+        sum += work(metadata, group, |root| root == column);
+        if sum >= most {
+            shares.push(start..number + 1);
+            (start, sum) = (number + 1, 0);
+        }
+    }
+    if start < groups.len() {
+        shares.push(start..groups.len());
+    }
+    shares
+}
+
+/// What reading some columns of a group costs. Unpacking a byte takes about half as long as a row does
+/// otherwise.
+fn work(
+    metadata: &ArrowReaderMetadata,
+    group: &RowGroupMetaData,
+    is_wanted: impl Fn(usize) -> bool,
+) -> i64 {
+    let root = |leaf| metadata.parquet_schema().get_column_root_idx(leaf);
+    let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| is_wanted(root(*leaf)));
+    leaves.map(|(_, chunk)| chunk.compressed_size() + 2 * group.num_rows()).sum()
+}
+
+/// Rows of some groups, as the file says.
+fn rows_of(metadata: &ArrowReaderMetadata, groups: &Range<usize>) -> usize {
+    let groups = &metadata.metadata().row_groups()[groups.clone()];
+    groups.iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum()
 }
 
 /// The error with its file, where it does not name that yet.
@@ -156,217 +229,6 @@ fn table(columns: Vec<Column>, source: &str, options: &ReadOptions) -> Result<Ta
     Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
 }
 
-/// The rows of a stored column so far, before texts that are numbers become such.
-struct StoredColumn<'a> {
-    column: Column,
-    /// What the texts of its dictionary are numbered.
-    dictionary: DictionaryNumbers,
-    source: &'a str,
-    options: &'a ReadOptions,
-}
-
-impl<'a> StoredColumn<'a> {
-    /// No rows.
-    fn new(field: &Field, source: &'a str, options: &'a ReadOptions) -> Result<Self> {
-        let at = |error: Error| error.at(format!("{source}: column \"{}\"", field.name()));
-        let values = match Reading::of(field.name(), options) {
-            Reading::Usual => empty_values(value_type(field.data_type())).map_err(at)?,
-            // A text holds every digit; numbers that none of them needs become numbers again.
-            _ if is_whole(field.data_type()) => Values::Text(TextCells::default()),
-            _ => empty_values(value_type(field.data_type())).map_err(at)?,
-        };
-        let column = Column { name: field.name().clone(), values };
-        Ok(Self { column, dictionary: DictionaryNumbers::default(), source, options })
-    }
-
-    /// Room for `rows`, as a file says that it has; where that much cannot be had, the column grows as
-    /// the rows come.
-    fn reserve(&mut self, rows: usize) {
-        let _ = match &mut self.column.values {
-            Values::Numbers(cells) => cells.try_reserve_exact(rows),
-            Values::Times(cells) => cells.instants.try_reserve_exact(rows),
-            Values::Text(cells) => cells.try_reserve(rows),
-        };
-    }
-
-    /// Puts further rows below these.
-    fn add(&mut self, array: &ArrayRef) -> Result<()> {
-        let Self { column, source, .. } = self;
-        if let Values::Text(cells) = &mut column.values
-            && let Some(array) = array.as_dictionary_opt::<Int32Type>()
-            && array.values().data_type() == &DataType::Utf8
-        {
-            self.dictionary.append(array, cells);
-            return Ok(());
-        }
-        let unpacked = value_type(array.data_type());
-        let array = cast(array, unpacked).map_err(|cause| {
-            let message = format!("{} cannot be read as {unpacked}", array.data_type());
-            Error::input(message).because(cause).at(format!("{source}: \"{}\"", column.name))
-        })?;
-        append(column, &array).map_err(|error| error.at(*source))
-    }
-
-    fn finish(self) -> Result<Column> {
-        let Self { mut column, source, options, .. } = self;
-        if let Values::Text(cells) = column.values {
-            let found = values(cells, Reading::of(&column.name, options), options);
-            let place = |row| format!("{source}: row {}, column \"{}\"", row + 1, column.name);
-            column.values = placed(found, place)?;
-        }
-        Ok(column)
-    }
-}
-
-/// Whole numbers, which a text holds exactly.
-fn is_whole(stored: &DataType) -> bool {
-    value_type(stored).is_integer()
-}
-
-/// The type of the values of a dictionary or of runs; any other type is its own.
-fn value_type(stored: &DataType) -> &DataType {
-    match stored {
-        DataType::Dictionary(_, values) => value_type(values),
-        DataType::RunEndEncoded(_, values) => value_type(values.data_type()),
-        other => other,
-    }
-}
-
-/// The kind of column that a stored type becomes, without cells.
-fn empty_values(stored: &DataType) -> Result<Values> {
-    let times = |offsets, style| Values::Times(TimeCells { instants: Vec::new(), offsets, style });
-    Ok(match stored {
-        DataType::Timestamp(_, None) => times(Offsets::Fixed(0), TimeStyle::PLAIN),
-        DataType::Timestamp(_, Some(zone)) => {
-            let offsets = offsets_of(zone)?;
-            let form = match &offsets {
-                Offsets::Fixed(0) => OffsetForm::Zulu,
-                _ => OffsetForm::Signed { space: false, colon: true, minutes: true },
-            };
-            let clock = ClockForm { between: 'T', ..ClockForm::PLAIN };
-            times(offsets, style(Some(clock), form))
-        }
-        DataType::Date32 | DataType::Date64 => {
-            times(Offsets::Fixed(0), style(None, OffsetForm::None))
-        }
-        DataType::Boolean | DataType::Null | DataType::Decimal128(..) => {
-            Values::Numbers(Vec::new())
-        }
-        stored if stored.is_numeric() => Values::Numbers(Vec::new()),
-        _ => Values::Text(TextCells::default()),
-    })
-}
-
-fn style(time: Option<ClockForm>, offset: OffsetForm) -> TimeStyle {
-    TimeStyle::Calendar(CalendarStyle { date: DateForm::ISO, time, offset })
-}
-
-/// The zone of a stored timestamp: `UTC`, `+02:00` or a name such as `Europe/Berlin`.
-fn offsets_of(zone: &str) -> Result<Offsets> {
-    if matches!(zone, "UTC" | "Z" | "Etc/UTC" | "GMT") {
-        return Ok(Offsets::Fixed(0));
-    }
-    let stamp = parse_timestamp(&format!("2000-01-01 00:00{zone}"), DateOrder::YearMonthDay);
-    if let Ok(Stamp { offset: Some(offset), .. }) = stamp {
-        return Ok(Offsets::Fixed(offset));
-    }
-    TimeZone::get(zone).map(Offsets::Zone).map_err(|cause| {
-        Error::input(format!("the time zone \"{zone}\" is not known")).because(cause)
-    })
-}
-
-/// Appends stored cells.
-fn append(column: &mut Column, array: &ArrayRef) -> Result<()> {
-    let place = format!("column \"{}\"", column.name);
-    let converted = |target: &DataType| {
-        cast(array, target).map_err(|cause| {
-            let message = format!("{} cannot be read as {target}", array.data_type());
-            Error::input(message).because(cause).at(place.clone())
-        })
-    };
-    match &mut column.values {
-        Values::Numbers(cells) => {
-            let array = converted(&DataType::Float64)?;
-            let array = downcast::<Float64Array>(&array)?;
-            match array.null_count() {
-                0 => cells.extend_from_slice(array.values()),
-                _ => cells.extend(array.iter().map(|cell| cell.unwrap_or(f64::NAN))),
-            }
-        }
-        Values::Text(cells) => {
-            // What cannot be a text (a struct, say) shows its type instead: it is not a channel.
-            let Ok(array) = cast(array, &DataType::Utf8) else {
-                let shown = array.data_type().to_string();
-                let cell = |row| array.is_valid(row).then_some(shown.as_str());
-                (0..array.len()).for_each(|row| cells.push(cell(row)));
-                return Ok(());
-            };
-            let array = downcast::<StringArray>(&array)?;
-            array.iter().for_each(|cell| cells.push(cell));
-        }
-        Values::Times(cells) => append_times(cells, array, converted)
-            .map_err(|(row, error)| error.at(format!("row {row}, {place}")))?,
-    }
-    Ok(())
-}
-
-/// Appends stored times; an error comes with the number of its row, from 1.
-fn append_times(
-    cells: &mut TimeCells,
-    array: &ArrayRef,
-    converted: impl Fn(&DataType) -> Result<ArrayRef>,
-) -> std::result::Result<(), (usize, Error)> {
-    let in_first_row = |error| (cells.instants.len() + 1, error);
-    // A date of 32 bits counts days, all others count parts of a second.
-    let unit = nanoseconds_per_unit(array.data_type());
-    let array = match array.data_type() {
-        DataType::Date32 => converted(&DataType::Int32)
-            .and_then(|days| {
-                let failed = |cause| Error::internal("days do not fit 64 bits").because(cause);
-                cast(&days, &DataType::Int64).map_err(failed)
-            })
-            .map_err(in_first_row)?,
-        _ => converted(&DataType::Int64).map_err(in_first_row)?,
-    };
-    let stored = downcast::<Int64Array>(&array).map_err(in_first_row)?;
-    let before = cells.instants.len();
-    let nanoseconds = |cell: i64| cell.checked_mul(unit);
-    let values = stored.values();
-    let in_range = [values.iter().min(), values.iter().max()].into_iter().flatten();
-    if stored.null_count() == 0 && in_range.clone().all(|&end| nanoseconds(end).is_some()) {
-        cells.instants.extend(values.iter().map(|&cell| cell * unit));
-    } else {
-        for cell in stored {
-            let Some(time) = cell.map_or(Some(TimeCells::MISSING), nanoseconds) else {
-                let error = Error::input(format!("a time {}", NotATime::OutOfRange));
-                return Err((cells.instants.len() + 1, error));
-            };
-            cells.instants.push(time);
-        }
-    }
-    let fine = |&time: &i64| time % SECOND != 0 && time != TimeCells::MISSING;
-    let new = &cells.instants[before..];
-    if unit % SECOND != 0 && new.iter().any(fine) {
-        cells.style = cells.style.holding(new.iter().copied().filter(fine));
-    }
-    Ok(())
-}
-
-fn nanoseconds_per_unit(stored: &DataType) -> i64 {
-    match stored {
-        DataType::Date32 => DAY,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1000,
-        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 1_000_000,
-        _ => SECOND,
-    }
-}
-
-fn downcast<T: 'static>(array: &ArrayRef) -> Result<&T> {
-    let found = array.as_any().downcast_ref::<T>();
-    found.ok_or_else(|| Error::internal("a cast column has another type"))
-}
-
 /// Writes a Parquet file, packed with Snappy, which every reader knows. Times are stored as
 /// microseconds, with the zone that they have, or UTC if their style has offsets that differ.
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
@@ -424,9 +286,11 @@ fn stored_times(cells: &TimeCells) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::civil::SECOND;
     use arrow::array::{BooleanArray, Date32Array, DictionaryArray, Float32Array, Int8Array};
     use arrow::array::{Int16Array, LargeStringArray};
     use arrow::array::{StructArray, TimestampNanosecondArray, TimestampSecondArray};
+    use arrow::datatypes::Field;
 
     #[test]
     fn groups_of_rows_are_one_table() {
@@ -452,8 +316,10 @@ mod tests {
         };
         let whole = read(100);
         assert_eq!(whole.columns()[0].values.text(9), "1970-01-01 00:00:09.5");
-        for rows in [1, 3, 5, 10] {
-            assert_eq!(format!("{:?}", read(rows)), format!("{whole:?}"), "groups of {rows} rows");
+        for (rows, threads) in [1, 3, 5, 10].into_iter().flat_map(|rows| [(rows, 1), (rows, 3)]) {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let read = pool.install(|| read(rows));
+            assert_eq!(format!("{read:?}"), format!("{whole:?}"), "groups of {rows} rows");
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::id_name::id_name;
 use super::roles::{Resolved, number_series};
 use super::table::{Column, Table, Values};
+use super::table_rows::TableRows;
 
 /// The column by which the times of every series rise, if the rows are not of one series: one with
 /// the name of an id, or of texts, or else of whole numbers. `None` where the series are known.
@@ -14,7 +15,7 @@ pub(super) fn possible_id<'a>(table: &'a Table, roles: &Resolved<'_>) -> Option<
         return None;
     }
     let time = roles.timestamp.as_ref()?;
-    let instants: Vec<i64> = (0..table.num_rows()).map(|row| time.instants.at(row)).collect();
+    let instants = time.instants.of(&TableRows::Run(0..table.num_rows()));
     let times: HashSet<i64> = instants.iter().copied().collect();
     let most = 2 * instants.len() / times.len().max(1);
     let is_text = |column: &Column| matches!(column.values, Values::Text(_));

@@ -1,13 +1,12 @@
 //! The rows of one series on their way to the grid: order, double rows, gaps.
 
-use std::ops::Range;
-
 use super::calendar::{Anchor, Calendar, length_text};
 use super::possible_id::possible_id;
 use super::repair::{Duplicates, Grid, Repair, RepairReport};
 use super::roles::Resolved;
 use super::rounding::Rounding;
 use super::table::Table;
+use super::table_rows::TableRows;
 use super::zone::{Zone, ZoneSearch};
 use crate::civil::SECOND;
 use ptsm_core::{Error, MemoryBudget, Result, bytes_of, option};
@@ -31,55 +30,13 @@ pub(super) struct RawSeries {
     pub(super) values: Option<Vec<f64>>,
 }
 
-/// Numbers of rows of a table, in any order. Those of a series mostly lie together and take no memory.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum TableRows {
-    Run(Range<usize>),
-    List(Vec<u32>),
-}
-
-impl TableRows {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Run(rows) => rows.len(),
-            Self::List(rows) => rows.len(),
-        }
-    }
-
-    pub(super) fn at(&self, index: usize) -> usize {
-        match self {
-            Self::Run(rows) => rows.start + index,
-            Self::List(rows) => rows[index] as usize,
-        }
-    }
-
-    /// Adds a row; `room` is the number of rows that come in the end.
-    pub(super) fn push(&mut self, row: usize, room: usize) {
-        match self {
-            Self::Run(rows) if rows.start == rows.end => *rows = row..row + 1,
-            Self::Run(rows) if rows.end == row => rows.end += 1,
-            Self::Run(rows) => {
-                let mut list = Vec::with_capacity(room);
-                list.extend(rows.clone().chain([row]).map(|row| row as u32));
-                *self = Self::List(list);
-            }
-            Self::List(rows) => rows.push(row as u32),
-        }
-    }
-
-    /// The rows at these places.
-    pub(super) fn choose(&self, places: impl Iterator<Item = usize>) -> Self {
-        Self::List(places.map(|place| self.at(place) as u32).collect())
-    }
-}
-
 impl RawSeries {
     /// The values, taken out.
     pub(super) fn take_values(&mut self, origin: Origin<'_>) -> Vec<f64> {
         self.values.take().unwrap_or_else(|| {
             let columns = origin.cells;
-            if let ([cells], TableRows::Run(rows)) = (columns, &self.rows) {
-                return cells[rows.clone()].to_vec();
+            if let [cells] = columns {
+                return self.rows.of(cells);
             }
             let mut values = Vec::with_capacity(self.rows.len() * columns.len());
             for index in 0..self.rows.len() {
@@ -88,6 +45,16 @@ impl RawSeries {
             }
             values
         })
+    }
+
+    /// Its times; none without times.
+    pub(super) fn times(&self) -> &[i64] {
+        self.times.as_deref().unwrap_or_default()
+    }
+
+    /// Whether each row is later than the one above it.
+    pub(super) fn rises(&self) -> bool {
+        self.times().windows(2).all(|pair| pair[0] < pair[1])
     }
 
     /// What the clock of a row shows.

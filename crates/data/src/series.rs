@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Anchor, Calendar, Frequency};
-use super::raw_series::{Origin, RawSeries, TableRows, fill_gaps, merge_duplicates, order};
+use super::raw_series::{Origin, RawSeries, fill_gaps, merge_duplicates, order};
 use super::repair::{Grid, MissingShare, Repair, RepairReport};
 use super::resample_rows::resample;
 use super::roles::{KnownTimes, Resolved, Roles, resolve};
 use super::round_rows::round;
 use super::steps::{Steps, can_continue, check_same_step, settle};
 use super::table::{Column, Table, Values};
+use super::table_rows::TableRows;
 use super::time_cells::{Offsets, TimeCells};
 use super::time_rules::TimeRules;
 use super::times::Times;
@@ -194,8 +196,9 @@ impl SeriesSet {
                 ..Series::from_finite(raw.id, width, values)
             }
         };
-        // One by one, so that the times of each are released before the values of the next are taken.
-        let series: Vec<Series> = raw.into_iter().map(finish).collect();
+        // One by one on each thread, so that the times of each are released before the values of the
+        // next are taken.
+        let series: Vec<Series> = raw.into_par_iter().map(finish).collect();
         report.missing = missing_shares(&resolved.channels, &series);
         let written = resolved.timestamp.as_ref().map(|column| column.style);
         let times = TimeRules {
@@ -336,11 +339,11 @@ fn put_on_grid(
     if let Some(rounding) = repair.round {
         round(rounding, raw, origin, report)?;
     }
-    let mut zones = ZoneSearch::default();
-    for series in raw.iter_mut() {
-        order(series, repair, origin, report)?;
-        series.settle_zone(&mut zones);
+    for place in places(raw, |series| !series.rises()) {
+        order(&mut raw[place], repair, origin, report)?;
     }
+    let mut zones = ZoneSearch::default();
+    raw.iter_mut().for_each(|series| series.settle_zone(&mut zones));
     if let Some(rule) = repair.resample {
         resample(rule, raw, &repair.holidays, origin, report)?;
     }
@@ -348,13 +351,15 @@ fn put_on_grid(
     match (steps.step, repair.grid) {
         (Some(step), Grid::Regular) => {
             // Where a clock is put back, two times in UTC may be one on it.
-            for series in raw.iter_mut() {
-                merge_duplicates(series, repair.duplicates, origin, report)?;
+            for place in places(raw, |series| !series.rises()) {
+                merge_duplicates(&mut raw[place], repair.duplicates, origin, report)?;
             }
             check_same_step(raw, steps, repair, origin)?;
-            for series in raw.iter_mut() {
-                let (anchor, holidays) = (series.anchor, repair.holidays.clone());
-                fill_gaps(series, &Calendar { step, anchor, holidays }, origin, report)?;
+            let even = Calendar::of(step);
+            for place in places(raw, |series| !even.is_even(series.times())) {
+                let (anchor, holidays) = (raw[place].anchor, repair.holidays.clone());
+                let calendar = Calendar { step, anchor, holidays };
+                fill_gaps(&mut raw[place], &calendar, origin, report)?;
             }
         }
         (Some(step), Grid::Rows) if !can_continue(raw, step, &repair.holidays) => {
@@ -369,6 +374,12 @@ fn put_on_grid(
         _ => {}
     }
     Ok(steps)
+}
+
+/// Which of many series something is to be done about: mostly none, so that all threads look.
+fn places(raw: &[RawSeries], needs: impl Fn(&RawSeries) -> bool + Sync) -> Vec<usize> {
+    let all = raw.par_iter().enumerate().with_min_len(SERIES_AT_ONCE);
+    all.filter(|(_, series)| needs(series)).map(|(place, _)| place).collect()
 }
 
 /// The days of the month that a model must keep, since a single row does not show them.
@@ -387,43 +398,55 @@ fn column_name(role: &Option<String>) -> Option<&str> {
     role.as_deref().filter(|name| *name != super::NO_COLUMN)
 }
 
+/// Series that a thread looks at before it looks for more.
+const SERIES_AT_ONCE: usize = 16;
+
 /// Gives each row to its series, in order of first appearance.
 fn split_rows(num_rows: usize, roles: &Resolved<'_>) -> Vec<RawSeries> {
-    let of_row = roles.id.as_ref().map(|column| &*column.of_row);
-    let number = |row: usize| of_row.map_or(0, |of_row| of_row[row] as usize);
-    let mut counts = vec![0; roles.id.as_ref().map_or(1, |column| column.series.len())];
-    (0..num_rows).for_each(|row| counts[number(row)] += 1);
-    let raw = |(id, &rows): (&str, &usize)| RawSeries {
-        id: id.to_owned(),
-        rows: TableRows::Run(0..0),
-        times: roles.timestamp.as_ref().map(|_| Vec::with_capacity(rows)),
-        offsets: match roles.timestamp.as_ref().map(|time| &time.offsets) {
-            Some(Offsets::Rows(_)) => Some(Vec::new()),
-            _ => None,
-        },
-        zone: match roles.timestamp.as_ref().map(|time| &time.offsets) {
-            Some(Offsets::Fixed(offset)) => Zone::Fixed(*offset),
-            Some(Offsets::Zone(zone)) => Zone::Named(zone.clone()),
-            _ => Zone::default(),
-        },
-        anchor: Anchor::NONE,
-        values: None,
+    let rows_of = rows_of_series(num_rows, roles);
+    let raw = |(number, rows): (usize, TableRows)| {
+        let column = roles.timestamp.as_ref();
+        let offsets = column.map(|column| &column.offsets);
+        RawSeries {
+            id: roles.id.as_ref().map_or_else(String::new, |column| column.series[number].clone()),
+            times: column.map(|column| column.instants.of(&rows)),
+            offsets: match offsets {
+                Some(Offsets::Rows(offsets)) => Some(rows.of(offsets)),
+                _ => None,
+            },
+            zone: match offsets {
+                Some(Offsets::Fixed(offset)) => Zone::Fixed(*offset),
+                Some(Offsets::Zone(zone)) => Zone::Named(zone.clone()),
+                _ => Zone::default(),
+            },
+            anchor: Anchor::NONE,
+            values: None,
+            rows,
+        }
     };
-    let mut series: Vec<RawSeries> = match &roles.id {
-        Some(column) => column.series.iter().map(String::as_str).zip(&counts).map(raw).collect(),
-        None => vec![raw(("", &num_rows))],
-    };
-    for row in 0..num_rows {
-        let target = &mut series[number(row)];
-        target.rows.push(row, counts[number(row)]);
-        if let (Some(times), Some(column)) = (&mut target.times, &roles.timestamp) {
-            times.push(column.instants.at(row));
-            if let (Some(offsets), Offsets::Rows(rows)) = (&mut target.offsets, &column.offsets) {
-                offsets.push(rows[row]);
-            }
+    let all = rows_of.into_par_iter().enumerate().with_min_len(SERIES_AT_ONCE);
+    all.map(raw).collect()
+}
+
+/// The rows of each series.
+fn rows_of_series(num_rows: usize, roles: &Resolved<'_>) -> Vec<TableRows> {
+    let Some(column) = &roles.id else { return vec![TableRows::Run(0..num_rows)] };
+    // Rows of one series mostly lie together.
+    let runs = || column.of_row.chunk_by(|a, b| a == b);
+    let mut counts = vec![0; column.series.len()];
+    runs().for_each(|run| counts[run[0] as usize] += run.len());
+    let mut all = vec![TableRows::Run(0..0); counts.len()];
+    let mut start = 0;
+    for run in runs() {
+        let number = run[0] as usize;
+        let rows = start..start + run.len();
+        start = rows.end;
+        match run.len() == counts[number] {
+            true => all[number] = TableRows::Run(rows),
+            false => rows.for_each(|row| all[number].push(row, counts[number])),
         }
     }
-    series
+    all
 }
 
 fn missing_shares(channels: &[String], series: &[Series]) -> Vec<MissingShare> {

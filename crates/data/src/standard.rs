@@ -266,20 +266,22 @@ impl Standardiser {
     pub fn apply_rows(&self, series: &Series, rows: Range<usize>) -> Result<Vec<f32>> {
         self.check_width(series)?;
         let width = self.num_channels();
-        let mut values = Vec::with_capacity(rows.len() * width);
-        for row in rows {
-            for channel in 0..width {
-                let scaled = match series.get(row, channel) {
-                    Some(value) => self.apply_value(channel, value),
-                    None => 0.0,
-                };
-                if !scaled.is_finite() {
-                    let value = series.values[row * width + channel];
-                    let message = format!("{value} is beyond the range of single precision");
-                    return Err(Error::input(message).at(format!("row {row}, channel {channel}")));
-                }
-                values.push(scaled);
-            }
+        let points = rows.start * width..rows.end * width;
+        let stored = &series.values[points.clone()];
+        let mut values = Vec::with_capacity(stored.len());
+        for row in stored.chunks_exact(width) {
+            values.extend(row.iter().enumerate().map(|(c, &value)| self.apply_value(c, value)));
+        }
+        if let Some(observed) = &series.observed {
+            let seen = &observed[points.clone()];
+            let missing = values.iter_mut().zip(seen).filter(|(_, seen)| !**seen);
+            missing.for_each(|(value, _)| *value = 0.0);
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            let at = points.start + index;
+            let message = format!("{} is beyond the range of single precision", series.values[at]);
+            let (row, channel) = (at / width, at % width);
+            return Err(Error::input(message).at(format!("row {row}, channel {channel}")));
         }
         Ok(values)
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::calendar::{Anchor, Calendar, Frequency, Holidays, anchor, common_distance, detect};
 use super::raw_series::{Origin, RawSeries};
 use super::repair::{ModelTimes, Repair};
@@ -237,12 +239,15 @@ fn of_model(
         return Err(origin.at_row(&series[0], 0, message));
     }
     let clock = best_clock(series, step, repair);
-    for (raw, times) in series.iter().zip(on(series, clock)) {
-        if let Rows::Other(own) = judge(&times, step, &repair.holidays) {
-            return Err(other_step(raw, own, step, origin));
-        }
+    let times = on(series, clock);
+    let other = |(raw, times): (_, &Cow<'_, [i64]>)| match judge(times, step, &repair.holidays) {
+        Rows::Other(own) => Some((raw, own)),
+        Rows::Same => None,
+    };
+    match series.par_iter().zip(&times).find_map_first(other) {
+        Some((raw, own)) => Err(other_step(raw, own, step, origin)),
+        None => Ok(Steps { step: Some(step), clock }),
     }
-    Ok(Steps { step: Some(step), clock })
 }
 
 fn other_step(raw: &RawSeries, own: Frequency, step: Frequency, origin: Origin<'_>) -> Error {
@@ -269,11 +274,13 @@ pub(super) fn check_same_step(
 ) -> Result<()> {
     let asked = repair.frequency.is_some() || repair.resample.is_some();
     let Some(step) = steps.step.filter(|_| !asked && series.len() > 1) else { return Ok(()) };
-    for raw in series {
-        let times = raw.times.as_deref().unwrap_or_default();
-        let Rows::Other(own) = judge(times, step, &repair.holidays) else { continue };
+    let other = |raw| match judge(RawSeries::times(raw), step, &repair.holidays) {
+        Rows::Other(own) => Some((raw, own)),
+        Rows::Same => None,
+    };
+    if let Some((raw, own)) = series.par_iter().find_map_first(other) {
         let usual = series.iter().find(|raw| {
-            let times = raw.times.as_deref().unwrap_or_default();
+            let times = raw.times();
             times.len() > 1 && mostly(times, step, &repair.holidays)
         });
         let usual = usual.map_or("others", |raw| &raw.id);

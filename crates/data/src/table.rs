@@ -149,10 +149,16 @@ pub(super) fn number_text(value: f64) -> String {
 }
 
 fn push_number(value: f64, out: &mut String) {
+    let size = value.abs();
     let written = if value.is_nan() {
         Ok(())
-    } else if value.fract() == 0.0 && value.abs() < 1e15 {
+    } else if value.fract() == 0.0 && size < 1e15 {
         write!(out, "{value}")
+    } else if (1e-4..1e9).contains(&size) && value.to_bits().trailing_zeros() < 13 {
+        // The same text as below, in less time. Only halfway between two shortest texts the two may
+        // differ, where numbers of this size end in more zeros.
+        out.push_str(zmij::Buffer::new().format_finite(value));
+        Ok(())
     } else {
         // Debug, unlike Display, writes 1e-300 with an exponent.
         write!(out, "{value:?}")

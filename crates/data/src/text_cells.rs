@@ -1,7 +1,6 @@
 //! The cells of a column of texts, each text kept once: a table of many series names each of them in
 //! every row, and has the same times in each of them.
 
-use std::collections::TryReserveError;
 use std::fmt;
 use std::hash::BuildHasher;
 
@@ -14,6 +13,8 @@ pub struct TextCells {
     /// The number of each cell's text; [`MISSING`] where there is none.
     numbers: Vec<u32>,
     words: Words,
+    /// Whether the last text that was likely was the one after that above it.
+    advances: bool,
 }
 
 const MISSING: u32 = u32::MAX;
@@ -58,12 +59,7 @@ impl Words {
 impl TextCells {
     /// No cells, with room for `rows` of them.
     pub(super) fn with_room(rows: usize) -> Self {
-        Self { numbers: Vec::with_capacity(rows), words: Words::default() }
-    }
-
-    /// Room for `rows` more.
-    pub(super) fn try_reserve(&mut self, rows: usize) -> Result<(), TryReserveError> {
-        self.numbers.try_reserve_exact(rows)
+        Self { numbers: Vec::with_capacity(rows), ..Self::default() }
     }
 
     /// Room for `rows` more.
@@ -111,13 +107,16 @@ impl TextCells {
 
     /// The number of a text that comes again, as those of series do: the same as above, or the one
     /// that came after it before.
-    fn likely(&self, text: &str) -> Option<u32> {
+    fn likely(&mut self, text: &str) -> Option<u32> {
         let last = self.numbers.last().copied().filter(|&last| last != MISSING)?;
         let next = last + 1;
         let is = |number: u32| {
             (number as usize) < self.words.ends.len() && self.words.get(number) == text
         };
-        [last, next].into_iter().find(|&number| is(number))
+        let likely = if self.advances { [next, last] } else { [last, next] };
+        let found = likely.into_iter().find(|&number| is(number))?;
+        self.advances = found == next;
+        Some(found)
     }
 
     /// What a text is numbered, from now on if it is new: [`TextCells::push_number`] takes it.

@@ -44,7 +44,7 @@ pub(super) fn unpacked(bytes: &[u8], source: &str) -> Result<Vec<u8>> {
 /// All bytes, unpacked if they start as gzip or zstd do. The outer error is the reader's, the inner
 /// one says that there is too much, or that this build cannot unpack them.
 pub(super) fn read_unpacked<'a>(
-    reader: impl Read + 'a,
+    reader: impl Read + Send + 'a,
     source: &str,
 ) -> std::io::Result<Result<Vec<u8>>> {
     let unpacked = match unpacking(reader)? {
@@ -76,8 +76,8 @@ fn too_large() -> String {
 /// The text of a file while it is read, unpacked if it starts as gzip or zstd do. The outer error is
 /// the reader's, the inner one says that this build cannot unpack it.
 pub(super) fn unpacking<'a>(
-    mut reader: impl Read + 'a,
-) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+    mut reader: impl Read + Send + 'a,
+) -> std::io::Result<Result<Box<dyn Read + Send + 'a>>> {
     let mut magic = [0; 4];
     let count = read_up_to(&mut reader, &mut magic)?;
     let whole = std::io::Cursor::new(magic[..count].to_vec()).chain(reader);
@@ -91,12 +91,16 @@ pub(super) fn unpacking<'a>(
 }
 
 #[cfg(feature = "parquet")]
-fn unpack_zstd<'a>(packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+fn unpack_zstd<'a>(
+    packed: impl Read + Send + 'a,
+) -> std::io::Result<Result<Box<dyn Read + Send + 'a>>> {
     Ok(Ok(Box::new(Limited::new(zstd::Decoder::new(packed)?))))
 }
 
 #[cfg(not(feature = "parquet"))]
-fn unpack_zstd<'a>(_packed: impl Read + 'a) -> std::io::Result<Result<Box<dyn Read + 'a>>> {
+fn unpack_zstd<'a>(
+    _packed: impl Read + Send + 'a,
+) -> std::io::Result<Result<Box<dyn Read + Send + 'a>>> {
     Ok(Err(Error::input("this build has no zstd (feature \"parquet\"); unpack the file first")))
 }
 

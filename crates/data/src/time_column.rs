@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::table::{Column, Table, Values};
+use super::table_rows::TableRows;
 use super::time_cells::Offsets;
 use super::time_names::{Named, named, parts_of_a_date};
 use super::timestamp::{
@@ -35,10 +36,16 @@ pub(super) enum Instants<'a> {
 }
 
 impl Instants<'_> {
-    pub(super) fn at(&self, row: usize) -> i64 {
-        match self {
-            Self::Rows(instants) => instants[row],
-            Self::Texts { of_text, of_row } => of_text[of_row[row] as usize],
+    /// Those of some rows.
+    pub(super) fn of(&self, rows: &TableRows) -> Vec<i64> {
+        match (self, rows) {
+            (Self::Rows(instants), rows) => rows.of(instants),
+            (Self::Texts { of_text, of_row }, TableRows::Run(rows)) => {
+                of_row[rows.clone()].iter().map(|&text| of_text[text as usize]).collect()
+            }
+            (Self::Texts { of_text, of_row }, TableRows::List(rows)) => {
+                rows.iter().map(|&row| of_text[of_row[row as usize] as usize]).collect()
+            }
         }
     }
 }

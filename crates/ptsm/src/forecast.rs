@@ -22,6 +22,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::calibration::{Band, Calibration};
 use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
 use crate::ensemble::Members;
@@ -312,19 +314,19 @@ pub(crate) fn forecast_times(
     rows: Range<usize>,
 ) -> Option<Vec<i64>> {
     let own = series.timestamps.as_ref()?;
-    let mut times: Vec<i64> = own.iter().skip(rows.start).take(rows.len()).collect();
+    let mut times: Vec<i64> = rows.clone().map_while(|row| own.get(row)).collect();
     times.extend(set.future_timestamps(series, rows.len() - times.len())?);
     Some(times)
 }
 
 /// Gives forecasts, `each` for every series in turn, their times.
 fn add_times(forecasts: &mut [Forecast], set: &SeriesSet, each: usize) {
-    for (forecasts, series) in forecasts.chunks_mut(each.max(1)).zip(&set.series) {
-        let Some(first) = forecasts.first() else { continue };
+    forecasts.par_chunks_mut(each.max(1)).zip(&set.series).for_each(|(forecasts, series)| {
+        let Some(first) = forecasts.first() else { return };
         let (end, count) = (first.first_row, first.prediction_length());
         let times = forecast_times(set, series, end..end + count);
         forecasts.iter_mut().for_each(|forecast| forecast.timestamps.clone_from(&times));
-    }
+    });
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::civil::{MINUTE, SECOND, civil, time_of_day};
 impl TimeStyle {
     /// Takes in the style of one more stamp of the same column: the finest precision, and padding
     /// only where every stamp has it.
-    pub(super) fn merge(self, next: TimeStyle) -> TimeStyle {
+    pub(crate) fn merge(self, next: TimeStyle) -> TimeStyle {
         match (self, next) {
             (TimeStyle::Calendar(old), TimeStyle::Calendar(new)) => {
                 TimeStyle::Calendar(old.merge(new))

@@ -1,13 +1,19 @@
 //! [`ForecastInterface`]: what lies between the data and the network of a forecaster.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use super::answer::{Forecast, ForecastInterval, ForecastQuantile};
 use crate::calibration::{self, Band, Calibration};
-use crate::data::{Batch, BatchShape, Series, Standardiser};
+use crate::data::{Batch, BatchShape, PreparedSeries, Series, Standardiser};
 use crate::preprocessor::Preprocessor;
 use crate::{Config, Error, Model, Result};
 use ptsm_core::{OutputSpec, Prediction};
+
+/// Series that a thread is given at once; one by itself takes no other thread.
+const SERIES_AT_ONCE: usize = 8;
 
 /// Windows to forecast from, and the standardiser of each.
 #[derive(Debug, Clone)]
@@ -149,16 +155,14 @@ impl ForecastInterface {
         };
         let gaps = !series.iter().all(whole);
         let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
-        for series in series {
+        let standardised = |series: &Series| {
             let end = end_of(series, rows_before_end)?;
-            let rows = end.saturating_sub(context_length)..end;
-            let named = |e: Error| match series.id.as_str() {
-                "" => e,
-                id => e.at(id),
-            };
-            let own =
-                self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
-            let window = own.apply_window(series, rows, context_length).map_err(named)?;
+            self.standardised(series, end.saturating_sub(context_length)..end)
+        };
+        let windows = series.par_iter().with_min_len(SERIES_AT_ONCE).map(standardised);
+        // In the order of the series, so that the first error is told.
+        for found in windows.collect::<Vec<Result<_>>>() {
+            let (own, window) = found?;
             past_values.extend(window.values);
             scales.push(own);
             if let Some(mask) = &mut mask {
@@ -177,13 +181,28 @@ impl ForecastInterface {
         Ok(Contexts { batch, scales })
     }
 
+    /// The standardiser of some rows of a series, and the window that ends with them.
+    fn standardised(
+        &self,
+        series: &Series,
+        rows: Range<usize>,
+    ) -> Result<(Standardiser, PreparedSeries)> {
+        let named = |e: Error| match series.id.as_str() {
+            "" => e,
+            id => e.at(id),
+        };
+        let own = self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
+        let window = own.apply_window(series, rows, self.config.context_length).map_err(named)?;
+        Ok((own, window))
+    }
+
     /// The forecasts of these contexts in data units, one for each window, without name and times.
     pub(crate) fn read_out(&self, output: &Prediction, contexts: &Contexts) -> Vec<Forecast> {
         let points = output.points();
         let bands = self.bands(&contexts.batch, output);
         let quantiles = self.single_quantiles(output);
         let each = self.config.prediction_length * self.output.channels().len();
-        let windows = points.chunks_exact(each).zip(&contexts.scales).enumerate();
+        let windows = points.par_chunks_exact(each).zip(&contexts.scales).enumerate();
         let forecast = |(b, (points, scale))| {
             let mut forecast = self.empty_forecast();
             let first = b * each;
@@ -192,7 +211,7 @@ impl ForecastInterface {
             self.fill(&window, &mut forecast);
             forecast
         };
-        windows.map(forecast).collect()
+        windows.with_min_len(SERIES_AT_ONCE).map(forecast).collect()
     }
 
     /// As [`ForecastInterface::read_out`] for one window, reusing the memory of `forecast`; leaves the
