@@ -323,6 +323,75 @@ fn cases_are_learned_scored_and_labelled() {
 }
 
 #[test]
+fn settings_for_labelled_cases_are_searched_and_networks_averaged() {
+    let folder = folder_with_data();
+    let folder = folder.path();
+    let auto =
+        "--recipe auto --patch-length 4 --patch-stride 4 --d-model 4 --num-layers 1 --epochs 2";
+    let train = |task: &str, data: &str, out: &str| {
+        json(folder, &format!("train --task {task} --data {data} --out {out} {auto}"))
+    };
+    let found = train("classification", "cases.ts", "class");
+    let choice = &found["choice"];
+    // 3 poolings and 2 scalers; everything else is settled.
+    assert_eq!((choice["settings"].as_u64(), choice["networks"].as_u64()), (Some(6), Some(3)));
+    for key in ["constant", "nearest"] {
+        assert!(choice[key].is_number(), "{found}");
+    }
+    let score = choice["chosen"]["score"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&score), "{found}");
+    let again = train("classification", "cases.ts", "again");
+    assert_eq!(again["choice"], found["choice"], "the same command finds the same");
+    let scored = json(folder, "evaluate --model class --data cases.ts");
+    assert_eq!(scored["choice"], found["choice"]);
+    let labels = ok(folder, "predict --model class --data cases.ts -q");
+    assert_eq!(labels, ok(folder, "predict --model again --data cases.ts -q"));
+    assert_eq!(json(folder, "inspect class")["members"].as_array().unwrap().len(), 3);
+    ok(folder, "verify class");
+    let found = train("regression", "values.ts", "value");
+    assert!(found["sentence"].as_str().unwrap().contains("cross-validated RMSE"), "{found}");
+    ok(folder, "evaluate --model value --data values.ts");
+    let short = "@classLabel true slow fast\n@data\n1,2,3,4:2,3,4,5:slow\n";
+    std::fs::write(folder.join("short.ts"), short).unwrap();
+    let said = run(folder, "predict --model class --data short.ts");
+    assert_eq!(said.status.code(), Some(0), "{}", stderr(&said));
+    assert!(stderr(&said).contains("1 of 1 cases are shorter than the"), "{}", stderr(&said));
+    std::fs::write(folder.join("three.ts"), short.to_owned() + "1,2:2,3:fast\n1,3:2,3:fast\n")
+        .unwrap();
+    for (arguments, says) in [
+        (
+            format!("train --task classification --data three.ts --out x {auto}"),
+            "3 labelled cases are too few",
+        ),
+        (
+            format!("train --task classification --data cases.ts --out x {auto} --hold-out 0.1"),
+            "--hold-out",
+        ),
+        (
+            format!("train --task classification --data cases.ts --out x {auto} --metric mae"),
+            "--metric",
+        ),
+        (
+            format!("train --task classification --data cases.ts --out x {auto} --budget 0"),
+            "budget: 0 must be above",
+        ),
+        (
+            "train --task classification --data cases.ts --out x --epochs 1 --budget 1".to_owned(),
+            "--budget",
+        ),
+        ("train --data data.csv --out x --budget 1".to_owned(), "--budget"),
+        (
+            format!("train --task classification --data cases.ts --out class {auto}"),
+            "holds a model already",
+        ),
+    ] {
+        let output = run(folder, &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{arguments}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn mistakes_with_labels_and_levels_are_explained() {
     let folder = folder_with_data();
     let folder = folder.path();

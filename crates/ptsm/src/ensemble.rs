@@ -11,6 +11,7 @@
 //! | `check.rs` | whether forecasts of members can be averaged |
 //! | `classical.rs` | a classical method as a member |
 //! | `description.rs` | the list of members in the file |
+//! | `labelled.rs` | networks that label cases together |
 //! | `linear.rs` | a ridge regression, on values or on logarithms, as a member |
 //! | `names.rs` | names of the folders of members |
 //! | `save.rs` | members written into a directory |
@@ -19,6 +20,7 @@
 mod check;
 mod classical;
 mod description;
+mod labelled;
 mod linear;
 mod names;
 mod save;
@@ -38,6 +40,8 @@ pub use check::EnsembleWindow;
 use check::check_members;
 use classical::LoadedClassical;
 use description::{Description, Member, ZeroShotMember, read_description};
+pub use labelled::labelling_networks;
+pub(crate) use labelled::write_labelling;
 pub use linear::Linear;
 use linear::LoadedLinear;
 pub(crate) use names::{begun_names, new_names};
@@ -276,7 +280,8 @@ pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
     Ok(members.iter().filter_map(|member| member.name.as_ref()).map(|n| files.member(n)).collect())
 }
 
-/// The task of a model directory; an ensemble always forecasts, and so does the model inside the library.
+/// The task of a model directory: that of the first network of an ensemble. The model inside the library forecasts, and
+/// so does an ensemble without any network.
 ///
 /// # Errors
 ///
@@ -287,7 +292,10 @@ pub fn task_of(dir: &Path) -> Result<Task> {
     }
     let files = ModelDir::new(dir);
     match files.is_ensemble() {
-        true => Ok(Task::Forecasting),
+        true => match member_dirs(dir)?.first() {
+            Some(first) => Config::from_file(&first.config())?.task(),
+            None => Ok(Task::Forecasting),
+        },
         false => Config::from_file(&files.config())?.task(),
     }
 }

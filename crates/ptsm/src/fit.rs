@@ -6,12 +6,15 @@ use crate::data::{
     Column, LabelOptions, LabelledSet, NO_COLUMN, Repair, Roles, Series, SeriesSet, Split, Table,
 };
 use crate::ensemble::Members;
-use crate::job::{CaseData, Job, JobData, Save, SeriesData, Silent, Trained, automatic_recipe};
+use crate::job::{
+    CASE_BUDGET, CaseChoiceJob, CaseData, CaseSearch, Job, JobData, Save, SeriesData, Silent,
+    Trained, automatic_recipe,
+};
 use crate::labeller::Labeller;
 use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
 use crate::train::Training;
-use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Regressor, Result, Task};
+use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Model, Regressor, Result, Task};
 
 /// Options of a fit; all have defaults, so `FitOptions::default()` is enough.
 ///
@@ -81,6 +84,12 @@ impl FitOptions {
     pub fn save_to(mut self, dir: impl Into<PathBuf>) -> Self {
         self.save_to = Some(dir.into());
         self
+    }
+
+    /// Whether nothing is said but the seed and where the model goes, so that the settings for labelled cases are searched.
+    fn leaves_the_choice(&self) -> bool {
+        let Self { seed, save_to, .. } = self.clone();
+        *self == Self { seed, save_to, ..Self::default() }
     }
 
     fn training(&self, suggested: Training) -> Training {
@@ -227,7 +236,9 @@ impl Forecaster {
 }
 
 impl Classifier {
-    /// Trains a classifier on labelled cases.
+    /// Trains a classifier on labelled cases. Without any option but the seed and a directory, the settings are searched by
+    /// cross-validation, and the probabilities of a few networks averaged ([`CaseChoiceJob`]); with one, a single network
+    /// is trained as it is told.
     ///
     /// ```
     /// use ptsm::data::{LabelledSet, Labels, Series};
@@ -258,7 +269,7 @@ impl Classifier {
 }
 
 impl Regressor {
-    /// Trains a regression on cases labelled with one or more values.
+    /// Trains a regression on cases labelled with one or more values; as [`Classifier::fit`].
     ///
     /// ```
     /// use ptsm::data::{LabelledSet, Labels, Series};
@@ -291,6 +302,9 @@ fn fit_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Label
     if options.split.is_some() {
         return Err(Error::config("split", "is for series (use hold_out)"));
     }
+    if options.leaves_the_choice() {
+        return choose_for_cases(set, task, options);
+    }
     let suggested = Training { epochs: CASE_EPOCHS, batch_size: CASE_BATCH, ..Training::default() };
     let training = options.training(suggested);
     let length = options.model.context_length.unwrap_or(set.longest());
@@ -304,4 +318,16 @@ fn fit_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Label
     let Trained { model, preprocessor, .. } =
         options.job(&data, task, model, training).run(&mut Silent)?;
     Labeller::new(&model, preprocessor, &Cpu::default())
+}
+
+/// The settings are searched, and the labels of a few networks averaged.
+fn choose_for_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Labeller> {
+    let mut search = CaseSearch::built_in(task, &set);
+    search.training.seed = options.seed.unwrap_or(search.training.seed);
+    let save = options.save_to.as_ref().map(Save::new);
+    let job = CaseChoiceJob { name: "data".into(), set, search, budget: CASE_BUDGET, save };
+    let networks = job.run(&mut Silent)?.networks;
+    let preprocessor = networks[0].preprocessor.clone();
+    let models: Vec<Model> = networks.into_iter().map(|network| network.model).collect();
+    Labeller::average(&models, preprocessor, &Cpu::default())
 }

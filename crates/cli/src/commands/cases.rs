@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::LabelCoding;
 use ptsm::data::{Column, LabelledSet, Labels, Table, write_table};
+use ptsm::job::CaseChoice;
 use ptsm::labeller::{LabelScores, Labeller, Predictions};
+use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::spec::DataSpec;
 use ptsm::{Result, Task};
 use serde_json::json;
@@ -46,6 +48,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let spec = request.spec()?;
     let (name, set) = spec.read_cases(task)?;
     remark(global, &format!("{name}: {} cases", set.len()));
+    labeller.length_notes(&set).iter().for_each(|note| remark(global, note));
     let began = std::time::Instant::now();
     let (predictions, scores) = labeller.score(&set)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -56,10 +59,14 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
         .map_err(|e| ptsm::Error::internal("scores cannot be written").because(e))?;
     value["dataset"] = name.into();
     value["seconds"] = seconds.into();
-    let text = match &scores {
+    let mut text = match &scores {
         LabelScores::Classes(scores) => scores.table(),
         LabelScores::Values(scores) => scores.table(),
     };
+    if let Some(choice) = read_json::<CaseChoice>(&ModelDir::new(request.model).choice())? {
+        text += &format!("\nin training: {}\n", choice.sentence());
+        value["choice"] = json!(choice);
+    }
     answer(global, &value, &text)
 }
 
@@ -107,6 +114,7 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
     let mut labeller = Labeller::from_dir(request.model, open(request.backend)?.as_ref())?;
     let task = labeller.config().task()?;
     let set = read_unlabelled(request, task)?;
+    labeller.length_notes(&set).iter().for_each(|note| remark(global, note));
     let predictions = labeller.predict(&set)?;
     let table = table(&set, &predictions, labeller.coding())?;
     if let Some(path) = request.out {

@@ -8,11 +8,12 @@ use ptsm::data::{
     Clock, Frequency, LabelOptions, LabelledSet, Labels, STANDARD_INPUT, Series, SeriesSet, Table,
     Zone,
 };
-use ptsm::ensemble::{Classical, MemberModel, Members};
-use ptsm::model_dir::ModelDir;
+use ptsm::ensemble::{Classical, MemberModel, Members, labelling_networks, task_of};
+use ptsm::job::CaseChoice;
+use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::zero_shot::{BUILTIN_VERSION, builtin_model, is_builtin};
-use ptsm::{Config, Model, Result};
+use ptsm::{Config, Model, Result, Task};
 use serde_json::{Value, json};
 
 use crate::global::Global;
@@ -41,7 +42,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return describe_model(global, &path, &builtin_model()?, None);
     }
     if dir.is_ensemble() {
-        return inspect_ensemble(global, &path);
+        return match task_of(&path)? {
+            Task::Classification | Task::Regression => inspect_labelling(global, &path),
+            _ => inspect_ensemble(global, &path),
+        };
     }
     if dir.config().is_file() || (path.is_dir() && !Table::is_at(&path)) {
         return inspect_model(global, &path);
@@ -51,6 +55,24 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
     inspect_data(global, &data)
+}
+
+/// The networks whose labels are averaged, a line each, and how their settings were chosen.
+fn inspect_labelling(global: &Global, dir: &Path) -> Result<()> {
+    let networks = labelling_networks(dir)?;
+    let mut text = format!("{} (the mean of {} networks", dir.display(), networks.len());
+    text += &format!(", {})\n", networks[0].config().task()?.architecture());
+    let mut values = Vec::new();
+    for (number, network) in networks.iter().enumerate() {
+        let (line, value) = describe_network(network)?;
+        text += &format!("network {number}: {line}");
+        values.push(value);
+    }
+    let choice: Option<CaseChoice> = read_json(&ModelDir::new(dir).choice())?;
+    if let Some(choice) = &choice {
+        text += &format!("chosen: {}\n{}\n", choice.described(), choice.sentence());
+    }
+    answer(global, &json!({"members": values, "choice": choice}), &text)
 }
 
 /// One line for each member; the members themselves are model directories.

@@ -1,9 +1,9 @@
 //! `ptsm select`: chooses settings for labelled cases by cross-validation on the training file, and
 //! scores them once on the test file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ptsm::job::{CaseSearch, SearchCell, SeedScores};
+use ptsm::job::{CaseSearch, Cuts, SearchCell, SeedScores};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result, Task};
 use serde_json::{Map, Value, json};
@@ -12,14 +12,19 @@ use crate::global::Global;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, check_named};
+use crate::words::recipe_words;
 
 /// Options of `select`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// TOML file: task, [model], [training], and [grid] with a list of values for each field that
-    /// is searched; [[settings]] lists fields that change together
+    /// is searched; [[settings]] lists fields that change together. Without one, all scalers, poolings, patches, widths
+    /// and lengths of training that `train` chooses among
     #[arg(long, value_name = "FILE")]
-    recipe: PathBuf,
+    recipe: Option<PathBuf>,
+    /// classification or regression, where no recipe says it
+    #[arg(long, value_parser = recipe_words::<Task>(["classification", "regression"]), conflicts_with = "recipe")]
+    task: Option<Task>,
     /// Columns of the labels, for tables [default: label, class or target]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
@@ -44,26 +49,19 @@ pub(crate) struct Args {
 
 /// Searches, prints, and scores the winner.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let search = read_search(args)?;
     let spec = DataSpec { label: args.label.clone(), ..args.data.spec() };
     check_named(&spec)?;
-    let (name, set) = spec.read_cases(search.task)?;
-    let cuts: Vec<Vec<Vec<usize>>> =
-        (0..args.repeats).map(|seed| set.folds(args.folds, seed)).collect::<Result<_>>()?;
-    let fits = cuts.iter().map(Vec::len).sum::<usize>();
+    let given = args.recipe.as_deref().map(read_search).transpose()?;
+    let task =
+        given.as_ref().map(|search| search.task).or(args.task).unwrap_or(Task::Classification);
+    let (name, set) = spec.read_cases(task)?;
+    let search = given.unwrap_or_else(|| CaseSearch::built_in(task, &set));
+    let cuts = Cuts::draw(&set, args.folds, args.repeats)?;
     let settings = search.all_settings()?;
     remark(global, &format!("{name}: {} cases, {} settings", set.len(), settings.len()));
-    let total = (settings.len() * fits) as u64;
-    let mut progress = Progress::new(global, "searching", total);
-    let mut cells = Vec::new();
-    for setting in settings {
-        let mut tick = |fit: usize| {
-            progress.update((cells.len() * fits + fit) as u64, "");
-        };
-        let cell = search.cross_validate(&set, &cuts, setting, &mut tick)?;
-        progress.line(&format!("{:.4}  {}", cell.score, describe(&cell.setting)));
-        cells.push(cell);
-    }
+    let mut progress = Progress::new(global, "searching", (settings.len() * cuts.fits()) as u64);
+    let mut tick = |done: usize| progress.update(done as u64, "");
+    let mut cells = search.compare(&set, &cuts, &settings, &mut tick)?;
     progress.finish();
     search.sort(&mut cells);
     let test = args.test.as_ref().map(|test| {
@@ -74,8 +72,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     report(global, args, &search, &cells, test.transpose()?)
 }
 
-fn read_search(args: &Args) -> Result<CaseSearch> {
-    let path = &args.recipe;
+fn read_search(path: &Path) -> Result<CaseSearch> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
     CaseSearch::from_toml(&text).map_err(|e| e.at(path.display().to_string()))
 }

@@ -18,6 +18,7 @@ mod percent;
 mod probabilistic;
 mod report;
 mod ridge;
+mod simple_labels;
 mod units;
 mod values;
 mod verdict;
@@ -36,6 +37,7 @@ pub use probabilistic::{
 };
 pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
 pub use ridge::{LogRidge, LogRidgeOptions, PENALTIES, Ridge, RidgeOptions};
+pub use simple_labels::SimpleLabels;
 pub use values::{TargetScores, ValueScores};
 pub use verdict::{DifferenceInterval, Measure, Verdict};
 pub use windows::{EvaluateOptions, evaluate, select_channels};

@@ -13,10 +13,28 @@ use ptsm_core::Note;
 pub enum JobEvent<'a> {
     /// A job of several trainings begins one of them; the text says which, in a few words.
     Part(&'a str),
+    /// A search for settings has made progress.
+    Searching(SearchRound),
     /// The samples are prepared and the model has its initial weights; training begins.
     Ready(Ready<'a>),
     /// A step or an epoch is done.
     Training(&'a Event<'a>),
+}
+
+/// The progress of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SearchRound {
+    /// The round, from 1 to `rounds`.
+    pub round: usize,
+    /// Rounds in all.
+    pub rounds: usize,
+    /// Settings that are compared in it.
+    pub settings: usize,
+    /// Its trainings, each of one network or of those whose mean is scored, that are done.
+    pub done: usize,
+    /// Its trainings in all.
+    pub trainings: usize,
 }
 
 /// A job that is ready to train.

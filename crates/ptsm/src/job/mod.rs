@@ -5,6 +5,7 @@
 
 mod ablation;
 mod automatic;
+mod case_choice;
 mod cases;
 mod choice;
 mod data;
@@ -24,9 +25,10 @@ mod windows;
 
 pub use ablation::{Ablation, AblationRow};
 pub use automatic::automatic_recipe;
+pub use case_choice::{CASE_BUDGET, CASE_RULE, CaseChoice, CaseChoiceJob, CaseChosen};
 pub use choice::{Candidate, Choice, ChoiceJob, Chosen, Metric, RULE};
 pub use data::{CaseData, JobData, SeriesData};
-pub use event::{JobEvent, Observer, Ready, Silent};
+pub use event::{JobEvent, Observer, Ready, SearchRound, Silent};
 pub use joint::{JointHead, JointJob, JointTrained};
 pub use members::EnsembleJob;
 pub use plan::{Job, Save, SaveMode, Start};
@@ -34,7 +36,7 @@ pub(crate) use run::{Finished, save_trained};
 pub use run::{Trained, save_model};
 pub use samples::LaidSamples;
 pub use seen::trained_on_validation;
-pub use selection::{CaseSearch, SearchCell, SeedScores};
+pub use selection::{CaseSearch, Cuts, SearchCell, SeedScores};
 pub use spread::spread;
 pub use store::{RecipeStore, Score, Subject, TrainedRecipe};
 pub use tuning::{TuneEvent, Tuned, tune};

@@ -1,10 +1,13 @@
 //! Selection of settings for labelled cases: cross-validation on the training cases alone, then one
 //! evaluation on the test cases.
 
+use std::sync::Mutex;
+
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::data::CaseData;
+use super::data::{CaseData, JobData};
 use super::event::Silent;
 use super::plan::Job;
 use super::run::Trained;
@@ -13,7 +16,7 @@ use crate::data::LabelledSet;
 use crate::labeller::{LabelScores, Labeller};
 use crate::spec::{ModelSpec, nearest, with_nearest};
 use crate::train::{Member, Recipe, Training};
-use crate::{Cpu, Error, ErrorKind, Result, Task};
+use crate::{Cpu, Error, ErrorKind, Model, Result, Task};
 
 /// The search: a recipe, lists of values for some of its fields, and fields that change
 /// together.
@@ -60,6 +63,60 @@ pub struct SeedScores {
     pub mean: f64,
     /// Sample standard deviation; 0 for one seed.
     pub deviation: f64,
+}
+
+/// Cuts of labelled cases for cross-validation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cuts {
+    folds: Vec<Fold>,
+    networks: u64,
+}
+
+/// Cases that are held out of one training.
+#[derive(Debug, Clone, PartialEq)]
+struct Fold {
+    held_out: Vec<usize>,
+    /// Number of the cross-validation that it is a part of, which is added to the seed of its trainings.
+    repeat: u64,
+}
+
+impl Cuts {
+    /// The cases of `set` dealt into `folds` parts, `repeats` times in other ways.
+    ///
+    /// # Errors
+    ///
+    /// As [`LabelledSet::folds`].
+    pub fn draw(set: &LabelledSet, folds: usize, repeats: u64) -> Result<Self> {
+        let mut all = Vec::new();
+        for repeat in 0..repeats {
+            let fold = |held_out| Fold { held_out, repeat };
+            all.extend(set.folds(folds, repeat)?.into_iter().map(fold));
+        }
+        Ok(Self { folds: all, networks: 1 })
+    }
+
+    /// Cuts whose folds are labelled by the mean of so many networks, which differ in their seeds.
+    #[must_use]
+    pub fn averaging(self, networks: u64) -> Self {
+        Self { networks: networks.max(1), ..self }
+    }
+
+    /// The first `folds` of them, at least one: the other cases are only learnt from.
+    #[must_use]
+    pub fn limited_to(mut self, folds: usize) -> Self {
+        self.folds.truncate(folds.max(1));
+        self
+    }
+
+    /// Trainings of one setting.
+    pub fn fits(&self) -> usize {
+        self.folds.len() * self.networks as usize
+    }
+
+    /// The held-out cases of every fold.
+    pub fn held_out(&self) -> impl Iterator<Item = &[usize]> {
+        self.folds.iter().map(|fold| fold.held_out.as_slice())
+    }
 }
 
 impl CaseSearch {
@@ -143,60 +200,127 @@ impl CaseSearch {
         Recipe { model, training, ..Recipe::default() }.with(&member)
     }
 
-    /// Trains one recipe on all cases of `train`, holding none out.
-    fn train(&self, recipe: Recipe, train: LabelledSet) -> Result<Trained> {
-        let data = CaseData { name: String::new(), train, validation: None };
-        let job = Job {
-            data: &data.into(),
+    /// The training of one recipe.
+    pub(super) fn job<'a>(&self, data: &'a JobData, recipe: Recipe) -> Job<'a> {
+        Job {
+            data,
             task: self.task,
             model: recipe.model,
             training: recipe.training,
             start: None,
             few_shot: None,
             save: None,
-        };
-        job.run(&mut Silent)
+        }
     }
 
-    /// Score and loss on the cases `other` of a recipe that is trained on `train`.
-    fn score(&self, recipe: Recipe, train: LabelledSet, other: &LabelledSet) -> Result<(f64, f64)> {
-        let trained = self.train(recipe, train)?;
-        let mut labeller = Labeller::new(&trained.model, trained.preprocessor, &Cpu::default())?;
+    /// Trains so many networks with one setting on all cases of `data`, which differ in their seeds; at least one.
+    pub(super) fn train_average(
+        &self,
+        data: &JobData,
+        setting: &Map<String, Value>,
+        networks: u64,
+    ) -> Result<Vec<Trained>> {
+        let recipe = self.recipe(setting)?;
+        let train = |network| {
+            let mut recipe = recipe.clone();
+            recipe.training.seed += network;
+            self.job(data, recipe).run(&mut Silent)
+        };
+        (0..networks.max(1)).into_par_iter().map(train).collect()
+    }
+
+    /// Trains one recipe on all cases of `train`, holding none out.
+    fn train(&self, recipe: Recipe, train: LabelledSet) -> Result<Trained> {
+        let data = CaseData { name: String::new(), train, validation: None }.into();
+        self.job(&data, recipe).run(&mut Silent)
+    }
+
+    /// Score and loss on the cases `other` of the mean of networks that are trained on `train`, one by each recipe.
+    fn score(
+        &self,
+        recipes: &[Recipe],
+        train: &LabelledSet,
+        other: &LabelledSet,
+    ) -> Result<(f64, f64)> {
+        let networks = recipes.iter().map(|recipe| self.train(recipe.clone(), train.clone()));
+        let mut networks: Vec<Trained> = networks.collect::<Result<_>>()?;
+        let Some(preprocessor) = networks.first_mut().map(|one| one.preprocessor.clone()) else {
+            return Err(Error::internal("no network was trained"));
+        };
+        let models: Vec<Model> = networks.into_iter().map(|network| network.model).collect();
+        let mut labeller = Labeller::average(&models, preprocessor, &Cpu::default())?;
         Ok(match labeller.score(other)?.1 {
             LabelScores::Classes(scores) => (scores.accuracy, scores.cross_entropy),
             LabelScores::Values(scores) => (scores.rmse, scores.rmse),
         })
     }
 
-    /// Scores one setting by repeated cross-validation. `cuts` has the folds of every repetition,
-    /// whose number is added to the seed; `tick` is called with the number of each training when it
-    /// begins.
+    /// Scores settings by repeated cross-validation, several trainings at a time; `tick` is called with how many of
+    /// them are done.
+    ///
+    /// The scores depend on the search, the cases, the cuts and the instruction set alone, not on the number of threads.
     ///
     /// # Errors
     ///
     /// As [`Job::run`].
-    pub fn cross_validate(
+    pub fn compare(
         &self,
         set: &LabelledSet,
-        cuts: &[Vec<Vec<usize>>],
-        setting: Map<String, Value>,
-        tick: &mut dyn FnMut(usize),
-    ) -> Result<SearchCell> {
+        cuts: &Cuts,
+        settings: &[Map<String, Value>],
+        tick: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<Vec<SearchCell>> {
+        let fits: Vec<(&Map<String, Value>, &Fold)> = settings
+            .iter()
+            .flat_map(|setting| cuts.folds.iter().map(move |f| (setting, f)))
+            .collect();
+        let ticking = Mutex::new((0, tick));
+        let one = |&(setting, fold): &(&Map<String, Value>, &Fold)| {
+            let score = self.score_fold(set, fold, setting, cuts.networks)?;
+            if let Ok(mut ticking) = ticking.lock() {
+                ticking.0 += 1;
+                let done = ticking.0;
+                (ticking.1)(done);
+            }
+            Ok(score)
+        };
+        let scores: Vec<(f64, f64)> = fits.par_iter().map(one).collect::<Result<_>>()?;
+        let cells = settings.iter().zip(scores.chunks(cuts.folds.len().max(1)));
+        Ok(cells.map(|(setting, scores)| self.cell(setting, cuts, scores)).collect())
+    }
+
+    /// Score and loss of one setting on one held-out fold.
+    fn score_fold(
+        &self,
+        set: &LabelledSet,
+        fold: &Fold,
+        setting: &Map<String, Value>,
+        networks: u64,
+    ) -> Result<(f64, f64)> {
+        let rest: Vec<usize> = (0..set.len()).filter(|i| !fold.held_out.contains(i)).collect();
+        let recipe = self.recipe(setting)?;
+        let recipes: Vec<Recipe> = (0..networks)
+            .map(|network| {
+                let mut recipe = recipe.clone();
+                recipe.training.seed += fold.repeat * networks + network;
+                recipe
+            })
+            .collect();
+        self.score(&recipes, &set.subset(&rest), &set.subset(&fold.held_out))
+    }
+
+    /// The scores of all folds as one.
+    fn cell(&self, setting: &Map<String, Value>, cuts: &Cuts, scores: &[(f64, f64)]) -> SearchCell {
         let (mut score, mut loss) = (0.0, 0.0);
         let squared = self.task == Task::Regression;
-        let fits =
-            cuts.iter().zip(0..).flat_map(|(folds, seed)| folds.iter().map(move |f| (f, seed)));
-        for (number, (fold, seed)) in fits.enumerate() {
-            tick(number);
-            let rest: Vec<usize> = (0..set.len()).filter(|i| !fold.contains(i)).collect();
-            let mut recipe = self.recipe(&setting)?;
-            recipe.training.seed += seed;
-            let (found, entropy) = self.score(recipe, set.subset(&rest), &set.subset(fold))?;
-            let share = fold.len() as f64 / (set.len() * cuts.len()) as f64;
+        let cases: usize = cuts.folds.iter().map(|fold| fold.held_out.len()).sum();
+        for (fold, &(found, entropy)) in cuts.folds.iter().zip(scores) {
+            let share = fold.held_out.len() as f64 / cases as f64;
             score += share * if squared { found * found } else { found };
             loss += share * entropy;
         }
-        Ok(SearchCell { setting, score: if squared { score.sqrt() } else { score }, loss })
+        let score = if squared { score.sqrt() } else { score };
+        SearchCell { setting: setting.clone(), score, loss }
     }
 
     /// Puts the best setting first: by score, then by loss.
@@ -227,7 +351,7 @@ impl CaseSearch {
         for &seed in seeds {
             let mut recipe = self.recipe(setting)?;
             recipe.training.seed = seed;
-            scores.push(self.score(recipe, train.clone(), test)?.0);
+            scores.push(self.score(&[recipe], train, test)?.0);
         }
         let (mean, deviation) = spread(&scores);
         Ok(SeedScores { seeds: seeds.to_vec(), scores, mean, deviation })

@@ -310,6 +310,17 @@ impl TrainingArgs {
     pub(crate) fn only_seed(&self) -> bool {
         *self == Self { seed: self.seed, ..Self::default() }
     }
+
+    /// Those of the fields that a search for settings of labelled cases opens which are chosen, by name.
+    pub(crate) fn searched(&self) -> Vec<&'static str> {
+        let fields = [
+            ("epochs", self.epochs.is_some()),
+            ("init", self.init_style.is_some()),
+            ("transform", self.transform.is_some()),
+        ];
+        fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+
     /// The seed of the flags, or that of a recipe.
     pub(crate) fn seed_or(&self, recipe: &Training) -> u64 {
         self.seed.unwrap_or(recipe.seed)

@@ -1,6 +1,7 @@
 //! `ptsm train`: trains on a table and writes a model directory.
 
 mod fields;
+mod labelled;
 mod reporter;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ const TASKS: [&str; 4] = ["forecasting", "classification", "regression", "pretra
 /// Value of `--recipe` that has a recipe chosen from the data.
 const AUTO: &str = "auto";
 
+const NO_SEARCH: &str = "is for the search for settings of labelled cases (--task classification or regression, without \
+                         options of the network, or with --recipe auto)";
+
 /// Options of `train`. A flag wins over the recipe file, which wins over the default.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -45,7 +49,9 @@ pub(crate) struct Args {
     ///
     /// It is chosen from the length, the channels and the frequency of the data, with reasons. Without any
     /// option of the network but lengths, auto is the default, and the network is kept only if no simpler
-    /// forecast, nor a mean with one, is better on the validation part.
+    /// forecast, nor a mean with one, is better on the validation part. For labelled cases scaler, pooling, patches,
+    /// width and length of training are searched by cross-validation, but for those that are given, and the labels of
+    /// three networks averaged.
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
     /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
@@ -55,6 +61,11 @@ pub(crate) struct Args {
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
+    /// Work that the search for settings of labelled cases may be, in minutes [default: 2]
+    ///
+    /// They are minutes of two cores of a small server: counted, not timed, so that every machine finds the same.
+    #[arg(long, value_name = "MINUTES")]
+    budget: Option<f64>,
     /// What the model learns
     #[arg(long, default_value = "forecasting", value_parser = recipe_words::<Task>(TASKS))]
     task: Task,
@@ -109,6 +120,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     if args.is_automatic()? {
         return automatic(global, args, start, dir);
+    }
+    if args.budget.is_some() {
+        return Err(Error::config("--budget", NO_SEARCH));
     }
     let recipe = args.recipe.as_deref();
     let recipe = recipe.map_or(Ok(Recipe::default()), Recipe::from_file)?;
@@ -181,9 +195,16 @@ pub(crate) fn read_data(
 /// Trains a network by a recipe that is chosen for the data, whose reasons are printed, and keeps it or
 /// classical methods or a mean of them, whichever forecasts the validation part best.
 fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) -> Result<()> {
-    if args.task != Task::Forecasting {
-        let text = "auto is for forecasting (for labelled cases, see ptsm select)";
-        return Err(Error::config("--recipe", text));
+    match args.task {
+        Task::Forecasting => {}
+        Task::Classification | Task::Regression => return labelled::run(global, args, dir),
+        Task::Pretraining => {
+            let text = "auto is for forecasting, classification and regression";
+            return Err(Error::config("--recipe", text));
+        }
+    }
+    if args.budget.is_some() {
+        return Err(Error::config("--budget", NO_SEARCH));
     }
     let (data, _) = read_series(global, &args.data_spec())?;
     let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
@@ -276,14 +297,14 @@ impl Args {
     fn is_automatic(&self) -> Result<bool> {
         match &self.recipe {
             Some(path) => Ok(path.as_os_str() == AUTO),
-            None => Ok(self.task == Task::Forecasting && self.leaves_the_choice()?),
+            None => Ok(self.task != Task::Pretraining && self.leaves_the_choice()?),
         }
     }
 
     /// Whether the network may be kept or not, whichever forecasts best: nothing is said of it but
     /// lengths and the seed.
     fn leaves_the_choice(&self) -> Result<bool> {
-        let network = self.init.is_some() || self.few_shot.is_some();
+        let network = self.init.is_some() || self.few_shot.is_some() || self.hold_out.is_some();
         Ok(!network && self.model.only_lengths()? && self.training.only_seed())
     }
 

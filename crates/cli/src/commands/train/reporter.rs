@@ -6,7 +6,7 @@ use std::path::Path;
 use ptsm::Task;
 use ptsm::core::Note;
 use ptsm::data::Labels;
-use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SeriesData};
+use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SearchRound, SeriesData};
 use ptsm::train::{Epoch, Event};
 
 use crate::global::Global;
@@ -50,6 +50,7 @@ impl Observer for Reporter<'_> {
                 self.progress = None;
                 remark(self.global, &format!("{text}:"));
             }
+            JobEvent::Searching(round) => self.search(round),
             JobEvent::Ready(ready) => {
                 self.finish();
                 match ready.data {
@@ -69,6 +70,23 @@ impl Observer for Reporter<'_> {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+impl Reporter<'_> {
+    fn search(&mut self, round: &SearchRound) {
+        if round.done == 0 {
+            self.finish();
+            let SearchRound { round, rounds, settings, trainings, .. } = *round;
+            let s = if settings == 1 { "" } else { "s" };
+            let text = format!(
+                "search, round {round} of {rounds}: {settings} setting{s}, {trainings} trainings"
+            );
+            remark(self.global, &text);
+            self.progress = Some(Progress::new(self.global, "searching", trainings as u64));
+        } else if let Some(progress) = &mut self.progress {
+            progress.update(round.done as u64, "");
+        }
     }
 }
 

@@ -1,0 +1,119 @@
+//! How much work a search may be: counted, not timed, so that the same command finds the same model on every machine.
+
+use serde_json::{Map, Value};
+
+use crate::job::JobData;
+use crate::job::selection::{CaseSearch, Cuts};
+use crate::{Error, Result};
+
+/// Multiply-adds a second that a training is reckoned with, and what a step costs besides: a core of a small server.
+const SPEED: f64 = 1.5e10;
+const STEP: f64 = 3e-4;
+
+/// Cores that are reckoned with.
+const CORES: f64 = 2.0;
+
+/// Forward and backward passes, in forward passes.
+const PASSES: f64 = 3.0;
+
+/// Rounds, each of which gets an equal part.
+const ROUNDS: f64 = 3.0;
+
+/// The work of a search.
+#[derive(Debug, Clone)]
+pub(super) struct Budget {
+    /// Seconds of one round on one core.
+    round: f64,
+    /// All cases.
+    data: JobData,
+    cases: usize,
+}
+
+impl Budget {
+    /// So many minutes on two cores, for a search on these cases.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if it is not above 0.
+    pub(super) fn new(minutes: f64, data: &JobData) -> Result<Self> {
+        let JobData::Cases(cases) = data else {
+            return Err(Error::config("task", "wanted labelled cases"));
+        };
+        if !(minutes > 0.0 && minutes.is_finite()) {
+            let text = format!("{minutes} must be above 0 minutes");
+            return Err(Error::config("budget", text));
+        }
+        let (data, cases) = (data.clone(), cases.train.len());
+        Ok(Self { round: minutes * 60.0 * CORES / ROUNDS, data, cases })
+    }
+
+    /// How many of these settings, in their order, and how many of the folds of `cuts` a round may try: at first all
+    /// settings on fewer folds, then fewer settings on one; always one of each.
+    pub(super) fn allows(
+        &self,
+        search: &CaseSearch,
+        settings: &[Map<String, Value>],
+        cuts: &Cuts,
+    ) -> Result<(usize, usize)> {
+        let folds = cuts.held_out().count();
+        let networks = (cuts.fits() / folds.max(1)) as f64;
+        let each: Vec<f64> = settings
+            .iter()
+            .map(|setting| Ok(networks * self.seconds(search, setting)?))
+            .collect::<Result<_>>()?;
+        let all: f64 = each.iter().sum();
+        let affordable = (self.round / all.max(f64::MIN_POSITIVE)) as usize;
+        if affordable >= 1 {
+            return Ok((settings.len(), affordable.min(folds)));
+        }
+        let mut left = self.round;
+        let fits = |seconds: &&f64| {
+            left -= **seconds;
+            left >= 0.0
+        };
+        let count = each.iter().take_while(fits).count().max(1);
+        Ok((count, 1))
+    }
+
+    /// Seconds of one training on one core.
+    fn seconds(&self, search: &CaseSearch, setting: &Map<String, Value>) -> Result<f64> {
+        let recipe = search.recipe(setting)?;
+        let training = recipe.training.clone();
+        let network = search.job(&self.data, recipe).config()?.network()?;
+        let steps = f64::from(training.epochs) * training.steps_per_epoch(self.cases) as f64;
+        let work = PASSES * network.multiply_adds() as f64 * training.batch_size as f64;
+        Ok(steps * (work / SPEED + STEP))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Task;
+    use crate::data::{LabelledSet, Labels, Series};
+    use crate::job::CaseData;
+
+    #[test]
+    fn folds_are_left_out_before_settings() {
+        let case = |i: usize| Series::new(i.to_string(), 1, vec![i as f64; 30]).unwrap();
+        let labels = Labels::classes((0..50).map(|i| (i % 2).to_string()).collect());
+        let set = LabelledSet::new(vec!["x".into()], (0..50).map(case).collect(), labels).unwrap();
+        let search = CaseSearch::built_in(Task::Classification, &set);
+        let settings = search.all_settings().unwrap();
+        let cuts = Cuts::draw(&set, 5, 1).unwrap();
+        let data = CaseData { name: String::new(), train: set, validation: None }.into();
+        let allowed = |minutes: f64| {
+            Budget::new(minutes, &data).unwrap().allows(&search, &settings, &cuts).unwrap()
+        };
+        assert_eq!(allowed(1e6), (settings.len(), 5));
+        assert_eq!(allowed(1e-6), (1, 1));
+        let (mut before, mut seen) = ((1, 1), Vec::new());
+        for minutes in [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0] {
+            let now = allowed(minutes);
+            assert!(now >= before && (now.1 == 1 || now.0 == settings.len()), "{now:?}");
+            (before, seen) = (now, [seen, vec![now]].concat());
+        }
+        assert!(seen.iter().any(|&(count, _)| count > 1 && count < settings.len()), "{seen:?}");
+        assert!(Budget::new(0.0, &data).is_err() && Budget::new(f64::NAN, &data).is_err());
+    }
+}
