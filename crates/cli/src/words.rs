@@ -53,11 +53,15 @@ mod tests {
                 return;
             }
             for word in words {
-                // The option alone, so that what else the command needs does not matter.
-                let alone = Command::new("x").arg(arg.clone().required(false));
-                let flag = format!("--{long}={}", word.get_name());
+                // The values alone, so that what else the command needs or refuses does not matter.
+                let values = Arg::new("x")
+                    .long("x")
+                    .action(arg.get_action().clone())
+                    .value_parser(arg.get_value_parser().clone());
+                let alone = Command::new("x").arg(values);
+                let flag = format!("--x={}", word.get_name());
                 let parsed = alone.try_get_matches_from(["x", &flag]);
-                assert!(parsed.is_ok(), "{} {flag}: {parsed:?}", command.get_name());
+                assert!(parsed.is_ok(), "{} --{long} {flag}: {parsed:?}", command.get_name());
                 found += 1;
             }
         });

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::job::{CaseSearch, Cuts, SearchCell, SeedScores};
+use ptsm::job::{CaseData, CaseSearch, Cuts, SearchCell, SeedScores};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result, Task};
 use serde_json::{Map, Value, json};
@@ -51,6 +51,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let spec = DataSpec { label: args.label.clone(), ..args.data.spec() };
     check_named(&spec)?;
+    CaseData::refuse_series_options(&spec)?;
     let given = args.recipe.as_deref().map(read_search).transpose()?;
     let task =
         given.as_ref().map(|search| search.task).or(args.task).unwrap_or(Task::Classification);

@@ -126,6 +126,17 @@ impl CaseData {
     /// `InvalidConfig` for a specification that names no data, or options for series; `Io` and
     /// `InvalidInput` from the file.
     pub fn read(spec: &DataSpec, task: Task, seed: u64) -> Result<Self> {
+        Self::refuse_series_options(spec)?;
+        let (name, set) = spec.read_cases(task)?;
+        Self::new(name, set, spec.hold_out.unwrap_or(Self::HOLD_OUT), seed)
+    }
+
+    /// Refuses options of series.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the first of them.
+    pub fn refuse_series_options(spec: &DataSpec) -> Result<()> {
         let unused = [
             ("split", spec.split.is_some()),
             ("sort", spec.sort),
@@ -142,8 +153,7 @@ impl CaseData {
                 "is for series, which classification and regression do not use (leave it out)";
             return Err(Error::config(*field, text));
         }
-        let (name, set) = spec.read_cases(task)?;
-        Self::new(name, set, spec.hold_out.unwrap_or(Self::HOLD_OUT), seed)
+        Ok(())
     }
 
     /// Holds out a share of the cases, drawn with `seed` evenly from each class, to pick the best

@@ -27,6 +27,7 @@ use crate::source::{DataArgs, check_named, read_series};
 use crate::words::{recipe_words, words};
 
 pub(crate) use fields::{ModelArgs, TRANSFORMS, TrainingArgs};
+use labelled::Search;
 pub(crate) use reporter::Reporter;
 
 /// Words of `--task`.
@@ -113,7 +114,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return Err(Error::config(args.out.display().to_string(), text));
     }
     let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
-    if args.metric.is_some() && !(args.is_automatic()? && args.leaves_the_choice()?) {
+    let is_default =
+        args.task == Task::Forecasting && args.is_automatic()? && args.leaves_the_choice()?;
+    if args.metric.is_some() && !is_default {
         let text = "is for the default forecaster, without options of a network (--percent-loss trains a \
                     network for it)";
         return Err(Error::config("--metric", text));
@@ -197,7 +200,7 @@ pub(crate) fn read_data(
 fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) -> Result<()> {
     match args.task {
         Task::Forecasting => {}
-        Task::Classification | Task::Regression => return labelled::run(global, args, dir),
+        Task::Classification | Task::Regression => return args.search(dir)?.run(global),
         Task::Pretraining => {
             let text = "auto is for forecasting, classification and regression";
             return Err(Error::config("--recipe", text));
@@ -316,6 +319,29 @@ impl Args {
             hold_out: self.hold_out,
             ..self.data.spec()
         }
+    }
+
+    /// The search for settings of labelled cases.
+    fn search(&self, dir: ModelDir) -> Result<Search<'_>> {
+        let unused = [
+            ("--init", self.init.is_some()),
+            ("--few-shot", self.few_shot.is_some()),
+            ("--hold-out", self.hold_out.is_some()),
+            ("--plot", self.plot.is_some()),
+        ];
+        if let Some((flag, _)) = unused.iter().find(|(_, given)| *given) {
+            let text = "is not used by the search for settings, which trains many networks (leave it out, or state an \
+                        option of the network in place of --recipe auto)";
+            return Err(Error::config(*flag, text));
+        }
+        Ok(Search {
+            data: self.data_spec(),
+            task: self.task,
+            model: &self.model,
+            training: &self.training,
+            budget: self.budget,
+            save: Save { dir, mode: self.mode() },
+        })
     }
 
     fn mode(&self) -> SaveMode {
