@@ -40,7 +40,7 @@ impl Kept {
         }
         let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
         if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
-            let how = "the same command goes on, and does not repeat what is finished there";
+            let how = "the same command continues, and does not repeat what is finished there";
             return kept(out, how);
         }
         if self.resumes && has_checkpoint(&ModelDir::new(out)) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::global::Global;
 use crate::output::remark;
 
-/// Keeps it. The run goes on also where that cannot be written.
+/// Keeps it. Where that cannot be written the run continues.
 pub(crate) fn keep_asked(global: &Global, out: &Path) {
     if let Err(error) = global.asked.keep(out) {
         remark(global, &format!("--resume will need all options again: {error}"));

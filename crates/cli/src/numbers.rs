@@ -1,5 +1,5 @@
-//! Refuses options that are numbers and yet none: `nan`, and infinities. No option wants one, so this
-//! holds for every command.
+//! Options that are numbers: lengths of time with a unit; and `nan` and infinities refused, for no option of any command
+//! wants one.
 
 use std::any::TypeId;
 
@@ -25,4 +25,31 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Seconds from `30m`, `2h`, `90s` or a number of seconds.
+pub(crate) fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let units = [("h", 3600.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
+    let found = units.iter().find_map(|(unit, factor)| {
+        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        Some(number * factor)
+    });
+    found
+        .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
+        .ok_or_else(|| format!("\"{text}\" is no time (wanted 30m, 2h or 90s)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_their_unit() {
+        assert_eq!(seconds("30m"), Ok(1800.0));
+        assert_eq!(seconds("1.5h"), Ok(5400.0));
+        assert_eq!(seconds("90"), Ok(90.0));
+        for text in ["", "m", "0s", "-1m", "1 day"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
 }

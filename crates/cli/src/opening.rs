@@ -207,17 +207,17 @@ pub(crate) fn leave_out_short(
         return Err(Error::input(text));
     }
     if !left.is_empty() {
-        let text = format!("  skipped, as no value is known before the forecast: {}", named(&left));
+        let text =
+            format!("  skipped, as no value is known before the forecast: {}", named(left.iter()));
         remark(global, &text);
     }
     let wanted = forecaster.model().wanted_rows();
-    let short: Vec<Series> =
-        set.series.iter().filter(|one| before(one) < wanted).cloned().collect();
+    let short: Vec<&Series> = set.series.iter().filter(|one| before(one) < wanted).collect();
     // A network for any series says so itself.
     if !short.is_empty() && !*zero_shot {
         let text = format!(
             "  fewer rows than the {wanted} that the model sees; what they lack counts as missing: {}",
-            named(&short)
+            named(short.into_iter())
         );
         remark(global, &text);
     }
@@ -225,13 +225,14 @@ pub(crate) fn leave_out_short(
 }
 
 /// The first names of some series, and how many more there are.
-fn named(series: &[Series]) -> String {
+fn named<'a>(series: impl ExactSizeIterator<Item = &'a Series>) -> String {
     let name = |one: &Series| match one.id.as_str() {
         "" => "the series".to_owned(),
         id => format!("{id} ({} rows)", one.num_rows()),
     };
-    let names: Vec<String> = series.iter().take(NAMED).map(name).collect();
-    match series.len() - names.len() {
+    let count = series.len();
+    let names: Vec<String> = series.take(NAMED).map(name).collect();
+    match count - names.len() {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
     }

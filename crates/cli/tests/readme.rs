@@ -19,7 +19,7 @@ const SHORTER: [(&str, &str); 8] = [
     ("cargo run --release -p ptsm-cli -- demo", "ptsm demo --epochs 1"),
     ("--epochs 8", "--epochs 1"),
     ("--budget 30m", "--budget 2s"),
-    ("--out moves --task classification", "--out moves --task classification --budget 0.02"),
+    ("--out moves --task classification", "--out moves --task classification --budget 1s"),
     ("--series 10000", "--series 20"),
     ("--windows 30M", "--windows 256 --validate-every 1 --d-model 8 --num-layers 1"),
     // Does not end.

@@ -373,7 +373,7 @@ fn settings_for_labelled_cases_are_searched_and_networks_averaged() {
         ),
         (
             format!("train --task classification --data cases.ts --out x {auto} --budget 0"),
-            "budget: 0 must be above",
+            "\"0\" is no time",
         ),
         (
             "train --task classification --data cases.ts --out x --epochs 1 --budget 1".to_owned(),

@@ -70,7 +70,7 @@ impl<'a> Records<'_, 'a> {
             found = parsed;
             wave = match next {
                 Ok(next) => next,
-                // What stands in front of it is told first.
+                // An error in an earlier block is reported first.
                 Err(cause) => {
                     return match sofar.add(found)? {
                         Err(column) => Ok(Err(column)),

@@ -102,7 +102,7 @@ impl Table {
     /// and column, if it is not a table, or not the same as the others.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
         if standard_input::is_standard_input(path) {
-            return read_bytes(&standard_input::bytes()?, options);
+            return read_bytes(standard_input::bytes()?, options);
         }
         match FileSet::of(path, is_table_name)? {
             Some(set) => stacked(&set, options, read_file),

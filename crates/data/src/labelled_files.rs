@@ -207,7 +207,7 @@ fn ts_on_standard_input(path: &Path) -> Result<Option<String>> {
         return Ok(None);
     }
     let Ok(text) =
-        String::from_utf8(text_file::unpacked(&standard_input::bytes()?, standard_input::NAME)?)
+        String::from_utf8(text_file::unpacked(standard_input::bytes()?, standard_input::NAME)?)
     else {
         return Ok(None);
     };

@@ -92,7 +92,7 @@ pub use row_reader::{RowColumns, RowReader, renamed_column};
 pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
-pub use standard_input::STANDARD_INPUT;
+pub use standard_input::{STANDARD_INPUT, is_standard_input, source_name};
 pub use table::{Column, ReadOptions, Table, Values};
 pub use text_cells::TextCells;
 pub use thousands::ThousandsMark;

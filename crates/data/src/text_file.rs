@@ -51,22 +51,33 @@ pub(super) fn read_unpacked<'a>(
         Ok(unpacked) => unpacked,
         Err(error) => return Ok(Err(error.at(source))),
     };
-    let mut unpacked = unpacked.take(MAX_TEXT_BYTES + 1);
     let budget = MemoryBudget::new("unpacking the text", "a Parquet file");
-    let mut bytes = Vec::new();
-    loop {
-        // A vector that grows holds its old and its new bytes for a moment.
-        if let Err(error) = budget.take(2 * PIECE) {
-            return Ok(Err(error.at(source)));
-        }
-        if unpacked.by_ref().take(PIECE).read_to_end(&mut bytes)? == 0 {
-            break;
-        }
-    }
+    let bytes = match read_within(&budget, unpacked.take(MAX_TEXT_BYTES + 1))? {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Err(error.at(source))),
+    };
     if bytes.len() as u64 > MAX_TEXT_BYTES {
         return Ok(Err(Error::input(too_large()).at(source)));
     }
     Ok(Ok(bytes))
+}
+
+/// All bytes of a reader, whose length nothing says. The outer error is the reader's, the inner one says that they do
+/// not fit.
+pub(super) fn read_within(
+    budget: &MemoryBudget,
+    mut reader: impl Read,
+) -> std::io::Result<Result<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    loop {
+        // A vector that grows holds its old and its new bytes for a moment.
+        if let Err(error) = budget.take(2 * PIECE) {
+            return Ok(Err(error));
+        }
+        if reader.by_ref().take(PIECE).read_to_end(&mut bytes)? == 0 {
+            return Ok(Ok(bytes));
+        }
+    }
 }
 
 fn too_large() -> String {

@@ -324,8 +324,9 @@ fn fit_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Label
 fn choose_for_cases(set: LabelledSet, task: Task, options: &FitOptions) -> Result<Labeller> {
     let mut search = CaseSearch::built_in(task, &set);
     search.training.seed = options.seed.unwrap_or(search.training.seed);
+    let data = CaseData { name: "data".into(), train: set, validation: None }.into();
     let save = options.save_to.as_ref().map(Save::new);
-    let job = CaseChoiceJob { name: "data".into(), set, search, budget: CASE_BUDGET, save };
+    let job = CaseChoiceJob { data: &data, search, budget: CASE_BUDGET, save };
     let networks = job.run(&mut Silent)?.networks;
     let preprocessor = networks[0].preprocessor.clone();
     let models: Vec<Model> = networks.into_iter().map(|network| network.model).collect();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use ptsm::core::{Layout, Scaler};
 use ptsm::data::{
-    Clock, Frequency, LabelOptions, LabelledSet, Labels, STANDARD_INPUT, Series, SeriesSet, Table,
-    Zone,
+    Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
+    is_standard_input, source_name,
 };
 use ptsm::ensemble::{Classical, MemberModel, Members, labelling_networks, task_of};
 use ptsm::job::CaseChoice;
@@ -19,9 +19,6 @@ use serde_json::{Value, json};
 use crate::global::Global;
 use crate::output::{answer, flag};
 use crate::source::{DataArgs, summary};
-
-/// What the standard input is called.
-const STANDARD_INPUT_NAME: &str = "standard input";
 
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -261,7 +258,7 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
     let lengths = || set.cases.iter().map(Series::num_rows);
     let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
     let channels = set.channels.len();
-    let name = if args.path == STANDARD_INPUT { STANDARD_INPUT_NAME } else { &args.path };
+    let name = if is_standard_input(path) { source_name(path) } else { args.path.clone() };
     let mut text = format!(
         "{name}: {} cases of {shortest} to {longest} points x {channels} channels\n",
         set.len()

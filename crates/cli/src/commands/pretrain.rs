@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// windows: take another --seed, and the learning rate at which it stood
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
-    /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
+    /// Resume the run in DIR from its last checkpoint; no other option is needed. Without DIR the
     /// one of --out is meant, and a run is started if there is none
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::commands::train::divergence_warning;
 use crate::global::Global;
+use crate::numbers::seconds;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, read_series, summary};
@@ -26,14 +27,14 @@ const NEXT: usize = 4;
 /// Options of `tune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder for the recipe, the trials and what they trained; a repeated command goes on in it
+    /// Folder for the recipe, the trials and what they trained; a repeated command continues in it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// TOML file with the tables base (a recipe) and axes; the built-in space if not given
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
     /// Time of training that may be spent, such as 30m, 2h or 90s
-    #[arg(long, default_value = "30m", value_parser = parse_budget, value_name = "TIME")]
+    #[arg(long, default_value = "30m", value_parser = seconds, value_name = "TIME")]
     budget: f64,
     /// Rungs of the search: on each, a third of the recipes is trained three times as long
     #[arg(long, default_value_t = 3)]
@@ -123,7 +124,7 @@ fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -
     Ok(format!("# Found by `ptsm tune` on {name}: validation loss {loss:.4}.\n{text}"))
 }
 
-/// The best recipe in words, how the next ones did, and how to go on.
+/// The best recipe in words, how the next ones did, and the command that trains it.
 fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> Result<String> {
     let recipes: BTreeSet<usize> = trials.iter().map(|trial| trial.number).collect();
     let seconds: f64 = trials.iter().map(|trial| trial.seconds).sum();
@@ -189,31 +190,9 @@ impl Args {
     }
 }
 
-/// `30m`, `2h`, `90s` or a number of seconds.
-fn parse_budget(text: &str) -> std::result::Result<f64, String> {
-    let units = [("h", 3600.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
-    let found = units.iter().find_map(|(unit, factor)| {
-        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        Some(number * factor)
-    });
-    found
-        .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
-        .ok_or_else(|| format!("\"{text}\" is no time (wanted 30m, 2h or 90s)"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn budgets_are_read_with_their_unit() {
-        assert_eq!(parse_budget("30m"), Ok(1800.0));
-        assert_eq!(parse_budget("1.5h"), Ok(5400.0));
-        assert_eq!(parse_budget("90"), Ok(90.0));
-        for text in ["", "m", "0s", "-1m", "1 day"] {
-            assert!(parse_budget(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_choice_is_told_by_the_fields_that_it_sets() {

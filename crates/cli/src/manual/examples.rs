@@ -25,7 +25,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "  ptsm train --data load.csv --out model             # the forecaster that validates best
   ptsm train --data load.csv --out bands --loss nll --epochs 5
   ptsm train --data moves_TRAIN.ts --out moves --task classification
-  ptsm train --resume model                          # go on after Ctrl-C",
+  ptsm train --resume model                          # after Ctrl-C",
     ),
     ("pretrain", "  ptsm pretrain --out any --windows 400k\n  ptsm pretrain --resume any"),
     (
@@ -55,7 +55,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "select",
-        "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts --recipe basic-motions.toml",
+        "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts
+  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts --recipe basic-motions.toml",
     ),
     ("ablate", "  ptsm ablate --data load.csv --recipe ablation.toml --seeds 0"),
     (

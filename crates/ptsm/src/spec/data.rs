@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{
     DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
-    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, STANDARD_INPUT,
-    Series, SeriesSet, Split, Table, ThousandsMark,
+    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, Series,
+    SeriesSet, Split, Table, ThousandsMark, is_standard_input, source_name,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
@@ -165,13 +165,9 @@ impl DataSpec {
     pub fn read(&self) -> Result<Source> {
         let data = self.named()?;
         let path = Path::new(data);
-        if data == STANDARD_INPUT {
-            let (name, table) =
-                ("standard input".into(), Table::read(path, &self.read_options()?)?);
-            return Ok(Source { name, table, dataset: None, verified: None });
-        }
-        if path.exists() || data.contains(['*', '?', '[']) {
-            let name = path.file_name().map_or(data.into(), |n| n.to_string_lossy().into_owned());
+        if is_standard_input(path) || path.exists() || data.contains(['*', '?', '[']) {
+            let name = source_name(path);
+            let name = if name.is_empty() { data.to_owned() } else { name };
             let table = Table::read(path, &self.read_options()?)?;
             return Ok(Source { name, table, dataset: None, verified: None });
         }
@@ -218,7 +214,7 @@ impl DataSpec {
     /// not what `task` learns.
     pub fn read_cases(&self, task: Task) -> Result<(String, LabelledSet)> {
         let path = Path::new(self.named()?);
-        if !path.exists() && path.as_os_str() != STANDARD_INPUT {
+        if !path.exists() && !is_standard_input(path) {
             return Err(not_found(path));
         }
         let set = LabelledSet::read(path, &self.read_options()?, &self.label_options(task))?;
@@ -235,11 +231,7 @@ impl DataSpec {
             let text = format!("the labels are {kind} (use {})", option("task", Some(other)));
             return Err(Error::input(text).at(path.display().to_string()));
         }
-        let name = match path.file_name() {
-            _ if path.as_os_str() == STANDARD_INPUT => "standard input".to_owned(),
-            name => name.map_or(String::new(), |name| name.to_string_lossy().into_owned()),
-        };
-        Ok((name, set))
+        Ok((source_name(path), set))
     }
 
     /// How labels are found in tables.

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// source = { data = "load.csv" }
     #[arg(long, value_name = "FILE")]
     pub(super) suite: Option<PathBuf>,
-    /// Folder for models, scores and the report; a repeated command goes on in it
+    /// Folder for models, scores and the report; a repeated command continues in it
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// These data sets or panels of the suite only

@@ -2,7 +2,7 @@
 //!
 //! Every recipe that a row of the suite may take is trained; for each data set and horizon the one
 //! with the least validation error is taken, and it alone is scored on the test part. What was
-//! trained and scored is kept, so a repeated command goes on where the last one stopped.
+//! trained and scored is kept, so a repeated command continues where the last one stopped.
 //! A suite of panels is for the default forecaster, see `panels`.
 
 mod args;

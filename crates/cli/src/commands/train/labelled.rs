@@ -21,7 +21,7 @@ pub(super) struct Search<'a> {
     /// Fields that are given, and not searched.
     pub(super) model: &'a ModelArgs,
     pub(super) training: &'a TrainingArgs,
-    /// Minutes; `None` = the default.
+    /// Seconds; `None` = the default.
     pub(super) budget: Option<f64>,
     pub(super) save: Save,
 }
@@ -31,16 +31,17 @@ impl Search<'_> {
     pub(super) fn run(self, global: &Global) -> Result<()> {
         check_named(&self.data)?;
         CaseData::refuse_series_options(&self.data)?;
-        let (name, set) = self.data.read_cases(self.task)?;
+        let (name, train) = self.data.read_cases(self.task)?;
         let began = std::time::Instant::now();
         let given = self.model.over(ModelSpec::default())?;
         let mut search =
-            CaseSearch::built_in(self.task, &set).settled(&given, &self.training.searched());
+            CaseSearch::built_in(self.task, &train).settled(&given, &self.training.searched());
         self.training.apply(&mut search.training);
-        remark(global, &format!("{name}: {}", described(&set)));
+        remark(global, &format!("{name}: {}", described(&train)));
         let budget = self.budget.unwrap_or(CASE_BUDGET);
         let out = self.save.dir.path().to_path_buf();
-        let job = CaseChoiceJob { name, set, search, budget, save: Some(self.save) };
+        let data = CaseData { name, train, validation: None }.into();
+        let job = CaseChoiceJob { data: &data, search, budget, save: Some(self.save) };
         let mut reporter = Reporter::new(global);
         let chosen = job.run(&mut reporter);
         reporter.finish();

@@ -20,6 +20,7 @@ use ptsm::{Error, Result, Task};
 use serde_json::json;
 
 use crate::global::Global;
+use crate::numbers::seconds;
 use crate::output::{answer, remark};
 use crate::pictures::training_curve;
 use crate::plot;
@@ -55,17 +56,17 @@ pub(crate) struct Args {
     /// three networks averaged.
     #[arg(long, value_name = "FILE|auto")]
     recipe: Option<PathBuf>,
-    /// Go on with the run in DIR from its last checkpoint; no other option is needed. Without DIR the
+    /// Resume the run in DIR from its last checkpoint; no other option is needed. Without DIR the
     /// one of --out is meant, and a run is started if there is none
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Work that the search for settings of labelled cases may be, in minutes [default: 2]
+    /// Work that the search for settings of labelled cases may be, such as 90s, 10m or 1h [default: 2m]
     ///
-    /// They are minutes of two cores of a small server: counted, not timed, so that every machine finds the same.
-    #[arg(long, value_name = "MINUTES")]
+    /// It is the time of two cores of a small server: counted, not measured, so that every machine finds the same.
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
     budget: Option<f64>,
     /// What the model learns
     #[arg(long, default_value = "forecasting", value_parser = recipe_words::<Task>(TASKS))]
@@ -73,7 +74,7 @@ pub(crate) struct Args {
     /// Start from the backbone of this model directory, with a new head
     #[arg(long, value_name = "DIR")]
     init: Option<PathBuf>,
-    /// Take the head of --init too: go on with the same model, for instance after probing
+    /// Take the head of --init too: the same model is trained further, for instance after probing
     #[arg(long, requires = "init")]
     keep_head: bool,
     /// Train on the last share of the training windows only, such as 0.05

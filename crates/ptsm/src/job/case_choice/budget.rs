@@ -30,21 +30,21 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// So many minutes on two cores, for a search on these cases.
+    /// So many seconds on two cores, for a search on these cases.
     ///
     /// # Errors
     ///
     /// `InvalidConfig` if it is not above 0.
-    pub(super) fn new(minutes: f64, data: &JobData) -> Result<Self> {
+    pub(super) fn new(seconds: f64, data: &JobData) -> Result<Self> {
         let JobData::Cases(cases) = data else {
             return Err(Error::config("task", "wanted labelled cases"));
         };
-        if !(minutes > 0.0 && minutes.is_finite()) {
-            let text = format!("{minutes} must be above 0 minutes");
+        if !(seconds > 0.0 && seconds.is_finite()) {
+            let text = format!("{seconds} must be above 0 seconds");
             return Err(Error::config("budget", text));
         }
         let (data, cases) = (data.clone(), cases.train.len());
-        Ok(Self { round: minutes * 60.0 * CORES / ROUNDS, data, cases })
+        Ok(Self { round: seconds * CORES / ROUNDS, data, cases })
     }
 
     /// How many of these settings, in their order, and how many of the folds of `cuts` a round may try: at first all
@@ -102,14 +102,14 @@ mod tests {
         let settings = search.all_settings().unwrap();
         let cuts = Cuts::draw(&set, 5, 1).unwrap();
         let data = CaseData { name: String::new(), train: set, validation: None }.into();
-        let allowed = |minutes: f64| {
-            Budget::new(minutes, &data).unwrap().allows(&search, &settings, &cuts).unwrap()
+        let allowed = |seconds: f64| {
+            Budget::new(seconds, &data).unwrap().allows(&search, &settings, &cuts).unwrap()
         };
-        assert_eq!(allowed(1e6), (settings.len(), 5));
+        assert_eq!(allowed(1e7), (settings.len(), 5));
         assert_eq!(allowed(1e-6), (1, 1));
         let (mut before, mut seen) = ((1, 1), Vec::new());
-        for minutes in [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0] {
-            let now = allowed(minutes);
+        for seconds in [0.6, 6.0, 30.0, 60.0, 120.0, 300.0, 600.0] {
+            let now = allowed(seconds);
             assert!(now >= before && (now.1 == 1 || now.0 == settings.len()), "{now:?}");
             (before, seen) = (now, [seen, vec![now]].concat());
         }

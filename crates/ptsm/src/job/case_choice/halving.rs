@@ -42,7 +42,9 @@ impl Halving<'_> {
         let all = self.search.all_settings()?;
         let first = self.search.first_round(&all);
         let mut cells = self.round(0, first, told)?.0;
-        let mut tried = cells.len();
+        let settings =
+            |cells: &[SearchCell]| cells.iter().map(|cell| cell.setting.clone()).collect();
+        let mut tried: Vec<Map<String, Value>> = settings(&cells);
         cells.truncate(KEPT[0]);
         let mut second: Vec<Map<String, Value>> = Vec::new();
         for cell in &cells {
@@ -50,17 +52,19 @@ impl Halving<'_> {
         }
         if second.len() > cells.len() {
             cells = self.round(1, second, told)?.0;
-            // Those of the first round are among them, unless the budget allows only some.
-            tried += cells.len().saturating_sub(KEPT[0]);
+            let more: Vec<Map<String, Value>> = settings(&cells);
+            let new: Vec<_> = more.into_iter().filter(|setting| !tried.contains(setting)).collect();
+            tried.extend(new);
         }
         cells.truncate(KEPT[1]);
         let third = cells.into_iter().map(|cell| cell.setting).collect();
         let (mut others, cuts) = self.round(2, third, told)?;
         let chosen = others.remove(0);
-        Ok(Found { chosen, others, cuts, settings: all.len(), tried })
+        Ok(Found { chosen, others, cuts, settings: all.len(), tried: tried.len() })
     }
 
-    /// One round, the best setting first and at least one: as many of the settings, in their order, and as many folds as its part of the budget allows.
+    /// One round, the best setting first and at least one: as many of the settings, in their order, and as many folds
+    /// as its part of the budget allows.
     fn round(
         &self,
         number: usize,

@@ -13,7 +13,7 @@ mod halving;
 mod space;
 mod told;
 
-use super::data::{CaseData, JobData};
+use super::data::JobData;
 use super::event::{JobEvent, Observer};
 use super::plan::{Save, SaveMode};
 use super::run::Trained;
@@ -37,14 +37,13 @@ pub const CASE_RULE: u32 = 1;
 const FEWEST: usize = 4;
 
 /// Training of the default classifier or regression.
-pub struct CaseChoiceJob {
-    /// Name of the data.
-    pub name: String,
-    /// The labelled cases.
-    pub set: LabelledSet,
+#[derive(Clone)]
+pub struct CaseChoiceJob<'a> {
+    /// The labelled cases, none of them held out: the search does that itself.
+    pub data: &'a JobData,
     /// Settings and what is searched, such as [`CaseSearch::built_in`].
     pub search: CaseSearch,
-    /// Work of the search: as many minutes as it would take two cores of a small server. Counted, not timed, so that the
+    /// Work of the search: as many seconds as it would take two cores of a small server. Counted, not timed, so that the
     /// result does not depend on the machine.
     pub budget: f64,
     /// Where the chosen networks are saved; `None` writes nothing.
@@ -61,10 +60,10 @@ pub struct CaseChosen {
     pub networks: Vec<Trained>,
 }
 
-/// [`CaseChoiceJob::budget`] of those who do not ask for another one, in minutes.
-pub const CASE_BUDGET: f64 = 2.0;
+/// [`CaseChoiceJob::budget`] of those who do not ask for another one, in seconds.
+pub const CASE_BUDGET: f64 = 120.0;
 
-impl CaseChoiceJob {
+impl CaseChoiceJob<'_> {
     /// Searches, trains what was chosen on all cases, and saves it.
     ///
     /// The bits of the result depend on the job and the instruction set alone, not on the number of threads. A search that
@@ -72,31 +71,38 @@ impl CaseChoiceJob {
     ///
     /// # Errors
     ///
-    /// As [`Job::run`](super::Job::run); `InvalidInput` for fewer than four cases, which nothing can be chosen by.
+    /// As [`Job::run`](super::Job::run); `InvalidConfig` for series, or cases some of which are held out; `InvalidInput`
+    /// for fewer than four cases, which nothing can be chosen by.
     pub fn run(&self, observer: &mut (dyn Observer + Send)) -> Result<CaseChosen> {
-        self.check()?;
+        let set = self.cases()?;
+        self.check_folder()?;
         let writer = self.save.as_ref().map(Save::hold).transpose()?;
-        let whole = CaseData { name: self.name.clone(), train: self.set.clone(), validation: None };
-        let data = JobData::from(whole);
-        let budget = Budget::new(self.budget, &data)?;
-        let halving = Halving { search: &self.search, set: &self.set, budget };
+        let budget = Budget::new(self.budget, self.data)?;
+        let halving = Halving { search: &self.search, set, budget };
         let found = halving.run(&mut |round| {
             let _ = observer.observe(&JobEvent::Searching(round));
         })?;
-        let simple = SimpleLabels::cross_validated(&self.set, found.cuts.held_out())?;
-        let choice = self.choice(found, simple);
+        let simple = SimpleLabels::cross_validated(set, found.cuts.held_out())?;
+        let choice = self.choice(set.len(), found, simple);
         let part = format!("{NETWORKS} networks, on all cases");
         let _ = observer.observe(&JobEvent::Part(&part));
-        let networks = self.search.train_average(&data, &choice.chosen.setting, NETWORKS)?;
+        let networks = self.search.train_average(self.data, &choice.chosen.setting, NETWORKS)?;
         if let Some(writer) = &writer {
             write(writer, &choice, &networks)?;
         }
         Ok(CaseChosen { choice, networks })
     }
 
-    /// Refuses what nothing can be chosen by, and a folder that holds a finished model.
-    fn check(&self) -> Result<()> {
-        let cases = self.set.len();
+    /// The labelled cases, if something can be chosen by them.
+    fn cases(&self) -> Result<&LabelledSet> {
+        let JobData::Cases(data) = self.data else {
+            return Err(Error::config("task", "wanted labelled cases"));
+        };
+        if data.validation.is_some() {
+            let text = "the search holds cases out itself, wanted 0";
+            return Err(Error::config("hold_out", text));
+        }
+        let cases = data.train.len();
         if cases < FEWEST {
             let text = format!(
                 "{cases} labelled cases are too few to choose settings by, wanted at least {FEWEST} (more cases, or \
@@ -104,6 +110,11 @@ impl CaseChoiceJob {
             );
             return Err(Error::input(text));
         }
+        Ok(&data.train)
+    }
+
+    /// Refuses a folder that holds a finished model where a run is to be resumed.
+    fn check_folder(&self) -> Result<()> {
         match &self.save {
             Some(save) if save.mode == SaveMode::Resume && save.dir.is_taken() => {
                 let text = "holds a finished model: there is nothing to resume (replace it, or use another folder)";
@@ -113,11 +124,11 @@ impl CaseChoiceJob {
         }
     }
 
-    fn choice(&self, found: Found, simple: SimpleLabels) -> CaseChoice {
+    fn choice(&self, cases: usize, found: Found, simple: SimpleLabels) -> CaseChoice {
         CaseChoice {
             rule: CASE_RULE,
             task: self.search.task,
-            cases: self.set.len(),
+            cases,
             settings: found.settings,
             tried: found.tried,
             held_out: found.cuts.held_out().map(<[usize]>::len).sum(),

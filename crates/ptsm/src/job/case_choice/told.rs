@@ -19,9 +19,9 @@ pub struct CaseChoice {
     pub task: Task,
     /// Labelled cases, all of which the kept networks are trained on.
     pub cases: usize,
-    /// Settings that could be chosen, and those that were trained.
+    /// Settings that could be chosen.
     pub settings: usize,
-    /// Settings that were trained and scored.
+    /// Those of them that were trained and scored.
     pub tried: usize,
     /// Cases that were held out in the last comparison: all of them, unless the budget was too small for that.
     pub held_out: usize,

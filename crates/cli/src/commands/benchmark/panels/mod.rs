@@ -1,7 +1,7 @@
 //! `ptsm benchmark` for the default forecaster: panels of series, each with its own horizon, season and measure.
 //!
 //! The default forecaster is trained on each panel, once for each seed, and scored on the test part beside the
-//! baselines. What was trained and scored is kept, so a repeated command goes on where the last one stopped.
+//! baselines. What was trained and scored is kept, so a repeated command continues where the last one stopped.
 
 mod report;
 mod scored;
