@@ -3,10 +3,12 @@
 #[cfg(feature = "parquet")]
 mod arrow_file;
 mod calendar;
+mod calendar_feature;
 mod cases;
 mod catalog;
 mod choice;
 mod civil;
+mod covariates;
 mod csv_blocks;
 mod csv_cells;
 mod csv_columns;
@@ -17,6 +19,7 @@ mod csv_writer;
 #[cfg(feature = "download")]
 mod dictionary;
 mod download;
+mod effects;
 mod file_set;
 mod foreign;
 mod foreign_code;
@@ -35,6 +38,7 @@ mod outliers;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod part;
+mod plan;
 mod possible_id;
 mod preamble;
 mod prepare;
@@ -73,8 +77,11 @@ mod window;
 mod zone;
 
 pub use calendar::{Anchor, Calendar, Frequency, Holidays, usual_horizon};
+pub use calendar_feature::CalendarFeature;
 pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
+pub use covariates::Covariates;
+pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
 pub use formats::{table_files, write_table};
 pub use label_coding::LabelCoding;
@@ -82,6 +89,7 @@ pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
 pub use outliers::Outlier;
 pub use part::Part;
+pub use plan::Plan;
 pub use prepare::{Prepared, prepare};
 pub use ptsm_core::{Batch, BatchShape, Transform};
 pub use repair::{Duplicates, Grid, MissingShare, ModelTimes, Repair, RepairReport, Resampled};

@@ -31,6 +31,9 @@ pub struct Prepared {
     /// Series whose training part is shorter than a window: their contexts begin before the first
     /// row, with missing rows.
     pub padded_series: usize,
+    /// The same windows with the effects of covariates left in, for methods that do not know them; `None` where
+    /// there are none.
+    pub with_effects: Option<Box<Prepared>>,
 }
 
 /// Splits and standardises every series of `set` and lays windows of `shape` over the parts.
@@ -82,6 +85,13 @@ pub fn prepare(
         scales.push(own);
     }
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
+    let with_effects = match standardiser.effects {
+        Some(_) => {
+            let plain = Standardiser { effects: None, ..standardiser.clone() };
+            Some(Box::new(prepare(set, split, shape, None, Some(&plain))?))
+        }
+        None => None,
+    };
     let every = WindowShape { step: 1, ..shape };
     let origins: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
     let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
@@ -97,10 +107,16 @@ pub fn prepare(
         borders,
         unused_series,
         padded_series,
+        with_effects,
     })
 }
 
 impl Prepared {
+    /// The windows for methods that do not know covariates.
+    pub fn without_covariates(&self) -> &Self {
+        self.with_effects.as_deref().unwrap_or(self)
+    }
+
     /// The same with training windows that go on to the end of the validation part, which is empty then.
     ///
     /// # Errors
@@ -121,6 +137,10 @@ impl Prepared {
         Ok(Self {
             train: self.train.with_segments(train)?,
             validation: self.validation.with_segments(validation)?,
+            with_effects: match self.with_effects {
+                Some(plain) => Some(Box::new(plain.with_validation()?)),
+                None => None,
+            },
             ..self
         })
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar_feature::CalendarFeature;
 use super::id_name::{ID_NAMES, NUMERIC_ID_NAMES};
 use super::not_a_number::{is_mostly_numbers, not_a_number};
 use super::table::{Column, Table, Values};
@@ -32,6 +33,21 @@ pub struct Roles {
     pub id: Option<String>,
     /// The channels, in this order. `None`: every other numeric column, in file order.
     pub targets: Option<Vec<String>>,
+    /// Columns of values that are known ahead of a forecast, in this order. They are no channels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub future_covariates: Vec<String>,
+    /// Covariates that the times of the rows tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calendar: Vec<CalendarFeature>,
+    /// Whether rows at the end without any target are those to be forecast, and not missing ones; so wherever there
+    /// are covariates.
+    #[serde(skip_serializing_if = "is_false")]
+    pub planned: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A column that is not used, and why.
@@ -50,6 +66,11 @@ pub(super) struct Resolved<'a> {
     pub(super) timestamp: Option<TimeColumn<'a>>,
     pub(super) id: Option<IdColumn<'a>>,
     pub(super) channels: Vec<String>,
+    /// Columns that are known ahead.
+    pub(super) covariates: Vec<String>,
+    pub(super) calendar: Vec<CalendarFeature>,
+    /// As [`Roles::planned`].
+    pub(super) planned: bool,
     pub(super) ignored: Vec<IgnoredColumn>,
 }
 
@@ -85,6 +106,9 @@ impl Resolved<'_> {
             timestamp: Some(or_none(self.timestamp.as_ref().map(|time| &time.name))),
             id: Some(or_none(self.id.as_ref().map(|id| &id.name))),
             targets: Some(self.channels.clone()),
+            future_covariates: self.covariates.clone(),
+            calendar: self.calendar.clone(),
+            planned: self.planned,
         }
     }
 }
@@ -112,19 +136,51 @@ pub(super) fn resolve<'a>(
                        is no such column (rename it)";
         return Err(Error::input(message).at(table.source()));
     }
+    let covariates = &roles.future_covariates;
     let free = |column: &&Column| {
         let name = Some(column.name.as_str());
-        name != id_name && name != time_name
+        name != id_name && name != time_name && !covariates.contains(&column.name)
     };
     let mut ignored = Vec::new();
     let channels = match &roles.targets {
         Some(targets) => {
-            check_targets(table, targets, [id_name, time_name])?;
+            check_columns(table, "targets", targets, [id_name, time_name])?;
             targets.clone()
         }
         None => find_channels(search, &free, &mut ignored)?,
     };
-    Ok(Resolved { timestamp, id, channels, ignored })
+    check_covariates(table, roles, &channels, [id_name, time_name])?;
+    if timestamp.as_ref().is_none_or(|time| time.style == TimeStyle::Index)
+        && let Some(feature) = roles.calendar.first()
+    {
+        let text = format!("{feature} needs dates, and the rows have none (leave calendar out)");
+        return Err(Error::config("calendar", text));
+    }
+    let (covariates, calendar) = (covariates.clone(), roles.calendar.clone());
+    let planned = roles.planned || !covariates.is_empty() || !calendar.is_empty();
+    Ok(Resolved { timestamp, id, channels, covariates, calendar, planned, ignored })
+}
+
+/// Covariates must be columns of numbers that are nothing else, and each feature of the calendar may come once.
+fn check_covariates(
+    table: &Table,
+    roles: &Roles,
+    channels: &[String],
+    taken: [Option<&str>; 2],
+) -> Result<()> {
+    let Roles { future_covariates: covariates, calendar, .. } = roles;
+    if !covariates.is_empty() {
+        check_columns(table, "future_covariates", covariates, taken)?;
+    }
+    if let Some(name) = covariates.iter().find(|name| channels.contains(name)) {
+        let text = format!("\"{name}\" is a target too (name it once)");
+        return Err(Error::config("future_covariates", text));
+    }
+    let twice = |(place, feature): &(usize, &CalendarFeature)| calendar[..*place].contains(feature);
+    match calendar.iter().enumerate().find(twice) {
+        Some((_, feature)) => Err(Error::config("calendar", format!("{feature} comes twice"))),
+        None => Ok(()),
+    }
 }
 
 /// The column that is asked for; `Some(None)` if none is to be looked for.
@@ -185,31 +241,37 @@ fn detect_id<'a>(table: &'a Table, roles: &Roles) -> Option<&'a Column> {
     names.find_map(|wanted| table.columns().iter().find(|column| fits(column, wanted)))
 }
 
-fn check_targets(table: &Table, targets: &[String], taken: [Option<&str>; 2]) -> Result<()> {
-    if targets.is_empty() {
-        return Err(Error::config("targets", "name at least one column"));
+/// The columns of the option `field` must be there, hold numbers, and be neither times nor ids.
+fn check_columns(
+    table: &Table,
+    field: &str,
+    names: &[String],
+    taken: [Option<&str>; 2],
+) -> Result<()> {
+    if names.is_empty() {
+        return Err(Error::config(field, "name at least one column"));
     }
     // Looked up by name, since a search for each of many columns would take long.
     let columns: HashMap<&str, &Column> =
         table.columns().iter().map(|column| (column.name.as_str(), column)).collect();
     let mut before = HashSet::new();
-    for name in targets {
+    for name in names {
         let column = match columns.get(name.as_str()) {
             Some(column) => column,
-            None => wanted_column(table, name, "targets")?,
+            None => wanted_column(table, name, field)?,
         };
         if !before.insert(name) {
-            return Err(Error::config("targets", format!("\"{name}\" comes twice")));
+            return Err(Error::config(field, format!("\"{name}\" comes twice")));
         }
         if taken.contains(&Some(name.as_str())) {
             let message = format!("\"{name}\" is the column of the times or of the series");
-            return Err(Error::config("targets", message));
+            return Err(Error::config(field, message));
         }
         match &column.values {
             Values::Numbers(_) => {}
             Values::Text(cells) => return Err(not_a_number(table, name, cells)),
             Values::Times(_) => {
-                let message = "a column of times cannot be a channel";
+                let message = "a column of times holds no numbers";
                 return Err(Error::input(message).at(table.place(0, name)));
             }
         }

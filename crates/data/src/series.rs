@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::calendar::{Anchor, Calendar, Frequency};
+use super::covariates::{Covariates, Parted, part};
 use super::raw_series::{Origin, RawSeries, fill_gaps, merge_duplicates, order};
 use super::repair::{Grid, MissingShare, Repair, RepairReport};
 use super::resample_rows::resample;
@@ -41,6 +42,8 @@ pub struct Series {
     pub values: Vec<f64>,
     /// `[T, C]`, true = seen; `None` = everything seen.
     pub observed: Option<Vec<bool>>,
+    /// What is known ahead of a forecast, of these rows and those that follow; `None` = nothing.
+    pub covariates: Option<Covariates>,
 }
 
 impl Series {
@@ -73,7 +76,16 @@ impl Series {
             }
         }
         let (anchor, zone) = (Anchor::NONE, Zone::default());
-        Self { id, timestamps: None, anchor, zone, num_channels, values, observed }
+        Self {
+            id,
+            timestamps: None,
+            anchor,
+            zone,
+            num_channels,
+            values,
+            observed,
+            covariates: None,
+        }
     }
 
     /// Number of rows, T.
@@ -99,6 +111,8 @@ impl Series {
 pub struct SeriesSet {
     /// Names of the channels, C.
     pub channels: Vec<String>,
+    /// Names of the covariates, K: columns, then features of the calendar.
+    pub covariates: Vec<String>,
     /// The series, in the order in which the table names them; at least one.
     pub series: Vec<Series>,
     /// Distance between rows; `None` without times, or where no series has two rows.
@@ -135,6 +149,11 @@ impl SeriesSet {
                 .flat_map(|time| hashed(time).to_le_bytes());
             add(&values);
             add(&seen.collect::<Vec<u8>>());
+            if let Some(covariates) = &series.covariates {
+                let known: Vec<u8> =
+                    covariates.values().iter().flat_map(|x| x.to_le_bytes()).collect();
+                add(&known);
+            }
             add(&times.collect::<Vec<u8>>());
         }
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -169,6 +188,7 @@ impl SeriesSet {
         let cells: Vec<&[f64]> = resolved
             .channels
             .iter()
+            .chain(&resolved.covariates)
             .filter_map(|name| match &found(name)?.values {
                 Values::Numbers(cells) => Some(cells.as_slice()),
                 Values::Text(_) | Values::Times(_) => None,
@@ -188,11 +208,19 @@ impl SeriesSet {
         let steps = put_on_grid(&mut raw, repair, origin, &mut report)?;
         let width = resolved.channels.len();
         let finish = |mut raw: RawSeries| {
-            let values = raw.take_values(origin);
+            let cells = raw.take_values(origin);
+            let Parted { values, covariates } = match resolved.planned {
+                true => part(cells, width, resolved.covariates.len()),
+                false => Parted { values: cells, covariates: None },
+            };
+            // Rows that only plan covariates come after the series.
+            let rows = values.len() / width;
+            raw.times.iter_mut().for_each(|times| times.truncate(rows));
             Series {
                 timestamps: raw.times.map(Times::from),
                 anchor: raw.anchor,
                 zone: raw.zone,
+                covariates,
                 ..Series::from_finite(raw.id, width, values)
             }
         };
@@ -217,8 +245,10 @@ impl SeriesSet {
             times,
             roles: resolved.roles(),
             repairs: report,
+            covariates: resolved.covariates,
             channels: resolved.channels,
         };
+        set.add_calendar();
         set.time_style = written.map(|style| set.wide_enough(style));
         Ok(set)
     }

@@ -205,6 +205,7 @@ fn bad_inputs_are_refused_with_place_and_way_out() {
             timestamp: timestamp.map(str::to_owned),
             id: id.map(str::to_owned),
             targets: targets.map(|target| vec![target.to_owned()]),
+            ..Roles::default()
         };
         let got = SeriesSet::from_table(&table(text), &roles, &Repair::default());
         let error = got.expect_err(text).to_string();
@@ -248,7 +249,9 @@ fn any_set() -> impl Strategy<Value = SeriesSet> {
                     timestamp: Some(if timed { "when" } else { NO_COLUMN }.to_owned()),
                     id: Some(if series > 1 { "who" } else { NO_COLUMN }.to_owned()),
                     targets: Some(channel_names.clone()),
+                    ..Roles::default()
                 },
+                covariates: Vec::new(),
                 channels: channel_names,
                 repairs: RepairReport::default(),
             }

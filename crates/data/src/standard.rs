@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::covariates::Covariates;
+use super::effects::CovariateEffects;
 use super::moments::Moments;
 use super::series::Series;
 use super::window::PreparedSeries;
@@ -33,6 +36,9 @@ pub struct Standardiser {
     /// own statistics. Only right for a model whose forecast shifts and scales with its input.
     #[serde(default, skip_serializing_if = "is_false")]
     pub adapts: bool,
+    /// What is taken off after shift and scale; `None` = nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<Arc<CovariateEffects>>,
 }
 
 /// Shift and scale of the channels of one series. The scale is the population deviation; of a constant
@@ -199,7 +205,8 @@ impl Standardiser {
         let channel =
             |channel| self.channel_scale(&series.id, channel, seen(series, rows.clone(), channel));
         let SeriesScale { mean, scale } = (0..self.num_channels()).map(channel).collect();
-        Ok(Self { mean, scale, transform: self.transform, ..Self::default() })
+        let (transform, effects) = (self.transform, self.effects.clone());
+        Ok(Self { mean, scale, transform, effects, ..Self::default() })
     }
 
     /// Refuses what no training saves.
@@ -220,7 +227,9 @@ impl Standardiser {
         let place = match bad {
             _ if !sound(&self.mean, &self.scale) => "all series".to_owned(),
             Some((id, _)) => format!("series \"{id}\""),
-            None => return Ok(()),
+            None => {
+                return self.effects.as_ref().map_or(Ok(()), |effects| effects.check(width));
+            }
         };
         let message = format!("wanted {width} finite means and {width} scales above 0");
         Err(Error::config(place, message))
@@ -272,6 +281,9 @@ impl Standardiser {
         for row in stored.chunks_exact(width) {
             values.extend(row.iter().enumerate().map(|(c, &value)| self.apply_value(c, value)));
         }
+        if let Some(effects) = self.effects(series, rows)? {
+            values.iter_mut().zip(effects).for_each(|(value, effect)| *value -= effect);
+        }
         if let Some(observed) = &series.observed {
             let seen = &observed[points.clone()];
             let missing = values.iter_mut().zip(seen).filter(|(_, seen)| !**seen);
@@ -284,6 +296,29 @@ impl Standardiser {
             return Err(Error::input(message).at(format!("row {row}, channel {channel}")));
         }
         Ok(values)
+    }
+
+    /// What covariates add to the standardised values of these rows of a series, `[rows, C]`, which may be after its
+    /// end; `None` where none are known to.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the series has no covariates, or others.
+    pub fn effects(&self, series: &Series, rows: Range<usize>) -> Result<Option<Vec<f32>>> {
+        let Some(effects) = &self.effects else { return Ok(None) };
+        let (got, wanted) = (series.covariates.as_ref(), effects.names.len());
+        match got.filter(|covariates| covariates.width() == wanted) {
+            Some(covariates) => {
+                let effects = effects.of_rows(covariates, rows);
+                Ok(Some(effects.into_iter().map(|effect| effect as f32).collect()))
+            }
+            None => {
+                let got = got.map_or(0, Covariates::width);
+                let text =
+                    format!("the series has {got} covariates, the model was trained with {wanted}");
+                Err(Error::input(text))
+            }
+        }
     }
 
     /// The rows `rows` of a series, standardised, as the end of a window of `length` rows: what is

@@ -63,6 +63,7 @@ fn series(table: &Table, id: &str) -> SeriesSet {
         id: Some(id.to_owned()),
         timestamp: Some("time".into()),
         targets: Some(vec!["load".into(), "open".into()]),
+        ..Roles::default()
     };
     let repair = Repair { grid: Grid::Rows, ..Repair::default() };
     SeriesSet::from_table(table, &roles, &repair).unwrap()

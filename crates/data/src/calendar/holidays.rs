@@ -14,18 +14,20 @@ use ptsm_core::{Error, Result};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct Holidays {
-    /// Days since 1970-01-01, Monday to Friday only, rising.
+    /// Days since 1970-01-01, rising.
     days: Arc<[i64]>,
+    /// Those from Monday to Friday.
+    working: Arc<[i64]>,
 }
 
 impl Holidays {
-    /// The dates of a list, in any order; those on weekends do not matter.
+    /// The dates of a list, in any order; those on weekends do not matter to steps of working days.
     pub fn new(dates: impl IntoIterator<Item = Date>) -> Self {
-        let days = dates.into_iter().map(day_number);
-        let mut days: Vec<i64> = days.filter(|&day| is_weekday(day)).collect();
+        let mut days: Vec<i64> = dates.into_iter().map(day_number).collect();
         days.sort_unstable();
         days.dedup();
-        Self { days: days.into() }
+        let working = days.iter().copied().filter(|&day| is_weekday(day)).collect();
+        Self { days: days.into(), working }
     }
 
     /// Reads a text file with one date a line, such as 2024-12-25; what follows a comma, and lines
@@ -63,13 +65,14 @@ impl Holidays {
         self.days.is_empty()
     }
 
-    pub(super) fn contains(&self, day: i64) -> bool {
+    /// Whether a day, counted from 1970-01-01, is one of them.
+    pub(crate) fn contains(&self, day: i64) -> bool {
         self.days.binary_search(&day).is_ok()
     }
 
-    /// Number of the dates in front of a day.
+    /// Number of the dates in front of a day that are no weekend.
     pub(super) fn before(&self, day: i64) -> i64 {
-        self.days.partition_point(|&holiday| holiday < day) as i64
+        self.working.partition_point(|&holiday| holiday < day) as i64
     }
 }
 
@@ -99,10 +102,14 @@ mod tests {
         std::fs::write(file.path(), "date,name\n2024-12-25,\"Christmas\"\n# x\n\n2024-12-28\n")
             .unwrap();
         let got = Holidays::read(file.path()).unwrap();
+        let dates = [Date::constant(2024, 12, 28), Date::constant(2024, 12, 25)];
+        assert_eq!(got, Holidays::new(dates));
         // The 28th is a Saturday.
-        assert_eq!(got, Holidays::new([Date::constant(2024, 12, 25)]));
+        let days = dates.map(day_number);
+        assert!(days.iter().all(|&day| got.contains(day)) && !got.contains(days[0] + 1));
+        assert_eq!(got.before(days[0] + 1), 1);
         let json = serde_json::to_string(&got).unwrap();
-        assert_eq!(json, "[\"2024-12-25\"]");
+        assert_eq!(json, "[\"2024-12-25\",\"2024-12-28\"]");
         assert_eq!(serde_json::from_str::<Holidays>(&json).unwrap(), got);
         for text in ["01/05/2024\n25/12/2024\n", "05/01/2024\n12/25/2024\n"] {
             std::fs::write(file.path(), text).unwrap();
