@@ -335,6 +335,7 @@ mod tests {
                 ..crate::data::Standardiser::default()
             },
             labels: None,
+            covariates: None,
         }
     }
 

@@ -145,7 +145,7 @@ impl SeriesSource for Series {
         let columns =
             (0..self.num_channels).map(|c| Column::numbers(format!("channel {c}"), cells(c)));
         let none = Some(NO_COLUMN.to_owned());
-        let roles = Roles { timestamp: none.clone(), id: none, targets: None };
+        let roles = Roles { timestamp: none.clone(), id: none, ..Roles::default() };
         SeriesSet::from_table(&Table::new(columns.collect())?, &roles, &Repair::default())
     }
 }

@@ -18,6 +18,7 @@ mod interface;
 mod model;
 mod table;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::calibration::{Band, Calibration};
-use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Standardiser, Table, WindowSet};
+use crate::data::{Batch, Repair, Roles, Series, SeriesSet, Table, WindowSet};
 use crate::ensemble::Members;
 use crate::evaluate::{ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS};
 use crate::preprocessor::Preprocessor;
@@ -35,7 +36,7 @@ use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use any_series::ZeroShotOptions;
 pub use columns::{ForecastColumns, IntervalNames, free_name};
-pub use interface::Contexts;
+pub use interface::{Contexts, ForecastUnits};
 pub(crate) use interface::{ForecastInterface, OneContext};
 pub use model::ForecastModel;
 pub(crate) use table::{ForecastRows, leading_columns};
@@ -223,9 +224,19 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, naming the series, if it has no row in front of the forecast, or if its
-    /// forecast is not finite, with step and channel.
+    /// `InvalidInput`, naming the series, if it has no row in front of the forecast, if its forecast is not finite, with
+    /// step and channel, or if a covariate is not known in its steps, with time and name.
     pub fn predict(&mut self, set: &SeriesSet, rows_before_end: usize) -> Result<Vec<Forecast>> {
+        let set = &*self.planned(set, rows_before_end, self.config().prediction_length)?;
+        self.predict_planned(set, rows_before_end)
+    }
+
+    /// As [`Forecaster::predict`]; a covariate that is not known counts as the mean.
+    fn predict_planned(
+        &mut self,
+        set: &SeriesSet,
+        rows_before_end: usize,
+    ) -> Result<Vec<Forecast>> {
         let mut all = Vec::with_capacity(set.series.len());
         self.each_batch(&set.series, rows_before_end, |_, _, forecasts| {
             all.extend(forecasts);
@@ -233,6 +244,22 @@ impl Forecaster {
         })?;
         add_times(&mut all, set, 1);
         Ok(all)
+    }
+
+    /// The series with all covariates that forecasts of `steps` steps need, from `rows_before_end` rows before their
+    /// ends.
+    fn planned<'a>(
+        &self,
+        set: &'a SeriesSet,
+        rows_before_end: usize,
+        steps: usize,
+    ) -> Result<Cow<'a, SeriesSet>> {
+        if self.preprocessor().standardiser.effects.is_none() {
+            return Ok(Cow::Borrowed(set));
+        }
+        let mut planned = set.clone();
+        planned.require_plan(rows_before_end, steps)?;
+        Ok(Cow::Owned(planned))
     }
 
     /// Draws sampled paths of every series, each point independently: `options.count` forecasts
@@ -248,20 +275,21 @@ impl Forecaster {
         rows_before_end: usize,
         options: SampleOptions,
     ) -> Result<Vec<Forecast>> {
+        let set = &*self.planned(set, rows_before_end, self.config().prediction_length)?;
         let mut all = Vec::with_capacity(set.series.len() * options.count);
         let mut first_window = options.first_window;
-        self.each_batch(&set.series, rows_before_end, |forecaster, scales, forecasts| {
+        self.each_batch(&set.series, rows_before_end, |forecaster, units, forecasts| {
             let Self { model, output, .. } = forecaster;
             let samples = output.sample(SampleOptions { first_window, ..options })?;
             first_window += forecasts.len() as u64;
             let points = samples.len() / options.count.max(1);
-            for (window, (mut forecast, scale)) in forecasts.into_iter().zip(scales).enumerate() {
+            for (window, (mut forecast, units)) in forecasts.into_iter().zip(units).enumerate() {
                 forecast.intervals.clear();
                 forecast.quantiles.clear();
                 let each = forecast.values.len();
                 for path in samples.chunks_exact(points.max(1)) {
                     let values =
-                        model.interface().in_data_units(scale, &path[window * each..][..each]);
+                        model.interface().in_data_units(units, &path[window * each..][..each]);
                     let sample = Forecast { values, ..forecast.clone() };
                     sample.check_finite()?;
                     all.push(sample);
@@ -273,13 +301,13 @@ impl Forecaster {
         Ok(all)
     }
 
-    /// Runs the model on the series in batches, and calls `take` after each with the standardisers
+    /// Runs the model on the series in batches, and calls `take` after each with the units
     /// and forecasts of its series, which have no times yet.
     fn each_batch(
         &mut self,
         series: &[Series],
         rows_before_end: usize,
-        mut take: impl FnMut(&Self, &[Standardiser], Vec<Forecast>) -> Result<()>,
+        mut take: impl FnMut(&Self, &[ForecastUnits], Vec<Forecast>) -> Result<()>,
     ) -> Result<()> {
         let Config { num_input_channels, .. } = *self.config();
         let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
@@ -292,7 +320,7 @@ impl Forecaster {
                 forecast.first_row = series.num_rows().saturating_sub(rows_before_end);
                 forecast.check_finite()?;
             }
-            take(self, &contexts.scales, forecasts)?;
+            take(self, &contexts.units, forecasts)?;
         }
         Ok(())
     }
@@ -379,6 +407,7 @@ mod tests {
                 ..Standardiser::default()
             },
             labels: None,
+            covariates: None,
         };
         let folder = tempfile::tempdir().unwrap();
         Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();

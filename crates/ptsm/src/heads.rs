@@ -63,6 +63,7 @@ mod tests {
                 ..Standardiser::default()
             },
             labels: Some(LabelCoding::Classes { names }),
+            covariates: None,
         };
         preprocessor.save(dir).unwrap();
     }

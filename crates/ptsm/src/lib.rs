@@ -35,6 +35,7 @@
 //! | [`train`] | training loop, losses, recipes, searches |
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
+//! | [`covariates`] | what was found of values that are known ahead |
 //! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
 //! | [`cases`], [`labeller`] | classification and regression |
 //! | [`import`] | a folder that Hugging Face wrote, made a complete model directory |
@@ -56,6 +57,7 @@
 pub mod calibration;
 pub mod cases;
 mod classical;
+pub mod covariates;
 pub mod ensemble;
 pub mod evaluate;
 mod fit;

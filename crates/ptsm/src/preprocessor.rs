@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::covariates::CovariateChoice;
 use crate::data::{
-    Calendar, Frequency, Grid, LabelCoding, ModelTimes, NO_COLUMN, Repair, Roles, RowColumns,
+    Calendar, Frequency, Grid, LabelCoding, ModelTimes, NO_COLUMN, Plan, Repair, Roles, RowColumns,
     SeriesSet, Split, Standardiser, Table, TimeRules, renamed_column,
 };
 use crate::model_dir::ModelDir;
@@ -40,6 +41,9 @@ pub struct Preprocessor {
     /// How the outputs of a classifier or a regression become labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelCoding>,
+    /// What was found of the covariates, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariates: Option<CovariateChoice>,
 }
 
 impl Preprocessor {
@@ -59,6 +63,7 @@ impl Preprocessor {
             split: Split::default(),
             standardiser: Standardiser { adapts: true, ..Standardiser::identity(channels.len()) },
             labels: None,
+            covariates: None,
         }
     }
 
@@ -130,6 +135,7 @@ impl Preprocessor {
                         (leave it out, and give a table of one series)";
             return Err(Error::config("id", text));
         }
+        self.check_covariates(given)?;
         let other = given.targets.as_ref().filter(|targets| **targets != self.channels);
         if let Some(targets) = other.filter(|targets| !self.takes(targets)) {
             let text = format!(
@@ -157,6 +163,38 @@ impl Preprocessor {
             }
         }
         Ok(roles)
+    }
+
+    /// Refuses other covariates than the model's.
+    fn check_covariates(&self, given: &Roles) -> Result<()> {
+        let own = &self.roles;
+        let columns =
+            given.future_covariates.is_empty() || given.future_covariates == own.future_covariates;
+        let calendar = given.calendar.is_empty() || given.calendar == own.calendar;
+        if columns && calendar {
+            return Ok(());
+        }
+        let field = if columns { "calendar" } else { "future_covariates" };
+        Err(Error::config(field, "are not those that the model was trained with (leave it out)"))
+    }
+
+    /// Reads a table that plans the model's covariates.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if the model has none; as [`Plan::from_table`].
+    pub fn read_plan(&self, table: &Table, roles: &Roles, repair: &Repair) -> Result<Plan> {
+        if self.roles.future_covariates.is_empty() {
+            let text = "the model knows no covariates from tables (leave it out)";
+            return Err(Error::config("future", text));
+        }
+        let renamed = |own: &Option<String>, given: &Option<String>| given.clone().or(own.clone());
+        let roles = Roles {
+            timestamp: renamed(&self.roles.timestamp, &roles.timestamp),
+            id: renamed(&self.roles.id, &roles.id),
+            ..self.roles.clone()
+        };
+        Plan::from_table(table, &roles, &self.repair(repair)?)
     }
 
     /// Whether columns of other names can be its channels.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::data::{Part, Prepared, SeriesSet, Split, WindowShape, prepare};
+use crate::data::{Batch, Part, Prepared, SeriesSet, Split, WindowShape, prepare};
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
     score_baselines,
@@ -130,34 +130,52 @@ impl Forecaster {
     /// As [`evaluate`] and [`score_baselines`].
     pub fn score(&mut self, prepared: &Prepared, options: &ScoreOptions<'_>) -> Result<Evaluation> {
         let windows = prepared.part(options.part);
+        let plain = prepared.without_covariates();
         let season = options.season.unwrap_or(self.preprocessor().seasonal_period);
         let config = self.config().clone();
         let channels = config.prediction_channels();
         let mut passes = EvaluateOptions {
             batch_size: options.batch_size,
             channels: Some(channels.clone()),
-            mase_scale: Some(MaseScale::fit(prepared.train.segments(), season)?),
+            mase_scale: Some(MaseScale::fit(plain.train.segments(), season)?),
             scales: Some(&prepared.scales),
             detail: options.detail,
             progress: options.progress,
         };
         let began = Instant::now();
         let steps = windows.shape().prediction_length;
-        let mut forecast = |batch: &_| self.forward(batch).map(|all| self.first_steps(all, steps));
-        let model = evaluate(&mut forecast, windows, &passes)?;
+        let model = if prepared.with_effects.is_some() {
+            let mut done = 0;
+            let mut forecast = |plain_batch: &Batch| {
+                // Windows come in their order.
+                let indices: Vec<usize> = (done..done + plain_batch.size()).collect();
+                done += plain_batch.size();
+                let batch = windows.batch(&indices);
+                let all = self.forward(&batch)?;
+                let mut all = self.first_steps(all, steps);
+                add_effects(&mut all, plain_batch, &batch, &channels);
+                Ok(all)
+            };
+            evaluate(&mut forecast, plain.part(options.part), &passes)?
+        } else {
+            let mut forecast =
+                |batch: &Batch| self.forward(batch).map(|all| self.first_steps(all, steps));
+            evaluate(&mut forecast, windows, &passes)?
+        };
         let seconds = began.elapsed().as_secs_f64();
         passes.progress = None;
         let baselines = match options.baselines {
             true => {
                 let recent = self.model().recent_rows();
-                let train = prepared.train.shortened(recent, false);
-                let validation = prepared.validation.shortened(recent, true);
+                let train = plain.train.shortened(recent, false);
+                let validation = plain.validation.shortened(recent, true);
                 let plan = BaselinePlan {
                     season_length: (season > 1).then_some(season),
                     every_theta: options.every_theta,
                     ridge: Some((&train, &validation)),
                 };
-                score_baselines(&windows.shortened(recent, true), &plan, &passes)?
+                let windows = plain.part(options.part).shortened(recent, true);
+                score_baselines(&windows, &plan, &passes)?
             }
             false => Vec::new(),
         };
@@ -181,5 +199,18 @@ impl Forecaster {
         };
         evaluation.verdict = evaluation.judge(options.measure);
         Ok(evaluation)
+    }
+}
+
+/// Adds what covariates do to forecasts `[B, H, C']`: the difference between the truth with and without their effects.
+fn add_effects(forecasts: &mut [f32], with: &Batch, without: &Batch, channels: &[usize]) {
+    let (Some(with), Some(without), all) =
+        (with.future_values(), without.future_values(), with.num_channels())
+    else {
+        return;
+    };
+    for (place, forecast) in forecasts.iter_mut().enumerate() {
+        let from = place / channels.len() * all + channels[place % channels.len()];
+        *forecast += with[from] - without[from];
     }
 }

@@ -44,6 +44,7 @@ fn model() -> ForecastModel {
         split: Split::default(),
         standardiser: Standardiser { mean: vec![0.0], scale: vec![1.0], ..Standardiser::default() },
         labels: None,
+        covariates: None,
     };
     preprocessor.save(folder.path()).unwrap();
     ForecastModel::from_dir(folder.path(), &Cpu::default()).unwrap()

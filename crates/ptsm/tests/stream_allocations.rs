@@ -40,6 +40,7 @@ fn stream(mode: &str) -> OnlineForecaster {
             ..Standardiser::default()
         },
         labels: None,
+        covariates: None,
     };
     preprocessor.save(folder.path()).unwrap();
     OnlineForecaster::from_dir(folder.path(), &Cpu::default(), StreamOptions::default()).unwrap()

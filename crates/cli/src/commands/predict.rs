@@ -6,6 +6,7 @@ use ptsm::core::SampleOptions;
 use ptsm::data::{SeriesSet, Table};
 use ptsm::forecast::{forecast_table, with_first_column};
 use ptsm::heads::{SharedModel, heads_table};
+use ptsm::spec::DataSpec;
 use ptsm::{Error, Forecast, Forecaster, Result};
 
 use crate::commands::cases;
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// Start the forecast this many rows before the end of the data
     #[arg(long, default_value_t = 0, value_name = "N")]
     rows_before_end: usize,
+    /// Table of the covariates in the steps of the forecast (times, ids, covariates), where the data do not hold
+    /// them in rows without a target at their end
+    #[arg(long, value_name = "FILE", conflicts_with = "heads")]
+    future: Option<PathBuf>,
     /// Columns of the labels, for models that label cases
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
     label: Option<Vec<String>>,
@@ -82,7 +87,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let mut opened = opening.open(global)?;
     leave_out_short(global, &mut opened, args.rows_before_end)?;
-    let Opened { mut forecaster, source, set, .. } = opened;
+    let Opened { mut forecaster, source, mut set, .. } = opened;
+    if let Some(path) = &args.future {
+        let preprocessor = forecaster.preprocessor();
+        let spec = DataSpec { data: Some(path.display().to_string()), ..args.data.spec() };
+        let plan = spec.read_for(preprocessor)?;
+        let (roles, repair) = (args.data.roles(), args.data.repair(&source)?);
+        set.join_plan(&preprocessor.read_plan(&plan.table, &roles, &repair)?)?;
+    }
     // The series have all that is needed, so the memory of the table is released.
     let name = source.name.clone();
     drop(source);
@@ -125,6 +137,7 @@ impl Args {
         }
         let unused = [
             ("plot", self.plot.is_some()),
+            ("future", self.future.is_some()),
             ("rows_before_end", self.rows_before_end > 0),
             ("prediction_length", self.prediction_length.is_some()),
             ("samples", self.samples.is_some()),

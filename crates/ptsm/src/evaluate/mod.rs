@@ -36,6 +36,7 @@ pub use probabilistic::{
     SeriesCoverage,
 };
 pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
+pub(crate) use ridge::Cholesky;
 pub use ridge::{LogRidge, LogRidgeOptions, PENALTIES, Ridge, RidgeOptions};
 pub use simple_labels::SimpleLabels;
 pub use values::{TargetScores, ValueScores};

@@ -3,7 +3,15 @@
 use super::answer::Forecast;
 use super::{Forecaster, add_times};
 use crate::Result;
-use crate::data::{Series, SeriesSet};
+use crate::data::{Covariates, Series, SeriesSet};
+
+/// What a forecast goes on from.
+struct Past {
+    /// `[rows, C]`, NaN for a missing point.
+    rows: Vec<f64>,
+    /// Covariates from the first of the rows on.
+    known: Option<Covariates>,
+}
 
 impl Forecaster {
     /// As [`Forecaster::predict`], over `steps` steps: fewer than the model's own are cut; beyond
@@ -12,7 +20,7 @@ impl Forecaster {
     ///
     /// # Errors
     ///
-    /// As [`Forecaster::predict`].
+    /// As [`Forecaster::predict`]; covariates must be known in `steps` steps.
     pub fn predict_steps(
         &mut self,
         set: &SeriesSet,
@@ -20,7 +28,8 @@ impl Forecaster {
         steps: usize,
     ) -> Result<Vec<Forecast>> {
         let own = self.config().prediction_length;
-        let mut forecasts = self.predict(set, rows_before_end)?;
+        let set = &*self.planned(set, rows_before_end, steps)?;
+        let mut forecasts = self.predict_planned(set, rows_before_end)?;
         if steps > own {
             self.extend(&mut forecasts, set, steps)?;
         }
@@ -32,7 +41,9 @@ impl Forecaster {
     fn extend(&mut self, forecasts: &mut [Forecast], set: &SeriesSet, steps: usize) -> Result<()> {
         let context = |(series, forecast): (&Series, &Forecast)| {
             let rows = rows_before(series, forecast.first_row, self.config().context_length);
-            self.followed_by(&series.id, rows, &forecast.values)
+            let before = forecast.first_row.saturating_sub(self.config().context_length);
+            let known = series.covariates.as_ref().map(|known| known.without_first(before));
+            self.followed_by(&series.id, Past { rows, known }, &forecast.values)
         };
         let mut contexts: Vec<Series> =
             set.series.iter().zip(&*forecasts).map(context).collect::<Result<_>>()?;
@@ -44,7 +55,8 @@ impl Forecaster {
             })?;
             for ((forecast, context), next) in forecasts.iter_mut().zip(&mut contexts).zip(next) {
                 let rows = rows_before(context, context.num_rows(), context.num_rows());
-                *context = self.followed_by(&forecast.id, rows, &next.values)?;
+                let past = Past { rows, known: context.covariates.take() };
+                *context = self.followed_by(&forecast.id, past, &next.values)?;
                 forecast.values.extend(next.values);
             }
         }
@@ -56,9 +68,9 @@ impl Forecaster {
         Ok(())
     }
 
-    /// The rows of a context, `[rows, C]` with NaN for a missing point, that end with a forecast,
-    /// `[H, C']`; channels without a forecast are missing in it.
-    fn followed_by(&self, id: &str, mut values: Vec<f64>, forecast: &[f64]) -> Result<Series> {
+    /// The rows of a context that end with a forecast, `[H, C']`; channels without a forecast are missing in it.
+    fn followed_by(&self, id: &str, past: Past, forecast: &[f64]) -> Result<Series> {
+        let Past { rows: mut values, known } = past;
         let channels = self.config().prediction_channels();
         let width = self.config().num_input_channels;
         for row in forecast.chunks_exact(channels.len()) {
@@ -68,7 +80,8 @@ impl Forecaster {
         }
         let surplus = (values.len() / width).saturating_sub(self.config().context_length);
         values.drain(..surplus * width);
-        Series::new(id, width, values)
+        let covariates = known.map(|known| known.without_first(surplus));
+        Ok(Series { covariates, ..Series::new(id, width, values)? })
     }
 }
 

@@ -15,20 +15,43 @@ use ptsm_core::{OutputSpec, Prediction};
 /// Series that a thread is given at once; one by itself takes no other thread.
 const SERIES_AT_ONCE: usize = 8;
 
-/// Windows to forecast from, and the standardiser of each.
+/// Windows to forecast from, and what makes data of the forecast of each.
 #[derive(Debug, Clone)]
 pub struct Contexts {
     /// `[B, L, C]`, standardised.
     pub batch: Batch,
-    /// One standardiser for each window.
-    pub scales: Vec<Standardiser>,
+    /// One for each window.
+    pub units: Vec<ForecastUnits>,
+}
+
+/// What a forecast from one window is in: standardised units, without the effects of covariates.
+#[derive(Debug, Clone)]
+pub struct ForecastUnits {
+    /// The standardiser of the window.
+    pub scale: Standardiser,
+    /// What covariates add to the forecast, `[H, C]`, standardised; `None` = nothing.
+    pub effects: Option<Vec<f32>>,
+}
+
+impl ForecastUnits {
+    /// Those of a model without covariates.
+    pub(crate) fn without_effects(scale: Standardiser) -> Self {
+        Self { scale, effects: None }
+    }
+
+    /// A forecast of a channel, `step` steps ahead (from 0), in data units.
+    fn undo(&self, step: usize, channel: usize, forecast: f32) -> f64 {
+        let effect = |effects: &Vec<f32>| effects[step * self.scale.num_channels() + channel];
+        let effect = self.effects.as_ref().map_or(0.0, effect);
+        self.scale.undo_value(channel, forecast + effect)
+    }
 }
 
 /// As [`Contexts`], of one window, whose memory is used again.
 #[derive(Clone, Copy)]
 pub(crate) struct OneContext<'a> {
     pub(crate) batch: &'a Batch,
-    pub(crate) scale: &'a Standardiser,
+    pub(crate) units: &'a ForecastUnits,
 }
 
 /// Rows in front of the forecast: at least one.
@@ -57,7 +80,7 @@ struct WindowOutput<'a> {
     quantiles: &'a [Vec<f64>],
     /// Where the window's part of them begins.
     first: usize,
-    scale: &'a Standardiser,
+    units: &'a ForecastUnits,
 }
 
 /// Standardised windows in, forecasts in data units out, of one head of a network.
@@ -149,7 +172,7 @@ impl ForecastInterface {
         let Config { context_length, num_input_channels, .. } = self.config;
         let points = series.len() * context_length * num_input_channels;
         let mut past_values = Vec::with_capacity(points);
-        let mut scales = Vec::with_capacity(series.len());
+        let mut units = Vec::with_capacity(series.len());
         let whole = |series: &Series| {
             series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
         };
@@ -164,7 +187,7 @@ impl ForecastInterface {
         for found in windows.collect::<Vec<Result<_>>>() {
             let (own, window) = found?;
             past_values.extend(window.values);
-            scales.push(own);
+            units.push(own);
             if let Some(mask) = &mut mask {
                 match window.observed_mask {
                     Some(seen) => mask.extend(seen),
@@ -174,26 +197,29 @@ impl ForecastInterface {
         }
         let shape =
             BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
-        let origin: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
+        let origin: Option<Vec<Vec<f32>>> = units.iter().map(|own| own.scale.origin()).collect();
         let batch = Batch::new(shape, past_values)?
             .with_observed_mask(mask)?
             .with_origin(origin.map(|origins| origins.concat()))?;
-        Ok(Contexts { batch, scales })
+        Ok(Contexts { batch, units })
     }
 
-    /// The standardiser of some rows of a series, and the window that ends with them.
+    /// The units of a forecast that begins after some rows of a series, and the window that ends with them.
     fn standardised(
         &self,
         series: &Series,
         rows: Range<usize>,
-    ) -> Result<(Standardiser, PreparedSeries)> {
+    ) -> Result<(ForecastUnits, PreparedSeries)> {
         let named = |e: Error| match series.id.as_str() {
             "" => e,
             id => e.at(id),
         };
-        let own = self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
-        let window = own.apply_window(series, rows, self.config.context_length).map_err(named)?;
-        Ok((own, window))
+        let Config { context_length, prediction_length, .. } = self.config;
+        let ahead = rows.end..rows.end + prediction_length;
+        let scale = self.preprocessor.standardiser.of_rows(series, rows.clone()).map_err(named)?;
+        let window = scale.apply_window(series, rows, context_length).map_err(named)?;
+        let effects = scale.effects(series, ahead).map_err(named)?;
+        Ok((ForecastUnits { scale, effects }, window))
     }
 
     /// The forecasts of these contexts in data units, one for each window, without name and times.
@@ -202,12 +228,12 @@ impl ForecastInterface {
         let bands = self.bands(&contexts.batch, output);
         let quantiles = self.single_quantiles(output);
         let each = self.config.prediction_length * self.output.channels().len();
-        let windows = points.par_chunks_exact(each).zip(&contexts.scales).enumerate();
-        let forecast = |(b, (points, scale))| {
+        let windows = points.par_chunks_exact(each).zip(&contexts.units).enumerate();
+        let forecast = |(b, (points, units))| {
             let mut forecast = self.empty_forecast();
             let first = b * each;
             let window =
-                WindowOutput { points, bands: &bands, quantiles: &quantiles, first, scale };
+                WindowOutput { points, bands: &bands, quantiles: &quantiles, first, units };
             self.fill(&window, &mut forecast);
             forecast
         };
@@ -224,9 +250,9 @@ impl ForecastInterface {
         forecast: &mut Forecast,
     ) {
         output.points_into(points);
-        let OneContext { batch, scale } = context;
+        let OneContext { batch, units } = context;
         let (bands, quantiles) = (&self.bands(batch, output), &self.single_quantiles(output));
-        let window = WindowOutput { points, bands, quantiles, first: 0, scale };
+        let window = WindowOutput { points, bands, quantiles, first: 0, units };
         self.fill(&window, forecast);
     }
 
@@ -250,21 +276,24 @@ impl ForecastInterface {
     }
 
     /// Standardised values of one window, `[H, C']`, in data units.
-    pub(crate) fn in_data_units(&self, scale: &Standardiser, window: &[f64]) -> Vec<f64> {
+    pub(crate) fn in_data_units(&self, units: &ForecastUnits, window: &[f64]) -> Vec<f64> {
         let channels = self.output.channels();
-        let undo =
-            |(i, &x): (usize, &f64)| scale.undo_value(channels[i % channels.len()], x as f32);
+        let undo = |(i, &x): (usize, &f64)| {
+            units.undo(i / channels.len(), channels[i % channels.len()], x as f32)
+        };
         window.iter().enumerate().map(undo).collect()
     }
 
     /// Writes one window's points and intervals in data units.
     fn fill(&self, window: &WindowOutput<'_>, forecast: &mut Forecast) {
-        let WindowOutput { points, bands, quantiles, first, scale } = *window;
+        let WindowOutput { points, bands, quantiles, first, units } = *window;
         let channels = self.output.channels();
         forecast.values.clear();
-        let undo = |(i, &x): (usize, &f32)| scale.undo_value(channels[i % channels.len()], x);
+        let undo = |(i, &x): (usize, &f32)| {
+            units.undo(i / channels.len(), channels[i % channels.len()], x)
+        };
         forecast.values.extend(points.iter().enumerate().map(undo));
-        let undo_all = |ends: &[f64]| self.in_data_units(scale, &ends[first..][..points.len()]);
+        let undo_all = |ends: &[f64]| self.in_data_units(units, &ends[first..][..points.len()]);
         forecast.intervals.clear();
         forecast.intervals.extend(self.levels.iter().zip(bands).map(|(&level, band)| {
             ForecastInterval { level, lower: undo_all(&band.lower), upper: undo_all(&band.upper) }

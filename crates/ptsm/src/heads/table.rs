@@ -47,6 +47,10 @@ pub fn heads_table(
     set: &SeriesSet,
     rows_before_end: usize,
 ) -> Result<Table> {
+    if forecaster.preprocessor().standardiser.effects.is_some() {
+        let text = "do not add the effects of covariates, which this model was trained with (leave heads out)";
+        return Err(Error::config("heads", text));
+    }
     let interfaces: Vec<ForecastInterface> = shared.heads().iter().map(interface).collect();
     let mut answers: Vec<Vec<Answer>> = shared.heads().iter().map(|_| Vec::new()).collect();
     for series in &set.series {

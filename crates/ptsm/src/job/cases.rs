@@ -105,6 +105,7 @@ impl CaseData {
             split: Split::default(),
             standardiser,
             labels: Some(labels),
+            covariates: None,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::data::{Grid, LabelledSet, SeriesSet, Split};
+use crate::covariates::CovariateChoice;
+use crate::data::{CovariateEffects, Grid, LabelledSet, SeriesSet, Split};
 use crate::spec::{DataSpec, Source};
 use crate::{Error, Result, Task};
 
@@ -30,6 +31,10 @@ pub struct SeriesData {
     pub grid: Grid,
     /// Steps of the season, for baselines; 1 = none.
     pub seasonal_period: usize,
+    /// Effects of covariates that help ([`SeriesData::settle_covariates`]).
+    pub effects: Option<Arc<CovariateEffects>>,
+    /// What was found of the covariates.
+    pub covariates: Option<CovariateChoice>,
 }
 
 /// Labelled cases.
@@ -103,6 +108,8 @@ impl SeriesData {
             grid: spec.repair(&source)?.grid,
             seasonal_period: spec.seasonal_period(&source, &mut set)?,
             set,
+            effects: None,
+            covariates: None,
         };
         Ok((data, source))
     }
@@ -111,7 +118,16 @@ impl SeriesData {
     pub fn new(name: impl Into<String>, set: SeriesSet) -> Self {
         let seasonal_period = set.frequency.map_or(1, crate::data::Frequency::seasonal_period);
         let (name, split, grid) = (name.into(), Split::default(), Grid::Regular);
-        Self { name, set, split, missing: Vec::new(), grid, seasonal_period }
+        Self {
+            name,
+            set,
+            split,
+            missing: Vec::new(),
+            grid,
+            seasonal_period,
+            effects: None,
+            covariates: None,
+        }
     }
 }
 
@@ -138,6 +154,8 @@ impl CaseData {
     /// `InvalidConfig`, naming the first of them.
     pub fn refuse_series_options(spec: &DataSpec) -> Result<()> {
         let unused = [
+            ("future_covariates", spec.future_covariates.is_some()),
+            ("calendar", spec.calendar.is_some()),
             ("split", spec.split.is_some()),
             ("sort", spec.sort),
             ("duplicates", spec.duplicates.is_some()),

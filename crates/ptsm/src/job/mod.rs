@@ -8,6 +8,7 @@ mod automatic;
 mod case_choice;
 mod cases;
 mod choice;
+mod covariates;
 mod data;
 mod event;
 mod joint;

@@ -77,12 +77,23 @@ impl SeriesData {
             },
             step,
         };
-        let prepared = prepare(&self.set, &self.split, shape, standardise, None)?;
+        self.require_settled()?;
+        let mut prepared = prepare(&self.set, &self.split, shape, standardise, None)?;
+        if self.effects.is_some() {
+            if standardise != Some(Transform::None) {
+                let text = "have linear effects on the values themselves (leave transform out, and count distributions)";
+                return Err(Error::config("future_covariates", text));
+            }
+            let fitted = self.with_effects(&prepared.standardiser);
+            prepared = prepare(&self.set, &self.split, shape, None, Some(&fitted))?;
+        }
         let mut standardiser = prepared.standardiser.clone();
         // The std scaler subtracts the mean of a window and divides by its deviation, so that a
         // forecast follows shift and scale of its context, and levels are the same in any units; not so
         // with logarithms and counts.
         let moves = matches!(config.scaler(), Scaler::Std { .. } | Scaler::Level { .. });
+        // Effects are in the units of the training.
+        let moves = moves && self.effects.is_none();
         standardiser.adapts = moves && standardise == Some(Transform::None);
         let preprocessor = Preprocessor {
             dataset: self.name.clone(),
@@ -96,6 +107,7 @@ impl SeriesData {
             split: self.split,
             standardiser,
             labels: None,
+            covariates: self.covariates.clone(),
         };
         Ok(WindowedSeries { prepared, preprocessor })
     }

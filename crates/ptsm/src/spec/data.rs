@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays, LabelOptions,
-    LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding, Series,
-    SeriesSet, Split, Table, ThousandsMark, is_standard_input, source_name,
+    CalendarFeature, DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays,
+    LabelOptions, LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding,
+    Series, SeriesSet, Split, Table, ThousandsMark, is_standard_input, source_name,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
@@ -30,6 +30,13 @@ pub struct DataSpec {
     /// Channels, in this order; every numeric column if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<String>>,
+    /// Columns that are known ahead of a forecast, such as prices and promotions; they are no channels. Rows at the end
+    /// without a target plan them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub future_covariates: Option<Vec<String>>,
+    /// What the calendar tells of every row: `hour`, `weekday`, `weekhour`, `monthday`, `month`, `yearday`, `holiday`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Vec<CalendarFeature>>,
     /// Character between cells; detected if not given; `tab` for a tabulator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
@@ -131,6 +138,8 @@ impl DataSpec {
         set(&mut self.timestamp, &upper.timestamp);
         set(&mut self.id, &upper.id);
         set(&mut self.targets, &upper.targets);
+        set(&mut self.future_covariates, &upper.future_covariates);
+        set(&mut self.calendar, &upper.calendar);
         set(&mut self.delimiter, &upper.delimiter);
         set(&mut self.thousands, &upper.thousands);
         set(&mut self.comment, &upper.comment);
@@ -278,6 +287,9 @@ impl DataSpec {
             timestamp: self.timestamp.clone(),
             id: self.id.clone(),
             targets: self.targets.clone(),
+            future_covariates: self.future_covariates.clone().unwrap_or_default(),
+            calendar: self.calendar.clone().unwrap_or_default(),
+            planned: false,
         }
     }
 

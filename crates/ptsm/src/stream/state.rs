@@ -93,6 +93,10 @@ impl StreamState {
     /// `InvalidConfig` for impossible options.
     pub fn new(model: &ForecastModel, options: StreamOptions) -> Result<Self> {
         options.check()?;
+        if model.preprocessor().standardiser.effects.is_some() {
+            let text = "was trained with covariates, which rows of a stream do not bring along yet (use predict)";
+            return Err(Error::config("model", text));
+        }
         let config = model.config();
         let (slots, each) = pending_size(model, &options);
         let kept = Kept {

@@ -51,6 +51,7 @@ fn forecaster(config: Config) -> Forecaster {
             ..Standardiser::default()
         },
         labels: None,
+        covariates: None,
     };
     let folder = tempfile::tempdir().unwrap();
     Model::new(config, Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::state::{StreamRow, StreamState};
 use crate::data::{Batch, BatchShape, Standardiser};
-use crate::forecast::{Forecast, ForecastModel, OneContext};
+use crate::forecast::{Forecast, ForecastModel, ForecastUnits, OneContext};
 use crate::{Config, Result};
 use ptsm_core::{Prediction, Session};
 
@@ -17,7 +17,7 @@ pub struct StreamWorker {
     session: Box<dyn Session>,
     batch: Batch,
     /// What the window is standardised by.
-    scale: Standardiser,
+    units: ForecastUnits,
     output: Prediction,
     /// Standardised points of the last forecast.
     points: Vec<f32>,
@@ -45,7 +45,7 @@ impl StreamWorker {
         let batch = Batch::zeros(shape).with_origin(scale.origin());
         Self {
             batch: batch.expect("there is one origin for each channel"),
-            scale,
+            units: ForecastUnits::without_effects(scale),
             forecast: model.interface().empty_forecast(),
             output: Prediction::default(),
             points: Vec::new(),
@@ -77,10 +77,10 @@ impl StreamWorker {
         if !state.take(&self.model, row)? {
             return Ok(None);
         }
-        let Self { model, session, batch, scale, output, points, forecast } = self;
-        state.copy_window(model, batch, scale);
+        let Self { model, session, batch, units, output, points, forecast } = self;
+        state.copy_window(model, batch, &mut units.scale);
         session.forward(batch, output)?;
-        let context = OneContext { batch, scale };
+        let context = OneContext { batch, units };
         model.interface().read_one(output, context, points, forecast);
         if forecast.id != state.id() {
             state.id().clone_into(&mut forecast.id);

@@ -1,5 +1,6 @@
 //! `ptsm train`: trains on a table and writes a model directory.
 
+mod covariates;
 mod fields;
 mod labelled;
 mod reporter;
@@ -27,6 +28,7 @@ use crate::plot;
 use crate::source::{DataArgs, check_named, read_series};
 use crate::words::{recipe_words, words};
 
+use covariates::{CovariateArgs, settle};
 pub(crate) use fields::{ModelArgs, TRANSFORMS, TrainingArgs};
 use labelled::Search;
 pub(crate) use reporter::Reporter;
@@ -102,6 +104,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
+    covariates: CovariateArgs,
+    #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     training: TrainingArgs,
@@ -131,7 +135,18 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let recipe = args.recipe.as_deref();
     let recipe = recipe.map_or(Ok(Recipe::default()), Recipe::from_file)?;
     let spec = recipe.data.clone().with(&args.data_spec());
-    let data = read_data(global, &spec, args.task, args.training.seed_or(&recipe.training))?;
+    let seed = args.training.seed_or(&recipe.training);
+    let data = match args.task {
+        Task::Forecasting | Task::Pretraining => {
+            check_named(&spec)?;
+            let mut data = read_series(global, &spec)?.0;
+            let steps = args.model.over(recipe.model.clone())?.prediction_length;
+            let steps = steps.or(ModelSpec::defaults().prediction_length).unwrap_or(1);
+            settle(global, &mut data, args.task, steps)?;
+            data.into()
+        }
+        Task::Classification | Task::Regression => read_data(global, &spec, args.task, seed)?,
+    };
     train_by(global, args, Plan { recipe, data, start }, dir)
 }
 
@@ -210,10 +225,11 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     if args.budget.is_some() {
         return Err(Error::config("--budget", NO_SEARCH));
     }
-    let (data, _) = read_series(global, &args.data_spec())?;
+    let (mut data, _) = read_series(global, &args.data_spec())?;
     let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
     remark(global, "recipe auto:");
     reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
+    settle(global, &mut data, args.task, recipe.model.prediction_length.unwrap_or(1))?;
     let data = data.into();
     let wanted = args.model.over(recipe.model.clone())?;
     if !args.leaves_the_choice()? {
@@ -239,6 +255,7 @@ fn report_choice(global: &Global, out: &Path, choice: &Choice, network: &Trained
     let diverged = history.divergence();
     let value = json!({
         "out": out, "choice": choice, "sentence": choice.sentence(),
+        "covariates": network.preprocessor.covariates,
         "best_epoch": history.best_epoch, "epochs": history.epochs.len(),
         "validation_loss": history.best_validation_loss, "stopped_by": history.stopped_by,
         "steps": history.steps, "seconds": seconds,
@@ -314,12 +331,13 @@ impl Args {
 
     /// The data of the flags.
     fn data_spec(&self) -> DataSpec {
-        DataSpec {
+        let spec = DataSpec {
             split: self.split,
             label: self.label.clone(),
             hold_out: self.hold_out,
             ..self.data.spec()
-        }
+        };
+        self.covariates.over(spec)
     }
 
     /// The search for settings of labelled cases.

@@ -1,7 +1,7 @@
 //! Solving with a symmetric positive definite matrix, in double precision.
 
 /// Lower triangle `l` with `l l^T = matrix`.
-pub(super) struct Cholesky {
+pub(crate) struct Cholesky {
     size: usize,
     /// `[size, size]`, row-major; what is above the diagonal has no meaning.
     lower: Vec<f64>,
@@ -10,7 +10,7 @@ pub(super) struct Cholesky {
 impl Cholesky {
     /// Factors a `[size, size]` matrix of which the lower triangle is read; `None` if it is not
     /// positive definite.
-    pub(super) fn factor(mut matrix: Vec<f64>, size: usize) -> Option<Self> {
+    pub(crate) fn factor(mut matrix: Vec<f64>, size: usize) -> Option<Self> {
         assert_eq!(matrix.len(), size * size, "cholesky: the matrix is not square");
         for i in 0..size {
             let (above, rest) = matrix.split_at_mut(i * size);
@@ -30,7 +30,7 @@ impl Cholesky {
     }
 
     /// Solves for `[size, columns]` right-hand sides, row-major, in place.
-    pub(super) fn solve(&self, right: &mut [f64], columns: usize) {
+    pub(crate) fn solve(&self, right: &mut [f64], columns: usize) {
         let size = self.size;
         assert_eq!(right.len(), size * columns, "cholesky: wrong right-hand side");
         for i in 0..size {

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, WindowSet};
 use crate::{Error, Result};
-use cholesky::{Cholesky, add_scaled};
+pub(crate) use cholesky::Cholesky;
+use cholesky::add_scaled;
 pub use log_ridge::{LogRidge, LogRidgeOptions};
 use moments::Moments;
 use ptsm_core::Location;
