@@ -28,9 +28,11 @@ class Frame:
         pyarrow = _pyarrow("pandas")
         frame, index = self.given, self.given.index
         names = list(index.names)
-        if any(name is not None for name in names) or hasattr(index, "freq"):
-            # A nameless index of times is the column that has the usual name of times.
-            names = ["ds" if name is None else name for name in names]
+        # A nameless index of times is the column that has the usual name of times.
+        is_nameless_time = names == [None] and hasattr(index, "freq") and "ds" not in frame
+        if is_nameless_time:
+            names = ["ds"]
+        if None not in names:
             frame = frame.rename_axis(names).reset_index()
             self.index = names
         return pyarrow.Table.from_pandas(frame, preserve_index=False)

@@ -86,7 +86,8 @@ impl Wanted {
         let ends = |percent: f64, upper: bool| {
             let (level, sign) = (percent / 100.0, if upper { 0.5 } else { -0.5 });
             let suffix = format!("-{}-{}", if upper { "hi" } else { "lo" }, rounded(percent));
-            Part { quantile: 0.5 + sign * level, suffix }
+            let called = format!("interval of {} %", rounded(percent));
+            Part { quantile: 0.5 + sign * level, suffix, called }
         };
         let lower = levels.iter().rev().map(|&percent| ends(percent, false));
         let upper = levels.iter().map(|&percent| ends(percent, true));
@@ -95,7 +96,7 @@ impl Wanted {
                 true => rounded(quantile),
                 false => format!("_q{}", rounded(quantile)),
             };
-            Part { quantile, suffix }
+            Part { quantile, suffix, called: format!("quantile {}", rounded(quantile)) }
         });
         let parts: Vec<Part> = lower.chain(upper).chain(quantiles).collect();
         parts.iter().try_for_each(|part| part.check(first))?;
@@ -108,6 +109,8 @@ struct Part {
     quantile: f64,
     /// What follows the channel in its name.
     suffix: String,
+    /// What messages call it.
+    called: String,
 }
 
 impl Part {
@@ -135,9 +138,8 @@ impl Part {
             percents => format!("the forecasts have intervals of {} %", percents.join(", ")),
         };
         let text = format!(
-            "there is no quantile {}: {known} (`calibrate(df, level=[..])` fits others; beyond the model's own h there \
-             are none)",
-            rounded(self.quantile)
+            "there is no {}: {known} (`calibrate(df, level=[..])` fits others; beyond the model's own h there are none)",
+            self.called
         );
         Err(Error::config("levels", text))
     }

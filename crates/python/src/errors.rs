@@ -11,7 +11,12 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     }
     let kind = format!("{:?}", error.kind());
     let text = renamed(&error.spelled(argument), error.place());
-    raised(py, &kind, (text, kind.as_str(), error.place(), error.kind().exit_code()))
+    made(py, &kind, (text, kind.as_str(), error.place(), error.kind().exit_code()))
+}
+
+/// A result whose error is an exception.
+pub(crate) fn raised<T>(py: Python<'_>, result: ptsm::Result<T>) -> PyResult<T> {
+    result.map_err(|error| exception(py, &error))
 }
 
 /// The exception of a panic: a defect of ours.
@@ -19,10 +24,10 @@ pub(crate) fn panicked(py: Python<'_>, panic: &(dyn std::any::Any + Send)) -> Py
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     let text = format!("this is a defect of ptsm, please report it: {text}");
-    raised(py, "Internal", (text, "Internal", None, ErrorKind::Internal.exit_code()))
+    made(py, "Internal", (text, "Internal", None, ErrorKind::Internal.exit_code()))
 }
 
-fn raised(py: Python<'_>, kind: &str, args: (String, &str, Option<&str>, u8)) -> PyErr {
+fn made(py: Python<'_>, kind: &str, args: (String, &str, Option<&str>, u8)) -> PyErr {
     let class = py
         .import("ptsm.errors")
         .and_then(|module| module.getattr("CLASSES")?.get_item(kind))

@@ -15,11 +15,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::columns::Wanted;
+use crate::errors::raised;
 use crate::files::{Files, temporary};
 use crate::forecaster::{ForecastCore, forecasts, refuse_empty};
 use crate::frames::{Batches, Frame};
 use crate::settings::{from_text, left_out, split, training};
-use crate::work::{Watcher, long, short};
+use crate::work::{Watcher, long};
 
 /// What a training is asked for.
 #[derive(Debug, Deserialize)]
@@ -85,7 +86,7 @@ pub(crate) fn fit(
     observer: Option<&Bound<'_, PyAny>>,
     checkpoint: Option<PathBuf>,
 ) -> PyResult<(ForecastCore, Vec<String>)> {
-    let asked: Asked = short(py, || from_text(asked))?;
+    let asked: Asked = raised(py, from_text(asked))?;
     let frame = Frame::take(frame)?;
     long(py, observer, move |shared| {
         let table = frame.table(&asked.data.read_options()?)?;
@@ -128,7 +129,7 @@ pub(crate) fn forecast(
     frame: &Bound<'_, PyAny>,
     asked: &str,
 ) -> PyResult<(Batches, Vec<String>)> {
-    let asked: Untrained = short(py, || from_text(asked))?;
+    let asked: Untrained = raised(py, from_text(asked))?;
     let frame = Frame::take(frame)?;
     let schema = Arc::clone(&frame.schema);
     long(py, None, move |shared| {
@@ -163,5 +164,5 @@ fn not_any_series(model: &Path) -> Error {
 /// Refuses options of a network that are not known or have impossible values.
 #[pyfunction]
 pub(crate) fn check_options(py: Python<'_>, options: &str) -> PyResult<()> {
-    short(py, || split(from_text(options)?).map(|_| ()))
+    raised(py, from_text(options).and_then(split).map(|_| ()))
 }

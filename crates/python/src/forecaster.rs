@@ -17,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict};
 use serde::Deserialize;
 
 use crate::columns::Wanted;
+use crate::errors::raised;
 use crate::files::Files;
 use crate::frames::{Batches, Frame};
 use crate::settings::{Rows, from_text, left_out};
@@ -188,12 +189,11 @@ impl ForecastCore {
         frame: &Bound<'_, PyAny>,
         asked: &str,
     ) -> PyResult<(Batches, Vec<String>)> {
-        let asked: Asked = short(py, || from_text(asked))?;
+        let asked: Asked = raised(py, from_text(asked))?;
         let frame = Frame::take(frame)?;
         let schema = Arc::clone(&frame.schema);
-        let options = short(py, || self.reading(&asked.data))?;
-        let table =
-            py.detach(|| frame.table(&options)).map_err(|e| crate::errors::exception(py, &e))?;
+        let options = raised(py, self.reading(&asked.data))?;
+        let table = raised(py, py.detach(|| frame.table(&options)))?;
         let idle = self.take();
         let model = Arc::clone(&self.model);
         let rows = table.num_rows();
@@ -235,7 +235,7 @@ impl ForecastCore {
         frame: &Bound<'_, PyAny>,
         asked: &str,
     ) -> PyResult<(String, String)> {
-        let asked: Scored = short(py, || from_text(asked))?;
+        let asked: Scored = raised(py, from_text(asked))?;
         let frame = Frame::take(frame)?;
         let (model, files) = (Arc::clone(&self.model), Arc::clone(&self.files));
         long(py, None, move |shared| {
@@ -269,7 +269,7 @@ impl ForecastCore {
 
     /// The same forecaster with intervals whose coverage was fitted on one part of a frame.
     fn calibrate(&self, py: Python<'_>, frame: &Bound<'_, PyAny>, asked: &str) -> PyResult<Self> {
-        let asked: Calibrated = short(py, || from_text(asked))?;
+        let asked: Calibrated = raised(py, from_text(asked))?;
         let frame = Frame::take(frame)?;
         let (model, files) = (Arc::clone(&self.model), Arc::clone(&self.files));
         long(py, None, move |_| {

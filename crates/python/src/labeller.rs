@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::errors::raised;
 use crate::files::{Files, temporary};
 use crate::forecaster::files_dict;
 use crate::settings::{from_text, split, training};
@@ -138,7 +139,7 @@ pub(crate) fn fit_cases(
     asked: &str,
     observer: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(LabelCore, Vec<String>)> {
-    let asked: Asked = short(py, || from_text(asked))?;
+    let asked: Asked = raised(py, from_text(asked))?;
     let (channels, lengths, bytes) = cases;
     let cases = Cases::new(channels, lengths, bytes.as_bytes());
     let labels = labels.labels();

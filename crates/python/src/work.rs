@@ -19,7 +19,7 @@ use crate::pool;
 /// How often signals are looked for.
 const PULSE: Duration = Duration::from_millis(10);
 /// How long an interrupted call waits for its work to end: with the pulse less than a tenth of a second.
-const PATIENCE: Duration = Duration::from_millis(80);
+const PATIENCE: Duration = Duration::from_millis(70);
 /// Shortest time from one call of the observer of progress to the next.
 const TOLD: Duration = Duration::from_millis(100);
 
