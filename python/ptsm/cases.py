@@ -54,12 +54,10 @@ class Cases(Params):
         *,
         seed: int | None = None,
         budget: float | None = None,
-        hold_out: float | None = None,
         **options: Any,
     ) -> None:
         self.seed = seed
         self.budget = budget
-        self.hold_out = hold_out
         self._set_options(options)
         self._core: _ptsm.LabelCore | None = None
         #: What was chosen in training, and how good it is, a sentence each.
@@ -69,7 +67,6 @@ class Cases(Params):
         asked = {
             "seed": self.seed,
             "budget": self.budget,
-            "hold_out": self.hold_out,
             "options": self._options,
         }
         with Watch(progress) as observer:
@@ -113,8 +110,7 @@ class Classifier(Cases):
 
     Settings are searched by cross-validation within ``budget``, seconds of work of two cores that are counted and not
     timed, and the probabilities of three networks averaged, as ``ptsm train --task classification`` does. Options such
-    as ``d_model=16`` are not searched; with ``hold_out``, a share of the cases that picks the best epoch, one network is
-    trained as it is told.
+    as ``d_model=16`` or ``epochs=40`` are not searched.
     """
 
     def fit(self, X: Any, y: Any, *, progress: bool | Callable[[Progress], object] | None = None) -> Classifier:

@@ -45,7 +45,9 @@ class Stream:
         self._channels: list[str] = list(info["channels"])
         self._alias = alias
 
-    def push(self, time: Any, values: float | Sequence[float | None] | Mapping[str, float | None]) -> Forecast | None:
+    def push(
+        self, time: Any, values: float | Sequence[float | None] | Mapping[str, float | None] | None
+    ) -> Forecast | None:
         """Takes a row in; gives a forecast if one is due.
 
         ``time`` is a datetime, a date, a text or a whole number, as in the training; None where rows are numbered.
@@ -57,8 +59,8 @@ class Stream:
                 text = f"{sorted(unknown)[0]!r} is no channel (they are {', '.join(self._channels)})"
                 raise KeyError(text)
             row = [values.get(name) for name in self._channels]
-        elif isinstance(values, (int, float)):
-            row = [float(values)]
+        elif values is None or isinstance(values, (int, float)) or getattr(values, "ndim", 1) == 0:
+            row = [None if values is None else float(values)]  # type: ignore[arg-type]
         else:
             row = [None if value is None else float(value) for value in values]
         told = self._core.push(None if time is None else str(time), row)

@@ -25,10 +25,10 @@ def waves(count: int = 40) -> tuple[numpy.ndarray, numpy.ndarray]:
 
 @pytest.fixture(scope="module")
 def classifier() -> ptsm.Classifier:
-    """One network for slow and fast waves."""
+    """Three networks for slow and fast waves."""
     cases, slow = waves()
     labels = numpy.where(slow == 1, 3, 11)
-    return ptsm.Classifier(hold_out=0.25, epochs=40).fit(cases, labels)
+    return ptsm.Classifier(budget=1).fit(cases, labels)
 
 
 def test_classes_are_those_that_were_given(classifier: ptsm.Classifier) -> None:
@@ -77,12 +77,13 @@ def test_the_default_searches_settings() -> None:
 
 
 def test_values_are_learnt() -> None:
-    cases, _ = waves()
     heights = numpy.linspace(1, 4, 40)
-    cases = cases * heights[:, None, None]
-    regressor = ptsm.Regressor(hold_out=0.25, epochs=30, scaling="none").fit(cases, heights)
+    cases = heights[:, None, None] * numpy.sin(0.4 * STEPS)
+    regressor = ptsm.Regressor(budget=1).fit(cases, heights)
     assert regressor.predict(cases).shape == (40,)
     assert regressor.score(cases, heights) > 0.5
-    two = ptsm.Regressor(hold_out=0.25, epochs=1).fit(cases, numpy.stack([heights, -heights], axis=1))
+    assert regressor.evaluate(cases, heights)["cases"] == 40
+    both = numpy.stack([heights, -heights], axis=1)
+    two = ptsm.Regressor(budget=1, epochs=2).fit(cases, both)
     assert two.predict(cases).shape == (40, 2)
     assert pickle.loads(pickle.dumps(two)).predict(cases).shape == (40, 2)

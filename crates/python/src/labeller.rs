@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ptsm::data::{LabelCoding, LabelledSet, Labels, Series};
-use ptsm::job::{CASE_BUDGET, CaseChoiceJob, CaseData, CaseSearch, Job, Save, SaveMode};
+use ptsm::job::{CASE_BUDGET, CaseChoiceJob, CaseData, CaseSearch, Save, SaveMode};
 use ptsm::labeller::{LabelScores, Labeller, Predictions};
 use ptsm::model_dir::ModelDir;
 use ptsm::{Cpu, Error, Result, Task};
@@ -37,8 +37,7 @@ struct Asked {
     seed: Option<u64>,
     /// Seconds of two cores that the search for settings may take.
     budget: Option<f64>,
-    hold_out: Option<f64>,
-    /// Options of a network, which is then trained alone.
+    /// Options of the networks, which are not searched then.
     options: Map<String, Value>,
 }
 
@@ -115,14 +114,6 @@ impl Asked {
             settings.insert("seed".to_owned(), seed.into());
         }
         search.training = training(&search.training, &settings)?;
-        if let Some(hold_out) = self.hold_out {
-            let data = CaseData::new("cases", set, hold_out, search.training.seed)?.into();
-            let (model, training, save) = (search.model, search.training, Some(save));
-            let job = Job { data: &data, task, model, training, start: None, few_shot: None, save };
-            job.run(watcher)?;
-            watcher.0.go_on()?;
-            return Ok(Vec::new());
-        }
         let data = CaseData { name: "cases".into(), train: set, validation: None }.into();
         let budget = self.budget.unwrap_or(CASE_BUDGET);
         let job = CaseChoiceJob { data: &data, search, budget, save: Some(save) };
