@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use crate::columns::Wanted;
 use crate::errors::raised;
 use crate::files::{Files, temporary};
-use crate::forecaster::{ForecastCore, forecasts, refuse_empty};
+use crate::forecaster::{ForecastCore, Horizon, forecasts, refuse_empty};
 use crate::frames::{Batches, Frame};
 use crate::settings::{from_text, left_out, split, training};
 use crate::work::{Watcher, long};
@@ -149,8 +149,8 @@ pub(crate) fn forecast(
         let AnySeries { mut forecaster, mut set, .. } = opened;
         let left = set.leave_out_unknown(asked.rows_before_end);
         refuse_empty(&set)?;
-        let how = (asked.rows_before_end, None);
-        let all = forecasts(&mut forecaster, &mut set, how, || shared.go_on())?;
+        let horizon = Horizon { rows_before_end: asked.rows_before_end, steps: None };
+        let all = forecasts(&mut forecaster, &mut set, horizon, &|| shared.go_on())?;
         Ok((Batches::new(asked.wanted.batch(&set, &all, &schema)?), left_out(&left)))
     })
 }

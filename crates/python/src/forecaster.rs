@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::SchemaRef;
 use ptsm::calibration::{Calibration, CalibrationOptions};
 use ptsm::data::{NO_COLUMN, Part, ReadOptions, SeriesSet, Table};
 use ptsm::evaluate::Detail;
@@ -83,11 +84,6 @@ impl ForecastCore {
     fn give_back(&self, forecaster: Forecaster) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(forecaster);
     }
-
-    /// How a frame is read for this model.
-    fn reading(&self, spec: &DataSpec) -> Result<ReadOptions> {
-        reading(&self.model, spec)
-    }
 }
 
 /// How a frame is read for a model: the names of its series to the letter, and what meant "missing" in training.
@@ -105,31 +101,67 @@ fn series(model: &ForecastModel, spec: &DataSpec, table: Table) -> Result<Series
     model.preprocessor().read_as(&source.table, &spec.roles(), &repair)
 }
 
+/// Where forecasts begin, and how far they go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Horizon {
+    pub(crate) rows_before_end: usize,
+    /// `None` = the model's own.
+    pub(crate) steps: Option<usize>,
+}
+
 /// Forecasts of every series; `go_on` is asked between some of them and others.
 pub(crate) fn forecasts(
     forecaster: &mut Forecaster,
     set: &mut SeriesSet,
-    asked: (usize, Option<usize>),
-    go_on: impl Fn() -> Result<()>,
+    horizon: Horizon,
+    go_on: &dyn Fn() -> Result<()>,
 ) -> Result<Vec<Forecast>> {
-    let (rows_before_end, steps) = asked;
-    let steps = steps.unwrap_or(forecaster.config().prediction_length);
+    let steps = horizon.steps.unwrap_or(forecaster.config().prediction_length);
     let mut all = Vec::with_capacity(set.series.len());
-    let whole = std::mem::take(&mut set.series);
-    let mut rest = whole.into_iter();
-    let mut done = Vec::new();
-    loop {
-        let part: Vec<_> = rest.by_ref().take(AT_ONCE).collect();
-        if part.is_empty() {
-            break;
-        }
-        set.series = part;
-        all.extend(forecaster.predict_steps(set, rows_before_end, steps)?);
+    let mut rest = std::mem::take(&mut set.series).into_iter();
+    let mut done = Vec::with_capacity(rest.len());
+    while rest.len() > 0 {
+        set.series = rest.by_ref().take(AT_ONCE).collect();
+        all.extend(forecaster.predict_steps(set, horizon.rows_before_end, steps)?);
         done.append(&mut set.series);
         go_on()?;
     }
     set.series = done;
     Ok(all)
+}
+
+/// A forecast that is asked for, of a table that is read.
+struct Run {
+    model: Arc<ForecastModel>,
+    asked: Asked,
+    schema: SchemaRef,
+    table: Table,
+    /// A forecaster that nobody uses, if there is one.
+    idle: Option<Forecaster>,
+}
+
+/// What comes of it: rows, notes, and the forecaster for the next call.
+struct Ended {
+    batches: Batches,
+    notes: Vec<String>,
+    forecaster: Forecaster,
+}
+
+impl Run {
+    fn run(self, go_on: &dyn Fn() -> Result<()>) -> Result<Ended> {
+        let Self { model, asked, schema, table, idle } = self;
+        let mut set = series(&model, &asked.data, table)?;
+        let notes = left_out(&set.leave_out_unknown(asked.rows_before_end));
+        refuse_empty(&set)?;
+        let mut forecaster = match idle {
+            Some(idle) => idle,
+            None => Forecaster::new(model)?,
+        };
+        let horizon = Horizon { rows_before_end: asked.rows_before_end, steps: asked.h };
+        let all = forecasts(&mut forecaster, &mut set, horizon, go_on)?;
+        let batches = Batches::new(asked.wanted.batch(&set, &all, &schema)?);
+        Ok(Ended { batches, notes, forecaster })
+    }
 }
 
 #[pymethods]
@@ -192,37 +224,14 @@ impl ForecastCore {
         let asked: Asked = raised(py, from_text(asked))?;
         let frame = Frame::take(frame)?;
         let schema = Arc::clone(&frame.schema);
-        let options = raised(py, self.reading(&asked.data))?;
+        let options = raised(py, reading(&self.model, &asked.data))?;
         let table = raised(py, py.detach(|| frame.table(&options)))?;
-        let idle = self.take();
-        let model = Arc::clone(&self.model);
-        let rows = table.num_rows();
-        let read = {
-            let (model, spec) = (Arc::clone(&model), asked.data.clone());
-            move || series(&model, &spec, table)
-        };
-        let run = move |set: SeriesSet, go_on: &dyn Fn() -> Result<()>| {
-            let mut set = set;
-            let left = set.leave_out_unknown(asked.rows_before_end);
-            refuse_empty(&set)?;
-            let mut forecaster = match idle {
-                Some(idle) => idle,
-                None => Forecaster::new(model)?,
-            };
-            let how = (asked.rows_before_end, asked.h);
-            let all = forecasts(&mut forecaster, &mut set, how, go_on)?;
-            let batch = asked.wanted.batch(&set, &all, &schema)?;
-            Ok((Batches::new(batch), left_out(&left), forecaster))
-        };
-        let (batches, notes, forecaster) = match rows <= SHORT_ROWS {
-            true => short(py, move || {
-                let set = read()?;
-                run(set, &|| Ok(()))
-            })?,
-            false => long(py, None, move |shared| {
-                let set = read()?;
-                run(set, &|| shared.go_on())
-            })?,
+        let (model, idle) = (Arc::clone(&self.model), self.take());
+        let is_short = table.num_rows() <= SHORT_ROWS;
+        let run = Run { model, asked, schema, table, idle };
+        let Ended { batches, notes, forecaster } = match is_short {
+            true => short(py, move || run.run(&|| Ok(())))?,
+            false => long(py, None, move |shared| run.run(&|| shared.go_on()))?,
         };
         self.give_back(forecaster);
         Ok((batches, notes))

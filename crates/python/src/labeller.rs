@@ -41,7 +41,10 @@ struct Asked {
     options: Map<String, Value>,
 }
 
-/// Cases as Python hands them over: numbers one case after the other, `[channels, steps]` each.
+/// Cases as Python hands them over: channels, the steps of each case, and the bytes of all numbers.
+type Packed<'py> = (usize, Vec<usize>, Bound<'py, PyBytes>);
+
+/// Cases in memory: numbers one case after the other, `[channels, steps]` each.
 struct Cases {
     channels: usize,
     lengths: Vec<usize>,
@@ -49,13 +52,13 @@ struct Cases {
 }
 
 impl Cases {
-    fn new(channels: usize, lengths: Vec<usize>, bytes: &[u8]) -> Self {
+    fn new((channels, lengths, bytes): Packed<'_>) -> Self {
         let number = |bytes: &[u8]| {
             let mut whole = [0; 8];
             whole.copy_from_slice(bytes);
             f64::from_ne_bytes(whole)
         };
-        Self { channels, lengths, numbers: bytes.chunks_exact(8).map(number).collect() }
+        Self { channels, lengths, numbers: bytes.as_bytes().chunks_exact(8).map(number).collect() }
     }
 
     /// The cases with their labels, row by row as the library has them.
@@ -125,17 +128,17 @@ impl Asked {
 #[pyfunction]
 pub(crate) fn fit_cases(
     py: Python<'_>,
-    cases: (usize, Vec<usize>, Bound<'_, PyBytes>),
+    cases: Packed<'_>,
     labels: Given,
     asked: &str,
     observer: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<(LabelCore, Vec<String>)> {
     let asked: Asked = raised(py, from_text(asked))?;
-    let (channels, lengths, bytes) = cases;
-    let cases = Cases::new(channels, lengths, bytes.as_bytes());
+    let cases = Cases::new(cases);
     let labels = labels.labels();
     long(py, observer, move |shared| {
-        let set = cases.labelled(numbered(channels), labels)?;
+        let names = numbered(cases.channels);
+        let set = cases.labelled(names, labels)?;
         let folder = temporary()?;
         let save = Save { dir: ModelDir::new(folder.path()), mode: SaveMode::New };
         let notes = asked.run(set, save, &mut Watcher(shared))?;
@@ -223,15 +226,10 @@ impl LabelCore {
     }
 
     /// Probabilities `[cases, classes]`, or values `[cases, targets]`, row by row.
-    fn predict(
-        &self,
-        py: Python<'_>,
-        cases: (usize, Vec<usize>, Bound<'_, PyBytes>),
-    ) -> PyResult<Vec<f64>> {
-        let (channels, lengths, bytes) = cases;
-        let (count, classes) = (lengths.len(), self.names().len());
-        let cases = Cases::new(channels, lengths, bytes.as_bytes());
-        let names = self.names_for(channels);
+    fn predict(&self, py: Python<'_>, cases: Packed<'_>) -> PyResult<Vec<f64>> {
+        let cases = Cases::new(cases);
+        let (count, classes) = (cases.lengths.len(), self.names().len());
+        let names = self.names_for(cases.channels);
         self.with(py, move |labeller| {
             let set = cases.labelled(names, Labels::Unknown(count))?;
             Ok(match labeller.predict(&set)? {
@@ -242,15 +240,9 @@ impl LabelCore {
     }
 
     /// Scores against labels, as JSON.
-    fn score(
-        &self,
-        py: Python<'_>,
-        cases: (usize, Vec<usize>, Bound<'_, PyBytes>),
-        labels: Given,
-    ) -> PyResult<String> {
-        let (channels, lengths, bytes) = cases;
-        let cases = Cases::new(channels, lengths, bytes.as_bytes());
-        let names = self.names_for(channels);
+    fn score(&self, py: Python<'_>, cases: Packed<'_>, labels: Given) -> PyResult<String> {
+        let cases = Cases::new(cases);
+        let names = self.names_for(cases.channels);
         let labels = labels.labels();
         self.with(py, move |labeller| {
             let set = cases.labelled(names, labels)?;
