@@ -35,8 +35,19 @@ def reading(
     split: str | None = None,
     sort: bool = False,
     duplicates: str | None = None,
+    grid: str | None = None,
+    round: str | None = None,
+    resample: str | None = None,
+    dates: str | None = None,
+    missing: Sequence[object] = (),
 ) -> dict[str, Any]:
-    """How a frame is read, with the names of the library; what is None is found out."""
+    """How a frame is read, with the names of the library; what is None is found out.
+
+    ``sort`` puts rows into the order of their times; ``duplicates`` is ``error``, ``first``, ``last`` or ``mean``; ``grid``
+    is ``regular`` (a time without a row is a missing row) or ``rows`` (each row is one step); ``round`` moves times to a
+    step that they are close to (``5min``); ``resample`` makes one row of those in a longer step (``1h:mean``); ``dates`` is
+    the order of dates that are texts (``day-first``); ``missing`` are further values that mean "missing".
+    """
     targets = [target_col] if isinstance(target_col, str) else target_col
     given = {
         "id": id_col,
@@ -47,6 +58,11 @@ def reading(
         "split": split,
         "sort": sort or None,
         "duplicates": duplicates,
+        "grid": grid,
+        "round": round,
+        "resample": resample,
+        "dates": dates,
+        "missing": [str(value) for value in missing] or None,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -96,14 +112,14 @@ def forecast(
     target_col: str | Sequence[str] | None = None,
     freq: str | None = None,
     season_length: int | None = None,
-    sort: bool = False,
-    duplicates: str | None = None,
+    **how: Any,
 ) -> Any:
     """Forecasts every series of a frame without training, as ``ptsm forecast FILE``.
 
     ``df`` is a frame of pandas, polars, pyarrow or DuckDB, or any other with Arrow's C stream: one column of times,
     perhaps one that names the series, and columns of numbers. The answer is a frame of the same kind. ``h`` steps are
     forecast, or the usual ones of the step of the rows; ``level`` are the intervals in per cent, from 1 to 95.
+    ``how`` says how the frame is read (:func:`ptsm.forecaster.reading`).
     """
     frame = Frame(df)
     levels = percents(level) or []
@@ -116,8 +132,7 @@ def forecast(
             target_col=target_col,
             freq=freq,
             season_length=season_length,
-            sort=sort,
-            duplicates=duplicates,
+            **how,
         ),
         "model": os.fspath(model),
         "h": h,
@@ -188,11 +203,10 @@ class Forecaster(Params):
         freq: str | None = None,
         season_length: int | None = None,
         split: str | None = None,
-        sort: bool = False,
-        duplicates: str | None = None,
         progress: bool | Callable[[Progress], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
+        **how: Any,
     ) -> Forecaster:
         """Trains on all series of a frame.
 
@@ -200,7 +214,8 @@ class Forecaster(Params):
         others, and every other column of numbers is a channel. ``split`` are the borders of training, validation and
         test part (``7:1:2``, ``last:24``, ...). ``progress`` is True for a bar, or a function that takes a
         :class:`Progress`. In the folder ``checkpoint`` a run that was interrupted is resumed by the same call, to the
-        same bits; ``overwrite`` begins it anew.
+        same bits; ``overwrite`` begins it anew. ``how`` says how the frame is read
+        (:func:`ptsm.forecaster.reading`).
         """
         frame = Frame(df)
         asked = {
@@ -211,8 +226,7 @@ class Forecaster(Params):
                 freq=freq,
                 season_length=season_length,
                 split=split,
-                sort=sort,
-                duplicates=duplicates,
+                **how,
             ),
             "h": self.h,
             "context_length": self.context_length,
@@ -239,8 +253,7 @@ class Forecaster(Params):
         id_col: str | None = None,
         time_col: str | None = None,
         target_col: str | Sequence[str] | None = None,
-        sort: bool = False,
-        duplicates: str | None = None,
+        **how: Any,
     ) -> Any:
         """Forecasts past the end of every series of a frame, by default the one of the training.
 
@@ -253,8 +266,7 @@ class Forecaster(Params):
             id_col=id_col,
             time_col=time_col,
             target_col=target_col,
-            sort=sort,
-            duplicates=duplicates,
+            **how,
         )
         wanted = _wanted(level, quantiles, self.alias)
         return self._predict(df, {"data": data, "h": h, "wanted": wanted, "rows_before_end": rows_before_end})
@@ -279,7 +291,7 @@ class Forecaster(Params):
         """Scores every window of one part of a frame beside simple forecasts, as ``ptsm evaluate``.
 
         ``split`` is ``train``, ``validation`` or ``test`` of the training's borders, or other borders, whose test part is
-        scored. ``by`` adds errors by ``step``, ``channel`` or ``series``. ``columns`` are those of :meth:`predict`.
+        scored. ``by`` adds errors by ``step``, ``channel`` or ``series``. ``columns`` say how the frame is read, as in :meth:`predict`.
         """
         wanted = set(by)
         unknown = wanted - {"step", "channel", "series"}

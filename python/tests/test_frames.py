@@ -104,3 +104,17 @@ def test_a_series_without_a_value_is_named() -> None:
     with pytest.warns(UserWarning, match="skipped, as no value is known before the forecast: shop 0"):
         found = ptsm.forecast(polars.DataFrame(columns), 2)
     assert found["unique_id"].to_list() == ["shop 1"] * 2
+
+
+def test_rows_are_put_in_order_and_on_a_grid_where_that_is_asked_for() -> None:
+    frame = polars.DataFrame(rows(60, 1))
+    wanted = ptsm.forecast(frame, 3)
+    turned = frame.reverse()
+    with pytest.raises(ptsm.InvalidInput, match="`sort=True`|`sort`"):
+        ptsm.forecast(turned, 3)
+    assert ptsm.forecast(turned, 3, sort=True).equals(wanted)
+    marked = frame.with_columns(polars.col("y").fill_null(-9999.0))
+    assert ptsm.forecast(marked, 3, missing=[-9999]).equals(wanted)
+    assert ptsm.forecast(frame, 3, freq="D").equals(wanted)
+    with pytest.raises(TypeError, match="sorted"):
+        ptsm.forecast(frame, 3, sorted=True)
