@@ -40,6 +40,24 @@ def test_an_interrupted_training_is_resumed_to_the_same_bits(tmp_path: Path) -> 
     assert ptsm.Forecaster(**LONG).fit(frame, checkpoint=folder).predict().equals(whole)
 
 
+def test_the_default_is_resumed_where_it_was_interrupted(tmp_path: Path) -> None:
+    frame = polars.DataFrame(rows(120, 2))
+    whole = ptsm.Forecaster(h=7).fit(frame)
+
+    def interrupt(progress: ptsm.Progress) -> None:
+        if progress.step >= 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        ptsm.Forecaster(h=7).fit(frame, checkpoint=tmp_path, progress=interrupt)
+    ptsm._ptsm.wait_for_work(20.0)
+    # Nothing is chosen by half of a training.
+    assert not (tmp_path / "choice.json").exists()
+    resumed = ptsm.Forecaster(h=7).fit(frame, checkpoint=tmp_path)
+    assert resumed.predict().equals(whole.predict())
+    assert resumed.choice_ == whole.choice_
+
+
 def test_progress_is_told_and_its_exception_ends_the_training(frame: polars.DataFrame) -> None:
     seen: list[ptsm.Progress] = []
     ptsm.Forecaster(**{**LONG, "epochs": 20}).fit(frame, progress=seen.append)
