@@ -1,5 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -41,3 +41,13 @@ memcheck:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cdebug-assertions" \
 		cargo test -p ptsm-kernels --lib --release --locked --target x86_64-unknown-linux-gnu \
 		--target-dir target/sanitize
+
+# The Python package on the Pythons of this machine, with the extension that the tests' own profile makes. Not part of
+# `check`: it wants Python, and packages from an index; without them it says so.
+python:
+	cargo build --workspace --all-features --locked
+	tools/python/check.sh
+
+# The wheel and the source distribution, in dist/.
+wheel:
+	tools/python/wheel.sh

@@ -1,6 +1,24 @@
 //! What was given on a command line, whatever its command is.
 
+use std::ffi::OsString;
+use std::sync::{Mutex, PoisonError};
+
 use clap::ArgMatches;
+
+/// The words of the command line that runs; those of the process are another program's where the command is inside
+/// one.
+static GIVEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps the words of a command line for reports.
+pub(crate) fn remember(line: &[OsString]) {
+    let words = line.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    *GIVEN.lock().unwrap_or_else(PoisonError::into_inner) = words;
+}
+
+/// The words of the command line, the name of the command first.
+pub(crate) fn given() -> Vec<String> {
+    GIVEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// The innermost command of a command line, such as `add` of `heads add`, and its options.
 pub(crate) fn innermost(matches: &ArgMatches) -> (&str, &ArgMatches) {

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use clap::ArgMatches;
-use ptsm::data::{Series, SeriesSet, Split, usual_horizon};
-use ptsm::forecast::ZeroShotOptions;
+use ptsm::data::{Series, SeriesSet, Split};
+use ptsm::forecast::{AnySeries, AnySeriesOptions};
 use ptsm::spec::{DataSpec, Source};
-use ptsm::zero_shot::{BUILTIN, BUILTIN_VERSION, ZeroShot, is_builtin, zero_shot_network};
+use ptsm::zero_shot::{BUILTIN, BUILTIN_VERSION, is_builtin, zero_shot_network};
 use ptsm::{Error, Forecaster, Model, Result};
 use ptsm_backends::open;
 
@@ -130,20 +130,16 @@ impl<'a> Opening<'a> {
 
     fn open_any_series(&self, global: &Global, network: Model) -> Result<Opened> {
         let source = self.data.read(global)?;
-        let mut set = self.data.series(&source)?;
-        let split = match self.purpose {
-            Purpose::Scores => self.split,
-            _ => Some(Split::Fraction { train: 1.0, validation: 0.0 }),
+        let season_from = match self.purpose {
+            // Only training rows may show it.
+            Purpose::Scores => Some(self.split.unwrap_or_else(|| source.default_split())),
+            _ => None,
         };
-        let season = DataSpec { split, ..self.data.spec() }.seasonal_period(&source, &mut set)?;
-        let steps = self.steps.unwrap_or_else(|| match self.split {
-            Some(Split::Last { rows }) => rows,
-            _ => usual_horizon(set.frequency, season, median_rows(&set)),
-        });
-        let zero_shot = ZeroShot::new(network, season)?;
-        let options = ZeroShotOptions { steps, levels: self.levels.map(<[f64]>::to_vec) };
-        let forecaster =
-            Forecaster::zero_shot(zero_shot, &set, &options, open(self.backend)?.as_ref())?;
+        let data = self.data.spec();
+        let options =
+            AnySeriesOptions { data: &data, steps: self.steps, levels: self.levels, season_from };
+        let AnySeries { forecaster, set, season } =
+            AnySeries::open(network, &source, &options, open(self.backend)?.as_ref())?;
         let (season, any_series) = (Some(season), true);
         Ok(Opened { forecaster, source, set, season, any_series, zero_shot: true })
     }
@@ -191,13 +187,7 @@ pub(crate) fn leave_out_short(
 ) -> Result<()> {
     let Opened { set, forecaster, zero_shot, .. } = opened;
     let before = |series: &Series| series.num_rows().saturating_sub(rows_before_end);
-    let channels = set.channels.len();
-    let known = |series: &Series| {
-        (0..before(series))
-            .any(|row| (0..channels).any(|channel| series.get(row, channel).is_some()))
-    };
-    let (kept, left): (Vec<Series>, Vec<Series>) = set.series.drain(..).partition(known);
-    set.series = kept;
+    let left = set.leave_out_unknown(rows_before_end);
     if set.series.is_empty() {
         let longest = left.iter().map(Series::num_rows).max().unwrap_or_default();
         let text = format!(
@@ -236,13 +226,6 @@ fn named<'a>(series: impl ExactSizeIterator<Item = &'a Series>) -> String {
         0 => names.join(", "),
         more => format!("{} and {more} more", names.join(", ")),
     }
-}
-
-/// Rows of a series than which half of all are shorter.
-fn median_rows(set: &SeriesSet) -> usize {
-    let mut rows: Vec<usize> = set.series.iter().map(Series::num_rows).collect();
-    rows.sort_unstable();
-    rows.get(rows.len() / 2).copied().unwrap_or_default()
 }
 
 /// Channels without a value that are named.

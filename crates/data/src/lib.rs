@@ -1,6 +1,8 @@
 //! From files to batches: the only place that sees NaN.
 
 #[cfg(feature = "parquet")]
+mod arrow_batches;
+#[cfg(feature = "parquet")]
 mod arrow_file;
 mod calendar;
 mod calendar_feature;

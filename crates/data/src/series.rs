@@ -273,6 +273,19 @@ impl SeriesSet {
         })
     }
 
+    /// Takes out the series of which no value is known before the last `rows_before_end` rows, and gives them: nothing
+    /// can be forecast from them.
+    pub fn leave_out_unknown(&mut self, rows_before_end: usize) -> Vec<Series> {
+        let channels = self.channels.len();
+        let known = |series: &Series| {
+            let rows = series.num_rows().saturating_sub(rows_before_end);
+            (0..rows).any(|row| (0..channels).any(|c| series.get(row, c).is_some()))
+        };
+        let (kept, left) = self.series.drain(..).partition(known);
+        self.series = kept;
+        left
+    }
+
     /// A time of a series as text, as the table writes it.
     pub fn time_text(&self, series: &Series, time: i64) -> String {
         let Some(style) = self.time_style.filter(|style| *style != TimeStyle::Index) else {

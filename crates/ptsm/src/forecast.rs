@@ -5,7 +5,7 @@
 //! | `model.rs` | [`ForecastModel`]: the immutable part, which all users share |
 //! | `interface.rs` | windows standardised for the network, its output in data units |
 //! | `answer.rs` | [`Forecast`] |
-//! | `any_series.rs` | forecasters of series that they were not trained on |
+//! | `any_series.rs`, `opened.rs` | forecasters of series that they were not trained on; opened with a table |
 //! | `horizon.rs` | forecasts over another number of steps than the model's own |
 //! | `columns.rs` | the columns of forecasts: names and cells |
 //! | `table.rs` | forecasts as a table |
@@ -16,6 +16,7 @@ mod columns;
 mod horizon;
 mod interface;
 mod model;
+mod opened;
 mod table;
 
 use std::borrow::Cow;
@@ -39,6 +40,7 @@ pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::{Contexts, ForecastUnits};
 pub(crate) use interface::{ForecastInterface, OneContext};
 pub use model::ForecastModel;
+pub use opened::{AnySeries, AnySeriesOptions};
 pub(crate) use table::{ForecastRows, leading_columns};
 pub use table::{forecast_table, forecast_table_named, with_first_column};
 

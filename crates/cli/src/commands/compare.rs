@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use ptsm::core::{WideTensor, read_tensors};
 use ptsm::{Error, Result};
@@ -48,7 +47,7 @@ struct Comparison {
 }
 
 /// Compares and prints; the exit code is 2 if the tolerance is exceeded.
-pub(crate) fn run(global: &Global, args: &Args) -> Result<ExitCode> {
+pub(crate) fn run(global: &Global, args: &Args) -> Result<u8> {
     if let Some(tolerance) = args.tolerance
         && (tolerance.is_nan() || tolerance < 0.0)
     {
@@ -57,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let comparison = compare(&read_tensors(&args.a)?, &read_tensors(&args.b)?)?;
     answer(global, &comparison, &table(&comparison))?;
     let exceeded = args.tolerance.is_some_and(|limit| comparison.worst_max_rel > limit);
-    Ok(ExitCode::from(if exceeded { 2 } else { 0 }))
+    Ok(if exceeded { 2 } else { 0 })
 }
 
 type Tensors = BTreeMap<String, WideTensor>;

@@ -13,6 +13,7 @@ use ptsm::score::ScoreOptions;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::agreement::Agreement;
+use crate::command_line::given;
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
@@ -203,7 +204,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     if let Some(path) = &args.report {
         let page = ForecastReport {
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: given().join(" "),
             model_dir: &args.model,
             source: &source,
             set: &set,

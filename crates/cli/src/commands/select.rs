@@ -1,6 +1,7 @@
 //! `ptsm select`: chooses settings for labelled cases by cross-validation on the training file, and
 //! scores them once on the test file.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use ptsm::job::{CaseData, CaseSearch, Cuts, SearchCell, SeedScores};
@@ -61,7 +62,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let settings = search.all_settings()?;
     remark(global, &format!("{name}: {} cases, {} settings", set.len(), settings.len()));
     let mut progress = Progress::new(global, "searching", (settings.len() * cuts.fits()) as u64);
-    let mut tick = |done: usize| progress.update(done as u64, "");
+    let mut tick = |done: usize| {
+        progress.update(done as u64, "");
+        ControlFlow::Continue(())
+    };
     let mut cells = search.compare(&set, &cuts, &settings, &mut tick)?;
     progress.finish();
     search.sort(&mut cells);

@@ -100,18 +100,26 @@ impl SeriesData {
             }
         }
         let source = spec.read()?;
-        let mut set = spec.series(&source)?;
-        let data = Self {
+        Ok((Self::of_source(spec, &source)?, source))
+    }
+
+    /// Takes the series out of a table that is read already, as `spec` says.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if a column is missing or damaged, naming it; `InvalidConfig` for an impossible season.
+    pub fn of_source(spec: &DataSpec, source: &Source) -> Result<Self> {
+        let mut set = spec.series(source)?;
+        Ok(Self {
             name: source.name.clone(),
             split: spec.split.unwrap_or_else(|| source.default_split()),
             missing: spec.missing.clone(),
-            grid: spec.repair(&source)?.grid,
-            seasonal_period: spec.seasonal_period(&source, &mut set)?,
+            grid: spec.repair(source)?.grid,
+            seasonal_period: spec.seasonal_period(source, &mut set)?,
             set,
             effects: None,
             covariates: None,
-        };
-        Ok((data, source))
+        })
     }
 
     /// Series that are in memory already, split 7:1:2.

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::data::JobData;
-use crate::Model;
 use crate::train::Event;
+use crate::{Error, ErrorKind, Model, Result};
 use ptsm_core::Note;
 
 /// An event of a running job.
@@ -64,6 +64,23 @@ impl<F: FnMut(&JobEvent<'_>) -> ControlFlow<()>> Observer for F {
     fn observe(&mut self, event: &JobEvent<'_>) -> ControlFlow<()> {
         self(event)
     }
+}
+
+/// Tells an event; an error if the job is to stop.
+///
+/// # Errors
+///
+/// `Interrupted`.
+pub(super) fn tell(observer: &mut (impl Observer + ?Sized), event: &JobEvent<'_>) -> Result<()> {
+    match observer.observe(event) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(stopped()),
+    }
+}
+
+/// The error of a job that its observer stopped.
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Interrupted, "the job was asked to stop")
 }
 
 /// An observer that ignores every event.

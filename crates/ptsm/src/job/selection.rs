@@ -1,6 +1,7 @@
 //! Selection of settings for labelled cases: cross-validation on the training cases alone, then one
 //! evaluation on the test cases.
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::data::{CaseData, JobData};
-use super::event::Silent;
+use super::event::{Silent, stopped};
 use super::plan::Job;
 use super::run::Trained;
 use super::spread::spread;
@@ -256,19 +257,19 @@ impl CaseSearch {
     }
 
     /// Scores settings by repeated cross-validation, several trainings at a time; `tick` is called with how many of
-    /// them are done.
+    /// them are done, and `Break` from it stops the search.
     ///
     /// The scores depend on the search, the cases, the cuts and the instruction set alone, not on the number of threads.
     ///
     /// # Errors
     ///
-    /// As [`Job::run`].
+    /// As [`Job::run`]; `Interrupted` if `tick` stops it.
     pub fn compare(
         &self,
         set: &LabelledSet,
         cuts: &Cuts,
         settings: &[Map<String, Value>],
-        tick: &mut (dyn FnMut(usize) + Send),
+        tick: &mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
     ) -> Result<Vec<SearchCell>> {
         let fits: Vec<(&Map<String, Value>, &Fold)> = settings
             .iter()
@@ -280,7 +281,9 @@ impl CaseSearch {
             if let Ok(mut ticking) = ticking.lock() {
                 ticking.0 += 1;
                 let done = ticking.0;
-                (ticking.1)(done);
+                if (ticking.1)(done).is_break() {
+                    return Err(stopped());
+                }
             }
             Ok(score)
         };

@@ -375,6 +375,11 @@ fn not_found(path: &Path) -> Error {
 }
 
 impl Source {
+    /// A table that is in memory already, named as it names itself.
+    pub fn of_table(table: Table) -> Self {
+        Self { name: table.source().to_owned(), table, dataset: None, verified: None }
+    }
+
     /// The split of the papers, or 7:1:2.
     pub fn default_split(&self) -> Split {
         self.dataset.map_or(Split::default(), |set| set.split)

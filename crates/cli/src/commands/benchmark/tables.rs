@@ -2,11 +2,12 @@
 
 use ptsm::Result;
 
+use crate::command_line::given;
 use crate::html::{Column, Table};
 
 /// The command that was given.
 pub(super) fn command() -> String {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<String> = given().into_iter().skip(1).collect();
     format!("ptsm {}", words.join(" "))
 }
 

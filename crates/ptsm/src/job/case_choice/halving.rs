@@ -1,10 +1,12 @@
 //! Successive halving: many settings are compared a little, few of them thoroughly.
 
+use std::ops::ControlFlow;
+
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
 use crate::data::LabelledSet;
-use crate::job::event::SearchRound;
+use crate::job::event::{SearchRound, stopped};
 use crate::job::selection::{CaseSearch, Cuts, SearchCell};
 use crate::{Error, Result};
 
@@ -38,7 +40,10 @@ pub(super) struct Halving<'a> {
 
 impl Halving<'_> {
     /// Runs the three rounds.
-    pub(super) fn run(&self, told: &mut (dyn FnMut(SearchRound) + Send)) -> Result<Found> {
+    pub(super) fn run(
+        &self,
+        told: &mut (dyn FnMut(SearchRound) -> ControlFlow<()> + Send),
+    ) -> Result<Found> {
         let all = self.search.all_settings()?;
         let first = self.search.first_round(&all);
         let mut cells = self.round(0, first, told)?.0;
@@ -69,7 +74,7 @@ impl Halving<'_> {
         &self,
         number: usize,
         mut settings: Vec<Map<String, Value>>,
-        told: &mut (dyn FnMut(SearchRound) + Send),
+        told: &mut (dyn FnMut(SearchRound) -> ControlFlow<()> + Send),
     ) -> Result<(Vec<SearchCell>, Cuts)> {
         let last = number + 1 == FOLDS.len();
         let folds = FOLDS[number].min(self.set.len());
@@ -82,10 +87,12 @@ impl Halving<'_> {
         let (rounds, count) = (FOLDS.len(), settings.len());
         let mut round =
             SearchRound { round: number + 1, rounds, settings: count, done: 0, trainings };
-        told(round);
+        if told(round).is_break() {
+            return Err(stopped());
+        }
         let mut tick = |done| {
             round.done = done;
-            told(round);
+            told(round)
         };
         let mut cells = self.search.compare(self.set, &cuts, &settings, &mut tick)?;
         self.search.sort(&mut cells);

@@ -14,7 +14,7 @@ mod space;
 mod told;
 
 use super::data::JobData;
-use super::event::{JobEvent, Observer};
+use super::event::{JobEvent, Observer, tell};
 use super::plan::{Save, SaveMode};
 use super::run::Trained;
 use super::selection::CaseSearch;
@@ -72,20 +72,18 @@ impl CaseChoiceJob<'_> {
     /// # Errors
     ///
     /// As [`Job::run`](super::Job::run); `InvalidConfig` for series, or cases some of which are held out; `InvalidInput`
-    /// for fewer than four cases, which nothing can be chosen by.
+    /// for fewer than four cases, which nothing can be chosen by; `Interrupted` if the observer stops it.
     pub fn run(&self, observer: &mut (dyn Observer + Send)) -> Result<CaseChosen> {
         let set = self.cases()?;
         self.check_folder()?;
         let writer = self.save.as_ref().map(Save::hold).transpose()?;
         let budget = Budget::new(self.budget, self.data)?;
         let halving = Halving { search: &self.search, set, budget };
-        let found = halving.run(&mut |round| {
-            let _ = observer.observe(&JobEvent::Searching(round));
-        })?;
+        let found = halving.run(&mut |round| observer.observe(&JobEvent::Searching(round)))?;
         let simple = SimpleLabels::cross_validated(set, found.cuts.held_out())?;
         let choice = self.choice(set.len(), found, simple);
         let part = format!("{NETWORKS} networks, on all cases");
-        let _ = observer.observe(&JobEvent::Part(&part));
+        tell(observer, &JobEvent::Part(&part))?;
         let networks = self.search.train_average(self.data, &choice.chosen.setting, NETWORKS)?;
         if let Some(writer) = &writer {
             write(writer, &choice, &networks)?;

@@ -21,7 +21,7 @@ mod told;
 use std::sync::Arc;
 
 use super::data::{JobData, SeriesData};
-use super::event::{JobEvent, Observer};
+use super::event::{JobEvent, Observer, stopped, tell};
 use super::plan::{Job, Save, SaveMode};
 use super::run::{Trained, write_model};
 use crate::calibration::{Calibration, CalibrationOptions};
@@ -114,7 +114,8 @@ impl ChoiceJob<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Job::run`]; `InvalidConfig` if the network does not forecast points of series.
+    /// As [`Job::run`]; `InvalidConfig` if the network does not forecast points of series; `Interrupted` if the
+    /// observer stops the job, which can be resumed.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Chosen> {
         let JobData::Series(series) = self.data else {
             return Err(Error::config("task", "the default forecaster is for series"));
@@ -126,6 +127,7 @@ impl ChoiceJob<'_> {
             false => Vec::new(),
         };
         let window = window(series, &learnt);
+        tell(observer, &JobEvent::Part("comparison on the validation part"))?;
         let mut compared = compare(series, self.metric, &learnt, window)?;
         let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
         self.write(&writer, &learnt, &folders, &compared, window)?;
@@ -182,9 +184,9 @@ impl ChoiceJob<'_> {
         {
             let kind = if number == 0 { "network" } else { "network on logarithms" };
             let part = format!("{kind} ({} of {count} trainings)", number + 1);
-            let _ = observer.observe(&JobEvent::Part(&part));
+            tell(observer, &JobEvent::Part(&part))?;
             let job = self.job(recipe, self.save.dir.member(&name));
-            let run = job.run(observer)?;
+            let run = whole(job.run(observer)?)?;
             trained.push(Network { name, recipe: recipe.clone(), trained: run });
         }
         let level = trained.split_off(1);
@@ -256,8 +258,8 @@ impl ChoiceJob<'_> {
         recipe.training.with_validation = true;
         let part =
             format!("network on logarithms ({} again, with the validation part)", number + 2);
-        let _ = observer.observe(&JobEvent::Part(&part));
-        self.job(&recipe, self.save.dir.member(&learnt.again[number])).run(observer)
+        tell(observer, &JobEvent::Part(&part))?;
+        whole(self.job(&recipe, self.save.dir.member(&learnt.again[number])).run(observer)?)
     }
 
     /// Saves the chosen forecaster in place of what the directory held; `level` are the folders of the networks that see
@@ -318,6 +320,11 @@ impl ChoiceJob<'_> {
             Ok(kept)
         })
     }
+}
+
+/// A run that went to its end: what was stopped can be resumed, and nothing is chosen by it.
+fn whole(run: Trained) -> Result<Trained> {
+    if run.record.is_finished() { Ok(run) } else { Err(stopped()) }
 }
 
 /// The windows of the mean: as long as those of its networks, and long enough for classical methods.
