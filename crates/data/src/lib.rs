@@ -56,6 +56,7 @@ mod steps;
 #[cfg(feature = "parquet")]
 mod stored_column;
 mod table;
+mod table_parts;
 mod table_rows;
 mod text_cells;
 mod text_file;
@@ -76,7 +77,7 @@ pub use calendar::{Anchor, Calendar, Frequency, Holidays, usual_horizon};
 pub use cases::PreparedCases;
 pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use foreign_code::is_foreign_code;
-pub use formats::{table_files, write_table};
+pub use formats::{table_files, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
