@@ -6,7 +6,7 @@ use ptsm::backtest::{Backtest, BacktestReport, Contestant, Journal, Origins, Ref
 use ptsm::data::{Table, write_tables};
 use ptsm::forecast::{IntervalNames, free_name};
 use ptsm::heads::load_heads;
-use ptsm::job::{Again, SeriesData};
+use ptsm::job::{Again, SeriesData, trained_on_validation};
 use ptsm::spec::Source;
 use ptsm::{Error, Forecast, Result};
 use ptsm_backends::open;
@@ -149,7 +149,10 @@ impl Args {
             set,
         };
         let split = (!any_series).then_some(preprocessor.split);
-        let first = Contestant { name: called(&self.model), forecaster, split, again: None };
+        let name_of_first = called(&self.model);
+        let with_validation = trained_on_validation(&self.model)?;
+        let first =
+            Contestant { name: name_of_first, forecaster, split, with_validation, again: None };
         let mut contestants = match &self.heads {
             None => vec![first],
             Some(names) => self.heads_of(names, first.split)?,
@@ -168,7 +171,8 @@ impl Args {
             let names: Vec<String> = contestants.iter().map(|one| one.name.clone()).collect();
             let name = free_name(&called(model), &names);
             let split = (!any_series).then_some(forecaster.preprocessor().split);
-            let mut one = Contestant { name, forecaster, split, again: None };
+            let with_validation = trained_on_validation(model)?;
+            let mut one = Contestant { name, forecaster, split, with_validation, again: None };
             self.set_refit(&mut one, model, any_series)?;
             contestants.push(one);
         }
@@ -191,7 +195,8 @@ impl Args {
         let heads = load_heads(&self.model, names)?;
         let contestant = |head: &ptsm::heads::SharedHead| {
             let forecaster = head.forecaster(backend.as_ref())?;
-            Ok(Contestant { name: head.name.clone(), forecaster, split, again: None })
+            let name = head.name.clone();
+            Ok(Contestant { name, forecaster, split, with_validation: false, again: None })
         };
         heads.iter().map(contestant).collect()
     }
@@ -223,6 +228,9 @@ impl Args {
             let (partial, blocks) = (partial_of(out), journal.len());
             let text = format!("goes on from {} ({blocks} finished parts)", partial.display());
             remark(global, &text);
+            // What a killed run had written of the file itself.
+            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+            ptsm::core::sweep_temporaries(folder.unwrap_or(Path::new(".")));
         }
         let mut found = None;
         let written = write_tables(out, |push: &mut dyn FnMut(&Table) -> Result<()>| {

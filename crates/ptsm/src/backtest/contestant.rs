@@ -18,6 +18,8 @@ pub struct Contestant {
     /// The split of its training on these series, to tell what it has seen; `None` if it was trained on
     /// others.
     pub split: Option<Split>,
+    /// Whether it was fitted to the validation part of that split, too.
+    pub with_validation: bool,
     /// How it is trained again; `None` = it never is.
     pub again: Option<Again>,
 }

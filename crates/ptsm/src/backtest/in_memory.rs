@@ -108,6 +108,7 @@ impl Forecaster {
             name: "model".to_owned(),
             forecaster: Self::new(self.model().clone())?,
             split: (!preprocessor.takes_any_series()).then_some(preprocessor.split),
+            with_validation: false,
             again: None,
         };
         let backtest = Backtest {

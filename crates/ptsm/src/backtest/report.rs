@@ -219,17 +219,27 @@ impl ContestantScores {
         }
         if self.overall.pinball.is_some() {
             let BacktestMetrics { pinball, wql, crps, .. } = self.overall;
+            let levels = self.overall.quantiles.iter().map(|one| short(one.level));
+            let crps = match crps {
+                Some(_) => format!(", CRPS {}", number(crps)),
+                None => String::new(),
+            };
             writeln!(
                 text,
-                "{name}pinball {}, weighted quantile loss {}, CRPS {}",
+                "{name}pinball {}, weighted quantile loss {}{crps} (levels {})",
                 number(pinball),
                 number(wql),
-                number(crps)
+                levels.collect::<Vec<_>>().join(" ")
             )
             .expect("writing to a string does not fail");
         }
         if text.is_empty() { text } else { format!("\n{text}") }
     }
+}
+
+/// A level without the rounding of its computation.
+fn short(level: f64) -> String {
+    ((level * 1e9).round() / 1e9).to_string()
 }
 
 /// A row of a table.

@@ -414,9 +414,10 @@ impl Run<'_, '_> {
             let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 0);
             let Ok(borders) = borders else { continue };
             let end = series.num_rows() - rows;
-            if end < borders.train.end {
+            let validated = borders.validation.contains(&end);
+            if end < borders.train.end || (validated && one.with_validation) {
                 seen.training += 1;
-            } else if borders.validation.contains(&end) {
+            } else if validated {
                 seen.validation += 1;
             }
         }
