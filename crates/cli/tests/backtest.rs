@@ -16,7 +16,7 @@ fn panel(series: usize) -> String {
     for number in 0..series {
         for row in 0..60 + number % 7 {
             let t = row as f64;
-            let value = 20.0 + number as f64 + 4.0 * (t * 0.5).sin() + f64::from(row % 5);
+            let value = 20.0 + number as f64 + 4.0 * (t * 0.5).sin() + (row % 5) as f64;
             text += &format!("s{number},{row},{value:.3}\n");
         }
     }

@@ -14,6 +14,7 @@
 //! | `contestant.rs` | a forecaster that takes part, and when it is trained again |
 //! | `run.rs` | the loop over cutoffs and blocks |
 //! | `block.rs` | the windows of a block: truth, simple forecasts, sums |
+//! | `ridge.rs` | the linear baseline |
 //! | `sums.rs`, `metrics.rs` | running sums, and the scores that they give |
 //! | `totals.rs` | sums by cutoff, step and series |
 //! | `report.rs` | the result: scores, comparisons, what was left out or seen in training |
@@ -30,6 +31,7 @@ mod journal;
 mod metrics;
 mod origins;
 mod report;
+mod ridge;
 mod run;
 mod sums;
 mod table;

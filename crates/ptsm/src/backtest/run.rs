@@ -7,6 +7,7 @@ use super::contestant::{Contestant, Refit, before};
 use super::journal::{BlockName, Journal};
 use super::origins::Origins;
 use super::report::{BacktestReport, ContestantScores, CutoffReport, NamedMetrics, Rival, Seen};
+use super::ridge::ridge;
 use super::table::BacktestBlock;
 use super::totals::Totals;
 use crate::data::{Series, SeriesSet};
@@ -14,8 +15,8 @@ use crate::ensemble::Method;
 use crate::evaluate::{Measure, PairedComparison, Score, THETA_LIMIT};
 use crate::forecast::{ScoredForecast, forecast_times};
 use crate::job::SeriesData;
-use crate::{Error, Result};
-use ptsm_core::{bytes_of, option, require_memory, sha256};
+use crate::{Error, ErrorKind, Forecaster, Result};
+use ptsm_core::{bytes_of, require_memory, sha256};
 
 /// Series, and channels of series, of a block: enough for every thread, few enough that memory does not grow
 /// with their number.
@@ -32,7 +33,7 @@ pub struct Backtest<'a> {
     /// When models are trained again.
     pub refit: Refit,
     /// Whether simple forecasts are scored on the same points: the last value, the seasonal naive forecast,
-    /// the drift, Theta.
+    /// the drift, Theta, and a ridge regression of the rows before the first cutoff.
     pub baselines: bool,
     /// Whether Theta is among them also where that takes long, see [`THETA_LIMIT`].
     pub every_theta: bool,
@@ -86,6 +87,9 @@ struct Run<'a, 'b> {
     contestants: &'b mut [Contestant],
     journal: Option<&'b mut Journal>,
     plan: Plan,
+    /// The linear baseline, or why there is none; `None` without baselines.
+    ridge: Option<std::result::Result<Forecaster, String>>,
+    /// Of the contestants, the simple forecasts of the plan, and the ridge regression.
     totals: Vec<Totals>,
     /// The cutoff that the models were last trained before.
     trained: Option<usize>,
@@ -143,13 +147,18 @@ impl Backtest<'_> {
         let plan = self.plan(contestants)?;
         let (cutoffs, steps) = (self.origins.windows, self.origins.steps);
         let series = self.data.set.series.len();
-        let forecasters = contestants.len() + plan.baselines.len();
+        let ridge = match self.baselines {
+            true => Some(self.ridge(&plan, &contestants[0].forecaster)?),
+            false => None,
+        };
+        let linear = usize::from(matches!(ridge, Some(Ok(_))));
+        let forecasters = contestants.len() + plan.baselines.len() + linear;
         // Some hundred bytes of sums for each.
         let bytes = bytes_of(&[forecasters, series + cutoffs + steps, 600]);
         require_memory("the sums of a backtest", bytes, "fewer series or cutoffs")?;
         let totals = vec![Totals::new(cutoffs, steps, series); forecasters];
-        let mut run =
-            Run { backtest: self, contestants, journal, plan, totals, trained: None, done: 0 };
+        let (backtest, trained, done) = (self, None, 0);
+        let mut run = Run { backtest, contestants, journal, plan, ridge, totals, trained, done };
         for cutoff in 0..cutoffs {
             run.cutoff(cutoff, observer)?;
         }
@@ -208,6 +217,21 @@ impl Backtest<'_> {
         Ok(plan)
     }
 
+    /// The linear baseline, or why there is none.
+    fn ridge(
+        &self,
+        plan: &Plan,
+        first: &Forecaster,
+    ) -> Result<std::result::Result<Forecaster, String>> {
+        match ridge(self.data, self.origins, plan, first) {
+            Ok(found) => Ok(Ok(found)),
+            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidConfig) => {
+                Ok(Err(format!("ridge: on the rows before the first cutoff: {e}")))
+            }
+            Err(e) => Err(e.at("ridge")),
+        }
+    }
+
     /// Points that Theta would be fitted to.
     fn theta_points(&self, plan: &Plan) -> usize {
         let of_cutoff = |cutoff: usize| -> usize {
@@ -237,7 +261,18 @@ impl Run<'_, '_> {
             };
             let rows = self.backtest.origins.rows_before_end(cutoff);
             let known = self.plan.all_known(&series, rows);
-            self.score(cutoff, numbers, &found, &known);
+            let linear = match &mut self.ridge {
+                Some(Ok(ridge)) => {
+                    let (set, steps) = (&self.backtest.data.set, self.plan.steps);
+                    Some(
+                        ridge
+                            .predict_scored(set, &series, rows, steps)
+                            .map_err(|e| e.at("ridge"))?,
+                    )
+                }
+                _ => None,
+            };
+            self.score(cutoff, (numbers, &known), &found, linear.as_deref());
             observer.block(&BacktestBlock::new(
                 &self.backtest.data.set,
                 self.contestants,
@@ -290,7 +325,9 @@ impl Run<'_, '_> {
             if self.contestants.iter().any(|one| one.again.is_some()) {
                 let rows = before(data, origins, due)?;
                 for one in self.contestants.iter_mut() {
-                    one.train(&rows, &mut |text| observer.training(due, text))?;
+                    one.train(&rows, &mut |text| observer.training(due, text)).map_err(|e| {
+                        e.at(format!("{}, trained on the rows before cutoff {}", one.name, due + 1))
+                    })?;
                 }
             }
             self.trained = Some(due);
@@ -310,13 +347,14 @@ impl Run<'_, '_> {
     fn score(
         &mut self,
         cutoff: usize,
-        numbers: &[usize],
+        (numbers, known): (&[usize], &[Known]),
         found: &[Vec<ScoredForecast>],
-        known: &[Known],
+        linear: Option<&[ScoredForecast]>,
     ) {
         let models = found.iter().map(|forecasts| Forecasts::Model(forecasts));
         let baselines = (0..self.plan.baselines.len()).map(Forecasts::Baseline);
-        for (forecasts, totals) in models.chain(baselines).zip(&mut self.totals) {
+        let linear = linear.map(Forecasts::Model);
+        for (forecasts, totals) in models.chain(baselines).chain(linear).zip(&mut self.totals) {
             let windows = forecasts.sums(known, &mut totals.by_step);
             for (&series, window) in numbers.iter().zip(&windows) {
                 totals.add(cutoff, series, window);
@@ -342,9 +380,9 @@ impl Run<'_, '_> {
             let text = "not one value after the cutoffs is known, so there is no score";
             return Err(Error::input(text));
         }
-        let methods = self.plan.baselines.iter().zip(of_baselines);
+        let names = self.plan.baselines.iter().map(|method| method.name()).chain(["ridge"]);
         let baselines: Vec<ContestantScores> =
-            methods.map(|(method, totals)| scores(method.name(), totals)).collect();
+            names.zip(of_baselines).map(|(name, totals)| scores(name, totals)).collect();
         Ok(BacktestReport {
             dataset: data.name.clone(),
             origins,
@@ -365,16 +403,18 @@ impl Run<'_, '_> {
         let Backtest { baselines, .. } = *self.backtest;
         let mut reasons = Vec::new();
         if baselines && !self.plan.baselines.contains(&Method::Theta) {
-            reasons.push(format!(
-                "theta: it is fitted to the past of each window anew, which takes a while ({} does it)",
-                option("every_theta", None)
-            ));
+            let text = "theta: it is fitted to the past of each window anew, which takes a while (not done \
+                        unless every_theta asks for it)";
+            reasons.push(text.to_owned());
         }
         if baselines && self.plan.season > self.plan.past {
             let Plan { season, past, .. } = self.plan;
             reasons.push(format!(
                 "seasonal_naive: a season of {season} steps is longer than the {past} that the model sees"
             ));
+        }
+        if let Some(Err(reason)) = &self.ridge {
+            reasons.push(reason.clone());
         }
         reasons
     }
@@ -447,7 +487,7 @@ impl Run<'_, '_> {
             let found = metrics.iter().find(|one| one.metric == main.name());
             let shown = other.name.replace('_', " ");
             let shown =
-                if is_baseline { format!("the best simple forecast, {shown}") } else { shown };
+                if is_baseline { format!("the best simple forecast ({shown})") } else { shown };
             Rival {
                 with: other.name.clone(),
                 is_baseline,
