@@ -16,8 +16,9 @@
 //! | `block.rs` | the windows of a block: truth, simple forecasts, sums |
 //! | `ridge.rs` | the linear baseline |
 //! | `sums.rs`, `metrics.rs` | running sums, and the scores that they give |
+//! | `summary.rs` | the result of a run |
 //! | `totals.rs` | sums by cutoff, step and series |
-//! | `report.rs` | the result: scores, comparisons, what was left out or seen in training |
+//! | `report.rs` | the form of the result: scores, comparisons, what was left out or seen in training |
 //! | `table.rs` | the rows of a block as a table |
 //! | `journal.rs` | finished forecasts in a file |
 //! | `in_memory.rs` | the backtest of a forecaster in a line |
@@ -33,6 +34,7 @@ mod origins;
 mod report;
 mod ridge;
 mod run;
+mod summary;
 mod sums;
 mod table;
 mod totals;

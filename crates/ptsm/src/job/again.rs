@@ -7,6 +7,7 @@ use super::choice::{Choice, LogRidges, Metric, may_copy};
 use super::data::{JobData, SeriesData};
 use super::event::{JobEvent, Observer};
 use super::plan::Job;
+use super::run::Trained;
 use crate::calibration::{Calibration, CalibrationOptions};
 use crate::data::{Prepared, WindowShape, prepare};
 use crate::ensemble::{EnsembleWindow, Linear, MemberModel, Members, member_dirs};
@@ -16,7 +17,7 @@ use crate::preprocessor::Preprocessor;
 use crate::record::Record;
 use crate::spec::ModelSpec;
 use crate::train::{Subset, Training};
-use crate::{Config, Cpu, Error, Forecaster, Result, Task};
+use crate::{Config, Cpu, Error, ErrorKind, Forecaster, Result, Task};
 
 /// Validation windows that intervals are calibrated on, at most, evenly spread.
 const CALIBRATED: usize = 4096;
@@ -56,6 +57,37 @@ enum Part {
 struct Fitted {
     members: Members,
     preprocessor: Preprocessor,
+}
+
+/// The rows that members are made from.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    job_data: &'a JobData,
+    data: &'a SeriesData,
+    /// Cut into windows of the whole.
+    prepared: &'a Prepared,
+    /// Whether members may learn from the validation part.
+    with_validation: bool,
+}
+
+impl Rows<'_> {
+    fn network(
+        self,
+        config: &Config,
+        training: &Training,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained> {
+        let mut training = training.clone();
+        training.with_validation &= self.with_validation;
+        let trained = job(self.job_data, training).run_as(config.clone(), observer)?;
+        match trained.record.is_finished() {
+            true => Ok(trained),
+            false => {
+                let text = "stopped while a model was trained again";
+                Err(Error::new(ErrorKind::Interrupted, text))
+            }
+        }
+    }
 }
 
 impl Again {
@@ -147,22 +179,15 @@ impl Again {
         with_validation: bool,
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
-        let (mut all, mut first) = (Vec::with_capacity(self.parts.len()), None);
         let prepared = self.prepared(data)?;
-        let standardiser = &prepared.standardiser;
+        let rows = Rows { job_data, data, prepared: &prepared, with_validation };
+        let (mut all, mut first) = (Vec::with_capacity(self.parts.len()), None);
         for (number, (part, weight)) in self.parts.iter().enumerate() {
             let member = match part {
                 Part::Network { config, training } => {
-                    let mut training = training.as_ref().clone();
-                    training.with_validation &= with_validation;
                     let text = format!("member {} of {}", number + 1, self.parts.len());
                     let _ = observer.observe(&JobEvent::Part(&text));
-                    let trained =
-                        job(job_data, training).run_as(config.as_ref().clone(), observer)?;
-                    if trained.record.history.stopped_by == "interrupted" {
-                        let kind = crate::ErrorKind::Interrupted;
-                        return Err(Error::new(kind, "stopped while a model was trained again"));
-                    }
+                    let trained = rows.network(config, training, observer)?;
                     first.get_or_insert(trained.preprocessor);
                     MemberModel::Network(Box::new(trained.model))
                 }
@@ -172,24 +197,15 @@ impl Again {
                     MemberModel::Linear(Arc::new(Linear::Values(ridge)))
                 }
                 Part::LogRidge(ridge) => {
-                    let fit = LogRidges {
-                        data,
-                        standardiser,
-                        metric: self.metric,
-                        prediction_length: self.whole.prediction_length,
-                        partial: may_copy(&data.set),
-                    };
-                    let ridge = fit.again(ridge, with_validation)?;
+                    let ridge = self.log_ridge(rows, ridge)?;
                     MemberModel::Linear(Arc::new(Linear::Logarithms(ridge)))
                 }
                 Part::Fixed(member) => member.clone(),
             };
             all.push((member, *weight));
         }
-        let mut own = standardiser.clone();
-        own.adapts = self.preprocessor.standardiser.adapts;
         let preprocessor = first.unwrap_or_else(|| Preprocessor {
-            standardiser: own,
+            standardiser: prepared.standardiser.clone(),
             split: data.split,
             ..self.preprocessor.clone()
         });
@@ -198,6 +214,17 @@ impl Again {
             Some(window) => Members::new(Some(window), all)?,
         };
         Ok(Fitted { members, preprocessor })
+    }
+
+    fn log_ridge(&self, rows: Rows<'_>, ridge: &LogRidge) -> Result<LogRidge> {
+        let fit = LogRidges {
+            data: rows.data,
+            standardiser: &rows.prepared.standardiser,
+            metric: self.metric,
+            prediction_length: self.whole.prediction_length,
+            partial: may_copy(&rows.data.set),
+        };
+        fit.again(ridge, rows.with_validation)
     }
 
     /// The rows cut into windows of the whole.
