@@ -92,6 +92,12 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         every_theta: args.every_theta,
         measure: measure(&args.model)?,
     };
+    let levels = contestants.iter().map(|one| one.forecaster.interval_levels().len());
+    if args.interval_names.is_some() && levels.sum::<usize>() == 0 {
+        let text =
+            "would not be used: these forecasts have no intervals (run ptsm calibrate first)";
+        return Err(Error::config("interval_names", text));
+    }
     let context = contestants[0].forecaster.config().context_length;
     let pictured = args.plot.is_some() || args.report.is_some();
     let (report, shown) = args.forecast(global, &backtest, &mut contestants, pictured)?;

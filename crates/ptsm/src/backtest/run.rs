@@ -93,6 +93,8 @@ pub(super) struct Run<'a, 'b> {
     pub(super) totals: Vec<Totals>,
     /// The cutoff that the models were last trained before.
     trained: Option<usize>,
+    /// Windows of all series and cutoffs, and how many are done.
+    windows: usize,
     done: usize,
 }
 
@@ -157,8 +159,17 @@ impl Backtest<'_> {
         let bytes = bytes_of(&[forecasters, series + cutoffs + steps, 600]);
         require_memory("the sums of a backtest", bytes, "fewer series or cutoffs")?;
         let totals = vec![Totals::new(cutoffs, steps, series); forecasters];
-        let (backtest, trained, done) = (self, None, 0);
-        let mut run = Run { backtest, contestants, journal, plan, ridge, totals, trained, done };
+        let mut run = Run {
+            backtest: self,
+            contestants,
+            journal,
+            plan,
+            ridge,
+            totals,
+            trained: None,
+            windows: self.windows(),
+            done: 0,
+        };
         for cutoff in 0..cutoffs {
             run.cutoff(cutoff, observer)?;
         }
@@ -250,7 +261,6 @@ impl Run<'_, '_> {
         let numbers: Vec<usize> = self.backtest.eligible(cutoff).collect();
         let channels = self.backtest.data.set.channels.len();
         let at_once = (CHANNELS_AT_ONCE / channels.max(1)).clamp(1, SERIES_AT_ONCE);
-        let windows = self.backtest.windows();
         for (block, numbers) in numbers.chunks(at_once).enumerate() {
             let name = BlockName { cutoff, block };
             let series = numbers.iter().map(|&number| &self.backtest.data.set.series[number]);
@@ -272,15 +282,17 @@ impl Run<'_, '_> {
                 }
                 _ => None,
             };
-            self.score(cutoff, (numbers, &known), &found, linear.as_deref());
+            self.score(cutoff, numbers, &known, &found, linear.as_deref());
             observer.block(&BacktestBlock::new(
                 &self.backtest.data.set,
                 self.contestants,
                 cutoff,
-                (series, found, known),
+                series,
+                found,
+                known,
             ))?;
             self.done += numbers.len();
-            observer.progress(self.done, windows)?;
+            observer.progress(self.done, self.windows)?;
         }
         Ok(())
     }
@@ -347,7 +359,8 @@ impl Run<'_, '_> {
     fn score(
         &mut self,
         cutoff: usize,
-        (numbers, known): (&[usize], &[Known]),
+        numbers: &[usize],
+        known: &[Known],
         found: &[Vec<ScoredForecast>],
         linear: Option<&[ScoredForecast]>,
     ) {

@@ -31,7 +31,9 @@ impl<'a> BacktestBlock<'a> {
         set: &'a SeriesSet,
         contestants: &[Contestant],
         cutoff: usize,
-        (series, found, known): (Vec<&'a Series>, Vec<Vec<ScoredForecast>>, Vec<Known>),
+        series: Vec<&'a Series>,
+        found: Vec<Vec<ScoredForecast>>,
+        known: Vec<Known>,
     ) -> Self {
         let alone = |all: Vec<ScoredForecast>| all.into_iter().map(|one| one.forecast).collect();
         Self {
