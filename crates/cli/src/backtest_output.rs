@@ -16,11 +16,14 @@ use crate::pictures::backtest_plot;
 use crate::plot::{ErrorCurve, HorizonPlot, MOST_PANELS, to_svg};
 use crate::progress::Progress;
 
+/// What writes the rows of a table.
+pub(crate) type Push<'a> = &'a mut dyn FnMut(&Table) -> Result<()>;
+
 /// Takes the forecasts of each block: to the file, and those of the first series for the picture.
 pub(crate) struct Taker<'a> {
     progress: Progress,
     /// Where tables go.
-    push: Option<&'a mut dyn FnMut(&Table) -> Result<()>>,
+    push: Option<Push<'a>>,
     names: IntervalNames,
     /// Forecasts of the first series from every cutoff; `None` where no picture is wanted.
     shown: Option<Vec<Vec<Forecast>>>,
@@ -31,7 +34,7 @@ pub(crate) struct Taker<'a> {
 impl<'a> Taker<'a> {
     pub(crate) fn new(
         global: &Global,
-        push: Option<&'a mut dyn FnMut(&Table) -> Result<()>>,
+        push: Option<Push<'a>>,
         names: IntervalNames,
         pictured: bool,
     ) -> Self {
@@ -183,8 +186,11 @@ fn cell(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.4}"))
 }
 
+/// Names and values of one row.
+type Scores = [(&'static str, Option<f64>); 7];
+
 fn table_of<'a>(first: &str, rows: impl Iterator<Item = (String, &'a BacktestMetrics)>) -> Cells {
-    let rows: Vec<(String, [(&str, Option<f64>); 7])> =
+    let rows: Vec<(String, Scores)> =
         rows.map(|(name, metrics)| (name, metrics.points_table())).collect();
     let names: Vec<&str> =
         rows.first().map(|(_, scores)| scores.map(|(name, _)| name).to_vec()).unwrap_or_default();

@@ -39,7 +39,7 @@ fn a_row_for_each_step_goes_into_every_format() {
     assert!(lines.clone().any(|line| line.starts_with(last)), "{text}");
     for name in ["f.parquet", "f.arrow", "f.json", "f.jsonl"] {
         ok(folder, &format!("{backtest} {name}"));
-        let again = ok(folder, &format!("inspect {name}"));
+        let again = ok(folder, &format!("inspect {name} --timestamp time"));
         assert!(again.contains("12 rows"), "{name}: {again}");
     }
     // The network has no intervals, the model inside the binary has.

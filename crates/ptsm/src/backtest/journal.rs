@@ -214,13 +214,13 @@ mod tests {
             journal.push(name, &[numbers(value)]).unwrap();
         }
         let wanted: Vec<Numbers> = numbers(1.0 / 3.0).iter().map(Numbers::from).collect();
-        assert_eq!(journal.get(names[0]).unwrap().unwrap(), [wanted.clone()]);
+        assert_eq!(journal.get(names[0]).unwrap().unwrap()[0], wanted);
         drop(journal);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
         let mut journal = Journal::open(&path, "this").unwrap();
         assert_eq!(journal.len(), 1);
-        assert_eq!(journal.get(names[0]).unwrap().unwrap(), [wanted]);
+        assert_eq!(journal.get(names[0]).unwrap().unwrap()[0], wanted);
         journal.push(names[1], &[numbers(2.0)]).unwrap();
         drop(journal);
         assert_eq!(std::fs::read(&path).unwrap(), whole);
