@@ -39,6 +39,10 @@ impl Kept {
             return kept(state, "it holds the state of the last save (see --save-every)");
         }
         let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
+        let partial = partial_of(out);
+        if self.command == "backtest" && partial.is_file() {
+            return kept(&partial, "the same command goes on from the forecasts in it");
+        }
         if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
             let how = "the same command continues, and does not repeat what is finished there";
             return kept(out, how);
@@ -55,6 +59,13 @@ impl Kept {
             false => format!("{} was not written; the same command starts anew", out.display()),
         }
     }
+}
+
+/// Where a backtest keeps finished forecasts beside its file.
+pub(crate) fn partial_of(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
 }
 
 /// A path as a shell takes it for one word.

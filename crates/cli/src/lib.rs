@@ -6,6 +6,7 @@
 mod agreement;
 mod args;
 mod asked;
+mod backtest_output;
 mod command_line;
 mod commands;
 mod forecast_output;

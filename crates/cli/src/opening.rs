@@ -17,7 +17,7 @@ use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
-const TAKE_BUILTIN: [&str; 4] = ["forecast", "predict", "evaluate", "stream"];
+const TAKE_BUILTIN: [&str; 5] = ["forecast", "predict", "evaluate", "backtest", "stream"];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
@@ -28,8 +28,8 @@ pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
     };
     let heads = command.try_get_raw("heads").is_ok_and(|heads| heads.is_some());
     if names_builtin("model") && (heads || !TAKE_BUILTIN.contains(&name)) {
-        let text = "builtin is no model directory (forecast, predict, evaluate and stream without heads, \
-                    inspect and train --init take it; train a model for anything else)";
+        let text = "builtin is no model directory (forecast, predict, evaluate, backtest and stream without \
+                    heads, inspect and train --init take it; train a model for anything else)";
         return Err(Error::config("model", text));
     }
     if names_builtin("out") {
@@ -46,6 +46,8 @@ pub(crate) enum Purpose {
     Forecast,
     /// Scores; only training rows may show the season, and a trained model has its own steps.
     Scores,
+    /// Scores of forecasts from rolling cutoffs; a trained model may forecast more or fewer steps than its own.
+    Backtest,
     /// Forecasts by a network that was trained on other series; other models are refused.
     ZeroShot,
 }
@@ -107,6 +109,7 @@ impl<'a> Opening<'a> {
                 let why = "is for models that forecast any number of steps; this one has its own";
                 refuse_unused(&[("prediction_length", self.steps.is_some())], why)?;
             }
+            Purpose::Backtest => {}
             Purpose::ZeroShot => {
                 let text =
                     "was trained on a table, and forecasts tables like that (use ptsm predict)";
@@ -132,7 +135,7 @@ impl<'a> Opening<'a> {
         let source = self.data.read(global)?;
         let season_from = match self.purpose {
             // Only training rows may show it.
-            Purpose::Scores => Some(self.split.unwrap_or_else(|| source.default_split())),
+            Purpose::Scores | Purpose::Backtest => Some(self.split.unwrap_or_else(|| source.default_split())),
             _ => None,
         };
         let data = self.data.spec();
@@ -215,7 +218,7 @@ pub(crate) fn leave_out_short(
 }
 
 /// The first names of some series, and how many more there are.
-fn named<'a>(series: impl ExactSizeIterator<Item = &'a Series>) -> String {
+pub(crate) fn named<'a>(series: impl ExactSizeIterator<Item = &'a Series>) -> String {
     let name = |one: &Series| match one.id.as_str() {
         "" => "the series".to_owned(),
         id => format!("{id} ({} rows)", one.num_rows()),

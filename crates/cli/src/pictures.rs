@@ -7,7 +7,7 @@ use ptsm::{Config, Forecast, Forecaster};
 
 use crate::plot::{
     Bar, BarsPlot, Epoch, ErrorCurve, ForecastPanel, ForecastPlot, HorizonPlot, Interval,
-    MOST_PANELS, Point, TimeKind, TrainingCurve,
+    MOST_PANELS, Point, Run, TimeKind, TrainingCurve,
 };
 use crate::scoring::{NamedMetrics, named_metrics};
 
@@ -117,41 +117,86 @@ pub(crate) fn forecast_plot(
 
 /// The panel of the forecast's `k`-th channel.
 fn panel(forecaster: &Forecaster, set: &SeriesSet, forecast: &Forecast, k: usize) -> ForecastPanel {
-    let name = &forecast.channels[k];
+    runs_panel(forecaster.config().context_length, set, std::slice::from_ref(forecast), k)
+}
+
+/// The panel of the `k`-th channel of forecasts of one series from several cutoffs, the earliest first.
+fn runs_panel(context: usize, set: &SeriesSet, runs: &[Forecast], k: usize) -> ForecastPanel {
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+        return ForecastPanel::default();
+    };
+    let name = &first.channels[k];
     let mut panel = ForecastPanel { channel: name.clone(), ..ForecastPanel::default() };
-    let steps = forecast.prediction_length();
-    let Some(series) = set.series.iter().find(|series| series.id == forecast.id) else {
+    let steps = last.prediction_length();
+    let Some(series) = set.series.iter().find(|series| series.id == first.id) else {
         return panel;
     };
     let Some(channel) = set.channels.iter().position(|channel| channel == name) else {
         return panel;
     };
-    let first = forecast.first_row;
-    let time = |row: usize| match (&series.timestamps, &forecast.timestamps) {
+    let time = |forecast: &Forecast, row: usize| match (&series.timestamps, &forecast.timestamps) {
         (Some(times), _) if row < times.len() => {
             shown_time(set, times.get(row).unwrap_or_default(), row)
         }
-        (_, Some(times)) if row >= first => shown_time(set, times[row - first], row),
+        (_, Some(times)) if row >= forecast.first_row => {
+            shown_time(set, times[row - forecast.first_row], row)
+        }
         _ => row as i64,
     };
-    let shown = forecaster.config().context_length.min(CONTEXT_SHOWN * steps);
-    let known = |row: usize| -> Point { (time(row), series.get(row, channel)) };
-    panel.context = (first.saturating_sub(shown)..first).map(known).collect();
-    let end = series.num_rows().min(first + steps);
-    panel.truth = (end > first).then(|| (first..end).map(known).collect());
-    let value = |step: usize| forecast.values[step * forecast.channels.len() + k];
-    let column = |ends: &[f64]| -> Vec<f64> {
-        ends.iter().skip(k).step_by(forecast.channels.len()).copied().collect()
-    };
-    panel.bands = forecast
-        .intervals
-        .iter()
-        .map(|band| Interval {
+    let start = first.first_row;
+    let shown = context.min(CONTEXT_SHOWN * steps);
+    let known = |row: usize| -> Point { (time(first, row), series.get(row, channel)) };
+    panel.context = (start.saturating_sub(shown)..start).map(known).collect();
+    let end = series.num_rows().min(last.first_row + steps);
+    panel.truth = (end > start).then(|| (start..end).map(known).collect());
+    let run = |forecast: &Forecast| {
+        let width = forecast.channels.len();
+        let column = |ends: &[f64]| ends.iter().skip(k).step_by(width).copied().collect();
+        let band = |band: &ptsm::ForecastInterval| Interval {
             level: band.level,
             lower: column(&band.lower),
             upper: column(&band.upper),
-        })
-        .collect();
-    panel.forecast = (0..steps).map(|step| (time(first + step), Some(value(step)))).collect();
-    panel
+        };
+        let value = |step: usize| forecast.values[step * width + k];
+        let point = |step: usize| (time(forecast, forecast.first_row + step), Some(value(step)));
+        Run {
+            forecast: (0..forecast.prediction_length()).map(point).collect(),
+            bands: forecast.intervals.iter().map(band).collect(),
+        }
+    };
+    panel.earlier = runs.iter().map(run).collect();
+    let Run { forecast, bands } = panel.earlier.pop().unwrap_or_default();
+    ForecastPanel { forecast, bands, ..panel }
+}
+
+/// Forecasts from several cutoffs over the true values; `series` are those of each series, the earliest first.
+pub(crate) fn backtest_plot(
+    title: &str,
+    context: usize,
+    set: &SeriesSet,
+    series: &[Vec<Forecast>],
+) -> ForecastPlot {
+    let dated = series.iter().flatten().any(|forecast| forecast.timestamps.is_some());
+    let channels = |runs: &Vec<Forecast>| runs.first().map_or(0, |first| first.channels.len());
+    let all = series.iter().flat_map(|runs| (0..channels(runs)).map(move |k| (runs, k)));
+    let panels = all.take(MOST_PANELS).map(|(runs, k)| {
+        let mut panel = runs_panel(context, set, runs, k);
+        let id = runs.first().map_or("", |first| first.id.as_str());
+        if !id.is_empty() {
+            panel.channel = match channels(runs) {
+                1 => id.to_owned(),
+                _ => format!("{id}, {}", panel.channel),
+            };
+        }
+        panel
+    });
+    let runs = series.first().map_or(0, Vec::len);
+    let steps = series.first().and_then(|runs| runs.first()).map(Forecast::prediction_length);
+    ForecastPlot {
+        title: title.to_owned(),
+        subtitle: format!("forecasts of {} steps from {runs} cutoffs", steps.unwrap_or_default()),
+        time: if dated && shows_dates(set) { TimeKind::UnixSeconds } else { TimeKind::Step },
+        number: set.series.len() * series.first().map_or(0, channels),
+        panels: panels.collect(),
+    }
 }

@@ -40,6 +40,15 @@ impl Progress {
         Progress::Bar(bar)
     }
 
+    /// How many parts there are, where that is known later.
+    pub(crate) fn set_total(&mut self, parts: u64) {
+        match self {
+            Progress::Silent => {}
+            Progress::Bar(bar) => bar.set_length(parts),
+            Progress::Lines { total, .. } => *total = parts,
+        }
+    }
+
     /// Shows that `parts` of the job's parts are done.
     pub(crate) fn update(&mut self, parts: u64, message: &str) {
         match self {

@@ -1,7 +1,11 @@
 //! Scores a forecaster and the baselines on one part of the data, with a progress bar.
 
+use std::path::Path;
+
 use ptsm::data::Prepared;
-use ptsm::evaluate::{BaselineOutcome, Detail, Evaluation, Metrics};
+use ptsm::evaluate::{BaselineOutcome, Detail, Evaluation, Measure, Metrics};
+use ptsm::job::Choice;
+use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::score::ScoreOptions;
 use ptsm::{Forecaster, Result};
 
@@ -25,6 +29,12 @@ pub(crate) fn score(
         Ok(())
     };
     forecaster.score(prepared, &ScoreOptions { progress: Some(&tick), ..options })
+}
+
+/// What the forecaster was chosen by, if it was; otherwise the usual one.
+pub(crate) fn measure(model: &Path) -> Result<Measure> {
+    let choice: Option<Choice> = read_json(&ModelDir::new(model).choice())?;
+    Ok(choice.map_or(Measure::default(), |choice| choice.metric.measure()))
 }
 
 /// Removes the errors of single steps and channels unless they are asked for.

@@ -10,8 +10,9 @@ use arrow::ipc::writer::FileWriter;
 
 use super::foreign::may_be_text;
 use super::foreign_code::guarded;
-use super::parquet_file::{read_batches, to_batch, within};
+use super::parquet_file::{like, read_batches, to_batch, within};
 use super::table::{ReadOptions, Table};
+use super::table_parts::TableParts;
 use ptsm_core::{Error, Result};
 
 /// How a file begins, and how a stream does.
@@ -45,13 +46,38 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     guarded("Arrow", read).map_err(|error| within(error, source))
 }
 
-/// Writes an Arrow file, not packed, which every reader knows.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let failed = |cause: ArrowError| io::Error::other(cause);
-    let batch = to_batch(table).map_err(failed)?;
-    let mut writer = FileWriter::try_new(out, &batch.schema()).map_err(failed)?;
-    writer.write(&batch).map_err(failed)?;
-    writer.finish().map_err(failed)
+/// Begins an Arrow file, not packed, which every reader knows.
+pub(super) fn begin<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+    Box::new(ArrowParts { out: Some(out), writer: None })
+}
+
+/// An Arrow file that is being written.
+struct ArrowParts<'a> {
+    /// Until the first table.
+    out: Option<&'a mut dyn Write>,
+    writer: Option<FileWriter<&'a mut dyn Write>>,
+}
+
+impl TableParts for ArrowParts<'_> {
+    fn push(&mut self, table: &Table) -> io::Result<()> {
+        let failed = |cause: ArrowError| io::Error::other(cause);
+        let batch = to_batch(table).map_err(failed)?;
+        if let Some(out) = self.out.take() {
+            self.writer = Some(FileWriter::try_new(out, &batch.schema()).map_err(failed)?);
+        }
+        let Some(writer) = &mut self.writer else {
+            return Err(io::Error::other("a file that could not be begun"));
+        };
+        let batch = like(&batch, writer.schema()).map_err(failed)?;
+        writer.write(&batch).map_err(failed)
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        match self.writer {
+            Some(mut writer) => writer.finish().map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

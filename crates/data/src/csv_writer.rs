@@ -1,4 +1,4 @@
-//! A table as CSV text.
+//! Tables as CSV text.
 
 use std::io::{self, Write};
 
@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::csv_sniff::DELIMITERS;
 use super::table::{Table, Values};
+use super::table_parts::TableParts;
 
 /// Rows that a thread makes the text of at once.
 const BLOCK_ROWS: usize = 1 << 13;
@@ -14,20 +15,40 @@ const BLOCK_ROWS: usize = 1 << 13;
 /// Times of a block whose texts are kept.
 const TIMES_KEPT: usize = 1 << 12;
 
-/// Writes `table` with a header, commas and `\n`.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let alone = table.columns().len() == 1;
-    let names: Vec<String> = table.columns().iter().map(|c| quoted(&c.name, alone)).collect();
-    writeln!(out, "{}", names.join(","))?;
-    let rows = table.num_rows();
-    let starts: Vec<usize> = (0..rows).step_by(BLOCK_ROWS).collect();
-    // Few at once, so that memory does not grow with the table.
-    for wave in starts.chunks(2 * rayon::current_num_threads()) {
-        let block = |&start: &usize| lines(table, start..rows.min(start + BLOCK_ROWS));
-        let blocks: Vec<String> = wave.par_iter().map(block).collect();
-        blocks.iter().try_for_each(|lines| out.write_all(lines.as_bytes()))?;
+/// Begins a file with commas and `\n`, whose header is that of the first table.
+pub(super) fn begin<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+    Box::new(CsvParts { out, began: false })
+}
+
+/// A CSV file that is being written.
+struct CsvParts<'a> {
+    out: &'a mut dyn Write,
+    /// Whether the header is written.
+    began: bool,
+}
+
+impl TableParts for CsvParts<'_> {
+    fn push(&mut self, table: &Table) -> io::Result<()> {
+        if !std::mem::replace(&mut self.began, true) {
+            let alone = table.columns().len() == 1;
+            let names: Vec<String> =
+                table.columns().iter().map(|c| quoted(&c.name, alone)).collect();
+            writeln!(self.out, "{}", names.join(","))?;
+        }
+        let rows = table.num_rows();
+        let starts: Vec<usize> = (0..rows).step_by(BLOCK_ROWS).collect();
+        // Few at once, so that memory does not grow with the table.
+        for wave in starts.chunks(2 * rayon::current_num_threads()) {
+            let block = |&start: &usize| lines(table, start..rows.min(start + BLOCK_ROWS));
+            let blocks: Vec<String> = wave.par_iter().map(block).collect();
+            blocks.iter().try_for_each(|lines| self.out.write_all(lines.as_bytes()))?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The lines of some rows.
@@ -103,6 +124,7 @@ fn quoted(text: &str, alone: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table_parts::write_whole;
     use crate::{Column, TimeStyle};
 
     /// As one thread writes it, and as several do.
@@ -110,7 +132,7 @@ mod tests {
         let mut texts = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut text = Vec::new();
-            pool.install(|| write(table, &mut text).map(|()| text)).unwrap()
+            pool.install(|| write_whole(begin, table, &mut text).map(|()| text)).unwrap()
         });
         assert!(texts[0] == texts[1]);
         String::from_utf8(std::mem::take(&mut texts[0])).unwrap()

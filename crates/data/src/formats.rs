@@ -12,6 +12,7 @@ use super::file_set::{FileSet, stacked};
 use super::foreign::{may_be_text, refusal};
 use super::standard_input;
 use super::table::{ReadOptions, Table};
+use super::table_parts::{Begin, write_whole};
 use super::text_file::{read_unpacked, read_up_to, unpacked, unpacking};
 #[cfg(feature = "parquet")]
 use super::{arrow_file, parquet_file};
@@ -24,7 +25,7 @@ struct Format {
     /// Whether a file that begins with these bytes is of this format.
     starts: fn(&[u8]) -> bool,
     read: Reader,
-    write: fn(&Table, &mut dyn Write) -> io::Result<()>,
+    begin: Begin,
 }
 
 /// Who reads a format; the text is the name of the file for messages.
@@ -44,32 +45,32 @@ const FORMATS: [Format; 5] = [
         endings: &["parquet", "pq"],
         starts: |bytes| bytes.starts_with(b"PAR1") && !may_be_text(bytes),
         read: Reader::File(parquet_file::read),
-        write: parquet_file::write,
+        begin: parquet_file::begin,
     },
     Format {
         endings: &["arrow", "feather", "ipc"],
         starts: arrow_file::starts,
         read: Reader::File(arrow_file::read),
-        write: arrow_file::write,
+        begin: arrow_file::begin,
     },
     Format {
         endings: &["json"],
         starts: json_file::starts,
         read: Reader::Bytes(json_file::read),
-        write: json_file::write,
+        begin: json_file::begin,
     },
     Format {
         endings: &["jsonl", "ndjson"],
         // Recognised and read with JSON: only the whole text tells them apart.
         starts: |_| false,
         read: Reader::Bytes(json_file::read),
-        write: json_file::write_lines,
+        begin: json_file::begin_lines,
     },
     Format {
         endings: &["csv", "txt", "tsv"],
         starts: |_| true,
         read: Reader::Text(csv_file::read),
-        write: csv_writer::write,
+        begin: csv_writer::begin,
     },
 ];
 
@@ -141,7 +142,7 @@ impl Table {
     ///
     /// What `out` reports.
     pub fn write_csv(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        csv_writer::write(self, out)
+        write_whole(csv_writer::begin, self, out)
     }
 }
 
@@ -221,19 +222,52 @@ fn read_bytes(bytes: &[u8], options: &ReadOptions) -> Result<Table> {
 ///
 /// `InvalidConfig` for another ending, `Io` if the file cannot be written.
 pub fn write_table(path: &Path, table: &Table) -> Result<()> {
+    let format = written_format(path)?;
+    write_atomically(path, |out| write_whole(format.begin, table, out))
+}
+
+/// As [`write_table`], of tables with the same columns that come one after the other: each is written when
+/// `fill` gives it to the function that it is called with, so that memory holds one at a time.
+///
+/// # Errors
+///
+/// As [`write_table`], and what `fill` returns; the file is as it was then.
+pub fn write_tables(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn FnMut(&Table) -> Result<()>) -> Result<()>,
+) -> Result<()> {
+    let format = written_format(path)?;
+    let mut failure = None;
+    let written = write_atomically(path, |out| {
+        let mut parts = (format.begin)(out);
+        let failed = |cause| Error::io(path, "cannot be written", cause);
+        match fill(&mut |table| parts.push(table).map_err(failed)) {
+            Ok(()) => parts.finish(),
+            Err(error) => {
+                failure = Some(error);
+                Err(io::Error::other("what was to be written was not there"))
+            }
+        }
+    });
+    failure.map_or(written, Err)
+}
+
+/// The format that a name ends in.
+///
+/// # Errors
+///
+/// `InvalidConfig` for another ending.
+fn written_format(path: &Path) -> Result<&'static Format> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     let format = FORMATS.iter().find(|format| {
         let written = format.endings.iter().filter(|ending| !matches!(**ending, "txt" | "tsv"));
         written.into_iter().any(|known| ending.as_deref() == Some(known))
     });
-    match format {
-        Some(format) => write_atomically(path, |out| (format.write)(table, out)),
-        None => Err(Error::config(
-            path.display().to_string(),
-            "a table is written to a name that ends in .csv, .parquet, .arrow, .feather, .json or \
-             .jsonl",
-        )),
-    }
+    format.ok_or_else(|| {
+        let text = "a table is written to a name that ends in .csv, .parquet, .arrow, .feather, .json or \
+                    .jsonl";
+        Error::config(path.display().to_string(), text)
+    })
 }
 
 /// The files that [`Table::read`] reads for a path: the file itself, those of a folder, or those that a
@@ -254,6 +288,7 @@ mod parquet_file {
     use ptsm_core::{Error, Result};
 
     use super::super::table::{ReadOptions, Table};
+    use super::super::table_parts::TableParts;
 
     pub(super) const REFUSED: &str =
         "this build has no Parquet and Arrow (feature \"parquet\"); use CSV";
@@ -262,15 +297,27 @@ mod parquet_file {
         Err(Error::input(REFUSED).at(source))
     }
 
-    pub(super) fn write(_table: &Table, _out: &mut dyn Write) -> io::Result<()> {
-        Err(io::Error::other(REFUSED))
+    pub(super) fn begin<'a>(_out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+        Box::new(Refused)
+    }
+
+    struct Refused;
+
+    impl TableParts for Refused {
+        fn push(&mut self, _table: &Table) -> io::Result<()> {
+            Err(io::Error::other(REFUSED))
+        }
+
+        fn finish(self: Box<Self>) -> io::Result<()> {
+            Ok(())
+        }
     }
 }
 
 /// Without the feature `parquet` such files are refused.
 #[cfg(not(feature = "parquet"))]
 mod arrow_file {
-    pub(super) use super::parquet_file::{read, write};
+    pub(super) use super::parquet_file::{begin, read};
 
     pub(super) fn starts(bytes: &[u8]) -> bool {
         let is_file = bytes.starts_with(b"ARROW1") && !super::may_be_text(bytes);
@@ -317,6 +364,34 @@ mod tests {
         assert!(rows[1]["x"].is_null());
         assert_eq!(rows[1]["id"], "\"q\"\nline");
         assert_eq!(rows[1]["time"], "1970-01-01 01:00:00");
+    }
+
+    #[test]
+    fn tables_one_after_the_other_are_one_table() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["t.csv", "t.parquet", "t.arrow", "t.json", "t.jsonl"] {
+            let path = folder.path().join(name);
+            let push_twice = |push: &mut dyn FnMut(&Table) -> Result<()>| {
+                push(&sample())?;
+                push(&sample())
+            };
+            write_tables(&path, push_twice).unwrap();
+            let back = Table::read(&path, &ReadOptions::default()).unwrap();
+            assert_eq!(back.num_rows(), 4, "{name}");
+            assert_eq!(back.column("x").unwrap().values.text(2), "0.30000000000000004", "{name}");
+            // One table alone has the bytes of `write_table`.
+            write_tables(&path, |push| push(&sample())).unwrap();
+            let alone = std::fs::read(&path).unwrap();
+            write_table(&path, &sample()).unwrap();
+            assert!(std::fs::read(&path).unwrap() == alone, "{name}");
+            // What fails on the way leaves the file as it was.
+            let failing = write_tables(&path, |push| {
+                push(&sample())?;
+                Err(Error::input("stopped"))
+            });
+            assert_eq!(failing.unwrap_err().to_string(), "stopped");
+            assert!(std::fs::read(&path).unwrap() == alone, "{name}");
+        }
     }
 
     #[test]

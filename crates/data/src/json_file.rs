@@ -10,6 +10,7 @@ use serde_json::{Deserializer, Map, Value};
 use super::json_rows::{RowSeed, Rows, RowsSeed};
 use super::line_numbers::LineNumbers;
 use super::table::{ReadOptions, Table, Values};
+use super::table_parts::TableParts;
 use super::text_file::{NOT_UTF8, decoded, without_mark};
 use super::timestamp::is_time_in_any_order;
 use ptsm_core::{Error, Result, require_memory};
@@ -189,36 +190,53 @@ fn read_columns(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
     rows.end_columns()
 }
 
-/// Writes `table` as an array; a missing cell is null, a time is a text in its own style.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(b"[")?;
-    write_rows(table, [b"\n", b",\n"], out)?;
-    out.write_all(b"\n]\n")
+/// Begins an array with one object per row; a missing cell is null, a time is a text in its own style.
+pub(super) fn begin<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+    let (first, later, end) = (b"[\n" as &[u8], b",\n" as &[u8], b"\n]\n" as &[u8]);
+    Box::new(JsonParts { out, next: first, later, end, none: b"[" })
 }
 
-/// Writes the rows of `table` as objects, one a line.
-pub(super) fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    write_rows(table, [b"", b"\n"], out)?;
-    out.write_all(b"\n")
+/// Begins a file with one object a line.
+pub(super) fn begin_lines<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+    Box::new(JsonParts { out, next: b"", later: b"\n", end: b"\n", none: b"" })
 }
 
-/// Writes the rows, with `before` in front of the first and of each other one.
-fn write_rows(table: &Table, before: [&[u8]; 2], out: &mut dyn Write) -> io::Result<()> {
-    let names: Vec<String> = table
-        .columns()
-        .iter()
-        .map(|column| serde_json::Value::from(column.name.as_str()).to_string())
-        .collect();
-    for row in 0..table.num_rows() {
-        out.write_all(before[row.min(1)])?;
-        out.write_all(b"{")?;
-        for (index, (name, column)) in names.iter().zip(table.columns()).enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(out, "{comma}{name}: {}", cell(&column.values, row))?;
+/// Rows of JSON that are being written.
+struct JsonParts<'a> {
+    out: &'a mut dyn Write,
+    /// What stands in front of the next row.
+    next: &'a [u8],
+    /// What stands between rows.
+    later: &'a [u8],
+    end: &'a [u8],
+    /// What a file without a row has in front of its end.
+    none: &'a [u8],
+}
+
+impl TableParts for JsonParts<'_> {
+    fn push(&mut self, table: &Table) -> io::Result<()> {
+        let names: Vec<String> = table
+            .columns()
+            .iter()
+            .map(|column| serde_json::Value::from(column.name.as_str()).to_string())
+            .collect();
+        for row in 0..table.num_rows() {
+            self.out.write_all(self.next)?;
+            (self.next, self.none) = (self.later, b"");
+            self.out.write_all(b"{")?;
+            for (index, (name, column)) in names.iter().zip(table.columns()).enumerate() {
+                let comma = if index == 0 { "" } else { ", " };
+                write!(self.out, "{comma}{name}: {}", cell(&column.values, row))?;
+            }
+            self.out.write_all(b"}")?;
         }
-        out.write_all(b"}")?;
+        Ok(())
     }
-    Ok(())
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        self.out.write_all(self.none)?;
+        self.out.write_all(self.end)
+    }
 }
 
 fn cell(values: &Values, row: usize) -> serde_json::Value {
@@ -234,6 +252,7 @@ fn cell(values: &Values, row: usize) -> serde_json::Value {
 mod tests {
     use super::*;
     use crate::table::Column;
+    use crate::table_parts::write_whole;
 
     #[test]
     fn rows_are_objects_in_column_order() {
@@ -243,7 +262,7 @@ mod tests {
         ])
         .unwrap();
         let mut out = Vec::new();
-        write(&table, &mut out).unwrap();
+        write_whole(begin, &table, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let wanted = "[\n{\"b\": 1.5, \"a\\\"\": \"x\"},\n{\"b\": null, \"a\\\"\": \"é\"}\n]\n";
         assert_eq!(text, wanted);
@@ -348,7 +367,7 @@ mod tests {
     fn lines_hold_one_object_each() {
         let table = Table::new(vec![Column::numbers("x", vec![1.0, f64::NAN])]).unwrap();
         let mut out = Vec::new();
-        write_lines(&table, &mut out).unwrap();
+        write_whole(begin_lines, &table, &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "{\"x\": 1.0}\n{\"x\": null}\n");
         let back = read(b"{\"x\": 1}\n\n{\"x\": 2}\n", "t", &ReadOptions::default()).unwrap();
         assert_eq!(back.place(1, "x"), "t: line 3, column \"x\"");

@@ -62,6 +62,7 @@ mod steps;
 #[cfg(feature = "parquet")]
 mod stored_column;
 mod table;
+mod table_parts;
 mod table_rows;
 mod text_cells;
 mod text_file;
@@ -85,7 +86,7 @@ pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use covariates::Covariates;
 pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
-pub use formats::{table_files, write_table};
+pub use formats::{table_files, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;

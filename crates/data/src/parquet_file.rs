@@ -10,7 +10,7 @@ use arrow::array::{
     ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
     TimestampNanosecondArray,
 };
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::{
@@ -26,12 +26,16 @@ use rayon::prelude::*;
 use super::foreign_code::guarded;
 use super::stored_column::{EndedPart, StoredColumn, StoredPart};
 use super::table::{Column, ReadOptions, Table, Values};
+use super::table_parts::TableParts;
 use super::time_cells::{Offsets, TimeCells};
 use super::timestamp::TimeStyle;
 use ptsm_core::{Error, MemoryBudget, Result, bytes_of};
 
 /// Rows that are unpacked at once.
 const BATCH_ROWS: usize = 1 << 14;
+
+/// Rows of a group that is written, at least, where tables come one after the other.
+const GROUP_ROWS: usize = 1 << 17;
 
 /// Reads the whole file, packed in any way. Floats, integers, decimals and booleans become numbers,
 /// timestamps and dates become times, texts what they would be in a CSV file; null is missing.
@@ -229,16 +233,82 @@ fn table(columns: Vec<Column>, source: &str, options: &ReadOptions) -> Result<Ta
     Ok(Table::with_source(columns, source.to_owned(), None)?.read_with(options, Vec::new()))
 }
 
-/// Writes a Parquet file, packed with Snappy, which every reader knows. Times are stored as
+/// Begins a Parquet file, packed with Snappy, which every reader knows. Times are stored as
 /// microseconds, with the zone that they have, or UTC if their style has offsets that differ.
-pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    let batch = to_batch(table).map_err(io::Error::other)?;
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
-    writer.write(&batch)?;
-    writer.close()?;
-    out.write_all(&bytes)
+pub(super) fn begin<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a> {
+    Box::new(ParquetParts { out, begun: None })
+}
+
+/// A Parquet file that is being written.
+struct ParquetParts<'a> {
+    out: &'a mut dyn Write,
+    /// Its memory is emptied after every group of rows; `None` before the first table.
+    begun: Option<BegunFile>,
+}
+
+/// A writer into memory, and the types of its columns.
+struct BegunFile {
+    writer: ArrowWriter<Vec<u8>>,
+    schema: SchemaRef,
+}
+
+impl TableParts for ParquetParts<'_> {
+    fn push(&mut self, table: &Table) -> io::Result<()> {
+        let mut batch = to_batch(table).map_err(io::Error::other)?;
+        let BegunFile { writer, .. } = match &mut self.begun {
+            Some(begun) => {
+                batch = like(&batch, &begun.schema).map_err(io::Error::other)?;
+                begun
+            }
+            None => {
+                let packed = WriterProperties::builder().set_compression(Compression::SNAPPY);
+                let (schema, properties) = (batch.schema(), Some(packed.build()));
+                let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), properties)?;
+                self.begun.insert(BegunFile { writer, schema })
+            }
+        };
+        writer.write(&batch)?;
+        if writer.in_progress_rows() >= GROUP_ROWS {
+            writer.flush()?;
+            writer.sync()?;
+            self.out.write_all(writer.inner())?;
+            writer.inner_mut().clear();
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        match self.begun {
+            Some(begun) => self.out.write_all(&begun.writer.into_inner()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The columns of a batch in the types of an earlier one: times of later rows may be an hour further from
+/// UTC.
+pub(super) fn like(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> std::result::Result<RecordBatch, ArrowError> {
+    if batch.schema() == *schema {
+        return Ok(batch.clone());
+    }
+    let cast = |(column, field): (&ArrayRef, &Arc<Field>)| {
+        let (from, to) = (column.data_type(), field.data_type());
+        let coarser = matches!(
+            (from, to),
+            (DataType::Timestamp(TimeUnit::Nanosecond, _), DataType::Timestamp(unit, _))
+                if *unit != TimeUnit::Nanosecond
+        );
+        if coarser {
+            let text = format!("times of column \"{}\" are finer in later rows", field.name());
+            return Err(ArrowError::CastError(text));
+        }
+        arrow::compute::cast(column, to)
+    };
+    let columns = batch.columns().iter().zip(schema.fields()).map(cast);
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<std::result::Result<_, _>>()?)
 }
 
 /// The table as Arrow's columns, each of which may miss cells, so that a column has the same type
@@ -431,7 +501,7 @@ mod tests {
         assert_eq!(text(1, 1), "1970-01-01T05:31:00+05:30");
         assert_eq!(text(2, 1), "1970-01-01 00:00:00.100000001");
         let mut bytes = Vec::new();
-        write(&table, &mut bytes).unwrap();
+        crate::table_parts::write_whole(begin, &table, &mut bytes).unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let back = open(&file).unwrap();
         assert_eq!(back.columns()[0], table.columns()[0]);

@@ -7,6 +7,7 @@
 //! | `answer.rs` | [`Forecast`] |
 //! | `any_series.rs`, `opened.rs` | forecasters of series that they were not trained on; opened with a table |
 //! | `horizon.rs` | forecasts over another number of steps than the model's own |
+//! | `scored.rs` | forecasts with the quantiles that are scored |
 //! | `columns.rs` | the columns of forecasts: names and cells |
 //! | `table.rs` | forecasts as a table |
 
@@ -17,9 +18,10 @@ mod horizon;
 mod interface;
 mod model;
 mod opened;
+mod scored;
 mod table;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ pub use interface::{Contexts, ForecastUnits};
 pub(crate) use interface::{ForecastInterface, OneContext};
 pub use model::ForecastModel;
 pub use opened::{AnySeries, AnySeriesOptions};
+pub(crate) use scored::ScoredForecast;
 pub(crate) use table::{ForecastRows, leading_columns};
 pub use table::{forecast_table, forecast_table_named, with_first_column};
 
@@ -244,7 +247,7 @@ impl Forecaster {
             all.extend(forecasts);
             Ok(())
         })?;
-        add_times(&mut all, set, 1);
+        add_times(&mut all, set, &set.series, 1);
         Ok(all)
     }
 
@@ -299,15 +302,15 @@ impl Forecaster {
             }
             Ok(())
         })?;
-        add_times(&mut all, set, options.count);
+        add_times(&mut all, set, &set.series, options.count);
         Ok(all)
     }
 
     /// Runs the model on the series in batches, and calls `take` after each with the units
     /// and forecasts of its series, which have no times yet.
-    fn each_batch(
+    fn each_batch<S: Borrow<Series> + Sync>(
         &mut self,
-        series: &[Series],
+        series: &[S],
         rows_before_end: usize,
         mut take: impl FnMut(&Self, &[ForecastUnits], Vec<Forecast>) -> Result<()>,
     ) -> Result<()> {
@@ -317,7 +320,7 @@ impl Forecaster {
             let contexts = self.model.contexts(part, rows_before_end)?;
             self.session.forward(&contexts.batch, &mut self.output)?;
             let mut forecasts = self.model.read_out(&self.output, &contexts);
-            for (series, forecast) in part.iter().zip(&mut forecasts) {
+            for (series, forecast) in part.iter().map(Borrow::borrow).zip(&mut forecasts) {
                 forecast.id.clone_from(&series.id);
                 forecast.first_row = series.num_rows().saturating_sub(rows_before_end);
                 forecast.check_finite()?;
@@ -350,11 +353,16 @@ pub(crate) fn forecast_times(
 }
 
 /// Gives forecasts, `each` for every series in turn, their times.
-fn add_times(forecasts: &mut [Forecast], set: &SeriesSet, each: usize) {
-    forecasts.par_chunks_mut(each.max(1)).zip(&set.series).for_each(|(forecasts, series)| {
+fn add_times<S: Borrow<Series> + Sync>(
+    forecasts: &mut [Forecast],
+    set: &SeriesSet,
+    series: &[S],
+    each: usize,
+) {
+    forecasts.par_chunks_mut(each.max(1)).zip(series).for_each(|(forecasts, series)| {
         let Some(first) = forecasts.first() else { return };
         let (end, count) = (first.first_row, first.prediction_length());
-        let times = forecast_times(set, series, end..end + count);
+        let times = forecast_times(set, series.borrow(), end..end + count);
         forecasts.iter_mut().for_each(|forecast| forecast.timestamps.clone_from(&times));
     });
 }

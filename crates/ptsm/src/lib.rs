@@ -34,6 +34,7 @@
 //! | [`zero_shot`] | the one inside the library, and how such a network forecasts ([`Forecaster::zero_shot`]) |
 //! | [`train`] | training loop, losses, recipes, searches |
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
+//! | [`backtest`] | forecasts from rolling cutoffs, scored in the units of the data, beside other models |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
 //! | [`covariates`] | what was found of values that are known ahead |
 //! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
@@ -54,6 +55,7 @@
 //! | model | [`Session`], or the definition: [`Model`] |
 //! | output | [`Prediction`], [`Forecast`], [`evaluate::Evaluation`] |
 
+pub mod backtest;
 pub mod calibration;
 pub mod cases;
 mod classical;

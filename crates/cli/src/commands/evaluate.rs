@@ -1,14 +1,13 @@
 //! `ptsm evaluate`: scores a model on every window of a part of the data, beside baselines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use ptsm::core::did_you_mean;
 use ptsm::data::{Part, Prepared, SeriesSet, Split};
-use ptsm::evaluate::{Coherence, Detail, Measure};
+use ptsm::evaluate::{Coherence, Detail};
 use ptsm::heads::SharedModel;
-use ptsm::job::{Choice, trained_on_validation};
-use ptsm::model_dir::{ModelDir, read_json};
+use ptsm::job::trained_on_validation;
 use ptsm::score::ScoreOptions;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
@@ -21,7 +20,7 @@ use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
 use crate::plot;
-use crate::scoring::{score, trim};
+use crate::scoring::{measure, score, trim};
 use crate::source::{DataArgs, refuse_unused, summary};
 use ptsm_backends::{only_cpu, open};
 
@@ -236,12 +235,6 @@ fn prepare_any_length(
         }
         prepared => prepared,
     }
-}
-
-/// What the forecaster was chosen by, if it was; otherwise the usual one.
-fn measure(model: &Path) -> Result<Measure> {
-    let choice: Option<Choice> = read_json(&ModelDir::new(model).choice())?;
-    Ok(choice.map_or(Measure::default(), |choice| choice.metric.measure()))
 }
 
 /// Scores several heads on one backbone.

@@ -1,6 +1,7 @@
 //! The commands, one file each, and the call of the one that was typed.
 
 pub(crate) mod ablate;
+pub(crate) mod backtest;
 pub(crate) mod bench;
 mod bench_train;
 pub(crate) mod benchmark;
@@ -72,6 +73,7 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::Train(args) => train::run(&global, &args),
         Command::Forecast(args) => forecast::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
+        Command::Backtest(args) => backtest::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
         Command::Stream(args) => stream::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),

@@ -41,6 +41,12 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm evaluate --model model --data load.csv --by series,step --report report.html
   ptsm evaluate --model builtin --data load.csv      # the model inside the binary",
     ),
+    (
+        "backtest",
+        "  ptsm backtest --model builtin --data load.csv --windows 8
+  ptsm backtest --model model --data load.csv --refit every:1 --out forecasts.parquet
+  ptsm backtest --model model --data load.csv --versus builtin --plot backtest.png",
+    ),
     ("calibrate", "  ptsm calibrate --model model --data load.csv --levels 0.5,0.9"),
     (
         "predict",

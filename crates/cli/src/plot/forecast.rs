@@ -55,6 +55,17 @@ pub(crate) struct ForecastPanel {
     pub(crate) forecast: Vec<Point>,
     /// Ranges around the forecast, as many as there are.
     pub(crate) bands: Vec<Interval>,
+    /// Forecasts from earlier cutoffs, which lie between the context and the end of the true values.
+    pub(crate) earlier: Vec<Run>,
+}
+
+/// A forecast from one cutoff.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Run {
+    /// Its points.
+    pub(crate) forecast: Vec<Point>,
+    /// Ranges around it.
+    pub(crate) bands: Vec<Interval>,
 }
 
 /// A forecast of one or more channels.
@@ -165,8 +176,7 @@ impl ForecastPlot {
             panel_height,
             label_room: if columns == 1 { end_label_room(names) } else { 0.0 },
             span: time_span(shown),
-            own_times: shown.iter().any(|panel| forecast_start(panel).is_some())
-                && common_start(shown).is_none(),
+            own_times: !same_times(shown),
             start: common_start(shown),
         }
     }
@@ -205,8 +215,17 @@ impl ForecastPlot {
             let x = frame.x(placed.span.share(start));
             scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
         }
+        for Run { forecast, bands } in &panel.earlier {
+            if let Some(&(first, _)) = forecast.first() {
+                let x = frame.x(placed.span.share(first as f64));
+                scene.dashed((x, frame.top - 4.0), (x, frame.bottom), Colour::Rule);
+            }
+            for band in wide_to_narrow(bands) {
+                draw_band(scene, placed, forecast, band);
+            }
+        }
         for band in wide_to_narrow(&panel.bands) {
-            draw_band(scene, placed, band);
+            draw_band(scene, placed, &panel.forecast, band);
         }
         let at = |points: &[Point]| runs(points.iter().map(|p| position(placed, *p)));
         draw_runs(scene, at(&panel.context), 1.3, Colour::Context);
@@ -215,6 +234,9 @@ impl ForecastPlot {
             let joint = panel.context.last().copied();
             let truth: Vec<Point> = joint.into_iter().chain(truth.iter().copied()).collect();
             draw_runs(scene, at(&truth), 1.6, Colour::Truth);
+        }
+        for run in &panel.earlier {
+            draw_runs(scene, at(&run.forecast), 2.2, Colour::Model);
         }
         let forecast = at(&panel.forecast);
         if panel.forecast.len() <= FEW_POINTS {
@@ -263,9 +285,23 @@ impl ForecastPlot {
 
 /// Where the forecasts begin, if all of them begin at one time.
 fn common_start(shown: &[ForecastPanel]) -> Option<f64> {
+    if shown.iter().any(|panel| !panel.earlier.is_empty()) {
+        return None;
+    }
     let mut starts = shown.iter().filter_map(forecast_start);
     let first = starts.next()?;
     starts.all(|start| start == first).then_some(first)
+}
+
+/// Whether the panels can share a time axis: all forecasts begin at the same times.
+fn same_times(shown: &[ForecastPanel]) -> bool {
+    let starts = |panel: &ForecastPanel| -> Vec<i64> {
+        let earlier = panel.earlier.iter().map(|run| &run.forecast);
+        let firsts = earlier.chain([&panel.forecast]).filter_map(|points| points.first());
+        firsts.map(|point| point.0).collect()
+    };
+    let mut all = shown.iter().map(starts).filter(|starts| !starts.is_empty());
+    all.next().is_none_or(|first| all.all(|starts| starts == first))
 }
 
 fn place<'a>(
@@ -295,7 +331,8 @@ fn place<'a>(
 
 fn all_points(panel: &ForecastPanel) -> impl Iterator<Item = Point> {
     let truth = panel.truth.as_deref().unwrap_or_default();
-    panel.context.iter().chain(truth).chain(&panel.forecast).copied()
+    let earlier = panel.earlier.iter().flat_map(|run| &run.forecast);
+    panel.context.iter().chain(truth).chain(&panel.forecast).chain(earlier).copied()
 }
 
 fn time_span(panels: &[ForecastPanel]) -> TimeSpan {
@@ -303,16 +340,20 @@ fn time_span(panels: &[ForecastPanel]) -> TimeSpan {
     TimeSpan { first: times().min().unwrap_or(0), last: times().max().unwrap_or(0) }
 }
 
-/// Half-way between the last context point and the first forecast point.
+/// Half-way between the last context point and the first forecast point; of several forecasts the last one's
+/// first point.
 fn forecast_start(panel: &ForecastPanel) -> Option<f64> {
     let first = panel.forecast.first()?.0 as f64;
+    if !panel.earlier.is_empty() {
+        return Some(first);
+    }
     let last = panel.context.last().map_or(first, |point| point.0 as f64);
     Some(last / 2.0 + first / 2.0)
 }
 
 fn value_scale(panel: &ForecastPanel) -> Scale {
     let points = all_points(panel).filter_map(|(_, value)| value);
-    let bands = panel.bands.iter();
+    let bands = panel.bands.iter().chain(panel.earlier.iter().flat_map(|run| &run.bands));
     let ends = bands.flat_map(|band| band.lower.iter().chain(&band.upper).copied());
     Scale::covering(points.chain(ends), 4)
 }
@@ -329,7 +370,7 @@ fn wide_to_narrow(bands: &[Interval]) -> Vec<&Interval> {
     sorted
 }
 
-fn draw_band(scene: &mut Scene, placed: &Placed<'_>, band: &Interval) {
+fn draw_band(scene: &mut Scene, placed: &Placed<'_>, forecast: &[Point], band: &Interval) {
     let ends = band.lower.iter().zip(&band.upper);
     let mut columns = Vec::new();
     let mut finish = |columns: &mut Vec<(f64, f64, f64)>| {
@@ -342,7 +383,7 @@ fn draw_band(scene: &mut Scene, placed: &Placed<'_>, band: &Interval) {
             });
         }
     };
-    for ((at, _), (lower, upper)) in placed.panel.forecast.iter().zip(ends) {
+    for ((at, _), (lower, upper)) in forecast.iter().zip(ends) {
         let lower = position(placed, (*at, Some(*lower)));
         let upper = position(placed, (*at, Some(*upper)));
         match lower.zip(upper) {

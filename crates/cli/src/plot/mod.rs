@@ -28,7 +28,7 @@ pub(crate) mod tests;
 
 pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use confusion::ConfusionPlot;
-pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, MOST_PANELS, Point};
+pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, MOST_PANELS, Point, Run};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
 pub(crate) use reconstruction::{ReconstructionPanel, ReconstructionPlot};
 pub(crate) use save::{Svg, save, to_svg};

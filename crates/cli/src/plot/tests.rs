@@ -40,6 +40,7 @@ fn panel(channel: &str, context: i64, horizon: i64, phase: f64) -> ForecastPanel
         truth: Some(future.clone().map(|s| point(s, wave(s, phase))).collect()),
         forecast: future.clone().map(|s| point(s, forecast(s))).collect(),
         bands: vec![interval(0.5, 1.0), interval(0.9, 2.4)],
+        earlier: Vec::new(),
     }
 }
 
@@ -200,6 +201,7 @@ fn odd() -> Vec<Box<dyn Picture>> {
                     upper: vec![1.0; 3],
                 }],
                 unit: None,
+                earlier: vec![Run { forecast: points.clone(), bands: Vec::new() }],
             };
             pictures.push(Box::new(ForecastPlot {
                 title: String::new(),

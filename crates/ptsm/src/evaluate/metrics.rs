@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::by_series::{SeriesMean, SeriesMetrics, SeriesSums, mean_of, series_mean};
+use super::formulas::usual_changes;
 use super::units::{Blocks, UnitError, Units};
 use crate::data::{Segment, WindowSet};
 use crate::{Error, Result};
@@ -165,11 +166,8 @@ impl MaseScale {
     }
 }
 
-/// A change this many times the median one is that of a glitch (-9999 in some cells), not of the data.
-const GLITCH: f64 = 1000.0;
-
 /// Adds up, for each channel, how far the seen points of a segment are from those one season before,
-/// without glitches: of errors measured by them every forecast would look good.
+/// without glitches.
 fn add_changes(segment: &Segment, season_length: usize, sums: &mut [(f64, u64)]) {
     let Segment { series, rows } = segment;
     let channels = sums.len();
@@ -187,21 +185,6 @@ fn add_changes(segment: &Segment, season_length: usize, sums: &mut [(f64, u64)])
             *count += 1;
         }
     }
-}
-
-/// Absolute changes without those of glitches.
-pub(crate) fn usual_changes(mut changes: Vec<f64>) -> Vec<f64> {
-    let limit = most_of_data(&changes);
-    changes.retain(|&change| change <= limit);
-    changes
-}
-
-/// The largest change that is no glitch; any, where most rows do not change.
-fn most_of_data(changes: &[f64]) -> f64 {
-    let mut sorted = changes.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    if median > 0.0 { GLITCH * median } else { f64::INFINITY }
 }
 
 /// 1 / scale per channel; 0 where there is none.

@@ -13,7 +13,9 @@ mod baselines;
 mod by_series;
 mod classes;
 mod coherence;
+pub mod formulas;
 mod metrics;
+mod paired;
 mod percent;
 mod probabilistic;
 mod report;
@@ -29,8 +31,10 @@ pub use baselines::{BaselinePlan, THETA_LIMIT, repeat_last, score_baselines, sea
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;
-pub(crate) use metrics::usual_changes;
+pub(crate) use formulas::usual_changes;
 pub use metrics::{Accumulator, DataUnits, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
+pub use paired::PairedComparison;
+pub(crate) use percent::PercentSums;
 pub use probabilistic::{
     CoverageBySeries, IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS,
     SeriesCoverage,
@@ -39,6 +43,8 @@ pub use report::{BaselineOutcome, BaselineScore, Evaluation, best_rows};
 pub(crate) use ridge::Cholesky;
 pub use ridge::{LogRidge, LogRidgeOptions, PENALTIES, Ridge, RidgeOptions};
 pub use simple_labels::SimpleLabels;
+pub(crate) use units::{Blocks, UnitError, Units};
 pub use values::{TargetScores, ValueScores};
 pub use verdict::{DifferenceInterval, Measure, Verdict};
+pub(crate) use verdict::{Score, number};
 pub use windows::{EvaluateOptions, evaluate, select_channels};

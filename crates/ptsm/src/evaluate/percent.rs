@@ -1,5 +1,6 @@
 //! Errors in percent of the truth, in the units of the data.
 
+use super::formulas::{percentage, symmetric_percentage};
 use super::metrics::{DataUnits, ScoredWindows};
 use crate::data::{Standardiser, WindowSet};
 use crate::{Error, Result};
@@ -7,15 +8,14 @@ use ptsm_core::train::Samples;
 
 /// Running sums of the symmetric and the plain mean absolute percentage error.
 ///
-/// `sMAPE = 200 |f - y| / (|y| + |f|)`, `MAPE = 100 |f - y| / |y|`, each a mean over all points, as
-/// in the M3 and tourism competitions.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PercentSums {
-    symmetric: f64,
-    plain: f64,
-    absolute: f64,
-    squared: f64,
-    points: u64,
+/// Each is a mean over all points, as in the M3 and tourism competitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct PercentSums {
+    pub(crate) symmetric: f64,
+    pub(crate) plain: f64,
+    pub(crate) absolute: f64,
+    pub(crate) squared: f64,
+    pub(crate) points: u64,
     /// Points whose truth is 0, and below.
     zeros: u64,
     negative: u64,
@@ -84,13 +84,12 @@ impl PercentErrors<'_> {
 
 impl PercentSums {
     /// One point; a truth below `rounding` is the 0 that single precision made of it.
-    fn point(forecast: f64, truth: f64, rounding: f64) -> Self {
+    pub(crate) fn point(forecast: f64, truth: f64, rounding: f64) -> Self {
         let is_zero = truth.abs() <= rounding;
         let error = (forecast - truth).abs();
-        let both = forecast.abs() + truth.abs();
         Self {
-            symmetric: if both > rounding { 200.0 * error / both } else { 0.0 },
-            plain: 100.0 * error / truth.abs().max(f64::MIN_POSITIVE),
+            symmetric: symmetric_percentage(forecast, truth, rounding),
+            plain: percentage(forecast, truth),
             absolute: error,
             squared: error * error,
             points: 1,
@@ -99,7 +98,7 @@ impl PercentSums {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.symmetric += other.symmetric;
         self.plain += other.plain;
         self.absolute += other.absolute;
@@ -110,12 +109,12 @@ impl PercentSums {
     }
 
     /// sMAPE in percent; `None` without a point, or where a truth is negative.
-    pub(super) fn smape(&self) -> Option<f64> {
+    pub(crate) fn smape(&self) -> Option<f64> {
         (self.points > 0 && self.negative == 0).then(|| self.symmetric / self.points as f64)
     }
 
     /// MAPE in percent; `None` without a point, or where a truth is not above 0.
-    pub(super) fn mape(&self) -> Option<f64> {
+    pub(crate) fn mape(&self) -> Option<f64> {
         let defined = self.points > 0 && self.negative + self.zeros == 0;
         defined.then(|| self.plain / self.points as f64)
     }

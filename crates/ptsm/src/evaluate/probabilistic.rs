@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::formulas::pinball;
+
 /// Levels of the quantiles that are scored.
 pub const SCORED_LEVELS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -133,8 +135,7 @@ impl ProbabilisticSums {
         let Some(quantiles) = quantiles else { return };
         self.quantiles += 1;
         for ((sum, level), quantile) in self.pinball.iter_mut().zip(SCORED_LEVELS).zip(quantiles) {
-            let error = truth - quantile;
-            *sum += error * if error < 0.0 { level - 1.0 } else { level };
+            *sum += pinball(truth, *quantile, level);
         }
     }
 

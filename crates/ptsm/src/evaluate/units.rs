@@ -5,19 +5,19 @@ const ENOUGH_SERIES: usize = 10;
 
 /// Summed errors of one unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct UnitError {
+pub(crate) struct UnitError {
     /// Absolute errors.
-    pub(super) absolute: f64,
-    pub(super) points: u64,
+    pub(crate) absolute: f64,
+    pub(crate) points: u64,
     /// Errors in units of the MASE scale; of a series, its own MASE alone.
-    pub(super) scaled: f64,
-    pub(super) scaled_points: u64,
+    pub(crate) scaled: f64,
+    pub(crate) scaled_points: u64,
     /// Terms of sMAPE and of MAPE, in percent; 0 where [`Units::percents`] is false.
-    pub(super) percents: [f64; 2],
+    pub(crate) percents: [f64; 2],
 }
 
 impl UnitError {
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.absolute += other.absolute;
         self.points += other.points;
         self.scaled += other.scaled;
@@ -32,15 +32,15 @@ impl UnitError {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Units {
     /// Whether they are series.
-    pub(super) series: bool,
+    pub(crate) series: bool,
     /// Whether errors in percent of each unit are known.
-    pub(super) percents: bool,
-    pub(super) errors: Vec<UnitError>,
+    pub(crate) percents: bool,
+    pub(crate) errors: Vec<UnitError>,
 }
 
 impl Units {
     /// Series where there are enough, otherwise blocks.
-    pub(super) fn new(series: Vec<UnitError>, blocks: &[UnitError]) -> Self {
+    pub(crate) fn new(series: Vec<UnitError>, blocks: &[UnitError]) -> Self {
         match series.len() >= ENOUGH_SERIES {
             true => Self { series: true, percents: false, errors: series },
             false => Self { series: false, percents: false, errors: blocks.to_vec() },
@@ -48,7 +48,7 @@ impl Units {
     }
 
     /// The same with sums of sMAPE and MAPE by series, where series are the units.
-    pub(super) fn with_percents(mut self, percents: &[[f64; 2]]) -> Self {
+    pub(crate) fn with_percents(mut self, percents: &[[f64; 2]]) -> Self {
         self.percents = self.series && percents.len() == self.errors.len();
         if self.percents {
             self.errors.iter_mut().zip(percents).for_each(|(unit, &sums)| unit.percents = sums);
@@ -57,7 +57,7 @@ impl Units {
     }
 
     /// What they are called.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         if self.series { "series" } else { "blocks of windows" }
     }
 }
@@ -65,25 +65,25 @@ impl Units {
 /// Blocks of as many consecutive windows of one series as a horizon has steps: windows further apart
 /// have no step in common.
 #[derive(Debug, Clone)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     length: usize,
     /// Windows that still go into the last block.
     left: usize,
-    pub(super) all: Vec<UnitError>,
+    pub(crate) all: Vec<UnitError>,
 }
 
 impl Blocks {
-    pub(super) fn new(length: usize) -> Self {
+    pub(crate) fn new(length: usize) -> Self {
         Self { length, left: 0, all: Vec::new() }
     }
 
     /// Ends the last block.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.left = 0;
     }
 
     /// Adds the errors of the next window.
-    pub(super) fn push(&mut self, window: UnitError) {
+    pub(crate) fn push(&mut self, window: UnitError) {
         match self.all.last_mut().filter(|_| self.left > 0) {
             Some(block) => block.add(window),
             None => {

@@ -32,7 +32,7 @@ pub enum Measure {
 
 /// The error that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Score {
+pub(crate) enum Score {
     Mae,
     Mase,
     Smape,
@@ -42,13 +42,18 @@ pub(super) enum Score {
 impl Measure {
     /// The error that is defined for all of these.
     pub(super) fn score(self, all: &[&Metrics]) -> Score {
-        let wanted = match self {
+        let defined = |score: &Score| all.iter().all(|metrics| score.of(metrics).is_some());
+        self.wanted().into_iter().find(defined).unwrap_or(Score::Mae)
+    }
+
+    /// The errors that are taken where they are defined, in this order, before MAE.
+    pub(crate) fn wanted(self) -> [Score; 2] {
+        let first = match self {
             Self::Mase => Score::Mase,
             Self::Smape => Score::Smape,
             Self::Mape => Score::Mape,
         };
-        let defined = |score: &Score| all.iter().all(|metrics| score.of(metrics).is_some());
-        [wanted, Score::Mase].into_iter().find(defined).unwrap_or(Score::Mae)
+        [first, Score::Mase]
     }
 }
 
@@ -62,7 +67,7 @@ impl Score {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mae => "MAE",
             Self::Mase => "MASE",
@@ -72,7 +77,7 @@ impl Score {
     }
 
     /// The mean over resampled units.
-    fn mean(self, sum: &UnitError) -> f64 {
+    pub(super) fn mean(self, sum: &UnitError) -> f64 {
         let [smape, mape] = sum.percents;
         match self {
             Self::Mae => sum.absolute / sum.points as f64,
@@ -217,7 +222,7 @@ impl Verdict {
 }
 
 /// A score as it is printed; a dash where it is not defined.
-pub(super) fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
@@ -228,7 +233,7 @@ pub(super) fn number(value: Option<f64>) -> String {
 }
 
 /// The paired percentile bootstrap of the relative difference of two forecasters.
-fn interval(own: &Units, other: &Units, score: Score) -> Option<DifferenceInterval> {
+pub(super) fn interval(own: &Units, other: &Units, score: Score) -> Option<DifferenceInterval> {
     let count = own.errors.len();
     let known = match score {
         Score::Mae | Score::Mase => true,

@@ -1,5 +1,7 @@
 //! [`Forecast`]: the forecast of one series, with its intervals and quantiles.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
 /// The forecast of one series.
@@ -24,7 +26,7 @@ pub struct Forecast {
 }
 
 /// Values that the truth should stay below with a given probability.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ForecastQuantile {
     /// Probability, in (0, 1).
@@ -34,7 +36,7 @@ pub struct ForecastQuantile {
 }
 
 /// Range that should hold the truth with a given probability.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ForecastInterval {
     /// Probability, in (0, 1).

@@ -1,5 +1,7 @@
 //! Forecasts over another number of steps than the model was trained for.
 
+use std::borrow::Borrow;
+
 use super::answer::Forecast;
 use super::{Forecaster, add_times};
 use crate::Result;
@@ -27,26 +29,43 @@ impl Forecaster {
         rows_before_end: usize,
         steps: usize,
     ) -> Result<Vec<Forecast>> {
-        let own = self.config().prediction_length;
         let set = &*self.planned(set, rows_before_end, steps)?;
         let mut forecasts = self.predict_planned(set, rows_before_end)?;
-        if steps > own {
-            self.extend(&mut forecasts, set, steps)?;
-        }
-        forecasts.iter_mut().for_each(|forecast| forecast.cut(steps));
+        self.over_steps(&mut forecasts, set, &set.series, steps)?;
         Ok(forecasts)
     }
 
+    /// Extends forecasts of these series to `steps` steps, or cuts them.
+    pub(super) fn over_steps<S: Borrow<Series> + Sync>(
+        &mut self,
+        forecasts: &mut [Forecast],
+        set: &SeriesSet,
+        series: &[S],
+        steps: usize,
+    ) -> Result<()> {
+        if steps > self.config().prediction_length {
+            self.extend(forecasts, series, steps)?;
+            add_times(forecasts, set, series, 1);
+        }
+        forecasts.iter_mut().for_each(|forecast| forecast.cut(steps));
+        Ok(())
+    }
+
     /// Extends forecasts to at least `steps` steps, all series together, a horizon at a time.
-    fn extend(&mut self, forecasts: &mut [Forecast], set: &SeriesSet, steps: usize) -> Result<()> {
+    fn extend<S: Borrow<Series> + Sync>(
+        &mut self,
+        forecasts: &mut [Forecast],
+        series: &[S],
+        steps: usize,
+    ) -> Result<()> {
         let context = |(series, forecast): (&Series, &Forecast)| {
             let rows = rows_before(series, forecast.first_row, self.config().context_length);
             let before = forecast.first_row.saturating_sub(self.config().context_length);
             let known = series.covariates.as_ref().map(|known| known.without_first(before));
             self.followed_by(&series.id, Past { rows, known }, &forecast.values)
         };
-        let mut contexts: Vec<Series> =
-            set.series.iter().zip(&*forecasts).map(context).collect::<Result<_>>()?;
+        let pairs = series.iter().map(Borrow::borrow).zip(&*forecasts);
+        let mut contexts: Vec<Series> = pairs.map(context).collect::<Result<_>>()?;
         while forecasts.first().is_some_and(|forecast| forecast.prediction_length() < steps) {
             let mut next = Vec::with_capacity(contexts.len());
             self.each_batch(&contexts, 0, |_, _, forecasts| {
@@ -64,7 +83,6 @@ impl Forecaster {
             forecast.intervals.clear();
             forecast.quantiles.clear();
         }
-        add_times(forecasts, set, 1);
         Ok(())
     }
 

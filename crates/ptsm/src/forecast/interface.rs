@@ -1,5 +1,6 @@
 //! [`ForecastInterface`]: what lies between the data and the network of a forecaster.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -168,7 +169,11 @@ impl ForecastInterface {
     ///
     /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
     /// channels, or a value in the window that is beyond the range of single precision.
-    pub(super) fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
+    pub(super) fn contexts<S: Borrow<Series> + Sync>(
+        &self,
+        series: &[S],
+        rows_before_end: usize,
+    ) -> Result<Contexts> {
         let Config { context_length, num_input_channels, .. } = self.config;
         let points = series.len() * context_length * num_input_channels;
         let mut past_values = Vec::with_capacity(points);
@@ -176,9 +181,10 @@ impl ForecastInterface {
         let whole = |series: &Series| {
             series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
         };
-        let gaps = !series.iter().all(whole);
+        let gaps = !series.iter().map(Borrow::borrow).all(whole);
         let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
-        let standardised = |series: &Series| {
+        let standardised = |series: &S| {
+            let series = series.borrow();
             let end = end_of(series, rows_before_end)?;
             self.standardised(series, end.saturating_sub(context_length)..end)
         };

@@ -1,5 +1,6 @@
 //! [`ForecastModel`]: the immutable part of a forecaster, shared by all threads and streams.
 
+use std::borrow::Borrow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -140,7 +141,11 @@ impl ForecastModel {
     ///
     /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
     /// channels, or a value in the window that is beyond the range of single precision.
-    pub fn contexts(&self, series: &[Series], rows_before_end: usize) -> Result<Contexts> {
+    pub fn contexts<S: Borrow<Series> + Sync>(
+        &self,
+        series: &[S],
+        rows_before_end: usize,
+    ) -> Result<Contexts> {
         self.interface.contexts(series, rows_before_end)
     }
 

@@ -7,12 +7,13 @@
 use std::path::Path;
 
 use crate::calibration::Calibration;
+use crate::ensemble::Members;
 use crate::labeller::{Predictions, read_labels};
 use crate::model_dir::{HeadFile, ModelDir};
 use crate::model_writer::ModelWriter;
 use crate::preprocessor::Preprocessor;
 use crate::train::take_backbone;
-use crate::{Error, Result};
+use crate::{Backend, Error, Forecaster, Result};
 use ptsm_core::option;
 use ptsm_core::{Architecture, Init, Model, NamedTensor, OutputKind, Prediction};
 use ptsm_core::{
@@ -47,6 +48,18 @@ impl SharedHead {
         }
         let text = format!("\"{}\" forecasts nothing (score it by itself)", self.name);
         Err(Error::config("heads", text))
+    }
+
+    /// The head by itself, as a forecaster of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedHead::require_forecast`], and [`Backend::load`].
+    pub fn forecaster(&self, backend: &dyn Backend) -> Result<Forecaster> {
+        self.require_forecast()?;
+        let members = Members::single(self.model.clone());
+        let (preprocessor, calibration) = (self.preprocessor.clone(), self.calibration.clone());
+        Forecaster::assemble(&members, preprocessor, calibration, backend)
     }
 
     /// The predictions of the head for the cases of a batch, as a

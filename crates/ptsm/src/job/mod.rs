@@ -4,6 +4,7 @@
 //! a server or a binding runs; [`JointJob`] trains the heads of one backbone together.
 
 mod ablation;
+mod again;
 mod automatic;
 mod case_choice;
 mod cases;
@@ -25,6 +26,7 @@ mod used;
 mod windows;
 
 pub use ablation::{Ablation, AblationRow};
+pub use again::Again;
 pub use automatic::automatic_recipe;
 pub use case_choice::{CASE_BUDGET, CASE_RULE, CaseChoice, CaseChoiceJob, CaseChosen};
 pub use choice::{Candidate, Choice, ChoiceJob, Chosen, Metric, RULE};

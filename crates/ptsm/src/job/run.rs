@@ -54,8 +54,7 @@ impl Job<'_> {
         }
     }
 
-    fn lay_out(&self) -> Result<Laid> {
-        let config = self.config()?;
+    fn lay_out(&self, config: Config) -> Result<Laid> {
         match self.data {
             JobData::Series(data) => self.lay_out_windows(data, config),
             JobData::Cases(data) => self.lay_out_cases(data, config),
@@ -74,7 +73,13 @@ impl Job<'_> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Trained> {
         self.training.validate()?;
         self.save.as_ref().map_or(Ok(()), Save::check)?;
-        let Laid { model, preprocessor, samples, mut notes } = self.lay_out()?;
+        self.run_as(self.config()?, observer)
+    }
+
+    /// As [`Job::run`], of a model with this configuration, in place of the one that the specification
+    /// makes.
+    pub(super) fn run_as(&self, config: Config, observer: &mut dyn Observer) -> Result<Trained> {
+        let Laid { model, preprocessor, samples, mut notes } = self.lay_out(config)?;
         self.check_used(model.config(), &samples)?;
         let few = self.few_shot.map(|share| Subset::last(samples.train(), share)).transpose()?;
         let empty = Subset::new(samples.train(), Vec::new());

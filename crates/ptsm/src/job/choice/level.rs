@@ -75,13 +75,7 @@ impl Facts<'_> {
 
     /// Whether the series are small enough to be copied for windows that reach beyond them.
     pub(super) fn may_copy(&self) -> bool {
-        self.points() <= COPIED
-    }
-
-    /// Points of all series.
-    fn points(&self) -> usize {
-        let set = &self.data.set;
-        set.series.iter().map(crate::data::Series::num_rows).sum::<usize>() * set.channels.len()
+        may_copy(&self.data.set)
     }
 
     fn recipe(&self, context: usize, windows: usize) -> Recipe {
@@ -124,6 +118,12 @@ impl Facts<'_> {
         self.metric.train_for(&mut training);
         Recipe { model, training, ..Recipe::default() }
     }
+}
+
+/// Whether series are small enough to be copied for windows that reach beyond them.
+pub(in crate::job) fn may_copy(set: &SeriesSet) -> bool {
+    let rows = set.series.iter().map(crate::data::Series::num_rows).sum::<usize>();
+    rows * set.channels.len() <= COPIED
 }
 
 /// A season, if there are at least two in the context and it is not longer than most patches; or a length of which there

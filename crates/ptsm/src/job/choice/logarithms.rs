@@ -7,14 +7,14 @@ use crate::job::SeriesData;
 use crate::{ErrorKind, Result};
 
 /// What they are fitted on and for.
-pub(super) struct LogRidges<'a> {
-    pub(super) data: &'a SeriesData,
+pub(in crate::job) struct LogRidges<'a> {
+    pub(in crate::job) data: &'a SeriesData,
     /// That of the networks.
-    pub(super) standardiser: &'a Standardiser,
-    pub(super) metric: Metric,
-    pub(super) prediction_length: usize,
+    pub(in crate::job) standardiser: &'a Standardiser,
+    pub(in crate::job) metric: Metric,
+    pub(in crate::job) prediction_length: usize,
     /// Whether windows may begin before a series and end after it, which copies the series.
-    pub(super) partial: bool,
+    pub(in crate::job) partial: bool,
 }
 
 impl LogRidges<'_> {
@@ -45,7 +45,19 @@ impl LogRidges<'_> {
 
     /// The same with the rows of the validation part.
     pub(super) fn refit(&self, ridge: &LogRidge) -> Result<LogRidge> {
-        let prepared = self.prepared(ridge.context_length())?.with_validation()?;
+        self.again(ridge, true)
+    }
+
+    /// One with the context and the penalty of `ridge`.
+    pub(in crate::job) fn again(
+        &self,
+        ridge: &LogRidge,
+        with_validation: bool,
+    ) -> Result<LogRidge> {
+        let mut prepared = self.prepared(ridge.context_length())?;
+        if with_validation {
+            prepared = prepared.with_validation()?;
+        }
         self.on(&prepared, Some(ridge.penalty()))
     }
 

@@ -37,7 +37,8 @@ use crate::train::{Recipe, Samples, Subset, Training};
 use crate::zero_shot::{ZeroShot, builtin_model};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
 use compare::{Entered, Entrant, Forecasts, Start, pick};
-use logarithms::LogRidges;
+pub(super) use level::may_copy;
+pub(super) use logarithms::LogRidges;
 use ptsm_core::OutputKind;
 
 pub use metric::Metric;
