@@ -22,9 +22,11 @@ mod paths;
 mod pictures;
 mod plot;
 mod progress;
+mod run_state;
 mod scoring;
 mod signals;
 mod source;
+mod unfinished;
 mod version;
 mod words;
 
@@ -36,7 +38,7 @@ use clap::{ArgMatches, FromArgMatches};
 use ptsm::ErrorKind;
 
 use args::Args;
-use asked::Asked;
+use asked::{Asked, Completed, Finished};
 
 fn main() -> ExitCode {
     let mut command = manual::command();
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
         Err(Refused::Run(error)) => return fail(&error),
+        Err(Refused::Finished(finished)) => {
+            finished.say();
+            return ExitCode::SUCCESS;
+        }
     };
     signals::report_as_errors();
     signals::end_when_interrupted(interrupt::Kept::of(&matches));
@@ -80,13 +86,19 @@ enum Refused {
     Line(clap::Error),
     /// The run that it resumes is another one.
     Run(ptsm::Error),
+    /// The run that it resumes is over.
+    Finished(Finished),
 }
 
 /// What is given on a command line; where it resumes a run, with what that was asked for.
 fn parsed(command: &mut clap::Command, line: Vec<OsString>) -> Result<(ArgMatches, Args), Refused> {
     let mut matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
-    if let Some(line) = asked::completed(command, &matches).map_err(Refused::Run)? {
-        matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+    match asked::completed(command, &matches).map_err(Refused::Run)? {
+        Completed::AsTyped => {}
+        Completed::Line(line) => {
+            matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+        }
+        Completed::Finished(finished) => return Err(Refused::Finished(finished)),
     }
     let args = Args::from_arg_matches(&matches);
     let mut args = args.map_err(|error| Refused::Line(error.format(command)))?;
@@ -98,5 +110,6 @@ fn parsed(command: &mut clap::Command, line: Vec<OsString>) -> Result<(ArgMatche
 fn check(command: &clap::Command, matches: &clap::ArgMatches) -> ptsm::Result<()> {
     numbers::check(command, matches)?;
     opening::check_names(matches)?;
+    unfinished::check(matches)?;
     paths::check(matches)
 }

@@ -235,6 +235,15 @@ fn man_pages_of_all_commands_are_written() {
     let page = std::fs::read_to_string(folder.path().join("man/ptsm-train.1")).unwrap();
     assert!(page.contains(".TH") && page.contains("context\\-length"), "{page}");
     assert!(page.contains("ptsm train \\-\\-data load.csv"), "{page}");
+    // What `-h` leaves out is described, too.
+    assert!(page.contains("Probability of dropping a value inside the mixers"), "{page}");
+    let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").unwrap();
+    assert!(examples.starts_with("ptsm train"), "{examples}");
+    let whole = std::fs::read_to_string(folder.path().join("man/ptsm.1")).unwrap();
+    for name in whole.split("ptsm\\-").skip(1).filter_map(|rest| rest.split_once("(1)")) {
+        let page = format!("man/ptsm-{}.1", name.0.replace('\\', ""));
+        assert!(folder.path().join(&page).is_file(), "{page} is referred to");
+    }
     assert!(folder.path().join("man/ptsm-heads-add.1").is_file());
     assert!(ok(folder.path(), "man").contains(".TH ptsm"));
 }

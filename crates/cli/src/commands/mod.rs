@@ -90,7 +90,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args, manual::command()),
-        Command::Man(args) => man::run(&global, &args, manual::command()),
+        Command::Man(args) => man::run(&global, &args),
     }
     .map(|()| ExitCode::SUCCESS)
 }

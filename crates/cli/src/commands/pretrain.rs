@@ -16,10 +16,12 @@ use serde_json::json;
 
 use crate::commands::train::{ModelArgs, TrainingArgs};
 use crate::global::Global;
+use crate::interrupt;
 use crate::kept_run::keep_asked;
 use crate::mix::MixArgs;
 use crate::output::{answer, remark};
 use crate::progress::Progress;
+use crate::run_state;
 
 /// Options of `pretrain`.
 ///
@@ -109,9 +111,8 @@ impl Args {
             (false, false) => SaveMode::New,
         };
         let save = Save { dir: ModelDir::new(&self.out), mode };
-        if mode == SaveMode::New && save.dir.is_taken() {
-            let text = "holds a model already (use --resume, --overwrite or another folder)";
-            return Err(Error::config(self.out.display().to_string(), text));
+        if mode == SaveMode::New {
+            run_state::refuse_taken(&self.out)?;
         }
         let start = self.init.as_deref().map(|init| self.network(init)).transpose()?;
         Ok(PretrainJob {
@@ -160,6 +161,7 @@ impl Reporter<'_> {
                 self.progress = Some(Progress::new(self.global, "training", *total_steps));
             }
             PretrainEvent::Training(Event::Step { step, loss, .. }) => {
+                interrupt::at_step(*step);
                 if let Some(out) = self.run.take() {
                     keep_asked(self.global, out);
                 }
@@ -170,6 +172,9 @@ impl Reporter<'_> {
             }
             PretrainEvent::Training(Event::Resumed { step, total_steps }) => {
                 self.line(&format!("resumed after step {step} of {total_steps}"));
+                if let Some(progress) = &mut self.progress {
+                    progress.start_at(*step);
+                }
             }
             PretrainEvent::Validated { row, best } => self.line(&scores(row, *best)),
             _ => {}

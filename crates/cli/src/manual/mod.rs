@@ -48,16 +48,34 @@ pub(crate) fn command() -> Command {
     with_help(Args::command(), "")
 }
 
+/// The command line for man pages, which have examples of their own: every option in full, and no command `help`, of
+/// which there is no page.
+pub(crate) fn book() -> Command {
+    without_help_command(Args::command())
+}
+
+fn without_help_command(command: Command) -> Command {
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    let inner: Vec<String> = inner.collect();
+    let command = command.disable_help_subcommand(true);
+    inner.into_iter().fold(command, |command, word| command.mut_subcommand(word, without_help_command))
+}
+
+/// The examples of a command, called by its name without the first word.
+pub(crate) fn examples(name: &str) -> Option<&'static str> {
+    EXAMPLES.iter().find(|(of, _)| *of == name).map(|(_, text)| text.trim_end())
+}
+
 /// A command, called `name` without the first word, and those below it, with their help.
 fn with_help(command: Command, name: &str) -> Command {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     let inner: Vec<String> = inner.collect();
     let mut command = command.mut_args(|arg| arg.clone().hide_short_help(is_left_out(&arg)));
-    if let Some((_, text)) = EXAMPLES.iter().find(|(of, _)| *of == name) {
+    if let Some(text) = examples(name) {
         let more = "All options: --help.";
         command = command
-            .after_help(format!("Examples:\n{}\n\n{more}", text.trim_end()))
-            .after_long_help(format!("Examples:\n{}", text.trim_end()));
+            .after_help(format!("Examples:\n{text}\n\n{more}"))
+            .after_long_help(format!("Examples:\n{text}"));
     }
     for word in inner {
         let whole = format!("{name} {word}").trim().to_owned();

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::data::JobData;
 use crate::Model;
+use crate::record::Record;
 use crate::train::Event;
 use ptsm_core::Note;
 
@@ -19,6 +20,8 @@ pub enum JobEvent<'a> {
     Ready(Ready<'a>),
     /// A step or an epoch is done.
     Training(&'a Event<'a>),
+    /// A training is over.
+    Trained(&'a Record),
 }
 
 /// The progress of a search.

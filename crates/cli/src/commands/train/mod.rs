@@ -10,7 +10,7 @@ use ptsm::data::Split;
 use ptsm::ensemble::member_dirs;
 use ptsm::job::{
     Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Metric, Save, SaveMode, Start, Trained,
-    automatic_recipe,
+    automatic_recipe, check_lengths,
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::record::Record;
@@ -24,6 +24,7 @@ use crate::numbers::seconds;
 use crate::output::{answer, remark};
 use crate::pictures::training_curve;
 use crate::plot;
+use crate::run_state;
 use crate::source::{DataArgs, check_named, read_series};
 use crate::words::{recipe_words, words};
 
@@ -110,9 +111,8 @@ pub(crate) struct Args {
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = ModelDir::new(&args.out);
-    if args.resume.is_none() && !args.overwrite && dir.is_taken() {
-        let text = "holds a model already (use --resume, --overwrite or another folder)";
-        return Err(Error::config(args.out.display().to_string(), text));
+    if args.mode() == SaveMode::New {
+        run_state::refuse_taken(&args.out)?;
     }
     let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
     let is_default =
@@ -212,6 +212,7 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     }
     let (data, _) = read_series(global, &args.data_spec())?;
     let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
+    check_lengths(&data, &recipe.model)?;
     remark(global, "recipe auto:");
     reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
     let data = data.into();

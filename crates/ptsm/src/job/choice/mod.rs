@@ -20,6 +20,7 @@ mod told;
 
 use std::sync::Arc;
 
+use super::automatic::check_lengths;
 use super::data::{JobData, SeriesData};
 use super::event::{JobEvent, Observer};
 use super::plan::{Job, Save, SaveMode};
@@ -119,8 +120,10 @@ impl ChoiceJob<'_> {
         let JobData::Series(series) = self.data else {
             return Err(Error::config("task", "the default forecaster is for series"));
         };
+        check_lengths(series, &self.recipe.model)?;
         let writer = self.save.hold()?;
         let mut learnt = self.train(series, observer)?;
+        let _ = observer.observe(&JobEvent::Part("comparing forecasters on validation windows"));
         learnt.log_ridges = match level::positive(&series.set) {
             true => self.log_ridges(series, &learnt).fit(&self.facts(series).contexts())?,
             false => Vec::new(),
