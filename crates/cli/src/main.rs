@@ -12,6 +12,7 @@ mod forecast_report;
 mod global;
 mod html;
 mod interrupt;
+mod intervals;
 mod kept_run;
 mod manual;
 mod mix;

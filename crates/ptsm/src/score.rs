@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::data::{Part, Prepared, SeriesSet, Split, WindowShape, prepare};
+use crate::data::{Part, Prepared, Series, SeriesSet, Split, WindowShape, prepare};
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
     score_baselines,
@@ -110,6 +110,25 @@ impl Forecaster {
         let context_length = self.config().context_length;
         let shape = WindowShape { context_length, prediction_length, step: 1 };
         prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
+    }
+
+    /// Series that have fewer rows before the first forecast of a part than the model looks back on
+    /// ([`ForecastModel::wanted_rows`](crate::forecast::ForecastModel::wanted_rows)); of the training part those that
+    /// hold no whole window. `split` replaces the split of the training.
+    pub fn lacking_rows(&self, set: &SeriesSet, split: Option<Split>, part: Part) -> usize {
+        let split = split.unwrap_or(self.preprocessor().split);
+        let wanted = self.model().wanted_rows();
+        let steps = self.config().prediction_length;
+        let lacks = |series: &&Series| {
+            // With a context of one row, since the own rows of a part do not depend on it.
+            let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 1);
+            borders.is_ok_and(|borders| match part {
+                Part::Train => borders.train.len() < wanted + steps,
+                Part::Validation => borders.train.end < wanted,
+                Part::Test => borders.train.end.max(borders.validation.end) < wanted,
+            })
+        };
+        set.series.iter().filter(lacks).count()
     }
 
     /// The first `steps` steps of forecasts `[B, H, C']` of this model, `[B, steps, C']`.

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     file: Option<String>,
     /// Steps to forecast; the usual ones of the step of the rows if not given (12 months, 28 days, 48
     /// hours, ...)
-    #[arg(long, value_name = "H", visible_alias = "prediction-length")]
+    #[arg(long, value_name = "STEPS", visible_alias = "prediction-length")]
     horizon: Option<usize>,
     /// Levels of the intervals in per cent, from 1 to 95
     #[arg(long, value_delimiter = ',', value_name = "PERCENT,...", default_value = "80,95")]

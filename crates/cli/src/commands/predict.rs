@@ -40,7 +40,7 @@ pub(crate) struct Args {
     heads: Option<Vec<String>>,
     /// Steps to forecast, where they are not those of the model: fewer are cut, for more the model is
     /// fed its own forecasts (without intervals)
-    #[arg(long, value_name = "H", conflicts_with_all = ["heads", "samples"])]
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon", conflicts_with_all = ["heads", "samples"])]
     prediction_length: Option<usize>,
     /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]

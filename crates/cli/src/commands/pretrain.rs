@@ -25,10 +25,8 @@ use crate::run_state;
 
 /// Options of `pretrain`.
 ///
-/// Each window is simulated when a step needs it, and seen once. The defaults of the model and of
-/// training are other ones than those of `train`: 512 steps in, 48 out, patches of 16, d_model 48, 5
-/// layers, no dropout, quantiles 0.025,0.1,0.5,0.9,0.975, --location last; batches of 256, cosine after
-/// 200 steps of warm-up, gradient clip 1, --ema-decay 0.998.
+/// Each window is simulated when a step needs it, and seen once. The defaults of the model and of training are other ones
+/// than those of `train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Model directory to write; a checkpoint in it is at most --checkpoint-steps old when the run is

@@ -15,12 +15,13 @@ use crate::output::answer;
 
 /// Options of `tt-plan`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("subject").args(["model", "shape"]).required(true)))]
 pub(crate) struct Args {
     /// Model directory
-    #[arg(long, value_name = "DIR", conflicts_with = "shape", required_unless_present = "shape")]
+    #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// A named shape with random weights
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     shape: Option<Shape>,
     /// Samples of a request
     #[arg(long, value_name = "B", default_value_t = 32)]

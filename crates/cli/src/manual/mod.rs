@@ -2,6 +2,7 @@
 //! of them.
 
 mod examples;
+mod pretraining;
 
 use clap::{Arg, Command, CommandFactory};
 
@@ -45,13 +46,18 @@ const EVERY_COMMAND: &str = "Every command";
 
 /// The command line, with its help.
 pub(crate) fn command() -> Command {
-    with_help(Args::command(), "")
+    with_help(parsed(), "")
 }
 
 /// The command line for man pages, which have examples of their own: every option in full, and no command `help`, of
 /// which there is no page.
 pub(crate) fn book() -> Command {
-    without_help_command(Args::command())
+    without_help_command(parsed())
+}
+
+/// The command line as it is parsed.
+fn parsed() -> Command {
+    Args::command().mut_subcommand("pretrain", pretraining::with_own_defaults)
 }
 
 fn without_help_command(command: Command) -> Command {
@@ -117,7 +123,8 @@ mod tests {
             let short = command.render_help().to_string();
             assert!(short.lines().count() <= PAGE, "{name}: {} lines", short.lines().count());
             let long = command.render_long_help().to_string();
-            for long_name in command.get_arguments().filter_map(Arg::get_long) {
+            let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+            for long_name in shown.filter_map(Arg::get_long) {
                 assert!(long.contains(&format!("--{long_name}")), "{name} --{long_name}");
             }
             found += 1;

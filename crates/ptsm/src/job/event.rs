@@ -34,6 +34,8 @@ pub struct SearchRound {
     pub rounds: usize,
     /// Settings that are compared in it.
     pub settings: usize,
+    /// Those of them that an earlier round has compared, too.
+    pub again: usize,
     /// Its trainings, each of one network or of those whose mean is scored, that are done.
     pub done: usize,
     /// Its trainings in all.

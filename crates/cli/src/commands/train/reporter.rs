@@ -88,10 +88,15 @@ impl Reporter<'_> {
     fn search(&mut self, round: &SearchRound) {
         if round.done == 0 {
             self.finish();
-            let SearchRound { round, rounds, settings, trainings, .. } = *round;
+            let SearchRound { round, rounds, settings, again, trainings, .. } = *round;
             let s = if settings == 1 { "" } else { "s" };
+            let again = match again {
+                0 => String::new(),
+                again if again == settings => " of earlier rounds, now with more care".to_owned(),
+                again => format!(" ({again} of earlier rounds)"),
+            };
             let text = format!(
-                "search, round {round} of {rounds}: {settings} setting{s}, {trainings} trainings"
+                "search, round {round} of {rounds}: {settings} setting{s}{again}, {trainings} trainings"
             );
             remark(self.global, &text);
             self.progress = Some(Progress::new(self.global, "searching", trainings as u64));

@@ -80,6 +80,8 @@ pub struct ChoiceJob<'a> {
 pub struct Chosen {
     /// What was chosen.
     pub choice: Choice,
+    /// Its intervals; `None` without a known point to fit them to.
+    pub calibration: Option<Calibration>,
     /// The run of the network, whether it was chosen or not.
     pub network: Trained,
 }
@@ -132,7 +134,8 @@ impl ChoiceJob<'_> {
         let mut compared = compare(series, self.metric, &learnt, window)?;
         let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
         self.write(&writer, &learnt, &folders, &compared, window)?;
-        Ok(Chosen { choice: compared.choice, network: learnt.main.trained })
+        let Compared { choice, calibration, .. } = compared;
+        Ok(Chosen { choice, calibration, network: learnt.main.trained })
     }
 
     fn facts<'a>(&'a self, data: &'a SeriesData) -> level::Facts<'a> {
