@@ -45,6 +45,11 @@ impl Asked {
         }
     }
 
+    /// The names of the options.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.options.keys().map(String::as_str)
+    }
+
     /// Keeps it in the directory of the run.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::data::{Part, Prepared, Series, SeriesSet, Split, WindowShape, prepare};
+use crate::data::{Part, Prepared, Series, SeriesSet, Standardiser, Split, WindowShape, prepare};
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
     score_baselines,
@@ -142,6 +142,29 @@ impl Forecaster {
         windows.flat_map(|window| window[..steps * outputs].iter().copied()).collect()
     }
 
+    /// What the numbers of the scores mean.
+    fn legend(&self, season: usize, context_length: usize, baselines: bool) -> String {
+        let standardiser = &self.preprocessor().standardiser;
+        let units = match *standardiser == Standardiser::identity(standardiser.num_channels()) {
+            true => "in the units of the data",
+            false => "in standardised units (1 = the deviation of the training rows)",
+        };
+        let naive = match season {
+            0 | 1 => "the last value".to_owned(),
+            season => format!("the last season, of {season} steps"),
+        };
+        let mut text = format!(
+            "MSE, MAE and RMSE {units}; MASE: MAE divided by that of repeating {naive}, on the training rows"
+        );
+        if baselines {
+            let seen = self.model().recent_rows().min(context_length);
+            text += &format!(
+                "\n* = best of its column; baselines see the {seen} steps before each forecast, as the model does"
+            );
+        }
+        text
+    }
+
     /// Scores this forecaster, and the baselines if asked, on every window of one part.
     ///
     /// # Errors
@@ -189,6 +212,7 @@ impl Forecaster {
             verdict: None,
             probabilistic,
             coherence: None,
+            legend: self.legend(season, windows.shape().context_length, options.baselines),
             dataset: options.dataset.clone(),
             split: options.part.name().to_owned(),
             context_length: config.context_length,

@@ -403,8 +403,9 @@ fn compare(
         Some(_) => Some(calibrate(Members::new(Some(window), models)?, &windows, series)?),
         None => None,
     };
-    let (windows, error) = (windows.len(), picked.error);
-    let choice = Choice { rule: RULE, metric, windows, candidates, error, refitted: false };
+    let (all_windows, windows, error) = (prepared.validation.len(), windows.len(), picked.error);
+    let choice =
+        Choice { rule: RULE, metric, windows, all_windows, candidates, error, refitted: false };
     Ok(Compared { choice, members, calibration })
 }
 
