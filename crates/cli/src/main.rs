@@ -14,6 +14,7 @@ mod html;
 mod interrupt;
 mod intervals;
 mod kept_run;
+mod line_error;
 mod manual;
 mod mix;
 mod numbers;
@@ -46,11 +47,10 @@ fn main() -> ExitCode {
     let (matches, args) = match parsed(&mut command, std::env::args_os().collect()) {
         Ok(parsed) => parsed,
         Err(Refused::Line(error)) => {
-            // Help and version are answers, not mistakes; clap prints each to the right place.
-            let _ = error.print();
+            line_error::print(&error, &command);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
-        Err(Refused::Run(error)) => return fail(&error),
+        Err(Refused::Run(error)) => return fail(&error, &[]),
         Err(Refused::Finished(finished)) => {
             finished.say();
             return ExitCode::SUCCESS;
@@ -71,13 +71,21 @@ fn main() -> ExitCode {
     })) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Ok(Err(error)) => fail(&error),
+        Ok(Err(error)) => fail(&error, &command_line::typed(&command, &matches)),
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),
     }
 }
 
-fn fail(error: &ptsm::Error) -> ExitCode {
-    output::message(&format!("error: {}", error.spelled(output::flag)));
+/// Prints an error; a field that is one of the options that were `typed` is named as it was typed.
+fn fail(error: &ptsm::Error, typed: &[String]) -> ExitCode {
+    let text = error.spelled(output::flag);
+    let place = error.place().unwrap_or_default();
+    let option = typed.iter().find(|option| option.replace('-', "_") == place.replace('-', "_"));
+    let text = match option.and_then(|option| Some((option, text.strip_prefix(place)?))) {
+        Some((option, rest)) => format!("--{option}{rest}"),
+        None => text,
+    };
+    output::message(&format!("error: {text}"));
     ExitCode::from(error.kind().exit_code())
 }
 

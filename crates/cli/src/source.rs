@@ -264,7 +264,8 @@ pub(crate) fn summary(name: &str, set: &SeriesSet) -> String {
         count => format!("{count} series, "),
     };
     let report = &set.repairs;
-    let mut text = format!("{name}: {many}{rows} rows x {} channels{step}", set.channels.len());
+    let s = if set.channels.len() == 1 { "" } else { "s" };
+    let mut text = format!("{name}: {many}{rows} rows x {} channel{s}{step}", set.channels.len());
     let missing = report.missing.iter().filter(|m| m.share > 0.0);
     let worst = missing.max_by(|a, b| a.share.total_cmp(&b.share));
     if let Some(worst) = worst {

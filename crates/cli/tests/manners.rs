@@ -98,7 +98,7 @@ fn what_is_nearly_right_is_answered_with_what_is() {
         ("evaluate --data data.csv --model builtin --split tset", "(did you mean test?)"),
         ("evaluate --data data.csv --model model --backend cup", "(did you mean cpu?)"),
         ("simulate --out s.csv --family wlak", "(did you mean walk?)"),
-        ("tt-plan --shape seed --arch wormhole-n15", "(did you mean wormhole-n150?)"),
+        ("tt-plan --shape seed --arch wormhole-n15", "'wormhole-n150'"),
     ] {
         let (_, text) = refused(folder, arguments);
         assert!(text.contains(says), "ptsm {arguments}: {text}");

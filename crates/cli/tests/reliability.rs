@@ -276,7 +276,7 @@ fn an_interrupted_command_says_what_is_kept() {
         (
             format!("{train} --out new"),
             interrupt,
-            "new is kept; resume with: ptsm train --resume new",
+            "; resume with: ptsm train --resume new",
         ),
         (
             format!("{train} --out new --resume"),
@@ -286,7 +286,7 @@ fn an_interrupted_command_says_what_is_kept() {
         (
             format!("{pretrain} --out any"),
             interrupt,
-            "any is kept; resume with: ptsm pretrain --resume any",
+            "any is kept up to step ",
         ),
         ("simulate --out s.csv --series 400000".into(), interrupt, "s.csv was not written"),
         ("bench --model model --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
@@ -294,10 +294,16 @@ fn an_interrupted_command_says_what_is_kept() {
         let (found, text) = interrupted(folder, &arguments, signal);
         assert_eq!(found, Some(code), "{arguments}: {text}");
         let line = text.lines().find(|line| line.starts_with("interrupted: ")).unwrap_or_default();
+        assert!(!says.contains("resume") || line.contains(" is kept up to step "), "{line}");
         assert!(line.contains(says), "{arguments}: {text}");
     }
     assert!(!folder.join("s.csv").exists());
     ok(folder, "verify new");
+    // Before the first checkpoint nothing is kept, and no folder is left.
+    let slow = "pretrain -q --windows 90M --threads 1 --out deep/none --isa portable";
+    let (_, text) = interrupted(folder, slow, interrupt.0);
+    assert!(text.contains("nothing of this run is kept") || text.contains("was not written"), "{text}");
+    assert!(!folder.join("deep/none").exists());
 }
 
 #[cfg(unix)]

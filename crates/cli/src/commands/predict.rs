@@ -17,6 +17,10 @@ use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
+///
+/// The columns named as the channels hold the point forecast: the median of a model that learnt quantiles, the mean of a
+/// distribution, or the forecast that makes the error small by which the model was trained or chosen. Intervals are
+/// columns beside it: that of 95 % lies between q0.025 and q0.975 (ptsm calibrate adds intervals to a model without any).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Model directory, or builtin: the model inside the binary, which forecasts any series

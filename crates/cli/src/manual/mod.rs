@@ -4,7 +4,10 @@
 mod examples;
 mod pretraining;
 
+use std::any::TypeId;
+
 use clap::{Arg, Command, CommandFactory};
+use ptsm::data::Split;
 
 use crate::args::Args;
 use examples::EXAMPLES;
@@ -57,7 +60,47 @@ pub(crate) fn book() -> Command {
 
 /// The command line as it is parsed.
 fn parsed() -> Command {
-    Args::command().mut_subcommand("pretrain", pretraining::with_own_defaults)
+    let command = Args::command()
+        .mut_subcommand("pretrain", pretraining::with_own_defaults)
+        // Nothing is scored there, and it is refused.
+        .mut_subcommand("calibrate", |command| command.mut_arg("season", |arg| arg.hide(true)));
+    with_values_named(command)
+}
+
+/// Options whose value is a number of steps.
+const STEPS: [&str; 9] = [
+    "context_length",
+    "prediction_length",
+    "patch_length",
+    "patch_stride",
+    "warmup_steps",
+    "window_step",
+    "checkpoint_steps",
+    "segment_length",
+    "cross_channel_context",
+];
+
+/// Names values by what they are where nothing but the name of the option says it: N is a whole number, X a number.
+fn with_values_named(command: Command) -> Command {
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    let inner: Vec<String> = inner.collect();
+    let command = command.mut_args(|arg| {
+        let id = arg.get_id().as_str().to_owned();
+        let named = arg.get_value_names().is_some_and(|names| names[0] != id.to_uppercase());
+        if named || !arg.get_action().takes_values() || arg.is_positional() {
+            return arg;
+        }
+        let kind = arg.get_value_parser().type_id();
+        let whole = [TypeId::of::<usize>(), TypeId::of::<u32>(), TypeId::of::<u64>()];
+        match (STEPS.contains(&id.as_str()), whole.iter().any(|of| kind == *of)) {
+            (true, _) => arg.value_name("STEPS"),
+            (_, true) => arg.value_name("N"),
+            _ if kind == TypeId::of::<f64>() => arg.value_name("X"),
+            _ if kind == TypeId::of::<Split>() => arg.value_name("SPLIT"),
+            _ => arg,
+        }
+    });
+    inner.into_iter().fold(command, |command, word| command.mut_subcommand(word, with_values_named))
 }
 
 fn without_help_command(command: Command) -> Command {
@@ -76,7 +119,10 @@ pub(crate) fn examples(name: &str) -> Option<&'static str> {
 fn with_help(command: Command, name: &str) -> Command {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     let inner: Vec<String> = inner.collect();
-    let mut command = command.mut_args(|arg| arg.clone().hide_short_help(is_left_out(&arg)));
+    let mut command = command.mut_args(|arg| {
+        let left_out = is_left_out(&arg);
+        arg.hide_short_help(left_out)
+    });
     if let Some(text) = examples(name) {
         let more = "All options: --help.";
         command = command
