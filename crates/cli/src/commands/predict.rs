@@ -112,6 +112,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         );
         remark(global, &text);
     }
+    if forecaster.model().interval_levels().is_empty() {
+        let model = args.model.display();
+        let text = format!("no intervals: ptsm calibrate --model {model} --data ROWS adds them");
+        remark(global, &text);
+    }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
     let from = ForecastSource { name: &name, set: &set, forecaster: &forecaster };
     let output =
