@@ -78,7 +78,11 @@ impl Kept {
             return format!(
                 "nothing of this run is kept, as its first checkpoint was not written yet; {}the same command starts \
                  anew",
-                if self.was_there { format!("{} is as it was; ", out.display()) } else { String::new() }
+                if self.was_there {
+                    format!("{} is as it was; ", out.display())
+                } else {
+                    String::new()
+                }
             );
         }
         match out.exists() {

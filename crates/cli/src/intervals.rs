@@ -20,7 +20,11 @@ pub(crate) fn doubtful(calibration: &Calibration) -> Option<String> {
 fn doubt(calibration: &Calibration) -> Option<String> {
     let pairs = calibration.intervals.windows(2);
     let same = pairs.filter(|pair| pair[0].multiples == pair[1].multiples).map(|pair| {
-        format!("those of {:.0} % and {:.0} % are the same", 100.0 * pair[0].level, 100.0 * pair[1].level)
+        format!(
+            "those of {:.0} % and {:.0} % are the same",
+            100.0 * pair[0].level,
+            100.0 * pair[1].level
+        )
     });
     let few = (calibration.windows < FEW).then(|| "too few for exact widths".to_owned());
     let doubts: Vec<String> = few.into_iter().chain(same).collect();

@@ -40,8 +40,7 @@ pub(crate) fn print(error: &Error, command: &Command) {
         return;
     }
     let styled = error.render();
-    let shown =
-        if stderr().is_terminal() { styled.ansi().to_string() } else { styled.to_string() };
+    let shown = if stderr().is_terminal() { styled.ansi().to_string() } else { styled.to_string() };
     let mut text = in_plain_words(&shown);
     if let Some(tip) = tip(error, command) {
         text = with_tip(&text, &tip);

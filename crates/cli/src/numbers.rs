@@ -29,7 +29,8 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<()> {
 
 /// The probability of an interval from a share (`0.8`) or per cent (`80`, `80%`): above 1 it is per cent.
 pub(crate) fn level(text: &str) -> std::result::Result<f64, String> {
-    let bad = || format!("\"{text}\" is no level (wanted a share such as 0.8, or per cent such as 80)");
+    let bad =
+        || format!("\"{text}\" is no level (wanted a share such as 0.8, or per cent such as 80)");
     let (digits, percent) = match text.trim().strip_suffix('%') {
         Some(digits) => (digits.trim(), true),
         None => (text.trim(), false),
@@ -49,9 +50,9 @@ pub(crate) fn seconds(text: &str) -> std::result::Result<f64, String> {
         let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
         Some(number * factor)
     });
-    found
-        .filter(|seconds| seconds.is_finite() && *seconds > 0.0)
-        .ok_or_else(|| format!("\"{text}\" is no time (wanted 30m, 2h, 90s or a number of seconds)"))
+    found.filter(|seconds| seconds.is_finite() && *seconds > 0.0).ok_or_else(|| {
+        format!("\"{text}\" is no time (wanted 30m, 2h, 90s or a number of seconds)")
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +61,9 @@ mod tests {
 
     #[test]
     fn levels_are_shares_or_per_cent() {
-        for (text, wanted) in [("0.8", 0.8), ("80", 0.8), ("95%", 0.95), ("97.5", 0.975), ("1%", 0.01)] {
+        for (text, wanted) in
+            [("0.8", 0.8), ("80", 0.8), ("95%", 0.95), ("97.5", 0.975), ("1%", 0.01)]
+        {
             assert_eq!(level(text), Ok(wanted), "{text}");
         }
         for text in ["1", "", "x", "%"] {

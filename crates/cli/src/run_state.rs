@@ -77,7 +77,8 @@ pub(crate) fn refuse_taken(out: &Path) -> Result<()> {
              or use another folder)",
             after(&reached)
         ),
-        None => "holds a model already, which is finished (use --overwrite or another folder)".to_owned(),
+        None => "holds a model already, which is finished (use --overwrite or another folder)"
+            .to_owned(),
     };
     Err(Error::config(out.display().to_string(), text))
 }

@@ -25,7 +25,10 @@ pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
             let Some(reached) = stopped(&dir) else { continue };
             let (name, resume) = (dir.display(), resuming(&dir));
             if !ModelDir::new(&dir).is_taken() {
-                let text = format!("holds a run that stopped {}, and no model yet ({resume})", after(&reached));
+                let text = format!(
+                    "holds a run that stopped {}, and no model yet ({resume})",
+                    after(&reached)
+                );
                 return Err(Error::config(name.to_string(), text));
             }
             if !quiet {

@@ -273,21 +273,13 @@ fn an_interrupted_command_says_what_is_kept() {
     }
     let interrupt = if ignored { ("-TERM", 143) } else { ("-INT", 130) };
     for (arguments, (signal, code), says) in [
-        (
-            format!("{train} --out new"),
-            interrupt,
-            "; resume with: ptsm train --resume new",
-        ),
+        (format!("{train} --out new"), interrupt, "; resume with: ptsm train --resume new"),
         (
             format!("{train} --out new --resume"),
             ("-TERM", 143),
             "resume with: ptsm train --resume new",
         ),
-        (
-            format!("{pretrain} --out any"),
-            interrupt,
-            "any is kept up to step ",
-        ),
+        (format!("{pretrain} --out any"), interrupt, "any is kept up to step "),
         ("simulate --out s.csv --series 400000".into(), interrupt, "s.csv was not written"),
         ("bench --model model --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
     ] {
@@ -302,7 +294,10 @@ fn an_interrupted_command_says_what_is_kept() {
     // Before the first checkpoint nothing is kept, and no folder is left.
     let slow = "pretrain -q --windows 90M --threads 1 --out deep/none --isa portable";
     let (_, text) = interrupted(folder, slow, interrupt.0);
-    assert!(text.contains("nothing of this run is kept") || text.contains("was not written"), "{text}");
+    assert!(
+        text.contains("nothing of this run is kept") || text.contains("was not written"),
+        "{text}"
+    );
     assert!(!folder.join("deep/none").exists());
 }
 

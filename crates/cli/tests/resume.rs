@@ -168,7 +168,9 @@ fn what_cannot_be_resumed_is_said() {
         assert!(common::stderr(&output).contains(says), "{line}: {}", common::stderr(&output));
     }
     // What is finished is not done again, whether its options are given or not.
-    for line in ["train --resume a", "train --out a --resume", &arguments("a", true).replace("-q", "")] {
+    for line in
+        ["train --resume a", "train --out a --resume", &arguments("a", true).replace("-q", "")]
+    {
         let output = common::run(folder, line);
         assert!(output.status.success(), "{line}: {}", common::stderr(&output));
         assert_eq!(common::stderr(&output), "a is finished: nothing to do\n", "{line}");
@@ -183,7 +185,10 @@ fn what_cannot_be_resumed_is_said() {
     ok(folder, "verify a --accept");
     let output = common::run(folder, "predict --model a --data data.csv");
     let said = common::stderr(&output);
-    assert!(said.contains("a: its run stopped after epoch 6 of 6 (ptsm train --resume a)"), "{said}");
+    assert!(
+        said.contains("a: its run stopped after epoch 6 of 6 (ptsm train --resume a)"),
+        "{said}"
+    );
     let output = common::run(folder, "train --data data.csv --out a");
     let said = common::stderr(&output);
     assert!(said.contains("stopped after epoch 6 of 6 (--resume goes on with it"), "{said}");

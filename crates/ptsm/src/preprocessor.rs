@@ -127,7 +127,8 @@ impl Preprocessor {
         let Some(name) = self.channels.iter().find(|name| table.column(name).is_none()) else {
             return Ok(());
         };
-        let columns: Vec<&str> = table.columns().iter().map(|column| column.name.as_str()).collect();
+        let columns: Vec<&str> =
+            table.columns().iter().map(|column| column.name.as_str()).collect();
         let near = did_you_mean(name, columns.iter().copied());
         let text = format!(
             "there is no column \"{name}\"{near}: the model was trained on {}; the columns are {}",

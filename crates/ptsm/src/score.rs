@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::data::{Part, Prepared, Series, SeriesSet, Standardiser, Split, WindowShape, prepare};
+use crate::data::{Part, Prepared, Series, SeriesSet, Split, Standardiser, WindowShape, prepare};
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
     score_baselines,

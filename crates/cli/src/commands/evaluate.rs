@@ -126,7 +126,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         refuse_unused(&args.for_forecasts(), why)?;
         refuse_unused(&[("borders", args.borders().is_some())], why)?;
         let part = args.split.part != Part::Test || args.split.borders.is_some();
-        let text = "is for models that forecast; of labelled cases all that --data names are scored";
+        let text =
+            "is for models that forecast; of labelled cases all that --data names are scored";
         refuse_unused(&[("split", part)], text)?;
         return cases::evaluate(global, &args.request());
     }

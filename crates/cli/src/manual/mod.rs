@@ -107,7 +107,9 @@ fn without_help_command(command: Command) -> Command {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     let inner: Vec<String> = inner.collect();
     let command = command.disable_help_subcommand(true);
-    inner.into_iter().fold(command, |command, word| command.mut_subcommand(word, without_help_command))
+    inner
+        .into_iter()
+        .fold(command, |command, word| command.mut_subcommand(word, without_help_command))
 }
 
 /// The examples of a command, called by its name without the first word.

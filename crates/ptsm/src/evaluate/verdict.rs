@@ -206,7 +206,9 @@ impl Verdict {
         };
         let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
             return match unit {
-                "series" => format!("{units} series, and at least {FEWEST_UNITS} tell how sure that is"),
+                "series" => {
+                    format!("{units} series, and at least {FEWEST_UNITS} tell how sure that is")
+                }
                 _ => format!(
                     "{units} stretch{} of windows without a common step, and at least {FEWEST_UNITS} tell how sure that \
                      is",

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::data::SeriesData;
+use crate::Result;
 use crate::data::{Borders, Series, Split, Transform, WindowShape, prepare, usual_horizon};
 use crate::evaluate::Ridge;
-use crate::Result;
 use crate::spec::{LossChoice, ModelSpec};
 use crate::train::{DataFacts, Recipe, auto_recipe, short_lengths};
 

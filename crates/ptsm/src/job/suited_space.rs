@@ -74,7 +74,8 @@ impl SuitedSpace {
             axis.choices = kept;
             let left_out = all - axis.choices.len();
             if left_out > 0 {
-                let text = format!("{}: {left_out} of {all} choices do not fit these series", axis.name);
+                let text =
+                    format!("{}: {left_out} of {all} choices do not fit these series", axis.name);
                 self.notes.push(text);
             }
         }

@@ -96,7 +96,8 @@ impl Reporter<'_> {
                 again => format!(" ({again} of earlier rounds)"),
             };
             let text = format!(
-                "search, round {round} of {rounds}: {settings} setting{s}{again}, {trainings} trainings"
+                "search, round {round} of {rounds}: {settings} setting{s}{again}, {trainings} training{}",
+                if trainings == 1 { "" } else { "s" }
             );
             remark(self.global, &text);
             self.progress = Some(Progress::new(self.global, "searching", trainings as u64));

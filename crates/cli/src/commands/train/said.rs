@@ -28,7 +28,11 @@ pub(super) fn one_network(global: &Global, task: Task, automatic: bool) {
         Task::Forecasting => format!(
             "{given}: one network alone is trained, without a comparison with other forecasts and without calibrated \
              intervals{} (without such options the default forecaster is trained; ptsm calibrate adds intervals)",
-            if automatic { "" } else { "; --recipe auto has its other settings chosen for the data" }
+            if automatic {
+                ""
+            } else {
+                "; --recipe auto has its other settings chosen for the data"
+            }
         ),
         Task::Classification | Task::Regression if !automatic => format!(
             "{given}: one network alone is trained, without a search for settings (--recipe auto searches those that are \

@@ -62,7 +62,10 @@ impl Choice {
     fn compared(&self) -> String {
         let s = if self.windows == 1 { "" } else { "s" };
         match self.all_windows > self.windows {
-            true => format!("{} of {} validation windows, evenly spread", self.windows, self.all_windows),
+            true => format!(
+                "{} of {} validation windows, evenly spread",
+                self.windows, self.all_windows
+            ),
             false => format!("{} validation window{s}", self.windows),
         }
     }
