@@ -19,8 +19,8 @@ const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
 pub(crate) struct Kept {
     command: String,
     out: Option<PathBuf>,
-    /// Whether `out` was there before.
-    was_there: bool,
+    /// The folders of `out` that were not there before, the innermost first.
+    made: Vec<PathBuf>,
     state: Option<PathBuf>,
     /// Whether it has `--resume`.
     resumes: bool,
@@ -47,9 +47,9 @@ impl Kept {
         let resumes = inner.try_contains_id("resume").is_ok();
         let isa = inner.try_get_one::<String>("isa").ok().flatten().cloned();
         let out = path("out");
-        let was_there = out.as_deref().is_some_and(Path::exists);
+        let made = out.as_deref().map(missing).unwrap_or_default();
         let command = command.to_owned();
-        Self { command, out, was_there, state: path("state"), resumes, isa }
+        Self { command, out, made, state: path("state"), resumes, isa }
     }
 
     /// What there is of it now, in words.
@@ -72,17 +72,14 @@ impl Kept {
             return format!("{} is kept{}; {how}", out.display(), up_to(out));
         }
         if self.resumes && out.exists() {
-            if !self.was_there {
-                remove_empty(out);
-            }
+            remove_empty(out, &self.made);
+            let before = match self.made.is_empty() {
+                true => format!("{} is as it was; ", out.display()),
+                false => String::new(),
+            };
             return format!(
-                "nothing of this run is kept, as its first checkpoint was not written yet; {}the same command starts \
-                 anew",
-                if self.was_there {
-                    format!("{} is as it was; ", out.display())
-                } else {
-                    String::new()
-                }
+                "nothing of this run is kept, as its first checkpoint was not written yet; {before}the same command starts \
+                 anew"
             );
         }
         match out.exists() {
@@ -105,8 +102,12 @@ fn up_to(out: &Path) -> String {
     }
 }
 
-/// Removes what a run left that wrote no checkpoint: locks, what it was asked for, and folders that are empty then.
-fn remove_empty(out: &Path) {
+/// Removes what a run left that wrote no checkpoint, where its folder was not there before: locks, what it was asked
+/// for, and folders that are empty then.
+fn remove_empty(out: &Path, made: &[PathBuf]) {
+    if made.is_empty() {
+        return;
+    }
     let model = ModelDir::new(out);
     let _ = std::fs::remove_file(model.run());
     let members = model.member_names();
@@ -114,11 +115,19 @@ fn remove_empty(out: &Path) {
     for folder in folders.chain([out.to_path_buf()]) {
         let _ = std::fs::remove_file(folder.join(LOCK_FILE));
         let _ = std::fs::remove_dir(ModelDir::new(&folder).checkpoints());
-        let _ = std::fs::remove_dir(&folder);
-        // Of members the folder around them, once it is empty.
-        let _ = folder.parent().filter(|around| around.starts_with(out)).map(std::fs::remove_dir);
+        if folder != out {
+            let _ = std::fs::remove_dir(&folder);
+            // The folder around members, once it is empty.
+            let _ = folder.parent().map(std::fs::remove_dir);
+        }
     }
-    let _ = std::fs::remove_dir(out);
+    let _ = made.iter().try_for_each(std::fs::remove_dir);
+}
+
+/// The folders of a path that are not there, the innermost first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect()
 }
 
 /// Whether there is a checkpoint, of a model or of a member.
