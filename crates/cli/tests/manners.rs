@@ -96,7 +96,7 @@ fn what_is_nearly_right_is_answered_with_what_is() {
         ("train --data data.csv --out m --prediction-channel-indices wimd", "(did you mean wind?)"),
         ("train --data nyc-wether --out m", "(did you mean nyc-weather?)"),
         ("evaluate --data data.csv --model builtin --split tset", "(did you mean test?)"),
-        ("evaluate --data data.csv --model model --backend cup", "'cpu'"),
+        ("evaluate --data data.csv --model model --backend cup", "(did you mean cpu?)"),
         ("simulate --out s.csv --family wlak", "(did you mean walk?)"),
         ("tt-plan --shape seed --arch wormhole-n15", "'wormhole-n150'"),
     ] {

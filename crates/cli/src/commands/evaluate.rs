@@ -23,7 +23,7 @@ use crate::pictures::horizon_plot;
 use crate::plot;
 use crate::scoring::{score, trim};
 use crate::source::{DataArgs, refuse_unused, summary};
-use ptsm_backends::{NAMES, only_cpu, open};
+use ptsm_backends::{only_cpu, open};
 
 /// Options of `evaluate`.
 #[derive(Debug, clap::Args)]
@@ -76,8 +76,8 @@ pub(crate) struct Args {
         conflicts_with_all = ["report", "plot", "label", "no_baselines", "allow_disagreement"]
     )]
     heads: Option<Vec<String>>,
-    /// Backend that computes
-    #[arg(long, value_name = "NAME", default_value = "cpu", value_parser = NAMES)]
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
+    #[arg(long, default_value = "cpu")]
     backend: String,
     /// Score a device even if its forecasts do not correlate with those of the CPU
     #[arg(long)]

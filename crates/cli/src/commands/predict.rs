@@ -14,7 +14,7 @@ use crate::global::Global;
 use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::output::remark;
 use crate::source::{DataArgs, refuse_unused};
-use ptsm_backends::{NAMES, only_cpu, open};
+use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
 ///
@@ -55,8 +55,8 @@ pub(crate) struct Args {
     /// Names of the columns of intervals: quantile (y_q0.1, y_q0.9) or nixtla (y-lo-80, y-hi-80)
     #[arg(long, value_enum, value_name = "NAMES", conflicts_with_all = ["heads", "samples"])]
     interval_names: Option<Names>,
-    /// Backend that computes
-    #[arg(long, value_name = "NAME", default_value = "cpu", value_parser = NAMES)]
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
+    #[arg(long, default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     data: DataArgs,

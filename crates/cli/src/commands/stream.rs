@@ -19,7 +19,7 @@ use crate::opening::{Opening, Purpose};
 use crate::output::{flag, message, remark};
 use crate::source::{DataArgs, ORDERS, REPEATS, TextArgs, refuse_unused};
 use crate::words::words;
-use ptsm_backends::{NAMES, open};
+use ptsm_backends::open;
 
 use output::{Form, Writer};
 
@@ -85,8 +85,8 @@ pub(crate) struct Args {
     /// Drift alarm: sum of the deviations beyond that which raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
-    /// Backend that computes
-    #[arg(long, value_name = "NAME", default_value = "cpu", value_parser = NAMES)]
+    /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
+    #[arg(long, default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     text: TextArgs,
