@@ -46,7 +46,7 @@ pub(crate) struct Args {
     seconds: f64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of
     /// a device's)
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
 }
 

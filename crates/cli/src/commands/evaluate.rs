@@ -77,7 +77,7 @@ pub(crate) struct Args {
     )]
     heads: Option<Vec<String>>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     /// Score a device even if its forecasts do not correlate with those of the CPU
     #[arg(long)]

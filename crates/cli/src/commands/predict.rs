@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "NAMES", conflicts_with_all = ["heads", "samples"])]
     interval_names: Option<Names>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     data: DataArgs,

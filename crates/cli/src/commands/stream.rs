@@ -86,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     text: TextArgs,
