@@ -12,7 +12,6 @@ use ptsm::model_dir::ModelDir;
 use ptsm::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::output::{message, print};
 use crate::run_state::is_finished;
 
 /// Options that say where a run is kept and shown, not what it is.
@@ -136,21 +135,9 @@ pub(crate) enum Completed {
 
 /// A run that is resumed although it is over.
 pub(crate) struct Finished {
-    out: PathBuf,
-    json: bool,
-    quiet: bool,
-}
-
-impl Finished {
-    /// Says so: on the standard output with `--json`, as every answer.
-    pub(crate) fn say(&self) {
-        if self.json {
-            let value = serde_json::json!({"out": self.out, "finished": true});
-            let _ = print(&format!("{value}\n"));
-        } else if !self.quiet {
-            message(&format!("{} is finished: nothing to do", self.out.display()));
-        }
-    }
+    pub(crate) out: PathBuf,
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
 }
 
 /// The command that began the run in a folder, if that is kept.

@@ -83,17 +83,16 @@ fn tip(error: &Error, command: &Command) -> Option<String> {
             let typed = context(error, ContextKind::InvalidArg)?;
             let usage = error.to_string();
             let usage = usage.split("Usage:").nth(1).unwrap_or_default();
-            let options = ["--data", "--model"].into_iter().filter(|option| usage.contains(option));
-            let option = if is_folder(typed) { options.last() } else { first(options) };
+            let known = |option: &&&str| usage.contains(**option);
+            let option = match is_folder(typed) {
+                true => ["--model", "--data"].iter().find(known),
+                false => ["--data", "--model"].iter().find(known),
+            };
             let option = option.filter(|_| !typed.starts_with('-'))?;
             Some(format!("to name it, type: {option} {typed}"))
         }
         _ => None,
     }
-}
-
-fn first<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
-    all.next()
 }
 
 /// Whether it is a folder, or is called as folders are.

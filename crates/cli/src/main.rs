@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         }
         Err(Refused::Run(error)) => return fail(&error, &[]),
         Err(Refused::Finished(finished)) => {
-            finished.say();
+            say(&finished);
             return ExitCode::SUCCESS;
         }
     };
@@ -73,6 +73,16 @@ fn main() -> ExitCode {
         Ok(Err(error)) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Ok(Err(error)) => fail(&error, &command_line::typed(&command, &matches)),
         Err(_) => ExitCode::from(ErrorKind::Internal.exit_code()),
+    }
+}
+
+/// Says that a run is over: on the standard output with `--json`, as every answer.
+fn say(finished: &Finished) {
+    let Finished { out, json, quiet } = finished;
+    if *json {
+        let _ = output::print(&format!("{}\n", serde_json::json!({"out": out, "finished": true})));
+    } else if !quiet {
+        output::message(&format!("{} is finished: nothing to do", out.display()));
     }
 }
 

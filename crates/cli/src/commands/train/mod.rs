@@ -82,9 +82,11 @@ pub(crate) struct Args {
     /// Train on the last share of the training windows only, such as 0.05
     #[arg(long, value_name = "SHARE")]
     few_shot: Option<f64>,
-    /// Training, validation and test part: 7:1:2 or fraction:0.7,0.1 (shares of the rows), last:18 (test on the last
-    /// 18), date:VALIDATION,TEST (where these parts begin), ett-hour or ett-minute (as published); the data set's own, or
-    /// 7:1:2, if not given
+    /// Parts of the data: 7:1:2, fraction:0.7,0.1, last:18, date:VALIDATION,TEST, ett-hour or ett-minute; the data set's
+    /// own, or 7:1:2, if not given
+    ///
+    /// 7:1:2 and fraction are shares of the rows for training, validation and test; last:18 tests on the last 18 rows; date
+    /// says when validation and test begin; ett-hour and ett-minute are as published.
     #[arg(long, value_name = "SPLIT")]
     split: Option<Split>,
     /// Columns of the labels, for classification and regression from tables [default: label, class
