@@ -12,6 +12,8 @@ use ptsm::model_dir::ModelDir;
 use ptsm::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::run_state::is_finished;
+
 /// Options that say where a run is kept and shown, not what it is.
 const NOT_OF_THE_RUN: [&str; 4] = ["out", "resume", "overwrite", "plot"];
 
@@ -40,6 +42,11 @@ impl Asked {
             command: command.get_name().to_owned(),
             options: options.filter_map(|arg| typed(arg, matches)).collect(),
         }
+    }
+
+    /// The names of the options.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.options.keys().map(String::as_str)
     }
 
     /// Keeps it in the directory of the run.
@@ -92,9 +99,9 @@ impl Asked {
                 (value, Some(then)) => format!("is {value} here, and was {then}"),
             };
             let text = format!(
-                "{with} when the run in {} was started (leave it out to resume, or start another \
-                 run with another --out)",
-                out.display()
+                "{with} when the run in {place} was started (leave it out to resume; to train on from what it has, \
+                 use --init {place} --keep-head and another --out)",
+                place = out.display()
             );
             return Err(Error::config(format!("--{name}"), text));
         }
@@ -116,20 +123,45 @@ impl Asked {
     }
 }
 
+/// What there is to run of a command line.
+pub(crate) enum Completed {
+    /// What was typed: it resumes nothing.
+    AsTyped,
+    /// This line: it resumes a run.
+    Line(Vec<OsString>),
+    /// Nothing: the run that it resumes is over.
+    Finished(Finished),
+}
+
+/// A run that is resumed although it is over.
+pub(crate) struct Finished {
+    pub(crate) out: PathBuf,
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+/// The command that began the run in a folder, if that is kept.
+pub(crate) fn command_of(out: &Path) -> Option<String> {
+    Asked::kept(out).ok().flatten().map(|asked| asked.command)
+}
+
 /// Whether there is a record, so that `--resume DIR` is enough.
 pub(crate) fn is_kept(out: &Path) -> bool {
     ModelDir::new(out).run().is_file()
 }
 
-/// The command line with what the run in the directory of `--resume` was asked for; any other one as it is.
+/// The command line with what the run in the directory of `--resume` was asked for, if it is not over; any other one
+/// as it is.
 ///
 /// # Errors
 ///
 /// `InvalidConfig` if there is no such run, or an option is not as it was then.
-pub(crate) fn completed(command: &Command, matches: &ArgMatches) -> Result<Option<Vec<OsString>>> {
-    let Some((inner_command, inner)) = resuming(command, matches) else { return Ok(None) };
+pub(crate) fn completed(command: &Command, matches: &ArgMatches) -> Result<Completed> {
+    let Some((inner_command, inner)) = resuming(command, matches) else {
+        return Ok(Completed::AsTyped);
+    };
     if inner.value_source("resume") != Some(ValueSource::CommandLine) {
-        return Ok(None);
+        return Ok(Completed::AsTyped);
     }
     let path = |option: &str| {
         inner.get_raw(option).and_then(|mut values| values.next()).map(PathBuf::from)
@@ -146,20 +178,26 @@ pub(crate) fn completed(command: &Command, matches: &ArgMatches) -> Result<Optio
         return Err(Error::config("--resume", "names no run (wanted its folder: --resume DIR)"));
     };
     let given = Asked::of(command, matches);
+    let switch = |name: &str| matches!(inner.try_get_one::<bool>(name), Ok(Some(true)));
+    let finished = || Finished { out: dir.clone(), json: switch("json"), quiet: switch("quiet") };
     let asked = match Asked::kept(&dir)? {
         Some(first) => {
             given.check(&first, &dir)?;
+            if is_finished(&dir) {
+                return Ok(Completed::Finished(finished()));
+            }
             let mut options = first.options;
             options.extend(given.options);
             Asked { options, ..given }
         }
+        None if only_resume && is_finished(&dir) => return Ok(Completed::Finished(finished())),
         None if only_resume => return Err(nothing_to_resume(&dir)),
         None => given,
     };
     let shown =
         inner_command.get_arguments().filter(|arg| arg.is_global_set() || arg.get_id() == "plot");
     let globals = shown.filter_map(|arg| typed(arg, inner)).collect();
-    Ok(Some(asked.command_line(&dir, &globals)))
+    Ok(Completed::Line(asked.command_line(&dir, &globals)))
 }
 
 /// The command and its options, if it is one that can be resumed.
@@ -197,8 +235,6 @@ fn nothing_to_resume(dir: &Path) -> Error {
     let text = if model.checkpoint().is_file() {
         "does not say what its run was asked for, as it is of an earlier version (give the options of then, \
          with --out and --resume)"
-    } else if model.is_taken() {
-        "holds a finished model, and no run to resume"
     } else if dir.is_dir() {
         "holds no run to resume (start one with --out)"
     } else {

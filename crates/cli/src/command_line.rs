@@ -3,7 +3,20 @@
 use std::ffi::OsString;
 use std::sync::{Mutex, PoisonError};
 
-use clap::ArgMatches;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+
+/// The options that were typed, by their long names.
+pub(crate) fn typed(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    if let Some((name, inner)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        return typed(command, inner);
+    }
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let options = command.get_arguments().filter(|arg| given(arg.get_id().as_str()));
+    options.filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+}
 
 /// The words of the command line that runs; those of the process are another program's where the command is inside
 /// one.

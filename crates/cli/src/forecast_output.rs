@@ -8,6 +8,7 @@ use ptsm::{Error, Forecast, Forecaster, Result};
 use serde_json::{Value, json};
 
 use crate::global::Global;
+use crate::intervals;
 use crate::output::{answer, answer_table, print, remark};
 use crate::pictures::forecast_plot;
 use crate::plot;
@@ -54,6 +55,11 @@ impl ForecastOutput<'_> {
         forecasts: &[Forecast],
     ) -> Result<()> {
         let set = from.set;
+        let calibration = from.forecaster.model().calibration();
+        let shown = forecasts.iter().any(|forecast| !forecast.intervals.is_empty());
+        if let Some(text) = calibration.filter(|_| shown).and_then(intervals::doubtful) {
+            remark(global, &text);
+        }
         let table = forecast_table_named(set, forecasts, self.names(global, forecasts)?)?;
         if let Some(path) = self.plot {
             let title = format!("Forecast of {}", from.name);

@@ -17,8 +17,8 @@ pub(crate) struct Global {
     /// Threads to use; all cores if not given. Results have the same bits for any number
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Instruction set to use: avx512, avx2 or portable; the best of the machine if not given. Training
-    /// goes on from a checkpoint of another set only if its own is named here
+    /// Instruction set to use: avx512, avx2 or portable; the best of the machine if not given. A run is
+    /// resumed with the set of its checkpoint; with another one, whose last bits differ, only if that is named here
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) isa: Option<String>,
     /// What the command was asked for, where it can be resumed.

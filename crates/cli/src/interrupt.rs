@@ -1,12 +1,16 @@
 //! What is kept of a command that is interrupted, by Ctrl-C or a request to end.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ArgMatches;
+use ptsm::core::LOCK_FILE;
 use ptsm::model_dir::ModelDir;
+use ptsm::train::checkpoint_reached;
 
 use crate::asked::is_kept;
 use crate::command_line::innermost;
+use crate::run_state::{last_checkpoint, quoted};
 
 /// Commands that keep finished parts of their work in the folder of `--out`, and do not repeat them.
 const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
@@ -15,9 +19,21 @@ const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
 pub(crate) struct Kept {
     command: String,
     out: Option<PathBuf>,
+    /// The folders of `out` that were not there before, the innermost first.
+    made: Vec<PathBuf>,
     state: Option<PathBuf>,
     /// Whether it has `--resume`.
     resumes: bool,
+    /// The instruction set that was named: a run is resumed with that of its checkpoint.
+    isa: Option<String>,
+}
+
+/// The last optimiser step of the training in progress.
+static STEP: AtomicU64 = AtomicU64::new(0);
+
+/// Notes how far the training in progress is.
+pub(crate) fn at_step(step: u64) {
+    STEP.store(step, Ordering::Relaxed);
 }
 
 impl Kept {
@@ -29,7 +45,11 @@ impl Kept {
             Some(PathBuf::from(value))
         };
         let resumes = inner.try_contains_id("resume").is_ok();
-        Self { command: command.to_owned(), out: path("out"), state: path("state"), resumes }
+        let isa = inner.try_get_one::<String>("isa").ok().flatten().cloned();
+        let out = path("out");
+        let made = out.as_deref().map(missing).unwrap_or_default();
+        let command = command.to_owned();
+        Self { command, out, made, state: path("state"), resumes, isa }
     }
 
     /// What there is of it now, in words.
@@ -48,11 +68,23 @@ impl Kept {
             return kept(out, how);
         }
         if self.resumes && has_checkpoint(&ModelDir::new(out)) {
+            let isa = self.isa.as_ref().map_or(String::new(), |isa| format!(" --isa {isa}"));
             let how = match is_kept(out) {
-                true => format!("resume with: ptsm {} --resume {}", self.command, quoted(out)),
+                true => format!("resume with: ptsm {} --resume {}{isa}", self.command, quoted(out)),
                 false => "the same command with --resume continues from its checkpoint".to_owned(),
             };
-            return kept(out, &how);
+            return format!("{} is kept{}; {how}", out.display(), up_to(out));
+        }
+        if self.resumes && out.exists() {
+            remove_empty(out, &self.made);
+            let before = match self.made.is_empty() {
+                true => format!("{} is as it was; ", out.display()),
+                false => String::new(),
+            };
+            return format!(
+                "nothing of this run is kept, as its first checkpoint was not written yet; {before}the same command starts \
+                 anew"
+            );
         }
         match out.exists() {
             true => format!("{} is as it was; the same command starts anew", out.display()),
@@ -68,14 +100,45 @@ pub(crate) fn partial_of(out: &Path) -> PathBuf {
     name.into()
 }
 
-/// A path as a shell takes it for one word.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+,=@%:".contains(c);
-    match text.chars().all(plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', "'\\''")),
+/// Up to which step a run is kept, in words, and how many steps are done again.
+fn up_to(out: &Path) -> String {
+    let reached = last_checkpoint(out).and_then(|path| checkpoint_reached(&path).ok());
+    let Some(step) = reached.map(|reached| reached.step) else { return String::new() };
+    match STEP.load(Ordering::Relaxed).checked_sub(step) {
+        Some(0) => format!(" up to step {step}"),
+        Some(1) => format!(" up to step {step}, the last one is done again"),
+        Some(again) => format!(" up to step {step}, the {again} steps after it are done again"),
+        // The checkpoint is that of a training before this one.
+        None => ", but for the training in progress, which begins anew".to_owned(),
     }
+}
+
+/// Removes what a run left that wrote no checkpoint, where its folder was not there before: locks, what it was asked
+/// for, and folders that are empty then.
+fn remove_empty(out: &Path, made: &[PathBuf]) {
+    if made.is_empty() {
+        return;
+    }
+    let model = ModelDir::new(out);
+    let _ = std::fs::remove_file(model.run());
+    let members = model.member_names();
+    let folders = members.iter().map(|name| model.member(name).path().to_path_buf());
+    for folder in folders.chain([out.to_path_buf()]) {
+        let _ = std::fs::remove_file(folder.join(LOCK_FILE));
+        let _ = std::fs::remove_dir(ModelDir::new(&folder).checkpoints());
+        if folder != out {
+            let _ = std::fs::remove_dir(&folder);
+            // The folder around members, once it is empty.
+            let _ = folder.parent().map(std::fs::remove_dir);
+        }
+    }
+    let _ = made.iter().try_for_each(std::fs::remove_dir);
+}
+
+/// The folders of a path that are not there, the innermost first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let named = path.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect()
 }
 
 /// Whether there is a checkpoint, of a model or of a member.

@@ -14,7 +14,9 @@ mod forecast_report;
 mod global;
 mod html;
 mod interrupt;
+mod intervals;
 mod kept_run;
+mod line_error;
 mod manual;
 mod mix;
 mod numbers;
@@ -24,9 +26,11 @@ mod paths;
 mod pictures;
 mod plot;
 mod progress;
+mod run_state;
 mod scoring;
 mod signals;
 mod source;
+mod unfinished;
 mod version;
 mod words;
 
@@ -37,7 +41,7 @@ use clap::{ArgMatches, FromArgMatches};
 use ptsm::ErrorKind;
 
 use args::Args;
-use asked::Asked;
+use asked::{Asked, Completed, Finished};
 
 /// Runs one command line, the name of the command first, and gives the exit code of the process.
 ///
@@ -49,11 +53,14 @@ pub fn run(line: Vec<OsString>) -> u8 {
     let (matches, args) = match parsed(&mut command, line) {
         Ok(parsed) => parsed,
         Err(Refused::Line(error)) => {
-            // Help and version are answers, not mistakes; clap prints each to the right place.
-            let _ = error.print();
+            line_error::print(&error, &command);
             return if error.use_stderr() { 2 } else { 0 };
         }
-        Err(Refused::Run(error)) => return fail(&error),
+        Err(Refused::Run(error)) => return fail(&error, &[]),
+        Err(Refused::Finished(finished)) => {
+            say(&finished);
+            return 0;
+        }
     };
     signals::report_as_errors();
     signals::end_when_interrupted(interrupt::Kept::of(&matches));
@@ -70,13 +77,31 @@ pub fn run(line: Vec<OsString>) -> u8 {
     })) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if output::is_closed_pipe(&error) => 0,
-        Ok(Err(error)) => fail(&error),
+        Ok(Err(error)) => fail(&error, &command_line::typed(&command, &matches)),
         Err(_) => ErrorKind::Internal.exit_code(),
     }
 }
 
-fn fail(error: &ptsm::Error) -> u8 {
-    output::message(&format!("error: {}", error.spelled(output::flag)));
+/// Says that a run is over: on the standard output with `--json`, as every answer.
+fn say(finished: &Finished) {
+    let Finished { out, json, quiet } = finished;
+    if *json {
+        let _ = output::print(&format!("{}\n", serde_json::json!({"out": out, "finished": true})));
+    } else if !quiet {
+        output::message(&format!("{} is finished: nothing to do", out.display()));
+    }
+}
+
+/// Prints an error; a field that is one of the options that were `typed` is named as it was typed.
+fn fail(error: &ptsm::Error, typed: &[String]) -> u8 {
+    let text = error.spelled(output::flag);
+    let place = error.place().unwrap_or_default();
+    let option = typed.iter().find(|option| option.replace('-', "_") == place.replace('-', "_"));
+    let text = match option.and_then(|option| Some((option, text.strip_prefix(place)?))) {
+        Some((option, rest)) => format!("--{option}{rest}"),
+        None => text,
+    };
+    output::message(&format!("error: {text}"));
     error.kind().exit_code()
 }
 
@@ -86,13 +111,19 @@ enum Refused {
     Line(clap::Error),
     /// The run that it resumes is another one.
     Run(ptsm::Error),
+    /// The run that it resumes is over.
+    Finished(Finished),
 }
 
 /// What is given on a command line; where it resumes a run, with what that was asked for.
 fn parsed(command: &mut clap::Command, line: Vec<OsString>) -> Result<(ArgMatches, Args), Refused> {
     let mut matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
-    if let Some(line) = asked::completed(command, &matches).map_err(Refused::Run)? {
-        matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+    match asked::completed(command, &matches).map_err(Refused::Run)? {
+        Completed::AsTyped => {}
+        Completed::Line(line) => {
+            matches = command.try_get_matches_from_mut(line).map_err(Refused::Line)?;
+        }
+        Completed::Finished(finished) => return Err(Refused::Finished(finished)),
     }
     let args = Args::from_arg_matches(&matches);
     let mut args = args.map_err(|error| Refused::Line(error.format(command)))?;
@@ -104,5 +135,6 @@ fn parsed(command: &mut clap::Command, line: Vec<OsString>) -> Result<(ArgMatche
 fn check(command: &clap::Command, matches: &clap::ArgMatches) -> ptsm::Result<()> {
     numbers::check(command, matches)?;
     opening::check_names(matches)?;
+    unfinished::check(matches)?;
     paths::check(matches)
 }

@@ -135,7 +135,9 @@ impl<'a> Opening<'a> {
         let source = self.data.read(global)?;
         let season_from = match self.purpose {
             // Only training rows may show it.
-            Purpose::Scores | Purpose::Backtest => Some(self.split.unwrap_or_else(|| source.default_split())),
+            Purpose::Scores | Purpose::Backtest => {
+                Some(self.split.unwrap_or_else(|| source.default_split()))
+            }
             _ => None,
         };
         let data = self.data.spec();

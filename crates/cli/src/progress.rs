@@ -18,7 +18,7 @@ pub(crate) enum Progress {
     /// On a terminal.
     Bar(ProgressBar),
     /// In a file or a pipe.
-    Lines { name: String, total: u64, done: u64, began: Instant, last: Instant },
+    Lines { name: String, total: u64, start: u64, began: Instant, last: Instant },
 }
 
 impl Progress {
@@ -29,11 +29,11 @@ impl Progress {
         }
         if !stderr().is_terminal() {
             let now = Instant::now();
-            return Progress::Lines { name: name.into(), total, done: 0, began: now, last: now };
+            return Progress::Lines { name: name.into(), total, start: 0, began: now, last: now };
         }
         let bar = ProgressBar::new(total);
         let style = ProgressStyle::with_template(
-            "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {elapsed} < {eta}  {msg}",
+            "{prefix} {wide_bar:.cyan/dim} {pos}/{len}  {elapsed}, {eta} left  {msg}",
         );
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
@@ -49,6 +49,18 @@ impl Progress {
         }
     }
 
+    /// Says that `parts` of the job's parts were done before, which tells nothing of the time that the others take.
+    pub(crate) fn start_at(&mut self, parts: u64) {
+        match self {
+            Progress::Silent => {}
+            Progress::Bar(bar) => {
+                bar.set_position(parts);
+                bar.reset_eta();
+            }
+            Progress::Lines { start, began, .. } => (*start, *began) = (parts, Instant::now()),
+        }
+    }
+
     /// Shows that `parts` of the job's parts are done.
     pub(crate) fn update(&mut self, parts: u64, message: &str) {
         match self {
@@ -57,12 +69,12 @@ impl Progress {
                 bar.set_position(parts);
                 bar.set_message(message.to_owned());
             }
-            Progress::Lines { name, total, done, began, last } => {
-                *done = parts;
+            Progress::Lines { name, total, start, began, last } => {
                 if last.elapsed() >= LINE_INTERVAL {
                     *last = Instant::now();
                     let spent = began.elapsed().as_secs_f64();
-                    let left = spent / parts.max(1) as f64 * total.saturating_sub(parts) as f64;
+                    let done = parts.saturating_sub(*start).max(1);
+                    let left = spent / done as f64 * total.saturating_sub(parts) as f64;
                     let text =
                         format!("{name} {parts}/{total}, {left:.0} s left at most  {message}");
                     output::message(&text);

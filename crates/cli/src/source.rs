@@ -1,11 +1,12 @@
 //! The options that name the data, a file or a data set, and say how they are read.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 use ptsm::data::{
-    DateOrder, Duplicates, Frequency, Grid, Part, Repair, Resample, Roles, Rounding, SeriesSet,
-    ThousandsMark,
+    DateOrder, Duplicates, Frequency, Grid, LabelledSet, Part, Repair, Resample, Roles, Rounding,
+    STANDARD_INPUT, SeriesSet, ThousandsMark,
 };
 use ptsm::job::SeriesData;
 use ptsm::preprocessor::Preprocessor;
@@ -13,7 +14,7 @@ use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
 use crate::global::Global;
-use crate::output::{flag, remark};
+use crate::output::{flag, message, remark};
 use crate::words::words;
 
 /// Says which values lie far from all others.
@@ -161,7 +162,7 @@ impl DataArgs {
     /// Reads the file or the named data set.
     pub(crate) fn read(&self, global: &Global) -> Result<Source> {
         let spec = self.spec();
-        check_named(&spec)?;
+        check_series(&spec)?;
         let source = spec.read()?;
         remark_source(global, &source);
         Ok(source)
@@ -170,7 +171,7 @@ impl DataArgs {
     /// As [`DataArgs::read`], for a model that was trained with `roles`.
     pub(crate) fn read_for(&self, global: &Global, preprocessor: &Preprocessor) -> Result<Source> {
         let spec = self.spec();
-        check_named(&spec)?;
+        check_series(&spec)?;
         let source = spec.read_for(preprocessor)?;
         remark_source(global, &source);
         Ok(source)
@@ -208,17 +209,33 @@ impl DataArgs {
 
 /// Checks that data are named; the error names the flag.
 pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
-    if spec.data.is_none() {
+    let Some(data) = &spec.data else {
         let text =
             "is missing (give a file, a name from `ptsm data list`, or - for the standard input)";
         return Err(Error::config("--data", text));
+    };
+    if data == STANDARD_INPUT && std::io::stdin().is_terminal() {
+        message("reading rows from the terminal: end them with Ctrl-D");
     }
     Ok(())
 }
 
+/// As [`check_named`], where series are wanted: labelled cases are none.
+fn check_series(spec: &DataSpec) -> Result<()> {
+    check_named(spec)?;
+    match &spec.data {
+        Some(data) if LabelledSet::is_ts(Path::new(data)) => {
+            let text = "a .ts file holds labelled cases, not series: train with --task classification or regression, \
+                        and name a model that was trained so";
+            Err(Error::config(data.clone(), text))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads series with what a model directory records about them.
 pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesData, Source)> {
-    check_named(spec)?;
+    check_series(spec)?;
     let (data, source) = SeriesData::read(spec)?;
     remark_source(global, &source);
     Ok((data, source))
@@ -247,7 +264,8 @@ pub(crate) fn summary(name: &str, set: &SeriesSet) -> String {
         count => format!("{count} series, "),
     };
     let report = &set.repairs;
-    let mut text = format!("{name}: {many}{rows} rows x {} channels{step}", set.channels.len());
+    let s = if set.channels.len() == 1 { "" } else { "s" };
+    let mut text = format!("{name}: {many}{rows} rows x {} channel{s}{step}", set.channels.len());
     let missing = report.missing.iter().filter(|m| m.share > 0.0);
     let worst = missing.max_by(|a, b| a.share.total_cmp(&b.share));
     if let Some(worst) = worst {

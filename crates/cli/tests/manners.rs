@@ -98,7 +98,7 @@ fn what_is_nearly_right_is_answered_with_what_is() {
         ("evaluate --data data.csv --model builtin --split tset", "(did you mean test?)"),
         ("evaluate --data data.csv --model model --backend cup", "(did you mean cpu?)"),
         ("simulate --out s.csv --family wlak", "(did you mean walk?)"),
-        ("tt-plan --shape seed --arch wormhole-n15", "(did you mean wormhole-n150?)"),
+        ("tt-plan --shape seed --arch wormhole-n15", "'wormhole-n150'"),
     ] {
         let (_, text) = refused(folder, arguments);
         assert!(text.contains(says), "ptsm {arguments}: {text}");
@@ -235,6 +235,15 @@ fn man_pages_of_all_commands_are_written() {
     let page = std::fs::read_to_string(folder.path().join("man/ptsm-train.1")).unwrap();
     assert!(page.contains(".TH") && page.contains("context\\-length"), "{page}");
     assert!(page.contains("ptsm train \\-\\-data load.csv"), "{page}");
+    // What `-h` leaves out is described, too.
+    assert!(page.contains("Probability of dropping a value inside the mixers"), "{page}");
+    let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").unwrap();
+    assert!(examples.starts_with("ptsm train"), "{examples}");
+    let whole = std::fs::read_to_string(folder.path().join("man/ptsm.1")).unwrap();
+    for name in whole.split("ptsm\\-").skip(1).filter_map(|rest| rest.split_once("(1)")) {
+        let page = format!("man/ptsm-{}.1", name.0.replace('\\', ""));
+        assert!(folder.path().join(&page).is_file(), "{page} is referred to");
+    }
     assert!(folder.path().join("man/ptsm-heads-add.1").is_file());
     assert!(ok(folder.path(), "man").contains(".TH ptsm"));
 }

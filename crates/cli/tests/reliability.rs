@@ -273,31 +273,32 @@ fn an_interrupted_command_says_what_is_kept() {
     }
     let interrupt = if ignored { ("-TERM", 143) } else { ("-INT", 130) };
     for (arguments, (signal, code), says) in [
-        (
-            format!("{train} --out new"),
-            interrupt,
-            "new is kept; resume with: ptsm train --resume new",
-        ),
+        (format!("{train} --out new"), interrupt, "; resume with: ptsm train --resume new"),
         (
             format!("{train} --out new --resume"),
             ("-TERM", 143),
             "resume with: ptsm train --resume new",
         ),
-        (
-            format!("{pretrain} --out any"),
-            interrupt,
-            "any is kept; resume with: ptsm pretrain --resume any",
-        ),
+        (format!("{pretrain} --out any"), interrupt, "any is kept up to step "),
         ("simulate --out s.csv --series 400000".into(), interrupt, "s.csv was not written"),
         ("bench --model model --threads 1 --seconds 60".into(), interrupt, "nothing was written"),
     ] {
         let (found, text) = interrupted(folder, &arguments, signal);
         assert_eq!(found, Some(code), "{arguments}: {text}");
         let line = text.lines().find(|line| line.starts_with("interrupted: ")).unwrap_or_default();
+        assert!(!says.contains("resume") || line.contains(" is kept up to step "), "{line}");
         assert!(line.contains(says), "{arguments}: {text}");
     }
     assert!(!folder.join("s.csv").exists());
     ok(folder, "verify new");
+    // Before the first checkpoint nothing is kept, and no folder is left.
+    let slow = "pretrain -q --windows 90M --threads 1 --out deep/none --isa portable";
+    let (_, text) = interrupted(folder, slow, interrupt.0);
+    assert!(
+        text.contains("nothing of this run is kept") || text.contains("was not written"),
+        "{text}"
+    );
+    assert!(!folder.join("deep").exists());
 }
 
 #[cfg(unix)]
@@ -409,6 +410,12 @@ fn a_run_goes_on_with_another_instruction_set_only_if_told() {
         return;
     }
     let resume = format!("train --data data.csv --out m -q {TINY} --resume");
+    // As a run leaves it that is stopped after its last epoch: one that is over is not resumed.
+    let stopped = || {
+        std::fs::remove_file(&path).unwrap();
+        ok(folder, "verify m --accept");
+    };
+    stopped();
     // The best set of the machine, also where these tests run with another one.
     let mut command = ptsm(folder);
     let output = command.env_remove("PTSM_ISA").args(resume.split_whitespace()).output().unwrap();
@@ -417,6 +424,7 @@ fn a_run_goes_on_with_another_instruction_set_only_if_told() {
     assert!(text.contains("--isa portable") && text.contains(&format!("--isa {best}")), "{text}");
     ok(folder, &format!("{resume} --isa portable"));
     assert_eq!(record()["history"]["instruction_sets"], serde_json::json!(["portable"]));
+    stopped();
     ok(folder, &format!("{resume} --isa {best}"));
     assert_eq!(record()["history"]["instruction_sets"], serde_json::json!(["portable", best]));
 }

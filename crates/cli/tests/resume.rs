@@ -161,12 +161,37 @@ fn what_cannot_be_resumed_is_said() {
         ("train --resume", "--resume: names no run"),
         ("train --resume a --out b", "--out: is not a, which is resumed"),
         ("pretrain --resume a", "a: holds a run of ptsm train"),
+        ("train --resume a --epochs 9", "use --init a --keep-head"),
     ] {
         let output = common::run(folder, line);
         assert!(!output.status.success(), "{line}");
         assert!(common::stderr(&output).contains(says), "{line}: {}", common::stderr(&output));
     }
-    // A table that has moved is named anew; another one is noticed.
+    // What is finished is not done again, whether its options are given or not.
+    for line in
+        ["train --resume a", "train --out a --resume", &arguments("a", true).replace("-q", "")]
+    {
+        let output = common::run(folder, line);
+        assert!(output.status.success(), "{line}: {}", common::stderr(&output));
+        assert_eq!(common::stderr(&output), "a is finished: nothing to do\n", "{line}");
+    }
+    assert_eq!(common::json(folder, "train --resume a")["finished"], true);
+    let output = common::run(folder, "train --data data.csv --out a");
+    let said = common::stderr(&output);
+    assert!(said.contains("finished (use --overwrite") && !said.contains("--resume"), "{said}");
+    // As a run leaves it that was stopped after its last epoch. A table that has moved is named anew; another one is
+    // noticed.
+    std::fs::remove_file(folder.join("a/training.json")).unwrap();
+    ok(folder, "verify a --accept");
+    let output = common::run(folder, "predict --model a --data data.csv");
+    let said = common::stderr(&output);
+    assert!(
+        said.contains("a: its run stopped after epoch 6 of 6 (ptsm train --resume a)"),
+        "{said}"
+    );
+    let output = common::run(folder, "train --data data.csv --out a");
+    let said = common::stderr(&output);
+    assert!(said.contains("stopped after epoch 6 of 6 (--resume goes on with it"), "{said}");
     std::fs::rename(folder.join("data.csv"), folder.join("moved.csv")).unwrap();
     let output = common::run(folder, "train --resume a");
     assert!(

@@ -9,7 +9,7 @@ use crate::{Error, Result};
 
 /// Name of the file that is locked. It is removed when its writer ends; one that a killed writer left
 /// is no longer locked, and is used again.
-pub(crate) const LOCK_FILE: &str = ".ptsm-lock";
+pub const LOCK_FILE: &str = ".ptsm-lock";
 
 /// How long another writer is waited for: short updates pass, a training does not.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct DirectoryLock {
     dir: PathBuf,
+    /// Folders that were made for it, the innermost first: they go with it if nothing was written into them.
+    made: Vec<PathBuf>,
     /// Locked as long as it is open.
     _file: File,
 }
@@ -36,11 +38,16 @@ impl DirectoryLock {
     /// `Io` if the directory cannot be made or written to, or another writer holds it, naming that
     /// one's process.
     pub(crate) fn take(dir: &Path) -> Result<Self> {
-        std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
         let began = Instant::now();
         loop {
+            let made = missing(dir);
+            // Each time, since the holder before may have removed a folder that it had made.
+            std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, "cannot be made", e))?;
             match Self::try_take(dir)? {
-                Some(lock) => return Ok(lock),
+                Some(mut lock) => {
+                    lock.made = made;
+                    return Ok(lock);
+                }
                 None if began.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
                 None => return Err(held(dir)),
             }
@@ -67,7 +74,7 @@ impl DirectoryLock {
         }
         let said = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         said.map_err(failed)?;
-        Ok(Some(Self { dir: dir.to_path_buf(), _file: file }))
+        Ok(Some(Self { dir: dir.to_path_buf(), made: Vec::new(), _file: file }))
     }
 
     /// The directory.
@@ -80,7 +87,15 @@ impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // While it is locked still, so that nobody else's file is removed.
         let _ = std::fs::remove_file(self.dir.join(LOCK_FILE));
+        // A folder that is not empty stays.
+        let _ = self.made.iter().try_for_each(std::fs::remove_dir);
     }
+}
+
+/// The folders of a path that are not there, the innermost first.
+fn missing(dir: &Path) -> Vec<PathBuf> {
+    let named = dir.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    named.take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect()
 }
 
 #[cfg(unix)]
@@ -125,11 +140,17 @@ mod tests {
         let process = format!("process {}", std::process::id());
         assert!(error.contains("another ptsm") && error.contains(&process), "{error}");
         drop(first);
-        assert!(!dir.join(LOCK_FILE).exists());
+        assert!(!dir.exists(), "nothing was written into it");
+        std::fs::create_dir(&dir).unwrap();
         // What a killed writer leaves.
         std::fs::write(dir.join(LOCK_FILE), "1").unwrap();
         drop(DirectoryLock::take(&dir).unwrap());
-        assert!(!dir.join(LOCK_FILE).exists());
+        assert!(dir.exists() && !dir.join(LOCK_FILE).exists());
+        let inner = folder.path().join("a/b");
+        let lock = DirectoryLock::take(&inner).unwrap();
+        std::fs::write(inner.join("x"), "kept").unwrap();
+        drop(lock);
+        assert!(inner.join("x").exists());
     }
 
     #[test]

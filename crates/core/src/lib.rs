@@ -65,7 +65,7 @@ pub use config::{
     Scaler, Task,
 };
 pub use cpu::{Cpu, set_threads};
-pub use directory_lock::DirectoryLock;
+pub use directory_lock::{DirectoryLock, LOCK_FILE};
 pub use directory_update::{Change, list_all, read_consistently};
 pub use distribution::{Distribution, LocScale};
 pub use error::{Error, ErrorKind, Result};

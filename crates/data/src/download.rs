@@ -15,7 +15,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(600);
 /// `Io` if the network fails; `InvalidInput` if the length is another.
 pub(super) fn download(url: &str, bytes: u64) -> Result<Vec<u8>> {
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(ErrorKind::Io, "cannot be downloaded").at(url).because(cause)
+        Error::new(
+            ErrorKind::Io,
+            "cannot be downloaded (or fetch it elsewhere, and name its folder by PTSM_DATA_DIR)",
+        )
+        .at(url)
+        .because(cause)
     };
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(TIME_LIMIT)).build().into();

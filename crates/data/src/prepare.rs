@@ -75,6 +75,7 @@ pub fn prepare(
     let mut prepared = Vec::with_capacity(used.len());
     let mut scales = Vec::with_capacity(used.len());
     let mut padded_series = 0;
+    let own: Vec<Borders> = used.iter().map(|(_, borders)| borders.clone()).collect();
     for (index, borders) in &mut used {
         let series = &set.series[*index];
         let own = standardiser.of_rows(series, borders.train.clone())?;
@@ -95,8 +96,12 @@ pub fn prepare(
     let every = WindowShape { step: 1, ..shape };
     let origins: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
     let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
-        windows(name, shape, &prepared, borders.iter().map(|b| rows(b).clone()))
-            .map(|set| set.with_origins(origins.clone()))
+        let set = windows(shape, &prepared, borders.iter().map(|b| rows(b).clone()))?;
+        let longest = own.iter().map(|borders| rows(borders).len()).max().unwrap_or_default();
+        match longest > 0 && set.is_empty() {
+            true => Err(too_short(name, longest, shape)),
+            false => Ok(set.with_origins(origins.clone())),
+        }
     };
     Ok(Prepared {
         train: part("training", shape, |borders| &borders.train)?,
@@ -204,9 +209,8 @@ fn split_all(set: &SeriesSet, split: &Split, context_length: usize) -> Result<Sp
     }
 }
 
-/// Windows of one part; it is an error if it has rows but no window.
+/// Windows of one part.
 fn windows(
-    part: &str,
     shape: WindowShape,
     series: &[Arc<PreparedSeries>],
     rows: impl Iterator<Item = Range<usize>>,
@@ -216,20 +220,22 @@ fn windows(
         rows,
     };
     let segments: Vec<Segment> = series.iter().zip(rows).map(segment).collect();
-    let longest = segments.iter().map(|segment| segment.rows.len()).max();
-    let set = WindowSet::new(segments, shape)?;
-    match longest {
-        Some(longest) if longest > 0 && set.is_empty() => {
-            let WindowShape { context_length, prediction_length, .. } = shape;
-            Err(Error::input(format!(
-                "the {part} part has {longest} rows (with {context_length} of context), too few \
-                 for one window of context_length {context_length} and prediction_length \
-                 {prediction_length} (use a longer series, shorter lengths or another {})",
-                option("split", None)
-            )))
-        }
-        _ => Ok(set),
-    }
+    WindowSet::new(segments, shape)
+}
+
+/// That a part has rows, `longest` of them in one series, but no window.
+fn too_short(part: &str, longest: usize, shape: WindowShape) -> Error {
+    let WindowShape { context_length, prediction_length, .. } = shape;
+    let context = if part == "training" { "" } else { ", with those of its context" };
+    let [of_context, of_steps] =
+        [("context_length", context_length), ("prediction_length", prediction_length)]
+            .map(|(name, length)| option(name, Some(&length.to_string())));
+    Error::input(format!(
+        "the {part} part has {longest} rows{context}: too few for a window of {context_length} + \
+         {prediction_length} steps (use a longer series, another {}, or shorter lengths than {of_context} and \
+         {of_steps})",
+        option("split", None)
+    ))
 }
 
 #[cfg(test)]

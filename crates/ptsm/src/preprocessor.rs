@@ -11,7 +11,7 @@ use crate::data::{
 };
 use crate::model_dir::ModelDir;
 use crate::{Config, Error, ErrorKind, Result};
-use ptsm_core::{option, read_listed_text, write_listed};
+use ptsm_core::{did_you_mean, option, read_listed_text, write_listed};
 
 /// How a table is turned into the numbers that the model reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +127,22 @@ impl Preprocessor {
         SeriesSet::from_table(table, &roles, &self.repair(repair)?)
     }
 
+    /// Refuses a table that lacks a channel.
+    fn check_channels(&self, table: &Table) -> Result<()> {
+        let Some(name) = self.channels.iter().find(|name| table.column(name).is_none()) else {
+            return Ok(());
+        };
+        let columns: Vec<&str> =
+            table.columns().iter().map(|column| column.name.as_str()).collect();
+        let near = did_you_mean(name, columns.iter().copied());
+        let text = format!(
+            "there is no column \"{name}\"{near}: the model was trained on {}; the columns are {}",
+            self.channels.join(", "),
+            columns.join(", ")
+        );
+        Err(Error::input(text).at(table.source()))
+    }
+
     /// The roles of the columns of a new table.
     fn roles_in(&self, table: &Table, given: &Roles) -> Result<Roles> {
         let is_none = |role: &Option<String>| role.as_deref().is_none_or(|name| name == NO_COLUMN);
@@ -144,6 +160,9 @@ impl Preprocessor {
                 self.channels.join(", ")
             );
             return Err(Error::config("targets", text));
+        }
+        if given.targets.is_none() && !self.takes_any_series() {
+            self.check_channels(table)?;
         }
         let mut roles = self.roles.clone();
         roles.targets = other.cloned().or(roles.targets);

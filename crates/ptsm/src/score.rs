@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::data::{Batch, Part, Prepared, SeriesSet, Split, WindowShape, prepare};
+use crate::data::{
+    Batch, Part, Prepared, Series, SeriesSet, Split, Standardiser, WindowShape, prepare,
+};
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
     score_baselines,
@@ -112,6 +114,25 @@ impl Forecaster {
         prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
     }
 
+    /// Series that have fewer rows before the first forecast of a part than the model looks back on
+    /// ([`ForecastModel::wanted_rows`](crate::forecast::ForecastModel::wanted_rows)); of the training part those that
+    /// hold no whole window. `split` replaces the split of the training.
+    pub fn lacking_rows(&self, set: &SeriesSet, split: Option<Split>, part: Part) -> usize {
+        let split = split.unwrap_or(self.preprocessor().split);
+        let wanted = self.model().wanted_rows();
+        let steps = self.config().prediction_length;
+        let lacks = |series: &&Series| {
+            // With a context of one row, since the own rows of a part do not depend on it.
+            let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 1);
+            borders.is_ok_and(|borders| match part {
+                Part::Train => borders.train.len() < wanted + steps,
+                Part::Validation => borders.train.end < wanted,
+                Part::Test => borders.train.end.max(borders.validation.end) < wanted,
+            })
+        };
+        set.series.iter().filter(lacks).count()
+    }
+
     /// The first `steps` steps of forecasts `[B, H, C']` of this model, `[B, steps, C']`.
     fn first_steps(&self, forecasts: Vec<f32>, steps: usize) -> Vec<f32> {
         let own = self.config().prediction_length;
@@ -121,6 +142,29 @@ impl Forecaster {
         let outputs = self.output_spec().channels().len();
         let windows = forecasts.chunks_exact(own * outputs);
         windows.flat_map(|window| window[..steps * outputs].iter().copied()).collect()
+    }
+
+    /// What the numbers of the scores mean.
+    fn legend(&self, season: usize, context_length: usize, baselines: bool) -> String {
+        let standardiser = &self.preprocessor().standardiser;
+        let units = match *standardiser == Standardiser::identity(standardiser.num_channels()) {
+            true => "in the units of the data",
+            false => "in standardised units (1 = the deviation of the training rows)",
+        };
+        let naive = match season {
+            0 | 1 => "the last value".to_owned(),
+            season => format!("the last season, of {season} steps"),
+        };
+        let mut text = format!(
+            "MSE, MAE and RMSE {units}; MASE: MAE divided by that of repeating {naive}, on the training rows"
+        );
+        if baselines {
+            let seen = self.model().recent_rows().min(context_length);
+            text += &format!(
+                "\n* = best of its column; baselines see the {seen} steps before each forecast, as the model does"
+            );
+        }
+        text
     }
 
     /// Scores this forecaster, and the baselines if asked, on every window of one part.
@@ -188,6 +232,7 @@ impl Forecaster {
             verdict: None,
             probabilistic,
             coherence: None,
+            legend: self.legend(season, windows.shape().context_length, options.baselines),
             dataset: options.dataset.clone(),
             split: options.part.name().to_owned(),
             context_length: config.context_length,

@@ -33,7 +33,12 @@ fn set() -> SeriesSet {
     }
     let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
     let none = Some(NO_COLUMN.to_owned());
-    let roles = Roles { id: Some("id".into()), timestamp: none, targets: Some(vec!["y".into()]) };
+    let roles = Roles {
+        id: Some("id".into()),
+        timestamp: none,
+        targets: Some(vec!["y".into()]),
+        ..Roles::default()
+    };
     SeriesSet::from_table(&table, &roles, &Repair::default()).unwrap()
 }
 

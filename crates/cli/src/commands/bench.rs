@@ -24,12 +24,13 @@ const MIN_CALLS: usize = 5;
 
 /// Options of `bench`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("subject").args(["model", "shape"]).required(true)))]
 pub(crate) struct Args {
     /// Model directory
-    #[arg(long, value_name = "DIR", conflicts_with = "shape", required_unless_present = "shape")]
+    #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// A named shape with random weights
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     shape: Option<Shape>,
     /// Batch sizes
     #[arg(long, value_name = "B,...", value_delimiter = ',', default_values_t = [1, 8, 32, 128])]
@@ -45,7 +46,7 @@ pub(crate) struct Args {
     seconds: f64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator (whose time says nothing of
     /// a device's)
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
 }
 

@@ -12,6 +12,7 @@ use ptsm_backends::open;
 use serde_json::{Value, json};
 
 use crate::global::Global;
+use crate::numbers::level;
 use crate::output::{answer, remark, remark_note};
 use crate::source::{DataArgs, part_parser, summary};
 
@@ -27,8 +28,8 @@ pub(crate) struct Args {
     /// Borders of the parts, where they are not those of the training: ett-hour, 7:1:2, ...
     #[arg(long, value_name = "SPLIT")]
     borders: Option<Split>,
-    /// Probabilities of the central intervals, ascending
-    #[arg(long, value_delimiter = ',', default_value = "0.8,0.95", value_name = "P,...")]
+    /// Probabilities of the central intervals, ascending, as 80,95 or 0.8,0.95
+    #[arg(long, value_delimiter = ',', default_value = "0.8,0.95", value_name = "LEVEL,...", value_parser = level)]
     levels: Vec<f64>,
     #[command(flatten)]
     data: DataArgs,

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::LabelCoding;
 use ptsm::data::{Column, LabelledSet, Labels, Table, write_table};
+use ptsm::ensemble::member_dirs;
 use ptsm::job::CaseChoice;
 use ptsm::labeller::{LabelScores, Labeller, Predictions};
 use ptsm::model_dir::{ModelDir, read_json};
+use ptsm::record::Record;
 use ptsm::spec::DataSpec;
 use ptsm::{Result, Task};
 use serde_json::json;
@@ -48,6 +50,13 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let spec = request.spec()?;
     let (name, set) = spec.read_cases(task)?;
     remark(global, &format!("{name}: {} cases", set.len()));
+    if were_trained_on(request.model, &name, set.len())? {
+        let text = format!(
+            "{name} has the name and the number of the cases that the model was trained on: scores of these say little of \
+             others"
+        );
+        remark(global, &text);
+    }
     labeller.length_notes(&set).iter().for_each(|note| remark(global, note));
     let began = std::time::Instant::now();
     let (predictions, scores) = labeller.score(&set)?;
@@ -68,6 +77,19 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
         value["choice"] = json!(choice);
     }
     answer(global, &value, &text)
+}
+
+/// Whether a model was trained on data of this name with as many cases.
+fn were_trained_on(model: &Path, name: &str, cases: usize) -> Result<bool> {
+    let dir = ModelDir::new(model);
+    let dirs = if dir.is_ensemble() { member_dirs(model)? } else { vec![dir] };
+    for dir in dirs {
+        let Some(record) = read_json::<Record>(&dir.training())? else { continue };
+        if record.dataset == name && record.train_windows + record.validation_windows == cases {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn draw(

@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     line("backends", NAMES.join(", "));
     for finding in &tenstorrent {
-        let mark = if finding.ready { "" } else { "missing: " };
+        let mark = if finding.ready { "" } else { "not there, and needed for its devices alone: " };
         line(finding.name, format!("{mark}{}", finding.text));
     }
     line("data sets", format!("{dir} (PTSM_DATA_DIR moves it)"));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ptsm::core::did_you_mean;
 use ptsm::data::{Part, Prepared, SeriesSet, Split};
-use ptsm::evaluate::{Coherence, Detail};
+use ptsm::evaluate::{BaselineOutcome, Coherence, Detail, Evaluation, TAKES_A_WHILE};
 use ptsm::heads::SharedModel;
 use ptsm::job::trained_on_validation;
 use ptsm::score::ScoreOptions;
@@ -16,6 +16,7 @@ use crate::command_line::given;
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
+use crate::intervals;
 use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark, remark_note, write_text};
 use crate::pictures::horizon_plot;
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     borders: Option<Split>,
     /// Steps that are forecast, for models that forecast any series; those of --split last:H, or the usual
     /// ones of the step of the rows, if not given
-    #[arg(long, value_name = "H", conflicts_with = "heads")]
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon", conflicts_with = "heads")]
     prediction_length: Option<usize>,
     /// Leave out the baselines
     #[arg(long)]
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     )]
     heads: Option<Vec<String>>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     /// Score a device even if its forecasts do not correlate with those of the CPU
     #[arg(long)]
@@ -124,6 +125,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         let why = "is for models that forecast; this one labels cases";
         refuse_unused(&args.for_forecasts(), why)?;
         refuse_unused(&[("borders", args.borders().is_some())], why)?;
+        let part = args.split.part != Part::Test || args.split.borders.is_some();
+        let text =
+            "is for models that forecast; of labelled cases all that --data names are scored";
+        refuse_unused(&[("split", part)], text)?;
         return cases::evaluate(global, &args.request());
     }
     if reconstruct::reconstructs(&args.model)? {
@@ -163,9 +168,17 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         let text = format!("training had the split {trained}: what is scored may hold rows of it");
         remark(global, &text);
     }
-    if zero_shot {
-        // It takes as much of the past as there is, and says itself where that is too little.
-        prepared.padded_series = 0;
+    let lacking = match zero_shot {
+        true => 0,
+        false => forecaster.lacking_rows(&set, args.borders(), args.split.part),
+    };
+    if std::mem::take(&mut prepared.padded_series) > 0 && lacking > 0 {
+        let (all, wanted) = (set.series.len(), forecaster.model().wanted_rows());
+        let text = format!(
+            "{lacking} of {all} series have fewer rows before their first forecast than the {wanted} that the model looks \
+             back on: what is missing in front of them is masked"
+        );
+        remark(global, &text);
     }
     prepared.notes().iter().for_each(|note| remark_note(global, note));
     match args.backend != "cpu" && !zero_shot {
@@ -214,7 +227,24 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &format!("report: {}", path.display()));
     }
     trim(&mut evaluation, detail);
+    if !args.every_theta {
+        name_every_theta(&mut evaluation);
+    }
+    if let Some(calibration) = forecaster.model().calibration() {
+        remark(global, &intervals::rest_on(calibration));
+    }
     answer(global, &evaluation, &evaluation.table())
+}
+
+/// Says how Theta is scored where that was left out because it takes long.
+fn name_every_theta(evaluation: &mut Evaluation) {
+    for baseline in &mut evaluation.baselines {
+        if let BaselineOutcome::NotScored { reason } = &mut baseline.outcome
+            && reason.ends_with(TAKES_A_WHILE)
+        {
+            reason.push_str(" (--every-theta scores it all the same)");
+        }
+    }
 }
 
 /// The default parts of the series; where they are too short for these, the last rows of each are the test part.

@@ -7,12 +7,14 @@ use ptsm::zero_shot::BUILTIN;
 
 use crate::forecast_output::{ForecastOutput, ForecastSource, Names};
 use crate::global::Global;
+use crate::numbers::level;
 use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::source::DataArgs;
 
 /// Options of `forecast`.
 ///
-/// The columns of times and of series, the step and the season are looked for, and said. The model was
+/// The columns of times and of series, the step and the season are looked for, and said. The columns named as the
+/// channels hold the forecast, which is the median. The model was
 /// trained on simulated series alone, and needs no training on the data: train a model (ptsm train) and
 /// compare both (ptsm evaluate --model builtin) where the history is long.
 #[derive(Debug, clap::Args)]
@@ -23,10 +25,11 @@ pub(crate) struct Args {
     file: Option<String>,
     /// Steps to forecast; the usual ones of the step of the rows if not given (12 months, 28 days, 48
     /// hours, ...)
-    #[arg(long, value_name = "H", visible_alias = "prediction-length")]
+    #[arg(long, value_name = "STEPS", visible_alias = "prediction-length")]
     horizon: Option<usize>,
-    /// Levels of the intervals in per cent, from 1 to 95
-    #[arg(long, value_delimiter = ',', value_name = "PERCENT,...", default_value = "80,95")]
+    /// Levels of the intervals, from 1 to 95 %, as 80,95 or 0.8,0.95: that of 95 % lies between the columns q0.025 and
+    /// q0.975
+    #[arg(long, value_delimiter = ',', value_name = "LEVEL,...", value_parser = level, default_value = "80,95")]
     levels: Vec<f64>,
     /// Picture of the forecast with its context (.svg or .png)
     #[arg(long, value_name = "FILE")]
@@ -51,10 +54,9 @@ pub(crate) struct Args {
 /// Forecasts and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let data = DataArgs { data: args.file.clone().or(args.data.data.clone()), ..args.data.clone() };
-    let levels: Vec<f64> = args.levels.iter().map(|percent| percent / 100.0).collect();
     let opening = Opening {
         steps: args.horizon,
-        levels: Some(&levels),
+        levels: Some(&args.levels),
         ..Opening::new(&args.model, &data, Purpose::ZeroShot)
     };
     let mut opened = opening.open(global)?;

@@ -22,18 +22,20 @@ use crate::source::{DataArgs, summary};
 
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").args(["path", "data"]).required(true)))]
 pub(crate) struct Args {
     /// A table or several, a .ts file, - for the standard input, the name of a data set, a model directory, or
     /// builtin
     #[arg(value_name = "FILE|NAME|MODEL")]
-    path: String,
+    path: Option<String>,
     #[command(flatten)]
     data: DataArgs,
 }
 
 /// Reads and prints.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    let path = PathBuf::from(&args.path);
+    let named = args.named();
+    let path = PathBuf::from(named);
     let dir = ModelDir::new(&path);
     if is_builtin(&path) {
         return describe_model(global, &path, &builtin_model()?, None);
@@ -50,8 +52,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if LabelledSet::is_ts(&path) {
         return inspect_cases(global, args);
     }
-    let data = DataArgs { data: Some(args.path.clone()), ..args.data.clone() };
+    let data = DataArgs { data: Some(named.to_owned()), ..args.data.clone() };
     inspect_data(global, &data)
+}
+
+impl Args {
+    /// What is to be described, with or without `--data` in front of it.
+    fn named(&self) -> &str {
+        self.path.as_deref().or(self.data.data.as_deref()).unwrap_or_default()
+    }
 }
 
 /// The networks whose labels are averaged, a line each, and how their settings were chosen.
@@ -252,13 +261,14 @@ fn count(layout: &Layout, part: &str) -> usize {
 
 /// The labelled cases of a `.ts` file.
 fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
-    let path = Path::new(&args.path);
+    let named = args.named();
+    let path = Path::new(named);
     let options = LabelOptions::default();
     let set = LabelledSet::read(path, &args.data.spec().read_options()?, &options)?;
     let lengths = || set.cases.iter().map(Series::num_rows);
     let (shortest, longest) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
     let channels = set.channels.len();
-    let name = if is_standard_input(path) { source_name(path) } else { args.path.clone() };
+    let name = if is_standard_input(path) { source_name(path) } else { named.to_owned() };
     let mut text = format!(
         "{name}: {} cases of {shortest} to {longest} points x {channels} channels\n",
         set.len()
@@ -293,7 +303,7 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
         text += &format!("missing: {:.2} % of the points\n", 100.0 * share);
     }
     let value = json!({
-        "name": args.path, "cases": set.len(), "channels": set.channels,
+        "name": named, "cases": set.len(), "channels": set.channels,
         "points": {"min": shortest, "max": longest}, "labels": labels, "missing_share": share,
     });
     answer(global, &value, &text)

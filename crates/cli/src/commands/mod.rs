@@ -90,7 +90,10 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::TtPlan(args) => tt_plan::run(&global, &args),
         Command::Doctor(args) => doctor::run(&global, &args),
         Command::Completions(args) => completions::run(&args, manual::command()),
-        Command::Man(args) => man::run(&global, &args, manual::command()),
+        Command::Man(args) => {
+            let (command, examples) = (manual::book(), manual::examples);
+            man::run(&global, &args, man::Book { command, examples })
+        }
     }
     .map(|()| 0)
 }

@@ -18,6 +18,10 @@ use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
 
 /// Options of `predict`.
+///
+/// The columns named as the channels hold the point forecast: the median of a model that learnt quantiles, the mean of a
+/// distribution, or the forecast that makes the error small by which the model was trained or chosen. Intervals are
+/// columns beside it: that of 95 % lies between q0.025 and q0.975 (ptsm calibrate adds intervals to a model without any).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Model directory, or builtin: the model inside the binary, which forecasts any series
@@ -45,7 +49,7 @@ pub(crate) struct Args {
     heads: Option<Vec<String>>,
     /// Steps to forecast, where they are not those of the model: fewer are cut, for more the model is
     /// fed its own forecasts (without intervals)
-    #[arg(long, value_name = "H", conflicts_with_all = ["heads", "samples"])]
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon", conflicts_with_all = ["heads", "samples"])]
     prediction_length: Option<usize>,
     /// Draw this many samples of the forecast instead (a column `sample` numbers them)
     #[arg(long, value_name = "N", conflicts_with = "heads")]
@@ -57,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "NAMES", conflicts_with_all = ["heads", "samples"])]
     interval_names: Option<Names>,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     data: DataArgs,
@@ -118,6 +122,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             "{steps} steps: the model forecasts {own} at a time and is fed its own forecasts; no \
              intervals are given so far ahead"
         );
+        remark(global, &text);
+    }
+    if forecaster.model().interval_levels().is_empty() {
+        let model = args.model.display();
+        let text = format!("no intervals: ptsm calibrate --model {model} --data ROWS adds them");
         remark(global, &text);
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;

@@ -16,17 +16,17 @@ use serde_json::json;
 
 use crate::commands::train::{ModelArgs, TrainingArgs};
 use crate::global::Global;
+use crate::interrupt;
 use crate::kept_run::keep_asked;
 use crate::mix::MixArgs;
 use crate::output::{answer, remark};
 use crate::progress::Progress;
+use crate::run_state;
 
 /// Options of `pretrain`.
 ///
-/// Each window is simulated when a step needs it, and seen once. The defaults of the model and of
-/// training are other ones than those of `train`: 512 steps in, 48 out, patches of 16, d_model 48, 5
-/// layers, no dropout, quantiles 0.025,0.1,0.5,0.9,0.975, --location last; batches of 256, cosine after
-/// 200 steps of warm-up, gradient clip 1, --ema-decay 0.998.
+/// Each window is simulated when a step needs it, and seen once. The defaults of the model and of training are other ones
+/// than those of `train`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Model directory to write; a checkpoint in it is at most --checkpoint-steps old when the run is
@@ -109,9 +109,8 @@ impl Args {
             (false, false) => SaveMode::New,
         };
         let save = Save { dir: ModelDir::new(&self.out), mode };
-        if mode == SaveMode::New && save.dir.is_taken() {
-            let text = "holds a model already (use --resume, --overwrite or another folder)";
-            return Err(Error::config(self.out.display().to_string(), text));
+        if mode == SaveMode::New {
+            run_state::refuse_taken(&self.out)?;
         }
         let start = self.init.as_deref().map(|init| self.network(init)).transpose()?;
         Ok(PretrainJob {
@@ -160,6 +159,7 @@ impl Reporter<'_> {
                 self.progress = Some(Progress::new(self.global, "training", *total_steps));
             }
             PretrainEvent::Training(Event::Step { step, loss, .. }) => {
+                interrupt::at_step(*step);
                 if let Some(out) = self.run.take() {
                     keep_asked(self.global, out);
                 }
@@ -170,6 +170,9 @@ impl Reporter<'_> {
             }
             PretrainEvent::Training(Event::Resumed { step, total_steps }) => {
                 self.line(&format!("resumed after step {step} of {total_steps}"));
+                if let Some(progress) = &mut self.progress {
+                    progress.start_at(*step);
+                }
             }
             PretrainEvent::Validated { row, best } => self.line(&scores(row, *best)),
             _ => {}

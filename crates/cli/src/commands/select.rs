@@ -104,13 +104,16 @@ fn report(
     }
     if let Some(found) = &test {
         let each: Vec<String> = found.scores.iter().map(|score| format!("{score:.4}")).collect();
-        text += &format!(
-            "test {metric} of the first: {:.4} +- {:.4} over {} seeds ({})\n",
-            found.mean,
-            found.deviation,
-            found.seeds.len(),
-            each.join(" ")
-        );
+        text += &match each.as_slice() {
+            [only] => format!("test {metric} of the first: {only} (one seed)\n"),
+            several => format!(
+                "test {metric} of the first: {:.4} +- {:.4} over {} seeds ({})\n",
+                found.mean,
+                found.deviation,
+                several.len(),
+                several.join(" ")
+            ),
+        };
     }
     answer(global, &value, &text)
 }

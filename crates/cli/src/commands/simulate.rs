@@ -17,9 +17,10 @@ const SHORTEST: usize = 8;
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").args(["out", "list"]).required(true)))]
 pub(crate) struct Args {
     /// Table to write (.csv, .parquet, .arrow, .json): unique_id, ds (1, 2, ...) and y
-    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Number of series
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -28,13 +29,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POINTS", default_value_t = 200)]
     length: usize,
     /// Seed; series number i of a seed is the same in every table
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Number of the first series
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
     /// List the families of series and the effects on them
-    #[arg(long, conflicts_with_all = ["out", "series", "length", "seed", "first"])]
+    #[arg(long, conflicts_with_all = ["series", "length", "seed", "first"])]
     list: bool,
     #[command(flatten)]
     mix: MixArgs,

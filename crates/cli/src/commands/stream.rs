@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     like: Option<String>,
     /// Steps to forecast, for models that forecast any series; the usual ones of the step if not given
-    #[arg(long, value_name = "H", requires = "like")]
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon", requires = "like")]
     prediction_length: Option<usize>,
     /// Steps of the season, for models that forecast any series; that of the table if not given
     #[arg(long, value_name = "N", requires = "like")]
@@ -86,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
     #[command(flatten)]
     text: TextArgs,

@@ -12,21 +12,23 @@ use serde_json::{Value, json};
 use crate::commands::shapes::Shape;
 use crate::global::Global;
 use crate::output::answer;
+use crate::words::words;
 
 /// Options of `tt-plan`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("subject").args(["model", "shape"]).required(true)))]
 pub(crate) struct Args {
     /// Model directory
-    #[arg(long, value_name = "DIR", conflicts_with = "shape", required_unless_present = "shape")]
+    #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
     /// A named shape with random weights
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     shape: Option<Shape>,
     /// Samples of a request
     #[arg(long, value_name = "B", default_value_t = 32)]
     batch: usize,
-    /// Chip: wormhole-n150, wormhole-n300-chip (one of the two of an n300) or blackhole-p150
-    #[arg(long, default_value = "wormhole-n150")]
+    /// Chip; of an n300, with two of them, one is planned for
+    #[arg(long, value_name = "CHIP", default_value = "wormhole-n150", value_parser = words::<Arch>(Arch::ALL.map(Arch::name)))]
     arch: Arch,
     /// Optimisations that the planner may use: fold, layout, fusion, kernels, l1, bfloat8-weights,
     /// trace, two-queues

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ptsm::job::{RecipeStore, Subject, TuneEvent, Tuned, tune};
+use ptsm::job::{RecipeStore, Subject, SuitedSpace, TuneEvent, Tuned, tune};
 use ptsm::model_dir::write_json;
 use ptsm::spec::DataSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Trial};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::commands::train::divergence_warning;
 use crate::global::Global;
 use crate::numbers::seconds;
-use crate::output::{answer, remark, write_text};
+use crate::output::{answer, flag, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, read_series, summary};
 
@@ -37,19 +37,19 @@ pub(crate) struct Args {
     #[arg(long, default_value = "30m", value_parser = seconds, value_name = "TIME")]
     budget: f64,
     /// Rungs of the search: on each, a third of the recipes is trained three times as long
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     rungs: u32,
     /// Seed of the draws, and of every training
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Borders of the parts; the data set's own, or 7:1:2, if not given
-    #[arg(long)]
+    #[arg(long, value_name = "SPLIT")]
     split: Option<ptsm::data::Split>,
-    /// Past time steps that the model sees, if not the space's
-    #[arg(long)]
+    /// Past time steps that the model sees; the space's, or by the length of the series, if not given
+    #[arg(long, value_name = "STEPS")]
     context_length: Option<usize>,
-    /// Future time steps that are forecast, if not the space's
-    #[arg(long)]
+    /// Future time steps that are forecast; the space's, or the usual ones of the frequency, if not given
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon")]
     prediction_length: Option<usize>,
     #[command(flatten)]
     data: DataArgs,
@@ -67,6 +67,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let spec = DataSpec { split: args.split, ..args.data.spec() };
     let subject = Subject::new(read_series(global, &spec)?.0);
     remark(global, &summary(&subject.data().name, subject.set()));
+    let SuitedSpace { space: suited, notes, .. } = SuitedSpace::new(&space, &subject)?;
+    space = suited;
+    notes.iter().for_each(|note| remark(global, &format!("  {note}")));
     remark(global, &format!("{} different recipes in the space", space.len()));
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut progress = Progress::new(global, "seconds of training", args.budget.ceil() as u64);
@@ -96,7 +99,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 /// Reports an event of the search; `spent` adds up the seconds of training.
 fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
     let place = |trial: &Trial| {
-        format!("rung {}, recipe {} ({} epochs)", trial.rung, trial.number, trial.epochs)
+        let Trial { rung, number, epochs, .. } = trial;
+        let s = if *epochs == 1 { "" } else { "s" };
+        format!("rung {rung}, recipe {number} ({epochs} epoch{s})")
     };
     match event {
         TuneEvent::Began(trial) => {
@@ -109,7 +114,10 @@ fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
             let loss = loss_text(Some(*loss));
             progress.line(&format!("{}: validation {loss}, {seconds:.1} s{why}", place(trial)));
         }
-        TuneEvent::Failed { trial, error } => progress.line(&format!("{}: {error}", place(trial))),
+        TuneEvent::Failed { trial, error } => {
+            let error = error.spelled(flag);
+            progress.line(&format!("{}: {error}", place(trial)));
+        }
         _ => {}
     }
 }

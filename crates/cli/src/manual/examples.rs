@@ -17,6 +17,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   cat sales.csv | ptsm forecast -",
     ),
     ("demo", "  ptsm demo\n  ptsm demo --out tour --seed 1"),
+    ("data", "  ptsm data list\n  ptsm data fetch ETTh1"),
     ("data list", "  ptsm data list"),
     ("data fetch", "  ptsm data fetch ETTh1"),
     ("inspect", "  ptsm inspect load.csv\n  ptsm inspect moves_TRAIN.ts\n  ptsm inspect model"),
@@ -77,6 +78,11 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm tune --data load.csv --out found --budget 10m --prediction-length 24",
     ),
     ("ensemble", "  ptsm ensemble model-1 model-2 --out both"),
+    (
+        "heads",
+        "  ptsm heads list --model bands
+  ptsm heads add --model bands --from probe --name probe",
+    ),
     ("heads add", "  ptsm heads add --model bands --from probe --name probe"),
     ("heads list", "  ptsm heads list --model bands"),
     ("heads remove", "  ptsm heads remove --model bands probe"),

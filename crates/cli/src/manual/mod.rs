@@ -2,8 +2,12 @@
 //! of them.
 
 mod examples;
+mod pretraining;
+
+use std::any::TypeId;
 
 use clap::{Arg, Command, CommandFactory};
+use ptsm::data::Split;
 
 use crate::args::Args;
 use examples::EXAMPLES;
@@ -45,19 +49,87 @@ const EVERY_COMMAND: &str = "Every command";
 
 /// The command line, with its help.
 pub(crate) fn command() -> Command {
-    with_help(Args::command(), "")
+    with_help(parsed(), "")
+}
+
+/// The command line for man pages, which have examples of their own: every option in full, and no command `help`, of
+/// which there is no page.
+pub(crate) fn book() -> Command {
+    without_help_command(parsed())
+}
+
+/// The command line as it is parsed.
+fn parsed() -> Command {
+    let command = Args::command()
+        .mut_subcommand("pretrain", pretraining::with_own_defaults)
+        // Nothing is scored there, and it is refused.
+        .mut_subcommand("calibrate", |command| command.mut_arg("season", |arg| arg.hide(true)));
+    with_values_named(command)
+}
+
+/// Options whose value is a number of steps.
+const STEPS: [&str; 9] = [
+    "context_length",
+    "prediction_length",
+    "patch_length",
+    "patch_stride",
+    "warmup_steps",
+    "window_step",
+    "checkpoint_steps",
+    "segment_length",
+    "cross_channel_context",
+];
+
+/// Names values by what they are where nothing but the name of the option says it: N is a whole number, X a number.
+fn with_values_named(command: Command) -> Command {
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    let inner: Vec<String> = inner.collect();
+    let command = command.mut_args(|arg| {
+        let id = arg.get_id().as_str().to_owned();
+        let named = arg.get_value_names().is_some_and(|names| names[0] != id.to_uppercase());
+        if named || !arg.get_action().takes_values() || arg.is_positional() {
+            return arg;
+        }
+        let kind = arg.get_value_parser().type_id();
+        let whole = [TypeId::of::<usize>(), TypeId::of::<u32>(), TypeId::of::<u64>()];
+        match (STEPS.contains(&id.as_str()), whole.iter().any(|of| kind == *of)) {
+            (true, _) => arg.value_name("STEPS"),
+            (_, true) => arg.value_name("N"),
+            _ if kind == TypeId::of::<f64>() => arg.value_name("X"),
+            _ if kind == TypeId::of::<Split>() => arg.value_name("SPLIT"),
+            _ => arg,
+        }
+    });
+    inner.into_iter().fold(command, |command, word| command.mut_subcommand(word, with_values_named))
+}
+
+fn without_help_command(command: Command) -> Command {
+    let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
+    let inner: Vec<String> = inner.collect();
+    let command = command.disable_help_subcommand(true);
+    inner
+        .into_iter()
+        .fold(command, |command, word| command.mut_subcommand(word, without_help_command))
+}
+
+/// The examples of a command, called by its name without the first word.
+pub(crate) fn examples(name: &str) -> Option<&'static str> {
+    EXAMPLES.iter().find(|(of, _)| *of == name).map(|(_, text)| text.trim_end())
 }
 
 /// A command, called `name` without the first word, and those below it, with their help.
 fn with_help(command: Command, name: &str) -> Command {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     let inner: Vec<String> = inner.collect();
-    let mut command = command.mut_args(|arg| arg.clone().hide_short_help(is_left_out(&arg)));
-    if let Some((_, text)) = EXAMPLES.iter().find(|(of, _)| *of == name) {
+    let mut command = command.mut_args(|arg| {
+        let left_out = is_left_out(&arg);
+        arg.hide_short_help(left_out)
+    });
+    if let Some(text) = examples(name) {
         let more = "All options: --help.";
         command = command
-            .after_help(format!("Examples:\n{}\n\n{more}", text.trim_end()))
-            .after_long_help(format!("Examples:\n{}", text.trim_end()));
+            .after_help(format!("Examples:\n{text}\n\n{more}"))
+            .after_long_help(format!("Examples:\n{text}"));
     }
     for word in inner {
         let whole = format!("{name} {word}").trim().to_owned();
@@ -99,7 +171,8 @@ mod tests {
             let short = command.render_help().to_string();
             assert!(short.lines().count() <= PAGE, "{name}: {} lines", short.lines().count());
             let long = command.render_long_help().to_string();
-            for long_name in command.get_arguments().filter_map(Arg::get_long) {
+            let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+            for long_name in shown.filter_map(Arg::get_long) {
                 assert!(long.contains(&format!("--{long_name}")), "{name} --{long_name}");
             }
             found += 1;

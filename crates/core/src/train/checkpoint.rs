@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::history::Epoch;
+use super::training::Training;
 use crate::atomic_file::write_atomically;
 use crate::checksums::sha256;
 use crate::real::instruction_set;
@@ -157,6 +158,36 @@ fn seal(bytes: &mut [u8]) -> Option<()> {
 /// `Io` if it cannot be read, `InvalidWeights` if its checksum does not fit.
 pub fn check_checkpoint(path: &Path) -> Result<()> {
     check_seal(&read_regular(path)?).map_err(|e| e.at(path.display().to_string()))
+}
+
+/// How far the run of a checkpoint is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reached {
+    /// Optimiser steps that are done.
+    pub step: u64,
+    /// Finished epochs.
+    pub epochs_done: u32,
+    /// Epochs of the whole run, without early stopping.
+    pub epochs: u32,
+}
+
+/// How far the run of a checkpoint is. Nothing but its header is looked at, and its checksum is not: that is for who
+/// resumes it.
+///
+/// # Errors
+///
+/// `Io` if it cannot be read, `InvalidWeights` if it is no checkpoint of this version.
+pub fn checkpoint_reached(path: &Path) -> Result<Reached> {
+    let bytes = read_regular(path)?;
+    let bad = || Error::weights("is not a valid checkpoint").at(path.display().to_string());
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad().because(e))?;
+    let progress = header.metadata().as_ref().and_then(|m| m.get("progress")).ok_or_else(bad)?;
+    let (progress, step): (Progress, u64) =
+        serde_json::from_str(progress).map_err(|e| bad().because(e))?;
+    let training: Training =
+        serde_json::from_str(&progress.fingerprint.training).map_err(|e| bad().because(e))?;
+    Ok(Reached { step, epochs_done: progress.epoch, epochs: training.epochs })
 }
 
 /// Refuses bytes that are not those that were sealed.
@@ -349,6 +380,21 @@ mod tests {
             let error = state.parse(&bytes).expect_err(&format!("bit {bit}"));
             assert_eq!(error.kind(), crate::ErrorKind::InvalidWeights, "{error}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_tells_how_far_its_run_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        let mut state = state();
+        (state.progress.epoch, state.adamw.step) = (2, 9);
+        let training = Training { epochs: 5, ..Training::default() };
+        state.progress.fingerprint.training = serde_json::to_string(&training).unwrap();
+        state.save(&path).unwrap();
+        let reached = checkpoint_reached(&path).unwrap();
+        assert_eq!(reached, Reached { step: 9, epochs_done: 2, epochs: 5 });
+        std::fs::write(&path, "nothing").unwrap();
+        assert!(checkpoint_reached(&path).is_err());
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub use crate::backend::Score;
 pub use crate::loss::{Loss, LossOptions, LossWeight, PercentLoss, PointLoss, loss, loss_weight};
 pub use crate::samples::{Samples, Subset, numbers_fingerprint};
 pub use adamw::AdamW;
-pub use checkpoint::{CHECKPOINT_FILE, CHECKPOINT_FOLDER, check_checkpoint};
+pub use checkpoint::{
+    CHECKPOINT_FILE, CHECKPOINT_FOLDER, Reached, check_checkpoint, checkpoint_reached,
+};
 pub use history::{Epoch, History};
 pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly, train_jointly_on};
 pub use on_cpu::score;

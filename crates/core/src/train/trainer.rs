@@ -68,6 +68,14 @@ pub enum Event<'a> {
         /// Steps of the whole run.
         total_steps: u64,
     },
+    /// The initial weights were scored, because they forecast already, see
+    /// [`skip_start`](Training::skip_start): no epoch is kept that is not better.
+    Start {
+        /// Loss over the validation samples.
+        validation_loss: f64,
+        /// Mean absolute error over them, for point forecasts.
+        validation_mae: Option<f64>,
+    },
     /// A step is done.
     Step {
         /// Epoch in progress, from 1.
@@ -140,7 +148,7 @@ impl Trainer<'_> {
             let _ = observe(&Event::Resumed { step: state.adamw.step, total_steps });
         }
         model.parameters = state.weights.clone();
-        self.score_start(on, &model, &mut state)?;
+        self.score_start(on, &model, &mut state, observe)?;
         let mut stopped_by = "completed";
         while state.progress.epoch < self.training.epochs {
             if self.patience_is_over(&state.progress) {
@@ -341,12 +349,15 @@ impl Trainer<'_> {
         on: &dyn TrainingSession,
         model: &Model,
         state: &mut State,
+        observe: &mut Observer<'_>,
     ) -> Result<()> {
         let fresh = state.adamw.step == 0;
         let forecasts = self.training.skip_start != SkipStart::Zero && has_skip(model);
         if fresh && forecasts && !self.data.validation.is_empty() {
             let found = on.score(model, self.data.validation, &self.training.score_options())?;
             state.progress.best_loss = Some(found.loss);
+            let (validation_loss, validation_mae) = (found.loss, found.mae);
+            let _ = observe(&Event::Start { validation_loss, validation_mae });
         }
         Ok(())
     }

@@ -105,6 +105,9 @@ pub fn score_baselines(
 /// to every one of them anew.
 pub const THETA_LIMIT: usize = 1_000_000;
 
+/// How the reason ends where Theta is not scored because of [`THETA_LIMIT`].
+pub const TAKES_A_WHILE: &str = "which takes a while";
+
 fn score_classical(
     method: Method,
     windows: &WindowSet,
@@ -116,10 +119,10 @@ fn score_classical(
     let points = windows.len() * channels * context_length;
     if method == Method::Theta && points > THETA_LIMIT && !plan.every_theta {
         let text = format!(
-            "it is fitted to each of {} windows of {} channels, which takes a while (not done unless \
-             every_theta asks for it)",
+            "it is fitted to each of {} windows of {} channel{}, {TAKES_A_WHILE}",
             windows.len(),
-            channels
+            channels,
+            if channels == 1 { "" } else { "s" }
         );
         return Err(Error::input(text));
     }

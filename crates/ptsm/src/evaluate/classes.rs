@@ -81,12 +81,12 @@ impl ClassScores {
     /// The scores as text for a terminal.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "cases              {}\naccuracy           {:.4}   (most frequent class: {:.4})\n\
-             balanced accuracy  {:.4}\nmacro F1           {:.4}\ncross entropy      {:.4}\n\n",
+            "cases              {}\naccuracy           {:.1} %   (most frequent class: {:.1} %)\n\
+             balanced accuracy  {:.1} %\nmacro F1           {:.4}\ncross entropy      {:.4}\n\n",
             self.cases,
-            self.accuracy,
-            self.majority,
-            self.balanced_accuracy,
+            100.0 * self.accuracy,
+            100.0 * self.majority,
+            100.0 * self.balanced_accuracy,
             self.macro_f1,
             self.cross_entropy
         );
@@ -123,7 +123,7 @@ mod tests {
         let wanted =
             (lose(2.0, [0.0; 2]) + lose(1.0, [0.0; 2]) * 2.0 + lose(0.0, [3.0, 0.0])) / 4.0;
         assert!((scores.cross_entropy - wanted).abs() < 1e-9);
-        assert!(scores.table().contains("0.7500"));
+        assert!(scores.table().contains("75.0 %"));
     }
 
     #[test]

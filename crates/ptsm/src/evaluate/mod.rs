@@ -27,7 +27,9 @@ mod verdict;
 mod windows;
 
 pub(crate) use baselines::fit_ridge;
-pub use baselines::{BaselinePlan, THETA_LIMIT, repeat_last, score_baselines, seasonal_naive};
+pub use baselines::{
+    BaselinePlan, TAKES_A_WHILE, THETA_LIMIT, repeat_last, score_baselines, seasonal_naive,
+};
 pub use by_series::{SeriesMean, SeriesMetrics};
 pub use classes::ClassScores;
 pub use coherence::Coherence;

@@ -207,6 +207,9 @@ impl ProbabilisticScores {
             }
             text.push('\n');
         }
+        if !self.intervals.is_empty() {
+            text += "widths in the units of MAE\n";
+        }
         if let (Some(loss), Some(crps)) = (self.weighted_quantile_loss, self.crps) {
             text += &format!("weighted quantile loss {loss:.4}, CRPS {crps:.4}\n");
         }

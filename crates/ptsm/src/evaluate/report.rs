@@ -45,6 +45,9 @@ pub struct Evaluation {
     /// Difference between summed steps and forecast segment sums, with the hierarchical head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coherence: Option<Coherence>,
+    /// What the numbers of the table mean, in a sentence or two; not in files.
+    #[serde(skip)]
+    pub legend: String,
 }
 
 /// One baseline by name.
@@ -99,6 +102,9 @@ impl Evaluation {
         }
         mark_best(&mut rows);
         text.push_str(&aligned("", &rows));
+        if !self.legend.is_empty() {
+            text.push_str(&format!("{}\n", self.legend));
+        }
         text.push_str(&self.series_means());
         text.push_str(&self.in_data_units());
         if let Some(verdict) = &self.verdict {
@@ -293,6 +299,7 @@ mod tests {
             verdict: None,
             probabilistic: None,
             coherence: None,
+            legend: String::new(),
             dataset: "ETTh2".to_owned(),
             split: "test".to_owned(),
             context_length: 512,
@@ -344,7 +351,7 @@ ETTh2, test: every one of 3 windows, 512 -> 96 steps, 12 points, 1.2 s
 model         0.2500*  0.2500*     0.5000*       0.5000*
 repeat_last  1.000e9  0.2500*  3.162e4       0.5000*
 
-as good as the best baseline, repeat last (0 blocks of windows, too few for an interval; MAE 0.2500 and 0.2500)
+as good as the best baseline, repeat last (0 stretches of windows without a common step, and at least 5 tell how sure that is; MAE 0.2500 and 0.2500)
 
 ridge: not scored: too few
 ";
@@ -375,10 +382,10 @@ ridge: not scored: too few
         let text = verdict(0.4);
         assert_eq!(
             text,
-            "better than the best baseline, ridge, by 20.0 % (0 blocks of windows, too few for an \
-             interval; MASE 0.4000 and 0.5000)"
+            "on too little to be sure better than the best baseline, ridge, by 20.0 % (0 stretches of windows without a \
+             common step, and at least 5 tell how sure that is; MASE 0.4000 and 0.5000)"
         );
-        assert!(verdict(1.0).starts_with("worse than the best baseline, ridge, by 100.0 %"));
+        assert!(verdict(1.0).contains("worse than the best baseline, ridge, by 100.0 %"));
         assert!(verdict(0.501).starts_with("as good as"));
         let mut percent = evaluation.clone();
         percent.model = Metrics { smape: Some(9.0), mase: Some(1.0), ..metrics(1.0) };

@@ -175,25 +175,27 @@ impl Verdict {
             };
         };
         let (change, range) = (100.0 * ratio, self.range());
-        let chance = match self.interval {
-            Some(found) if found.lower <= 0.0 && found.upper >= 0.0 => {
-                "; the difference may be chance"
-            }
-            _ => "",
+        // What is to be doubted comes first.
+        let doubt = match self.interval {
+            Some(found) if found.lower <= 0.0 && found.upper >= 0.0 => "perhaps by chance ",
+            Some(_) => "",
+            None => "on too little to be sure ",
         };
         match change {
             change if change > SAME_PERCENT => {
-                let advice = match chance {
-                    "" => ": on such rows take that, or try longer series or another horizon",
-                    chance => chance,
+                let advice = match doubt {
+                    "" => {
+                        ": on such rows a forecaster that is chosen by comparison takes such a forecast (ptsm train \
+                         without options of a network); or try longer series or another horizon"
+                    }
+                    _ => "",
                 };
                 format!(
-                    "worse than the best baseline, {name}, by {change:.1} % ({range}; {numbers})\
-                     {advice}"
+                    "{doubt}worse than the best baseline, {name}, by {change:.1} % ({range}; {numbers}){advice}"
                 )
             }
             change if change < -SAME_PERCENT => format!(
-                "better than the best baseline, {name}, by {:.1} % ({range}; {numbers}){chance}",
+                "{doubt}better than the best baseline, {name}, by {:.1} % ({range}; {numbers})",
                 -change
             ),
             _ => format!("as good as the best baseline, {name} ({range}; {numbers})"),
@@ -208,17 +210,31 @@ impl Verdict {
             (_, unit) => unit,
         };
         let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
-            return format!("{units} {unit}, too few for an interval");
+            return match unit {
+                "series" => {
+                    format!("{units} series, and at least {FEWEST_UNITS} tell how sure that is")
+                }
+                _ => format!(
+                    "{units} stretch{} of windows without a common step, and at least {FEWEST_UNITS} tell how sure that \
+                     is",
+                    if *units == 1 { "" } else { "es" }
+                ),
+            };
         };
         let better = self.relative_difference.is_some_and(|ratio| 100.0 * ratio < -SAME_PERCENT);
         let (low, high) = if better { (-upper, -lower) } else { (lower, upper) };
         format!(
             "{:.0} % interval {:.1} to {:.1} % over {units} {unit}",
             100.0 * level,
-            100.0 * low,
-            100.0 * high
+            percent(low),
+            percent(high)
         )
     }
+}
+
+/// A share in percent, whose first digit behind the point is rounded, and never to minus zero.
+fn percent(share: f64) -> f64 {
+    (1000.0 * share).round() / 10.0 + 0.0
 }
 
 /// A score as it is printed; a dash where it is not defined.
@@ -321,10 +337,15 @@ mod tests {
              645 series; MASE 0.9700 and 1.0000)"
         );
         let text = verdict(-0.031, Some((-0.052, 0.01))).in_words();
-        assert!(text.ends_with("; the difference may be chance"), "{text}");
+        assert!(text.starts_with("perhaps by chance better than the best baseline"), "{text}");
+        let text = verdict(-0.031, Some((-0.052, 0.0004))).in_words();
+        assert!(text.contains("interval 0.0 to 5.2 %"), "{text}");
+        let text = verdict(-0.031, Some((-0.052, 0.01))).in_words();
         assert!(text.contains("interval -1.0 to 5.2 %"), "{text}");
         let text = verdict(0.2, Some((0.1, 0.3))).in_words();
-        assert!(text.contains("10.0 to 30.0 %") && text.contains("take that"), "{text}");
-        assert!(verdict(0.2, None).in_words().contains("645 series, too few for an interval"));
+        assert!(text.contains("10.0 to 30.0 %") && text.contains("ptsm train without"), "{text}");
+        let text = verdict(0.2, None).in_words();
+        assert!(text.starts_with("on too little to be sure worse than"), "{text}");
+        assert!(text.contains("645 series, and at least 5 tell how sure"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::data::SeriesData;
+use crate::Result;
 use crate::data::{Borders, Series, Split, Transform, WindowShape, prepare, usual_horizon};
 use crate::evaluate::Ridge;
 use crate::spec::{LossChoice, ModelSpec};
@@ -30,6 +31,22 @@ pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<S
         reasons.insert(0, format!("horizon of {horizon} steps: {reason}"));
     }
     (recipe, reasons)
+}
+
+/// Refuses a horizon that the parts of the split do not hold, before anything is trained.
+///
+/// # Errors
+///
+/// `InvalidInput`, with the numbers, if a part has no window with as much of a context as there is.
+pub fn check_lengths(data: &SeriesData, model: &ModelSpec) -> Result<()> {
+    let defaults = ModelSpec::defaults();
+    let length = |chosen: Option<usize>, default: Option<usize>| chosen.or(default).unwrap_or(1);
+    let shape = WindowShape {
+        context_length: length(model.context_length, defaults.context_length),
+        prediction_length: length(model.prediction_length, defaults.prediction_length),
+        step: 1,
+    };
+    prepare(&data.set, &data.split, shape, None, None).map(|_| ())
 }
 
 /// Whether the data have the complete windows that the start of a linear skip takes.

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::data::JobData;
+use crate::record::Record;
 use crate::train::Event;
 use crate::{Error, ErrorKind, Model, Result};
 use ptsm_core::Note;
@@ -19,6 +20,8 @@ pub enum JobEvent<'a> {
     Ready(Ready<'a>),
     /// A step or an epoch is done.
     Training(&'a Event<'a>),
+    /// A training is over.
+    Trained(&'a Record),
 }
 
 /// The progress of a search.
@@ -31,6 +34,8 @@ pub struct SearchRound {
     pub rounds: usize,
     /// Settings that are compared in it.
     pub settings: usize,
+    /// Those of them that an earlier round has compared, too.
+    pub again: usize,
     /// Its trainings, each of one network or of those whose mean is scored, that are done.
     pub done: usize,
     /// Its trainings in all.

@@ -54,7 +54,7 @@ impl Job<'_> {
         }
     }
 
-    fn lay_out(&self, config: Config) -> Result<Laid> {
+    pub(super) fn lay_out(&self, config: Config) -> Result<Laid> {
         match self.data {
             JobData::Series(data) => self.lay_out_windows(data, config),
             JobData::Cases(data) => self.lay_out_cases(data, config),
@@ -118,6 +118,7 @@ impl Job<'_> {
             training: self.training.clone(),
             history,
         };
+        let _ = observer.observe(&JobEvent::Trained(&record));
         if let Some(writer) = &writer {
             let (preprocessor, precision) = (&preprocessor, Precision::Single);
             let finished = Finished { model: &model, preprocessor, record: &record, precision };

@@ -64,7 +64,7 @@ impl Subject {
     }
 
     /// The job that trains a recipe.
-    fn job(&self, recipe: &Recipe) -> Job<'_> {
+    pub(super) fn job(&self, recipe: &Recipe) -> Job<'_> {
         Job {
             data: &self.data,
             task: Task::Forecasting,

@@ -174,17 +174,11 @@ impl DataSpec {
     pub fn read(&self) -> Result<Source> {
         let data = self.named()?;
         let path = Path::new(data);
-        if is_standard_input(path) || path.exists() || data.contains(['*', '?', '[']) {
+        let Some(set) = self.dataset()? else {
             let name = source_name(path);
             let name = if name.is_empty() { data.to_owned() } else { name };
             let table = Table::read(path, &self.read_options()?)?;
             return Ok(Source { name, table, dataset: None, verified: None });
-        }
-        let looks_like_path = data.contains(['/', '\\']) || path.extension().is_some();
-        let set = match Dataset::named(data) {
-            Ok(set) => set,
-            Err(_) if looks_like_path => return Err(not_found(path)),
-            Err(error) => return Err(near_file(path).unwrap_or(error).at("data")),
         };
         let name = set.name.to_owned();
         if set.is_embedded() {
@@ -194,6 +188,30 @@ impl DataSpec {
         let file = set.fetch(&data_dir())?;
         let table = Table::read(&file, &self.read_options()?)?;
         Ok(Source { name, table, dataset: Some(set), verified: Some(file) })
+    }
+
+    /// Refuses data that are not there, by their name alone: no file is read, and nothing is downloaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataSpec::read`].
+    pub fn check_there(&self) -> Result<()> {
+        self.dataset().map(|_| ())
+    }
+
+    /// The data set that is named; `None` for a file, a pattern or the standard input.
+    fn dataset(&self) -> Result<Option<&'static Dataset>> {
+        let data = self.named()?;
+        let path = Path::new(data);
+        if is_standard_input(path) || path.exists() || data.contains(['*', '?', '[']) {
+            return Ok(None);
+        }
+        let looks_like_path = data.contains(['/', '\\']) || path.extension().is_some();
+        match Dataset::named(data) {
+            Ok(set) => Ok(Some(set)),
+            Err(_) if looks_like_path => Err(not_found(path)),
+            Err(error) => Err(near_file(path).unwrap_or(error).at("data")),
+        }
     }
 
     /// As [`DataSpec::read`], for a trained model: the names of its series are kept to the letter, and

@@ -9,6 +9,9 @@ use crate::spec::{ChannelModeChoice, ModelSpec};
 /// The context that the benchmark papers use, where the data are long enough.
 const CONTEXT: usize = 512;
 
+/// The context where the horizon leaves no room for a longer one.
+const SHORTEST_CONTEXT: usize = 8;
+
 /// Windows times channels of an epoch beyond which neighbouring windows are left out.
 const EPOCH: usize = 400_000;
 
@@ -115,11 +118,13 @@ impl Choice {
             return season;
         }
         let whole = if season > 1 && season <= room { season } else { 4 };
-        let context_length = (room / whole * whole).max(8);
-        self.because(format!(
-            "context of {context_length} steps: a third of the training part of a short series, in \
-             whole seasons"
-        ));
+        let context_length = (room / whole * whole).max(SHORTEST_CONTEXT);
+        let why = match room / whole * whole {
+            0..SHORTEST_CONTEXT => "few rows are left beside the horizon",
+            _ if whole == season => "a third of a short training part, in whole seasons",
+            _ => "a third of a short training part",
+        };
+        self.because(format!("context of {context_length} steps: {why}"));
         context_length
     }
 

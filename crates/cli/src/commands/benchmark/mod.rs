@@ -48,6 +48,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let suite = Suite::from_toml(&text).map_err(|e| e.at(path.display().to_string()))?;
     let suite = chosen(suite, args)?;
+    // All of them before any is read.
+    suite.data.iter().try_for_each(|name| DataSpec::of(name).check_there())?;
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut subjects = Vec::new();
     for name in &suite.data {

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::fields::{ModelArgs, TrainingArgs};
 use super::reporter::Reporter;
 use crate::global::Global;
+use crate::kept_run::keep_asked;
 use crate::output::{answer, remark};
 use crate::source::check_named;
 
@@ -45,7 +46,10 @@ impl Search<'_> {
         let mut reporter = Reporter::new(global);
         let chosen = job.run(&mut reporter);
         reporter.finish();
-        report(global, &out, &chosen?.choice, began.elapsed().as_secs_f64())
+        let choice = chosen?.choice;
+        // So that what is finished is known to be.
+        keep_asked(global, &out);
+        report(global, &out, &choice, began.elapsed().as_secs_f64())
     }
 }
 

@@ -4,6 +4,7 @@ mod covariates;
 mod fields;
 mod labelled;
 mod reporter;
+mod said;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use ptsm::data::Split;
 use ptsm::ensemble::member_dirs;
 use ptsm::job::{
     Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Metric, Save, SaveMode, Start, Trained,
-    automatic_recipe,
+    automatic_recipe, check_lengths,
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::record::Record;
@@ -25,6 +26,7 @@ use crate::numbers::seconds;
 use crate::output::{answer, remark};
 use crate::pictures::training_curve;
 use crate::plot;
+use crate::run_state;
 use crate::source::{DataArgs, check_named, read_series};
 use crate::words::{recipe_words, words};
 
@@ -65,9 +67,9 @@ pub(crate) struct Args {
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Work that the search for settings of labelled cases may be, such as 90s, 10m or 1h [default: 2m]
+    /// Work that the search for settings of labelled cases may take, such as 90s, 10m or 1h [default: 2m]
     ///
-    /// It is the time of two cores of a small server: counted, not measured, so that every machine finds the same.
+    /// It is the time that two cores of a small server take: counted, not measured, so that every machine finds the same.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     budget: Option<f64>,
     /// What the model learns
@@ -82,9 +84,12 @@ pub(crate) struct Args {
     /// Train on the last share of the training windows only, such as 0.05
     #[arg(long, value_name = "SHARE")]
     few_shot: Option<f64>,
-    /// ett-hour, ett-minute, 7:1:2, fraction:0.7,0.1, last:18 or date:VALIDATION,TEST; the data set's
+    /// Parts of the data: 7:1:2, fraction:0.7,0.1, last:18, date:VALIDATION,TEST, ett-hour or ett-minute; the data set's
     /// own, or 7:1:2, if not given
-    #[arg(long)]
+    ///
+    /// 7:1:2 and fraction are shares of the rows for training, validation and test; last:18 tests on the last 18 rows; date
+    /// says when validation and test begin; ett-hour and ett-minute are as published.
+    #[arg(long, value_name = "SPLIT")]
     split: Option<Split>,
     /// Columns of the labels, for classification and regression from tables [default: label, class
     /// or target]
@@ -94,8 +99,11 @@ pub(crate) struct Args {
     /// the last epoch is kept [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     hold_out: Option<f64>,
-    /// What is small in a good forecast, by which the default forecaster is chosen and trained: mae (of every
-    /// series in its own standardised units), smape or mape [default: mae]
+    /// Error that the default forecaster is chosen by: mae (of every series in its own standardised units), smape or
+    /// mape [default: mae]
+    ///
+    /// Its networks on logarithms are trained for it, too. The epoch of a network that is kept is that of the least
+    /// validation loss.
     #[arg(long, value_name = "METRIC", value_parser = words::<Metric>(Metric::NAMES))]
     metric: Option<Metric>,
     /// Picture of the loss by epoch (.svg or .png)
@@ -114,9 +122,13 @@ pub(crate) struct Args {
 /// Plans from flags and recipe, trains, and reports.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = ModelDir::new(&args.out);
-    if args.resume.is_none() && !args.overwrite && dir.is_taken() {
-        let text = "holds a model already (use --resume, --overwrite or another folder)";
-        return Err(Error::config(args.out.display().to_string(), text));
+    if args.mode() == SaveMode::New {
+        run_state::refuse_taken(&args.out)?;
+    }
+    let auto = args.recipe.as_deref().is_some_and(|path| path.as_os_str() == AUTO);
+    let told = args.init.is_some() || args.resume.is_some() || (args.recipe.is_some() && !auto);
+    if !told && !args.leaves_the_choice()? {
+        said::one_network(global, args.task, auto);
     }
     let start = args.init.as_deref().map(|init| start_from(init, args)).transpose()?;
     let is_default =
@@ -182,7 +194,9 @@ fn train_by(global: &Global, args: &Args, plan: Plan, dir: ModelDir) -> Result<(
     if let Some(path) = &args.plot {
         plot::save(path, &training_curve(&record.history, true))?;
     }
-    report(global, &args.out, &record, seconds)
+    report(global, &args.out, &record, seconds)?;
+    said::next(global, args.task, args.data.data.as_deref(), &args.out);
+    Ok(())
 }
 
 /// Runs a job and reports its events.
@@ -227,6 +241,7 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     }
     let (mut data, _) = read_series(global, &args.data_spec())?;
     let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
+    check_lengths(&data, &recipe.model)?;
     remark(global, "recipe auto:");
     reasons.iter().for_each(|reason| remark(global, &format!("  {reason}")));
     settle(global, &mut data, args.task, recipe.model.prediction_length.unwrap_or(1))?;
@@ -242,11 +257,15 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     let mut reporter = Reporter::of_run(global, &args.out);
     let chosen = job.run(&mut reporter);
     reporter.finish();
-    let Chosen { choice, network, .. } = chosen?;
+    let Chosen { choice, network, calibration, .. } = chosen?;
     if let Some(path) = &args.plot {
         plot::save(path, &training_curve(&network.record.history, true))?;
     }
-    report_choice(global, &args.out, &choice, &network)
+    remark(global, choice.table().trim_end());
+    said::interval_note(global, calibration.as_ref());
+    report_choice(global, &args.out, &choice, &network)?;
+    said::next(global, args.task, args.data.data.as_deref(), &args.out);
+    Ok(())
 }
 
 fn report_choice(global: &Global, out: &Path, choice: &Choice, network: &Trained) -> Result<()> {
@@ -261,10 +280,6 @@ fn report_choice(global: &Global, out: &Path, choice: &Choice, network: &Trained
         "steps": history.steps, "seconds": seconds,
         "num_parameters": record.num_parameters, "diverged": diverged,
     });
-    for candidate in &choice.candidates {
-        let error = candidate.error.map_or("-".to_owned(), |error| format!("{error:.4}"));
-        remark(global, &format!("  {:16} {error}", candidate.name));
-    }
     let warning = diverged.map_or(String::new(), |why| divergence_warning("the network", &why));
     let text = format!("{}: {}\n{warning}", out.display(), choice.sentence());
     answer(global, &value, &text)

@@ -7,9 +7,10 @@ use ptsm::Task;
 use ptsm::core::Note;
 use ptsm::data::Labels;
 use ptsm::job::{CaseData, JobData, JobEvent, Observer, Ready, SearchRound, SeriesData};
-use ptsm::train::{Epoch, Event};
+use ptsm::train::{Epoch, Event, History, Training};
 
 use crate::global::Global;
+use crate::interrupt;
 use crate::kept_run::keep_asked;
 use crate::output::{flag, remark};
 use crate::progress::Progress;
@@ -57,14 +58,24 @@ impl Observer for Reporter<'_> {
                     JobData::Series(data) => report_windows(self.global, ready, data),
                     JobData::Cases(data) => remark(self.global, &describe_cases(ready, data)),
                 }
+                interrupt::at_step(0);
                 self.progress = Some(Progress::new(self.global, "training", ready.total_steps));
             }
             JobEvent::Training(event) => {
-                if let Some(out) = self.run.take() {
+                if !matches!(event, Event::Start { .. })
+                    && let Some(out) = self.run.take()
+                {
                     keep_asked(self.global, out);
                 }
                 if let Some(progress) = &mut self.progress {
                     follow(progress, event);
+                }
+            }
+            JobEvent::Trained(record) => {
+                if let Some(text) = stopped_early(&record.history, &record.training) {
+                    self.finish();
+                    self.progress = None;
+                    remark(self.global, &text);
                 }
             }
             _ => {}
@@ -77,10 +88,16 @@ impl Reporter<'_> {
     fn search(&mut self, round: &SearchRound) {
         if round.done == 0 {
             self.finish();
-            let SearchRound { round, rounds, settings, trainings, .. } = *round;
+            let SearchRound { round, rounds, settings, again, trainings, .. } = *round;
             let s = if settings == 1 { "" } else { "s" };
+            let again = match again {
+                0 => String::new(),
+                again if again == settings => " of earlier rounds, now with more care".to_owned(),
+                again => format!(" ({again} of earlier rounds)"),
+            };
             let text = format!(
-                "search, round {round} of {rounds}: {settings} setting{s}, {trainings} trainings"
+                "search, round {round} of {rounds}: {settings} setting{s}{again}, {trainings} training{}",
+                if trainings == 1 { "" } else { "s" }
             );
             remark(self.global, &text);
             self.progress = Some(Progress::new(self.global, "searching", trainings as u64));
@@ -94,8 +111,15 @@ fn follow(progress: &mut Progress, event: &Event<'_>) {
     match event {
         Event::Resumed { step, total_steps } => {
             progress.line(&format!("resumed after step {step} of {total_steps}"));
+            progress.start_at(*step);
+            interrupt::at_step(*step);
+        }
+        Event::Start { validation_loss, validation_mae } => {
+            let mae = validation_mae.map_or(String::new(), |mae| format!(" (MAE {mae:.4})"));
+            progress.line(&format!("start      validation {validation_loss:.4}{mae} *"));
         }
         Event::Step { epoch, step, loss, .. } => {
+            interrupt::at_step(*step);
             progress.update(*step, &format!("epoch {epoch}, loss {loss:.4}"));
         }
         Event::Epoch { epoch, best, .. } => progress.line(&describe(epoch, *best)),
@@ -140,6 +164,17 @@ fn describe_cases(ready: &Ready<'_>, data: &CaseData) -> String {
         data.train.longest(),
         ready.model.layout().num_trained()
     )
+}
+
+/// Why a training ended before its last epoch, if it did.
+fn stopped_early(history: &History, training: &Training) -> Option<String> {
+    let patience = training.patience.filter(|_| history.stopped_by == "early stopping")?;
+    let best = match history.best_epoch {
+        0 => "the start".to_owned(),
+        epoch => format!("epoch {epoch}"),
+    };
+    let s = if patience == 1 { "" } else { "s" };
+    Some(format!("stopped: no epoch better than {best} for {patience} epoch{s}"))
 }
 
 /// One line for one epoch.

@@ -46,7 +46,7 @@ impl Halving<'_> {
     ) -> Result<Found> {
         let all = self.search.all_settings()?;
         let first = self.search.first_round(&all);
-        let mut cells = self.round(0, first, told)?.0;
+        let mut cells = self.round(0, first, &[], told)?.0;
         let settings =
             |cells: &[SearchCell]| cells.iter().map(|cell| cell.setting.clone()).collect();
         let mut tried: Vec<Map<String, Value>> = settings(&cells);
@@ -56,24 +56,25 @@ impl Halving<'_> {
             second.extend(CaseSearch::relatives(&all, &cell.setting));
         }
         if second.len() > cells.len() {
-            cells = self.round(1, second, told)?.0;
+            cells = self.round(1, second, &tried, told)?.0;
             let more: Vec<Map<String, Value>> = settings(&cells);
             let new: Vec<_> = more.into_iter().filter(|setting| !tried.contains(setting)).collect();
             tried.extend(new);
         }
         cells.truncate(KEPT[1]);
         let third = cells.into_iter().map(|cell| cell.setting).collect();
-        let (mut others, cuts) = self.round(2, third, told)?;
+        let (mut others, cuts) = self.round(2, third, &tried, told)?;
         let chosen = others.remove(0);
         Ok(Found { chosen, others, cuts, settings: all.len(), tried: tried.len() })
     }
 
     /// One round, the best setting first and at least one: as many of the settings, in their order, and as many folds
-    /// as its part of the budget allows.
+    /// as its part of the budget allows. `tried` are those of earlier rounds.
     fn round(
         &self,
         number: usize,
         mut settings: Vec<Map<String, Value>>,
+        tried: &[Map<String, Value>],
         told: &mut (dyn FnMut(SearchRound) -> ControlFlow<()> + Send),
     ) -> Result<(Vec<SearchCell>, Cuts)> {
         let last = number + 1 == FOLDS.len();
@@ -85,8 +86,9 @@ impl Halving<'_> {
         let cuts = cuts.limited_to(folds);
         let trainings = settings.len() * cuts.held_out().count();
         let (rounds, count) = (FOLDS.len(), settings.len());
+        let again = settings.iter().filter(|setting| tried.contains(setting)).count();
         let mut round =
-            SearchRound { round: number + 1, rounds, settings: count, done: 0, trainings };
+            SearchRound { round: number + 1, rounds, settings: count, again, done: 0, trainings };
         if told(round).is_break() {
             return Err(stopped());
         }

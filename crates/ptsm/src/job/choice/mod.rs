@@ -20,6 +20,7 @@ mod told;
 
 use std::sync::Arc;
 
+use super::automatic::check_lengths;
 use super::data::{JobData, SeriesData};
 use super::event::{JobEvent, Observer, stopped, tell};
 use super::plan::{Job, Save, SaveMode};
@@ -80,6 +81,8 @@ pub struct ChoiceJob<'a> {
 pub struct Chosen {
     /// What was chosen.
     pub choice: Choice,
+    /// Its intervals; `None` without a known point to fit them to.
+    pub calibration: Option<Calibration>,
     /// The run of the network, whether it was chosen or not.
     pub network: Trained,
 }
@@ -121,8 +124,10 @@ impl ChoiceJob<'_> {
         let JobData::Series(series) = self.data else {
             return Err(Error::config("task", "the default forecaster is for series"));
         };
+        check_lengths(series, &self.recipe.model)?;
         let writer = self.save.hold()?;
         let mut learnt = self.train(series, observer)?;
+        let _ = observer.observe(&JobEvent::Part("comparing forecasters on validation windows"));
         learnt.log_ridges = match level::positive(&series.set) {
             true => self.log_ridges(series, &learnt).fit(&self.facts(series).contexts())?,
             false => Vec::new(),
@@ -132,7 +137,8 @@ impl ChoiceJob<'_> {
         let mut compared = compare(series, self.metric, &learnt, window)?;
         let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
         self.write(&writer, &learnt, &folders, &compared, window)?;
-        Ok(Chosen { choice: compared.choice, network: learnt.main.trained })
+        let Compared { choice, calibration, .. } = compared;
+        Ok(Chosen { choice, calibration, network: learnt.main.trained })
     }
 
     fn facts<'a>(&'a self, data: &'a SeriesData) -> level::Facts<'a> {
@@ -405,8 +411,9 @@ fn compare(
         Some(_) => Some(calibrate(Members::new(Some(window), models)?, &windows, series)?),
         None => None,
     };
-    let (windows, error) = (windows.len(), picked.error);
-    let choice = Choice { rule: RULE, metric, windows, candidates, error, refitted: false };
+    let (all_windows, windows, error) = (prepared.validation.len(), windows.len(), picked.error);
+    let choice =
+        Choice { rule: RULE, metric, windows, all_windows, candidates, error, refitted: false };
     Ok(Compared { choice, members, calibration })
 }
 

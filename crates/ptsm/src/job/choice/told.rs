@@ -15,6 +15,9 @@ pub struct Choice {
     pub metric: Metric,
     /// Validation windows by which the candidates were compared; 0 if the split has none.
     pub windows: usize,
+    /// Validation windows in all, of which those are spread evenly; 0 in files of earlier versions.
+    #[serde(default)]
+    pub all_windows: usize,
     /// Every candidate, the best one first.
     pub candidates: Vec<Candidate>,
     /// Error of the chosen mean, as those of the candidates.
@@ -39,6 +42,34 @@ pub struct Candidate {
 }
 
 impl Choice {
+    /// Every candidate with its error and its share of the mean that was chosen, one a line.
+    pub fn table(&self) -> String {
+        let units = match self.metric {
+            Metric::Mae => " (each series in its standardised units)",
+            Metric::Smape | Metric::Mape => "",
+        };
+        let mut text = format!("  {} on {}{units}:\n", self.metric.described(), self.compared());
+        for Candidate { name, error, weight } in &self.candidates {
+            let error = error.map_or("-".to_owned(), |error| self.metric.shown(error));
+            let taken = if *weight > 0.0 { format!("  {}", share(*weight)) } else { String::new() };
+            text += format!("  {:22} {error:>10}{taken}", shown(name)).trim_end();
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The windows of the comparison in words.
+    fn compared(&self) -> String {
+        let s = if self.windows == 1 { "" } else { "s" };
+        match self.all_windows > self.windows {
+            true => format!(
+                "{} of {} validation windows, evenly spread",
+                self.windows, self.all_windows
+            ),
+            false => format!("{} validation window{s}", self.windows),
+        }
+    }
+
     /// What was chosen, in a sentence, with what it was better than.
     pub fn sentence(&self) -> String {
         let taken = self.candidates.iter().filter(|candidate| candidate.weight > 0.0);
@@ -120,6 +151,7 @@ mod tests {
             rule: 3,
             metric: Metric::Mae,
             windows: 50,
+            all_windows: 50,
             candidates: vec![
                 candidate("network", 1.0, 0.0),
                 candidate("theta", 1.1, 0.5),
@@ -129,6 +161,20 @@ mod tests {
             error: Some(error),
             refitted: true,
         }
+    }
+
+    #[test]
+    fn the_table_says_what_its_numbers_are() {
+        let thinned = Choice { all_windows: 1695, ..choice(0.65) };
+        let table = thinned.table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(
+            lines[0],
+            "  mean absolute error on 50 of 1695 validation windows, evenly spread (each series in its standardised \
+             units):"
+        );
+        assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["Theta", "1.1000", "50", "%"]);
+        assert!(lines[3].contains("ridge on logarithms") && lines.len() == 5, "{table}");
     }
 
     #[test]

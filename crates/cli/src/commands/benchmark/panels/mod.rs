@@ -46,6 +46,8 @@ pub(super) fn run_on(global: &Global, args: &Args) -> Result<()> {
 }
 
 fn run_suite(global: &Global, args: &Args, suite: &PanelSuite) -> Result<()> {
+    // All of them before any is trained on.
+    suite.panels.iter().try_for_each(|panel| located(&panel.source).check_there())?;
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let total = (suite.panels.len() * suite.seeds.len()) as u64;
     let mut progress = Progress::new(global, "panels", total);
