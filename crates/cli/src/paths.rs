@@ -15,9 +15,9 @@ use crate::command_line::innermost;
 const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 13] = [
-    "data", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space", "suite",
-    "path", "a", "b",
+const READ: [&str; 14] = [
+    "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
+    "suite", "path", "a", "b",
 ];
 
 /// Checks the paths of a command line.

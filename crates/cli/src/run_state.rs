@@ -8,9 +8,11 @@ use ptsm::record::Record;
 use ptsm::train::{Reached, checkpoint_reached};
 use ptsm::{Error, Result};
 
-/// Whether a folder holds a model whose training is over, and no later run that is not.
+/// Whether a folder holds a model whose training is over, and no later run that is not. A checkpoint that is damaged
+/// leaves that open.
 pub(crate) fn is_finished(dir: &Path) -> bool {
-    ModelDir::new(dir).is_taken() && stopped(dir).is_none()
+    let damaged = last_checkpoint(dir).is_some_and(|path| checkpoint_reached(&path).is_err());
+    ModelDir::new(dir).is_taken() && !damaged && stopped(dir).is_none()
 }
 
 /// How far the run in a folder is that was stopped, if there is one.

@@ -174,14 +174,17 @@ fn what_is_not_used_or_impossible_is_refused() {
     let folder = trained();
     let folder = folder.path();
     for (arguments, wanted) in [
-        ("--model builtin --refit every:1", "refit: would not be used"),
+        ("--model builtin --refit every:1", "--refit: would not be used"),
         ("--model model --refit sometimes", "never or every:K"),
-        ("--model model --windows 0", "windows: 0 must be at least 1"),
-        ("--model model --step 0", "step: 0 must be at least 1"),
+        ("--model model --windows 0", "--windows: 0 must be at least 1"),
+        ("--model model --step 0", "--step: 0 must be at least 1"),
         ("--model model --prediction-length 500", "500 rows before the end"),
         ("--model model --out f.xls", "ends in .csv"),
         ("--model model --interval-names nixtla", "--out"),
-        ("--model model --interval-names nixtla --out f.csv", "interval_names: would not be used"),
+        (
+            "--model model --interval-names nixtla --out f.csv",
+            "--interval-names: would not be used",
+        ),
     ] {
         let output = run(folder, &format!("backtest --data data.csv {arguments}"));
         assert_eq!(output.status.code(), Some(2), "{arguments}");

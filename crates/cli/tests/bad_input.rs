@@ -120,7 +120,7 @@ const TABLES: &[Case] = &[
         make: |f| write(f, "bad.csv", csv(12)),
         arguments: TRAIN,
         exit_code: 2,
-        says: &["validation part", "prediction_length 4"],
+        says: &["validation part", "--prediction-length 4"],
     },
     Case {
         name: "nothing seen in a channel",
@@ -172,14 +172,14 @@ const SETTINGS: &[Case] = &[
         make: |_| (),
         arguments: "train --data data.csv --out new --context-length 8 --patch-length 8",
         exit_code: 2,
-        says: &["context_length", "patch_length", "8"],
+        says: &["context_length", "--patch-length", "8"],
     },
     Case {
         name: "heads that do not divide d_model",
         make: |_| (),
         arguments: "train --data data.csv --out new TINY --self-attn true --self-attn-heads 3",
         exit_code: 2,
-        says: &["self_attn_heads", "3", "d_model", "4"],
+        says: &["--self-attn-heads", "3", "d_model", "4"],
     },
     Case {
         name: "unknown field in a recipe",

@@ -224,7 +224,7 @@ fn a_search_finds_a_recipe_and_goes_on_where_it_stopped() {
     let searched = found["validation_loss"].as_f64().unwrap();
     assert!((trained["mse"].as_f64().unwrap() - searched).abs() < 1e-6 * searched);
     let error = stderr(&run(folder, "tune --data data.csv --out x --budget soon"));
-    assert!(error.contains("wanted 30m, 2h or 90s"), "{error}");
+    assert!(error.contains("wanted 30m, 2h, 90s or a number of seconds"), "{error}");
 }
 
 #[test]

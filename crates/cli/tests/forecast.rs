@@ -113,7 +113,7 @@ fn what_it_cannot_do_is_refused() {
         ("forecast data.csv --out data.csv", "it would be written over"),
         ("stream --model builtin --like data.csv --state data.csv", "it would be written over"),
         ("forecast data.csv --horizon 10001", "10001 must be from 1 to 10000"),
-        ("forecast data.csv --levels 0.95", "must be a percentage"),
+        ("forecast data.csv --levels 0.001", "must be a percentage"),
         ("evaluate --model builtin --data data.csv --heads main", "without heads"),
     ] {
         let output = run(folder, arguments);
@@ -128,7 +128,10 @@ fn a_trained_model_keeps_its_own_steps_and_season() {
     let folder = folder.path();
     for (arguments, wanted) in [
         ("predict --model model --data data.csv --season 12", "season"),
-        ("evaluate --model model --data data.csv --prediction-length 3", "prediction_length"),
+        (
+            "evaluate --model model --data data.csv --prediction-length 3",
+            "--prediction-length: is for",
+        ),
         ("forecast data.csv --model model", "use ptsm predict"),
         ("stream --model model --like data.csv --input data.csv", "like"),
     ] {

@@ -81,7 +81,7 @@ fn data_that_do_not_suit_the_model_are_refused_with_both_numbers() {
     for (arguments, wanted) in [
         ("--data wide.csv", "num_input_channels: is 2, the data have 3 channels: load, wind, heat"),
         ("--data wide.csv", "--targets A,B,..."),
-        ("--data short.csv", "context_length 24 and prediction_length 4"),
+        ("--data short.csv", "than --context-length 24 and --prediction-length 4"),
         ("--data data.csv --standardise false --transform log1p", "transform: would not be used"),
     ] {
         let output = run(folder, &format!("import hf --out out {arguments}"));

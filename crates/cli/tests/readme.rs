@@ -59,9 +59,29 @@ fn cases() -> String {
     text
 }
 
+/// Daily sales of 300 days, which fall with the price and rise with a promotion; and the plan of 60 days after them.
+fn sales() -> [String; 2] {
+    let mut tables = ["day,sold,price,promo\n".to_owned(), "day,price,promo\n".to_owned()];
+    let months = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().zip(1..);
+    let dates = months.flat_map(|(days, month)| (1..=days).map(move |day| (month, day)));
+    for ((month, of_month), day) in dates.zip(0..360) {
+        let date = format!("2023-{month:02}-{of_month:02}");
+        let (price, promo) = (3.0 + f64::from(day * 7 % 11) / 10.0, u8::from(day % 9 < 2));
+        let sold = 50.0 + f64::from(day % 7) - 8.0 * price + 12.0 * f64::from(promo);
+        match day < 300 {
+            true => tables[0] += &format!("{date},{sold:.2},{price:.2},{promo}\n"),
+            false => tables[1] += &format!("{date},{price:.2},{promo}\n"),
+        }
+    }
+    tables
+}
+
 /// The files that a reader has: a table, cases, the recipes of this repository, and a folder from Hugging Face.
 fn prepare(folder: &Path) {
     std::fs::write(folder.join("load.csv"), csv(1200)).unwrap();
+    let [sales, plan] = sales();
+    std::fs::write(folder.join("sales.csv"), sales).unwrap();
+    std::fs::write(folder.join("plan.csv"), plan).unwrap();
     for name in ["moves.ts", "moves_TRAIN.ts", "moves_TEST.ts"] {
         std::fs::write(folder.join(name), cases()).unwrap();
     }

@@ -410,7 +410,7 @@ fn mistakes_with_labels_and_levels_are_explained() {
         ("train --task classification --data gaps.csv --out x", "1 labels are missing"),
         ("train --data data.csv --out x --loss quantile --quantiles 0.5,1.0", "1 must be above 0"),
         ("train --data data.csv --out x --quantiles 0.5", "needs --loss quantile"),
-        ("calibrate --model model --data data.csv --levels 1.5", "1.5 must be above 0"),
+        ("calibrate --model model --data data.csv --levels 100", "must be above 0"),
         ("train --data data.csv --out x --segment-length 5", "divide prediction_length"),
         (
             "train --data data.csv --out x --loss nll --distribution-output negative_binomial TINY",

@@ -327,8 +327,8 @@ mod tests {
         let error =
             prepare(&set(&[12]), &Split::default(), long, Some(Transform::None), None).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("validation part has 6 rows (with 4 of context)"), "{text}");
-        assert!(text.contains("prediction_length 5"), "{text}");
+        assert!(text.contains("validation part has 6 rows, with those of its context"), "{text}");
+        assert!(text.contains("`prediction_length = 5`"), "{text}");
         let none: Split = "1:0:0".parse().unwrap();
         let got = prepare(&set(&[12]), &none, SHAPE, Some(Transform::None), None).unwrap();
         assert!(got.test.is_empty());
