@@ -107,6 +107,9 @@ fn no_flipped_bit_of_a_checkpoint_is_silent() {
     let folder = trained();
     let folder = folder.path();
     let path = folder.join("model/checkpoints/last.safetensors");
+    // As a run leaves it that is stopped after its last epoch: the checkpoint of one that is over is not read.
+    std::fs::remove_file(folder.join("model/training.json")).unwrap();
+    ok(folder, "verify model --accept");
     let sound = std::fs::read(&path).unwrap();
     let resume = format!("train --data data.csv --out model --resume -q {TINY}");
     for number in 0..FLIPS {
