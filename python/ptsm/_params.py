@@ -28,6 +28,9 @@ class Params:
     """Named parameters of ``__init__``, and options of a network under any further name."""
 
     _options: dict[str, Any]
+    #: The trained model; None before.
+    _core: Any
+    notes_: list[str]
 
     def _set_options(self, options: dict[str, Any]) -> None:
         check_options(as_json(options))
@@ -73,9 +76,16 @@ class Params:
     # Pickling: parameters, and the files of the model as bytes. Nothing in a pickle names a function to call.
 
     def _core_state(self) -> dict[str, Any]:
-        raise NotImplementedError
+        files = self._core.files() if self._core is not None else None
+        return {"files": files, "notes": self.notes_}
 
     def _set_core_state(self, state: dict[str, Any]) -> None:
+        self.notes_ = list(state["notes"])
+        if state["files"] is not None:
+            self._set_files(state["files"])
+
+    def _set_files(self, files: Any) -> None:
+        """Takes the model of these files."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:

@@ -95,14 +95,8 @@ class Cases(Params):
     def _set_core(self, core: _ptsm.LabelCore) -> None:
         raise NotImplementedError
 
-    def _core_state(self) -> dict[str, Any]:
-        files = self._core.files() if self._core is not None else None
-        return {"files": files, "notes": self.notes_}
-
-    def _set_core_state(self, state: dict[str, Any]) -> None:
-        self.notes_ = list(state["notes"])
-        if state["files"] is not None:
-            self._set_core(_ptsm.LabelCore.from_files(state["files"]))
+    def _set_files(self, files: Any) -> None:
+        self._set_core(_ptsm.LabelCore.from_files(files))
 
 
 class Classifier(Cases):

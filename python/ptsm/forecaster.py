@@ -383,14 +383,8 @@ class Forecaster(Params):
         self._core = core
         self._info = json.loads(core.info())
 
-    def _core_state(self) -> dict[str, Any]:
-        files = self._core.files() if self._core is not None else None
-        return {"files": files, "notes": self.notes_}
-
-    def _set_core_state(self, state: dict[str, Any]) -> None:
-        self.notes_ = list(state["notes"])
-        if state["files"] is not None:
-            self._set_core(_ptsm.ForecastCore.from_files(state["files"]))
+    def _set_files(self, files: Any) -> None:
+        self._set_core(_ptsm.ForecastCore.from_files(files))
 
 
 def predict_df(

@@ -84,7 +84,7 @@ class Stream:
         return columns
 
     def state(self) -> bytes:
-        """All that the stream has seen; another one of the same model goes on from it with the same bits."""
+        """All that the stream has seen; another one of the same model continues from it with the same bits."""
         return self._core.state().encode()
 
     def restore(self, state: bytes) -> None:

@@ -61,7 +61,7 @@ impl Kept {
         let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
         let partial = partial_of(out);
         if self.command == "backtest" && partial.is_file() {
-            return kept(&partial, "the same command goes on from the forecasts in it");
+            return kept(&partial, "the same command resumes from the forecasts in it");
         }
         if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
             let how = "the same command continues, and does not repeat what is finished there";

@@ -75,7 +75,7 @@ pub(crate) fn refuse_taken(out: &Path) -> Result<()> {
     }
     let text = match stopped(out) {
         Some(reached) => format!(
-            "holds a model already, of a run that stopped {} (--resume goes on with it, --overwrite starts anew; \
+            "holds a model already, of a run that stopped {} (--resume resumes it, --overwrite starts anew; \
              or use another folder)",
             after(&reached)
         ),

@@ -39,7 +39,7 @@ pub(crate) fn check(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// The command that goes on with the run in a folder.
+/// The command that resumes the run in a folder.
 fn resuming(dir: &Path) -> String {
     let command = command_of(dir).unwrap_or_else(|| "train".to_owned());
     format!("ptsm {command} --resume {}", quoted(dir))

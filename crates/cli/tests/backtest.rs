@@ -1,4 +1,4 @@
-//! `ptsm backtest`: its files, its scores, what it refuses, and how it goes on after it was killed.
+//! `ptsm backtest`: its files, its scores, what it refuses, and how it resumes after it was killed.
 
 // A failed `unwrap` in a test helper is a failed test.
 #![allow(clippy::unwrap_used)]
@@ -220,7 +220,7 @@ fn a_killed_run_goes_on_to_the_same_file_and_scores() {
     child.wait().unwrap();
     assert!(!folder.join("killed.csv").exists(), "it was killed before its end");
     let output = run(folder, &begun);
-    assert!(stderr(&output).contains("goes on from killed.csv.partial"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("resumes from killed.csv.partial"), "{}", stderr(&output));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), whole);
     let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
     assert!(bytes("killed.csv") == bytes("whole.csv"));

@@ -204,7 +204,7 @@ pub(super) fn begin_lines<'a>(out: &'a mut dyn Write) -> Box<dyn TableParts + 'a
 /// Rows of JSON that are being written.
 struct JsonParts<'a> {
     out: &'a mut dyn Write,
-    /// What stands in front of the next row.
+    /// What is written before the next row.
     next: &'a [u8],
     /// What stands between rows.
     later: &'a [u8],

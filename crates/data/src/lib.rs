@@ -93,7 +93,7 @@ pub use labelled_files::LabelOptions;
 pub use outliers::Outlier;
 pub use part::Part;
 pub use plan::Plan;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, prepare_for_scores};
 pub use ptsm_core::{Batch, BatchShape, Transform};
 pub use repair::{Duplicates, Grid, MissingShare, ModelTimes, Repair, RepairReport, Resampled};
 pub use resample::{Resample, Rule};

@@ -21,8 +21,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads the covariates of `roles` from a table in which nothing else needs to be; its rows are told apart by
-    /// the same columns as those of the series.
+    /// Reads the covariates of `roles` from a table, which needs no other columns than theirs and those of the times and
+    /// ids.
     ///
     /// # Errors
     ///

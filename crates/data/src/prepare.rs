@@ -32,7 +32,7 @@ pub struct Prepared {
     /// row, with missing rows.
     pub padded_series: usize,
     /// The same windows with the effects of covariates left in, for methods that do not know them; `None` where
-    /// there are none.
+    /// there are none, or not asked for ([`prepare_for_scores`]).
     pub with_effects: Option<Box<Prepared>>,
 }
 
@@ -86,13 +86,6 @@ pub fn prepare(
         scales.push(own);
     }
     let borders: Vec<Borders> = used.into_iter().map(|(_, borders)| borders).collect();
-    let with_effects = match standardiser.effects {
-        Some(_) => {
-            let plain = Standardiser { effects: None, ..standardiser.clone() };
-            Some(Box::new(prepare(set, split, shape, None, Some(&plain))?))
-        }
-        None => None,
-    };
     let every = WindowShape { step: 1, ..shape };
     let origins: Option<Vec<Vec<f32>>> = scales.iter().map(Standardiser::origin).collect();
     let part = |name: &str, shape: WindowShape, rows: fn(&Borders) -> &Range<usize>| {
@@ -112,14 +105,46 @@ pub fn prepare(
         borders,
         unused_series,
         padded_series,
-        with_effects,
+        with_effects: None,
     })
+}
+
+/// As [`prepare`] by a saved standardiser, with the windows beside it that leave the effects of covariates in, where it
+/// takes some off: for scores beside methods that do not know covariates.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_for_scores(
+    set: &SeriesSet,
+    split: &Split,
+    shape: WindowShape,
+    fitted: &Standardiser,
+) -> Result<Prepared> {
+    let mut prepared = prepare(set, split, shape, None, Some(fitted))?;
+    if fitted.effects.is_some() {
+        let plain = Standardiser { effects: None, ..fitted.clone() };
+        prepared.with_effects = Some(Box::new(prepare(set, split, shape, None, Some(&plain))?));
+    }
+    Ok(prepared)
 }
 
 impl Prepared {
     /// The windows for methods that do not know covariates.
-    pub fn without_covariates(&self) -> &Self {
-        self.with_effects.as_deref().unwrap_or(self)
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if effects are taken off and the windows beside them are not there.
+    pub fn without_covariates(&self) -> Result<&Self> {
+        match (&self.with_effects, &self.standardiser.effects) {
+            (Some(plain), _) => Ok(plain),
+            (None, None) => Ok(self),
+            (None, Some(_)) => {
+                let text =
+                    "the windows without the effects of covariates are not there to be scored";
+                Err(Error::input(text))
+            }
+        }
     }
 
     /// The same with training windows that go on to the end of the validation part, which is empty then.

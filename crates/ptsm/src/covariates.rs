@@ -48,6 +48,13 @@ impl CovariateChoice {
             "mean absolute error of a simple forecaster on {windows} validation windows {error_with:.4} with them, \
              {error_without:.4} without"
         );
+        if self.used && self.kept == self.not_judged {
+            return format!(
+                "{} used as asked for: first changed in the validation part, so nothing judged it{}",
+                are(&self.kept),
+                self.without()
+            );
+        }
         match self.used {
             true => format!(
                 "{} used: {compared} ({change:.1} % less); effects fitted to {}{}{}{}",
@@ -58,10 +65,7 @@ impl CovariateChoice {
                     1 => ", of the row before too".to_owned(),
                     rows => format!(", of {rows} rows before too"),
                 },
-                match self.left_out.as_slice() {
-                    [] => String::new(),
-                    left => format!("; without {}, which would not help", left.join(", ")),
-                },
+                self.without(),
                 match self.not_judged.as_slice() {
                     [] => String::new(),
                     new => format!(
@@ -71,6 +75,16 @@ impl CovariateChoice {
                 }
             ),
             false => format!("covariates are not used, since they do not help: {compared}"),
+        }
+    }
+}
+
+impl CovariateChoice {
+    /// What is left out, in words.
+    fn without(&self) -> String {
+        match self.left_out.as_slice() {
+            [] => String::new(),
+            left => format!("; without {}, which would not help", left.join(", ")),
         }
     }
 }
@@ -107,6 +121,8 @@ mod tests {
             ),
             "{text}"
         );
+        let new = CovariateChoice { not_judged: vec!["price".into()], ..used.clone() };
+        assert!(new.sentence().starts_with("price is used as asked for: first changed"));
         let text = CovariateChoice { used: false, error_with: 0.51, ..used }.sentence();
         assert!(text.starts_with("covariates are not used, since they do not help"), "{text}");
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::data::{
-    Batch, Part, Prepared, Series, SeriesSet, Split, Standardiser, WindowShape, prepare,
+    Batch, Part, Prepared, Series, SeriesSet, Split, Standardiser, WindowShape, prepare_for_scores,
 };
 use crate::evaluate::{
     BaselinePlan, Detail, EvaluateOptions, Evaluation, MaseScale, Measure, evaluate,
@@ -92,7 +92,7 @@ impl Forecaster {
         let shape = WindowShape { context_length, prediction_length, step: 1 };
         let preprocessor = self.preprocessor();
         let split = split.unwrap_or(preprocessor.split);
-        prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
+        prepare_for_scores(set, &split, shape, &preprocessor.standardiser)
     }
 
     /// As [`Forecaster::prepare`]; where the split is the last rows, and fewer than the model's steps,
@@ -111,7 +111,7 @@ impl Forecaster {
         };
         let context_length = self.config().context_length;
         let shape = WindowShape { context_length, prediction_length, step: 1 };
-        prepare(set, &split, shape, None, Some(&preprocessor.standardiser))
+        prepare_for_scores(set, &split, shape, &preprocessor.standardiser)
     }
 
     /// Series that have fewer rows before the first forecast of a part than the model looks back on
@@ -174,7 +174,7 @@ impl Forecaster {
     /// As [`evaluate`] and [`score_baselines`].
     pub fn score(&mut self, prepared: &Prepared, options: &ScoreOptions<'_>) -> Result<Evaluation> {
         let windows = prepared.part(options.part);
-        let plain = prepared.without_covariates();
+        let plain = prepared.without_covariates()?;
         let season = options.season.unwrap_or(self.preprocessor().seasonal_period);
         let config = self.config().clone();
         let channels = config.prediction_channels();

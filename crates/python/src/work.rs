@@ -228,7 +228,7 @@ pub(crate) fn wait_for_work(py: Python<'_>, seconds: f64) {
     });
 }
 
-/// In the child of a fork no work goes on.
+/// In the child of a fork no work is in progress.
 #[pyfunction]
 pub(crate) fn after_fork() {
     RUNNING.store(0, Ordering::SeqCst);

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "no_baselines")]
     every_theta: bool,
     /// File for the forecasts, a row for each step: .csv, .parquet, .arrow, .feather, .json or .jsonl. Finished
-    /// ones are kept in FILE.partial, from which the same command goes on when it was stopped
+    /// ones are kept in FILE.partial, from which the same command resumes after a stop
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Picture of the first series with the forecasts from each cutoff (.svg or .png)
@@ -238,7 +238,7 @@ impl Args {
         let mut journal = Journal::open(&partial_of(out), &backtest.described(contestants)?)?;
         if !journal.is_empty() {
             let (partial, blocks) = (partial_of(out), journal.len());
-            let text = format!("goes on from {} ({blocks} finished parts)", partial.display());
+            let text = format!("resumes from {} ({blocks} finished parts)", partial.display());
             remark(global, &text);
             // What a killed run had written of the file itself.
             let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! The forecasts of a backtest that are finished, in a file, so that one that was killed goes on.
+//! The forecasts of a backtest that are finished, in a file, so that one that was killed can be resumed.
 //!
 //! A line is JSON with a checksum ([`ptsm_core::seal`]): the first says which backtest it is, each other
 //! one holds the forecasts of some series from one cutoff. A line that was cut off, and what follows it,

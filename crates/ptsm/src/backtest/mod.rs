@@ -5,7 +5,7 @@
 //! the cutoffs, and at each over blocks of series, so that memory does not grow with their number: every
 //! [`Contestant`] forecasts the block, its points are scored ([`BacktestMetrics`]), and the rows are handed
 //! out ([`BacktestObserver::block`], [`BacktestBlock::table`]). A [`Journal`] keeps finished forecasts, so
-//! that a backtest that was killed goes on to the same bits. [`Forecaster::backtest`] does it all in
+//! that a backtest that was killed resumes to the same bits. [`Forecaster::backtest`] does it all in
 //! memory.
 //!
 //! | file | holds |

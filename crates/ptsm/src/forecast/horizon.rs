@@ -7,7 +7,7 @@ use super::{Forecaster, add_times};
 use crate::Result;
 use crate::data::{Covariates, Series, SeriesSet};
 
-/// What a forecast goes on from.
+/// The rows after which a forecast is made.
 struct Past {
     /// `[rows, C]`, NaN for a missing point.
     rows: Vec<f64>,

@@ -82,7 +82,8 @@ fn fitting_horizon(data: &SeriesData) -> usize {
     }
 }
 
-fn borders(data: &SeriesData) -> Vec<Borders> {
+/// The parts of every series that can be split.
+pub(super) fn borders(data: &SeriesData) -> Vec<Borders> {
     let borders = |series: &Series| {
         // With a context of one row, since the own rows of a part do not depend on it.
         data.split.borders(series.num_rows(), series.timestamps.as_ref(), 1).ok()
@@ -155,7 +156,8 @@ fn suitable_horizon(data: &SeriesData, training_rows: &[usize], borders: &[Borde
     }
 }
 
-fn median(rows: &[usize]) -> usize {
+/// The middle one, the upper of two; 0 of none.
+pub(super) fn median(rows: &[usize]) -> usize {
     let mut rows = rows.to_vec();
     rows.sort_unstable();
     rows.get(rows.len() / 2).copied().unwrap_or_default()

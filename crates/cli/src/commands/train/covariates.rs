@@ -49,8 +49,9 @@ pub(super) fn settle(
         return Ok(());
     }
     if task != Task::Forecasting {
-        let text = "is for forecasting (leave it out)";
-        return Err(Error::config("future_covariates", text));
+        let calendar = data.set.roles.future_covariates.is_empty();
+        let option = if calendar { "--calendar" } else { "--future-covariates" };
+        return Err(Error::config(option, "is for forecasting (leave it out)"));
     }
     let Some(choice) = data.settle_covariates(prediction_length)? else { return Ok(()) };
     remark(global, &choice.sentence());

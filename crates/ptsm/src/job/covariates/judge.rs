@@ -8,6 +8,7 @@ use crate::data::{
 };
 use crate::ensemble::Method;
 use crate::evaluate::Ridge;
+use crate::job::automatic::{borders, median};
 use crate::job::data::SeriesData;
 use crate::{Error, Result};
 use ptsm_core::train::Samples;
@@ -39,13 +40,8 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(data: &'a SeriesData, prediction_length: usize) -> Result<Self> {
-        let rows = data.set.series.iter().filter_map(|series| {
-            let times = series.timestamps.as_ref();
-            data.split.borders(series.num_rows(), times, 1).ok().map(|borders| borders.train.len())
-        });
-        let mut rows: Vec<usize> = rows.collect();
-        rows.sort_unstable();
-        let usual = rows.get(rows.len() / 2).copied().unwrap_or_default();
+        let rows = borders(data).into_iter().map(|borders| borders.train.len());
+        let usual = median(&rows.collect::<Vec<_>>());
         let room = usual.saturating_sub(prediction_length) * 2 / 3;
         let context_length = CONTEXT.min(room).max(1);
         let short = (2 * data.seasonal_period).max(prediction_length).max(SHORT);

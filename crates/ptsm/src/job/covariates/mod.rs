@@ -50,6 +50,65 @@ struct Found {
     standardiser: Standardiser,
 }
 
+/// Covariates that do not help beside the others are left out, one after the other.
+struct Elimination<'a> {
+    judge: &'a Judge<'a>,
+    material: &'a Material<'a>,
+    groups: &'a [Group],
+    /// With all covariates.
+    fit: Fit<'a>,
+}
+
+/// What is left.
+struct Kept {
+    /// Which groups.
+    kept: Vec<bool>,
+    /// Error with them.
+    error: f64,
+    /// Without each of them that can be judged, where there are several.
+    without_each: Vec<WithoutOne>,
+}
+
+impl Elimination<'_> {
+    /// `error` is that with all covariates.
+    fn run(&self, changing: &[Changing], mut error: f64) -> Result<Kept> {
+        let mut kept: Vec<bool> = changing.iter().map(|one| *one != Changing::Never).collect();
+        loop {
+            let several = kept.iter().filter(|kept| **kept).count() > 1;
+            let judged = |&number: &usize| {
+                several && kept[number] && changing[number] == Changing::InTraining
+            };
+            let numbers = (0..self.groups.len()).filter(judged);
+            let errors = numbers.map(|number| Ok((number, self.error_without(&kept, number)?)));
+            let errors: Vec<(usize, f64)> = errors.collect::<Result<_>>()?;
+            let least = errors.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+            match least {
+                Some(&(number, without)) if error > EACH_HELPS * without => {
+                    (kept[number], error) = (false, without);
+                }
+                _ => {
+                    let one = |(number, error): (usize, f64)| WithoutOne {
+                        name: self.groups[number].name.clone(),
+                        error,
+                    };
+                    let without_each = errors.into_iter().map(one).collect();
+                    return Ok(Kept { kept, error, without_each });
+                }
+            }
+        }
+    }
+
+    /// The error without one more group than those that are not kept.
+    fn error_without(&self, kept: &[bool], one: usize) -> Result<f64> {
+        let mut kept = kept.to_vec();
+        kept[one] = false;
+        let active = active(self.groups, &kept);
+        let fit = Fit { active: &active, ..self.fit };
+        let effects = self.material.fit(&fit, Rows::Training);
+        self.judge.error(effects.map(Arc::new).as_ref())
+    }
+}
+
 /// Where the covariates of each group change.
 fn changing(material: &Material<'_>, groups: &[Group]) -> Vec<Changing> {
     let mut first = 0;
@@ -74,7 +133,8 @@ impl SeriesData {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if there is no validation part to judge them by; `InvalidInput` if the series are too short.
+    /// `InvalidConfig` if there is no validation part to judge them by; `InvalidInput` if the series are too short, or the
+    /// effects of what is used cannot be fitted.
     pub fn settle_covariates(
         &mut self,
         prediction_length: usize,
@@ -88,7 +148,11 @@ impl SeriesData {
             let every = vec![true; self.set.covariates.len()];
             let fit = Fit { active: &every, changes: kind.changes, lags: kind.lags };
             let effects = Material::new(self, &standardiser)?.fit(&fit, Rows::WithValidation);
-            self.effects = effects.map(Arc::new);
+            let Some(effects) = effects else {
+                let text = "change in none of the rows that effects are fitted to (leave them out)";
+                return Err(Error::input(text).at(choice.kept.join(", ")));
+            };
+            self.effects = Some(Arc::new(effects));
         }
         self.covariates = Some(choice.clone());
         Ok(Some(choice))
@@ -99,67 +163,36 @@ impl SeriesData {
         let judge = Judge::new(self, prediction_length)?;
         let material = Material::new(self, judge.standardiser())?;
         let groups = self.covariate_groups();
-        let every = vec![true; self.set.covariates.len()];
-        let (fit, mut best) = self.best_fit(&judge, &material, &every)?;
-        let mut kind = Kind { changes: fit.changes, lags: fit.lags };
         let changing = changing(&material, &groups);
-        let mut kept: Vec<bool> = changing.iter().map(|one| *one != Changing::Never).collect();
-        let without = |kept: &[bool], one: usize| -> Result<f64> {
-            let mut kept = kept.to_vec();
-            kept[one] = false;
-            let active = active(&groups, &kept);
-            let effects = material.fit(&Fit { active: &active, ..fit }, Rows::Training);
-            judge.error(effects.map(Arc::new).as_ref())
-        };
-        let mut without_each = Vec::new();
-        while kept.iter().filter(|kept| **kept).count() > 1 {
-            let judged = |&number: &usize| kept[number] && changing[number] == Changing::InTraining;
-            let numbers = (0..groups.len()).filter(judged);
-            let errors = numbers.map(|number| Ok((number, without(&kept, number)?)));
-            without_each = errors.collect::<Result<Vec<(usize, f64)>>>()?;
-            let least = without_each.iter().min_by(|a, b| a.1.total_cmp(&b.1));
-            match least {
-                Some(&(number, error)) if best > EACH_HELPS * error => {
-                    (kept[number], best) = (false, error);
-                }
-                _ => break,
-            }
-        }
-        without_each.retain(|(number, _)| kept[*number]);
+        let every = vec![true; self.set.covariates.len()];
+        let (fit, error) = self.best_fit(&judge, &material, &every)?;
+        let mut kind = Kind { changes: fit.changes, lags: fit.lags };
+        let elimination = Elimination { judge: &judge, material: &material, groups: &groups, fit };
+        let Kept { mut kept, mut error, mut without_each } = elimination.run(&changing, error)?;
         let error_without = judge.error(None)?;
-        if best >= HELPS * error_without {
-            let new = changing.iter().map(|one| *one == Changing::InValidation);
-            kept = new.collect();
-            best = error_without;
-            // Changes over a season show a new level in every row; the fit that was judged is of what is left out.
+        if error >= HELPS * error_without {
+            // What nothing judged is used as it was asked for. Changes over a season show a new level in every row; the
+            // fit that was judged is of what is left out.
+            kept = changing.iter().map(|one| *one == Changing::InValidation).collect();
             let season = (self.seasonal_period > 1).then_some(self.seasonal_period);
             kind = Kind { changes: season.map_or(Changes::Levels, Changes::Over), lags: 0 };
-            without_each.clear();
+            (error, without_each) = (error_without, Vec::new());
         }
-        let used = kept.contains(&true);
-        let names = |wanted: bool| {
-            let groups = groups.iter().zip(&kept).filter(move |(_, kept)| **kept == wanted);
-            groups.map(|(group, _)| group.name.clone()).collect::<Vec<_>>()
+        let names = |wanted: &dyn Fn(usize) -> bool| {
+            let numbers = (0..groups.len()).filter(|&number| wanted(number));
+            numbers.map(|number| groups[number].name.clone()).collect::<Vec<_>>()
         };
         let choice = CovariateChoice {
             error_without,
-            error_with: best,
-            used,
-            kept: names(true),
-            left_out: names(false),
-            not_judged: groups
-                .iter()
-                .zip(&changing)
-                .filter(|(_, changing)| **changing == Changing::InValidation)
-                .map(|(group, _)| group.name.clone())
-                .collect(),
+            error_with: error,
+            used: kept.contains(&true),
+            kept: names(&|number| kept[number]),
+            left_out: names(&|number| !kept[number]),
+            not_judged: names(&|number| changing[number] == Changing::InValidation),
             fitted_to: kind.changes.to_string(),
             lags: kind.lags,
             windows: judge.windows(),
-            without_each: without_each
-                .into_iter()
-                .map(|(number, error)| WithoutOne { name: groups[number].name.clone(), error })
-                .collect(),
+            without_each,
         };
         Ok(Found { choice, kept, kind, standardiser: judge.standardiser().clone() })
     }

@@ -1,7 +1,9 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::data::{CalendarFeature, ReadOptions, Repair, Roles, SeriesSet, Table, Transform};
+use crate::data::{
+    CalendarFeature, ReadOptions, Repair, Roles, SeriesSet, Table, Transform, prepare_for_scores,
+};
 use crate::job::windows::{WindowedSeries, Windowing};
 use crate::{Config, Cpu, Forecaster, Model};
 use ptsm_core::Init;
@@ -166,7 +168,11 @@ fn effects_come_off_the_windows_and_stay_in_those_beside_them() {
     );
     data.settle_covariates(7).unwrap();
     let WindowedSeries { prepared, preprocessor } = data.cut().unwrap();
-    let plain = prepared.without_covariates();
+    assert!(prepared.without_covariates().is_err(), "training needs no windows beside its own");
+    let shape = prepared.test.shape();
+    let fitted = &preprocessor.standardiser;
+    let prepared = prepare_for_scores(&data.set, &data.split, shape, fitted).unwrap();
+    let plain = prepared.without_covariates().unwrap();
     let (with, without) = (plain.test.batch(&[3]), prepared.test.batch(&[3]));
     let (_, start) = prepared.test.locate(3);
     let effects = preprocessor.standardiser.effects(&data.set.series[0], start..start + 14);
@@ -210,7 +216,7 @@ fn a_forecast_adds_the_effects_of_its_own_steps() {
     // Past the end nothing is planned.
     let text = forecaster.predict(&data.set, 0).unwrap_err().to_string();
     assert!(text.contains("needs covariate \"price\" at 2022-02-05"), "{text}");
-    // A forecast beyond the model's own steps goes on with the plan.
+    // A forecast beyond the model's own steps follows the plan too.
     let longer = forecaster.predict_steps(&data.set, 12, 12).unwrap().remove(0);
     let own = forecaster.predict(&data.set, 12).unwrap().remove(0);
     assert_eq!(longer.values[..14], own.values);
@@ -221,11 +227,12 @@ fn a_forecast_adds_the_effects_of_its_own_steps() {
 fn scores_are_those_of_forecasts_with_their_effects() {
     let mut data = data(&["price", "promo"], &[]);
     data.settle_covariates(7).unwrap();
-    let WindowedSeries { prepared, preprocessor } = data.cut().unwrap();
+    let WindowedSeries { preprocessor, .. } = data.cut().unwrap();
     let folder = tempfile::tempdir().unwrap();
     Model::new(config(), Init::PyTorch, 1).unwrap().save(folder.path()).unwrap();
     preprocessor.save(folder.path()).unwrap();
     let mut forecaster = Forecaster::from_dir(folder.path(), &Cpu::default()).unwrap();
+    let prepared = forecaster.prepare(&data.set, None).unwrap();
     let scores = forecaster.score(&prepared, &Default::default()).unwrap();
     let (mut sum, mut count) = (0.0, 0.0);
     for window in 0..prepared.test.len() {
@@ -240,8 +247,7 @@ fn scores_are_those_of_forecasts_with_their_effects() {
     }
     assert!((scores.model.mae - sum / count).abs() < 1e-5, "{} {}", scores.model.mae, sum / count);
     // Baselines do not know covariates.
-    let plain = SeriesData { effects: None, ..data.clone() };
-    let mut plain = plain;
+    let mut plain = SeriesData { effects: None, ..data.clone() };
     plain.set.keep_covariates(&vec![false; plain.set.covariates.len()]);
     let WindowedSeries { prepared, preprocessor } = plain.cut().unwrap();
     let folder = tempfile::tempdir().unwrap();
