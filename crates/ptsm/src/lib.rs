@@ -74,6 +74,7 @@ pub mod preprocessor;
 pub mod pretrain;
 pub mod record;
 pub mod score;
+mod sealed_lines;
 pub mod spec;
 pub mod stream;
 pub mod train;

@@ -1,19 +1,15 @@
 //! The forecasts of a backtest that are finished, in a file, so that one that was killed can be resumed.
 //!
-//! A line is JSON with a checksum ([`ptsm_core::seal`]): the first says which backtest it is, each other
-//! one holds the forecasts of some series from one cutoff. A line that was cut off, and what follows it,
-//! is dropped. Numbers are written so that they read back as the same bits.
+//! A line ([`SealedLines`]) holds the forecasts of some series from one cutoff.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::forecast::{ForecastInterval, ForecastQuantile, ScoredForecast};
-use crate::{Error, Result};
-use ptsm_core::{seal, unseal};
+use crate::sealed_lines::{Job, SealedLines};
 
 /// The numbers of one forecast; the rest is known from the series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,8 +62,7 @@ struct Line {
 
 /// The file, open for more lines, held by this process alone.
 pub struct Journal {
-    path: PathBuf,
-    file: File,
+    lines: SealedLines,
     /// Where the line of each finished block begins.
     blocks: HashMap<BlockName, u64>,
 }
@@ -80,51 +75,13 @@ impl Journal {
     /// `InvalidConfig` if it is of another backtest; `Io` if it cannot be read or written, or another
     /// process writes into it.
     pub fn open(path: &Path, what: &str) -> Result<Self> {
-        let failed = |cause| Error::io(path, "cannot be written", cause);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(path).map_err(failed)?;
-        if file.try_lock().is_err() {
-            let text = "another backtest writes into it (wait for that, or give another out)";
-            return Err(Error::config(path.display().to_string(), text));
-        }
-        let mut journal = Self { path: path.to_owned(), file, blocks: HashMap::new() };
-        let end = journal.read(what)?;
-        journal.file.set_len(end).map_err(failed)?;
-        journal.file.seek(SeekFrom::Start(end)).map_err(failed)?;
-        if end == 0 {
-            let head = serde_json::to_string(what).map_err(not_written)?;
-            journal.file.write_all(seal(&head).as_bytes()).map_err(failed)?;
-        }
-        Ok(journal)
-    }
-
-    /// Finds the blocks; returns where the sound lines end.
-    fn read(&mut self, what: &str) -> Result<u64> {
-        let failed = |cause| Error::io(&self.path, "cannot be read", cause);
-        let mut reader = BufReader::new(&self.file);
-        let (mut end, mut line) = (0, Vec::new());
-        loop {
-            line.clear();
-            let count = reader.read_until(b'\n', &mut line).map_err(failed)? as u64;
-            let Some(content) = std::str::from_utf8(&line).ok().and_then(|text| unseal(text).ok())
-            else {
-                return Ok(end);
-            };
-            if end == 0 {
-                if serde_json::from_str::<String>(content).ok().as_deref() != Some(what) {
-                    let text = "holds the forecasts of another backtest: of other data, models or \
-                                options (remove it, or give another out)";
-                    return Err(Error::config(self.path.display().to_string(), text));
-                }
-            } else {
-                match serde_json::from_str::<BlockName>(content) {
-                    Ok(name) => self.blocks.insert(name, end),
-                    Err(_) => return Ok(end),
-                };
-            }
-            end += count;
-        }
+        let mut blocks = HashMap::new();
+        let lines =
+            SealedLines::open(path, &Job { name: "backtest", what }, &mut |start, line| {
+                let name = serde_json::from_str::<BlockName>(line);
+                name.map(|name| blocks.insert(name, start)).is_ok()
+            })?;
+        Ok(Self { lines, blocks })
     }
 
     /// Blocks that are finished.
@@ -142,25 +99,16 @@ impl Journal {
     /// The forecasts of a finished block; `None` if it is not.
     pub(super) fn get(&mut self, name: BlockName) -> Result<Option<Vec<Vec<Numbers>>>> {
         let Some(&start) = self.blocks.get(&name) else { return Ok(None) };
-        let failed = |cause| Error::io(&self.path, "cannot be read", cause);
-        self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let mut line = Vec::new();
-        BufReader::new(&self.file).read_until(b'\n', &mut line).map_err(failed)?;
-        let damaged = || Error::input("is damaged").at(self.path.display().to_string());
-        let text = std::str::from_utf8(&line).map_err(|e| damaged().because(e))?;
-        let found: Line = serde_json::from_str(unseal(text)?).map_err(|e| damaged().because(e))?;
-        Ok(Some(found.forecasts))
+        let line: Line = self.lines.read(start)?;
+        Ok(Some(line.forecasts))
     }
 
     /// Adds the forecasts of a block.
     pub(super) fn push(&mut self, name: BlockName, all: &[Vec<ScoredForecast>]) -> Result<()> {
         let numbers =
             |forecasts: &Vec<ScoredForecast>| forecasts.iter().map(Numbers::from).collect();
-        let line = Line { name, forecasts: all.iter().map(numbers).collect() };
-        let text = seal(&serde_json::to_string(&line).map_err(not_written)?);
-        let failed = |cause| Error::io(&self.path, "cannot be written", cause);
-        let start = self.file.seek(SeekFrom::End(0)).map_err(failed)?;
-        self.file.write_all(text.as_bytes()).map_err(failed)?;
+        let start =
+            self.lines.push(&Line { name, forecasts: all.iter().map(numbers).collect() })?;
         self.blocks.insert(name, start);
         Ok(())
     }
@@ -171,14 +119,8 @@ impl Journal {
     ///
     /// `Io` if it cannot be removed.
     pub fn remove(self) -> Result<()> {
-        let Self { path, file, .. } = self;
-        drop(file);
-        std::fs::remove_file(&path).map_err(|cause| Error::io(&path, "cannot be removed", cause))
+        self.lines.remove()
     }
-}
-
-fn not_written(cause: serde_json::Error) -> Error {
-    Error::internal("forecasts cannot be written as JSON").because(cause)
 }
 
 #[cfg(test)]
