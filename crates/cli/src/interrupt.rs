@@ -15,6 +15,9 @@ use crate::run_state::{last_checkpoint, quoted};
 /// Commands that keep finished parts of their work in the folder of `--out`, and do not repeat them.
 const KEEP_PARTS: [&str; 2] = ["benchmark", "tune"];
 
+/// Commands that keep finished parts beside the file of `--out`, and what these are.
+const KEEP_PARTIAL: [(&str, &str); 2] = [("backtest", "forecasts"), ("select", "trainings")];
+
 /// Where a command keeps parts of its work.
 pub(crate) struct Kept {
     command: String,
@@ -60,8 +63,11 @@ impl Kept {
         }
         let Some(out) = self.out.as_deref() else { return "nothing was written".to_owned() };
         let partial = partial_of(out);
-        if self.command == "backtest" && partial.is_file() {
-            return kept(&partial, "the same command resumes from the forecasts in it");
+        let keeps = |(command, _): &&(&str, &str)| *command == self.command;
+        if let Some((_, parts)) = KEEP_PARTIAL.iter().find(keeps)
+            && partial.is_file()
+        {
+            return kept(&partial, &format!("the same command resumes from the {parts} in it"));
         }
         if KEEP_PARTS.contains(&self.command.as_str()) && out.is_dir() {
             let how = "the same command continues, and does not repeat what is finished there";
@@ -93,7 +99,7 @@ impl Kept {
     }
 }
 
-/// Where a backtest keeps finished forecasts beside its file.
+/// Where a command keeps finished parts beside its file.
 pub(crate) fn partial_of(out: &Path) -> PathBuf {
     let mut name = out.as_os_str().to_owned();
     name.push(".partial");

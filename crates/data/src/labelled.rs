@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::series::Series;
+use super::series::{HashedParts, Series};
 use super::standard::Standardiser;
 use ptsm_core::Transform;
 use ptsm_core::{Error, Result};
@@ -98,6 +98,26 @@ impl LabelledSet {
             return Err(Error::input(text));
         }
         Ok(Self { channels, cases, labels })
+    }
+
+    /// SHA-256, as hex digits, over the names of the channels, every value and gap, and the labels: what differs for
+    /// other data.
+    pub fn fingerprint(&self) -> String {
+        let mut parts = HashedParts::default();
+        self.channels.iter().for_each(|name| parts.add(name.as_bytes()));
+        self.cases.iter().for_each(|case| parts.add_series(case));
+        let (names, of): (&[String], Vec<u8>) = match &self.labels {
+            Labels::Classes { names, of } => {
+                (names, of.iter().flat_map(|&class| (class as u64).to_le_bytes()).collect())
+            }
+            Labels::Values { names, of } => {
+                (names, of.iter().flat_map(|x| x.to_le_bytes()).collect())
+            }
+            Labels::Unknown(_) => (&[], Vec::new()),
+        };
+        names.iter().for_each(|name| parts.add(name.as_bytes()));
+        parts.add(&of);
+        parts.finish()
     }
 
     /// The number of cases.

@@ -127,36 +127,50 @@ pub struct SeriesSet {
     pub repairs: RepairReport,
 }
 
+/// SHA-256 of parts, each with its length first, so that no part can be taken for another.
+#[derive(Default)]
+pub(crate) struct HashedParts(Sha256);
+
+impl HashedParts {
+    /// Adds a part.
+    pub(crate) fn add(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Adds the name, every value, gap, covariate and time of a series.
+    pub(crate) fn add_series(&mut self, series: &Series) {
+        self.add(series.id.as_bytes());
+        let values: Vec<u8> = series.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let seen = series.observed.iter().flatten().map(|&seen| u8::from(seen));
+        let times = series
+            .timestamps
+            .iter()
+            .flat_map(Times::iter)
+            .flat_map(|time| hashed(time).to_le_bytes());
+        self.add(&values);
+        self.add(&seen.collect::<Vec<u8>>());
+        if let Some(covariates) = &series.covariates {
+            let known: Vec<u8> = covariates.values().iter().flat_map(|x| x.to_le_bytes()).collect();
+            self.add(&known);
+        }
+        self.add(&times.collect::<Vec<u8>>());
+    }
+
+    /// The digest, as hex digits.
+    pub(crate) fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl SeriesSet {
     /// SHA-256, as hex digits, over the names of the channels and every value, gap and time: what
     /// differs for other data.
     pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        // Lengths first, so that no part can be taken for another.
-        let mut add = |part: &[u8]| {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        };
-        self.channels.iter().for_each(|name| add(name.as_bytes()));
-        for series in &self.series {
-            add(series.id.as_bytes());
-            let values: Vec<u8> = series.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let seen = series.observed.iter().flatten().map(|&seen| u8::from(seen));
-            let times = series
-                .timestamps
-                .iter()
-                .flat_map(Times::iter)
-                .flat_map(|time| hashed(time).to_le_bytes());
-            add(&values);
-            add(&seen.collect::<Vec<u8>>());
-            if let Some(covariates) = &series.covariates {
-                let known: Vec<u8> =
-                    covariates.values().iter().flat_map(|x| x.to_le_bytes()).collect();
-                add(&known);
-            }
-            add(&times.collect::<Vec<u8>>());
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut parts = HashedParts::default();
+        self.channels.iter().for_each(|name| parts.add(name.as_bytes()));
+        self.series.iter().for_each(|series| parts.add_series(series));
+        parts.finish()
     }
 
     /// Takes the series out of a table, wide (one series) or long (a column names the series).

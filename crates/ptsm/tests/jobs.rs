@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::ops::ControlFlow;
+
 use ptsm::core::Location;
-use ptsm::data::{ReadOptions, Repair, Roles, SeriesSet, Table};
+use ptsm::data::{LabelledSet, Labels, ReadOptions, Repair, Roles, Series, SeriesSet, Table};
 use ptsm::job::{
-    Ablation, CaseSearch, Job, JobData, RecipeStore, Save, SaveMode, SeriesData, Silent, Start,
-    Subject, Trained, tune,
+    Ablation, CaseSearch, Cuts, FoldScores, Job, JobData, RecipeStore, Save, SaveMode, SearchCell,
+    SearchWatch, SeriesData, Silent, Start, Subject, Trained, tune,
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::spec::ModelSpec;
@@ -222,4 +224,58 @@ fn a_directory_that_holds_a_model_is_left_alone_unless_it_is_to_be_replaced() {
     assert!(std::fs::read(dir.weights()).unwrap() == before && dir.calibration().exists());
     into(SaveMode::Replace, 1).unwrap();
     assert!(std::fs::read(dir.weights()).unwrap() != before && !dir.calibration().exists());
+}
+
+/// Waves of two frequencies, which are the classes.
+fn waves(shift: f64) -> LabelledSet {
+    let case = |number: usize| {
+        let frequency = 0.3 + 0.4 * (number % 2) as f64;
+        let value = |step: usize| (step as f64 * frequency + number as f64 + shift).sin();
+        Series::new(number.to_string(), 1, (0..24).map(value).collect()).unwrap()
+    };
+    let names = vec!["slow".to_owned(), "fast".to_owned()];
+    let labels = Labels::Classes { names, of: (0..12).map(|number| number % 2).collect() };
+    LabelledSet::new(vec!["x".into()], (0..12).map(case).collect(), labels).unwrap()
+}
+
+#[test]
+fn a_selection_that_was_stopped_resumes_with_the_same_scores() {
+    let text = "task = \"classification\"\n[model]\npatch_length = 4\nnum_layers = 1\n\
+                [training]\nepochs = 2\n[grid]\nd_model = [4, 8, 12]\n";
+    let search = CaseSearch::from_toml(text).unwrap();
+    let (set, settings) = (waves(0.0), search.all_settings().unwrap());
+    let cuts = Cuts::draw(&set, 3, 1).unwrap();
+    let run = |set: &LabelledSet, kept: Option<&mut FoldScores>, stop: usize| {
+        let mut told = Vec::new();
+        let mut tick = |done| {
+            told.push(done);
+            if done == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let watch = SearchWatch { tick: &mut tick, kept };
+        let cells: ptsm::Result<Vec<SearchCell>> = search.compare(set, &cuts, &settings, watch);
+        (cells, told)
+    };
+    let wanted = run(&set, None, 0).0.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.json.partial");
+    let what = search.described(&set, &cuts).unwrap();
+    let mut kept = FoldScores::open(&path, &what).unwrap();
+    let stopped = run(&set, Some(&mut kept), 4).0.unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Interrupted);
+    assert!((4..9).contains(&kept.len()), "{}", kept.len());
+    drop(kept);
+    let mut kept = FoldScores::open(&path, &what).unwrap();
+    let (cells, told) = run(&set, Some(&mut kept), 0);
+    assert_eq!(cells.unwrap(), wanted);
+    assert_eq!(told, (1..=9).collect::<Vec<_>>());
+    // Every score is there now: a search over other cases with this file computes nothing.
+    assert_eq!(kept.len(), 9);
+    assert_eq!(run(&waves(0.5), Some(&mut kept), 0).0.unwrap(), wanted);
+    drop(kept);
+    // Which is why a file is of one selection only.
+    let other = search.described(&waves(0.5), &cuts).unwrap();
+    let error = FoldScores::open(&path, &other).err().unwrap().to_string();
+    assert!(error.contains("parts of another selection"), "{error}");
+    FoldScores::open(&path, &what).unwrap().remove().unwrap();
+    assert!(!path.exists());
 }

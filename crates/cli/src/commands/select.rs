@@ -4,12 +4,13 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use ptsm::job::{CaseData, CaseSearch, Cuts, SearchCell, SeedScores};
+use ptsm::job::{CaseData, CaseSearch, Cuts, FoldScores, SearchCell, SearchWatch, SeedScores};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result, Task};
 use serde_json::{Map, Value, json};
 
 use crate::global::Global;
+use crate::interrupt::partial_of;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, check_named};
@@ -41,7 +42,8 @@ pub(crate) struct Args {
     /// Seeds of the final models
     #[arg(long, value_delimiter = ',', default_value = "0,1,2,3,4", value_name = "N,...")]
     seeds: Vec<u64>,
-    /// File for everything that was measured (.json)
+    /// File for everything that was measured (.json); finished trainings are kept beside it (.partial) until it is
+    /// written, and the same command resumes from them
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -61,12 +63,19 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let cuts = Cuts::draw(&set, args.folds, args.repeats)?;
     let settings = search.all_settings()?;
     remark(global, &format!("{name}: {} cases, {} settings", set.len(), settings.len()));
+    let mut kept = args.keep(global, &search.described(&set, &cuts)?)?;
     let mut progress = Progress::new(global, "searching", (settings.len() * cuts.fits()) as u64);
     let mut tick = |done: usize| {
         progress.update(done as u64, "");
         ControlFlow::Continue(())
     };
-    let mut cells = search.compare(&set, &cuts, &settings, &mut tick)?;
+    let watch = SearchWatch { tick: &mut tick, kept: kept.as_mut() };
+    let compared = search.compare(&set, &cuts, &settings, watch);
+    if compared.is_err() && kept.as_ref().is_some_and(FoldScores::is_empty) {
+        // Nothing to resume from.
+        kept.take().map_or(Ok(()), FoldScores::remove)?;
+    }
+    let mut cells = compared?;
     progress.finish();
     search.sort(&mut cells);
     let test = args.test.as_ref().map(|test| {
@@ -74,7 +83,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             DataSpec { data: Some(test.clone()), ..spec.clone() }.read_cases(search.task)?;
         search.test(&set, &test, &cells[0].setting, &args.seeds)
     });
-    report(global, args, &search, &cells, test.transpose()?)
+    report(global, args, &search, &cells, test.transpose()?)?;
+    kept.map_or(Ok(()), FoldScores::remove)
+}
+
+impl Args {
+    /// Where finished trainings are kept beside the file for the result, if there is one.
+    fn keep(&self, global: &Global, what: &str) -> Result<Option<FoldScores>> {
+        let Some(out) = &self.out else { return Ok(None) };
+        let partial = partial_of(out);
+        let kept = FoldScores::open(&partial, what)?;
+        if !kept.is_empty() {
+            let text =
+                format!("resumes from {} ({} finished trainings)", partial.display(), kept.len());
+            remark(global, &text);
+        }
+        Ok(Some(kept))
+    }
 }
 
 fn read_search(path: &Path) -> Result<CaseSearch> {

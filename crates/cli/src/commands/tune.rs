@@ -74,10 +74,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let store = RecipeStore::new(&args.out.join("cells"))?;
     let mut progress = Progress::new(global, "seconds of training", args.budget.ceil() as u64);
     let options = SearchOptions { seed: args.seed, seconds: args.budget, rungs: args.rungs };
-    let mut spent = 0.0;
+    let mut told = Told::default();
     let tuned = tune(&space, &subject, &store, options, &mut |event| {
-        say(&mut progress, event, &mut spent);
+        told.event(&mut progress, event);
     })?;
+    told.end_of_rung(&progress);
     progress.finish();
     let Tuned { recipe, model, best, trials, .. } = tuned;
     let diverged = model.record.history.divergence();
@@ -87,7 +88,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     write_json(&args.trials(), &json!({"space": space, "trials": trials}))?;
     let value = json!({
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
-        "best": best, "trials": trials.len(), "seconds": spent, "diverged": diverged,
+        "best": best, "trials": trials.len(), "seconds": told.seconds, "diverged": diverged,
     });
     let mut text = report(&space, &trials, &best, args)?;
     if let Some(why) = diverged {
@@ -96,30 +97,84 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &value, &text)
 }
 
-/// Reports an event of the search; `spent` adds up the seconds of training.
-fn say(progress: &mut Progress, event: &TuneEvent<'_>, spent: &mut f64) {
-    let place = |trial: &Trial| {
-        let Trial { rung, number, epochs, .. } = trial;
-        let s = if *epochs == 1 { "" } else { "s" };
-        format!("rung {rung}, recipe {number} ({epochs} epoch{s})")
-    };
-    match event {
-        TuneEvent::Began(trial) => {
-            progress.update(*spent as u64, &format!("rung {}", trial.rung));
+/// What was told of a running search: a line for every recipe that is the best of its rung so far, and one for every
+/// rung; the other recipes are counted.
+#[derive(Default)]
+struct Told {
+    /// Seconds of training.
+    seconds: f64,
+    rung: Option<Rung>,
+}
+
+/// The rung in progress.
+struct Rung {
+    number: u32,
+    epochs: u32,
+    recipes: usize,
+    best: Option<(f64, usize)>,
+}
+
+impl Told {
+    /// Tells an event.
+    fn event(&mut self, progress: &mut Progress, event: &TuneEvent<'_>) {
+        match event {
+            TuneEvent::Began(trial) => {
+                if self.rung.as_ref().is_none_or(|rung| rung.number != trial.rung) {
+                    self.end_of_rung(progress);
+                    let Trial { rung: number, epochs, .. } = **trial;
+                    self.rung = Some(Rung { number, epochs, recipes: 0, best: None });
+                }
+                progress.update(self.seconds as u64, &format!("rung {}", trial.rung + 1));
+            }
+            TuneEvent::Done { trial, outcome: (loss, seconds), diverged } => {
+                self.seconds += seconds;
+                if let Some(why) = diverged {
+                    progress.line(&format!("recipe {} diverged: {why}", trial.number));
+                }
+                if let Some(line) = self.rung.as_mut().and_then(|rung| rung.add(trial, *loss)) {
+                    progress.line(&line);
+                }
+            }
+            TuneEvent::Failed { trial, error } => {
+                let error = error.spelled(flag);
+                progress.line(&format!("recipe {}: {error}", trial.number));
+            }
+            _ => {}
         }
-        TuneEvent::Done { trial, outcome: (loss, seconds), diverged } => {
-            *spent += seconds;
-            let why =
-                diverged.as_ref().map_or(String::new(), |why| format!("; it diverged: {why}"));
-            let loss = loss_text(Some(*loss));
-            progress.line(&format!("{}: validation {loss}, {seconds:.1} s{why}", place(trial)));
-        }
-        TuneEvent::Failed { trial, error } => {
-            let error = error.spelled(flag);
-            progress.line(&format!("{}: {error}", place(trial)));
-        }
-        _ => {}
     }
+
+    /// Tells how the rung in progress ended, if there is one.
+    fn end_of_rung(&mut self, progress: &Progress) {
+        let Some(Rung { number, epochs, recipes, best: Some((loss, recipe)) }) = self.rung.take()
+        else {
+            return;
+        };
+        progress.line(&format!(
+            "rung {}: {} of {} trained; best: recipe {recipe}, validation {}",
+            number + 1,
+            counted(recipes, "recipe"),
+            counted(epochs as usize, "epoch"),
+            loss_text(Some(loss))
+        ));
+    }
+}
+
+impl Rung {
+    /// Counts a recipe; what to say if it is better than those before it.
+    fn add(&mut self, trial: &Trial, loss: f64) -> Option<String> {
+        self.recipes += 1;
+        if self.best.is_some_and(|(best, _)| best.total_cmp(&loss).is_le()) {
+            return None;
+        }
+        let first = self.best.replace((loss, trial.number)).is_none();
+        let so_far = if first { "" } else { ", the best so far" };
+        Some(format!("recipe {}: validation {}{so_far}", trial.number, loss_text(Some(loss))))
+    }
+}
+
+/// A number with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// The recipe as TOML, with a comment that says how it was found.

@@ -2,21 +2,22 @@
 //! evaluation on the test cases.
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::data::{CaseData, JobData};
 use super::event::{Silent, stopped};
+use super::fold_scores::{FoldScore, FoldScores};
 use super::plan::Job;
 use super::run::Trained;
 use super::spread::spread;
 use crate::data::LabelledSet;
 use crate::labeller::{LabelScores, Labeller};
 use crate::spec::{ModelSpec, nearest, with_nearest};
-use crate::train::{Member, Recipe, Training};
+use crate::train::{Member, NUMERICS, Recipe, Training};
 use crate::{Cpu, Error, ErrorKind, Model, Result, Task};
 
 /// The search: a recipe, lists of values for some of its fields, and fields that change
@@ -64,6 +65,19 @@ pub struct SeedScores {
     pub mean: f64,
     /// Sample standard deviation; 0 for one seed.
     pub deviation: f64,
+}
+
+/// What a running search tells, and where it keeps what is finished.
+pub struct SearchWatch<'a> {
+    /// Called with how many trainings are done; `Break` stops the search.
+    pub tick: &'a mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
+    /// Scores that are not computed again, and to which new ones are added.
+    pub kept: Option<&'a mut FoldScores>,
+}
+
+/// What is shared among trainings, also if one of them panicked.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Cuts of labelled cases for cross-validation.
@@ -242,7 +256,7 @@ impl CaseSearch {
         recipes: &[Recipe],
         train: &LabelledSet,
         other: &LabelledSet,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<FoldScore> {
         let networks = recipes.iter().map(|recipe| self.train(recipe.clone(), train.clone()));
         let mut networks: Vec<Trained> = networks.collect::<Result<_>>()?;
         let Some(preprocessor) = networks.first_mut().map(|one| one.preprocessor.clone()) else {
@@ -251,43 +265,70 @@ impl CaseSearch {
         let models: Vec<Model> = networks.into_iter().map(|network| network.model).collect();
         let mut labeller = Labeller::average(&models, preprocessor, &Cpu::default())?;
         Ok(match labeller.score(other)?.1 {
-            LabelScores::Classes(scores) => (scores.accuracy, scores.cross_entropy),
-            LabelScores::Values(scores) => (scores.rmse, scores.rmse),
+            LabelScores::Classes(scores) => {
+                FoldScore { score: scores.accuracy, loss: scores.cross_entropy }
+            }
+            LabelScores::Values(scores) => FoldScore { score: scores.rmse, loss: scores.rmse },
         })
     }
 
-    /// Scores settings by repeated cross-validation, several trainings at a time; `tick` is called with how many of
-    /// them are done, and `Break` from it stops the search.
-    ///
-    /// The scores depend on the search, the cases, the cuts and the instruction set alone, not on the number of threads.
+    /// Everything that the scores of [`CaseSearch::compare`] depend on, for the [`FoldScores`] that keep them.
     ///
     /// # Errors
     ///
-    /// As [`Job::run`]; `Interrupted` if `tick` stops it.
+    /// `BackendUnavailable` if the instruction set that was asked for is not there.
+    pub fn described(&self, set: &LabelledSet, cuts: &Cuts) -> Result<String> {
+        let held_out: Vec<&[usize]> = cuts.held_out().collect();
+        let what = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "numerics": NUMERICS,
+            "instruction_set": ptsm_core::instruction_set()?.name(),
+            "data": set.fingerprint(),
+            "held_out": held_out,
+            "networks": cuts.networks,
+            "search": self,
+        });
+        Ok(what.to_string())
+    }
+
+    /// Scores settings by repeated cross-validation, several trainings at a time.
+    ///
+    /// The scores depend on the search, the cases, the cuts and the instruction set alone, not on the number of threads,
+    /// nor on whether the search was stopped and resumed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`]; `Interrupted` if the progress is answered by `Break`; `Io` if scores cannot be kept.
     pub fn compare(
         &self,
         set: &LabelledSet,
         cuts: &Cuts,
         settings: &[Map<String, Value>],
-        tick: &mut (dyn FnMut(usize) -> ControlFlow<()> + Send),
+        watch: SearchWatch<'_>,
     ) -> Result<Vec<SearchCell>> {
-        let fits: Vec<(&Map<String, Value>, &Fold)> = settings
+        let folds = 0..cuts.folds.len();
+        let fits: Vec<(&Map<String, Value>, usize)> = settings
             .iter()
-            .flat_map(|setting| cuts.folds.iter().map(move |f| (setting, f)))
+            .flat_map(|setting| folds.clone().map(move |fold| (setting, fold)))
             .collect();
-        let ticking = Mutex::new((0, tick));
-        let one = |&(setting, fold): &(&Map<String, Value>, &Fold)| {
-            let score = self.score_fold(set, fold, setting, cuts.networks)?;
-            if let Ok(mut ticking) = ticking.lock() {
-                ticking.0 += 1;
-                let done = ticking.0;
-                if (ticking.1)(done).is_break() {
-                    return Err(stopped());
-                }
+        let watching = Mutex::new((0, watch));
+        let one = |&(setting, fold): &(&Map<String, Value>, usize)| {
+            let kept = lock(&watching).1.kept.as_ref().and_then(|kept| kept.get(setting, fold));
+            let score = match kept {
+                Some(score) => score,
+                None => self.score_fold(set, &cuts.folds[fold], setting, cuts.networks)?,
+            };
+            let (done, watch) = &mut *lock(&watching);
+            if let (None, Some(keeper)) = (kept, &mut watch.kept) {
+                keeper.push(setting, fold, score)?;
             }
-            Ok(score)
+            *done += 1;
+            match (watch.tick)(*done).is_break() {
+                true => Err(stopped()),
+                false => Ok(score),
+            }
         };
-        let scores: Vec<(f64, f64)> = fits.par_iter().map(one).collect::<Result<_>>()?;
+        let scores: Vec<FoldScore> = fits.par_iter().map(one).collect::<Result<_>>()?;
         let cells = settings.iter().zip(scores.chunks(cuts.folds.len().max(1)));
         Ok(cells.map(|(setting, scores)| self.cell(setting, cuts, scores)).collect())
     }
@@ -299,7 +340,7 @@ impl CaseSearch {
         fold: &Fold,
         setting: &Map<String, Value>,
         networks: u64,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<FoldScore> {
         let rest: Vec<usize> = (0..set.len()).filter(|i| !fold.held_out.contains(i)).collect();
         let recipe = self.recipe(setting)?;
         let recipes: Vec<Recipe> = (0..networks)
@@ -313,14 +354,14 @@ impl CaseSearch {
     }
 
     /// The scores of all folds as one.
-    fn cell(&self, setting: &Map<String, Value>, cuts: &Cuts, scores: &[(f64, f64)]) -> SearchCell {
+    fn cell(&self, setting: &Map<String, Value>, cuts: &Cuts, scores: &[FoldScore]) -> SearchCell {
         let (mut score, mut loss) = (0.0, 0.0);
         let squared = self.task == Task::Regression;
         let cases: usize = cuts.folds.iter().map(|fold| fold.held_out.len()).sum();
-        for (fold, &(found, entropy)) in cuts.folds.iter().zip(scores) {
+        for (fold, found) in cuts.folds.iter().zip(scores) {
             let share = fold.held_out.len() as f64 / cases as f64;
-            score += share * if squared { found * found } else { found };
-            loss += share * entropy;
+            score += share * if squared { found.score * found.score } else { found.score };
+            loss += share * found.loss;
         }
         let score = if squared { score.sqrt() } else { score };
         SearchCell { setting: setting.clone(), score, loss }
@@ -354,7 +395,7 @@ impl CaseSearch {
         for &seed in seeds {
             let mut recipe = self.recipe(setting)?;
             recipe.training.seed = seed;
-            scores.push(self.score(&[recipe], train, test)?.0);
+            scores.push(self.score(&[recipe], train, test)?.score);
         }
         let (mean, deviation) = spread(&scores);
         Ok(SeedScores { seeds: seeds.to_vec(), scores, mean, deviation })

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::budget::Budget;
 use crate::data::LabelledSet;
 use crate::job::event::{SearchRound, stopped};
-use crate::job::selection::{CaseSearch, Cuts, SearchCell};
+use crate::job::selection::{CaseSearch, Cuts, SearchCell, SearchWatch};
 use crate::{Error, Result};
 
 /// Parts of the cross-validation of each round.
@@ -96,7 +96,8 @@ impl Halving<'_> {
             round.done = done;
             told(round)
         };
-        let mut cells = self.search.compare(self.set, &cuts, &settings, &mut tick)?;
+        let watch = SearchWatch { tick: &mut tick, kept: None };
+        let mut cells = self.search.compare(self.set, &cuts, &settings, watch)?;
         self.search.sort(&mut cells);
         match cells.is_empty() {
             true => Err(Error::config("grid", "has no setting to compare")),
