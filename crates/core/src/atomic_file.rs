@@ -1,6 +1,6 @@
 //! Files appear whole or not at all: written beside their place, synced, then renamed.
 //!
-//! What stands at the path is respected: a symbolic link is followed, so that its target is replaced and
+//! What is at the path is respected: a symbolic link is followed, so that its target is replaced and
 //! the link stays; a file that is replaced keeps its mode and, where that is allowed, its owner; a
 //! pipe, a socket or a device is refused. A new file gets the mode that the umask leaves. Other hard
 //! links to a replaced file keep the old contents.

@@ -252,7 +252,7 @@ pub fn instruction_set() -> Result<Isa> {
 }
 
 /// Has the whole process run on the instruction set of this name; to be called before anything else.
-/// With it training also goes on from a checkpoint that another set computed.
+/// With it training also resumes from a checkpoint that another set computed.
 ///
 /// # Errors
 ///

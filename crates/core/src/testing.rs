@@ -17,6 +17,7 @@ use crate::tensor_file::{WideTensor, read_tensors};
 use crate::trace::batch_from_tensors;
 use crate::{Config, Error, Layout, Model, Parameters, Real, Result, TensorStore};
 
+pub use crate::train::{read_resealed, write_unbegun};
 pub use conformance::{Accuracy, Conformance, conformance, correlation};
 
 /// How far a result may be from the float64 reference, relative to the reference's largest element.

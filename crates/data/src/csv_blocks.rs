@@ -35,7 +35,7 @@ impl CsvForm {
             .from_reader(text)
     }
 
-    /// Where the last record of a text begins that goes on; `None` if that is its beginning.
+    /// Where the last record of a text begins that is not complete; `None` if that is its beginning.
     fn end_of_whole_records(self, text: &[u8]) -> Option<usize> {
         if memchr(b'"', text).is_none() {
             return memrchr(b'\n', text).map(|at| at + 1);

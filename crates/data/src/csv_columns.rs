@@ -49,7 +49,7 @@ impl<'a> CsvColumns<'a> {
     }
 
     /// Puts the records of the next block below these; the number of a column that held numbers so far
-    /// and does not go on with them is returned as an error.
+    /// and does not continue them is returned as an error.
     pub(super) fn append(&mut self, more: CsvColumns<'a>) -> Result<(), usize> {
         for (index, (own, more)) in self.columns.iter_mut().zip(more.columns).enumerate() {
             match (own, more) {

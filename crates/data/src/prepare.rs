@@ -147,7 +147,7 @@ impl Prepared {
         }
     }
 
-    /// The same with training windows that go on to the end of the validation part, which is empty then.
+    /// The same with training windows up to the end of the validation part, which is empty then.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(70);
 /// Shortest time from one call of the observer of progress to the next.
 const TOLD: Duration = Duration::from_millis(100);
 
-/// Works that go on, also those whose call was interrupted.
+/// Works in progress, also those whose call was interrupted.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 type Panic = Box<dyn Any + Send>;

@@ -252,7 +252,7 @@ impl Args {
             Ok(())
         });
         if let Err(error) = written {
-            // Nothing to go on from.
+            // Nothing to resume from.
             if journal.is_empty() {
                 journal.remove()?;
             }

@@ -108,7 +108,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(path) = args.state.as_deref().filter(|path| path.exists()) {
         stream.restore_state(path)?;
         let rows = stream.counters().rows;
-        remark(global, &format!("{}: going on after {rows} rows", path.display()));
+        remark(global, &format!("{}: resumes after {rows} rows", path.display()));
     }
     let input: Box<dyn BufRead> = match args.input.as_str() {
         "-" => Box::new(std::io::stdin().lock()),
@@ -248,7 +248,7 @@ impl Args {
         spec.read_options()
     }
 
-    /// Handles the error of a row that cannot be used: returns it, or prints it and goes on.
+    /// Handles the error of a row that cannot be used: returns it, or prints it and reads on.
     fn skip(&self, error: Error) -> Result<()> {
         // A failure to read would only be repeated for the next row.
         if self.on_error == OnError::Stop || error.kind() == ErrorKind::Io {

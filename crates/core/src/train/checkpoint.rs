@@ -31,10 +31,10 @@ pub const CHECKPOINT_FOLDER: &str = "checkpoints";
 /// How the checksum begins in the header of the file.
 const CHECKSUM: &str = "\"sha256\":\"";
 
-/// What stands in place of its 64 digits while it is computed.
+/// What is in place of its 64 digits while it is computed.
 const NO_DIGITS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Everything that a run needs to go on.
+/// Everything that a run needs to resume.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct State {
     pub(crate) weights: Parameters<f32>,
@@ -122,7 +122,7 @@ impl Progress {
         if !forced {
             let isa = |name| option("isa", Some(name));
             let text = format!(
-                "the checkpoint was computed with {then}, this machine would go on with {now}, whose results \
+                "the checkpoint was computed with {then}, this machine would continue with {now}, whose results \
                  differ in the last bits ({} resumes with the same bits; {} resumes with other bits, and \
                  training.json records it)",
                 isa(then),
@@ -344,24 +344,53 @@ fn data_of<'a, const N: usize>(
     Ok(data)
 }
 
+/// The state of a run of this model that has not begun.
+#[cfg(any(test, feature = "testing"))]
+fn unbegun(config: &crate::config::Config) -> Result<State> {
+    use crate::weights::{Init, Layout};
+    let layout = Layout::new(&config.network()?)?;
+    let weights = Parameters::init(&layout, Init::PyTorch, 3);
+    let isa = instruction_set()?.name().to_owned();
+    Ok(State {
+        best: weights.clone(),
+        adamw: AdamW::new(layout.num_trained(), 0.9, 0.999, 1e-8, 0.0),
+        weights,
+        average: None,
+        progress: Progress { instruction_sets: vec![isa], ..Progress::default() },
+    })
+}
+
+/// Writes the checkpoint of a run of this model that has not begun.
+///
+/// # Errors
+///
+/// `InvalidConfig` for an impossible model, `Io` if it cannot be written.
+#[cfg(feature = "testing")]
+pub fn write_unbegun(config: &crate::config::Config, path: &Path) -> Result<()> {
+    unbegun(config)?.save(path)
+}
+
+/// Reads bytes as the checkpoint of a run of this model, with their checksum made anew: what it protects is reached.
+///
+/// # Errors
+///
+/// As when a run is resumed.
+#[cfg(feature = "testing")]
+pub fn read_resealed(config: &crate::config::Config, bytes: &mut [u8]) -> Result<()> {
+    if let Some(place) = digits_of(bytes) {
+        bytes[place].copy_from_slice(NO_DIGITS.as_bytes());
+        seal(bytes);
+    }
+    unbegun(config)?.parse(bytes).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::weights::{Init, Layout};
 
     fn state() -> State {
-        let layout = Layout::new(&Config::default().network().unwrap()).unwrap();
-        let weights = Parameters::init(&layout, Init::PyTorch, 3);
-        let len = layout.num_trained();
-        let isa = instruction_set().unwrap().name().to_owned();
-        State {
-            best: weights.clone(),
-            weights,
-            adamw: AdamW::new(len, 0.9, 0.999, 1e-8, 0.0),
-            average: None,
-            progress: Progress { instruction_sets: vec![isa], ..Progress::default() },
-        }
+        unbegun(&Config::default()).unwrap()
     }
 
     #[test]

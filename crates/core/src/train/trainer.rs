@@ -42,7 +42,7 @@ pub struct Trainer<'a> {
     pub data: TrainData<'a>,
     /// The model directory that checkpoints go to; `None` writes none.
     pub dir: Option<PathBuf>,
-    /// Whether to go on from the checkpoint in `dir`, if there is one.
+    /// Whether to resume from the checkpoint in `dir`, if there is one.
     pub resume: bool,
 }
 
@@ -58,10 +58,10 @@ pub struct Outcome {
     pub history: History,
 }
 
-/// What a run reports while it goes on.
+/// What a run reports while it is in progress.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A checkpoint was found and the run goes on from it.
+    /// A checkpoint was found and the run resumes from it.
     Resumed {
         /// Steps that were done already.
         step: u64,

@@ -133,7 +133,7 @@ impl Backtest<'_> {
     /// tested, and scores them.
     ///
     /// The bits of forecasts and scores do not depend on the number of threads, on the size of blocks, or on
-    /// whether the run was killed and went on from its journal.
+    /// whether the run was killed and resumed from its journal.
     ///
     /// # Errors
     ///
