@@ -67,7 +67,7 @@ impl StreamWorker {
     /// `InvalidInput` if the stream is of another model, the row has another number of values, one
     /// that is infinite or beyond the range of f32, no time or one that is not on the grid, or is a
     /// duplicate that is refused; the row then changes nothing. `InvalidInput` too if the forecast is
-    /// not finite; the row is taken in then. in both cases the stream can continue.
+    /// not finite; the row is taken in then. In both cases the stream can continue.
     pub fn push(
         &mut self,
         state: &mut StreamState,
