@@ -1,5 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories fuzz
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -27,6 +27,16 @@ doc:
 
 deny:
 	cargo deny --all-features check bans licenses sources
+
+# Known holes in the dependencies, by the RustSec database as it was on a day (docs/supply-chain.md). Not part of `check`:
+# it wants git and a network.
+advisories:
+	tools/advisories.sh
+
+# Every reader of bytes from outside, for so many seconds each (docs/reliability.md). Not part of `check`: it wants cargo-fuzz.
+SECONDS ?= 60
+fuzz:
+	fuzz/run.sh $(SECONDS)
 
 # No source file over 600 lines, tests included.
 lengths:
