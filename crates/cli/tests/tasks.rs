@@ -379,7 +379,8 @@ fn settings_for_labelled_cases_are_searched_and_networks_averaged() {
             "train --task classification --data cases.ts --out x --epochs 1 --budget 1".to_owned(),
             "--budget",
         ),
-        ("train --data data.csv --out x --budget 1".to_owned(), "--budget"),
+        ("train --data data.csv --out x --epochs 1 --budget 1".to_owned(), "--epochs shortens"),
+        ("train --data data.csv --out x --budget 0".to_owned(), "--budget"),
         (
             format!("train --task classification --data cases.ts --out class {auto}"),
             "holds a model already",

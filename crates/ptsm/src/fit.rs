@@ -7,13 +7,13 @@ use crate::data::{
 };
 use crate::ensemble::Members;
 use crate::job::{
-    CASE_BUDGET, CaseChoiceJob, CaseData, CaseSearch, Job, JobData, Save, SeriesData, Silent,
-    Trained, automatic_recipe,
+    CASE_BUDGET, CaseChoiceJob, CaseData, CaseSearch, ChoiceJob, Job, JobData, Metric, Save,
+    SeriesData, Silent, Trained, automatic_recipe,
 };
 use crate::labeller::Labeller;
 use crate::preprocessor::Preprocessor;
 use crate::spec::ModelSpec;
-use crate::train::Training;
+use crate::train::{Recipe, Training};
 use crate::{Classifier, Cpu, Error, Forecast, Forecaster, Model, Regressor, Result, Task};
 
 /// Options of a fit; all have defaults, so `FitOptions::default()` is enough.
@@ -90,6 +90,15 @@ impl FitOptions {
     fn leaves_the_choice(&self) -> bool {
         let Self { seed, save_to, .. } = self.clone();
         *self == Self { seed, save_to, ..Self::default() }
+    }
+
+    /// Whether nothing is said of a network but its lengths and its seed, so that the forecaster is chosen by its errors on
+    /// the validation part.
+    fn leaves_the_forecaster(&self) -> bool {
+        let ModelSpec { prediction_length, context_length, .. } = self.model;
+        let model = ModelSpec { prediction_length, context_length, ..ModelSpec::default() };
+        let Self { seed, split, save_to, .. } = self.clone();
+        *self == Self { model, seed, split, save_to, ..Self::default() }
     }
 
     fn training(&self, suggested: Training) -> Training {
@@ -174,8 +183,10 @@ impl CaseSource for Table {
 }
 
 impl Forecaster {
-    /// Trains a forecaster on all series of `data`. Options that are not set are derived from the
-    /// length of the series, their channels and their season.
+    /// Trains a forecaster on all series of `data`. Without any option but lengths, split, seed and a directory, it is the
+    /// default forecaster of `ptsm train`: networks, ridge regressions, classical methods and the network inside the library
+    /// forecast the validation part, and those that do it best are kept ([`ChoiceJob`]). With one, a single network is
+    /// trained as it is told; what is not said is derived from the length of the series, their channels and their season.
     ///
     /// ```
     /// use ptsm::data::Dataset;
@@ -217,8 +228,11 @@ impl Forecaster {
         series.split = options.split.unwrap_or(series.split);
         let (recipe, _) = automatic_recipe(&series, &options.model);
         let model = recipe.model.with(&options.model);
-        let training = options.training(recipe.training);
+        let training = options.training(recipe.training.clone());
         let data = series.into();
+        if options.leaves_the_forecaster() {
+            return choose_forecaster(&data, Recipe { model, training, ..recipe }, options);
+        }
         let trained = options.job(&data, Task::Forecasting, model, training).run(&mut Silent)?;
         let Trained { model, preprocessor, .. } = trained;
         Self::assemble(&Members::single(model), preprocessor, None, &Cpu::default())
@@ -233,6 +247,21 @@ impl Forecaster {
         let set = data.series(Some(self.preprocessor()))?;
         self.predict(&set, 0)
     }
+}
+
+/// The forecasters that do best on the validation part.
+fn choose_forecaster(
+    data: &JobData,
+    mut recipe: Recipe,
+    options: &FitOptions,
+) -> Result<Forecaster> {
+    recipe.model.settle();
+    let folder = tempfile::tempdir();
+    let folder = folder.map_err(|e| Error::io(&std::env::temp_dir(), "cannot be written", e))?;
+    let dir = options.save_to.clone().unwrap_or_else(|| folder.path().join("model"));
+    ChoiceJob { data, recipe, metric: Metric::default(), save: Save::new(&dir), budget: None }
+        .run(&mut Silent)?;
+    Forecaster::from_dir(&dir, &Cpu::default())
 }
 
 impl Classifier {

@@ -2,18 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 
 use ptsm::core::Location;
 use ptsm::data::{LabelledSet, Labels, ReadOptions, Repair, Roles, Series, SeriesSet, Table};
 use ptsm::job::{
-    Ablation, CaseSearch, Cuts, FoldScores, Job, JobData, RecipeStore, Save, SaveMode, SearchCell,
-    SearchWatch, SeriesData, Silent, Start, Subject, Trained, tune,
+    Ablation, CaseSearch, ChoiceJob, Cuts, FoldScores, Job, JobData, Metric, RecipeStore, Save,
+    SaveMode, SearchCell, SearchWatch, SeriesData, Silent, Start, Subject, Trained,
+    automatic_recipe, tune,
 };
 use ptsm::model_dir::ModelDir;
 use ptsm::spec::ModelSpec;
 use ptsm::train::{Recipe, SearchOptions, SearchSpace, Training};
-use ptsm::{ErrorKind, Task};
+use ptsm::{ErrorKind, FitOptions, Forecaster, Task};
 
 /// Two channels of waves, with gaps.
 fn series() -> SeriesData {
@@ -278,4 +280,45 @@ fn a_selection_that_was_stopped_resumes_with_the_same_scores() {
     assert!(error.contains("parts of another selection"), "{error}");
     FoldScores::open(&path, &what).unwrap().remove().unwrap();
     assert!(!path.exists());
+}
+
+#[test]
+fn a_fit_without_options_is_the_default_forecaster() {
+    let folder = tempfile::tempdir().unwrap();
+    let months = (0..96).map(|t| 100.0 + f64::from(t) + 20.0 * (f64::from(t) * TAU / 12.0).sin());
+    let text: String = months
+        .enumerate()
+        .map(|(t, y)| format!("{}-{:02}-01,{y}\n", 2010 + t / 12, 1 + t % 12))
+        .collect();
+    let text = format!("month,y\n{text}");
+    let table = Table::from_csv(text.as_bytes(), "t.csv", &ReadOptions::default()).unwrap();
+    let options = FitOptions::steps(6).seed(3);
+    let mut fitted = Forecaster::fit(&table, &options).unwrap();
+
+    // The same by hand.
+    let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default()).unwrap();
+    let series = SeriesData::new("data", set);
+    let model = ModelSpec { prediction_length: Some(6), ..ModelSpec::default() };
+    let (mut recipe, _) = automatic_recipe(&series, &model);
+    recipe.training.seed = 3;
+    let dir = folder.path().join("by-hand");
+    let (data, metric, save) = (JobData::from(series), Metric::default(), Save::new(&dir));
+    let chosen =
+        ChoiceJob { data: &data, recipe, metric, save, budget: None }.run(&mut Silent).unwrap();
+    assert!(chosen.choice.candidates.len() > 3, "{:?}", chosen.choice);
+    let mut by_hand = Forecaster::from_dir(&dir, &ptsm::Cpu::default()).unwrap();
+    let wanted = by_hand.forecast(&table).unwrap();
+    assert_eq!(fitted.forecast(&table).unwrap(), wanted);
+    assert_eq!(wanted[0].intervals.len(), 2);
+
+    // Saved, and read again.
+    let dir = folder.path().join("saved");
+    Forecaster::fit(&table, &options.clone().save_to(&dir)).unwrap();
+    assert!(ModelDir::new(&dir).is_ensemble());
+    let mut saved = Forecaster::from_dir(&dir, &ptsm::Cpu::default()).unwrap();
+    assert_eq!(saved.forecast(&table).unwrap(), wanted);
+    // With an option of a network it is one network.
+    let single = folder.path().join("single");
+    Forecaster::fit(&table, &options.epochs(1).save_to(&single)).unwrap();
+    assert!(!ModelDir::new(&single).is_ensemble());
 }

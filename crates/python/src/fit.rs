@@ -60,7 +60,7 @@ impl Asked {
         let data = JobData::from(data);
         if !alone {
             let metric = self.metric.unwrap_or_default();
-            let job = ChoiceJob { data: &data, recipe, metric, save };
+            let job = ChoiceJob { data: &data, recipe, metric, save, budget: None };
             notes.push(job.run(watcher)?.choice.sentence());
             return Ok(notes);
         }

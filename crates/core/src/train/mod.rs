@@ -20,11 +20,11 @@ pub use crate::backend::Score;
 pub use crate::loss::{Loss, LossOptions, LossWeight, PercentLoss, PointLoss, loss, loss_weight};
 pub use crate::samples::{Samples, Subset, numbers_fingerprint};
 pub use adamw::AdamW;
-#[cfg(feature = "testing")]
-pub use checkpoint::{read_resealed, write_unbegun};
 pub use checkpoint::{
     CHECKPOINT_FILE, CHECKPOINT_FOLDER, Reached, check_checkpoint, checkpoint_reached,
 };
+#[cfg(feature = "testing")]
+pub use checkpoint::{read_resealed, write_unbegun};
 pub use history::{Epoch, History};
 pub use joint::{JointEpoch, JointOutcome, JointTask, train_jointly, train_jointly_on};
 pub use on_cpu::score;

@@ -16,6 +16,7 @@ mod fold_scores;
 mod joint;
 mod members;
 mod plan;
+mod reckoned;
 mod run;
 mod samples;
 mod seen;

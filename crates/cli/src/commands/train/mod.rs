@@ -41,8 +41,8 @@ const TASKS: [&str; 4] = ["forecasting", "classification", "regression", "pretra
 /// Value of `--recipe` that has a recipe chosen from the data.
 const AUTO: &str = "auto";
 
-const NO_SEARCH: &str = "is for the search for settings of labelled cases (--task classification or regression, without \
-                         options of the network, or with --recipe auto)";
+const NO_CHOICE: &str = "is for the default answer, which trains several networks and chooses (no options of the network, no \
+                         recipe but auto; --epochs shortens the training of one)";
 
 /// Options of `train`. A flag wins over the recipe file, which wins over the default.
 #[derive(Debug, clap::Args)]
@@ -67,9 +67,12 @@ pub(crate) struct Args {
     /// Replace a model that is in DIR
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Work that the search for settings of labelled cases may take, such as 90s, 10m or 1h [default: 2m]
+    /// Work that the trainings of the default answer may take, such as 90s, 10m or 1h [default: as much as they want;
+    /// the search for settings of labelled cases: 2m]
     ///
     /// It is the time that two cores of a small server take: counted, not measured, so that every machine finds the same.
+    /// Forecasting: networks are trained for fewer steps where they would take longer; ridge regressions, classical
+    /// methods and their comparison come on top.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     budget: Option<f64>,
     /// What the model learns
@@ -142,7 +145,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         return automatic(global, args, start, dir);
     }
     if args.budget.is_some() {
-        return Err(Error::config("--budget", NO_SEARCH));
+        return Err(Error::config("--budget", NO_CHOICE));
     }
     let recipe = args.recipe.as_deref();
     let recipe = recipe.map_or(Ok(Recipe::default()), Recipe::from_file)?;
@@ -236,9 +239,6 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
             return Err(Error::config("--recipe", text));
         }
     }
-    if args.budget.is_some() {
-        return Err(Error::config("--budget", NO_SEARCH));
-    }
     let (mut data, _) = read_series(global, &args.data_spec())?;
     let (mut recipe, reasons) = automatic_recipe(&data, &args.model.over(ModelSpec::default())?);
     check_lengths(&data, &recipe.model)?;
@@ -248,12 +248,16 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     let data = data.into();
     let wanted = args.model.over(recipe.model.clone())?;
     if !args.leaves_the_choice()? {
+        if args.budget.is_some() {
+            return Err(Error::config("--budget", NO_CHOICE));
+        }
         return train_by(global, args, Plan { recipe, data, start }, dir);
     }
     args.training.apply(&mut recipe.training);
     recipe.model = wanted;
     let metric = args.metric.unwrap_or_default();
-    let job = ChoiceJob { data: &data, recipe, metric, save: Save { dir, mode: args.mode() } };
+    let save = Save { dir, mode: args.mode() };
+    let job = ChoiceJob { data: &data, recipe, metric, save, budget: args.budget };
     let mut reporter = Reporter::of_run(global, &args.out);
     let chosen = job.run(&mut reporter);
     reporter.finish();

@@ -1,20 +1,11 @@
-//! How much work a search may be: counted, not timed, so that the same command finds the same model on every machine.
+//! How much work a search may be.
 
 use serde_json::{Map, Value};
 
 use crate::job::JobData;
+use crate::job::reckoned::{budget, core_seconds};
 use crate::job::selection::{CaseSearch, Cuts};
 use crate::{Error, Result};
-
-/// Multiply-adds a second that a training is reckoned with, and what a step costs besides: a core of a small server.
-const SPEED: f64 = 1.5e10;
-const STEP: f64 = 3e-4;
-
-/// Cores that are reckoned with.
-const CORES: f64 = 2.0;
-
-/// Forward and backward passes, in forward passes.
-const PASSES: f64 = 3.0;
 
 /// Rounds, each of which gets an equal part.
 const ROUNDS: f64 = 3.0;
@@ -39,12 +30,8 @@ impl Budget {
         let JobData::Cases(cases) = data else {
             return Err(Error::config("task", "wanted labelled cases"));
         };
-        if !(seconds > 0.0 && seconds.is_finite()) {
-            let text = format!("{seconds} must be above 0 seconds");
-            return Err(Error::config("budget", text));
-        }
         let (data, cases) = (data.clone(), cases.train.len());
-        Ok(Self { round: seconds * CORES / ROUNDS, data, cases })
+        Ok(Self { round: budget(seconds)? / ROUNDS, data, cases })
     }
 
     /// How many of these settings, in their order, and how many of the folds of `cuts` a round may try: at first all
@@ -81,8 +68,7 @@ impl Budget {
         let training = recipe.training.clone();
         let network = search.job(&self.data, recipe).config()?.network()?;
         let steps = f64::from(training.epochs) * training.steps_per_epoch(self.cases) as f64;
-        let work = PASSES * network.multiply_adds() as f64 * training.batch_size as f64;
-        Ok(steps * (work / SPEED + STEP))
+        Ok(core_seconds(network.multiply_adds(), training.batch_size, steps))
     }
 }
 

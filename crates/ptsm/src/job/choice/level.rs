@@ -153,7 +153,7 @@ pub(super) fn positive(set: &SeriesSet) -> bool {
 }
 
 /// Training rows of each series that is long enough for the split.
-fn training_rows(set: &SeriesSet, split: &Split) -> Vec<usize> {
+pub(super) fn training_rows(set: &SeriesSet, split: &Split) -> Vec<usize> {
     let rows = |series: &crate::data::Series| {
         let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 1).ok()?;
         Some(borders.train.len())

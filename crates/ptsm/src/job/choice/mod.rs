@@ -6,12 +6,14 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `budget.rs` | trainings that take no longer than they may |
 //! | `compare.rs` | the forecasts of the candidates, and the mean that is picked |
 //! | `level.rs` | the networks for positive series |
 //! | `logarithms.rs` | the ridge regressions for them |
 //! | `metric.rs` | by what candidates are compared |
 //! | `told.rs` | what was chosen, as files and users see it |
 
+mod budget;
 mod compare;
 mod level;
 mod logarithms;
@@ -37,6 +39,7 @@ use crate::model_writer::ModelWriter;
 use crate::train::{Recipe, Samples, Subset, Training};
 use crate::zero_shot::{ZeroShot, builtin_model};
 use crate::{Config, Cpu, Error, ErrorKind, Result, Task};
+use budget::Reckoned;
 use compare::{Entered, Entrant, Forecasts, Start, pick};
 pub(super) use level::may_copy;
 pub(super) use logarithms::LogRidges;
@@ -73,6 +76,9 @@ pub struct ChoiceJob<'a> {
     pub metric: Metric,
     /// Where the chosen forecaster is saved.
     pub save: Save,
+    /// Seconds on two cores of a small server that the trainings of networks may take together, counted from their sizes and
+    /// not timed; they are shortened alike where it is less than they want. `None` = as long as they want.
+    pub budget: Option<f64>,
 }
 
 /// The forecaster that was chosen, with the run of its network.
@@ -159,7 +165,18 @@ impl ChoiceJob<'_> {
 
     /// Trains every network into a folder of its own.
     fn train(&self, series: &SeriesData, observer: &mut dyn Observer) -> Result<Learnt> {
-        let recipes = self.facts(series).recipes();
+        let mut recipes = self.facts(series).recipes();
+        let mut first = self.recipe.clone();
+        if let Some(seconds) = self.budget {
+            let share = self.shorten(series, seconds, &mut first, &mut recipes)?;
+            if share < 1.0 {
+                let percent = 100.0 * share;
+                let text = format!(
+                    "networks are trained for {percent:.2} % of their steps, by the budget"
+                );
+                tell(observer, &JobEvent::Part(&text))?;
+            }
+        }
         let count = 1 + 2 * recipes.len();
         let mut names = match self.save.mode {
             SaveMode::Resume => begun_names(&self.save.dir, count),
@@ -175,7 +192,7 @@ impl ChoiceJob<'_> {
                         another folder)";
             return Err(Error::config(self.save.dir.path().display().to_string(), text));
         }
-        let config = self.job(&self.recipe, main).config()?;
+        let config = self.job(&first, main).config()?;
         if OutputKind::of(&config)? != OutputKind::Points {
             let text = "the default forecaster forecasts points";
             return Err(Error::config("loss", text));
@@ -187,7 +204,7 @@ impl ChoiceJob<'_> {
         let mut trained = Vec::new();
         let count = 1 + recipes.len();
         for (number, (recipe, name)) in
-            std::iter::once(&self.recipe).chain(&recipes).zip(names).enumerate()
+            std::iter::once(&first).chain(&recipes).zip(names).enumerate()
         {
             let kind = if number == 0 { "network" } else { "network on logarithms" };
             let part = format!("{kind} ({} of {count} trainings)", number + 1);
@@ -201,6 +218,30 @@ impl ChoiceJob<'_> {
             Some(main) => Ok(Learnt { main, level, again, log_ridges: Vec::new() }),
             None => Err(Error::internal("no network was trained")),
         }
+    }
+
+    /// Shortens the trainings of the network and of those on logarithms to the budget; the share that is left.
+    fn shorten(
+        &self,
+        series: &SeriesData,
+        seconds: f64,
+        first: &mut Recipe,
+        level: &mut [Recipe],
+    ) -> Result<f64> {
+        let rows = level::training_rows(&series.set, &series.split);
+        let mut trainings = Vec::new();
+        for (number, recipe) in std::iter::once(first).chain(level).enumerate() {
+            let config = self.job(recipe, self.save.dir.clone()).config()?;
+            let taken = config.context_length + config.prediction_length - 1;
+            let all: usize = rows.iter().map(|rows| rows.saturating_sub(taken)).sum();
+            trainings.push(Reckoned {
+                multiply_adds: config.network()?.multiply_adds(),
+                windows: all.div_ceil(recipe.training.window_step.max(1)),
+                times: if number == 0 { 1.0 } else { 2.0 },
+                recipe,
+            });
+        }
+        budget::shorten(seconds, &mut trainings)
     }
 
     fn job(&self, recipe: &Recipe, dir: ModelDir) -> Job<'_> {

@@ -132,7 +132,9 @@ fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> R
             let (mut recipe, _) = automatic_recipe(data, &wanted);
             recipe.training.seed = seed;
             let save = Save { dir: dir.clone(), mode: SaveMode::Resume };
-            ChoiceJob { data: subject.job_data(), recipe, metric, save }.run(&mut Silent)?.choice
+            ChoiceJob { data: subject.job_data(), recipe, metric, save, budget: None }
+                .run(&mut Silent)?
+                .choice
         }
     };
     let seconds = began.elapsed().as_secs_f64();
