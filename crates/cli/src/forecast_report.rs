@@ -13,7 +13,7 @@ use crate::html::{Column, Figure, Report, Section, Table};
 use crate::output::flag;
 use crate::pictures::{bars_plot, forecast_plot, horizon_plot, training_curve};
 use crate::plot::to_svg;
-use crate::scoring::{NamedMetrics, named_metrics};
+use crate::scoring::{NamedMetrics, called, named_metrics};
 use crate::source::summary;
 
 /// Forecasts of the last steps of the data, whose true values are known.
@@ -43,7 +43,7 @@ impl ForecastReport<'_> {
             Section::table("Scores", self.scores()),
             Section::picture(
                 "Beside baselines",
-                to_svg(&bars_plot(evaluation))?,
+                to_svg(&bars_plot(evaluation, self.model_dir))?,
                 "Mean squared error over every window, in units of the training rows' deviation.",
             ),
         ];
@@ -57,7 +57,7 @@ impl ForecastReport<'_> {
         }
         sections.push(Section::picture(
             "Error by horizon step",
-            to_svg(&horizon_plot(evaluation, false))?,
+            to_svg(&horizon_plot(evaluation, self.model_dir, false))?,
             "",
         ));
         if let Some(table) = self.channels() {
@@ -67,11 +67,10 @@ impl ForecastReport<'_> {
         sections.push(Section::text("Data", self.data_notes()));
         sections.push(Section::code("Command", &self.command));
         Report {
-            title: format!("PatchTSMixer on {}", evaluation.dataset),
+            title: format!("{} on {}", called(self.model_dir), evaluation.dataset),
             subtitle: format!(
-                "{} to {} steps, {} windows of the {} rows, none left out",
-                evaluation.context_length,
-                evaluation.prediction_length,
+                "{} steps, {} windows of the {} rows, none left out",
+                evaluation.lengths(),
                 evaluation.model.windows,
                 evaluation.split
             ),
@@ -83,7 +82,9 @@ impl ForecastReport<'_> {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let baselines = named_metrics(self.evaluation).into_iter().filter(|found| !found.is_model);
+        let baselines = named_metrics(self.evaluation, self.model_dir)
+            .into_iter()
+            .filter(|found| !found.is_model);
         let best = baselines.min_by(|a, b| a.metrics.mse.total_cmp(&b.metrics.mse));
         let figure = |name: &str, value: Option<f64>, note: String| Figure {
             name: name.into(),
@@ -106,7 +107,7 @@ impl ForecastReport<'_> {
     fn scores(&self) -> Table {
         let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
         let names = ["MSE", "MAE", "RMSE", "MASE", "Correlation"];
-        let all = named_metrics(self.evaluation);
+        let all = named_metrics(self.evaluation, self.model_dir);
         let scores = |m: &Metrics| [Some(m.mse), Some(m.mae), Some(m.rmse), m.mase, m.correlation];
         let row = |NamedMetrics { name, metrics, .. }: &NamedMetrics<'_>| {
             std::iter::once(name.clone()).chain(scores(metrics).map(cell)).collect()

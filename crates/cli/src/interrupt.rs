@@ -1,5 +1,7 @@
 //! What is kept of a command that is interrupted, by Ctrl-C or a request to end.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,7 +67,7 @@ impl Kept {
         let partial = partial_of(out);
         let keeps = |(command, _): &&(&str, &str)| *command == self.command;
         if let Some((_, parts)) = KEEP_PARTIAL.iter().find(keeps)
-            && partial.is_file()
+            && has_parts(&partial)
         {
             return kept(&partial, &format!("the same command resumes from the {parts} in it"));
         }
@@ -97,6 +99,12 @@ impl Kept {
             false => format!("{} was not written; the same command starts anew", out.display()),
         }
     }
+}
+
+/// Whether a file of finished parts has any: lines after its first one.
+fn has_parts(path: &Path) -> bool {
+    let lines = File::open(path).map(|file| BufReader::new(file).split(b'\n').take(2).count());
+    lines.is_ok_and(|count| count == 2)
 }
 
 /// Where a command keeps finished parts beside its file.

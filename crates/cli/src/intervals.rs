@@ -19,12 +19,17 @@ pub(crate) fn doubtful(calibration: &Calibration) -> Option<String> {
 
 fn doubt(calibration: &Calibration) -> Option<String> {
     let pairs = calibration.intervals.windows(2);
-    let same = pairs.filter(|pair| pair[0].multiples == pair[1].multiples).map(|pair| {
-        format!(
-            "those of {:.0} % and {:.0} % are the same",
-            100.0 * pair[0].level,
-            100.0 * pair[1].level
-        )
+    let same = pairs.filter_map(|pair| {
+        let widths = pair[0].multiples.iter().zip(&pair[1].multiples);
+        let equal = widths.filter(|(narrow, wide)| narrow == wide).count();
+        let [low, high] = [&pair[0], &pair[1]].map(|interval| 100.0 * interval.level);
+        let share = if equal == pair[0].multiples.len() { "" } else { "of some steps " };
+        (equal > 0).then(|| {
+            format!(
+                "{share}those of {low:.0} % and {high:.0} % are the same, and the {high:.0} % one too narrow (a longer \
+                 validation part tells them apart: --split)"
+            )
+        })
     });
     let few = (calibration.windows < FEW).then(|| "too few for exact widths".to_owned());
     let doubts: Vec<String> = few.into_iter().chain(same).collect();

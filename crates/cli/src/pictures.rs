@@ -1,5 +1,7 @@
 //! Fills the pictures of [`plot`](crate::plot) with scores, training histories and forecasts.
 
+use std::path::Path;
+
 use ptsm::data::{Frequency, SeriesSet};
 use ptsm::evaluate::Evaluation;
 use ptsm::train::History;
@@ -33,7 +35,7 @@ fn shown_time(set: &SeriesSet, time: i64, row: usize) -> i64 {
 }
 
 /// Error by horizon step, model and baselines.
-pub(crate) fn horizon_plot(evaluation: &Evaluation, titled: bool) -> HorizonPlot {
+pub(crate) fn horizon_plot(evaluation: &Evaluation, model: &Path, titled: bool) -> HorizonPlot {
     let curve = |NamedMetrics { name, metrics, is_model }| {
         let steps = metrics.per_step.as_deref().unwrap_or_default();
         ErrorCurve { name, errors: steps.iter().filter_map(|step| step.mse).collect(), is_model }
@@ -41,8 +43,8 @@ pub(crate) fn horizon_plot(evaluation: &Evaluation, titled: bool) -> HorizonPlot
     HorizonPlot {
         title: title(titled, &format!("Error by horizon step, {}", evaluation.dataset)),
         subtitle: title(titled, &format!("every one of {} windows", evaluation.model.windows)),
-        metric: "MSE".into(),
-        curves: named_metrics(evaluation).into_iter().map(curve).collect(),
+        metric: "MSE, standardised units".into(),
+        curves: named_metrics(evaluation, model).into_iter().map(curve).collect(),
     }
 }
 
@@ -51,13 +53,13 @@ fn title(titled: bool, text: &str) -> String {
 }
 
 /// Mean squared error of model and baselines.
-pub(crate) fn bars_plot(evaluation: &Evaluation) -> BarsPlot {
+pub(crate) fn bars_plot(evaluation: &Evaluation, model: &Path) -> BarsPlot {
     let bar = |NamedMetrics { name, metrics, is_model }| Bar { name, value: metrics.mse, is_model };
     BarsPlot {
         title: String::new(),
         subtitle: String::new(),
-        metric: "MSE".into(),
-        bars: named_metrics(evaluation).into_iter().map(bar).collect(),
+        metric: "MSE, standardised units".into(),
+        bars: named_metrics(evaluation, model).into_iter().map(bar).collect(),
     }
 }
 

@@ -40,6 +40,16 @@ impl Progress {
         Progress::Bar(bar)
     }
 
+    /// A job whose end is not known: it shows how long it runs and what it does.
+    pub(crate) fn without_end(global: &Global, name: &str) -> Self {
+        let progress = Self::new(global, name, 0);
+        if let Progress::Bar(bar) = &progress {
+            let style = ProgressStyle::with_template("{prefix}  {elapsed}  {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        }
+        progress
+    }
+
     /// How many parts there are, where that is known later.
     pub(crate) fn set_total(&mut self, parts: u64) {
         match self {
@@ -72,6 +82,10 @@ impl Progress {
             Progress::Lines { name, total, start, began, last } => {
                 if last.elapsed() >= LINE_INTERVAL {
                     *last = Instant::now();
+                    if *total == 0 {
+                        output::message(&format!("{name}: {message}"));
+                        return;
+                    }
                     let spent = began.elapsed().as_secs_f64();
                     let done = parts.saturating_sub(*start).max(1);
                     let left = spent / done as f64 * total.saturating_sub(parts) as f64;

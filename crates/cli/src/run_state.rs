@@ -68,19 +68,22 @@ pub(crate) fn quoted(path: &Path) -> String {
     }
 }
 
-/// Refuses to begin a run in a folder that holds a model.
-pub(crate) fn refuse_taken(out: &Path) -> Result<()> {
-    if !ModelDir::new(out).is_taken() {
-        return Ok(());
-    }
-    let text = match stopped(out) {
-        Some(reached) => format!(
-            "holds a model already, of a run that stopped {} (--resume resumes it, --overwrite starts anew; \
-             or use another folder)",
-            after(&reached)
+/// Refuses to begin a run, of this command, in a folder that holds a model, or a run that was stopped: beginning anew would
+/// throw its checkpoint away.
+pub(crate) fn refuse_taken(command: &str, out: &Path) -> Result<()> {
+    let resume = || format!("ptsm {command} --resume {}", quoted(out));
+    let text = match (ModelDir::new(out).is_taken(), stopped(out)) {
+        (false, None) => return Ok(()),
+        (true, None) => {
+            "holds a model already, which is finished (use --overwrite or another folder)"
+                .to_owned()
+        }
+        (taken, Some(reached)) => format!(
+            "holds {}a run that stopped {} ({} resumes it, --overwrite starts anew; or use another folder)",
+            if taken { "a model already, of " } else { "" },
+            after(&reached),
+            resume()
         ),
-        None => "holds a model already, which is finished (use --overwrite or another folder)"
-            .to_owned(),
     };
     Err(Error::config(out.display().to_string(), text))
 }

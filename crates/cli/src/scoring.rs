@@ -62,9 +62,15 @@ pub(crate) struct NamedMetrics<'a> {
     pub(crate) is_model: bool,
 }
 
-/// The model and every baseline that was scored.
-pub(crate) fn named_metrics(evaluation: &Evaluation) -> Vec<NamedMetrics<'_>> {
-    let (name, metrics) = ("PatchTSMixer".to_owned(), &evaluation.model);
+/// What a model is called in scores and pictures: the last part of its path.
+pub(crate) fn called(model: &Path) -> String {
+    let name = model.file_name().unwrap_or(model.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The model of this directory, and every baseline that was scored.
+pub(crate) fn named_metrics<'a>(evaluation: &'a Evaluation, model: &Path) -> Vec<NamedMetrics<'a>> {
+    let (name, metrics) = (called(model), &evaluation.model);
     let mut all = vec![NamedMetrics { name, metrics, is_model: true }];
     for baseline in &evaluation.baselines {
         if let BaselineOutcome::Scored(metrics) = &baseline.outcome {

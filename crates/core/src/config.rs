@@ -241,7 +241,16 @@ impl Config {
     /// or [`Config::validate`] refuses it.
     pub fn from_file(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
-        let missing = |e| Error::io(path, "cannot be read (a model folder holds config.json)", e);
+        let missing = |e: std::io::Error| match path.parent() {
+            Some(folder) if e.kind() == std::io::ErrorKind::NotFound && !folder.is_dir() => {
+                Error::io(folder, "cannot be read", e)
+            }
+            _ => Error::io(
+                path,
+                "cannot be read (a model folder that train writes holds it, or ensemble.json)",
+                e,
+            ),
+        };
         let size = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),
             // Says so if it should be there.

@@ -430,10 +430,9 @@ fn number_name(number: &serde_json::Number) -> std::result::Result<String, Strin
 /// The error of a header that lacks a channel.
 fn lacks_channel(name: &str, columns: &[String]) -> Error {
     let text = format!(
-        "the header has no column \"{name}\", only {} (the first line must name the columns, or be a \
-         JSON object; {} numbers them from 0)",
-        name_list(columns),
-        option("no_header", None)
+        "the header has no column \"{name}\", only {} (the first line must name the columns, as that of the training data \
+         does, or be a JSON object)",
+        name_list(columns)
     );
     Error::input(text)
 }

@@ -45,8 +45,8 @@ impl CovariateChoice {
         let Self { error_without, error_with, windows, .. } = self;
         let change = 100.0 * (1.0 - error_with / error_without.max(f64::MIN_POSITIVE));
         let compared = format!(
-            "mean absolute error of a simple forecaster on {windows} validation windows {error_with:.4} with them, \
-             {error_without:.4} without"
+            "mean absolute error {error_with:.4} with, {error_without:.4} without, by simple forecasters on {windows} \
+             validation windows"
         );
         if self.used && self.kept == self.not_judged {
             return format!(
@@ -62,8 +62,8 @@ impl CovariateChoice {
                 self.fitted_to,
                 match self.lags {
                     0 => String::new(),
-                    1 => ", of the row before too".to_owned(),
-                    rows => format!(", of {rows} rows before too"),
+                    1 => ", of the same row and the one before it".to_owned(),
+                    rows => format!(", of the same row and the {rows} before it"),
                 },
                 self.without(),
                 match self.not_judged.as_slice() {
@@ -84,7 +84,7 @@ impl CovariateChoice {
     fn without(&self) -> String {
         match self.left_out.as_slice() {
             [] => String::new(),
-            left => format!("; without {}, which would not help", left.join(", ")),
+            left => format!("; left out, as no help: {}", left.join(", ")),
         }
     }
 }
@@ -113,11 +113,11 @@ mod tests {
             without_each: Vec::new(),
         };
         let text = used.sentence();
-        assert!(text.contains("0.4000 with them, 0.5000 without (20.0 % less)"), "{text}");
+        assert!(text.contains("0.4000 with, 0.5000 without, by simple"), "{text}");
         assert!(text.starts_with("price is used: "), "{text}");
         assert!(
             text.ends_with(
-                "to changes, of the row before too; without promo, which would not help"
+                "to changes, of the same row and the one before it; left out, as no help: promo"
             ),
             "{text}"
         );

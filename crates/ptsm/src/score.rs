@@ -236,6 +236,7 @@ impl Forecaster {
             dataset: options.dataset.clone(),
             split: options.part.name().to_owned(),
             context_length: config.context_length,
+            wanted_rows: self.model().wanted_rows().min(config.context_length),
             prediction_length: steps,
             seconds,
             model,

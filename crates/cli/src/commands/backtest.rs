@@ -20,7 +20,7 @@ use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark, write_text};
 use crate::pictures::backtest_plot;
 use crate::plot;
-use crate::scoring::measure;
+use crate::scoring::{called, measure};
 use crate::source::{DataArgs, refuse_unused, summary};
 
 /// Options of `backtest`.
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROWS")]
     step: Option<usize>,
     /// Steps to forecast from each cutoff, where they are not those of the model
-    #[arg(long, value_name = "H")]
+    #[arg(long, value_name = "STEPS", visible_alias = "horizon")]
     prediction_length: Option<usize>,
     /// Train again on the rows before the first cutoff and every K cutoffs (every:K), or never
     #[arg(long, default_value_t = Refit::Never, value_name = "WHEN")]
@@ -263,12 +263,6 @@ impl Args {
     }
 }
 
-/// What a model is called in scores and columns: the last part of its path.
-fn called(model: &Path) -> String {
-    let name = model.file_name().unwrap_or(model.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
 /// Names that are told.
 const NAMED: usize = 3;
 
@@ -287,14 +281,21 @@ fn say_what_was_left_out(global: &Global, report: &BacktestReport) {
         );
         remark(global, &text);
     }
-    for (number, cutoff) in report.cutoffs.iter().enumerate() {
+    let cutoffs = report.cutoffs.len();
+    let none = report.cutoffs.iter().filter(|cutoff| cutoff.series == 0).count();
+    if none > 0 {
+        let text = format!(
+            "{} of {cutoffs} cutoffs have a forecast: before the other {none} no series has a known value (fewer --windows, \
+             or a smaller --step)",
+            cutoffs - none
+        );
+        remark(global, &text);
+    }
+    for (number, cutoff) in report.cutoffs.iter().enumerate().filter(|(_, one)| one.series > 0) {
         let short = cutoff.too_short - left.len();
         if short > 0 {
-            let text = format!(
-                "cutoff {} of {}: {short} series are too short for it",
-                number + 1,
-                report.cutoffs.len()
-            );
+            let are = if short == 1 { "is" } else { "are" };
+            let text = format!("cutoff {} of {cutoffs}: {short} series {are} too short for it", number + 1);
             remark(global, &text);
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let past = last_forecasts(&mut forecaster, &set)?;
     draw(&args.out, &forecast_plot("Weather at JFK, New York", &forecaster, &set, &past[..1]))?;
     plot::save(&args.out.join("training.svg"), &training_curve(&trained.record.history, true))?;
-    plot::save(&args.out.join("horizon.svg"), &horizon_plot(&evaluation, true))?;
+    plot::save(&args.out.join("horizon.svg"), &horizon_plot(&evaluation, &model_dir, true))?;
     let page = ForecastReport {
         command: format!("ptsm demo --seed {} --epochs {}", args.seed, args.epochs),
         model_dir: &model_dir,

@@ -212,7 +212,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         evaluation.coherence = Some(Coherence::new(&model, prepared.part(args.split.part))?);
     }
     if let Some(path) = &args.plot {
-        plot::save(path, &horizon_plot(&evaluation, true))?;
+        plot::save(path, &horizon_plot(&evaluation, &args.model, true))?;
     }
     if let Some(path) = &args.report {
         let page = ForecastReport {

@@ -1,6 +1,6 @@
 //! `ptsm predict`: forecasts the steps after the end of the data, or labels cases.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ptsm::core::SampleOptions;
 use ptsm::data::{SeriesSet, Table};
@@ -14,6 +14,7 @@ use crate::forecast_output::{ForecastOutput, ForecastSource, Names, write_rows};
 use crate::global::Global;
 use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::output::remark;
+use crate::run_state::quoted;
 use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
 
@@ -125,8 +126,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     if forecaster.model().interval_levels().is_empty() {
-        let model = args.model.display();
-        let text = format!("no intervals: ptsm calibrate --model {model} --data ROWS adds them");
+        let model = quoted(&args.model);
+        let data = args.data.data.as_deref().filter(|data| *data != "-").unwrap_or("ROWS");
+        let data = quoted(Path::new(data));
+        let text = format!("no intervals (ptsm calibrate --model {model} --data {data} adds them)");
         remark(global, &text);
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;

@@ -110,7 +110,7 @@ impl Args {
         };
         let save = Save { dir: ModelDir::new(&self.out), mode };
         if mode == SaveMode::New {
-            run_state::refuse_taken(&self.out)?;
+            run_state::refuse_taken("pretrain", &self.out)?;
         }
         let start = self.init.as_deref().map(|init| self.network(init)).transpose()?;
         Ok(PretrainJob {

@@ -132,7 +132,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         stream.save_state(path)?;
     }
     done?;
-    remark(global, &summary(&stream, &timing, began.elapsed().as_secs_f64()));
+    remark(global, &summary(args, &stream, &timing, began.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -292,7 +292,7 @@ impl Timing {
     }
 }
 
-fn summary(stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
+fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
     let (counters, score) = (stream.counters(), stream.score());
     let mut text = format!(
         "{} rows, {} forecasts in {seconds:.1} s ({:.0} rows/s)",
@@ -300,12 +300,19 @@ fn summary(stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
         counters.forecasts,
         counters.rows as f64 / seconds.max(1e-9)
     );
+    let wanted = args.min_rows.unwrap_or(stream.model().wanted_rows() as u64);
+    if counters.forecasts == 0 && counters.rows < wanted {
+        text += &format!("; the first forecast comes after {wanted} rows of a series (--min-rows)");
+    }
     if timing.total > 0 {
         let (p50, p99) = (timing.quantile(0.5), timing.quantile(0.99));
         text += &format!("; a forecast takes {p50:.3} ms (p50), {p99:.3} ms (p99)");
     }
     if let (Some(mse), Some(mae)) = (score.mse(), score.mae()) {
-        text += &format!("\nMSE {mse:.4}, MAE {mae:.4} over {} points", score.points);
+        text += &format!(
+            "\nMSE {mse:.4}, MAE {mae:.4} in standardised units over {} points",
+            score.points
+        );
     }
     text += &format!(
         "\ngap rows {}, duplicates {}, late rows {} used and {} dropped, missing points {}, drift \

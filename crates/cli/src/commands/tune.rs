@@ -1,7 +1,8 @@
 //! `ptsm tune`: searches for a recipe by successive halving, within a time budget.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use ptsm::job::{RecipeStore, Subject, SuitedSpace, TuneEvent, Tuned, tune};
 use ptsm::model_dir::write_json;
@@ -16,6 +17,7 @@ use crate::global::Global;
 use crate::numbers::seconds;
 use crate::output::{answer, flag, remark, write_text};
 use crate::progress::Progress;
+use crate::run_state::quoted;
 use crate::source::{DataArgs, read_series, summary};
 
 /// The space that is searched if none is given.
@@ -33,7 +35,8 @@ pub(crate) struct Args {
     /// TOML file with the tables base (a recipe) and axes; the built-in space if not given
     #[arg(long, value_name = "FILE")]
     space: Option<PathBuf>,
-    /// Time of training that may be spent, such as 30m, 2h or 90s
+    /// Time of training that may be spent, such as 30m, 2h or 90s; measured, so that a busy machine tries fewer recipes.
+    /// Reading the data and scoring come on top
     #[arg(long, default_value = "30m", value_parser = seconds, value_name = "TIME")]
     budget: f64,
     /// Rungs of the search: on each, a third of the recipes is trained three times as long
@@ -72,9 +75,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     notes.iter().for_each(|note| remark(global, &format!("  {note}")));
     remark(global, &format!("{} different recipes in the space", space.len()));
     let store = RecipeStore::new(&args.out.join("cells"))?;
-    let mut progress = Progress::new(global, "seconds of training", args.budget.ceil() as u64);
+    let mut progress = Progress::without_end(global, "searching");
+    let began = Instant::now();
     let options = SearchOptions { seed: args.seed, seconds: args.budget, rungs: args.rungs };
-    let mut told = Told::default();
+    let mut told = Told { budget: args.budget, rungs: args.rungs, ..Told::default() };
     let tuned = tune(&space, &subject, &store, options, &mut |event| {
         told.event(&mut progress, event);
     })?;
@@ -90,7 +94,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         "recipe": recipe_path, "model": model.dir.path(), "validation_loss": best.loss,
         "best": best, "trials": trials.len(), "seconds": told.seconds, "diverged": diverged,
     });
+    let clock = began.elapsed().as_secs_f64();
     let mut text = report(&space, &trials, &best, args)?;
+    remark(global, &format!("{clock:.0} s by the clock"));
     if let Some(why) = diverged {
         text += &divergence_warning("the training of the best recipe", &why);
     }
@@ -101,6 +107,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 /// rung; the other recipes are counted.
 #[derive(Default)]
 struct Told {
+    /// Seconds of training that may be spent, and rungs.
+    budget: f64,
+    rungs: u32,
     /// Seconds of training.
     seconds: f64,
     rung: Option<Rung>,
@@ -124,7 +133,16 @@ impl Told {
                     let Trial { rung: number, epochs, .. } = **trial;
                     self.rung = Some(Rung { number, epochs, recipes: 0, best: None });
                 }
-                progress.update(self.seconds as u64, &format!("rung {}", trial.rung + 1));
+                let done = self.rung.as_ref().map_or(0, |rung| rung.recipes);
+                let text = format!(
+                    "rung {} of {}, recipe {}, {:.0} of {:.0} s of training used",
+                    trial.rung + 1,
+                    self.rungs,
+                    done + 1,
+                    self.seconds,
+                    self.budget
+                );
+                progress.update(0, &text);
             }
             TuneEvent::Done { trial, outcome: (loss, seconds), diverged } => {
                 self.seconds += seconds;
@@ -191,10 +209,13 @@ fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -
 fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> Result<String> {
     let recipes: BTreeSet<usize> = trials.iter().map(|trial| trial.number).collect();
     let seconds: f64 = trials.iter().map(|trial| trial.seconds).sum();
+    let all = if recipes.len() == space.len() { ", all of the space," } else { "" };
     let mut text = format!(
-        "{} recipes tried in {seconds:.0} s of training; the best after {} epochs has validation loss {}:\n",
+        "{} recipes{all} tried in {seconds:.0} of {:.0} s of training; the best after {} has validation loss {} (as train \
+         prints it for each epoch):\n",
         recipes.len(),
-        best.epochs,
+        args.budget,
+        counted(best.epochs as usize, "epoch"),
         loss_text(best.loss)
     );
     let width = space.axes.iter().map(|axis| axis.name.len()).max().unwrap_or_default();
@@ -210,9 +231,14 @@ fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> R
     if !next.is_empty() {
         text += &format!("next best: {} (all in {})\n", next.join(", "), args.trials().display());
     }
-    let data = args.data.data.as_deref().unwrap_or("FILE");
-    let recipe = args.recipe().display().to_string();
-    Ok(text + &format!("train it: ptsm train --data {data} --recipe {recipe} --out model\n"))
+    let data = quoted(Path::new(args.data.data.as_deref().unwrap_or("FILE")));
+    let recipe = quoted(&args.recipe());
+    Ok(text
+        + &format!(
+            "next:\n  ptsm train --data {data} --recipe {recipe} --out tuned    # trains it\n  \
+             ptsm train --data {data} --out default    # the default forecaster: ridge regressions and classical methods, too\n  \
+             ptsm backtest --data {data} --model tuned --versus default    # which of them is better\n"
+        ))
 }
 
 /// A loss with four digits that say something.

@@ -15,6 +15,18 @@ pub const CONFIG_FILE: &str = "config.json";
 /// Name of the list of members in the directory of an ensemble.
 pub const ENSEMBLE_FILE: &str = "ensemble.json";
 
+/// The networks among the members of an ensemble, in words.
+fn networks_of(dir: &Path) -> String {
+    let entries = std::fs::read_dir(dir.join("members")).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).collect();
+    found.retain(|path| path.join(CONFIG_FILE).is_file());
+    found.sort();
+    match found.first() {
+        Some(path) => format!("name one of its networks, such as {}", path.display()),
+        None => "there is none among its members".to_owned(),
+    }
+}
+
 impl Model<f32> {
     /// Loads a model directory that we, or Hugging Face's `save_pretrained`, wrote, also one with
     /// weights in several files or in half precision; an ensemble is refused.
@@ -26,9 +38,9 @@ impl Model<f32> {
         if dir.join(ENSEMBLE_FILE).is_file() {
             let epochs = option("epochs", Some("10"));
             let text = format!(
-                "is an ensemble, which can predict, evaluate, stream and calibrate; for anything else \
-                 name a network among its members/NAME, or train one (any option of the network, \
-                 such as {epochs}, trains it alone)"
+                "is the mean of several forecasts, and this needs a single network: {}, or train one alone with any \
+                 option of it, such as {epochs}",
+                networks_of(dir)
             );
             return Err(Error::new(ErrorKind::InvalidConfig, text).at(dir.display().to_string()));
         }

@@ -122,15 +122,23 @@ impl BacktestReport {
         let Origins { steps, windows, step } = self.origins;
         let Some(model) = self.models.first() else { return String::new() };
         let mut text = format!(
-            "{}: {windows} cutoffs every {step} rows, {steps} steps, {} series, {} points\n\n",
-            self.dataset, self.series, model.overall.points
+            "{}: {} cutoffs every {step} rows, {steps} steps, {} series, {} points\n\n",
+            self.dataset,
+            match self.scored() {
+                scored if scored == windows => windows.to_string(),
+                scored => format!("{scored} of {windows}"),
+            },
+            self.series,
+            model.overall.points
         );
         let all: Vec<&ContestantScores> = self.models.iter().chain(&self.baselines).collect();
         let rows: Vec<Row> = all.iter().map(|one| Row::of(&one.name, &one.overall)).collect();
         text += &aligned("", rows, true);
+        text += "errors in the units of the data; * the best of its column; docs/metrics.md defines them\n";
         for one in &self.models {
             text += &one.intervals(self.models.len() > 1);
         }
+        text += &self.seen_note();
         for rival in &self.comparisons {
             text += &format!("\n{}\n", rival.sentence);
         }
@@ -138,8 +146,12 @@ impl BacktestReport {
             text += &format!("\nnot scored: {reason}\n");
         }
         text += &self.by_cutoff(model);
-        text += &self.seen_note();
         text
+    }
+
+    /// Cutoffs with a forecast.
+    fn scored(&self) -> usize {
+        self.cutoffs.iter().filter(|cutoff| cutoff.series > 0).count()
     }
 
     fn by_cutoff(&self, model: &ContestantScores) -> String {
@@ -151,7 +163,8 @@ impl BacktestReport {
             (Some(first), _) => first.clone(),
             _ => format!("{} rows before the end", cutoff.rows_before_end),
         };
-        let rows = self.cutoffs.iter().zip(&model.by_cutoff);
+        let rows =
+            self.cutoffs.iter().zip(&model.by_cutoff).filter(|(cutoff, _)| cutoff.series > 0);
         let rows = rows.map(|(cutoff, metrics)| {
             let mut row = Row::of(&name(cutoff), metrics);
             let mark = match cutoff.seen.first() {
@@ -190,8 +203,8 @@ impl BacktestReport {
             }
             writeln!(
                 text,
-                "\n{}: {}, so its scores there are not those of an unseen future (refit every:1 trains it \
-                 again before each cutoff)",
+                "\n{}: {}, so its scores there are not those of an unseen future; a refit before \
+                 each cutoff gives such",
                 model.name,
                 parts.join(", ")
             )

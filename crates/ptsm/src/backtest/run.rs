@@ -9,7 +9,7 @@ use super::origins::Origins;
 use super::report::BacktestReport;
 use super::ridge::ridge;
 use super::table::BacktestBlock;
-use super::totals::Totals;
+use super::totals::{Place, Totals};
 use crate::data::Series;
 use crate::ensemble::Method;
 use crate::evaluate::{Measure, THETA_LIMIT};
@@ -170,6 +170,7 @@ impl Backtest<'_> {
             windows: self.windows(),
             done: 0,
         };
+        observer.progress(0, run.windows)?;
         for cutoff in 0..cutoffs {
             run.cutoff(cutoff, observer)?;
         }
@@ -364,13 +365,19 @@ impl Run<'_, '_> {
         found: &[Vec<ScoredForecast>],
         linear: Option<&[ScoredForecast]>,
     ) {
+        let rows = self.backtest.origins.rows_before_end(cutoff);
+        let place = |&series: &usize| {
+            let seen = self.contestants.iter().any(|one| self.saw(one, series, rows).is_some());
+            Place { cutoff, series, seen }
+        };
+        let places: Vec<Place> = numbers.iter().map(place).collect();
         let models = found.iter().map(|forecasts| Forecasts::Model(forecasts));
         let baselines = (0..self.plan.baselines.len()).map(Forecasts::Baseline);
         let linear = linear.map(Forecasts::Model);
         for (forecasts, totals) in models.chain(baselines).chain(linear).zip(&mut self.totals) {
             let windows = forecasts.sums(known, &mut totals.by_step);
-            for (&series, window) in numbers.iter().zip(&windows) {
-                totals.add(cutoff, series, window);
+            for (&place, window) in places.iter().zip(&windows) {
+                totals.add(place, window);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::report::{BacktestReport, ContestantScores, CutoffReport, NamedMetrics
 use super::run::{Backtest, Run};
 use super::sums::Sums;
 use super::totals::Totals;
-use crate::data::{Series, SeriesSet};
+use crate::data::{Part, Series, SeriesSet};
 use crate::ensemble::Method;
 use crate::evaluate::{PairedComparison, Score};
 use crate::{Error, Result};
@@ -96,36 +96,48 @@ impl Run<'_, '_> {
 
     /// How many of these forecasts begin in rows that a contestant has seen in training.
     fn seen(&self, one: &Contestant, numbers: &[usize], rows: usize) -> Seen {
-        let Backtest { data, refit, .. } = *self.backtest;
         let mut seen = Seen::default();
-        let honest = refit != Refit::Never && one.again.is_some();
-        let Some(split) = one.split.filter(|_| !honest) else { return seen };
-        for &number in numbers {
-            let series = &data.set.series[number];
-            // With a context of no rows, a part is its own rows.
-            let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 0);
-            let Ok(borders) = borders else { continue };
-            let end = series.num_rows() - rows;
-            let validated = borders.validation.contains(&end);
-            if end < borders.train.end || (validated && one.with_validation) {
-                seen.training += 1;
-            } else if validated {
-                seen.validation += 1;
+        for part in numbers.iter().filter_map(|&number| self.saw(one, number, rows)) {
+            match part {
+                Part::Validation => seen.validation += 1,
+                _ => seen.training += 1,
             }
         }
         seen
     }
 
-    /// The first model beside the others and the best simple forecast.
+    /// In which part a contestant has seen the row after a cutoff so many rows before the end of a series, if it has.
+    pub(super) fn saw(&self, one: &Contestant, number: usize, rows: usize) -> Option<Part> {
+        let Backtest { data, refit, .. } = *self.backtest;
+        let honest = refit != Refit::Never && one.again.is_some();
+        let split = one.split.filter(|_| !honest)?;
+        let series = &data.set.series[number];
+        // With a context of no rows, a part is its own rows.
+        let borders = split.borders(series.num_rows(), series.timestamps.as_ref(), 0).ok()?;
+        let end = series.num_rows() - rows;
+        let validated = borders.validation.contains(&end);
+        if end < borders.train.end || (validated && one.with_validation) {
+            return Some(Part::Train);
+        }
+        validated.then_some(Part::Validation)
+    }
+
+    /// The first model beside the others and the best simple forecast, on the windows that no model has seen; on all of
+    /// them where there is none.
     fn comparisons(
         &self,
         models: &[ContestantScores],
         baselines: &[ContestantScores],
     ) -> Vec<Rival> {
         let main = self.main_score(models, baselines);
-        let of = |one: &ContestantScores| error(one, main).unwrap_or(f64::INFINITY);
-        let best =
-            (0..baselines.len()).min_by(|&a, &b| of(&baselines[a]).total_cmp(&of(&baselines[b])));
+        let all = self.totals[0].units(1, false).errors.is_empty();
+        let seen = self.totals[0].any_seen;
+        let pair = |number: usize, score: Score| self.paired(number, score, all);
+        let of = |number: usize| {
+            let found = pair(models.len() + number, main);
+            found.map_or(f64::INFINITY, |one| one.other_error)
+        };
+        let best = (0..baselines.len()).min_by(|&a, &b| of(a).total_cmp(&of(b)));
         let own = &models[0];
         let others = (1..models.len()).map(|number| (number, &models[number], false));
         let best = best.map(|number| (models.len() + number, &baselines[number], true));
@@ -134,29 +146,37 @@ impl Run<'_, '_> {
                 [Score::Mase, Score::Mae, Score::Smape, Score::Mape]
                     .into_iter()
                     .filter(|&score| error(own, score).is_some() && error(other, score).is_some())
-                    .filter_map(|score| self.paired(number, score))
+                    .filter_map(|score| pair(number, score))
                     .collect();
             let found = metrics.iter().find(|one| one.metric == main.name());
             let shown = other.name.replace('_', " ");
             let shown =
                 if is_baseline { format!("the best simple forecast ({shown})") } else { shown };
+            let sentence = found.map(|one| {
+                let words = format!("{} is {}", own.name, one.in_words(&shown));
+                match (all, seen) {
+                    (true, _) => format!(
+                        "not a fair comparison, since a model has seen the rows of every cutoff: {words}"
+                    ),
+                    (false, true) => format!("on the rows that no model has seen, {words}"),
+                    (false, false) => words,
+                }
+            });
             Rival {
                 with: other.name.clone(),
                 is_baseline,
                 main: main.name().to_owned(),
-                sentence: found.map_or(String::new(), |one| {
-                    format!("{} is {}", own.name, one.in_words(&shown))
-                }),
+                sentence: sentence.unwrap_or_default(),
                 metrics,
             }
         };
         others.chain(best).map(rival).collect()
     }
 
-    /// The first model paired with the forecaster of this number.
-    fn paired(&self, number: usize, score: Score) -> Option<PairedComparison> {
+    /// The first model paired with the forecaster of this number, on the windows that no model has seen or on all.
+    fn paired(&self, number: usize, score: Score, all: bool) -> Option<PairedComparison> {
         let Origins { steps, step, .. } = self.backtest.origins;
-        let units = |totals: &Totals| totals.units(steps.div_ceil(step));
+        let units = |totals: &Totals| totals.units(steps.div_ceil(step), all);
         PairedComparison::new(&units(&self.totals[0]), &units(&self.totals[number]), score)
     }
 

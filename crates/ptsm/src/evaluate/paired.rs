@@ -90,12 +90,20 @@ impl PairedComparison {
         } else {
             ""
         };
+        let (least, most) = difference_range(ratio, lower, upper);
         format!(
-            "{change} ({numbers}; {:.0} % interval of the difference {:+.1} to {:+.1} %; {won}){chance}",
+            "{change} ({numbers}; {:.0} % interval {least:.1} to {most:.1} %; {won}){chance}",
             100.0 * level,
-            100.0 * lower,
-            100.0 * upper
         )
+    }
+}
+
+/// The bounds of a relative difference in percent, of what is said: how much better where the ratio is below 0, how much
+/// worse otherwise.
+pub(super) fn difference_range(ratio: f64, lower: f64, upper: f64) -> (f64, f64) {
+    match ratio < 0.0 {
+        true => (-100.0 * upper, -100.0 * lower),
+        false => (100.0 * lower, 100.0 * upper),
     }
 }
 
@@ -142,7 +150,7 @@ mod tests {
         let interval = found.interval.unwrap();
         assert!((interval.lower + 0.2).abs() < 1e-12 && (interval.upper + 0.2).abs() < 1e-12);
         let text = found.in_words("theirs");
-        assert!(text.contains("interval of the difference -20.0 to -20.0 %"), "{text}");
+        assert!(text.contains("interval 20.0 to 20.0 %"), "{text}");
         let mixed: Vec<f64> = (1..=20).map(|k| if k % 2 == 0 { 30.0 } else { 1.0 }).collect();
         let found = PairedComparison::new(&units(&mixed), &units(&other), Score::Mae).unwrap();
         assert!(found.in_words("theirs").ends_with("may be chance"), "{found:?}");

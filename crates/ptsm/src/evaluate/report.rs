@@ -8,7 +8,7 @@ use super::by_series::{SeriesMean, SeriesMetrics};
 use super::coherence::Coherence;
 use super::metrics::{DataUnits, Metrics, PartMetrics};
 use super::probabilistic::ProbabilisticScores;
-use super::verdict::{Compared, Measure, Verdict, number};
+use super::verdict::{Best, Compared, Measure, Verdict, number};
 
 /// A model's scores beside those of the baselines, and the data that they were measured on.
 ///
@@ -23,6 +23,10 @@ pub struct Evaluation {
     pub split: String,
     /// Past steps per window.
     pub context_length: usize,
+    /// Past steps that are enough for a forecast: fewer where the parts of a forecaster see different lengths, some of them
+    /// all rows before a forecast. 0 in a file of before there was the field.
+    #[serde(default)]
+    pub wanted_rows: usize,
     /// Future steps per window.
     pub prediction_length: usize,
     /// Time that the model's own pass took, in seconds.
@@ -82,11 +86,10 @@ impl Evaluation {
     /// defined.
     pub fn table(&self) -> String {
         let Self { dataset, split, .. } = self;
-        let (context, prediction) = (self.context_length, self.prediction_length);
         let (windows, points) = (self.model.windows, self.model.points);
         let mut text = format!(
-            "{dataset}, {split}: every one of {windows} windows, {context} -> {prediction} steps, \
-             {points} points, {:.1} s\n\n",
+            "{dataset}, {split}: every one of {windows} windows, {} steps, {points} points, {:.1} s\n\n",
+            self.lengths(),
             self.seconds
         );
         let mut rows = vec![row("model", totals(&self.model))];
@@ -144,6 +147,14 @@ impl Evaluation {
         text
     }
 
+    /// Past and future steps of a window: `512 -> 96`, or `up to 144 -> 12`.
+    #[must_use]
+    pub fn lengths(&self) -> String {
+        let Self { context_length: context, prediction_length, wanted_rows, .. } = self;
+        let up_to = if (1..*context).contains(wanted_rows) { "up to " } else { "" };
+        format!("{up_to}{context} -> {prediction_length}")
+    }
+
     /// Compares the model with the best baseline.
     /// Resampled are whole series where there are at least 10, otherwise blocks of consecutive windows.
     /// `None` without baselines; a report that was read from JSON has no errors of units, and so no
@@ -162,7 +173,8 @@ impl Evaluation {
         let &(name, best) = scored.iter().min_by(|a, b| error(a.1).total_cmp(&error(b.1)))?;
         let [own, best] = [&self.model, best]
             .map(|metrics| Compared { error: error(metrics), units: &metrics.units });
-        Some(Verdict::new(&own, &best, name, score))
+        let all = scored.len() == self.baselines.len();
+        Some(Verdict::new(&own, &best, Best { name, all }, score))
     }
 
     /// Errors in data units, where logarithms were forecast.
@@ -303,6 +315,7 @@ mod tests {
             dataset: "ETTh2".to_owned(),
             split: "test".to_owned(),
             context_length: 512,
+            wanted_rows: 512,
             prediction_length: 96,
             seconds: 1.25,
             model: metrics(0.25),
@@ -351,7 +364,7 @@ ETTh2, test: every one of 3 windows, 512 -> 96 steps, 12 points, 1.2 s
 model         0.2500*  0.2500*     0.5000*       0.5000*
 repeat_last  1.000e9  0.2500*  3.162e4       0.5000*
 
-as good as the best baseline, repeat last (0 stretches of windows without a common step, and at least 5 tell how sure that is; MAE 0.2500 and 0.2500)
+its errors are those of the best baseline that was scored, repeat last (MAE 0.2500 and 0.2500)
 
 ridge: not scored: too few
 ";
@@ -382,8 +395,8 @@ ridge: not scored: too few
         let text = verdict(0.4);
         assert_eq!(
             text,
-            "on too little to be sure better than the best baseline, ridge, by 20.0 % (0 stretches of windows without a \
-             common step, and at least 5 tell how sure that is; MASE 0.4000 and 0.5000)"
+            "better than the best baseline, ridge, by 20.0 % (no interval: 0 blocks of windows without common steps, 5 are \
+             needed; MASE 0.4000 and 0.5000)"
         );
         assert!(verdict(1.0).contains("worse than the best baseline, ridge, by 100.0 %"));
         assert!(verdict(0.501).starts_with("as good as"));

@@ -94,6 +94,9 @@ impl Score {
 pub struct Verdict {
     /// The baseline with the smallest error.
     pub best_baseline: String,
+    /// Whether every baseline was scored.
+    #[serde(default = "yes")]
+    pub all_scored: bool,
     /// Which error: `MASE`, `MAE`, `sMAPE` or `MAPE`; see [`Measure`].
     pub measure: String,
     /// The model's error.
@@ -112,6 +115,20 @@ pub struct Verdict {
     pub unit: String,
     /// All this in words.
     pub sentence: String,
+}
+
+/// For a verdict of before there was the field.
+fn yes() -> bool {
+    true
+}
+
+/// The best of the baselines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Best<'a> {
+    /// Its name.
+    pub(super) name: &'a str,
+    /// Whether every baseline was scored.
+    pub(super) all: bool,
 }
 
 /// Range of a relative difference.
@@ -139,12 +156,13 @@ impl Verdict {
     pub(super) fn new(
         own: &Compared<'_>,
         best: &Compared<'_>,
-        best_baseline: &str,
+        baseline: Best<'_>,
         score: Score,
     ) -> Self {
         let ratio = own.error / best.error - 1.0;
         let mut verdict = Self {
-            best_baseline: best_baseline.to_owned(),
+            best_baseline: baseline.name.to_owned(),
+            all_scored: baseline.all,
             measure: score.name().to_owned(),
             error: own.error,
             baseline_error: best.error,
@@ -159,7 +177,8 @@ impl Verdict {
     }
 
     fn in_words(&self) -> String {
-        let name = self.best_baseline.replace('_', " ");
+        let scored = if self.all_scored { "" } else { " that was scored" };
+        let name = format!("the best baseline{scored}, {}", self.best_baseline.replace('_', " "));
         let numbers = format!(
             "{} {} and {}",
             self.measure,
@@ -168,37 +187,35 @@ impl Verdict {
         );
         let Some(ratio) = self.relative_difference else {
             return match self.error > 0.0 {
-                true => format!(
-                    "worse than the best baseline, {name}, which makes no error ({numbers})"
-                ),
-                false => format!("as good as the best baseline, {name} ({numbers})"),
+                true => format!("worse than {name}, which makes no error ({numbers})"),
+                false => format!("as good as {name} ({numbers})"),
             };
         };
         let (change, range) = (100.0 * ratio, self.range());
-        // What is to be doubted comes first.
-        let doubt = match self.interval {
-            Some(found) if found.lower <= 0.0 && found.upper >= 0.0 => "perhaps by chance ",
-            Some(_) => "",
-            None => "on too little to be sure ",
+        if ratio == 0.0
+            && self.interval.is_none_or(|found| found.lower == 0.0 && found.upper == 0.0)
+        {
+            return format!("its errors are those of {name} ({numbers})");
+        }
+        let chance = match self.interval {
+            Some(found) if found.lower <= 0.0 && found.upper >= 0.0 => ", which may be chance",
+            _ => "",
         };
         match change {
             change if change > SAME_PERCENT => {
-                let advice = match doubt {
-                    "" => {
-                        ": on such rows a forecaster that is chosen by comparison takes such a forecast (ptsm train \
-                         without options of a network); or try longer series or another horizon"
+                let advice = match (self.interval, chance) {
+                    (Some(_), "") => {
+                        ": the default forecaster compares such forecasts on the validation part and takes the best \
+                         (ptsm train without options of a network)"
                     }
                     _ => "",
                 };
-                format!(
-                    "{doubt}worse than the best baseline, {name}, by {change:.1} % ({range}; {numbers}){advice}"
-                )
+                format!("worse than {name}, by {change:.1} %{chance} ({range}; {numbers}){advice}")
             }
-            change if change < -SAME_PERCENT => format!(
-                "{doubt}better than the best baseline, {name}, by {:.1} % ({range}; {numbers})",
-                -change
-            ),
-            _ => format!("as good as the best baseline, {name} ({range}; {numbers})"),
+            change if change < -SAME_PERCENT => {
+                format!("better than {name}, by {:.1} %{chance} ({range}; {numbers})", -change)
+            }
+            _ => format!("as good as {name} ({range}; {numbers})"),
         }
     }
 
@@ -210,16 +227,8 @@ impl Verdict {
             (_, unit) => unit,
         };
         let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
-            return match unit {
-                "series" => {
-                    format!("{units} series, and at least {FEWEST_UNITS} tell how sure that is")
-                }
-                _ => format!(
-                    "{units} stretch{} of windows without a common step, and at least {FEWEST_UNITS} tell how sure that \
-                     is",
-                    if *units == 1 { "" } else { "es" }
-                ),
-            };
+            let apart = if unit == "series" { "" } else { " without common steps" };
+            return format!("no interval: {units} {unit}{apart}, {FEWEST_UNITS} are needed");
         };
         let better = self.relative_difference.is_some_and(|ratio| 100.0 * ratio < -SAME_PERCENT);
         let (low, high) = if better { (-upper, -lower) } else { (lower, upper) };
@@ -318,6 +327,7 @@ mod tests {
     fn the_sentence_says_range_units_and_chance() {
         let verdict = |ratio, interval: Option<(f64, f64)>| Verdict {
             best_baseline: "seasonal_naive".into(),
+            all_scored: true,
             measure: "MASE".into(),
             error: 0.97,
             baseline_error: 1.0,
@@ -337,7 +347,7 @@ mod tests {
              645 series; MASE 0.9700 and 1.0000)"
         );
         let text = verdict(-0.031, Some((-0.052, 0.01))).in_words();
-        assert!(text.starts_with("perhaps by chance better than the best baseline"), "{text}");
+        assert!(text.contains("by 3.1 %, which may be chance (95 % interval"), "{text}");
         let text = verdict(-0.031, Some((-0.052, 0.0004))).in_words();
         assert!(text.contains("interval 0.0 to 5.2 %"), "{text}");
         let text = verdict(-0.031, Some((-0.052, 0.01))).in_words();
@@ -345,7 +355,8 @@ mod tests {
         let text = verdict(0.2, Some((0.1, 0.3))).in_words();
         assert!(text.contains("10.0 to 30.0 %") && text.contains("ptsm train without"), "{text}");
         let text = verdict(0.2, None).in_words();
-        assert!(text.starts_with("on too little to be sure worse than"), "{text}");
-        assert!(text.contains("645 series, and at least 5 tell how sure"), "{text}");
+        assert!(text.contains("no interval: 645 series, 5 are needed"), "{text}");
+        let text = verdict(0.0, Some((0.0, 0.0))).in_words();
+        assert!(text.starts_with("its errors are those of the best baseline"), "{text}");
     }
 }

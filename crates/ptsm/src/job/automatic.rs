@@ -25,8 +25,13 @@ pub fn automatic_recipe(data: &SeriesData, wanted: &ModelSpec) -> (Recipe, Vec<S
     }
     if chosen.is_none() {
         let reason = match data.split {
-            Split::Last { .. } => "as the split has it",
-            _ => "usual for such rows, where the parts of the split hold it",
+            Split::Last { .. } => "as the split has it".to_owned(),
+            _ => match usual(data) {
+                usual if usual == horizon => "usual for such rows".to_owned(),
+                usual => format!(
+                    "{usual} are usual for such rows, and the parts of the split hold no more"
+                ),
+            },
         };
         reasons.insert(0, format!("horizon of {horizon} steps: {reason}"));
     }
@@ -72,14 +77,23 @@ fn fitting_horizon(data: &SeriesData) -> usize {
         return rows;
     }
     let borders = borders(data);
-    let rows = median(&borders.iter().map(|borders| borders.train.len()).collect::<Vec<_>>());
-    let horizon = usual_horizon(data.set.frequency, data.seasonal_period, rows);
-    let room = room(&borders, rows);
+    let (horizon, room) = (usual(data), room(&borders, training_rows(&borders)));
     match data.seasonal_period {
         // A horizon that has to be cut is cut to whole seasons.
         season if season > 1 && horizon > room && room >= season => room / season * season,
         _ => horizon.min(room).max(1),
     }
+}
+
+/// Rows of the training part of a middle series.
+fn training_rows(borders: &[Borders]) -> usize {
+    median(&borders.iter().map(|borders| borders.train.len()).collect::<Vec<_>>())
+}
+
+/// The horizon that is usual for the step of the rows, their season and their number.
+fn usual(data: &SeriesData) -> usize {
+    let rows = training_rows(&borders(data));
+    usual_horizon(data.set.frequency, data.seasonal_period, rows)
 }
 
 /// The parts of every series that can be split.

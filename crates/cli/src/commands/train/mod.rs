@@ -8,7 +8,7 @@ mod said;
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::Split;
+use ptsm::data::{Roles, Split};
 use ptsm::ensemble::member_dirs;
 use ptsm::job::{
     Choice, ChoiceJob, Chosen, EnsembleJob, Job, JobData, Metric, Save, SaveMode, Start, Trained,
@@ -126,7 +126,7 @@ pub(crate) struct Args {
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let dir = ModelDir::new(&args.out);
     if args.mode() == SaveMode::New {
-        run_state::refuse_taken(&args.out)?;
+        run_state::refuse_taken("train", &args.out)?;
     }
     let auto = args.recipe.as_deref().is_some_and(|path| path.as_os_str() == AUTO);
     let told = args.init.is_some() || args.resume.is_some() || (args.recipe.is_some() && !auto);
@@ -193,12 +193,12 @@ fn train_by(global: &Global, args: &Args, plan: Plan, dir: ModelDir) -> Result<(
     let mut reporter = Reporter::of_run(global, &args.out);
     let trained = job.run(&mut reporter);
     reporter.finish();
-    let Trained { record, seconds, .. } = trained?;
+    let Trained { record, seconds, preprocessor, .. } = trained?;
     if let Some(path) = &args.plot {
         plot::save(path, &training_curve(&record.history, true))?;
     }
     report(global, &args.out, &record, seconds)?;
-    said::next(global, args.task, args.data.data.as_deref(), &args.out);
+    said::next(global, &args.done(&preprocessor.roles));
     Ok(())
 }
 
@@ -233,7 +233,11 @@ pub(crate) fn read_data(
 fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) -> Result<()> {
     match args.task {
         Task::Forecasting => {}
-        Task::Classification | Task::Regression => return args.search(dir)?.run(global),
+        Task::Classification | Task::Regression => {
+            args.search(dir)?.run(global)?;
+            said::next(global, &args.done(&Roles::default()));
+            return Ok(());
+        }
         Task::Pretraining => {
             let text = "auto is for forecasting, classification and regression";
             return Err(Error::config("--recipe", text));
@@ -268,7 +272,7 @@ fn automatic(global: &Global, args: &Args, start: Option<Start>, dir: ModelDir) 
     remark(global, choice.table().trim_end());
     said::interval_note(global, calibration.as_ref());
     report_choice(global, &args.out, &choice, &network)?;
-    said::next(global, args.task, args.data.data.as_deref(), &args.out);
+    said::next(global, &args.done(&network.preprocessor.roles));
     Ok(())
 }
 
@@ -346,6 +350,11 @@ impl Args {
     fn leaves_the_choice(&self) -> Result<bool> {
         let network = self.init.is_some() || self.few_shot.is_some() || self.hold_out.is_some();
         Ok(!network && self.model.only_lengths()? && self.training.only_seed())
+    }
+
+    /// What was trained.
+    fn done<'a>(&'a self, roles: &'a Roles) -> said::Done<'a> {
+        said::Done { task: self.task, data: self.data.data.as_deref(), out: &self.out, roles }
     }
 
     /// The data of the flags.

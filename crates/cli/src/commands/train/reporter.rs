@@ -146,6 +146,10 @@ fn report_windows(global: &Global, ready: &Ready<'_>, data: &SeriesData) {
         ready.model.layout().num_trained()
     );
     remark(global, &text);
+    remark(
+        global,
+        "losses of training, on standardised values; * = the best on the validation windows so far",
+    );
 }
 
 fn describe_cases(ready: &Ready<'_>, data: &CaseData) -> String {

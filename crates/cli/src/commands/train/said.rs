@@ -1,11 +1,12 @@
 //! What `train` says besides its answer: that one network alone is trained, what its forecaster was chosen by, and what
 //! may be typed next.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as _, Command};
 use ptsm::Task;
 use ptsm::calibration::Calibration;
+use ptsm::data::Roles;
 
 use super::fields::{ModelArgs, TrainingArgs};
 use crate::global::Global;
@@ -26,17 +27,17 @@ pub(super) fn one_network(global: &Global, task: Task, automatic: bool) {
     let given = given.join(", ");
     let text = match task {
         Task::Forecasting => format!(
-            "{given}: one network alone is trained, without a comparison with other forecasts and without calibrated \
-             intervals{} (without such options the default forecaster is trained; ptsm calibrate adds intervals)",
+            "{given}: trains one network alone, without a comparison with other forecasts and without intervals \
+             (ptsm calibrate adds them). Left out, the default forecaster is trained, which has both.{}",
             if automatic {
                 ""
             } else {
-                "; --recipe auto has its other settings chosen for the data"
+                " --recipe auto chooses the network's other settings for the data."
             }
         ),
         Task::Classification | Task::Regression if !automatic => format!(
-            "{given}: one network alone is trained, without a search for settings (--recipe auto searches those that are \
-             not given)"
+            "{given}: trains one network alone, without a search for settings. --recipe auto searches those that are not \
+             given."
         ),
         _ => return,
     };
@@ -58,16 +59,51 @@ pub(super) fn interval_note(global: &Global, calibration: Option<&Calibration>) 
     }
 }
 
-/// The commands that score the model and forecast with it.
-pub(super) fn next(global: &Global, task: Task, data: Option<&str>, out: &Path) {
+/// What was trained, for the commands that are typed next.
+pub(super) struct Done<'a> {
+    pub(super) task: Task,
+    /// The data, as they were named.
+    pub(super) data: Option<&'a str>,
+    pub(super) out: &'a Path,
+    /// How the columns are read.
+    pub(super) roles: &'a Roles,
+}
+
+/// The commands that score the model and forecast with it, each on a line of its own.
+pub(super) fn next(global: &Global, done: &Done<'_>) {
+    let Done { task, data, out, roles } = *done;
     let Some(data) = data.filter(|data| *data != "-" && task != Task::Pretraining) else { return };
-    let (out, data) = (quoted(out), quoted(Path::new(data)));
-    let (scores, forecasts) = match task {
-        Task::Forecasting => (data.as_str(), "forecasts"),
-        _ => ("TEST.ts", "labels cases"),
+    let model = quoted(out);
+    let (data, forecasts) = match task {
+        Task::Forecasting => (quoted(Path::new(data)), "forecasts"),
+        _ => (quoted(&test_file(data)), "labels its cases"),
     };
-    let text = format!(
-        "next: ptsm evaluate --model {out} --data {scores} scores it; ptsm predict --model {out} --data {scores} {forecasts}"
+    let mut predict = format!("ptsm predict --model {model} --data {data}");
+    let mut forecasts = forecasts.to_owned();
+    if !roles.future_covariates.is_empty() {
+        let planned: Vec<&str> = roles
+            .id
+            .iter()
+            .chain(&roles.timestamp)
+            .chain(&roles.future_covariates)
+            .map(String::as_str)
+            .collect();
+        predict += " --future plan.csv";
+        forecasts += &format!("; plan.csv has {} for the steps to come", planned.join(", "));
+    }
+    let evaluate = format!("ptsm evaluate --model {model} --data {data}");
+    let width = evaluate.len().max(predict.len());
+    remark(
+        global,
+        &format!("next:\n  {evaluate:width$}  # scores it\n  {predict:width$}  # {forecasts}"),
     );
-    remark(global, &text);
+}
+
+/// The test cases beside training cases: `X_TEST.ts` of `X_TRAIN.ts`.
+fn test_file(train: &str) -> PathBuf {
+    let beside = PathBuf::from(train.replace("TRAIN", "TEST").replace("train", "test"));
+    match beside.as_path() != Path::new(train) && beside.is_file() {
+        true => beside,
+        false => PathBuf::from("TEST.ts"),
+    }
 }

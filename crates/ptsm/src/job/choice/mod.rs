@@ -133,13 +133,12 @@ impl ChoiceJob<'_> {
         check_lengths(series, &self.recipe.model)?;
         let writer = self.save.hold()?;
         let mut learnt = self.train(series, observer)?;
-        let _ = observer.observe(&JobEvent::Part("comparing forecasters on validation windows"));
         learnt.log_ridges = match level::positive(&series.set) {
             true => self.log_ridges(series, &learnt).fit(&self.facts(series).contexts())?,
             false => Vec::new(),
         };
         let window = window(series, &learnt);
-        tell(observer, &JobEvent::Part("comparison on the validation part"))?;
+        tell(observer, &JobEvent::Part("comparing forecasters on validation windows"))?;
         let mut compared = compare(series, self.metric, &learnt, window)?;
         let folders = self.refit(series, &mut learnt, &mut compared, observer)?;
         self.write(&writer, &learnt, &folders, &compared, window)?;

@@ -55,6 +55,14 @@ impl Choice {
             text += format!("  {:22} {error:>10}{taken}", shown(name)).trim_end();
             text.push('\n');
         }
+        let members = self.candidates.iter().filter(|candidate| candidate.weight > 0.0).count();
+        if let Some(error) = self.error.filter(|_| members > 1) {
+            text += &format!(
+                "  {:22} {:>10}  = their mean by these weights\n",
+                "",
+                self.metric.shown(error)
+            );
+        }
         text
     }
 
@@ -105,7 +113,9 @@ impl Choice {
             _ => String::new(),
         };
         let again = match self.refitted {
-            true => "; what works on logarithms was then fitted again with the validation part",
+            true => {
+                "; its parts on logarithms were then fitted again, with the validation rows, too"
+            }
             false => "",
         };
         format!("{members}: {compared}{better}{steadier}{again}")
@@ -174,14 +184,14 @@ mod tests {
              units):"
         );
         assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["Theta", "1.1000", "50", "%"]);
-        assert!(lines[3].contains("ridge on logarithms") && lines.len() == 5, "{table}");
+        assert!(lines[3].contains("ridge on logarithms") && lines.len() == 6, "{table}");
     }
 
     #[test]
     fn the_sentence_says_what_is_better_and_what_is_not() {
         let text = choice(0.65).sentence();
         let wanted = "Theta 50 % + ridge on logarithms 50 %: mean absolute error of 0.6500 on 50 validation windows, \
-                      50 % less than repeat last; what works on logarithms was then fitted again";
+                      50 % less than repeat last; its parts on logarithms were then fitted again";
         assert!(text.starts_with(wanted) && !text.contains("alone"), "{text}");
         let text = choice(1.04).sentence();
         assert!(
