@@ -127,7 +127,10 @@ fn what_the_model_was_trained_on_is_said_and_refits_are_not() {
     let folder = trained();
     let folder = folder.path();
     let printed = ok(folder, "backtest --model model --data data.csv --windows 60 -q");
-    assert!(printed.contains("(trained on)") && printed.contains("refit every:1"), "{printed}");
+    assert!(printed.contains("(trained on)") && printed.contains("a refit before"), "{printed}");
+    let output = run(folder, "backtest --model model --data data.csv --windows 60");
+    let fair = "ptsm backtest --model model --data data.csv --windows 60 --refit every:1";
+    assert!(stderr(&output).contains(fair), "{}", stderr(&output));
     let again = ok(folder, "backtest --model model --data data.csv --windows 3 --refit every:2 -q");
     assert!(!again.contains("trained on"), "{again}");
 }

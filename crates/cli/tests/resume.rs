@@ -140,6 +140,15 @@ fn a_run_is_resumed_by_its_folder_alone_to_the_same_bits() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    // The command again would throw away what is done.
+    let output = common::run(folder, &arguments("half", false));
+    assert_eq!(output.status.code(), Some(2), "{}", common::stderr(&output));
+    let said = common::stderr(&output);
+    assert!(said.contains("half: holds a run that stopped"), "{said}");
+    assert!(
+        said.contains("ptsm train --resume half resumes it, --overwrite starts anew"),
+        "{said}"
+    );
     let log = ok(folder, "train --resume half");
     assert!(log.starts_with("half: best epoch"), "{log}");
     assert!(outcome(folder, "half") == outcome(folder, "whole"));

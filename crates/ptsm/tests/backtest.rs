@@ -7,10 +7,10 @@ use std::path::Path;
 
 use ptsm::backtest::{
     Backtest, BacktestBlock, BacktestObserver, BacktestOptions, BacktestReport, Contestant,
-    Journal, Origins, Refit, Silent,
+    Journal, Origins, Refit, Rival, Silent,
 };
 use ptsm::data::{NO_COLUMN, ReadOptions, Repair, Roles, SeriesSet, Table};
-use ptsm::evaluate::Measure;
+use ptsm::evaluate::{Measure, PairedComparison};
 use ptsm::forecast::{IntervalNames, ZeroShotOptions};
 use ptsm::job::{Again, SeriesData};
 use ptsm::zero_shot::{ZeroShot, builtin_model};
@@ -274,7 +274,27 @@ fn what_was_seen_in_training_is_said_and_a_refit_has_seen_nothing() {
     let seen: Vec<usize> = report.cutoffs.iter().map(|cutoff| cutoff.seen[0].validation).collect();
     assert!(seen[0] > 0 && seen[5] == 0 && seen[4] == 0, "{seen:?}");
     assert!(report.cutoffs[0].seen[0].training > 0, "{:?}", report.cutoffs[0]);
-    assert!(report.table().contains("(trained on)") && report.seen_note().contains("every:1"));
+    assert!(
+        report.table().contains("(trained on)") && report.seen_note().contains("a refit before")
+    );
+    // The model is judged by what it has not seen: of the last two cutoffs that is everything.
+    let rival = report.comparisons.last().unwrap();
+    assert!(
+        rival.sentence.starts_with("on the rows that no model has seen, "),
+        "{}",
+        rival.sentence
+    );
+    let mae = |report: &BacktestReport, of: fn(&Rival) -> &[PairedComparison]| {
+        let metrics = of(report.comparisons.last().unwrap());
+        metrics.iter().find(|one| one.metric == "MAE").unwrap().error
+    };
+    let unseen = Backtest { origins: Origins::new(5, 2, Some(5)).unwrap(), ..backtest.clone() };
+    let (unseen, _) = run(&unseen, &mut [trained(&dir)]);
+    assert_eq!(unseen.seen_note(), "");
+    let last = unseen.comparisons.last().unwrap();
+    assert!(!last.sentence.contains("has seen"), "{}", last.sentence);
+    assert_eq!(Some(mae(&unseen, |rival| &rival.metrics)), unseen.models[0].overall.mae);
+    assert_ne!(Some(mae(&report, |rival| &rival.metrics)), report.models[0].overall.mae);
     let again = Backtest { refit: Refit::Every(1), ..backtest.clone() };
     let (again, _) = run(&again, &mut [trained(&dir)]);
     assert!(again.cutoffs.iter().all(|cutoff| cutoff.seen[0] == Default::default()));

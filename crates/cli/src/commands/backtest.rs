@@ -12,6 +12,7 @@ use ptsm::{Error, Forecast, Result};
 use ptsm_backends::open;
 
 use crate::backtest_output::{BacktestPage, Taker};
+use crate::command_line;
 use crate::commands::{cases, reconstruct};
 use crate::forecast_output::Names;
 use crate::global::Global;
@@ -20,6 +21,7 @@ use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark, write_text};
 use crate::pictures::backtest_plot;
 use crate::plot;
+use crate::run_state::quoted;
 use crate::scoring::{called, measure};
 use crate::source::{DataArgs, refuse_unused, summary};
 
@@ -122,7 +124,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     if let Some(path) = &args.out {
         remark(global, &format!("forecasts: {}", path.display()));
     }
-    answer(global, &report, &report.table())
+    answer(global, &report, &report.table())?;
+    if args.refit == Refit::Never && !report.seen_note().is_empty() {
+        let command = command_line::given()
+            .iter()
+            .map(|word| quoted(Path::new(word)))
+            .collect::<Vec<_>>()
+            .join(" ");
+        remark(global, &format!("fair at every cutoff: {command} --refit every:1"));
+    }
+    Ok(())
 }
 
 /// Who takes part, and on what.
@@ -295,7 +306,10 @@ fn say_what_was_left_out(global: &Global, report: &BacktestReport) {
         let short = cutoff.too_short - left.len();
         if short > 0 {
             let are = if short == 1 { "is" } else { "are" };
-            let text = format!("cutoff {} of {cutoffs}: {short} series {are} too short for it", number + 1);
+            let text = format!(
+                "cutoff {} of {cutoffs}: {short} series {are} too short for it",
+                number + 1
+            );
             remark(global, &text);
         }
     }
