@@ -1,0 +1,121 @@
+//! PatchTSMixer models as ONNX files: one graph from rows of data to forecasts or labels, for any runtime.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! # fn main() -> ptsm::Result<()> {
+//! let exported = ptsm_onnx::export(Path::new("model"), &ptsm_onnx::Options::default())?;
+//! for output in &exported.outputs {
+//!     println!("{output}");
+//! }
+//! exported.write(Path::new("model.onnx"))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The file has operators of version 17 (representation 8) and nothing else: no runtime is inside this crate. The number
+//! of windows (`batch`) is free, everything else is fixed. What a graph cannot compute is refused by name; `docs/onnx.md`
+//! lists inputs, outputs, units and limits.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `proto.rs` | the messages of an ONNX file |
+//! | `fact.rs`, `infer.rs`, `graph.rs`, `ops.rs` | types and shapes, the rules of operators, the builder of a graph |
+//! | `source.rs` | what a model directory holds, and what is refused |
+//! | `lower/` | each part of a model as steps |
+//! | `export.rs`, `outputs.rs`, `metadata.rs` | the whole file |
+//! | `check.rs` | a file read back |
+//! | `reference.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
+
+mod check;
+mod export;
+mod fact;
+mod graph;
+mod infer;
+mod lower;
+mod metadata;
+mod ops;
+mod options;
+mod outputs;
+pub mod proto;
+mod source;
+
+use std::fmt;
+use std::path::Path;
+
+use ptsm::core::write_atomically;
+use ptsm::{Model, Result};
+
+pub use check::{Checked, check};
+pub use fact::{Dim, Kind};
+pub use options::{Missing, Options, Standardise};
+
+/// An ONNX file in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What it is given.
+    pub inputs: Vec<Tensor>,
+    /// What comes out.
+    pub outputs: Vec<Tensor>,
+    /// Steps of the graph.
+    pub nodes: usize,
+    /// What the model directory has and the file has not, in words.
+    pub notes: Vec<String>,
+}
+
+/// An input or output of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Type of its numbers.
+    pub kind: Kind,
+    /// Its shape.
+    pub shape: Vec<Dim>,
+    /// What it is, in words.
+    pub doc: String,
+}
+
+impl fmt::Display for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape: Vec<String> = self.shape.iter().map(Dim::to_string).collect();
+        write!(f, "{} {} [{}]: {}", self.name, self.kind.name(), shape.join(", "), self.doc)
+    }
+}
+
+impl Exported {
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_atomically(path, |out| out.write_all(&self.bytes))
+    }
+}
+
+/// The file of a model directory, or of a folder that Hugging Face wrote.
+///
+/// # Errors
+///
+/// `Io`, `InvalidConfig` or `InvalidWeights` from the directory; `InvalidConfig`, naming it, for what a graph cannot
+/// compute and for an option that is not used.
+pub fn export(dir: &Path, options: &Options) -> Result<Exported> {
+    export::build(&source::Source::read(dir, options)?, options)
+}
+
+/// The file of a model in memory, which takes and gives the numbers of the network.
+///
+/// # Errors
+///
+/// `InvalidConfig` for a model of pretraining, and for an option that is not used.
+pub fn export_model(model: &Model, options: &Options) -> Result<Exported> {
+    export::build(&source::Source::of_model(model.clone())?, options)
+}
+
+/// The examples of the crate's README are compiled and run by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
