@@ -28,6 +28,7 @@
 //! | `reference.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
 
 mod check;
+mod difference;
 mod export;
 mod fact;
 mod graph;
@@ -38,6 +39,8 @@ mod ops;
 mod options;
 mod outputs;
 pub mod proto;
+mod reference;
+mod runtime;
 mod source;
 
 use std::fmt;
@@ -47,8 +50,11 @@ use ptsm::core::write_atomically;
 use ptsm::{Model, Result};
 
 pub use check::{Checked, check};
+pub use difference::largest_relative;
 pub use fact::{Dim, Kind};
 pub use options::{Missing, Options, Standardise};
+pub use reference::{Numbers, numbers_of};
+pub use runtime::{Engine, Given, PYTHON, Ran, Runtime, Values};
 
 /// An ONNX file in memory.
 #[derive(Debug, Clone, PartialEq)]
