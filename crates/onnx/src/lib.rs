@@ -25,9 +25,10 @@
 //! | `lower/` | each part of a model as steps |
 //! | `export.rs`, `outputs.rs`, `metadata.rs` | the whole file |
 //! | `check.rs` | a file read back |
-//! | `reference.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
+//! | `reference.rs`, `windows.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
 
 mod check;
+mod compare;
 mod difference;
 mod export;
 mod fact;
@@ -42,6 +43,7 @@ pub mod proto;
 mod reference;
 mod runtime;
 mod source;
+mod windows;
 
 use std::fmt;
 use std::path::Path;
@@ -50,6 +52,7 @@ use ptsm::core::write_atomically;
 use ptsm::{Model, Result};
 
 pub use check::{Checked, check};
+pub use compare::{Comparison, compare_file, compare_random};
 pub use difference::largest_relative;
 pub use fact::{Dim, Kind};
 pub use options::{Missing, Options, Standardise};

@@ -42,28 +42,30 @@ pub struct Options {
 }
 
 /// The values of an option, with their names.
-fn parse<T: Copy>(option: &str, text: &str, known: &[(&str, T)]) -> Result<T> {
-    known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+fn parse<T: Copy + fmt::Display>(option: &str, text: &str, known: &[T]) -> Result<T> {
+    known.iter().find(|value| value.to_string() == text).copied().ok_or_else(|| {
+        let names: Vec<String> = known.iter().map(T::to_string).collect();
         Error::config(option, format!("\"{text}\" is not one of {}", names.join(", ")))
     })
 }
 
 impl Missing {
-    const NAMES: [(&'static str, Missing); 3] =
-        [("nan", Missing::Nan), ("mask", Missing::Mask), ("none", Missing::None)];
+    /// The names of all.
+    pub const NAMES: [&'static str; 3] = ["nan", "mask", "none"];
+    const ALL: [Missing; 3] = [Missing::Nan, Missing::Mask, Missing::None];
 }
 
 impl Standardise {
-    const NAMES: [(&'static str, Standardise); 2] =
-        [("inside", Standardise::Inside), ("none", Standardise::None)];
+    /// The names of all.
+    pub const NAMES: [&'static str; 2] = ["inside", "none"];
+    const ALL: [Standardise; 2] = [Standardise::Inside, Standardise::None];
 }
 
 impl FromStr for Missing {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        parse("missing", text, &Self::NAMES)
+        parse("missing", text, &Self::ALL)
     }
 }
 
@@ -71,20 +73,18 @@ impl FromStr for Standardise {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        parse("standardise", text, &Self::NAMES)
+        parse("standardise", text, &Self::ALL)
     }
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, value)| value == self).map_or("", |(name, _)| name);
-        f.write_str(name)
+        f.write_str(Self::NAMES[*self as usize])
     }
 }
 
 impl fmt::Display for Standardise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, value)| value == self).map_or("", |(name, _)| name);
-        f.write_str(name)
+        f.write_str(Self::NAMES[*self as usize])
     }
 }
