@@ -50,6 +50,9 @@ use std::path::Path;
 
 use ptsm::core::write_atomically;
 use ptsm::{Model, Result};
+use serde_json::{Value, json};
+
+use fact::BATCH;
 
 pub use check::{Checked, check};
 pub use compare::{Comparison, compare_file, compare_random};
@@ -87,6 +90,17 @@ pub struct Tensor {
     pub doc: String,
 }
 
+impl Tensor {
+    fn to_json(&self) -> Value {
+        let dim = |dim: &Dim| match dim {
+            Dim::Batch => json!(BATCH),
+            Dim::Fixed(length) => json!(length),
+        };
+        let shape: Vec<Value> = self.shape.iter().map(dim).collect();
+        json!({"name": self.name, "type": self.kind.name(), "shape": shape, "what": self.doc})
+    }
+}
+
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shape: Vec<String> = self.shape.iter().map(Dim::to_string).collect();
@@ -95,6 +109,18 @@ impl fmt::Display for Tensor {
 }
 
 impl Exported {
+    /// Size, inputs, outputs and notes as one JSON object.
+    pub fn to_json(&self) -> Value {
+        let list = |tensors: &[Tensor]| -> Value { tensors.iter().map(Tensor::to_json).collect() };
+        json!({
+            "bytes": self.bytes.len(),
+            "nodes": self.nodes,
+            "inputs": list(&self.inputs),
+            "outputs": list(&self.outputs),
+            "notes": self.notes,
+        })
+    }
+
     /// Writes the file, whole or not at all.
     ///
     /// # Errors

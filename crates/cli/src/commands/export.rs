@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ptsm::{Error, ErrorKind, Result};
 use ptsm_onnx::{
-    Comparison, Engine, Exported, Missing, Options, PYTHON, Runtime, Standardise, Tensor, check,
+    Comparison, Engine, Exported, Missing, Options, PYTHON, Runtime, Standardise, check,
     compare_file, compare_random, export,
 };
 use serde_json::{Map, Value, json};
@@ -129,15 +129,10 @@ impl Report {
         for (what, tensors) in [("input ", inputs), ("output", outputs)] {
             tensors.iter().for_each(|tensor| text += &format!("{what}  {tensor}\n"));
         }
-        let list = |tensors: &[Tensor]| -> Value { tensors.iter().map(tensor).collect() };
-        let json = json!({
-            "file": path.display().to_string(),
-            "bytes": bytes.len(),
-            "nodes": nodes,
-            "inputs": list(inputs),
-            "outputs": list(outputs),
-        });
-        let Value::Object(json) = json else { unreachable!("written as an object") };
+        let mut json = Map::from_iter([("file".to_owned(), path.display().to_string().into())]);
+        if let Value::Object(fields) = exported.to_json() {
+            json.extend(fields);
+        }
         Self { text, json, largest: 0.0 }
     }
 
@@ -195,10 +190,4 @@ impl Report {
             list.push(entry);
         }
     }
-}
-
-fn tensor(tensor: &Tensor) -> Value {
-    let dims = tensor.shape.iter().map(ToString::to_string);
-    let dims: Vec<Value> = dims.map(|d| d.parse::<u64>().map_or_else(|_| json!(d), Value::from)).collect();
-    json!({"name": tensor.name, "type": tensor.kind.name(), "shape": dims, "what": tensor.doc})
 }
