@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, doctor,
-    ensemble, evaluate, export, forecast, heads, import, inspect, man, predict, pretrain, select, simulate,
-    stream, trace, train, tt_plan, tune, verify,
+    ensemble, evaluate, export, forecast, heads, import, inspect, man, predict, pretrain, select,
+    simulate, stream, trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 use crate::version::version;

@@ -16,8 +16,21 @@ const WRITTEN: [&str; 6] = ["out", "plot", "report", "outputs", "state", "onnx"]
 
 /// Options and arguments that name what is read.
 const READ: [&str; 15] = [
-    "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
-    "suite", "path", "a", "b", "verify_data",
+    "data",
+    "future",
+    "file",
+    "like",
+    "test",
+    "input",
+    "inputs",
+    "holidays",
+    "recipe",
+    "space",
+    "suite",
+    "path",
+    "a",
+    "b",
+    "verify_data",
 ];
 
 /// Checks the paths of a command line.

@@ -33,8 +33,8 @@ fn refuse(place: impl Into<String>, text: impl Into<String>) -> Error {
 ///
 /// `InvalidInput`, naming the node or value.
 pub fn check(bytes: &[u8]) -> Result<Checked> {
-    let model = ModelProto::decode(bytes)
-        .map_err(|e| Error::input("is no ONNX file").because(e))?;
+    let model =
+        ModelProto::decode(bytes).map_err(|e| Error::input("is no ONNX file").because(e))?;
     let sets: Vec<(&str, i64)> =
         model.opset_import.iter().map(|set| (set.domain.as_str(), set.version)).collect();
     if sets != [("", OPSET)] || model.ir_version != IR_VERSION {
@@ -46,7 +46,8 @@ pub fn check(bytes: &[u8]) -> Result<Checked> {
     }
     let Some(graph) = &model.graph else { return Err(refuse("graph", "is missing")) };
     check_graph(graph)?;
-    let numbers = graph.initializer.iter().map(|tensor| tensor.dims.iter().product::<i64>() as usize);
+    let numbers =
+        graph.initializer.iter().map(|tensor| tensor.dims.iter().product::<i64>() as usize);
     Ok(Checked {
         nodes: graph.node.len(),
         constants: graph.initializer.len(),
@@ -69,7 +70,9 @@ impl<'a> Known<'a> {
     fn step(&mut self, node: &'a NodeProto) -> Result<()> {
         let at = |text: String| refuse(format!("node {}", node.name), text);
         let read = |name: &String| {
-            self.0.get(name.as_str()).ok_or_else(|| at(format!("reads {name}, which is not there yet")))
+            self.0
+                .get(name.as_str())
+                .ok_or_else(|| at(format!("reads {name}, which is not there yet")))
         };
         let inputs = node.input.iter().map(read).collect::<Result<Vec<&Fact>>>()?;
         let [output] = node.output.as_slice() else {
@@ -85,14 +88,17 @@ fn check_graph(graph: &GraphProto) -> Result<()> {
     for input in &graph.input {
         let fact = Fact::of_value_info(input)
             .filter(|fact| fact.shape.first() == Some(&Dim::Batch))
-            .ok_or_else(|| refuse(format!("input {}", input.name), "has no shape from the batch on"))?;
+            .ok_or_else(|| {
+                refuse(format!("input {}", input.name), "has no shape from the batch on")
+            })?;
         known.add(&input.name, fact)?;
     }
     for tensor in &graph.initializer {
         known.add(&tensor.name, constant(tensor)?)?;
     }
     graph.node.iter().try_for_each(|node| known.step(node))?;
-    let read = |name: &str| graph.node.iter().any(|node| node.input.iter().any(|read| read == name));
+    let read =
+        |name: &str| graph.node.iter().any(|node| node.input.iter().any(|read| read == name));
     let unused = graph.initializer.iter().map(|tensor| &tensor.name).find(|name| !read(name));
     if let Some(name) = unused {
         return Err(refuse(format!("constant {name}"), "is read by no node"));

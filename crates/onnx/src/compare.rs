@@ -9,9 +9,9 @@ use ptsm::heads::MAIN_HEAD;
 use ptsm::spec::DataSpec;
 use ptsm::{Cpu, Error, Prediction, Result, Session};
 
-use crate::Exported;
 use crate::difference::largest_relative;
 use crate::export::settle;
+use crate::exported::Exported;
 use crate::options::Options;
 use crate::outputs::forecasts;
 use crate::reference::{InUnits, Numbers, forecast, labels};
@@ -183,7 +183,9 @@ impl Comparing<'_> {
         let all = cuts.len();
         cuts.retain(|cut| layout.takes(cut));
         if cuts.is_empty() {
-            return Err(Error::input("no window can be compared: each has a missing point, and the file has no input for that"));
+            return Err(Error::input(
+                "no window can be compared: each has a missing point, and the file has no input for that",
+            ));
         }
         let mut own = Own::load(self.dir, self.source)?;
         let mut outputs: Vec<(String, f64)> =

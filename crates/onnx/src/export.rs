@@ -1,13 +1,13 @@
 //! Builds the file of a source.
 
 use prost::Message;
-use ptsm::core::{Scaler, option};
+use ptsm::core::{OutputKind, Scaler, option};
 use ptsm::data::{LabelCoding, Standardiser};
 use ptsm::ensemble::{Linear, MemberModel};
 use ptsm::heads::MAIN_HEAD;
 use ptsm::{Config, Error, Model, Result};
 
-use crate::fact::Fact;
+use crate::exported::{Exported, Tensor};
 use crate::graph::{Graph, Value};
 use crate::lower::forecast::{Forecast, HeadInput};
 use crate::lower::ridge;
@@ -20,7 +20,6 @@ use crate::options::{Options, Standardise};
 use crate::outputs::{Named, forecasts};
 use crate::proto::{ModelProto, OperatorSetIdProto, ValueInfoProto};
 use crate::source::{Head, Member, Parts, Source};
-use crate::{Exported, Tensor};
 
 /// Version of the operators.
 pub(crate) const OPSET: i64 = 17;
@@ -72,14 +71,6 @@ pub(crate) fn build(source: &Source, options: &Options) -> Result<Exported> {
     };
     let notes = source.notes.clone();
     Ok(Exported { bytes: model.encode_to_vec(), inputs, outputs, nodes, notes })
-}
-
-impl Tensor {
-    pub(crate) fn of(info: &ValueInfoProto) -> Option<Self> {
-        let Fact { kind, shape, .. } = Fact::of_value_info(info)?;
-        let (name, doc) = (info.name.clone(), info.doc_string.clone());
-        Some(Self { name, kind, shape, doc })
-    }
 }
 
 /// What the graph is given.
@@ -137,7 +128,8 @@ fn horizon(source: &Source, standardiser: Option<&Standardiser>) -> Result<usize
     match alike {
         true => Ok(steps),
         false => {
-            let text = "covariates need heads that all forecast the same steps (export them one by one)";
+            let text =
+                "covariates need heads that all forecast the same steps (export them one by one)";
             Err(Error::config("heads", text))
         }
     }
@@ -186,7 +178,7 @@ impl Build<'_> {
             let found = weights.pooled(self.g, hidden, &scaled)?;
             let mut named = self.named(prefix);
             match head.labels.as_ref() {
-                _ if *kind == ptsm::core::OutputKind::Logits => named.classes(&found)?,
+                _ if *kind == OutputKind::Logits => named.classes(&found)?,
                 labels => named.values(&[found], kind.distribution(), labels)?,
             }
         }
@@ -256,7 +248,7 @@ impl Build<'_> {
         }
         let kind = networks[0].1.output().kind();
         let mut named = self.named(String::new());
-        match *kind == ptsm::core::OutputKind::Logits {
+        match *kind == OutputKind::Logits {
             true => named.classes(&all.concat()),
             false => named.values(&all, kind.distribution(), labels),
         }

@@ -106,18 +106,31 @@ impl Graph {
     /// `Internal` if the name is taken.
     pub(crate) fn output(&mut self, name: &str, value: Value, doc: &str) -> Result<()> {
         if self.taken.contains(name) {
-            return Err(Error::internal(format!("the output {name} has the name of another value")));
+            return Err(Error::internal(format!(
+                "the output {name} has the name of another value"
+            )));
         }
         self.taken.insert(name.to_owned());
         let (from, fact) = self.values[value.0].clone();
         self.outputs.push(fact.value_info(name, doc));
-        self.nodes.push(NodeProto {
-            input: vec![from],
-            output: vec![name.to_owned()],
-            name: name.to_owned(),
-            op_type: "Identity".into(),
-            attribute: Vec::new(),
-        });
+        let made = |node: &NodeProto| node.output[0] == from;
+        let is_output = self.outputs.iter().any(|output| output.name == from);
+        if is_output || !self.nodes.iter().any(made) {
+            self.nodes.push(NodeProto {
+                input: vec![from],
+                output: vec![name.to_owned()],
+                name: name.to_owned(),
+                op_type: "Identity".into(),
+                attribute: Vec::new(),
+            });
+            return Ok(());
+        }
+        // The value itself gets the name, so that runtimes know it by that alone.
+        for node in &mut self.nodes {
+            let all = node.input.iter_mut().chain(&mut node.output);
+            all.filter(|known| **known == from).for_each(|known| *known = name.to_owned());
+        }
+        self.values[value.0].0 = name.to_owned();
         Ok(())
     }
 

@@ -91,9 +91,7 @@ impl Step<'_> {
         let input = self.input(i)?;
         match input.kind == kind {
             true => Ok(input),
-            false => {
-                Err(format!("input {i} is {}, wanted {}", input.kind.name(), kind.name()))
-            }
+            false => Err(format!("input {i} is {}, wanted {}", input.kind.name(), kind.name())),
         }
     }
 
@@ -141,7 +139,8 @@ impl Step<'_> {
 
     fn cast(&self) -> Found<Fact> {
         let to = self.attribute("to")?.first().and_then(|&to| i32::try_from(to).ok());
-        let kind = to.and_then(Kind::of_number).ok_or("casts to a type that no file of ours has")?;
+        let kind =
+            to.and_then(Kind::of_number).ok_or("casts to a type that no file of ours has")?;
         let input = self.input(0)?;
         Ok(Fact::new(kind, input.shape.clone()))
     }
@@ -161,9 +160,8 @@ impl Step<'_> {
     }
 
     fn joined(&self, a: &Fact, b: &Fact) -> Found<Vec<Dim>> {
-        joined(&a.shape, &b.shape).ok_or_else(|| {
-            format!("combines {} with {}", in_words(&a.shape), in_words(&b.shape))
-        })
+        joined(&a.shape, &b.shape)
+            .ok_or_else(|| format!("combines {} with {}", in_words(&a.shape), in_words(&b.shape)))
     }
 
     fn choose(&self) -> Found<Fact> {
@@ -236,9 +234,9 @@ impl Step<'_> {
         let fits = |shape: &Vec<Dim>| {
             product(shape) == product(&input.shape) && batches(shape) == batches(&input.shape)
         };
-        let shape = shape.filter(fits).ok_or_else(|| {
-            format!("makes {wanted:?} of {}", in_words(&input.shape))
-        })?;
+        let shape = shape
+            .filter(fits)
+            .ok_or_else(|| format!("makes {wanted:?} of {}", in_words(&input.shape)))?;
         Ok(Fact::new(input.kind, shape))
     }
 
@@ -262,12 +260,17 @@ impl Step<'_> {
         whole.ints = None;
         for i in 1..self.inputs.len() {
             let part = self.of(i, whole.kind)?;
-            let lengths = whole.shape[axis].fixed().zip(part.shape.get(axis).and_then(|d| d.fixed()));
+            let lengths =
+                whole.shape[axis].fixed().zip(part.shape.get(axis).and_then(|d| d.fixed()));
             let mut wanted = whole.shape.clone();
             let Some((own, more)) = lengths else { return Err("joins the batch".into()) };
             wanted[axis] = Dim::Fixed(more);
             if part.shape != wanted {
-                return Err(format!("joins {} to {}", in_words(&part.shape), in_words(&whole.shape)));
+                return Err(format!(
+                    "joins {} to {}",
+                    in_words(&part.shape),
+                    in_words(&whole.shape)
+                ));
             }
             whole.shape[axis] = Dim::Fixed(own + more);
         }
@@ -308,8 +311,9 @@ impl Step<'_> {
     fn expand(&self) -> Found<Fact> {
         let (input, wanted) = (self.input(0)?, self.ints(1)?);
         let wanted: Vec<Dim> = wanted.iter().map(|&length| Dim::Fixed(length as usize)).collect();
-        let shape = joined(&input.shape, &wanted)
-            .ok_or_else(|| format!("expands {} to {}", in_words(&input.shape), in_words(&wanted)))?;
+        let shape = joined(&input.shape, &wanted).ok_or_else(|| {
+            format!("expands {} to {}", in_words(&input.shape), in_words(&wanted))
+        })?;
         Ok(Fact::new(input.kind, shape))
     }
 }

@@ -23,7 +23,7 @@
 //! | `fact.rs`, `infer.rs`, `graph.rs`, `ops.rs` | types and shapes, the rules of operators, the builder of a graph |
 //! | `source.rs` | what a model directory holds, and what is refused |
 //! | `lower/` | each part of a model as steps |
-//! | `export.rs`, `outputs.rs`, `metadata.rs` | the whole file |
+//! | `export.rs`, `outputs.rs`, `metadata.rs`, `exported.rs` | the whole file |
 //! | `check.rs` | a file read back |
 //! | `reference.rs`, `windows.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
 
@@ -31,6 +31,7 @@ mod check;
 mod compare;
 mod difference;
 mod export;
+mod exported;
 mod fact;
 mod graph;
 mod infer;
@@ -45,91 +46,18 @@ mod runtime;
 mod source;
 mod windows;
 
-use std::fmt;
 use std::path::Path;
 
-use ptsm::core::write_atomically;
 use ptsm::{Model, Result};
-use serde_json::{Value, json};
-
-use fact::BATCH;
 
 pub use check::{Checked, check};
 pub use compare::{Comparison, compare_file, compare_random};
 pub use difference::largest_relative;
+pub use exported::{Exported, Tensor};
 pub use fact::{Dim, Kind};
 pub use options::{Missing, Options, Standardise};
 pub use reference::{Numbers, numbers_of};
 pub use runtime::{Engine, Given, PYTHON, Ran, Runtime, Values};
-
-/// An ONNX file in memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Exported {
-    /// The file.
-    pub bytes: Vec<u8>,
-    /// What it is given.
-    pub inputs: Vec<Tensor>,
-    /// What comes out.
-    pub outputs: Vec<Tensor>,
-    /// Steps of the graph.
-    pub nodes: usize,
-    /// What the model directory has and the file has not, in words.
-    pub notes: Vec<String>,
-}
-
-/// An input or output of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tensor {
-    /// Its name.
-    pub name: String,
-    /// Type of its numbers.
-    pub kind: Kind,
-    /// Its shape.
-    pub shape: Vec<Dim>,
-    /// What it is, in words.
-    pub doc: String,
-}
-
-impl Tensor {
-    fn to_json(&self) -> Value {
-        let dim = |dim: &Dim| match dim {
-            Dim::Batch => json!(BATCH),
-            Dim::Fixed(length) => json!(length),
-        };
-        let shape: Vec<Value> = self.shape.iter().map(dim).collect();
-        json!({"name": self.name, "type": self.kind.name(), "shape": shape, "what": self.doc})
-    }
-}
-
-impl fmt::Display for Tensor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shape: Vec<String> = self.shape.iter().map(Dim::to_string).collect();
-        write!(f, "{} {} [{}]: {}", self.name, self.kind.name(), shape.join(", "), self.doc)
-    }
-}
-
-impl Exported {
-    /// Size, inputs, outputs and notes as one JSON object.
-    pub fn to_json(&self) -> Value {
-        let list = |tensors: &[Tensor]| -> Value { tensors.iter().map(Tensor::to_json).collect() };
-        json!({
-            "bytes": self.bytes.len(),
-            "nodes": self.nodes,
-            "inputs": list(&self.inputs),
-            "outputs": list(&self.outputs),
-            "notes": self.notes,
-        })
-    }
-
-    /// Writes the file, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// `Io` if it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        write_atomically(path, |out| out.write_all(&self.bytes))
-    }
-}
 
 /// The file of a model directory, or of a folder that Hugging Face wrote.
 ///

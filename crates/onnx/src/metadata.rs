@@ -84,9 +84,9 @@ fn labels(source: &Source) -> Vec<(&'static str, String)> {
             vec![("ptsm.labels", json!({ MAIN_HEAD: names(coding) }).to_string())]
         }
         Parts::Heads(heads) => {
-            let named = heads.iter().filter_map(|head| {
-                Some((head.name.clone(), json!(names(head.labels.as_ref()?))))
-            });
+            let named = heads
+                .iter()
+                .filter_map(|head| Some((head.name.clone(), json!(names(head.labels.as_ref()?)))));
             let all: serde_json::Map<String, Value> = named.collect();
             match all.is_empty() {
                 true => Vec::new(),
@@ -100,7 +100,9 @@ fn labels(source: &Source) -> Vec<(&'static str, String)> {
 /// Levels of the quantiles of the first head that has some.
 fn quantile_levels(source: &Source, options: &Options) -> Result<Option<Vec<f64>>> {
     let kinds: Vec<OutputKind> = match &source.parts {
-        Parts::Heads(heads) => heads.iter().map(|head| head.model.output().kind().clone()).collect(),
+        Parts::Heads(heads) => {
+            heads.iter().map(|head| head.model.output().kind().clone()).collect()
+        }
         Parts::Forecasters { config, .. } => vec![OutputKind::of(config)?],
         Parts::Labellers { .. } => Vec::new(),
     };

@@ -182,7 +182,8 @@ impl Named<'_> {
         let steps = self.g.width(loc);
         let wide = [channels.len(), steps, 1];
         let (loc, scale) = (self.g.reshape(loc, &wide)?, self.g.reshape(scale, &wide)?);
-        let standard = |level: &f64| distribution.quantile(&[0.0, 1.0], LocScale::NONE, *level) as f32;
+        let standard =
+            |level: &f64| distribution.quantile(&[0.0, 1.0], LocScale::NONE, *level) as f32;
         let standard: Vec<f32> = asked.iter().map(standard).collect();
         let standard = self.g.floats("quantiles.standard", &[asked.len()], &standard);
         let away = self.g.binary("Mul", scale, standard)?;

@@ -97,8 +97,7 @@ fn parameter(
     k: usize,
 ) -> Vec<f64> {
     let spec = prediction.spec();
-    let (each, all) =
-        (spec.prediction_length() * spec.channels().len(), spec.num_input_channels());
+    let (each, all) = (spec.prediction_length() * spec.channels().len(), spec.num_input_channels());
     let count = distribution.num_parameters();
     let number = |i: usize| prediction.numbers[(i / each * count + k) * each + i % each];
     let points = prediction.numbers.len() / count;

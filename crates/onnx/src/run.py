@@ -23,8 +23,10 @@ def run(folder: pathlib.Path, runtime: str) -> dict[str, object]:
 
         compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         found = compiled(inputs)
-        names = [output.get_any_name() for output in compiled.outputs]
-        values = [found[output] for output in compiled.outputs]
+        # A value may have several names there.
+        named = [(name, found[output]) for output in compiled.outputs for name in sorted(output.get_names())]
+        names = [name for name, _ in named]
+        values = [value for _, value in named]
         version = openvino.__version__
     else:
         import onnxruntime

@@ -181,7 +181,8 @@ impl Runtime {
             return Ok(());
         }
         let words = String::from_utf8_lossy(&ran.stderr);
-        let last = words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        let last =
+            words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         let text = format!("{} cannot run the file: {last}", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
     }

@@ -8,7 +8,7 @@ use ptsm::ensemble::{MemberModel, Members, labelling_networks, member_dirs, task
 use ptsm::heads::{MAIN_HEAD, list_heads, load_heads};
 use ptsm::model_dir::{HeadFile, ModelDir};
 use ptsm::preprocessor::Preprocessor;
-use ptsm::zero_shot::is_builtin;
+use ptsm::zero_shot::{is_builtin, zero_shot_network};
 use ptsm::{Config, Error, Model, Result, Task};
 
 use crate::options::Options;
@@ -75,6 +75,11 @@ impl Source {
         let files = ModelDir::new(dir);
         let (task, ensemble) = (task_of(dir)?, files.is_ensemble());
         require_use(task)?;
+        if zero_shot_network(dir)?.is_some() {
+            let text = "forecasts any series, through forms of each that are chosen by its season, which is no single graph \
+                        (train a model on a table, and export that)";
+            return Err(Error::config("model", text));
+        }
         if options.member.is_some() && !ensemble {
             return Err(Error::config("member", "is for ensembles; this is one network"));
         }
@@ -115,11 +120,6 @@ impl Source {
 
     /// Refuses what no graph computes.
     fn check(&self) -> Result<()> {
-        if self.preprocessor.as_ref().is_some_and(Preprocessor::takes_any_series) {
-            let text = "forecasts any series, through forms of each that are chosen by its season, which is no single graph \
-                        (train a model on a table, and export that)";
-            return Err(Error::config("model", text));
-        }
         let Parts::Forecasters { members, .. } = &self.parts else { return Ok(()) };
         for member in members {
             let what = match &member.model {
@@ -141,7 +141,9 @@ impl Source {
                 some => {
                     let option = ptsm::core::option("member", Some(some[0]));
                     let all = some.join(", ");
-                    format!("{option} exports one network alone, of {all}; its forecasts are others than the ensemble's")
+                    format!(
+                        "{option} exports one network alone, of {all}; its forecasts are others than the ensemble's"
+                    )
                 }
             };
             let text = format!("member {}: {what}, which is no graph ({out})", member.name);
@@ -216,7 +218,8 @@ fn folder_name(dir: &ModelDir) -> String {
 
 fn forecasters(files: &ModelDir) -> Result<Parts> {
     let Members { config, all } = Members::from_dir(files.path())?;
-    let mut folders = member_dirs(files.path())?.iter().map(folder_name).collect::<Vec<_>>().into_iter();
+    let mut folders =
+        member_dirs(files.path())?.iter().map(folder_name).collect::<Vec<_>>().into_iter();
     let member = |(number, (model, weight)): (usize, (MemberModel, f64))| {
         let folder = match &model {
             MemberModel::Network(_) => folders.next(),

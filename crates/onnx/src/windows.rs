@@ -213,7 +213,9 @@ impl<'a> Layout<'a> {
                         let z = wave + 0.5 * draw();
                         let (mean, scale) = match &shift {
                             Some(own) => (own.mean[channel], own.scale[channel]),
-                            None => (self.standardiser.mean[channel], self.standardiser.scale[channel]),
+                            None => {
+                                (self.standardiser.mean[channel], self.standardiser.scale[channel])
+                            }
                         };
                         let missing = gaps && draw() > 0.9;
                         let x = self.standardiser.transform.undo(mean + scale * z);
@@ -224,7 +226,8 @@ impl<'a> Layout<'a> {
                 if let Some(effects) = self.effects() {
                     let width = effects.names.len();
                     let count = (rows + self.horizon) * width;
-                    let value = |i: usize| effects.mean[i % width] + effects.scale[i % width] * draw();
+                    let value =
+                        |i: usize| effects.mean[i % width] + effects.scale[i % width] * draw();
                     let known = (0..count).map(value).map(|x| f64::from(x as f32)).collect();
                     series.covariates = Some(Covariates::new(width, known));
                 }

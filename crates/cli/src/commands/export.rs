@@ -161,9 +161,8 @@ impl Report {
         let name = runtime.name();
         let largest = found.largest();
         self.largest = self.largest.max(largest);
-        self.text += &format!(
-            "{name}  {windows} {what}: largest relative difference {largest:.1e}\n"
-        );
+        self.text +=
+            &format!("{name}  {windows} {what}: largest relative difference {largest:.1e}\n");
         if outputs.len() > 1 {
             for (output, apart) in outputs {
                 self.text += &format!("  {output}  {apart:.1e}\n");

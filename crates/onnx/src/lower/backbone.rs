@@ -2,9 +2,7 @@
 //! `[B, C, N, D]`.
 
 use ptsm::Result;
-use ptsm::core::network::{
-    Axis, Embedding, Gate, MixerBlock, SelfAttention, Stage, State,
-};
+use ptsm::core::network::{Axis, Embedding, Gate, MixerBlock, SelfAttention, Stage, State};
 
 use super::weights::Weights;
 use crate::graph::{Graph, Value};
@@ -47,9 +45,8 @@ impl Weights<'_> {
             g.reshape(used, &[channels, patches, patch_length])?
         } else {
             let place = |n: usize, k: usize| (patch_start + n * patch_stride + k) as i64;
-            let places: Vec<i64> = (0..patches)
-                .flat_map(|n| (0..patch_length).map(move |k| place(n, k)))
-                .collect();
+            let places: Vec<i64> =
+                (0..patches).flat_map(|n| (0..patch_length).map(move |k| place(n, k))).collect();
             let places = g.places(&[patches, patch_length], &places);
             g.gather(scaled, places, 2)?
         };

@@ -41,7 +41,11 @@ fn square_plus(g: &mut Graph, x: Value) -> Result<Value> {
 }
 
 /// The mean of `loc` where there is one, or of counts `total_count * exp(logits)`.
-pub(crate) fn mean(g: &mut Graph, distribution: Distribution, parameters: &[Value]) -> Result<Value> {
+pub(crate) fn mean(
+    g: &mut Graph,
+    distribution: Distribution,
+    parameters: &[Value],
+) -> Result<Value> {
     let place = |name: &str| distribution.parameter_names().iter().position(|n| *n == name);
     match place("loc") {
         Some(loc) => Ok(parameters[loc]),

@@ -44,8 +44,11 @@ impl Weights<'_> {
         let state = self.model().network().last_state();
         let kept = g.channels(input.hidden, channels)?;
         let flat = g.reshape(kept, &[channels.len(), state.patches * state.features])?;
-        let projected =
-            layers.projections.iter().map(|layer| self.apply(g, layer, flat)).collect::<Result<Vec<_>>>()?;
+        let projected = layers
+            .projections
+            .iter()
+            .map(|layer| self.apply(g, layer, flat))
+            .collect::<Result<Vec<_>>>()?;
         let undo = input.scaled.undo;
         match output.kind() {
             OutputKind::Distribution(distribution) => {

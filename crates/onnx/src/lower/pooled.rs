@@ -10,7 +10,12 @@ use crate::graph::{Graph, Value};
 
 impl Weights<'_> {
     /// What the projections give, `[B, K]` each: logits, values, or the parameters of a distribution.
-    pub(crate) fn pooled(&self, g: &mut Graph, hidden: Value, scaled: &Scaled) -> Result<Vec<Value>> {
+    pub(crate) fn pooled(
+        &self,
+        g: &mut Graph,
+        hidden: Value,
+        scaled: &Scaled,
+    ) -> Result<Vec<Value>> {
         let (model, config) = (self.model(), self.model().config());
         let HeadLayers::Pooled(layers) = &model.network().head else {
             return Err(Error::internal("a head that labels nothing was taken for one that does"));

@@ -90,8 +90,7 @@ impl<'a> Weights<'a> {
         let offset = |d: usize| (f64::from(bias[d]) - f64::from(mean[d]) * slope(d)) as f32;
         let offsets: Vec<f32> = (0..width).map(offset).collect();
         let slopes = g.floats(&format!("{}{}.slope", self.prefix, norm.name), &[width], &slopes);
-        let offsets =
-            g.floats(&format!("{}{}.offset", self.prefix, norm.name), &[width], &offsets);
+        let offsets = g.floats(&format!("{}{}.offset", self.prefix, norm.name), &[width], &offsets);
         let scaled = g.binary("Mul", x, slopes)?;
         g.binary("Add", scaled, offsets)
     }

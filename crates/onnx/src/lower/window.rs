@@ -202,7 +202,8 @@ impl Given<'_> {
             Fact::new(Kind::Float, vec![Dim::Batch, Dim::Fixed(steps), Dim::Fixed(width)])
         };
         let names = effects.names.join(", ");
-        let doc = format!("{names} in the rows of past_values and {lags} before them; NaN = unknown");
+        let doc =
+            format!("{names} in the rows of past_values and {lags} before them; NaN = unknown");
         let past = g.input(PAST_COVARIATES, steps(lags + context), &doc);
         let doc = format!("{names} in the steps of the forecast; NaN = unknown");
         let future = g.input(FUTURE_COVARIATES, steps(horizon), &doc);
