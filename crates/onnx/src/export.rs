@@ -17,7 +17,7 @@ use crate::lower::weights::Weights;
 use crate::lower::window::{Given, Lengths, Window};
 use crate::metadata;
 use crate::options::{Options, Standardise};
-use crate::outputs::{Named, forecasts};
+use crate::outputs::{Named, Wanted, forecasts};
 use crate::proto::{ModelProto, OperatorSetIdProto, ValueInfoProto};
 use crate::source::{Head, Member, Parts, Source};
 
@@ -170,9 +170,10 @@ impl Build<'_> {
             if forecasts(head) {
                 let input = HeadInput { hidden, scaled: &scaled, window: &window };
                 let forecast = weights.forecast(self.g, input)?;
-                let (units, asked) = (self.units, &self.options.quantiles);
+                let (units, levels) = (self.units, &self.options.quantiles);
                 let channels = head.model.output().channels();
-                self.named(prefix).forecast(&forecast, &units, channels, asked)?;
+                let wanted = Wanted { units: &units, channels, levels };
+                self.named(prefix).forecast(&forecast, wanted)?;
                 continue;
             }
             let found = weights.pooled(self.g, hidden, &scaled)?;
@@ -202,8 +203,9 @@ impl Build<'_> {
             });
         }
         let Some(sum) = sum else { return Err(Error::internal("an ensemble has no member")) };
-        let (units, asked) = (self.units, &self.options.quantiles);
-        self.named(String::new()).forecast(&sum, &units, &channels, asked)
+        let (units, levels) = (self.units, &self.options.quantiles);
+        let wanted = Wanted { units: &units, channels: &channels, levels };
+        self.named(String::new()).forecast(&sum, wanted)
     }
 
     fn member(&mut self, member: &Member, channels: &[usize]) -> Result<Forecast> {

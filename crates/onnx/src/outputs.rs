@@ -94,6 +94,16 @@ pub(crate) struct Named<'a> {
     pub(crate) prefix: String,
 }
 
+/// What becomes of a forecast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) units: &'a Units,
+    /// Channels that are forecast.
+    pub(crate) channels: &'a [usize],
+    /// Levels of quantiles.
+    pub(crate) levels: &'a [f64],
+}
+
 impl Named<'_> {
     fn put(&mut self, name: &str, value: Value, doc: &str) -> Result<()> {
         let name = format!("{}{name}", self.prefix);
@@ -113,14 +123,9 @@ impl Named<'_> {
         self.put(QUANTILES, turned, &format!("at the levels {}", levels.join(", ")))
     }
 
-    /// A forecast of `channels`; `asked` are levels of quantiles.
-    pub(crate) fn forecast(
-        &mut self,
-        forecast: &Forecast,
-        units: &Units,
-        channels: &[usize],
-        asked: &[f64],
-    ) -> Result<()> {
+    /// A forecast.
+    pub(crate) fn forecast(&mut self, forecast: &Forecast, wanted: Wanted<'_>) -> Result<()> {
+        let Wanted { units, channels, levels: asked } = wanted;
         self.g.enter("outputs");
         match forecast {
             Forecast::Points(points) => {
@@ -140,7 +145,7 @@ impl Named<'_> {
                 self.put_quantiles(values, &all)
             }
             Forecast::Distribution(distribution, parameters) => {
-                self.distribution(*distribution, parameters, (units, channels), asked)
+                self.distribution(*distribution, parameters, wanted)
             }
         }
     }
@@ -160,10 +165,10 @@ impl Named<'_> {
         &mut self,
         distribution: Distribution,
         parameters: &[Value],
-        (units, channels): (&Units, &[usize]),
-        asked: &[f64],
+        wanted: Wanted<'_>,
     ) -> Result<()> {
-        let asked = levels(&OutputKind::Distribution(distribution), asked)?;
+        let Wanted { units, channels, .. } = wanted;
+        let asked = levels(&OutputKind::Distribution(distribution), wanted.levels)?;
         let mean = distribution::mean(self.g, distribution, parameters)?;
         let undone = units.undo(self.g, mean, channels)?;
         self.put_steps(MEAN, undone, "the mean of the distribution of each point")?;
