@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ptsm import _ptsm
+from ptsm import _onnx, _ptsm
 from ptsm._params import Params, as_json
 from ptsm.errors import InvalidConfig, InvalidInput
 from ptsm.progress import Progress, Watch
@@ -75,6 +75,21 @@ class Cases(Params):
     def save_pretrained(self, directory: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Writes the model directory, as a whole or not at all."""
         self._fitted().save(os.fspath(directory), overwrite)
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        missing: str = "nan",
+        standardise: str | None = None,
+        member: str | None = None,
+    ) -> dict[str, Any]:
+        """Writes the model as an ONNX file, and returns its size, inputs and outputs.
+
+        The file takes cases as ``[batch, steps, channels]`` (steps last in what ``fit`` takes) of the length of the
+        longest training case; the options are those of ``Forecaster.to_onnx``.
+        """
+        return _onnx.write(self._fitted(), path, missing=missing, standardise=standardise, member=member)
 
     @classmethod
     def from_pretrained(cls: type[Self], directory: str | os.PathLike[str], **params: Any) -> Self:

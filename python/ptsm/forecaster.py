@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ptsm import _ptsm
+from ptsm import _onnx, _ptsm
 from ptsm._params import Params, as_json
 from ptsm.errors import InvalidConfig
 from ptsm.frames import Frame
@@ -344,6 +344,26 @@ class Forecaster(Params):
     def save_pretrained(self, directory: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Writes the model directory, as a whole or not at all: files as Hugging Face writes them, and our own."""
         self._fitted().save(os.fspath(directory), overwrite)
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        missing: str = "nan",
+        quantiles: Sequence[float] | None = None,
+        standardise: str | None = None,
+        member: str | None = None,
+    ) -> dict[str, Any]:
+        """Writes the model as an ONNX file, and returns its size, inputs and outputs.
+
+        The file takes the last rows in data units, ``[batch, context_length, channels]``, and gives the forecast. Missing
+        points are NaN in it (``missing="nan"``), told by a second input (``"mask"``), or never there (``"none"``).
+        ``quantiles`` are levels in (0, 1); with ``standardise="none"`` the file takes and gives the numbers of the
+        network; ``member`` is the only network of an ensemble to be written. What a graph cannot compute is refused.
+        """
+        return _onnx.write(
+            self._fitted(), path, missing=missing, quantiles=quantiles, standardise=standardise, member=member
+        )
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str], **params: Any) -> Forecaster:

@@ -51,6 +51,8 @@ for python in "${pythons[@]}"; do
         echo "skipped: the packages of the tests cannot be installed for Python $name"
         exit 0
     fi
+    # Models as ONNX files are run where it can be installed; their other tests need no runtime.
+    "$environment/bin/python" -m pip install -q --disable-pip-version-check onnxruntime || echo "skipped: ONNX Runtime"
     echo "Python $name:"
     PYTHONPATH=$stage "$environment/bin/python" -m pytest -q -p no:cacheprovider
     PYTHONPATH=$stage "$environment/bin/python" -m doctest docs/python.md

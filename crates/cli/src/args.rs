@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, doctor,
-    ensemble, evaluate, forecast, heads, import, inspect, man, predict, pretrain, select, simulate,
-    stream, trace, train, tt_plan, tune, verify,
+    ensemble, evaluate, export, forecast, heads, import, inspect, man, predict, pretrain, select,
+    simulate, stream, trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 use crate::version::version;
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Ensemble(ensemble::Args),
     /// Several tasks on one backbone
     Heads(heads::Args),
+    /// Write a model as an ONNX file, for other runtimes
+    Export(export::Args),
     /// Check that the files of a model directory are those that were written
     Verify(verify::Args),
     /// Run one batch and write every intermediate tensor

@@ -412,8 +412,10 @@ impl FromIterator<ChannelScale> for SeriesScale {
 impl ChannelScale {
     /// Deviations between the mean of the rows and that of the training, and between their sizes,
     /// beyond which single precision would lose what matters.
-    const FAR: f64 = 100.0;
-    const SMALL: f64 = 1e-3;
+    pub const FAR: f64 = 100.0;
+    /// Part of the saved deviation below which that of the rows is too small, also as a share of the distance of the
+    /// means.
+    pub const SMALL: f64 = 1e-3;
 
     /// Whether single precision holds rows of this size to a ten thousandth of their deviation.
     fn suits(self, rows: Moments) -> bool {

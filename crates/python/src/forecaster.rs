@@ -21,6 +21,7 @@ use crate::columns::Wanted;
 use crate::errors::raised;
 use crate::files::Files;
 use crate::frames::{Batches, Frame};
+use crate::onnx;
 use crate::settings::{Rows, from_text, left_out};
 use crate::work::{long, short};
 
@@ -184,6 +185,11 @@ impl ForecastCore {
     /// Its files by their names below the model directory.
     fn files<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         files_dict(py, &self.files)
+    }
+
+    /// Writes the model as an ONNX file; what is asked for, and what the file takes and gives, is JSON.
+    fn to_onnx(&self, py: Python<'_>, path: std::path::PathBuf, asked: &str) -> PyResult<String> {
+        short(py, || onnx::write(&self.files, &path, asked))
     }
 
     /// Writes the model directory, as a whole or not at all.

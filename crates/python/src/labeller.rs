@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::errors::raised;
 use crate::files::{Files, temporary};
 use crate::forecaster::files_dict;
+use crate::onnx;
 use crate::settings::{from_text, split, training};
 use crate::work::{Watcher, long, short};
 
@@ -198,6 +199,11 @@ impl LabelCore {
     /// Its files by their names below the model directory.
     fn files<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         files_dict(py, &self.files)
+    }
+
+    /// Writes the model as an ONNX file; what is asked for, and what the file takes and gives, is JSON.
+    fn to_onnx(&self, py: Python<'_>, path: std::path::PathBuf, asked: &str) -> PyResult<String> {
+        short(py, || onnx::write(&self.files, &path, asked))
     }
 
     /// Writes the model directory, as a whole or not at all.

@@ -12,6 +12,7 @@
 //! | `labeller.rs` | classifiers and regressions |
 //! | `stream.rs` | forecasts while rows arrive |
 //! | `files.rs` | a model directory as bytes |
+//! | `onnx.rs` | a model as an ONNX file |
 //! | `settings.rs` | what calls are asked for |
 //! | `work.rs`, `pool.rs` | work beside the interpreter: signals, progress, threads, forks |
 //! | `errors.rs` | errors as exceptions |
@@ -23,6 +24,7 @@ mod fit;
 mod forecaster;
 mod frames;
 mod labeller;
+mod onnx;
 mod pool;
 mod settings;
 mod stream;

@@ -14,6 +14,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod ensemble;
 pub(crate) mod evaluate;
+pub(crate) mod export;
 pub(crate) mod forecast;
 pub(crate) mod heads;
 pub(crate) mod import;
@@ -83,6 +84,7 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::Calibrate(args) => calibrate::run(&global, &args),
         Command::Ensemble(args) => ensemble::run(&global, &args),
         Command::Heads(args) => heads::run(&global, &args),
+        Command::Export(args) => export::run(&global, &args),
         Command::Verify(args) => verify::run(&global, &args),
         Command::Trace(args) => trace::run(&global, &args),
         Command::Compare(args) => return compare::run(&global, &args),

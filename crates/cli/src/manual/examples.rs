@@ -56,6 +56,12 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   cat load.csv | ptsm predict --model model --data -",
     ),
     (
+        "export",
+        "  ptsm export model --onnx model.onnx --check
+  ptsm export model --onnx model.onnx --missing mask --verify-data load.csv
+  ptsm export model --onnx network.onnx --member network",
+    ),
+    (
         "stream",
         "  tail -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
   ptsm stream --model builtin --like load.csv --input load.csv",

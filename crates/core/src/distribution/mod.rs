@@ -9,9 +9,6 @@ use special::{digamma, incomplete_beta, normal_quantile, student_t_quantile};
 
 use crate::real::Real;
 
-/// Smallest scale of a distribution, the rounding unit of float32: as in the reference.
-const MIN_SCALE: f64 = 1.192_092_9e-7;
-
 /// A family of distributions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distribution {
@@ -24,6 +21,9 @@ pub enum Distribution {
 }
 
 impl Distribution {
+    /// Smallest scale of a distribution, the rounding unit of float32: as in the reference.
+    pub const MIN_SCALE: f64 = 1.192_092_9e-7;
+
     /// Number of the parameter `logits` of a negative binomial.
     pub(crate) const LOGITS: usize = 1;
 
@@ -46,7 +46,7 @@ impl Distribution {
         match self.parameter_names()[k] {
             "df" => T::from_f64(2.0) + squareplus(x),
             "scale" => {
-                let (scale, least) = (squareplus(x), T::from_f64(MIN_SCALE));
+                let (scale, least) = (squareplus(x), T::from_f64(Self::MIN_SCALE));
                 if scale > least { scale } else { least }
             }
             "total_count" => squareplus(x),
@@ -60,7 +60,7 @@ impl Distribution {
         let slope = half * (T::ONE + x / (x * x + T::from_f64(4.0)).sqrt());
         match self.parameter_names()[k] {
             "df" | "total_count" => slope,
-            "scale" if squareplus(x) > T::from_f64(MIN_SCALE) => slope,
+            "scale" if squareplus(x) > T::from_f64(Self::MIN_SCALE) => slope,
             "scale" => T::ZERO,
             _ => T::ONE,
         }

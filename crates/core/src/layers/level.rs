@@ -131,6 +131,16 @@ pub struct LevelWindow {
 }
 
 impl LevelWindow {
+    /// The least level that counts, as a share of the mean absolute level of the window; also the floor of a window
+    /// without a seen point, whose level is 1.
+    pub const FLOOR: f64 = FLOOR;
+    /// Forecasts beyond this many times the level, or this part of it, are cut.
+    pub const MOST: f64 = MOST;
+    /// The least level that counts, as a share of the level that the window is scaled by.
+    pub const LEAST_SHARE: f64 = 1.0 + LEAST;
+    /// The least floor, of a window of nothing but zeros.
+    pub const TINY: f64 = TINY;
+
     /// Scales one channel of one window by the mean level of its last `season` observed points.
     ///
     /// # Panics

@@ -45,10 +45,6 @@ const AT_ONCE: usize = 256;
 /// Rows whose products are summed in single precision.
 const CHUNK: usize = 512;
 
-/// How far below the least and above the greatest point of a window a forecast may lie, as logarithms of 10 and 5.
-const BELOW: f32 = std::f32::consts::LN_10;
-const ABOVE: f32 = 1.609_438;
-
 /// What a fit minimises, and how windows are scaled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogRidgeOptions {
@@ -303,6 +299,11 @@ fn weight(loss: Option<PercentLoss>, residual: f64, least: f64) -> f64 {
 }
 
 impl LogRidge {
+    /// How far below the least point of its window a forecast may lie, as the logarithm of 10.
+    pub const BELOW: f32 = std::f32::consts::LN_10;
+    /// How far above the greatest one, as the logarithm of 5.
+    pub const ABOVE: f32 = 1.609_438;
+
     /// Fits the weights on the known points of training windows, which may be
     /// [partial](WindowSet::partial); the penalty is the one with the least error on the validation windows.
     ///
@@ -380,6 +381,16 @@ impl LogRidge {
         self.training_rows
     }
 
+    /// Last observed points that the level of a window is the mean of.
+    pub fn season(&self) -> usize {
+        self.season
+    }
+
+    /// Whether which points are missing is an input, too.
+    pub fn sees_gaps(&self) -> bool {
+        self.weights.len() > self.context_length * self.prediction_length
+    }
+
     /// Weights `[L, H]`, or `[2 L, H]` where points may be missing, row-major, and constants `[H]`.
     pub fn weights(&self) -> (&[f32], &[f32]) {
         (&self.weights, &self.bias)
@@ -426,8 +437,8 @@ impl LogRidge {
         }
         let seen =
             || past.scaled.iter().zip(&past.observed).filter(|(_, seen)| **seen).map(|(&x, _)| x);
-        let least = seen().reduce(f32::min).unwrap_or_default() - BELOW;
-        let most = seen().reduce(f32::max).unwrap_or_default() + ABOVE;
+        let least = seen().reduce(f32::min).unwrap_or_default() - Self::BELOW;
+        let most = seen().reduce(f32::max).unwrap_or_default() + Self::ABOVE;
         sums.into_iter().map(|sum| past.value((sum as f32).clamp(least, most))).collect()
     }
 }

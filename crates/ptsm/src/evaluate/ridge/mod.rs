@@ -218,6 +218,11 @@ impl Ridge {
         self.training_rows
     }
 
+    /// What is subtracted from a context and added back.
+    pub fn location(&self) -> Location {
+        self.location
+    }
+
     /// Weights `[L, H]`, row-major, and constants `[H]`.
     pub fn weights(&self) -> (&[f32], &[f32]) {
         (&self.weights, &self.bias)
