@@ -12,12 +12,26 @@ use ptsm::{Error, Result};
 use crate::command_line::innermost;
 
 /// Options that name a file which is written.
-const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
+const WRITTEN: [&str; 6] = ["out", "plot", "report", "outputs", "state", "save"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 14] = [
-    "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
-    "suite", "path", "a", "b",
+const READ: [&str; 16] = [
+    "data",
+    "calibration",
+    "detector",
+    "future",
+    "file",
+    "like",
+    "test",
+    "input",
+    "inputs",
+    "holidays",
+    "recipe",
+    "space",
+    "suite",
+    "path",
+    "a",
+    "b",
 ];
 
 /// Checks the paths of a command line.

@@ -4,6 +4,7 @@
 //! [`save()`] writes it to a file, [`to_svg`] makes text to embed. Neither a font nor a program of
 //! the machine is needed.
 
+mod anomalies;
 mod axis;
 mod bars;
 mod confusion;
@@ -26,6 +27,7 @@ mod task_samples;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use anomalies::{AnomalyPanel, AnomalyPlot, AnomalyPoint, MOST_ANOMALY_PANELS};
 pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use confusion::ConfusionPlot;
 pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, MOST_PANELS, Point, Run};

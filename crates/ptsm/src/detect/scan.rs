@@ -1,0 +1,166 @@
+//! [`Forecaster::detect`]: every point of some rows held against its forecast.
+
+use serde::Serialize;
+
+use super::detector::{Detector, ValueAndForecast};
+use super::discoveries::adjusted;
+use super::expected::Tell;
+use super::report::NotScored;
+use super::rows::SeriesRows;
+use crate::data::SeriesSet;
+use crate::forecast::Forecaster;
+use crate::{Error, Result};
+use ptsm_core::{bytes_of, require_memory};
+
+/// By what points are flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlagBy {
+    /// Those whose adjusted p-value is at most this rate: of the flagged points, at most this share is false on
+    /// average.
+    FalseDiscoveries(f64),
+    /// Those whose p-value is at most this level: of the points without an anomaly, at most this share is flagged
+    /// on average.
+    Level(f64),
+}
+
+impl FlagBy {
+    /// Refuses what is no rate or level.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the option.
+    pub fn check(self) -> Result<()> {
+        let (option, number) = match self {
+            Self::FalseDiscoveries(rate) => ("fdr", rate),
+            Self::Level(level) => ("alpha", level),
+        };
+        match number > 0.0 && number < 1.0 {
+            true => Ok(()),
+            false => Err(Error::config(option, format!("{number} must be above 0 and below 1"))),
+        }
+    }
+
+    fn flags(self, point: &ScannedPoint) -> bool {
+        match self {
+            Self::FalseDiscoveries(rate) => point.q <= rate,
+            Self::Level(level) => point.p <= level,
+        }
+    }
+}
+
+/// A point that was held against its forecast.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScannedPoint {
+    /// Number of its series in the set.
+    pub series: usize,
+    /// Number of its row.
+    pub row: usize,
+    /// Number of its channel among those that are forecast.
+    pub channel: usize,
+    /// Its value, data units.
+    pub value: f64,
+    /// Its forecast, data units.
+    pub expected: f64,
+    /// As [`PValue::score`](super::PValue::score).
+    pub score: f64,
+    /// As [`PValue::p`](super::PValue::p).
+    pub p: f64,
+    /// Adjusted for the number of all points, see [`adjusted`].
+    pub q: f64,
+    /// Whether it is flagged.
+    pub anomaly: bool,
+}
+
+/// The points that were scanned.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Detection {
+    /// Names of the channels that are forecast.
+    pub channels: Vec<String>,
+    /// By series, row and channel.
+    pub points: Vec<ScannedPoint>,
+    /// Points of the rows without a score.
+    pub not_scored: NotScored,
+    /// By what points are flagged.
+    pub flag_by: FlagBy,
+    /// The smallest p-value that one of the points could have had.
+    pub smallest_p: f64,
+}
+
+impl Forecaster {
+    /// Holds every point of these rows against its forecast, and flags what is unexpected. The result has the same
+    /// bits for any number of threads, and a point the same p-value whatever else is scanned (the adjusted one
+    /// depends on all points).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for an impossible rate or level; `InvalidInput` if no point can be scored, or a forecast is
+    /// not finite; what `tell` returns, which hears how many windows of all are done.
+    pub fn detect(
+        &mut self,
+        set: &SeriesSet,
+        rows: &SeriesRows,
+        detector: &Detector,
+        flag_by: FlagBy,
+        tell: Tell<'_>,
+    ) -> Result<Detection> {
+        flag_by.check()?;
+        let expected = self.expected(set, rows, detector.reach(), tell)?;
+        let channels = self.config().prediction_channels();
+        let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
+        let bytes = bytes_of(&[count, channels.len(), size_of::<ScannedPoint>() + 24]);
+        require_memory("the scanned points", bytes, "fewer rows")?;
+        let mut not_scored = NotScored::default();
+        let mut points = Vec::new();
+        let mut smallest_p = 1.0f64;
+        for (number, (series, rows)) in set.series.iter().zip(rows).enumerate() {
+            let least = (0..channels.len()).filter_map(|k| detector.smallest_p(&series.id, k));
+            smallest_p = least.fold(smallest_p, f64::min);
+            for (i, row) in rows.clone().enumerate() {
+                for (k, &channel) in channels.iter().enumerate() {
+                    let forecast = expected[number][i * channels.len() + k];
+                    let Some(value) = series.get(row, channel) else {
+                        not_scored.missing += 1;
+                        continue;
+                    };
+                    if forecast.is_nan() {
+                        not_scored.without_context += 1;
+                        continue;
+                    }
+                    let pair = ValueAndForecast { value, forecast };
+                    match detector.p_value(&series.id, k, pair) {
+                        None => not_scored.not_calibrated += 1,
+                        Some(found) => points.push(ScannedPoint {
+                            series: number,
+                            row,
+                            channel: k,
+                            value,
+                            expected: forecast,
+                            score: found.score,
+                            p: found.p,
+                            q: 1.0,
+                            anomaly: false,
+                        }),
+                    }
+                }
+            }
+        }
+        if points.is_empty() {
+            return Err(Error::input(not_scored.none_scored(detector)));
+        }
+        let p_values: Vec<f64> = points.iter().map(|point| point.p).collect();
+        for (point, q) in points.iter_mut().zip(adjusted(&p_values)) {
+            point.q = q;
+            point.anomaly = flag_by.flags(point);
+        }
+        Ok(Detection {
+            channels: detector.channels().to_vec(),
+            points,
+            not_scored,
+            flag_by,
+            smallest_p,
+        })
+    }
+}
