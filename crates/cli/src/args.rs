@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, detect,
-    doctor, ensemble, evaluate, forecast, heads, import, inspect, man, predict, pretrain, select,
-    simulate, stream, trace, train, tt_plan, tune, verify,
+    doctor, ensemble, evaluate, explain, forecast, heads, import, inspect, man, predict, pretrain,
+    select, simulate, stream, trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 use crate::version::version;
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Calibrate(calibrate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
+    /// Say what moved a forecast: channels, stretches of the past, covariates
+    Explain(Box<explain::Args>),
     /// Forecast while rows come in on stdin
     Stream(stream::Args),
     /// Choose settings for labelled cases by cross-validation

@@ -10,6 +10,7 @@ mod backtest_output;
 mod command_line;
 mod commands;
 mod detect_output;
+mod explain_output;
 mod forecast_output;
 mod forecast_report;
 mod global;

@@ -37,6 +37,7 @@
 //! | [`backtest`] | forecasts from rolling cutoffs, scored in the units of the data, beside other models |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
 //! | [`detect`] | points that were not expected, with p-values |
+//! | [`explain`] | what moved a forecast |
 //! | [`covariates`] | what was found of values that are known ahead |
 //! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
 //! | [`cases`], [`labeller`] | classification and regression |
@@ -64,6 +65,7 @@ pub mod covariates;
 pub mod detect;
 pub mod ensemble;
 pub mod evaluate;
+pub mod explain;
 mod fit;
 pub mod forecast;
 pub mod heads;

@@ -54,6 +54,11 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm detect --model builtin --data load.csv --alpha 0.001 --out points.csv
   ptsm detect --model model --data new.csv --calibration normal.csv --save load.detector",
     ),
+    (
+        "explain",
+        "  ptsm explain --model model --data load.csv --plot why.png
+  ptsm explain --model builtin --data load.csv --rows-before-end 24 --out influences.csv",
+    ),
     ("calibrate", "  ptsm calibrate --model model --data load.csv --levels 0.5,0.9"),
     (
         "predict",

@@ -122,10 +122,6 @@ impl AnomalyPlot {
                 scene.anchored(at, context, TICK_SIZE, Colour::Muted, anchor);
             }
         }
-        if self.time == TimeKind::Step {
-            let at = (frame.left, frame.bottom + 33.0);
-            scene.text(at, "row", TICK_SIZE, Colour::Muted);
-        }
     }
 }
 
