@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::{Part, SeriesSet, Split, write_table};
 use ptsm::detect::{
-    Detection, Detector, DetectorOptions, FlagBy, SeriesRows, rows_before_test, rows_of_part,
-    whole_rows,
+    Detection, Detector, DetectorOptions, FlagBy, ScanOptions, SeriesRows, rows_before_test,
+    rows_of_part, whole_rows,
 };
 use ptsm::heads::load_heads;
 use ptsm::job::trained_on_validation;
@@ -48,6 +48,10 @@ pub(crate) struct Args {
     /// Flag every point with a p-value of at most this instead: so many of all points without an anomaly are flagged
     #[arg(long, value_name = "LEVEL")]
     alpha: Option<f64>,
+    /// Make later forecasts without the points whose p-value is at most this, so that an anomaly does not make what
+    /// follows it unexpected (of the rows before a forecast at most half are left out)
+    #[arg(long, value_name = "LEVEL")]
+    hide: Option<f64>,
     /// How many steps before a row its forecast is made
     #[arg(long, value_name = "STEPS", default_value_t = 1)]
     ahead: usize,
@@ -86,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         detector.save(path)?;
         remark(global, &format!("calibration: {}", path.display()));
     }
-    let found = scan.detect(global, &detector, args.flag_by())?;
+    let found = scan.detect(global, &detector, args.options())?;
     let report = found.report(&scan.set, &detector);
     if let Some(path) = &args.out {
         write_table(path, &found.table(&scan.set)?)?;
@@ -129,7 +133,7 @@ impl Args {
                         --init)";
             return Err(Error::config("model", text).at(self.model.display().to_string()));
         }
-        self.flag_by().check()?;
+        self.options().check()?;
         let own_parts = self.calibration.is_none() && self.detector.is_none();
         if own_parts && self.borders.is_none() && trained_on_validation(&self.model)? {
             let text = "is not given, and this model was fitted to the validation part of its split, too: residuals \
@@ -140,11 +144,12 @@ impl Args {
         Ok(())
     }
 
-    fn flag_by(&self) -> FlagBy {
-        match self.alpha {
+    fn options(&self) -> ScanOptions {
+        let flag_by = match self.alpha {
             Some(level) => FlagBy::Level(level),
             None => FlagBy::FalseDiscoveries(self.fdr),
-        }
+        };
+        ScanOptions { flag_by, hide: self.hide }
     }
 
     /// The model, and the rows of both tables.
@@ -230,7 +235,7 @@ impl Scan {
         &mut self,
         global: &Global,
         detector: &Detector,
-        flag_by: FlagBy,
+        options: ScanOptions,
     ) -> Result<Detection> {
         let mut progress = Progress::new(global, "scanning", 0);
         let mut tell = |done: usize, all: usize| {
@@ -238,7 +243,7 @@ impl Scan {
             progress.update(done as u64, "");
             Ok(())
         };
-        let found = self.forecaster.detect(&self.set, &self.rows, detector, flag_by, &mut tell);
+        let found = self.forecaster.detect(&self.set, &self.rows, detector, options, &mut tell);
         progress.finish();
         found
     }

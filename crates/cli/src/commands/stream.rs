@@ -98,6 +98,9 @@ pub(crate) struct Args {
     /// inference); 0 = it stays at --alpha
     #[arg(long, default_value_t = 0.0, value_name = "GAMMA", requires = "detector")]
     adapt: f64,
+    /// Make later forecasts without the points whose p-value is at most this, as in `ptsm detect`
+    #[arg(long, value_name = "LEVEL", requires = "detector")]
+    hide: Option<f64>,
     /// Write no forecasts, only p-values and alarms
     #[arg(long, requires = "detector")]
     no_forecasts: bool,
@@ -242,7 +245,12 @@ impl Args {
             return Err(Error::config("output", text));
         }
         let detector = Arc::new(Detector::load(path, stream.model())?);
-        stream.with_detector(StreamDetection { detector, alpha: self.alpha, adapt: self.adapt })
+        stream.with_detector(StreamDetection {
+            detector,
+            alpha: self.alpha,
+            adapt: self.adapt,
+            hide: self.hide,
+        })
     }
 
     fn options(&self) -> StreamOptions {

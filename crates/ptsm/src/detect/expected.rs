@@ -1,7 +1,7 @@
 //! Forecasts of rows from those before them.
 
 use super::rows::SeriesRows;
-use crate::data::SeriesSet;
+use crate::data::{Series, SeriesSet};
 use crate::forecast::{Forecaster, StepOf, WindowEnd, windows_at_once};
 use crate::{Error, Result};
 use ptsm_core::{bytes_of, require_memory};
@@ -20,15 +20,29 @@ impl Ahead {
     fn end(self, row: usize) -> Option<usize> {
         (row + 1).checked_sub(self.steps).filter(|&end| end >= self.min_rows.max(1))
     }
+
+    /// The place of a row, if it has a value of one of these channels and enough rows before it.
+    pub(super) fn place(
+        self,
+        set: &SeriesSet,
+        series: usize,
+        row: usize,
+        channels: &[usize],
+    ) -> Option<Place> {
+        let one = &set.series[series];
+        let seen = channels.iter().any(|&channel| one.get(row, channel).is_some());
+        let end = self.end(row).filter(|_| seen)?;
+        Some(Place { series, row, end })
+    }
 }
 
 /// Hears how many windows of all are done; an error from it stops the work.
 pub(super) type Tell<'a> = &'a mut dyn FnMut(usize, usize) -> Result<()>;
 
 /// A row of a series.
-struct Place {
-    series: usize,
-    row: usize,
+pub(super) struct Place {
+    pub(super) series: usize,
+    pub(super) row: usize,
     /// The row after the last one that its forecast is made from.
     end: usize,
 }
@@ -53,44 +67,55 @@ impl Forecaster {
             rows.iter().map(|rows| vec![f64::NAN; rows.len() * width]).collect();
         let mut places = Vec::new();
         for (series, rows) in rows.iter().enumerate() {
-            let one = &set.series[series];
-            let seen = |row: &usize| channels.iter().any(|&c| one.get(*row, c).is_some());
-            let place = |row| Some(Place { series, row, end: ahead.end(row)? });
-            places.extend(rows.clone().filter(seen).filter_map(place));
+            let place = |row| ahead.place(set, series, row, &channels);
+            places.extend(rows.clone().filter_map(place));
         }
         let at_once = windows_at_once(self.config().num_input_channels);
-        let model = std::sync::Arc::clone(self.model());
         for (part, all) in places.chunks(at_once).enumerate() {
             tell(part * at_once, places.len())?;
-            let end =
-                |place: &Place| Ok(WindowEnd { series: &set.series[place.series], row: place.end });
-            let contexts = model.interface().contexts_of(all, end)?;
-            let output = self.output(&contexts.batch)?;
-            let (points, batch) = (output.points(), &contexts.batch);
-            let context = batch.context_length() * batch.num_channels();
-            let seen = |window: usize, channel: usize| {
-                batch.observed_mask().is_none_or(|mask| {
-                    let mask = &mask[window * context..(window + 1) * context];
-                    mask.iter().skip(channel).step_by(batch.num_channels()).any(|&x| x != 0.0)
-                })
-            };
-            for (window, (place, units)) in all.iter().zip(&contexts.units).enumerate() {
-                let first = (place.row - rows[place.series].start) * width;
-                let at = StepOf { window, step: ahead.steps - 1, units };
-                for (k, x) in model.interface().one_step(&points, at).enumerate() {
-                    if seen(window, channels[k]) {
-                        check_finite(x, set, place)?;
-                        found[place.series][first + k] = x;
-                    }
-                }
-            }
+            self.expect(&set.series, all, ahead, |place, k, x| {
+                found[place.series][(place.row - rows[place.series].start) * width + k] = x;
+            })?;
         }
         tell(places.len(), places.len())?;
         Ok(found)
     }
+
+    /// Forecasts some rows, and gives `take` each with the number of the channel and what is expected there.
+    pub(super) fn expect(
+        &mut self,
+        series: &[Series],
+        places: &[Place],
+        ahead: Ahead,
+        mut take: impl FnMut(&Place, usize, f64),
+    ) -> Result<()> {
+        let model = std::sync::Arc::clone(self.model());
+        let channels = self.config().prediction_channels();
+        let end = |place: &Place| Ok(WindowEnd { series: &series[place.series], row: place.end });
+        let contexts = model.interface().contexts_of(places, end)?;
+        let output = self.output(&contexts.batch)?;
+        let (points, batch) = (output.points(), &contexts.batch);
+        let context = batch.context_length() * batch.num_channels();
+        let seen = |window: usize, channel: usize| {
+            batch.observed_mask().is_none_or(|mask| {
+                let mask = &mask[window * context..(window + 1) * context];
+                mask.iter().skip(channel).step_by(batch.num_channels()).any(|&x| x != 0.0)
+            })
+        };
+        for (window, (place, units)) in places.iter().zip(&contexts.units).enumerate() {
+            let at = StepOf { window, step: ahead.steps - 1, units };
+            for (k, x) in model.interface().one_step(&points, at).enumerate() {
+                if seen(window, channels[k]) {
+                    check_finite(x, &series[place.series].id, place)?;
+                    take(place, k, x);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn check_finite(x: f64, set: &SeriesSet, place: &Place) -> Result<()> {
+fn check_finite(x: f64, id: &str, place: &Place) -> Result<()> {
     if x.is_finite() {
         return Ok(());
     }
@@ -99,6 +124,5 @@ fn check_finite(x: f64, set: &SeriesSet, place: &Place) -> Result<()> {
          size of the training data?)",
         place.row
     );
-    let id = &set.series[place.series].id;
     Err(if id.is_empty() { Error::input(text) } else { Error::input(text).at(id) })
 }

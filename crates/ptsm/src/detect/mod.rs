@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `rows.rs` | which rows of series are scanned or calibrated on |
 //! | `expected.rs` | forecasts of rows from those before them |
+//! | `hiding.rs` | unexpected points that later forecasts are made without |
 //! | `detector.rs` | sizes of residuals, p-values; its file in `file.rs` |
 //! | `discoveries.rs` | p-values adjusted for the number of points |
 //! | `scan.rs` | [`Forecaster::detect`] |
@@ -30,6 +31,7 @@ mod detector;
 mod discoveries;
 mod expected;
 mod file;
+mod hiding;
 mod report;
 mod rows;
 mod scan;
@@ -40,6 +42,8 @@ mod tests;
 pub use adaptive::AdaptiveLevel;
 pub use detector::{Detector, DetectorOptions, PValue, ValueAndForecast};
 pub use discoveries::adjusted;
+pub(crate) use hiding::HiddenRows;
 pub use report::{DetectionReport, Event, NotScored};
 pub use rows::{SeriesRows, rows_before_test, rows_of_part, whole_rows};
-pub use scan::{Detection, FlagBy, ScannedPoint};
+pub(crate) use scan::check_hide;
+pub use scan::{Detection, FlagBy, ScanOptions, ScannedPoint};

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::detector::{Detector, ValueAndForecast};
 use super::discoveries::adjusted;
 use super::expected::Tell;
+use super::hiding::Hiding;
 use super::report::NotScored;
 use super::rows::SeriesRows;
 use crate::data::SeriesSet;
@@ -46,6 +47,42 @@ impl FlagBy {
             Self::FalseDiscoveries(rate) => point.q <= rate,
             Self::Level(level) => point.p <= level,
         }
+    }
+}
+
+/// How rows are scanned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScanOptions {
+    /// By what points are flagged.
+    pub flag_by: FlagBy,
+    /// Points with a p-value of at most this are missing in the forecasts of later rows, so that an anomaly does not
+    /// make what follows it unexpected; at most half of the rows that a forecast is made from. `None` = no point is.
+    pub hide: Option<f64>,
+}
+
+impl From<FlagBy> for ScanOptions {
+    fn from(flag_by: FlagBy) -> Self {
+        Self { flag_by, hide: None }
+    }
+}
+
+impl ScanOptions {
+    /// Refuses what is no rate or level.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the option.
+    pub fn check(self) -> Result<()> {
+        self.flag_by.check()?;
+        check_hide(self.hide)
+    }
+}
+
+/// Refuses what is no level.
+pub(crate) fn check_hide(hide: Option<f64>) -> Result<()> {
+    match hide.filter(|level| !(*level > 0.0 && *level < 1.0)) {
+        None => Ok(()),
+        Some(level) => Err(Error::config("hide", format!("{level} must be above 0 and below 1"))),
     }
 }
 
@@ -92,7 +129,7 @@ pub struct Detection {
 impl Forecaster {
     /// Holds every point of these rows against its forecast, and flags what is unexpected. The result has the same
     /// bits for any number of threads, and a point the same p-value whatever else is scanned (the adjusted one
-    /// depends on all points).
+    /// depends on all points, and with [`ScanOptions::hide`] the rows scanned before it matter).
     ///
     /// # Errors
     ///
@@ -103,11 +140,16 @@ impl Forecaster {
         set: &SeriesSet,
         rows: &SeriesRows,
         detector: &Detector,
-        flag_by: FlagBy,
+        options: impl Into<ScanOptions>,
         tell: Tell<'_>,
     ) -> Result<Detection> {
-        flag_by.check()?;
-        let expected = self.expected(set, rows, detector.reach(), tell)?;
+        let options: ScanOptions = options.into();
+        options.check()?;
+        let flag_by = options.flag_by;
+        let expected = match options.hide {
+            None => self.expected(set, rows, detector.reach(), tell)?,
+            Some(level) => self.expected_hiding(set, rows, Hiding { detector, level }, tell)?,
+        };
         let channels = self.config().prediction_channels();
         let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
         let bytes = bytes_of(&[count, channels.len(), size_of::<ScannedPoint>() + 24]);

@@ -339,3 +339,49 @@ fn a_constant_has_a_spread_and_a_change_of_it_is_found() {
     assert!(flagged.contains(&(390, 0)), "{flagged:?}");
     assert!(found.points.iter().all(|point| point.score.is_finite()));
 }
+
+#[test]
+fn hidden_points_are_missing_in_later_forecasts() {
+    const LEVEL: f64 = 0.02;
+    let mut draw = noise(9);
+    let burst = |row: usize| (600..604).contains(&row);
+    let set = set(&[1000, 400], |series, row, c| {
+        draw() + if burst(row) && series + c == 0 { 60.0 } else { 0.0 }
+    });
+    let (detector, plain) = scan(&set, DetectorOptions::default(), FlagBy::Level(LEVEL));
+    let options = ScanOptions { flag_by: FlagBy::Level(LEVEL), hide: Some(LEVEL) };
+    let mut forecaster = forecaster(&set);
+    let rows = vec![500..1000, 200..400];
+    let mut detect = |hide: Option<f64>| {
+        let options = ScanOptions { hide, ..options };
+        forecaster.detect(&set, &rows, &detector, options, &mut silent()).unwrap()
+    };
+    assert_eq!(detect(None), plain);
+    let found = detect(Some(LEVEL));
+    // By definition: the forecast of each row is that of the series without the points flagged before it.
+    let mut known = set.clone();
+    for point in found.points.iter().filter(|point| point.series == 0) {
+        let alone = SeriesSet { series: vec![known.series[0].clone()], ..set.clone() };
+        let forecast = self::forecaster(&set).predict(&alone, 1000 - point.row).unwrap();
+        assert_eq!(point.expected, forecast[0].values[point.channel], "row {}", point.row);
+        if point.channel == 1 {
+            let of_row = found.points.iter().filter(|p| (p.series, p.row) == (0, point.row));
+            for flagged in of_row.filter(|point| point.p <= LEVEL) {
+                let count = known.series[0].values.len();
+                let seen = known.series[0].observed.get_or_insert_with(|| vec![true; count]);
+                seen[2 * flagged.row + flagged.channel] = false;
+            }
+        }
+        if point.row == 640 {
+            break;
+        }
+    }
+    let after = |found: &Detection| {
+        let near = |p: &&ScannedPoint| p.anomaly && p.series == 0 && (604..620).contains(&p.row);
+        found.anomalies().filter(near).count()
+    };
+    assert!(after(&plain) > 2 * after(&found) + 3, "{} {}", after(&plain), after(&found));
+    let bad = ScanOptions { hide: Some(0.0), ..options };
+    let error = forecaster.detect(&set, &rows, &detector, bad, &mut silent()).unwrap_err();
+    assert!(error.to_string().contains("hide"));
+}

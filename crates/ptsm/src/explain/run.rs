@@ -1,6 +1,7 @@
 //! [`Forecaster::explain`]: forecasts with one stretch after the other hidden.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::answer::{Explanation, Influence, Source};
 use super::hidden::{Hidden, rows_of, without};
@@ -90,7 +91,7 @@ impl Forecaster {
 
     /// The forecasts of these series from their ends.
     fn at_ends(&mut self, series: &[Series]) -> Result<Vec<Forecast>> {
-        let model = std::sync::Arc::clone(self.model());
+        let model = Arc::clone(self.model());
         let end = |series| Ok(WindowEnd { series, row: Series::num_rows(series) });
         let contexts = model.interface().contexts_of(series, end)?;
         let output = self.output(&contexts.batch)?;
@@ -113,8 +114,9 @@ impl Forecaster {
         let ahead = forecast.first_row..forecast.first_row + forecast.prediction_length();
         let channels = self.config().prediction_channels();
         let influence = |number: usize| {
-            let own = CovariateEffects { weights: weights_of(effects, number), ..effects.clone() };
-            let one = Standardiser { effects: Some(own), ..units.scale.clone() };
+            let own =
+                CovariateEffects { weights: weights_of(effects, number), ..(**effects).clone() };
+            let one = Standardiser { effects: Some(Arc::new(own)), ..units.scale.clone() };
             let added = one.effects(series, ahead.clone())?.unwrap_or_default();
             let change = forecast.values.iter().enumerate().map(|(i, &value)| {
                 let channel = channels[i % channels.len()];

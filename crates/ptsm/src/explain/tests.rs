@@ -68,7 +68,7 @@ fn forecaster(set: &SeriesSet, mode: &str, effects: Option<CovariateEffects>) ->
         standardiser: Standardiser {
             mean: vec![1.0, 2.0],
             scale: vec![2.0, 4.0],
-            effects,
+            effects: effects.map(std::sync::Arc::new),
             ..Standardiser::default()
         },
         labels: None,

@@ -372,8 +372,12 @@ impl StreamState {
         let Some(watched) = &mut kept.watched else { return };
         let channels = model.output_spec().channels();
         let (number, id) = (kept.clock.rows() - 1, kept.id.as_str());
-        let row = RowOf { number, id, detector: &detection.detector };
+        let window = model.recent_rows() as u64;
+        let row = RowOf { number, id, detector: &detection.detector, window };
         watched.look(row, channels.iter().map(|&channel| values[channel]), found);
+        for point in found.iter().filter(|point| point.hidden) {
+            kept.window.unset(0, channels[point.channel]);
+        }
     }
 
     fn repeat(&mut self, values: &[f64]) -> Result<()> {

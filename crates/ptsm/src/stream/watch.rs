@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::{AdaptiveLevel, Detector, ValueAndForecast};
+use crate::detect::{AdaptiveLevel, Detector, HiddenRows, ValueAndForecast, check_hide};
 use crate::{Error, Result};
 
 /// By what the rows of a stream are held against their forecasts.
@@ -17,6 +17,9 @@ pub struct StreamDetection {
     pub alpha: f64,
     /// Steps by which the level follows the share of flagged points, see [`AdaptiveLevel`]; 0 = it stays at `alpha`.
     pub adapt: f64,
+    /// As [`ScanOptions::hide`](crate::detect::ScanOptions::hide): points with a p-value of at most this are missing in
+    /// later forecasts.
+    pub hide: Option<f64>,
 }
 
 /// A point of the newest row.
@@ -37,6 +40,8 @@ pub struct WatchedPoint {
     pub level: f64,
     /// Whether its p-value is at most that.
     pub anomaly: bool,
+    /// Whether it is missing in later forecasts.
+    pub hidden: bool,
 }
 
 /// Points of a stream.
@@ -69,6 +74,10 @@ pub(super) struct Watched {
     detector: String,
     /// Of each channel.
     levels: Vec<AdaptiveLevel>,
+    /// Points with a p-value of at most this are hidden.
+    hide: Option<f64>,
+    /// Of each channel.
+    hidden: Vec<HiddenRows>,
     /// Rows that forecasts wait for, each in the place of its number modulo the steps ahead.
     rows: Vec<Option<u64>>,
     /// Their forecasts, `[ahead, C']`; bits of f64, those of NaN where nothing is expected.
@@ -79,7 +88,10 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(detection: &StreamDetection) -> Result<Self> {
         let (ahead, width) = (detection.detector.ahead(), detection.detector.channels().len());
+        check_hide(detection.hide)?;
         Ok(Self {
+            hide: detection.hide,
+            hidden: vec![HiddenRows::default(); width],
             detector: detection.detector.fingerprint()?,
             levels: vec![AdaptiveLevel::new(detection.alpha, detection.adapt)?; width],
             rows: vec![None; ahead],
@@ -95,6 +107,8 @@ impl Watched {
             (own.wanted, own.rate) == (new.wanted, new.rate) && own.now.is_finite()
         };
         let fits = self.detector == new.detector
+            && self.hide == new.hide
+            && self.hidden.len() == new.hidden.len()
             && self.levels.len() == new.levels.len()
             && self.rows.len() == new.rows.len()
             && self.expected.len() == new.expected.len()
@@ -102,7 +116,7 @@ impl Watched {
         match fits {
             true => Ok(()),
             false => Err(Error::input(
-                "was written with another detector, alpha or adapt (give the same, or start without a state)",
+                "was written with another detector, alpha, adapt or hide (give the same, or start without a state)",
             )),
         }
     }
@@ -139,6 +153,8 @@ impl Watched {
                 self.counts.not_scored += 1;
                 continue;
             };
+            let unexpected = self.hide.is_some_and(|level| p_value.p <= level);
+            let hidden = unexpected && self.hidden[channel].hide(row.number, row.window);
             let level = self.levels[channel].now;
             let anomaly = self.levels[channel].flag(p_value.p);
             self.counts.scored += 1;
@@ -152,6 +168,7 @@ impl Watched {
                 p,
                 level,
                 anomaly,
+                hidden,
             });
         }
     }
@@ -163,4 +180,6 @@ pub(super) struct RowOf<'a> {
     pub(super) number: u64,
     pub(super) id: &'a str,
     pub(super) detector: &'a Detector,
+    /// Rows that a forecast is made from.
+    pub(super) window: u64,
 }
