@@ -60,6 +60,16 @@ pub(crate) fn text(name: &str, report: &DetectionReport) -> String {
 
 /// Says so where one anomaly alone cannot be flagged.
 fn too_few(report: &DetectionReport) -> String {
+    if let FlagBy::Level(level) = report.flag_by
+        && level < report.smallest_p
+    {
+        return format!(
+            "note: no point can be flagged at this level, since p-values begin at {:.2e} (calibrate on at least {:.0} \
+             points of each series and channel, or use a higher --alpha)\n",
+            report.smallest_p,
+            (1.0 / level).ceil()
+        );
+    }
     let (FlagBy::FalseDiscoveries(rate), Some(least)) = (report.flag_by, report.least_flagged)
     else {
         return String::new();

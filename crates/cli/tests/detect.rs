@@ -7,7 +7,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{csv, json, ok, run, stderr, trained};
+use common::{TINY, csv, json, ok, run, stderr, trained};
 
 /// Rows like those of `data.csv` with two spikes near their end.
 fn with_spikes(folder: &Path) {
@@ -104,6 +104,25 @@ fn a_stream_says_of_each_row_what_the_scan_says() {
     let wanted: Vec<String> = text.lines().skip(1).map(kept).collect();
     assert_eq!(points, wanted);
 
+    // Without unexpected points in later forecasts.
+    ok(
+        folder,
+        "detect --model model --data spikes.csv --detector d.json --alpha 0.01 --hide 0.02 --out h.csv -q",
+    );
+    let hidden = ok(folder, &format!("{} spikes.csv", stream.replace("-q", "-q --hide 0.02")));
+    let expected = |text: &str| -> Vec<String> {
+        text.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().to_owned()).collect()
+    };
+    let of_line = |line: &str| -> Vec<String> {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let points = line["points"].as_object().unwrap();
+        points.values().map(|one| one["expected"].as_f64().unwrap().to_string()).collect()
+    };
+    let of_lines: Vec<String> = hidden.lines().flat_map(of_line).collect();
+    let wanted = expected(&std::fs::read_to_string(folder.join("h.csv")).unwrap());
+    assert_eq!(of_lines, wanted);
+    assert_ne!(wanted, expected(&text));
+
     // In two halves, with a level that adapts.
     let rows = std::fs::read_to_string(folder.join("spikes.csv")).unwrap();
     let lines: Vec<&str> = rows.lines().collect();
@@ -117,8 +136,8 @@ fn a_stream_says_of_each_row_what_the_scan_says() {
     assert_eq!(first + &second, whole);
     assert_ne!(whole, told);
     for (options, wanted) in [
-        ("--alpha 0.01", "another detector, alpha or adapt"),
-        ("--alpha 0.02 --adapt 0.05", "another detector, alpha or adapt"),
+        ("--alpha 0.01", "another detector, alpha, adapt or hide"),
+        ("--alpha 0.02 --adapt 0.05", "another detector, alpha, adapt or hide"),
     ] {
         let refused = run(
             folder,
@@ -165,10 +184,12 @@ fn what_would_mislead_is_refused_with_the_way_out() {
         assert_eq!(refused.status.code(), Some(2), "{options}: {text}");
         assert!(text.contains(wanted) && text.contains(place), "{options}: {text}");
     }
-    ok(
-        folder,
-        "train --data data.csv --out all -q --epochs 1 --d-model 4 --context-length 24 --prediction-length 4",
-    );
+    let told = ok(folder, "detect --model model --data data.csv --alpha 0.001 -q");
+    assert!(told.contains("no point can be flagged at this level"), "{told}");
+    ok(folder, &format!("train --data data.csv --out seen -q --with-validation {TINY}"));
+    let refused = run(folder, "detect --model seen --data data.csv");
+    assert!(stderr(&refused).contains("--borders"), "{}", stderr(&refused));
+    ok(folder, "detect --model seen --data data.csv --borders 18:1:1 -q");
     let refused = run(folder, "stream --model model --input data.csv --adapt 0.1");
     assert!(stderr(&refused).contains("--detector"), "{}", stderr(&refused));
 }

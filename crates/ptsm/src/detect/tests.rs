@@ -75,13 +75,17 @@ fn silent() -> impl FnMut(usize, usize) -> crate::Result<()> {
 }
 
 /// Calibrates on the validation part of halves, and scans the test part.
-fn scan(set: &SeriesSet, options: DetectorOptions, flag_by: FlagBy) -> (Detector, Detection) {
+fn scan(
+    set: &SeriesSet,
+    options: DetectorOptions,
+    how: impl Into<ScanOptions>,
+) -> (Detector, Detection) {
     let mut forecaster = forecaster(set);
     let split = Split::Ratio { train: 1, validation: 4, test: 5 };
     let rows = rows_of_part(set, split, Part::Validation).unwrap();
     let detector = forecaster.detector(set, &rows, &options, "half", &mut silent()).unwrap();
     let rows = rows_of_part(set, split, Part::Test).unwrap();
-    let found = forecaster.detect(set, &rows, &detector, flag_by, &mut silent()).unwrap();
+    let found = forecaster.detect(set, &rows, &detector, how, &mut silent()).unwrap();
     (detector, found)
 }
 
@@ -208,8 +212,9 @@ fn planted_spikes_are_found_and_false_discoveries_are_as_many_as_stated() {
         let set = set(&[1000], |_, row, channel| {
             draw() + if spike(row) && channel == 1 { 9.0 } else { 0.0 }
         });
-        let (detector, scanned) =
-            scan(&set, DetectorOptions::default(), FlagBy::FalseDiscoveries(RATE));
+        // Spikes in the context would make the rows after them unexpected.
+        let how = ScanOptions { flag_by: FlagBy::FalseDiscoveries(RATE), hide: Some(0.003) };
+        let (detector, scanned) = scan(&set, DetectorOptions::default(), how);
         let true_one = |point: &&ScannedPoint| spike(point.row) && point.channel == 1;
         let flagged = scanned.anomalies().count();
         let right = scanned.anomalies().filter(true_one).count();
@@ -232,7 +237,9 @@ fn neighbouring_flagged_rows_are_one_event() {
     let mut draw = noise(8);
     let high = |row: usize| (700..704).contains(&row) || row == 900;
     let set = set(&[1000], |_, row, c| draw() + if high(row) && c == 0 { 40.0 } else { 0.0 });
-    let (detector, found) = scan(&set, DetectorOptions::default(), FlagBy::Level(1.0 / 401.0));
+    let level = 1.0 / 401.0;
+    let how = ScanOptions { flag_by: FlagBy::Level(level), hide: Some(level) };
+    let (detector, found) = scan(&set, DetectorOptions::default(), how);
     let events = found.events(&set);
     let run = events.iter().find(|event| event.first_row == 700).unwrap();
     assert_eq!((run.last_row, run.points), (703, 4));
