@@ -3,6 +3,7 @@
 use ptsm::data::SeriesSet;
 use ptsm::detect::{Detection, DetectionReport, Event, FlagBy, ScannedPoint};
 
+use crate::output::short;
 use crate::pictures::{shown_time, shows_dates};
 use crate::plot::{AnomalyPanel, AnomalyPlot, AnomalyPoint, MOST_ANOMALY_PANELS, TimeKind};
 
@@ -123,19 +124,6 @@ fn table(events: &[Event]) -> String {
         text += &format!("  and {} weaker events\n", events.len() - LISTED);
     }
     text
-}
-
-/// A number to five digits.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        0.0 => "0".to_owned(),
-        _ if (1e-3..1e6).contains(&size) => {
-            let digits = (4.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
-            format!("{value:.digits$}")
-        }
-        _ => format!("{value:.4e}"),
-    }
 }
 
 /// The picture of a scan: channels of series with flagged points first, by their largest score.

@@ -4,6 +4,7 @@ use ptsm::data::SeriesSet;
 use ptsm::explain::{Explanation, Influence, Source};
 use serde::Serialize;
 
+use crate::output::short;
 use crate::pictures::{shown_time, shows_dates};
 use crate::plot::{HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS, TimeKind};
 
@@ -124,12 +125,16 @@ pub(crate) fn text(summary: &Summary) -> String {
     for one in summary.forecasts.iter().take(TOLD) {
         let of = if one.series.is_empty() { "" } else { " of " };
         text += &format!(
-            "{}{of}{}: forecast of size {:.4e} from {} rows, hidden {} at a time\n",
-            one.channel, one.series, one.forecast, one.context, one.stretch
+            "{}{of}{}: forecast of size {} from {} rows, hidden {} at a time\n",
+            one.channel,
+            one.series,
+            short(one.forecast),
+            one.context,
+            one.stretch
         );
         let moved = |told: &Told| {
             let sign = if told.mean < 0.0 { "lower" } else { "higher" };
-            format!("{:.3e} ({sign} by {:.3e} on average)", told.size, told.mean.abs())
+            format!("{} ({sign} by {} on average)", short(told.size), short(told.mean.abs()))
         };
         for told in one.past.iter().filter(|told| told.size > 0.0) {
             let (from, to) = (told.from.as_deref(), told.to.as_deref());

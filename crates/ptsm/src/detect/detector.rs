@@ -11,6 +11,9 @@ use crate::data::{SeriesSet, Transform};
 use crate::forecast::{ForecastModel, Forecaster};
 use crate::{Error, Result};
 
+/// Version of the file of a detector.
+pub(super) const VERSION: u32 = 1;
+
 /// Fewer calibration points than these of a series and channel are taken together with those of the channel in all
 /// series: 99 is what a p-value of 0.01 needs.
 const OWN_POINTS: usize = 99;
@@ -117,7 +120,7 @@ impl Forecaster {
             (series.id.clone(), found)
         };
         let kept = Kept {
-            version: super::file::VERSION,
+            version: VERSION,
             model: self.model().fingerprint().to_owned(),
             channels: channel_names(self.model()),
             ahead: ahead.steps,

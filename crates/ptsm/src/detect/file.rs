@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use super::detector::{Detector, Kept, Scores, channel_names};
+use super::detector::{Detector, Kept, Scores, VERSION, channel_names};
 use crate::forecast::ForecastModel;
 use crate::{Error, Result};
 use ptsm_core::{read_regular, seal, sha256, unseal, write_atomically};
-
-/// Version of the file.
-pub(super) const VERSION: u32 = 1;
 
 impl Detector {
     /// Writes it to a file, atomically: JSON with a checksum, for streams and further scans.

@@ -20,6 +20,7 @@
 //! | `detector.rs` | sizes of residuals, p-values; its file in `file.rs` |
 //! | `discoveries.rs` | p-values adjusted for the number of points |
 //! | `scan.rs` | [`Forecaster::detect`] |
+//! | `not_scored.rs` | points without a forecast or a calibration |
 //! | `table.rs` | the scanned points as a table |
 //! | `report.rs` | events, counts, what is expected to be flagged falsely |
 //! | `adaptive.rs` | a level that follows the share of flagged rows |
@@ -32,6 +33,7 @@ mod discoveries;
 mod expected;
 mod file;
 mod hiding;
+mod not_scored;
 mod report;
 mod rows;
 mod scan;
@@ -43,7 +45,8 @@ pub use adaptive::AdaptiveLevel;
 pub use detector::{Detector, DetectorOptions, PValue, ValueAndForecast};
 pub use discoveries::adjusted;
 pub(crate) use hiding::HiddenRows;
-pub use report::{DetectionReport, Event, NotScored};
+pub use not_scored::NotScored;
+pub use report::{DetectionReport, Event};
 pub use rows::{SeriesRows, rows_before_test, rows_of_part, whole_rows};
 pub(crate) use scan::check_hide;
 pub use scan::{Detection, FlagBy, ScanOptions, ScannedPoint};

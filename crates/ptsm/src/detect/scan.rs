@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::detector::{Detector, ValueAndForecast};
+use super::detector::{Detector, PValue, ValueAndForecast};
 use super::discoveries::adjusted;
 use super::expected::Tell;
 use super::hiding::Hiding;
-use super::report::NotScored;
+use super::not_scored::NotScored;
 use super::rows::SeriesRows;
 use crate::data::SeriesSet;
 use crate::forecast::Forecaster;
@@ -150,45 +150,9 @@ impl Forecaster {
             None => self.expected(set, rows, detector.reach(), tell)?,
             Some(level) => self.expected_hiding(set, rows, Hiding { detector, level }, tell)?,
         };
-        let channels = self.config().prediction_channels();
-        let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
-        let bytes = bytes_of(&[count, channels.len(), size_of::<ScannedPoint>() + 24]);
-        require_memory("the scanned points", bytes, "fewer rows")?;
-        let mut not_scored = NotScored::default();
-        let mut points = Vec::new();
-        let mut smallest_p = 1.0f64;
-        for (number, (series, rows)) in set.series.iter().zip(rows).enumerate() {
-            let least = (0..channels.len()).filter_map(|k| detector.smallest_p(&series.id, k));
-            smallest_p = least.fold(smallest_p, f64::min);
-            for (i, row) in rows.clone().enumerate() {
-                for (k, &channel) in channels.iter().enumerate() {
-                    let forecast = expected[number][i * channels.len() + k];
-                    let Some(value) = series.get(row, channel) else {
-                        not_scored.missing += 1;
-                        continue;
-                    };
-                    if forecast.is_nan() {
-                        not_scored.without_context += 1;
-                        continue;
-                    }
-                    let pair = ValueAndForecast { value, forecast };
-                    match detector.p_value(&series.id, k, pair) {
-                        None => not_scored.not_calibrated += 1,
-                        Some(found) => points.push(ScannedPoint {
-                            series: number,
-                            row,
-                            channel: k,
-                            value,
-                            expected: forecast,
-                            score: found.score,
-                            p: found.p,
-                            q: 1.0,
-                            anomaly: false,
-                        }),
-                    }
-                }
-            }
-        }
+        let rows = Rows { set, rows, expected: &expected };
+        let Found { mut points, not_scored, smallest_p } =
+            rows.scored(&self.config().prediction_channels(), detector)?;
         if points.is_empty() {
             return Err(Error::input(not_scored.none_scored(detector)));
         }
@@ -204,5 +168,63 @@ impl Forecaster {
             flag_by,
             smallest_p,
         })
+    }
+}
+
+/// Rows and their forecasts.
+struct Rows<'a> {
+    set: &'a SeriesSet,
+    rows: &'a SeriesRows,
+    /// `[rows, C']` of each series.
+    expected: &'a [Vec<f64>],
+}
+
+/// Scores of points, not yet adjusted.
+#[derive(Default)]
+struct Found {
+    points: Vec<ScannedPoint>,
+    not_scored: NotScored,
+    smallest_p: f64,
+}
+
+impl Rows<'_> {
+    fn scored(&self, channels: &[usize], detector: &Detector) -> Result<Found> {
+        let count: usize = self.rows.iter().map(ExactSizeIterator::len).sum();
+        let bytes = bytes_of(&[count, channels.len(), size_of::<ScannedPoint>() + 24]);
+        require_memory("the scanned points", bytes, "fewer rows")?;
+        let mut found = Found { smallest_p: 1.0, ..Found::default() };
+        for (number, (series, rows)) in self.set.series.iter().zip(self.rows).enumerate() {
+            let least = (0..channels.len()).filter_map(|k| detector.smallest_p(&series.id, k));
+            found.smallest_p = least.fold(found.smallest_p, f64::min);
+            for (i, row) in rows.clone().enumerate() {
+                for (k, &channel) in channels.iter().enumerate() {
+                    let forecast = self.expected[number][i * channels.len() + k];
+                    let Some(value) = series.get(row, channel) else {
+                        found.not_scored.missing += 1;
+                        continue;
+                    };
+                    if forecast.is_nan() {
+                        found.not_scored.without_context += 1;
+                        continue;
+                    }
+                    let pair = ValueAndForecast { value, forecast };
+                    match detector.p_value(&series.id, k, pair) {
+                        None => found.not_scored.not_calibrated += 1,
+                        Some(PValue { score, p }) => found.points.push(ScannedPoint {
+                            series: number,
+                            row,
+                            channel: k,
+                            value,
+                            expected: forecast,
+                            score,
+                            p,
+                            q: 1.0,
+                            anomaly: false,
+                        }),
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 }
