@@ -232,10 +232,17 @@ impl Detector {
         self.pooled.iter().map(Vec::len).sum()
     }
 
-    /// Series and channels of them with calibration points too few for their own p-values.
+    /// Series and channels of them with calibration points too few for their own p-values, which are held against
+    /// those of other series, too.
     pub fn pooled(&self) -> usize {
-        let all = self.kept.series.values().flatten().flatten();
-        all.filter(|one| one.scores.len() < OWN_POINTS).count()
+        let few = |(own, pooled): (&Option<Scores>, &Vec<f64>)| {
+            let count = own.as_ref().map_or(0, |own| own.scores.len());
+            (1..OWN_POINTS).contains(&count) && count < pooled.len()
+        };
+        let of_series = |channels: &Vec<Option<Scores>>| {
+            channels.iter().zip(&self.pooled).filter(|pair| few(*pair)).count()
+        };
+        self.kept.series.values().map(of_series).sum()
     }
 
     /// The calibration rows in words.
