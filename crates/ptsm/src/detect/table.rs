@@ -5,6 +5,9 @@ use crate::Result;
 use crate::data::{Column, SeriesSet, Table};
 use crate::forecast::{ForecastRows, free_name, leading_columns};
 
+/// A number of a point.
+type Number = fn(&ScannedPoint) -> f64;
+
 impl Detection {
     /// A row for each point: series and time (or number of the row) as the data have them, channel, value, expected
     /// value, score, p-value, adjusted p-value, and 1 for an anomaly or 0. Names get a line below where a column of
@@ -28,7 +31,7 @@ impl Detection {
         let name = |name: &str| free_name(name, &taken);
         let channels = self.points.iter().map(|point| (&*self.channels[point.channel], 1));
         columns.push(Column::repeated_texts(name("channel"), channels));
-        let numbers: [(&str, fn(&ScannedPoint) -> f64); 6] = [
+        let numbers: [(&str, Number); 6] = [
             ("value", |point| point.value),
             ("expected", |point| point.expected),
             ("score", |point| point.score),
