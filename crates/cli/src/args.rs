@@ -4,9 +4,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, doctor,
-    ensemble, evaluate, export, forecast, heads, import, inspect, man, predict, pretrain, select,
-    simulate, stream, trace, train, tt_plan, tune, verify,
+    ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, detect,
+    doctor, ensemble, evaluate, explain, export, forecast, heads, import, inspect, man, predict,
+    pretrain, select, simulate, stream, trace, train, tt_plan, tune, verify,
 };
 use crate::global::Global;
 use crate::version::version;
@@ -50,10 +50,14 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Forecast from rolling cutoffs and score it, beside simple forecasts and other models
     Backtest(Box<backtest::Args>),
+    /// Find points that a forecaster did not expect, with p-values
+    Detect(Box<detect::Args>),
     /// Calibrate a forecaster's intervals on windows that training did not see
     Calibrate(calibrate::Args),
     /// Forecast past the end of the data
     Predict(predict::Args),
+    /// Say what moved a forecast: channels, stretches of the past, covariates
+    Explain(Box<explain::Args>),
     /// Forecast while rows come in on stdin
     Stream(stream::Args),
     /// Choose settings for labelled cases by cross-validation

@@ -9,6 +9,8 @@ mod asked;
 mod backtest_output;
 mod command_line;
 mod commands;
+mod detect_output;
+mod explain_output;
 mod forecast_output;
 mod forecast_report;
 mod global;

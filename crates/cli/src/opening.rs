@@ -17,7 +17,8 @@ use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
-const TAKE_BUILTIN: [&str; 5] = ["forecast", "predict", "evaluate", "backtest", "stream"];
+const TAKE_BUILTIN: [&str; 7] =
+    ["forecast", "predict", "evaluate", "backtest", "detect", "explain", "stream"];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
@@ -26,10 +27,12 @@ pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {
         let mut values = command.try_get_raw(option).ok().flatten().into_iter().flatten();
         values.any(|value| value == BUILTIN)
     };
-    let heads = command.try_get_raw("heads").is_ok_and(|heads| heads.is_some());
+    let heads = ["head", "heads"]
+        .iter()
+        .any(|name| command.try_get_raw(name).is_ok_and(|heads| heads.is_some()));
     if names_builtin("model") && (heads || !TAKE_BUILTIN.contains(&name)) {
-        let text = "builtin is no model directory (forecast, predict, evaluate, backtest and stream without \
-                    heads, inspect and train --init take it; train a model for anything else)";
+        let text = "builtin is no model directory (forecast, predict, evaluate, backtest, detect, explain and stream \
+                    without heads, inspect and train --init take it; train a model for anything else)";
         return Err(Error::config("model", text));
     }
     if names_builtin("out") {

@@ -56,6 +56,19 @@ pub(crate) fn answer_table(global: &Global, key: &str, table: &Table) -> Result<
     print(&String::from_utf8_lossy(&csv))
 }
 
+/// A number to five digits.
+pub(crate) fn short(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        0.0 => "0".to_owned(),
+        _ if (1e-3..1e6).contains(&size) => {
+            let digits = (4.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
+            format!("{value:.digits$}")
+        }
+        _ => format!("{value:.4e}"),
+    }
+}
+
 /// Writes a message to stderr; if stderr is closed, the message is dropped.
 pub(crate) fn message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

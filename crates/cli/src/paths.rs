@@ -12,11 +12,13 @@ use ptsm::{Error, Result};
 use crate::command_line::innermost;
 
 /// Options that name a file which is written.
-const WRITTEN: [&str; 6] = ["out", "plot", "report", "outputs", "state", "onnx"];
+const WRITTEN: [&str; 7] = ["out", "plot", "report", "outputs", "state", "onnx", "save"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 15] = [
+const READ: [&str; 17] = [
     "data",
+    "calibration",
+    "detector",
     "future",
     "file",
     "like",

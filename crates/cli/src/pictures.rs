@@ -20,13 +20,13 @@ const CONTEXT_SHOWN: usize = 3;
 const SECOND: i64 = 1_000_000_000;
 
 /// Whether an axis can show the times of these rows: to the second.
-fn shows_dates(set: &SeriesSet) -> bool {
+pub(crate) fn shows_dates(set: &SeriesSet) -> bool {
     !matches!(set.frequency, Some(Frequency::Nanoseconds(step)) if step % SECOND != 0)
         && !set.frequency.is_some_and(Frequency::is_index)
 }
 
 /// A time as the axis has it: seconds, whole numbers of an index, or the number of the row.
-fn shown_time(set: &SeriesSet, time: i64, row: usize) -> i64 {
+pub(crate) fn shown_time(set: &SeriesSet, time: i64, row: usize) -> i64 {
     match set.frequency {
         Some(Frequency::Index(_)) => time,
         _ if shows_dates(set) => time.div_euclid(SECOND),

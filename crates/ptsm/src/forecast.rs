@@ -40,7 +40,7 @@ pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
 pub use any_series::ZeroShotOptions;
 pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::{Contexts, ForecastUnits};
-pub(crate) use interface::{ForecastInterface, OneContext};
+pub(crate) use interface::{ForecastInterface, OneContext, StepOf, WindowEnd};
 pub use model::ForecastModel;
 pub use opened::{AnySeries, AnySeriesOptions};
 pub(crate) use scored::ScoredForecast;
@@ -314,9 +314,7 @@ impl Forecaster {
         rows_before_end: usize,
         mut take: impl FnMut(&Self, &[ForecastUnits], Vec<Forecast>) -> Result<()>,
     ) -> Result<()> {
-        let Config { num_input_channels, .. } = *self.config();
-        let at_once = (CHANNELS_AT_ONCE / num_input_channels).clamp(1, FORECAST_AT_ONCE);
-        for part in series.chunks(at_once) {
+        for part in series.chunks(windows_at_once(self.config().num_input_channels)) {
             let contexts = self.model.contexts(part, rows_before_end)?;
             self.session.forward(&contexts.batch, &mut self.output)?;
             let mut forecasts = self.model.read_out(&self.output, &contexts);
@@ -338,6 +336,11 @@ impl Forecaster {
     pub fn context(&self, series: &Series, rows_before_end: usize) -> Result<Contexts> {
         self.model.contexts(std::slice::from_ref(series), rows_before_end)
     }
+}
+
+/// Windows per forward pass for a model of so many channels.
+pub(crate) fn windows_at_once(channels: usize) -> usize {
+    (CHANNELS_AT_ONCE / channels.max(1)).clamp(1, FORECAST_AT_ONCE)
 }
 
 /// Times of rows of a series: its own, then the grid continued; `None` without times.

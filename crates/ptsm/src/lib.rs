@@ -36,6 +36,8 @@
 //! | [`evaluate`], [`score`] | metrics, baselines, and a forecaster scored beside them |
 //! | [`backtest`] | forecasts from rolling cutoffs, scored in the units of the data, beside other models |
 //! | [`forecast`], [`stream`] | the shared immutable model, forecasts as tables, forecasts while rows arrive |
+//! | [`detect`] | points that were not expected, with p-values |
+//! | [`explain`] | what moved a forecast |
 //! | [`covariates`] | what was found of values that are known ahead |
 //! | [`calibration`], [`ensemble`], [`heads`] | calibrated intervals, averages of models, several heads on one backbone |
 //! | [`cases`], [`labeller`] | classification and regression |
@@ -60,8 +62,10 @@ pub mod calibration;
 pub mod cases;
 mod classical;
 pub mod covariates;
+pub mod detect;
 pub mod ensemble;
 pub mod evaluate;
+pub mod explain;
 mod fit;
 pub mod forecast;
 pub mod heads;

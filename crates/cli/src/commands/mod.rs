@@ -11,9 +11,11 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod demo;
+pub(crate) mod detect;
 pub(crate) mod doctor;
 pub(crate) mod ensemble;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod forecast;
 pub(crate) mod heads;
@@ -75,6 +77,8 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::Forecast(args) => forecast::run(&global, &args),
         Command::Evaluate(args) => evaluate::run(&global, &args),
         Command::Backtest(args) => backtest::run(&global, &args),
+        Command::Detect(args) => detect::run(&global, &args),
+        Command::Explain(args) => explain::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
         Command::Stream(args) => stream::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),

@@ -5,12 +5,14 @@ mod output;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ptsm::core::sweep_temporaries;
 use ptsm::data::{DateOrder, Duplicates, NO_COLUMN, ReadOptions, RowColumns, RowReader, TimeRules};
+use ptsm::detect::Detector;
 use ptsm::preprocessor::Preprocessor;
-use ptsm::stream::{DriftOptions, StreamOptions, StreamPanel, StreamRow};
+use ptsm::stream::{DriftOptions, StreamDetection, StreamOptions, StreamPanel, StreamRow};
 use ptsm::zero_shot::zero_shot_network;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
@@ -85,6 +87,23 @@ pub(crate) struct Args {
     /// Drift alarm: sum of the deviations beyond that which raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
+    /// Hold every row against its forecast by the calibration that `ptsm detect --save` wrote: a line for each, with
+    /// p-values and anomalies
+    #[arg(long, value_name = "FILE")]
+    detector: Option<PathBuf>,
+    /// Flag points with a p-value of at most this
+    #[arg(long, default_value_t = 0.001, value_name = "LEVEL", requires = "detector")]
+    alpha: f64,
+    /// Have the level follow the share of flagged points, by steps of this size, such as 0.005 (adaptive conformal
+    /// inference); 0 = it stays at --alpha
+    #[arg(long, default_value_t = 0.0, value_name = "GAMMA", requires = "detector")]
+    adapt: f64,
+    /// Make later forecasts without the points whose p-value is at most this, as in `ptsm detect`
+    #[arg(long, value_name = "LEVEL", requires = "detector")]
+    hide: Option<f64>,
+    /// Write no forecasts, only p-values and alarms
+    #[arg(long, requires = "detector")]
+    no_forecasts: bool,
     /// Backend that computes: cpu, tenstorrent or tenstorrent-emulator
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     backend: String,
@@ -101,7 +120,7 @@ enum OnError {
 /// Reads, forecasts, writes, until the input ends.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let forecaster = args.forecaster(global)?;
-    let mut stream = StreamPanel::new(forecaster, args.options())?;
+    let mut stream = args.stream(forecaster)?;
     if let Some(path) = &args.state {
         sweep_temporaries(path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new(".")));
     }
@@ -156,11 +175,19 @@ fn read_all(
         let began = Instant::now();
         let alarms = stream.drift(rows.series()).alarms;
         match stream.push(rows.series(), StreamRow { time, values: &values }) {
-            Ok(None) => {}
-            Ok(Some(forecast)) => {
-                timing.push(began.elapsed().as_secs_f64());
-                let times = forecast.timestamps.as_ref();
-                out.forecast(forecast, times.and_then(|times| rows.time_texts(times)))?;
+            Ok(forecast) => {
+                let due = forecast.is_some();
+                let line = forecast.filter(|_| !args.no_forecasts).map(|forecast| {
+                    let times = forecast.timestamps.as_ref();
+                    let times = times.and_then(|times| rows.time_texts(times));
+                    out.form(forecast, times)
+                });
+                if due {
+                    timing.push(began.elapsed().as_secs_f64());
+                }
+                let time = || time.and_then(|time| rows.time_texts(&[time])?.pop());
+                out.watched(stream, rows.series(), time)?;
+                line.map_or(Ok(()), |line| out.write(&line))?;
             }
             Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
         }
@@ -206,6 +233,24 @@ impl Args {
             ..Opening::new(&self.model, &data, Purpose::ZeroShot)
         };
         Ok(opening.open(global)?.forecaster)
+    }
+
+    /// The streams, with their detector.
+    fn stream(&self, forecaster: Forecaster) -> Result<StreamPanel> {
+        let stream = StreamPanel::new(forecaster, self.options())?;
+        let Some(path) = &self.detector else { return Ok(stream) };
+        if self.output == Form::Csv {
+            let text =
+                "is csv, whose lines are forecasts; p-values come as JSON (use --output jsonl)";
+            return Err(Error::config("output", text));
+        }
+        let detector = Arc::new(Detector::load(path, stream.model())?);
+        stream.with_detector(StreamDetection {
+            detector,
+            alpha: self.alpha,
+            adapt: self.adapt,
+            hide: self.hide,
+        })
     }
 
     fn options(&self) -> StreamOptions {
@@ -312,6 +357,13 @@ fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> 
         text += &format!(
             "\nMSE {mse:.4}, MAE {mae:.4} in standardised units over {} points",
             score.points
+        );
+    }
+    let watched = stream.watch_counts();
+    if watched.scored + watched.not_scored > 0 {
+        text += &format!(
+            "\n{} points held against their forecasts, {} flagged, {} without a p-value",
+            watched.scored, watched.flagged, watched.not_scored
         );
     }
     text += &format!(

@@ -48,6 +48,17 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm backtest --model model --data load.csv --refit every:1 --out forecasts.parquet
   ptsm backtest --model model --data load.csv --versus builtin --plot backtest.png",
     ),
+    (
+        "detect",
+        "  ptsm detect --model model --data load.csv --plot anomalies.png
+  ptsm detect --model builtin --data load.csv --alpha 0.001 --out points.csv
+  ptsm detect --model model --data new.csv --calibration normal.csv --save load.detector",
+    ),
+    (
+        "explain",
+        "  ptsm explain --model model --data load.csv --plot why.png
+  ptsm explain --model builtin --data load.csv --rows-before-end 24 --out influences.csv",
+    ),
     ("calibrate", "  ptsm calibrate --model model --data load.csv --levels 0.5,0.9"),
     (
         "predict",
@@ -64,7 +75,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     (
         "stream",
         "  tail -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
-  ptsm stream --model builtin --like load.csv --input load.csv",
+  ptsm stream --model builtin --like load.csv --input load.csv
+  ptsm stream --model model --detector load.detector --no-forecasts --input new.csv",
     ),
     (
         "select",

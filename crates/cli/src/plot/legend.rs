@@ -11,6 +11,8 @@ pub(crate) enum Mark {
     Line(Colour),
     /// A filled area of this opacity.
     Area(Colour, f64),
+    /// A filled circle.
+    Dot(Colour),
     /// A dashed vertical rule.
     Rule,
 }
@@ -32,6 +34,10 @@ pub(crate) fn draw_legend(scene: &mut Scene, at: Position, entries: &[(Mark, Str
                 let corners = [(x, middle - 6.0), (x + 20.0, middle + 6.0)];
                 scene.rectangle(corners[0], corners[1], *colour, *opacity);
                 20.0
+            }
+            Mark::Dot(colour) => {
+                scene.dot((x + 6.0, middle), 4.0, *colour);
+                12.0
             }
             Mark::Rule => {
                 let ends = [(x + 3.0, middle - 8.0), (x + 3.0, middle + 8.0)];

@@ -4,6 +4,7 @@
 //! [`save()`] writes it to a file, [`to_svg`] makes text to embed. Neither a font nor a program of
 //! the machine is needed.
 
+mod anomalies;
 mod axis;
 mod bars;
 mod confusion;
@@ -11,6 +12,7 @@ mod curves;
 mod font;
 mod forecast;
 mod horizon;
+mod influences;
 mod legend;
 mod reconstruction;
 mod render;
@@ -26,10 +28,12 @@ mod task_samples;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use anomalies::{AnomalyPanel, AnomalyPlot, AnomalyPoint, MOST_ANOMALY_PANELS};
 pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use confusion::ConfusionPlot;
 pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, MOST_PANELS, Point, Run};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
+pub(crate) use influences::{HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS};
 pub(crate) use reconstruction::{ReconstructionPanel, ReconstructionPlot};
 pub(crate) use save::{Svg, save, to_svg};
 pub(crate) use scatter::{ScatterPanel, ScatterPlot};

@@ -71,6 +71,24 @@ fn end_of(series: &Series, rows_before_end: usize) -> Result<usize> {
     }
 }
 
+/// A step of the forecast of a window.
+#[derive(Clone, Copy)]
+pub(crate) struct StepOf<'a> {
+    /// Number of the window in its batch.
+    pub(crate) window: usize,
+    /// Number of the step, from 0.
+    pub(crate) step: usize,
+    pub(crate) units: &'a ForecastUnits,
+}
+
+/// Where a window ends.
+#[derive(Clone, Copy)]
+pub(crate) struct WindowEnd<'a> {
+    pub(crate) series: &'a Series,
+    /// Row after its last one, at least 1.
+    pub(crate) row: usize,
+}
+
 /// The output of a model for one window.
 struct WindowOutput<'a> {
     /// `[H, C']`, standardised.
@@ -169,29 +187,44 @@ impl ForecastInterface {
     ///
     /// `InvalidInput`, naming the series, if it has no row before the forecast, another number of
     /// channels, or a value in the window that is beyond the range of single precision.
-    pub(super) fn contexts<S: Borrow<Series> + Sync>(
+    pub(super) fn contexts<'a, S: Borrow<Series> + Sync + 'a>(
         &self,
-        series: &[S],
+        series: &'a [S],
         rows_before_end: usize,
     ) -> Result<Contexts> {
-        let Config { context_length, num_input_channels, .. } = self.config;
-        let points = series.len() * context_length * num_input_channels;
-        let mut past_values = Vec::with_capacity(points);
-        let mut units = Vec::with_capacity(series.len());
-        let whole = |series: &Series| {
-            series.observed.is_none() && series.num_rows() >= context_length + rows_before_end
-        };
-        let gaps = !series.iter().map(Borrow::borrow).all(whole);
-        let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
-        let standardised = |series: &S| {
+        let end = |series: &'a S| {
             let series = series.borrow();
-            let end = end_of(series, rows_before_end)?;
-            self.standardised(series, end.saturating_sub(context_length)..end)
+            Ok(WindowEnd { series, row: end_of(series, rows_before_end)? })
         };
-        let windows = series.par_iter().with_min_len(SERIES_AT_ONCE).map(standardised);
-        // In the order of the series, so that the first error is told.
-        for found in windows.collect::<Vec<Result<_>>>() {
-            let (own, window) = found?;
+        self.contexts_of(series, end)
+    }
+
+    /// As [`ForecastInterface::contexts`], of any windows: `end` says where each ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`ForecastInterface::contexts`], and those of `end`.
+    pub(crate) fn contexts_of<'a, T: Sync + 'a>(
+        &self,
+        windows: &'a [T],
+        end: impl Fn(&'a T) -> Result<WindowEnd<'a>> + Sync,
+    ) -> Result<Contexts> {
+        let Config { context_length, num_input_channels, .. } = self.config;
+        let points = windows.len() * context_length * num_input_channels;
+        let mut past_values = Vec::with_capacity(points);
+        let mut units = Vec::with_capacity(windows.len());
+        let standardised = |window: &'a T| {
+            let WindowEnd { series, row } = end(window)?;
+            let whole = series.observed.is_none() && row >= context_length;
+            let found = self.standardised(series, row.saturating_sub(context_length)..row)?;
+            Ok((found, whole))
+        };
+        let found = windows.par_iter().with_min_len(SERIES_AT_ONCE).map(standardised);
+        // In their order, so that the first error is told.
+        let found: Vec<_> = found.collect::<Vec<Result<_>>>().into_iter().collect::<Result<_>>()?;
+        let gaps = !found.iter().all(|(_, whole)| *whole);
+        let mut mask: Option<Vec<f32>> = gaps.then(|| Vec::with_capacity(points));
+        for ((own, window), _) in found {
             past_values.extend(window.values);
             units.push(own);
             if let Some(mask) = &mut mask {
@@ -202,7 +235,7 @@ impl ForecastInterface {
             }
         }
         let shape =
-            BatchShape { size: series.len(), context_length, num_channels: num_input_channels };
+            BatchShape { size: windows.len(), context_length, num_channels: num_input_channels };
         let origin: Option<Vec<Vec<f32>>> = units.iter().map(|own| own.scale.origin()).collect();
         let batch = Batch::new(shape, past_values)?
             .with_observed_mask(mask)?
@@ -288,6 +321,20 @@ impl ForecastInterface {
             units.undo(i / channels.len(), channels[i % channels.len()], x as f32)
         };
         window.iter().enumerate().map(undo).collect()
+    }
+
+    /// One step of the forecast of window number `window` of an output, `[C']`, data units; `points` are those of
+    /// the output.
+    pub(crate) fn one_step<'a>(
+        &'a self,
+        points: &'a [f32],
+        at: StepOf<'a>,
+    ) -> impl Iterator<Item = f64> + 'a {
+        let StepOf { window, step, units } = at;
+        let channels = self.output.channels();
+        let first = (window * self.config.prediction_length + step) * channels.len();
+        let points = &points[first..first + channels.len()];
+        points.iter().zip(channels).map(move |(&x, &channel)| units.undo(step, channel, x))
     }
 
     /// Writes one window's points and intervals in data units.

@@ -11,6 +11,7 @@
 //! | `worker.rs` | what computes: model, session, buffers |
 //! | `state.rs` | what a stream has seen, and its file |
 //! | `options.rs` | when a stream forecasts |
+//! | `watch.rs` | rows held against their forecasts |
 //! | `clock.rs`, `window.rs`, `score.rs` | the place of a row, the last rows, errors and drift |
 
 mod clock;
@@ -21,6 +22,7 @@ mod score;
 mod state;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod window;
 mod worker;
 
@@ -29,4 +31,5 @@ pub use options::StreamOptions;
 pub use panel::StreamPanel;
 pub use score::{Drift, DriftOptions, StreamScore};
 pub use state::{Counters, StreamRow, StreamState};
+pub use watch::{StreamDetection, WatchCounts, WatchedPoint};
 pub use worker::StreamWorker;

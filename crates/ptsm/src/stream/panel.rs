@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::options::StreamOptions;
 use super::score::{Drift, StreamScore};
 use super::state::{Counters, StreamRow, StreamState, read_state, without_state};
+use super::watch::{StreamDetection, WatchCounts, WatchedPoint};
 use super::worker::StreamWorker;
 use crate::forecast::{Forecast, ForecastModel, Forecaster};
 use crate::{Error, Result};
@@ -22,6 +23,7 @@ const VERSION: u32 = 2;
 pub struct StreamPanel {
     worker: StreamWorker,
     options: StreamOptions,
+    detection: Option<StreamDetection>,
     states: BTreeMap<String, StreamState>,
     /// Rows of all series that were taken in.
     rows: u64,
@@ -38,7 +40,43 @@ impl StreamPanel {
         StreamState::new(forecaster.model(), options)?;
         let (model, session) = forecaster.into_parts();
         let worker = StreamWorker::with_session(model, session);
-        Ok(Self { worker, options, states: BTreeMap::new(), rows: 0 })
+        Ok(Self { worker, options, detection: None, states: BTreeMap::new(), rows: 0 })
+    }
+
+    /// Holds every row against its forecast, see [`StreamState::with_detection`]; call it before the first row, and
+    /// before a state is restored.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamState::with_detection`].
+    pub fn with_detector(mut self, detection: StreamDetection) -> Result<Self> {
+        // Says at once if it is impossible.
+        StreamState::new(self.worker.model(), self.options)?.with_detection(detection.clone())?;
+        self.detection = Some(detection);
+        Ok(self)
+    }
+
+    fn watching(&self, state: StreamState) -> Result<StreamState> {
+        match &self.detection {
+            Some(detection) => state.with_detection(detection.clone()),
+            None => Ok(state),
+        }
+    }
+
+    /// The points of the newest row of series `id` that were held against their forecasts.
+    pub fn watched(&self, id: &str) -> &[WatchedPoint] {
+        self.states.get(id).map(StreamState::watched).unwrap_or_default()
+    }
+
+    /// Number of the newest row of series `id`, counted from its first one; `None` before that.
+    pub fn newest_row(&self, id: &str) -> Option<u64> {
+        self.states.get(id)?.newest_row()
+    }
+
+    /// Points of all series that were held against their forecasts.
+    pub fn watch_counts(&self) -> WatchCounts {
+        let all = self.states.values().map(StreamState::watch_counts);
+        all.fold(WatchCounts::default(), WatchCounts::plus)
     }
 
     /// The model that all streams are of.
@@ -55,7 +93,8 @@ impl StreamPanel {
         let found = match self.states.get_mut(id) {
             Some(state) => self.worker.push(state, row)?,
             None => {
-                let mut state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
+                let state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
+                let mut state = self.watching(state)?;
                 let found = self.worker.push(&mut state, row)?;
                 self.states.insert(id.to_owned(), state);
                 found
@@ -136,6 +175,12 @@ impl StreamPanel {
                     self.worker.model(),
                     self.options,
                 )?;
+                if self.detection.is_none() && state.is_watched() {
+                    let text =
+                        "was written with a detector (give it again, or start without a state)";
+                    return Err(Error::input(text));
+                }
+                let state = self.watching(state)?;
                 Ok((state.id().to_owned(), state))
             };
             streams.iter().map(state).collect()

@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::clock::{Clock, Step, StreamOf};
 use super::options::StreamOptions;
 use super::score::{Drift, Pending, StreamScore};
+use super::watch::{RowOf, StreamDetection, WatchCounts, Watched, WatchedPoint};
 use super::window::Window;
 use crate::data::{Batch, Duplicates, SeriesScale, Standardiser};
 use crate::forecast::ForecastModel;
 use crate::{Error, Result};
 use ptsm_core::{option, read_regular, seal, unseal, write_atomically};
 
-/// Version of the file.
+/// Version of the file, and of that of a stream whose rows are held against their forecasts.
 const VERSION: u32 = 3;
+const WATCHED_VERSION: u32 = 4;
 
 /// Largest count of a state: what is beyond it is no stream that ran.
 const MAX_COUNT: u64 = 1 << 53;
@@ -62,6 +64,9 @@ pub struct Counters {
 pub struct StreamState {
     options: StreamOptions,
     kept: Kept,
+    detection: Option<StreamDetection>,
+    /// The points of the newest row that were held against their forecasts.
+    watched: Vec<WatchedPoint>,
 }
 
 /// What is kept between two rows, as it is written to a file.
@@ -83,6 +88,9 @@ struct Kept {
     since_forecast: u64,
     window: Window,
     pending: Pending,
+    /// What rows are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    watched: Option<Watched>,
 }
 
 impl StreamState {
@@ -112,8 +120,55 @@ impl StreamState {
             since_forecast: options.every - 1,
             window: Window::new(config.context_length, config.num_input_channels),
             pending: Pending::new(slots, each),
+            watched: None,
         };
-        Ok(Self { options, kept })
+        Ok(Self::of(options, kept))
+    }
+
+    fn of(options: StreamOptions, kept: Kept) -> Self {
+        Self { options, kept, detection: None, watched: Vec::new() }
+    }
+
+    /// Holds every row against its forecast from now on, or continues to where the state was kept with the same
+    /// detector and levels.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if forecasts do not come after every row, or for impossible levels; `InvalidInput` if the state
+    /// was kept with another detector or other levels.
+    pub fn with_detection(mut self, detection: StreamDetection) -> Result<Self> {
+        if self.options.every != 1 {
+            let text = "must be 1 with a detector, which needs a forecast before every row";
+            return Err(Error::config("every", text));
+        }
+        match &self.kept.watched {
+            Some(kept) => kept.check(&detection)?,
+            None => self.kept.watched = Some(Watched::new(&detection)?),
+        }
+        self.kept.version = WATCHED_VERSION;
+        self.detection = Some(detection);
+        Ok(self)
+    }
+
+    /// Number of the newest row, counted from the first one; `None` before that.
+    pub(super) fn newest_row(&self) -> Option<u64> {
+        self.kept.clock.rows().checked_sub(1)
+    }
+
+    /// Whether rows were held against their forecasts when the state was kept.
+    pub(super) fn is_watched(&self) -> bool {
+        self.kept.watched.is_some()
+    }
+
+    /// The points of the newest row that were held against their forecasts, by channel; none if a row of an earlier
+    /// time came last.
+    pub fn watched(&self) -> &[WatchedPoint] {
+        &self.watched
+    }
+
+    /// Points that were held against their forecasts so far.
+    pub fn watch_counts(&self) -> WatchCounts {
+        self.kept.watched.as_ref().map(Watched::counts).unwrap_or_default()
     }
 
     /// The stream of this series of a long table.
@@ -164,11 +219,11 @@ impl StreamState {
         options.check()?;
         let kept: Kept = serde_json::from_str(text)
             .map_err(|e| Error::input("is not the state of a stream").because(e))?;
-        if kept.version != VERSION {
+        if kept.version != if kept.watched.is_some() { WATCHED_VERSION } else { VERSION } {
             let text = "is of another version of this program (start without a state)";
             return Err(Error::input(text));
         }
-        let state = Self { options, kept };
+        let state = Self::of(options, kept);
         state.check_model(model)?;
         let config = model.config();
         let (slots, each) = pending_size(model, &options);
@@ -248,6 +303,9 @@ impl StreamState {
             Step::Again => self.repeat(row.values)?,
             Step::Late { rows } => self.fill_in(model, row.values, rows),
         }
+        if !matches!(step, Step::Next { .. }) {
+            self.watched.clear();
+        }
         let kept = &mut self.kept;
         kept.counters.rows += 1;
         let missing = row.values.iter().filter(|value| value.is_nan()).count();
@@ -290,6 +348,7 @@ impl StreamState {
         let kept = &mut self.kept;
         kept.clock.times_after(StreamOf { model, id: &kept.id }, times);
         kept.pending.push(kept.clock.rows(), values);
+        expect(kept, self.detection.as_ref(), Forecast { model, values });
         kept.counters.forecasts += 1;
         kept.since_forecast = 0;
         kept.clock.rows()
@@ -302,7 +361,23 @@ impl StreamState {
         kept.counters.gap_rows = kept.counters.gap_rows.saturating_add(skipped);
         kept.since_forecast = kept.since_forecast.saturating_add(skipped).saturating_add(1);
         self.write(values, Write { back: 0, over: true });
+        self.look(model, values);
         self.compare(model, values);
+    }
+
+    /// Holds the newest row against its forecast.
+    fn look(&mut self, model: &ForecastModel, values: &[f64]) {
+        self.watched.clear();
+        let Self { kept, detection: Some(detection), watched: found, .. } = self else { return };
+        let Some(watched) = &mut kept.watched else { return };
+        let channels = model.output_spec().channels();
+        let (number, id) = (kept.clock.rows() - 1, kept.id.as_str());
+        let window = model.recent_rows() as u64;
+        let row = RowOf { number, id, detector: &detection.detector, window };
+        watched.look(row, channels.iter().map(|&channel| values[channel]), found);
+        for point in found.iter().filter(|point| point.hidden) {
+            kept.window.unset(0, channels[point.channel]);
+        }
     }
 
     fn repeat(&mut self, values: &[f64]) -> Result<()> {
@@ -350,7 +425,7 @@ impl StreamState {
 
     /// Holds the forecasts of this row against it.
     fn compare(&mut self, model: &ForecastModel, values: &[f64]) {
-        let Self { kept, options } = self;
+        let Self { kept, options, .. } = self;
         let Some(units) = &kept.units else {
             return; // There was no forecast yet.
         };
@@ -420,6 +495,28 @@ pub(super) fn read_state(path: &Path) -> Result<String> {
 /// The error of a damaged file of states, with the way out.
 pub(super) fn without_state(error: Error) -> Error {
     Error::input("cannot be used (start without a state)").because(error)
+}
+
+/// The newest forecast of a stream, `[H, C']`.
+struct Forecast<'a> {
+    model: &'a ForecastModel,
+    values: &'a [f64],
+}
+
+/// Keeps what a forecast says of the row that the detector looks ahead to, where enough rows came before it.
+fn expect(kept: &mut Kept, detection: Option<&StreamDetection>, forecast: Forecast<'_>) {
+    let (Some(detection), Some(watched)) = (detection, &mut kept.watched) else { return };
+    let (rows, detector) = (kept.clock.rows(), &detection.detector);
+    if rows < detector.min_rows() as u64 {
+        return;
+    }
+    let channels = forecast.model.output_spec().channels();
+    let values = &forecast.values[(detector.ahead() - 1) * channels.len()..];
+    let window = &kept.window;
+    let seen = |channel: usize| window.seen(channel).next().is_some();
+    let known =
+        channels.iter().zip(values).map(|(&channel, &x)| if seen(channel) { x } else { f64::NAN });
+    watched.expect(rows + detector.ahead() as u64 - 1, known);
 }
 
 /// Where a row's points go: how many rows before the newest one, and whether over seen points.

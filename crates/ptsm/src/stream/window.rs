@@ -67,6 +67,13 @@ impl Window {
         self.observed[place] = true;
     }
 
+    /// Makes a point of the row `back` rows before the newest one missing.
+    pub(super) fn unset(&mut self, back: usize, channel: usize) {
+        let place = self.place(back, channel);
+        self.values[place] = 0;
+        self.observed[place] = false;
+    }
+
     /// The seen points of a channel, oldest first.
     pub(super) fn seen(&self, channel: usize) -> impl Iterator<Item = f64> + Clone + '_ {
         let at = self.oldest * self.num_channels;

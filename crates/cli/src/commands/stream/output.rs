@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Write};
 
 use ptsm::forecast::{ForecastColumns, free_name};
+use ptsm::stream::{StreamPanel, WatchedPoint};
 use ptsm::{Error, ErrorKind, Forecast, Result};
 use serde_json::{Map, Value, json};
 
@@ -27,16 +28,46 @@ impl<W: Write> Writer<W> {
         Self { out: BufWriter::new(out), form, columns: None }
     }
 
-    pub(super) fn forecast(
-        &mut self,
-        forecast: &Forecast,
-        times: Option<Vec<String>>,
-    ) -> Result<()> {
-        let text = match self.form {
+    /// The text of a forecast.
+    pub(super) fn form(&mut self, forecast: &Forecast, times: Option<Vec<String>>) -> String {
+        match self.form {
             Form::Jsonl => as_json(forecast, times).to_string() + "\n",
             Form::Csv => self.as_csv(forecast, times.as_deref()),
+        }
+    }
+
+    /// A line of the newest row of a series, if its points were held against their forecasts.
+    pub(super) fn watched(
+        &mut self,
+        stream: &StreamPanel,
+        series: &str,
+        time: impl FnOnce() -> Option<String>,
+    ) -> Result<()> {
+        let points = stream.watched(series);
+        let Some(row) = stream.newest_row(series).filter(|_| !points.is_empty()) else {
+            return Ok(());
         };
-        self.write(&text)
+        let names = stream.model().preprocessor();
+        let channels = stream.model().output_spec().channels();
+        let point = |one: &WatchedPoint| {
+            let name = names.channels[channels[one.channel]].clone();
+            let numbers = json!({
+                "value": one.value, "expected": one.expected, "score": one.score, "p": one.p,
+                "level": one.level, "anomaly": one.anomaly,
+            });
+            (name, numbers)
+        };
+        let mut line = Map::new();
+        if !series.is_empty() {
+            line.insert("id".into(), series.into());
+        }
+        line.insert("row".into(), row.into());
+        if let Some(time) = time() {
+            line.insert("time".into(), time.into());
+        }
+        line.insert("anomaly".into(), points.iter().any(|one| one.anomaly).into());
+        line.insert("points".into(), points.iter().map(point).collect::<Map<_, _>>().into());
+        self.write(&format!("{}\n", Value::from(line)))
     }
 
     /// A line of its own in JSON; a remark otherwise.
@@ -54,7 +85,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes and flushes, because a reader may be waiting for each forecast.
-    fn write(&mut self, text: &str) -> Result<()> {
+    pub(super) fn write(&mut self, text: &str) -> Result<()> {
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|e| Error::new(ErrorKind::Io, "stdout cannot be written").because(e))
     }

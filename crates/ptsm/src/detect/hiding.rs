@@ -1,0 +1,129 @@
+//! Unexpected points that later forecasts are made without.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::detector::{Detector, ValueAndForecast};
+use super::expected::{Place, Tell};
+use super::rows::SeriesRows;
+use crate::Result;
+use crate::data::{Series, SeriesSet};
+use crate::forecast::{Forecaster, windows_at_once};
+use ptsm_core::{bytes_of, require_memory};
+
+/// The rows in which points of a channel are hidden, rising.
+///
+/// A forecast that is made from an anomaly is off itself, and the rows after it seem unexpected. A model that knows how
+/// to miss points forecasts better without it. But what is hidden for good is never learnt: at most half of the rows
+/// that a forecast is made from are hidden, so that a lasting change becomes the expected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct HiddenRows {
+    rows: VecDeque<u64>,
+}
+
+impl HiddenRows {
+    /// Hides the point of `row`, the newest one; says whether there was room among the last `window` rows.
+    pub(crate) fn hide(&mut self, row: u64, window: u64) -> bool {
+        while self.rows.front().is_some_and(|first| first + window <= row) {
+            self.rows.pop_front();
+        }
+        let room = 2 * (self.rows.len() as u64 + 1) <= window;
+        if room {
+            self.rows.push_back(row);
+        }
+        room
+    }
+}
+
+/// Which points are hidden from later forecasts.
+#[derive(Clone, Copy)]
+pub(super) struct Hiding<'a> {
+    pub(super) detector: &'a Detector,
+    /// Those with a p-value of at most this.
+    pub(super) level: f64,
+}
+
+impl Forecaster {
+    /// As [`Forecaster::expected`], where points with a p-value of at most `hide` are missing for later rows.
+    pub(super) fn expected_hiding(
+        &mut self,
+        set: &SeriesSet,
+        rows: &SeriesRows,
+        by: Hiding<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Vec<Vec<f64>>> {
+        let channels = self.config().prediction_channels();
+        let (width, ahead) = (channels.len(), by.detector.reach());
+        let points: usize = set.series.iter().map(|series| series.values.len()).sum();
+        let count: usize = rows.iter().map(ExactSizeIterator::len).sum();
+        let bytes = bytes_of(&[2 * points + count * width, 9]);
+        require_memory("the series and the expected values of all points", bytes, "fewer rows")?;
+        let mut found: Vec<Vec<f64>> =
+            rows.iter().map(|rows| vec![f64::NAN; rows.len() * width]).collect();
+        let mut series = set.series.clone();
+        let mut hidden = vec![vec![HiddenRows::default(); width]; series.len()];
+        let window = self.model().recent_rows() as u64;
+        let at_once = windows_at_once(self.config().num_input_channels);
+        let mut done = 0;
+        for i in 0..rows.iter().map(ExactSizeIterator::len).max().unwrap_or_default() {
+            tell(done, count)?;
+            let of = |(number, rows): (usize, &Range<usize>)| {
+                let row = Some(rows.start + i).filter(|row| rows.contains(row))?;
+                ahead.place(set, number, row, &channels)
+            };
+            let places: Vec<Place> = rows.iter().enumerate().filter_map(of).collect();
+            done += rows.iter().filter(|rows| rows.len() > i).count();
+            for part in places.chunks(at_once) {
+                self.expect(&series, part, ahead, |place, k, x| {
+                    found[place.series][i * width + k] = x;
+                })?;
+            }
+            for place in &places {
+                for (k, &channel) in channels.iter().enumerate() {
+                    let forecast = found[place.series][i * width + k];
+                    let Some(value) = set.series[place.series].get(place.row, channel) else {
+                        continue;
+                    };
+                    let pair = ValueAndForecast { value, forecast };
+                    let id = &set.series[place.series].id;
+                    let p =
+                        (!forecast.is_nan()).then(|| by.detector.p_value(id, k, pair)).flatten();
+                    if p.is_some_and(|found| found.p <= by.level)
+                        && hidden[place.series][k].hide(place.row as u64, window)
+                    {
+                        hide(&mut series[place.series], place.row, channel);
+                    }
+                }
+            }
+        }
+        tell(count, count)?;
+        Ok(found)
+    }
+}
+
+/// Makes a point missing.
+fn hide(series: &mut Series, row: usize, channel: usize) {
+    let count = series.values.len();
+    let place = row * series.num_channels + channel;
+    series.observed.get_or_insert_with(|| vec![true; count])[place] = false;
+    series.values[place] = 0.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_half_of_the_last_rows_are_hidden() {
+        let mut hidden = HiddenRows::default();
+        let found: Vec<u64> = (10..30).filter(|&row| hidden.hide(row, 8)).collect();
+        assert_eq!(found, [10, 11, 12, 13, 18, 19, 20, 21, 26, 27, 28, 29]);
+        for end in 18..=30 {
+            let last = found.iter().filter(|row| (end - 8..end).contains(*row)).count();
+            assert!(last <= 4, "{end}: {last}");
+        }
+        assert!(!HiddenRows::default().hide(5, 1));
+    }
+}
