@@ -18,8 +18,8 @@ mod csv_file;
 mod csv_header;
 mod csv_sniff;
 mod csv_writer;
-#[cfg(feature = "download")]
 mod dictionary;
+#[cfg(feature = "download")]
 mod download;
 mod effects;
 mod file_set;
@@ -86,7 +86,7 @@ pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use covariates::Covariates;
 pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
-pub use formats::{table_files, write_table, write_tables};
+pub use formats::{table_files, TableFormat, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
