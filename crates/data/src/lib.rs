@@ -61,6 +61,8 @@ mod standard_input;
 mod steps;
 #[cfg(feature = "parquet")]
 mod stored_column;
+#[cfg(feature = "parquet")]
+mod stored_size;
 mod table;
 mod table_parts;
 mod table_rows;
@@ -86,6 +88,8 @@ pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use covariates::Covariates;
 pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
+#[cfg(feature = "parquet")]
+pub use stored_size::check_stored;
 pub use formats::{table_files, TableFormat, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
