@@ -8,6 +8,8 @@ use crate::commands::{
     ensemble, evaluate, forecast, heads, import, inspect, man, predict, pretrain, select, simulate,
     stream, trace, train, tt_plan, tune, verify,
 };
+#[cfg(feature = "server")]
+use crate::commands::serve;
 use crate::global::Global;
 use crate::version::version;
 
@@ -56,6 +58,10 @@ pub(crate) enum Command {
     Predict(predict::Args),
     /// Forecast while rows come in on stdin
     Stream(stream::Args),
+    /// Serve models over HTTP and gRPC
+    #[cfg(feature = "server")]
+    #[command(override_usage = "ptsm serve [OPTIONS] <FOLDER>\n       ptsm serve --model <NAME=DIR>...")]
+    Serve(Box<serve::Args>),
     /// Choose settings for labelled cases by cross-validation
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe

@@ -15,8 +15,8 @@ use crate::command_line::innermost;
 const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 14] = [
-    "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
+const READ: [&str; 16] = [
+    "api_key_file", "folder", "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
     "suite", "path", "a", "b",
 ];
 

@@ -60,6 +60,13 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "  tail -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
   ptsm stream --model builtin --like load.csv --input load.csv",
     ),
+    #[cfg(feature = "server")]
+    (
+        "serve",
+        "  ptsm serve --model load=model --port 8080
+  ptsm serve models --host 0.0.0.0 --api-key-file keys
+  ptsm serve --model load=model --check",
+    ),
     (
         "select",
         "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts
