@@ -3,13 +3,13 @@
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "server")]
+use crate::commands::serve;
 use crate::commands::{
     ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, doctor,
     ensemble, evaluate, forecast, heads, import, inspect, man, predict, pretrain, select, simulate,
     stream, trace, train, tt_plan, tune, verify,
 };
-#[cfg(feature = "server")]
-use crate::commands::serve;
 use crate::global::Global;
 use crate::version::version;
 
@@ -60,7 +60,9 @@ pub(crate) enum Command {
     Stream(stream::Args),
     /// Serve models over HTTP and gRPC
     #[cfg(feature = "server")]
-    #[command(override_usage = "ptsm serve [OPTIONS] <FOLDER>\n       ptsm serve --model <NAME=DIR>...")]
+    #[command(
+        override_usage = "ptsm serve [OPTIONS] <FOLDER>\n       ptsm serve --model <NAME=DIR>..."
+    )]
     Serve(Box<serve::Args>),
     /// Choose settings for labelled cases by cross-validation
     Select(select::Args),

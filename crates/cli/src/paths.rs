@@ -16,8 +16,22 @@ const WRITTEN: [&str; 5] = ["out", "plot", "report", "outputs", "state"];
 
 /// Options and arguments that name what is read.
 const READ: [&str; 16] = [
-    "api_key_file", "folder", "data", "future", "file", "like", "test", "input", "inputs", "holidays", "recipe", "space",
-    "suite", "path", "a", "b",
+    "api_key_file",
+    "folder",
+    "data",
+    "future",
+    "file",
+    "like",
+    "test",
+    "input",
+    "inputs",
+    "holidays",
+    "recipe",
+    "space",
+    "suite",
+    "path",
+    "a",
+    "b",
 ];
 
 /// Checks the paths of a command line.

@@ -88,9 +88,7 @@ pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use covariates::Covariates;
 pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
-#[cfg(feature = "parquet")]
-pub use stored_size::check_stored;
-pub use formats::{table_files, TableFormat, write_table, write_tables};
+pub use formats::{TableFormat, table_files, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
@@ -108,6 +106,8 @@ pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use standard_input::{STANDARD_INPUT, is_standard_input, source_name};
+#[cfg(feature = "parquet")]
+pub use stored_size::check_stored;
 pub use table::{Column, ReadOptions, Table, Values};
 pub use text_cells::TextCells;
 pub use thousands::ThousandsMark;

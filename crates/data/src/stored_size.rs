@@ -41,7 +41,8 @@ fn arrow_cells(bytes: &[u8]) -> Result<u64> {
             return Ok(cells);
         }
         let (head, after) = after.split_at_checked(length).ok_or_else(damaged)?;
-        let message = root_as_message(head).map_err(|cause| damaged().because(cause.to_string()))?;
+        let message =
+            root_as_message(head).map_err(|cause| damaged().because(cause.to_string()))?;
         let batch = message.header_as_record_batch();
         let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|d| d.data()));
         if let Some(batch) = batch {

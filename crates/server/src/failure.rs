@@ -31,6 +31,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    #[cfg(test)]
     pub(crate) const ALL: [Code; 17] = [
         Code::Unreadable,
         Code::Unusable,

@@ -44,3 +44,8 @@ pub use limits::Limits;
 pub use listen::{Options, Server, serve};
 pub use registry::{ModelSource, Registry};
 pub use state::{Service, ServiceOptions};
+
+/// The examples of the crate's README are compiled by the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -111,9 +111,9 @@ impl Server {
             Error::new(ErrorKind::Io, "has no address").at(wanted.to_string()).because(cause)
         })?;
         let (stop, stopped) = watch::channel(false);
-        let accept = Accept { app: app(Arc::clone(&service)), service: Arc::clone(&service), limits };
-        let accepting =
-            runtime.spawn(accept.run(listener, stopped, options.exit_timeout));
+        let accept =
+            Accept { app: app(Arc::clone(&service)), service: Arc::clone(&service), limits };
+        let accepting = runtime.spawn(accept.run(listener, stopped, options.exit_timeout));
         let (drain_delay, exit_timeout) = (options.drain_delay, options.exit_timeout);
         Ok(Self { service, address, runtime, stop, accepting, drain_delay, exit_timeout })
     }
@@ -178,9 +178,8 @@ pub fn serve(registry: Arc<Registry>, options: Options) -> Result<()> {
 
 /// Waits for a signal; the time in which connections are still accepted.
 async fn first_signal(drain_delay: Duration) -> Result<Duration> {
-    let failed = |cause| {
-        Error::new(ErrorKind::Io, "cannot be waited for").at("signals").because(cause)
-    };
+    let failed =
+        |cause| Error::new(ErrorKind::Io, "cannot be waited for").at("signals").because(cause);
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -214,7 +213,8 @@ impl Accept {
         mut stopped: watch::Receiver<bool>,
         limit: Duration,
     ) -> bool {
-        let (graceful, room) = (GracefulShutdown::new(), Arc::new(Semaphore::new(self.limits.connections)));
+        let (graceful, room) =
+            (GracefulShutdown::new(), Arc::new(Semaphore::new(self.limits.connections)));
         loop {
             let accept = async {
                 // The next connection waits in the system until there is room.

@@ -103,7 +103,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     remark(global, &format!("ptsm {}, {set}, {workers} worker{s}", env!("CARGO_PKG_VERSION")));
     lines.iter().for_each(|line| remark(global, line));
     if open {
-        message("anyone who reaches this address may use the models (--api-key-file asks for keys)");
+        message(
+            "anyone who reaches this address may use the models (--api-key-file asks for keys)",
+        );
     }
     remark(global, &format!("http://{} (v1, v2, gRPC, KServe, granite)", server.address()));
     server.wait()

@@ -87,7 +87,8 @@ mod tests {
         let set = forecaster.read(&table, &Repair::default()).unwrap();
         let mut shorter = set.clone();
         let width = shorter.series[0].num_channels;
-        shorter.series[0] = Series::new("", width, set.series[0].values[..7 * width].to_vec()).unwrap();
+        shorter.series[0] =
+            Series::new("", width, set.series[0].values[..7 * width].to_vec()).unwrap();
         for steps in [4, 6, 15] {
             let parts =
                 [&set, &shorter, &set].map(|set| SetPart { set, series: 0..set.series.len() });

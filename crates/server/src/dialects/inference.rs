@@ -122,7 +122,8 @@ pub(crate) async fn model(
 ) -> Result<Json<Value>, Refused> {
     let model = found(&service, &asked, &path)?;
     let (inputs, outputs) = tensors::metadata(&model);
-    let all = |list: &[tensors::TensorMetadata]| list.iter().map(|t| t.to_json()).collect::<Value>();
+    let all =
+        |list: &[tensors::TensorMetadata]| list.iter().map(|t| t.to_json()).collect::<Value>();
     Ok(Json(json!({
         "name": model.name, "versions": [VERSION], "platform": "ptsm", "inputs": all(&inputs),
         "outputs": all(&outputs), "parameters": {"units": "data", "channels": model.channels()},
@@ -289,8 +290,7 @@ fn written(
         id: Option<String>,
         outputs: Vec<OutputAnswer>,
     }
-    let answer =
-        Answer { model_name: &model.name, model_version: VERSION, id, outputs: answers };
+    let answer = Answer { model_name: &model.name, model_version: VERSION, id, outputs: answers };
     let mut bytes = serde_json::to_vec(&answer)
         .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
     let header = (!blobs.is_empty()).then_some(bytes.len());

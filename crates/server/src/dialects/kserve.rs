@@ -167,7 +167,8 @@ impl Past {
             let table = Table::new(names.enumerate().map(column).collect())?;
             let none = Some(data::NO_COLUMN.to_owned());
             let season = Some(frequency.seasonal_period());
-            let data = DataSpec { timestamp: none.clone(), id: none, season, ..DataSpec::default() };
+            let data =
+                DataSpec { timestamp: none.clone(), id: none, season, ..DataSpec::default() };
             let rows = TableSource::Held(table);
             return Ok(Input::Table { rows, data: Box::new(data), future: None });
         }

@@ -103,9 +103,10 @@ impl<'de> Visitor<'de> for NumbersSeed<'_> {
         if depth == DEPTH {
             return Err(A::Error::custom(format!("more than {DEPTH} lists inside each other")));
         }
-        while seq.next_element_seed(NumbersSeed { numbers: &mut *numbers, depth: depth + 1 })?.is_some()
-        {
-        }
+        while seq
+            .next_element_seed(NumbersSeed { numbers: &mut *numbers, depth: depth + 1 })?
+            .is_some()
+        {}
         Ok(())
     }
 }

@@ -364,7 +364,8 @@ pub(crate) fn metadata(model: &Served) -> (Vec<TensorMetadata>, Vec<TensorMetada
     let input = |name: &str| TensorMetadata { name: name.to_owned(), shape: [-1, -1, channels] };
     let output = |name: String| TensorMetadata { name, shape: [-1, steps, forecast] };
     let levels = model.interval_levels();
-    let ends = levels.iter().flat_map(|level| ["lower", "upper"].map(|end| format!("{end}_{level}")));
+    let ends =
+        levels.iter().flat_map(|level| ["lower", "upper"].map(|end| format!("{end}_{level}")));
     let outputs = std::iter::once(POINTS.to_owned()).chain(ends).map(output).collect();
     (vec![input(PAST), input(MASK)], outputs)
 }

@@ -81,9 +81,10 @@ impl Queue {
         let mut taken: Vec<Job> = Vec::new();
         let mut windows = 0;
         while taken.is_empty() {
-            let heads = waiting.by_model.iter().filter_map(|(&model, jobs)| {
-                jobs.front().map(|job| (job.queued, model))
-            });
+            let heads = waiting
+                .by_model
+                .iter()
+                .filter_map(|(&model, jobs)| jobs.front().map(|job| (job.queued, model)));
             let Some((_, model)) = heads.min() else { return taken };
             let Some(jobs) = waiting.by_model.get_mut(&model) else { return taken };
             while let Some(next) = jobs.front() {

@@ -29,7 +29,9 @@ enum Session {
 impl Session {
     fn new(model: &Served) -> Result<Self> {
         Ok(match &model.kind {
-            Kind::Forecasts(model) => Self::Forecasts(Box::new(Forecaster::new(Arc::clone(model))?)),
+            Kind::Forecasts(model) => {
+                Self::Forecasts(Box::new(Forecaster::new(Arc::clone(model))?))
+            }
             Kind::AnySeries(_) => Self::AnySeries,
             Kind::Labels(labeller) => {
                 let labeller = labeller.lock().unwrap_or_else(|e| e.into_inner());
@@ -151,9 +153,7 @@ fn compute(
             forecast(&[work], forecaster)?.pop().ok_or_else(mismatch)
         }
         (Work::AnySeries(work), Session::AnySeries) => any_series(work, model, registry),
-        (Work::Label(set), Session::Labels(labeller)) => {
-            Ok(Output::Labels(labeller.predict(set)?))
-        }
+        (Work::Label(set), Session::Labels(labeller)) => Ok(Output::Labels(labeller.predict(set)?)),
         _ => Err(mismatch()),
     }
 }

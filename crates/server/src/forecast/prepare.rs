@@ -35,7 +35,8 @@ pub(super) fn prepare(request: &Request, limits: &Limits) -> Answered<Prepared> 
     }
     let levels = request.levels.as_deref().unwrap_or_default();
     limit("levels", levels.len(), limits.levels)?;
-    if let Some(level) = levels.iter().find(|level| !(0.0..1.0).contains(*level) || **level == 0.0) {
+    if let Some(level) = levels.iter().find(|level| !(0.0..1.0).contains(*level) || **level == 0.0)
+    {
         let text = format!("levels: {level} is not between 0 and 1 (0.8 is an interval of 80 %)");
         return Err(Failure::unusable(text));
     }
@@ -144,13 +145,18 @@ fn kept_levels(request: &Request, model: &Served, further: bool) -> Answered<Opt
     let known = |level: &&f64| !own.iter().any(|own| (own - **level).abs() < 1e-9);
     if let Some(level) = levels.iter().find(known) {
         let text = match own.is_empty() {
-            true => format!("levels: {level}: the model has no intervals (ptsm calibrate adds them)"),
-            false => format!("levels: {level}: the model has {own:?} (ptsm calibrate makes others)"),
+            true => {
+                format!("levels: {level}: the model has no intervals (ptsm calibrate adds them)")
+            }
+            false => {
+                format!("levels: {level}: the model has {own:?} (ptsm calibrate makes others)")
+            }
         };
         return Err(Failure::unusable(text));
     }
     if further && !levels.is_empty() {
-        let text = "levels: there are none beyond the model's own prediction_length (leave them out)";
+        let text =
+            "levels: there are none beyond the model's own prediction_length (leave them out)";
         return Err(Failure::unusable(text));
     }
     Ok(Some(levels.clone()))

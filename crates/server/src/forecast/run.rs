@@ -1,8 +1,8 @@
 //! Pieces of a request through the engine, in waves that leave room for others.
 
 use std::ops::Range;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ptsm::Forecast;
@@ -36,8 +36,9 @@ pub(crate) async fn beside<T: Send + 'static>(
 
 /// A panic is a failure of the request alone.
 fn guarded<T>(work: impl FnOnce() -> Answered<T>) -> Answered<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Failure::new(Code::Internal, "the server failed; its log says why")))
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::new(Code::Internal, "the server failed; its log says why"))
+    })
 }
 
 /// Forecasts what is asked for.

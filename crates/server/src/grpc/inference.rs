@@ -57,10 +57,7 @@ pub struct ModelMetadataResponse {
     #[prost(message, repeated, tag = "5")]
     pub outputs: ::prost::alloc::vec::Vec<model_metadata_response::TensorMetadata>,
     #[prost(map = "string, message", tag = "6")]
-    pub properties: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        InferParameter,
-    >,
+    pub properties: ::std::collections::HashMap<::prost::alloc::string::String, InferParameter>,
 }
 /// Nested message and enum types in `ModelMetadataResponse`.
 pub mod model_metadata_response {
@@ -73,10 +70,8 @@ pub mod model_metadata_response {
         #[prost(int64, repeated, tag = "3")]
         pub shape: ::prost::alloc::vec::Vec<i64>,
         #[prost(map = "string, message", tag = "4")]
-        pub parameters: ::std::collections::HashMap<
-            ::prost::alloc::string::String,
-            super::InferParameter,
-        >,
+        pub parameters:
+            ::std::collections::HashMap<::prost::alloc::string::String, super::InferParameter>,
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -128,16 +123,11 @@ pub struct ModelInferRequest {
     #[prost(string, tag = "3")]
     pub id: ::prost::alloc::string::String,
     #[prost(map = "string, message", tag = "4")]
-    pub parameters: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        InferParameter,
-    >,
+    pub parameters: ::std::collections::HashMap<::prost::alloc::string::String, InferParameter>,
     #[prost(message, repeated, tag = "5")]
     pub inputs: ::prost::alloc::vec::Vec<model_infer_request::InferInputTensor>,
     #[prost(message, repeated, tag = "6")]
-    pub outputs: ::prost::alloc::vec::Vec<
-        model_infer_request::InferRequestedOutputTensor,
-    >,
+    pub outputs: ::prost::alloc::vec::Vec<model_infer_request::InferRequestedOutputTensor>,
     #[prost(bytes = "bytes", repeated, tag = "7")]
     pub raw_input_contents: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -152,10 +142,8 @@ pub mod model_infer_request {
         #[prost(int64, repeated, tag = "3")]
         pub shape: ::prost::alloc::vec::Vec<i64>,
         #[prost(map = "string, message", tag = "4")]
-        pub parameters: ::std::collections::HashMap<
-            ::prost::alloc::string::String,
-            super::InferParameter,
-        >,
+        pub parameters:
+            ::std::collections::HashMap<::prost::alloc::string::String, super::InferParameter>,
         #[prost(message, optional, tag = "5")]
         pub contents: ::core::option::Option<super::InferTensorContents>,
     }
@@ -164,10 +152,8 @@ pub mod model_infer_request {
         #[prost(string, tag = "1")]
         pub name: ::prost::alloc::string::String,
         #[prost(map = "string, message", tag = "2")]
-        pub parameters: ::std::collections::HashMap<
-            ::prost::alloc::string::String,
-            super::InferParameter,
-        >,
+        pub parameters:
+            ::std::collections::HashMap<::prost::alloc::string::String, super::InferParameter>,
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -179,10 +165,7 @@ pub struct ModelInferResponse {
     #[prost(string, tag = "3")]
     pub id: ::prost::alloc::string::String,
     #[prost(map = "string, message", tag = "4")]
-    pub parameters: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        InferParameter,
-    >,
+    pub parameters: ::std::collections::HashMap<::prost::alloc::string::String, InferParameter>,
     #[prost(message, repeated, tag = "5")]
     pub outputs: ::prost::alloc::vec::Vec<model_infer_response::InferOutputTensor>,
     #[prost(bytes = "bytes", repeated, tag = "6")]
@@ -199,10 +182,8 @@ pub mod model_infer_response {
         #[prost(int64, repeated, tag = "3")]
         pub shape: ::prost::alloc::vec::Vec<i64>,
         #[prost(map = "string, message", tag = "4")]
-        pub parameters: ::std::collections::HashMap<
-            ::prost::alloc::string::String,
-            super::InferParameter,
-        >,
+        pub parameters:
+            ::std::collections::HashMap<::prost::alloc::string::String, super::InferParameter>,
         #[prost(message, optional, tag = "5")]
         pub contents: ::core::option::Option<super::InferTensorContents>,
     }
@@ -259,9 +240,7 @@ pub struct ModelStatisticsResponse {
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModelRepositoryParameter {
     #[prost(oneof = "model_repository_parameter::ParameterChoice", tags = "1, 2, 3, 4")]
-    pub parameter_choice: ::core::option::Option<
-        model_repository_parameter::ParameterChoice,
-    >,
+    pub parameter_choice: ::core::option::Option<model_repository_parameter::ParameterChoice>,
 }
 /// Nested message and enum types in `ModelRepositoryParameter`.
 pub mod model_repository_parameter {
@@ -310,10 +289,8 @@ pub struct RepositoryModelLoadRequest {
     #[prost(string, tag = "2")]
     pub model_name: ::prost::alloc::string::String,
     #[prost(map = "string, message", tag = "3")]
-    pub parameters: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ModelRepositoryParameter,
-    >,
+    pub parameters:
+        ::std::collections::HashMap<::prost::alloc::string::String, ModelRepositoryParameter>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RepositoryModelLoadResponse {}
@@ -324,10 +301,8 @@ pub struct RepositoryModelUnloadRequest {
     #[prost(string, tag = "2")]
     pub model_name: ::prost::alloc::string::String,
     #[prost(map = "string, message", tag = "3")]
-    pub parameters: ::std::collections::HashMap<
-        ::prost::alloc::string::String,
-        ModelRepositoryParameter,
-    >,
+    pub parameters:
+        ::std::collections::HashMap<::prost::alloc::string::String, ModelRepositoryParameter>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RepositoryModelUnloadResponse {}
@@ -338,7 +313,7 @@ pub mod grpc_inference_service_server {
         dead_code,
         missing_docs,
         clippy::wildcard_imports,
-        clippy::let_unit_value,
+        clippy::let_unit_value
     )]
     use tonic::codegen::*;
     /// Generated trait containing gRPC methods that should be implemented for use with GrpcInferenceServiceServer.
@@ -347,73 +322,43 @@ pub mod grpc_inference_service_server {
         async fn server_live(
             &self,
             request: tonic::Request<super::ServerLiveRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ServerLiveResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ServerLiveResponse>, tonic::Status>;
         async fn server_ready(
             &self,
             request: tonic::Request<super::ServerReadyRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ServerReadyResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ServerReadyResponse>, tonic::Status>;
         async fn model_ready(
             &self,
             request: tonic::Request<super::ModelReadyRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ModelReadyResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ModelReadyResponse>, tonic::Status>;
         async fn server_metadata(
             &self,
             request: tonic::Request<super::ServerMetadataRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ServerMetadataResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ServerMetadataResponse>, tonic::Status>;
         async fn model_metadata(
             &self,
             request: tonic::Request<super::ModelMetadataRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ModelMetadataResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ModelMetadataResponse>, tonic::Status>;
         async fn model_infer(
             &self,
             request: tonic::Request<super::ModelInferRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ModelInferResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ModelInferResponse>, tonic::Status>;
         async fn model_statistics(
             &self,
             request: tonic::Request<super::ModelStatisticsRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::ModelStatisticsResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::ModelStatisticsResponse>, tonic::Status>;
         async fn repository_index(
             &self,
             request: tonic::Request<super::RepositoryIndexRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RepositoryIndexResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RepositoryIndexResponse>, tonic::Status>;
         async fn repository_model_load(
             &self,
             request: tonic::Request<super::RepositoryModelLoadRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RepositoryModelLoadResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RepositoryModelLoadResponse>, tonic::Status>;
         async fn repository_model_unload(
             &self,
             request: tonic::Request<super::RepositoryModelUnloadRequest>,
-        ) -> std::result::Result<
-            tonic::Response<super::RepositoryModelUnloadResponse>,
-            tonic::Status,
-        >;
+        ) -> std::result::Result<tonic::Response<super::RepositoryModelUnloadResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct GrpcInferenceServiceServer<T> {
@@ -436,10 +381,7 @@ pub mod grpc_inference_service_server {
                 max_encoding_message_size: None,
             }
         }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
+        pub fn with_interceptor<F>(inner: T, interceptor: F) -> InterceptedService<Self, F>
         where
             F: tonic::service::Interceptor,
         {
@@ -474,8 +416,7 @@ pub mod grpc_inference_service_server {
             self
         }
     }
-    impl<T, B> tonic::codegen::Service<http::Request<B>>
-    for GrpcInferenceServiceServer<T>
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GrpcInferenceServiceServer<T>
     where
         T: GrpcInferenceService,
         B: Body + std::marker::Send + 'static,
@@ -495,23 +436,18 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ServerLive" => {
                     #[allow(non_camel_case_types)]
                     struct ServerLiveSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ServerLiveRequest>
-                    for ServerLiveSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ServerLiveRequest> for ServerLiveSvc<T>
+                    {
                         type Response = super::ServerLiveResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ServerLiveRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::server_live(&inner, request)
-                                    .await
+                                <T as GrpcInferenceService>::server_live(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -541,23 +477,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ServerReady" => {
                     #[allow(non_camel_case_types)]
                     struct ServerReadySvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ServerReadyRequest>
-                    for ServerReadySvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ServerReadyRequest>
+                        for ServerReadySvc<T>
+                    {
                         type Response = super::ServerReadyResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ServerReadyRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::server_ready(&inner, request)
-                                    .await
+                                <T as GrpcInferenceService>::server_ready(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -587,23 +519,18 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ModelReady" => {
                     #[allow(non_camel_case_types)]
                     struct ModelReadySvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ModelReadyRequest>
-                    for ModelReadySvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ModelReadyRequest> for ModelReadySvc<T>
+                    {
                         type Response = super::ModelReadyResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ModelReadyRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::model_ready(&inner, request)
-                                    .await
+                                <T as GrpcInferenceService>::model_ready(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -633,26 +560,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ServerMetadata" => {
                     #[allow(non_camel_case_types)]
                     struct ServerMetadataSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ServerMetadataRequest>
-                    for ServerMetadataSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ServerMetadataRequest>
+                        for ServerMetadataSvc<T>
+                    {
                         type Response = super::ServerMetadataResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ServerMetadataRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::server_metadata(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
+                                <T as GrpcInferenceService>::server_metadata(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -682,23 +602,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ModelMetadata" => {
                     #[allow(non_camel_case_types)]
                     struct ModelMetadataSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ModelMetadataRequest>
-                    for ModelMetadataSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ModelMetadataRequest>
+                        for ModelMetadataSvc<T>
+                    {
                         type Response = super::ModelMetadataResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ModelMetadataRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::model_metadata(&inner, request)
-                                    .await
+                                <T as GrpcInferenceService>::model_metadata(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -728,23 +644,18 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ModelInfer" => {
                     #[allow(non_camel_case_types)]
                     struct ModelInferSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ModelInferRequest>
-                    for ModelInferSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ModelInferRequest> for ModelInferSvc<T>
+                    {
                         type Response = super::ModelInferResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ModelInferRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::model_infer(&inner, request)
-                                    .await
+                                <T as GrpcInferenceService>::model_infer(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -774,26 +685,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/ModelStatistics" => {
                     #[allow(non_camel_case_types)]
                     struct ModelStatisticsSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::ModelStatisticsRequest>
-                    for ModelStatisticsSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::ModelStatisticsRequest>
+                        for ModelStatisticsSvc<T>
+                    {
                         type Response = super::ModelStatisticsResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::ModelStatisticsRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::model_statistics(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
+                                <T as GrpcInferenceService>::model_statistics(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -823,26 +727,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/RepositoryIndex" => {
                     #[allow(non_camel_case_types)]
                     struct RepositoryIndexSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::RepositoryIndexRequest>
-                    for RepositoryIndexSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::RepositoryIndexRequest>
+                        for RepositoryIndexSvc<T>
+                    {
                         type Response = super::RepositoryIndexResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RepositoryIndexRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::repository_index(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
+                                <T as GrpcInferenceService>::repository_index(&inner, request).await
                             };
                             Box::pin(fut)
                         }
@@ -872,25 +769,19 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/RepositoryModelLoad" => {
                     #[allow(non_camel_case_types)]
                     struct RepositoryModelLoadSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::RepositoryModelLoadRequest>
-                    for RepositoryModelLoadSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::RepositoryModelLoadRequest>
+                        for RepositoryModelLoadSvc<T>
+                    {
                         type Response = super::RepositoryModelLoadResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RepositoryModelLoadRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
-                                <T as GrpcInferenceService>::repository_model_load(
-                                        &inner,
-                                        request,
-                                    )
+                                <T as GrpcInferenceService>::repository_model_load(&inner, request)
                                     .await
                             };
                             Box::pin(fut)
@@ -921,15 +812,12 @@ pub mod grpc_inference_service_server {
                 "/inference.GRPCInferenceService/RepositoryModelUnload" => {
                     #[allow(non_camel_case_types)]
                     struct RepositoryModelUnloadSvc<T: GrpcInferenceService>(pub Arc<T>);
-                    impl<
-                        T: GrpcInferenceService,
-                    > tonic::server::UnaryService<super::RepositoryModelUnloadRequest>
-                    for RepositoryModelUnloadSvc<T> {
+                    impl<T: GrpcInferenceService>
+                        tonic::server::UnaryService<super::RepositoryModelUnloadRequest>
+                        for RepositoryModelUnloadSvc<T>
+                    {
                         type Response = super::RepositoryModelUnloadResponse;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::Response>,
-                            tonic::Status,
-                        >;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
                         fn call(
                             &mut self,
                             request: tonic::Request<super::RepositoryModelUnloadRequest>,
@@ -937,10 +825,9 @@ pub mod grpc_inference_service_server {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
                                 <T as GrpcInferenceService>::repository_model_unload(
-                                        &inner,
-                                        request,
-                                    )
-                                    .await
+                                    &inner, request,
+                                )
+                                .await
                             };
                             Box::pin(fut)
                         }
@@ -967,25 +854,16 @@ pub mod grpc_inference_service_server {
                     };
                     Box::pin(fut)
                 }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
+                _ => Box::pin(async move {
+                    let mut response = http::Response::new(tonic::body::Body::default());
+                    let headers = response.headers_mut();
+                    headers.insert(
+                        tonic::Status::GRPC_STATUS,
+                        (tonic::Code::Unimplemented as i32).into(),
+                    );
+                    headers.insert(http::header::CONTENT_TYPE, tonic::metadata::GRPC_CONTENT_TYPE);
+                    Ok(response)
+                }),
             }
         }
     }

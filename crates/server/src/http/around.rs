@@ -116,10 +116,14 @@ pub(super) async fn around(
             request.extensions_mut().insert(asked);
             match dialect {
                 // The body of a call is read by its handler, which knows no time.
-                Dialect::Grpc => match tokio::time::timeout_at(until.into(), next.run(request)).await {
-                    Ok(response) => response,
-                    Err(_) => dialect.refuse(Failure::new(Code::Late, "there was no answer in time")),
-                },
+                Dialect::Grpc => {
+                    match tokio::time::timeout_at(until.into(), next.run(request)).await {
+                        Ok(response) => response,
+                        Err(_) => {
+                            dialect.refuse(Failure::new(Code::Late, "there was no answer in time"))
+                        }
+                    }
+                }
                 _ => next.run(request).await,
             }
         }

@@ -50,10 +50,12 @@ pub(crate) async fn read(body: Body, limits: &Limits) -> Answered<Bytes> {
     }
     Ok(match held.len() {
         1 => held.swap_remove(0),
-        _ => held.iter().fold(BytesMut::with_capacity(bytes), |mut all, piece| {
-            all.extend_from_slice(piece);
-            all
-        })
-        .freeze(),
+        _ => held
+            .iter()
+            .fold(BytesMut::with_capacity(bytes), |mut all, piece| {
+                all.extend_from_slice(piece);
+                all
+            })
+            .freeze(),
     })
 }

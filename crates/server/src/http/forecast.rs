@@ -15,9 +15,7 @@ use super::answer::{self, Refused};
 use super::options::{ForecastOptions, TableSchema, of_json, of_query};
 use super::{Asked, body, media};
 use crate::failure::{Answered, Code, Failure};
-use crate::forecast::{
-    Answer, Input, Media, Request, Rows, TableSource, beside, forecast,
-};
+use crate::forecast::{Answer, Input, Media, Request, Rows, TableSource, beside, forecast};
 use crate::state::Service;
 
 /// What is forecast, as JSON.

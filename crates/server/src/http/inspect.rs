@@ -59,9 +59,12 @@ fn described(rows: &Rows, data: &DataSpec, limits: &Limits) -> Answered<Value> {
         })
     });
     let series: Vec<Value> = series.collect();
-    let missing: Vec<Value> = set.repairs.missing.iter().map(|missing| {
-        json!({"channel": missing.channel, "share": missing.share})
-    }).collect();
+    let missing: Vec<Value> = set
+        .repairs
+        .missing
+        .iter()
+        .map(|missing| json!({"channel": missing.channel, "share": missing.share}))
+        .collect();
     let notes: Vec<String> = set.repairs.time_notes().iter().map(ToString::to_string).collect();
     let step = set.frequency.map(|step| step.to_string());
     Ok(json!({

@@ -70,9 +70,7 @@ pub(crate) fn of_answer(headers: &HeaderMap, request: Media) -> Answered<Media> 
     match best {
         Some((_, media)) => Ok(media),
         None if !asked || any => Ok(request),
-        None => {
-            Err(Failure::new(Code::NotAcceptable, format!("Accept: there are {}", names())))
-        }
+        None => Err(Failure::new(Code::NotAcceptable, format!("Accept: there are {}", names()))),
     }
 }
 

@@ -29,12 +29,30 @@ struct ErrorWords {
 #[openapi(
     info(title = "ptsm", description = "Forecasts of time series by PatchTSMixer"),
     paths(
-        forecast::post, classify::post, inspect::post, models::list, models::one, health::metrics,
-        inference::server, inference::live, inference::ready, inference::model, inference::model_ready,
-        inference::infer, inference::index, inference::load, inference::unload, inference::stats,
-        kserve::forecast, kserve::models, granite::forecast, granite::model_spec, granite::health, get,
+        forecast::post,
+        classify::post,
+        inspect::post,
+        models::list,
+        models::one,
+        health::metrics,
+        inference::server,
+        inference::live,
+        inference::ready,
+        inference::model,
+        inference::model_ready,
+        inference::infer,
+        inference::index,
+        inference::load,
+        inference::unload,
+        inference::stats,
+        kserve::forecast,
+        kserve::models,
+        granite::forecast,
+        granite::model_spec,
+        granite::health,
+        get,
     ),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorBody))
 )]
 struct Document;
 

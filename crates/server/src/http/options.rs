@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn queries_are_read_and_unknown_fields_refused() {
         let (forecast, schema) =
-            of_query("model=a&levels=0.8,0.95&prediction_length=4&id=shop&targets=x,y&sort").unwrap();
+            of_query("model=a&levels=0.8,0.95&prediction_length=4&id=shop&targets=x,y&sort")
+                .unwrap();
         assert_eq!(forecast.levels.unwrap(), [0.8, 0.95]);
         assert_eq!((forecast.prediction_length, forecast.rows_before_end), (Some(4), None));
         assert_eq!(schema.targets.unwrap(), ["x", "y"]);

@@ -115,7 +115,9 @@ impl Served {
         let task = match &self.kind {
             Kind::Forecasts(_) => "forecasting",
             Kind::AnySeries(_) => "forecasting any series",
-            Kind::Labels(_) if matches!(self.config.task(), Ok(Task::Classification)) => "classification",
+            Kind::Labels(_) if matches!(self.config.task(), Ok(Task::Classification)) => {
+                "classification"
+            }
             Kind::Labels(_) => "regression",
         };
         let mut value = json!({

@@ -1,0 +1,8 @@
+//! The server over real sockets, on models that are made here. One binary: linking takes long.
+
+mod common;
+mod dialects;
+mod hostile;
+mod load;
+mod native;
+mod operation;
