@@ -196,7 +196,20 @@ fn statistics(model: &Served) -> ModelStatistics {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use axum::body::Body;
+    use axum::http::{HeaderMap, Request, Version};
+    use http_body_util::BodyExt;
+    use prost::Message;
+    use serde_json::json;
     use sha2::{Digest, Sha256};
+    use tower::ServiceExt;
+
+    use super::inference::model_infer_request::InferInputTensor;
+    use super::inference::*;
+    use crate::state::{Service, ServiceOptions};
+    use crate::{Registry, app};
 
     #[test]
     fn the_messages_are_those_of_the_proto() {
@@ -204,5 +217,103 @@ mod tests {
         let digest: String = Sha256::digest(proto).iter().map(|b| format!("{b:02x}")).collect();
         let first = include_str!("inference.rs").lines().next().unwrap_or_default();
         assert!(first.contains(&digest), "run: cargo run --manifest-path tools/proto/Cargo.toml");
+    }
+
+    fn service() -> Arc<Service> {
+        let registry = Arc::new(Registry::open(&[], "cpu").unwrap());
+        let options = ServiceOptions { workers: 1, ..ServiceOptions::default() };
+        Service::start(registry, options).unwrap()
+    }
+
+    /// One call: the status of gRPC, and the message.
+    async fn call(service: &Arc<Service>, name: &str, message: Vec<u8>) -> (String, Vec<u8>) {
+        let mut frame = vec![0];
+        frame.extend((message.len() as u32).to_be_bytes());
+        frame.extend(message);
+        let request = Request::post(format!("/inference.GRPCInferenceService/{name}"))
+            .version(Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .body(Body::from(frame))
+            .unwrap();
+        let response = app(Arc::clone(service)).oneshot(request).await.unwrap();
+        let heads = response.headers().clone();
+        let body = response.into_body().collect().await.unwrap();
+        let tails = body.trailers().cloned().unwrap_or_default();
+        let status = |from: &HeaderMap| {
+            from.get("grpc-status").map(|value| value.to_str().unwrap().to_owned())
+        };
+        let status = status(&heads).or_else(|| status(&tails)).unwrap_or_default();
+        (status, body.to_bytes().iter().skip(5).copied().collect())
+    }
+
+    /// The numbers of the first output over REST.
+    async fn over_rest(service: &Arc<Service>, values: &[f64]) -> Vec<f64> {
+        let input = json!({"name": "past_values", "datatype": "FP64", "shape": [2, 30, 1], "data": values});
+        let request = Request::post("/v2/models/builtin/infer")
+            .body(Body::from(json!({"inputs": [input]}).to_string()))
+            .unwrap();
+        let response = app(Arc::clone(service)).oneshot(request).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let numbers = answer["outputs"][0]["data"].as_array().unwrap();
+        numbers.iter().map(|x| x.as_f64().unwrap()).collect()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Vec<f64> {
+        bytes.chunks(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn calls_give_the_bits_of_rest() {
+        let service = service();
+        let values: Vec<f64> = (0..60).map(|i| f64::from(i % 7 * (i / 30 + 1))).collect();
+        let input = InferInputTensor {
+            name: "past_values".into(),
+            datatype: "FP64".into(),
+            shape: vec![2, 30, 1],
+            ..InferInputTensor::default()
+        };
+        let request = ModelInferRequest {
+            model_name: "builtin".into(),
+            inputs: vec![input.clone()],
+            ..ModelInferRequest::default()
+        };
+        let raw: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let raw = ModelInferRequest { raw_input_contents: vec![raw.into()], ..request.clone() };
+        let wanted = over_rest(&service, &values).await;
+        let (status, message) = call(&service, "ModelInfer", raw.encode_to_vec()).await;
+        assert_eq!(status, "0");
+        let answer = ModelInferResponse::decode(message.as_slice()).unwrap();
+        assert_eq!(answer.outputs[0].name, "prediction_outputs");
+        assert_eq!(of_bytes(&answer.raw_output_contents[0]), wanted);
+        let contents = InferTensorContents { fp64_contents: values, ..Default::default() };
+        let typed = InferInputTensor { contents: Some(contents), ..input };
+        let typed = ModelInferRequest { inputs: vec![typed], ..request.clone() };
+        let (_, message) = call(&service, "ModelInfer", typed.encode_to_vec()).await;
+        let answer = ModelInferResponse::decode(message.as_slice()).unwrap();
+        let contents = answer.outputs[0].contents.as_ref().unwrap();
+        assert_eq!(contents.fp64_contents, wanted);
+        // Without numbers 3, of another model 5, torn 13.
+        let (status, _) = call(&service, "ModelInfer", request.encode_to_vec()).await;
+        assert_eq!(status, "3");
+        let other = ModelInferRequest { model_name: "none".into(), ..request };
+        assert_eq!(call(&service, "ModelInfer", other.encode_to_vec()).await.0, "5");
+        assert_eq!(call(&service, "ModelInfer", vec![0xff; 9]).await.0, "13");
+    }
+
+    #[tokio::test]
+    async fn health_and_the_index_are_answered() {
+        let service = service();
+        let (status, message) = call(&service, "ServerReady", Vec::new()).await;
+        assert!(status == "0" && ServerReadyResponse::decode(message.as_slice()).unwrap().ready);
+        let (_, message) = call(&service, "RepositoryIndex", Vec::new()).await;
+        let index = RepositoryIndexResponse::decode(message.as_slice()).unwrap();
+        assert_eq!((&*index.models[0].name, &*index.models[0].state), ("builtin", "READY"));
+        let unload = RepositoryModelUnloadRequest { model_name: "builtin".into(), ..Default::default() };
+        let (status, _) = call(&service, "RepositoryModelUnload", unload.encode_to_vec()).await;
+        assert_eq!(status, "7");
+        service.drain();
+        let (_, message) = call(&service, "ServerReady", Vec::new()).await;
+        assert!(!ServerReadyResponse::decode(message.as_slice()).unwrap().ready);
     }
 }
