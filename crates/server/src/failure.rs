@@ -158,7 +158,7 @@ impl From<Error> for Failure {
         };
         let message = match code {
             Code::Internal => {
-                crate::http::log_line(&json!({"level": "error", "error": error.to_string()}));
+                crate::log::log_line(&json!({"level": "error", "error": error.to_string()}));
                 "the server failed; its log says why".to_owned()
             }
             _ => error.to_string(),

@@ -24,11 +24,15 @@ struct Key {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    pub(crate) name: String,
+    name: String,
     models: Option<Vec<String>>,
 }
 
 impl Caller {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the key is for this model.
     pub(crate) fn may_use(&self, model: &str) -> bool {
         self.models.as_ref().is_none_or(|models| models.iter().any(|name| name == model))

@@ -16,7 +16,9 @@
 //! | [`registry`] | models by name: loading, self-test, the swap of one for another |
 //! | `engine/` | bounded queues, workers, deadlines |
 //! | `forecast/` | what every protocol asks for, and its answer |
-//! | `http/` | the native routes, bodies, media types, checks of every request |
+//! | `native/` | the native routes |
+//! | `http/` | what handlers of every protocol use: bodies, media types, options, answers |
+//! | `app/` | all routes as one application, and what is done around every request |
 //! | `dialects/` | Open Inference Protocol over REST, KServe's and granite-tsfm's time-series contracts |
 //! | `grpc/` | Open Inference Protocol over gRPC |
 //! | `limits.rs` | every limit, with its default |
@@ -25,6 +27,7 @@
 //! Every protocol parses into one request and writes one answer, so a series has the same forecast, to the bit, over
 //! each of them, whatever it is batched with.
 
+mod app;
 mod dialects;
 mod engine;
 mod failure;
@@ -34,11 +37,13 @@ mod http;
 mod keys;
 mod limits;
 mod listen;
+mod log;
 mod metrics;
+mod native;
 pub mod registry;
 mod state;
 
-pub use http::app;
+pub use app::app;
 pub use keys::{Keys, new_key};
 pub use limits::Limits;
 pub use listen::{Options, Server, serve};

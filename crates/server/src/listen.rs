@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 
-use crate::http::{app, log_line};
+use crate::app::app;
 use crate::keys::Keys;
 use crate::limits::Limits;
+use crate::log::log_line;
 use crate::registry::Registry;
 use crate::state::{Service, ServiceOptions};
 

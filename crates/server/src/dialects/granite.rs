@@ -22,8 +22,9 @@ use utoipa::ToSchema;
 use super::tensors::quantile_levels;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Input, Media, Request, Rows, TableSource, beside};
+use crate::http::asked::Asked;
 use crate::http::options::of_json;
-use crate::http::{Asked, answer, body};
+use crate::http::{answer, body};
 use crate::registry::{Kind, Served};
 use crate::state::Service;
 

@@ -17,7 +17,8 @@ use super::tensor_json::{Floats, InferBody, InputBody, OutputAnswer};
 use super::tensors::{self, EXTENSIONS, Infer, Tensor, VERSION};
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::beside;
-use crate::http::{Asked, answer, body};
+use crate::http::asked::Asked;
+use crate::http::{answer, body};
 use crate::registry::{Entry, Served};
 use crate::state::Service;
 

@@ -24,8 +24,9 @@ use utoipa::ToSchema;
 use super::tensors::quantile_levels;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Input, Request, TableSource, Times, beside};
+use crate::http::asked::Asked;
 use crate::http::options::of_json;
-use crate::http::{Asked, answer, body};
+use crate::http::{answer, body};
 use crate::registry::{Kind, Served};
 use crate::state::Service;
 
@@ -169,7 +170,7 @@ impl Past {
             let season = Some(frequency.seasonal_period());
             let data =
                 DataSpec { timestamp: none.clone(), id: none, season, ..DataSpec::default() };
-            let rows = TableSource::Held(table);
+            let rows = TableSource::Held(Box::new(table));
             return Ok(Input::Table { rows, data: Box::new(data), future: None });
         }
         let own = model.channels();

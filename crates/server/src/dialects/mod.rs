@@ -42,5 +42,6 @@ pub(crate) fn routes() -> Router<Arc<Service>> {
         .route("/v1/timeseries/forecast", post(kserve::forecast))
         .route("/v1/timeseries/models", get(kserve::models))
         .route("/v1/inference/forecasting", post(granite::forecast))
+        .route("/healthcheck", get(granite::health))
         .route("/v1/inference/modelspec", get(granite::model_spec))
 }

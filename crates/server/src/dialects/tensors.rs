@@ -311,7 +311,7 @@ impl Windows {
             season,
             ..DataSpec::default()
         };
-        let rows = TableSource::Held(Table::new(columns)?);
+        let rows = TableSource::Held(Box::new(Table::new(columns)?));
         Ok(Input::Table { rows, data: Box::new(data), future: None })
     }
 }

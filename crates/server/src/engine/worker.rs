@@ -65,7 +65,7 @@ pub(super) fn run(queue: &Queue, registry: &Registry) {
     // The thread is its own pool of one, so that nothing that a job computes leaves it.
     let pool = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     if let Err(error) = &pool {
-        crate::http::log_line(&json!({"level": "error", "error": error.to_string()}));
+        crate::log::log_line(&json!({"level": "error", "error": error.to_string()}));
     }
     let mut sessions = Sessions::default();
     while let Some(jobs) = queue.take() {
@@ -83,7 +83,7 @@ fn answer(jobs: Vec<Job>, sessions: &mut Sessions, registry: &Registry) {
         // The session may be in any state.
         sessions.by_model.remove(&model.number);
         registry.metrics.worker_panics.inc();
-        crate::http::log_line(&json!({"level": "error", "model": model.name, "error": "panic"}));
+        crate::log::log_line(&json!({"level": "error", "model": model.name, "error": "panic"}));
         let failure = Failure::new(Code::Internal, "the server failed; its log says why");
         works.iter().map(|_| Err(failure.clone())).collect()
     });

@@ -6,8 +6,8 @@ use ptsm::data::{Series, SeriesSet};
 use ptsm::forecast::{AnySeriesOptions, ForecastModel, OpenSeries};
 use ptsm::spec::{DataSpec, Source};
 
+use super::request::{Input, Request};
 use super::rows::{TableSource, limit};
-use super::{Input, Request};
 use crate::engine::{AnySeriesWork, Work};
 use crate::failure::{Answered, Code, Failure};
 use crate::limits::Limits;

@@ -95,7 +95,7 @@ pub(crate) enum TableSource {
     /// In a body.
     Body(Rows),
     /// In a table that a protocol made.
-    Held(Table),
+    Held(Box<Table>),
 }
 
 impl TableSource {
@@ -112,7 +112,7 @@ impl TableSource {
             Self::Body(rows) => rows.read(options, limits),
             Self::Held(table) => {
                 limit("rows", table.num_rows(), limits.rows)?;
-                Ok(table.clone())
+                Ok(table.as_ref().clone())
             }
         }
     }

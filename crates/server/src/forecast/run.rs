@@ -10,7 +10,7 @@ use ptsm::data::{LabelledSet, Table};
 use ptsm::labeller::Predictions;
 
 use super::prepare::{Prepared, prepare};
-use super::{Answer, Request, Times};
+use super::request::{Answer, Input, Request, Times};
 use crate::engine::{AnySeriesWork, Computed, Engine, Output, Part, Work};
 use crate::failure::{Answered, Code, Failure};
 use crate::registry::{Kind, Served};
@@ -62,8 +62,8 @@ async fn forecast_from(
     began: Instant,
 ) -> Answered<Answer> {
     let size = match &request.input {
-        super::Input::Table { rows, .. } => rows.size(),
-        super::Input::Set(set) => set.series.iter().map(|series| 8 * series.values.len()).sum(),
+        Input::Table { rows, .. } => rows.size(),
+        Input::Set(set) => set.series.iter().map(|series| 8 * series.values.len()).sum(),
     };
     let (model, deadline) = (Arc::clone(&request.model), request.deadline);
     let limits = service.limits.clone();

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::dialects::inference::state;
 use crate::dialects::tensors::{self, EXTENSIONS, VERSION};
 use crate::failure::{Answered, Code, Failure};
-use crate::http::Asked;
+use crate::http::asked::Asked;
 use crate::registry::Served;
 use crate::state::Service;
 
@@ -248,7 +248,8 @@ mod tests {
 
     /// The numbers of the first output over REST.
     async fn over_rest(service: &Arc<Service>, values: &[f64]) -> Vec<f64> {
-        let input = json!({"name": "past_values", "datatype": "FP64", "shape": [2, 30, 1], "data": values});
+        let input =
+            json!({"name": "past_values", "datatype": "FP64", "shape": [2, 30, 1], "data": values});
         let request = Request::post("/v2/models/builtin/infer")
             .body(Body::from(json!({"inputs": [input]}).to_string()))
             .unwrap();
@@ -309,7 +310,8 @@ mod tests {
         let (_, message) = call(&service, "RepositoryIndex", Vec::new()).await;
         let index = RepositoryIndexResponse::decode(message.as_slice()).unwrap();
         assert_eq!((&*index.models[0].name, &*index.models[0].state), ("builtin", "READY"));
-        let unload = RepositoryModelUnloadRequest { model_name: "builtin".into(), ..Default::default() };
+        let unload =
+            RepositoryModelUnloadRequest { model_name: "builtin".into(), ..Default::default() };
         let (status, _) = call(&service, "RepositoryModelUnload", unload.encode_to_vec()).await;
         assert_eq!(status, "7");
         service.drain();

@@ -5,10 +5,30 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response};
 use axum::response::IntoResponse;
+use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::failure::{Code, Failure};
 use crate::forecast::{Media, Times};
+
+/// Why a request has no answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorWords,
+}
+
+/// The code and a sentence.
+#[derive(Serialize, ToSchema)]
+struct ErrorWords {
+    /// A code of docs/serving.md, such as Q001.
+    code: String,
+    /// What was wanted, what came, and the way out.
+    message: String,
+    /// Field, column or row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+}
 
 /// What the middleware is told of an answer.
 #[derive(Debug, Clone, Default)]

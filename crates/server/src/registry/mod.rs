@@ -3,9 +3,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `source.rs` | where models come from: `NAME=DIR`, a folder of models, the one inside the library |
+//! | `kind.rs` | what a model does |
 //! | `served.rs` | a model that is ready to serve |
 //! | `self_test.rs` | a window that is computed twice before a model serves |
 
+mod kind;
 mod self_test;
 mod served;
 mod source;
@@ -20,7 +22,8 @@ use ptsm::{Error, Result};
 use crate::failure::{Answered, Code, Failure};
 use crate::metrics::Metrics;
 
-pub(crate) use served::{Kind, Served};
+pub(crate) use kind::Kind;
+pub(crate) use served::Served;
 pub use source::ModelSource;
 
 /// A name, and what serves under it now.
@@ -134,7 +137,7 @@ impl Registry {
     pub(crate) fn load(&self, name: &str) -> Answered<()> {
         let slot = self.slot(name)?;
         self.load_slot(slot).map_err(|error| {
-            crate::http::log_line(&serde_json::json!({
+            crate::log::log_line(&serde_json::json!({
                 "level": "error", "model": name, "error": error.to_string(),
             }));
             Failure::new(Code::NotReady, "the model cannot be loaded; the log says why")

@@ -9,7 +9,7 @@ use ptsm::labeller::Predictions;
 use ptsm::zero_shot::ZeroShot;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
-use super::served::Kind;
+use super::kind::Kind;
 
 /// Steps of the window of a network that forecasts any series, and of its season.
 const ROWS: usize = 96;

@@ -8,21 +8,12 @@ use ptsm::core::Backend;
 use ptsm::forecast::ForecastModel;
 use ptsm::labeller::Labeller;
 use ptsm::zero_shot::{MOST_ZERO_SHOT_STEPS, ZeroShot, zero_shot_network};
-use ptsm::{Config, Error, Model, Result, Task};
+use ptsm::{Config, Error, Result, Task};
 use serde_json::{Value, json};
 
+use super::kind::Kind;
 use super::self_test;
 use super::source::ModelSource;
-
-/// What a model does.
-pub(crate) enum Kind {
-    /// Forecasts tables like that of its training.
-    Forecasts(Arc<ForecastModel>),
-    /// Forecasts any series.
-    AnySeries(Box<Model>),
-    /// Labels cases.
-    Labels(Mutex<Labeller>),
-}
 
 /// Windows and time that a model has served, for Triton's statistics.
 #[derive(Default)]
@@ -153,7 +144,7 @@ fn read(source: &ModelSource, backend: &dyn Backend) -> Result<(Kind, Config, u6
         Task::Classification | Task::Regression => {
             let labeller = Labeller::from_dir(source.dir(), backend)?;
             let (config, bytes) = (labeller.config().clone(), labeller.bytes());
-            Ok((Kind::Labels(Mutex::new(labeller)), config, bytes))
+            Ok((Kind::Labels(Box::new(Mutex::new(labeller))), config, bytes))
         }
         _ => {
             let model = ForecastModel::from_dir(source.dir(), backend)?;

@@ -4,22 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION, HOST};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use serde_json::json;
 
-use super::answer::{Refused, Said};
-use super::log_line;
 use crate::dialects;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::Times;
-use crate::keys::Caller;
+use crate::http::answer::{Refused, Said};
+use crate::http::asked::Asked;
+use crate::log::log_line;
 use crate::metrics::RequestLabels;
-use crate::registry::Served;
 use crate::state::Service;
 
 /// Routes that need no key.
@@ -73,32 +71,6 @@ impl Dialect {
     }
 }
 
-/// Who asks, and until when.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) deadline: Instant,
-    caller: Option<Caller>,
-}
-
-impl Asked {
-    /// Refuses a model that the key is not for.
-    pub(crate) fn may_use(&self, model: &Served) -> Answered<()> {
-        match self.caller.as_ref().is_none_or(|caller| caller.may_use(&model.name)) {
-            true => Ok(()),
-            false => Err(Failure::new(Code::NotAllowed, "the key is not for this model")),
-        }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        let found = parts.extensions.get::<Self>().cloned();
-        found.ok_or_else(|| Refused(Failure::new(Code::Internal, "the server failed")))
-    }
-}
-
 pub(super) async fn around(
     State(service): State<Arc<Service>>,
     mut request: Request,
@@ -111,7 +83,7 @@ pub(super) async fn around(
     let mut key = None;
     let mut response = match asked(&service, &request, began) {
         Ok(asked) => {
-            key = asked.caller.as_ref().map(|caller| caller.name.clone());
+            key = asked.key().map(str::to_owned);
             let until = asked.deadline;
             request.extensions_mut().insert(asked);
             match dialect {
@@ -163,16 +135,16 @@ fn asked(service: &Service, request: &Request, began: Instant) -> Answered<Asked
     }
     let timeout = timeout(headers)?;
     let deadline = service.deadline(began, timeout);
-    let Some(keys) = &service.keys else { return Ok(Asked { deadline, caller: None }) };
+    let Some(keys) = &service.keys else { return Ok(Asked::new(deadline, None)) };
     if OPEN.contains(&request.uri().path()) {
-        return Ok(Asked { deadline, caller: None });
+        return Ok(Asked::new(deadline, None));
     }
     let caller = key(headers).and_then(|key| keys.caller(key));
     let caller = caller.ok_or_else(|| {
         let text = "wanted a key: Authorization: Bearer KEY, or x-api-key: KEY";
         Failure::new(Code::NoKey, text)
     })?;
-    Ok(Asked { deadline, caller: Some(caller) })
+    Ok(Asked::new(deadline, Some(caller)))
 }
 
 fn key(headers: &HeaderMap) -> Option<&[u8]> {

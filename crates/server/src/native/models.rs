@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
-use super::Asked;
-use super::answer::Refused;
 use crate::failure::{Code, Failure};
+use crate::http::answer::{ErrorBody, Refused};
+use crate::http::asked::Asked;
 use crate::registry::Entry;
 use crate::state::Service;
 
@@ -27,7 +27,7 @@ fn described(entry: &Entry) -> Value {
 
 /// Every model.
 #[utoipa::path(get, path = "/v1/models", tag = "native", responses((status = 200, description = "Models")))]
-pub(super) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<Value> {
+pub(crate) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<Value> {
     let models: Vec<Value> = service.registry.entries().iter().map(described).collect();
     Json(json!({"models": models}))
 }
@@ -36,9 +36,9 @@ pub(super) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<
 #[utoipa::path(
     get, path = "/v1/models/{model}", tag = "native",
     params(("model" = String, Path, description = "Name of the model")),
-    responses((status = 200, description = "The model"), (status = 404, body = super::openapi::ErrorBody)),
+    responses((status = 200, description = "The model"), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn one(
+pub(crate) async fn one(
     State(service): State<Arc<Service>>,
     _: Asked,
     Path(name): Path<String>,

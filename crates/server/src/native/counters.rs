@@ -13,6 +13,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// What the server counts.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, description = "OpenMetrics")))]
-pub(super) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
+pub(crate) async fn metrics(State(service): State<Arc<Service>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, OPEN_METRICS)], service.metrics.text())
 }

@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::answer::{self, Refused};
-use super::options::{ForecastOptions, TableSchema, of_json, of_query};
-use super::{Asked, body, media};
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Answer, Input, Media, Request, Rows, TableSource, beside, forecast};
+use crate::http::answer::{self, ErrorBody, Refused};
+use crate::http::asked::Asked;
+use crate::http::options::{ForecastOptions, TableSchema, of_json, of_query};
+use crate::http::{body, media};
 use crate::state::Service;
 
 /// What is forecast, as JSON.
@@ -76,10 +77,10 @@ pub(crate) struct Parsed {
     post, path = "/v1/forecast", tag = "native",
     request_body(content = ForecastBody<'_>, description = "JSON; or CSV, a stream of Arrow or Parquet, with the options in \
      the query"),
-    responses((status = 200, body = ForecastAnswer), (status = "4XX", body = super::openapi::ErrorBody),
-              (status = "5XX", body = super::openapi::ErrorBody)),
+    responses((status = 200, body = ForecastAnswer), (status = "4XX", body = ErrorBody),
+              (status = "5XX", body = ErrorBody)),
 )]
-pub(super) async fn post(
+pub(crate) async fn post(
     State(service): State<Arc<Service>>,
     asked: Asked,
     RawQuery(query): RawQuery,
@@ -117,7 +118,7 @@ pub(super) async fn post(
 }
 
 /// Reads the request's options and finds its tables.
-pub(super) async fn parsed(media: Media, bytes: Bytes, query: String) -> Answered<Parsed> {
+pub(crate) async fn parsed(media: Media, bytes: Bytes, query: String) -> Answered<Parsed> {
     if media != Media::Json {
         let (options, schema) = of_query(&query)?;
         let rows = Rows { name: "data", media, bytes };

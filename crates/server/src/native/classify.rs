@@ -10,11 +10,12 @@ use ptsm::data::{LabelledSet, Table};
 use ptsm::spec::DataSpec;
 use serde_json::json;
 
-use super::answer::{self, Refused};
 use super::forecast::{Parsed, parsed};
-use super::{Asked, body, media};
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Media, Rows, beside, label};
+use crate::http::answer::{self, ErrorBody, Refused};
+use crate::http::asked::Asked;
+use crate::http::{body, media};
 use crate::limits::Limits;
 use crate::registry::{Kind, Served};
 use crate::state::Service;
@@ -25,9 +26,9 @@ use crate::state::Service;
     request_body(content = super::forecast::ForecastBody<'_>, description = "As of /v1/forecast; the column `id` \
      distinguishes the cases"),
     responses((status = 200, description = "Case, label and probabilities, or case and values"),
-              (status = "4XX", body = super::openapi::ErrorBody), (status = "5XX", body = super::openapi::ErrorBody)),
+              (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
 )]
-pub(super) async fn post(
+pub(crate) async fn post(
     State(service): State<Arc<Service>>,
     asked: Asked,
     RawQuery(query): RawQuery,

@@ -1,29 +1,11 @@
 //! The description of the routes, as OpenAPI 3.1.
 
 use axum::Json;
-use serde::Serialize;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::OpenApi;
 
-use super::{classify, forecast, health, inspect, models};
 use crate::dialects::{granite, inference, kserve};
-
-/// Why a request has no answer.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
-    error: ErrorWords,
-}
-
-/// The code and a sentence.
-#[derive(Serialize, ToSchema)]
-struct ErrorWords {
-    /// A code of docs/serving.md, such as Q001.
-    code: String,
-    /// What was wanted, what came, and the way out.
-    message: String,
-    /// Field, column or row.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<String>,
-}
+use crate::http::answer::ErrorBody;
+use crate::native::{classify, counters, forecast, inspect, models};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,7 +16,7 @@ struct ErrorWords {
         inspect::post,
         models::list,
         models::one,
-        health::metrics,
+        counters::metrics,
         inference::server,
         inference::live,
         inference::ready,

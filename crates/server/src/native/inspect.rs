@@ -10,11 +10,12 @@ use ptsm::data::SeriesSet;
 use ptsm::spec::{DataSpec, Source};
 use serde_json::{Value, json};
 
-use super::answer::Refused;
 use super::forecast::{Parsed, parsed};
-use super::{Asked, body, media};
 use crate::failure::Answered;
 use crate::forecast::{Rows, beside};
+use crate::http::answer::{ErrorBody, Refused};
+use crate::http::asked::Asked;
+use crate::http::{body, media};
 use crate::limits::Limits;
 use crate::state::Service;
 
@@ -26,9 +27,9 @@ const DESCRIBED: usize = 100;
     post, path = "/v1/inspect", tag = "native",
     request_body(content = super::forecast::ForecastBody<'_>),
     responses((status = 200, description = "Columns, channels, step, missing shares, series and a schema"),
-              (status = "4XX", body = super::openapi::ErrorBody), (status = "5XX", body = super::openapi::ErrorBody)),
+              (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
 )]
-pub(super) async fn post(
+pub(crate) async fn post(
     State(service): State<Arc<Service>>,
     _: Asked,
     RawQuery(query): RawQuery,
