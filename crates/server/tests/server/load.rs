@@ -15,19 +15,40 @@ fn forecast(rows: usize) -> Call<'static> {
     post("/v1/forecast?model=load", csv(rows)).media("text/csv")
 }
 
-/// Sends requests over many connections at once; the answers by status.
-fn storm(address: SocketAddr, connections: usize, each: usize) -> BTreeMap<u16, usize> {
-    let wanted = wanted_csv(&csv(100));
+/// A request, and its right answer.
+struct Asked {
+    call: Call<'static>,
+    wanted: String,
+}
+
+/// A forecast that takes a worker long.
+fn long() -> Asked {
+    let call = post("/v1/forecast?model=load&prediction_length=1200", csv(100)).media("text/csv");
+    let mut forecaster = ptsm::Forecaster::from_dir(&forecaster(), &ptsm::Cpu::default()).unwrap();
+    let (set, _) = wanted(&csv(100));
+    let forecasts = forecaster.predict_steps(&set, 0, 1200).unwrap();
+    let table = ptsm::forecast::forecast_table(&set, &forecasts).unwrap();
+    let wanted = String::from_utf8(table.to_bytes(TableFormat::Csv).unwrap()).unwrap();
+    Asked { call, wanted }
+}
+
+/// Sends `each` requests over each of many connections at once; the answers by status. What is answered is `wanted`.
+fn storm(
+    address: SocketAddr,
+    [connections, each]: [usize; 2],
+    asked: &Asked,
+) -> BTreeMap<u16, usize> {
+    let Asked { call, wanted } = asked;
     let client = || {
         let mut statuses = BTreeMap::new();
         let mut stream = TcpStream::connect(address).unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let bytes = forecast(100).bytes();
+        let bytes = call.bytes();
         for _ in 0..each {
             stream.write_all(&bytes).unwrap();
             let answer = read_answer(&mut reader).expect("an answer");
             if answer.status == 200 {
-                assert_eq!(answer.text(), wanted);
+                assert_eq!(answer.text(), *wanted);
             }
             if answer.status == 429 {
                 assert_eq!(answer.header("retry-after"), Some("1"));
@@ -56,7 +77,7 @@ fn a_full_queue_gives_429_and_every_200_is_right() {
         limits.batch_windows = 2;
     });
     let server = server_with(Options { limits, workers: 1, ..options() });
-    let statuses = storm(server.address(), 64, 40);
+    let statuses = storm(server.address(), [64, 10], &long());
     assert!(statuses.keys().all(|status| [200, 429].contains(status)), "{statuses:?}");
     assert!(statuses[&200] > 0 && statuses.contains_key(&429), "{statuses:?}");
     // And then it is as before.
@@ -70,7 +91,11 @@ fn a_full_queue_gives_429_and_every_200_is_right() {
 fn batches_of_what_waits_give_the_bits_of_each_alone() {
     let limits = limits(|limits| limits.queue_windows = 4096);
     let server = server_with(Options { limits, workers: 1, ..options() });
-    let statuses = storm(server.address(), 32, 30);
+    let statuses = storm(
+        server.address(),
+        [32, 30],
+        &Asked { call: forecast(100), wanted: wanted_csv(&csv(100)) },
+    );
     assert_eq!(statuses, BTreeMap::from([(200, 960)]));
     server.stop(Duration::ZERO).unwrap();
 }
@@ -120,7 +145,7 @@ fn the_end_of_the_server_breaks_no_answer() {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             for number in 0.. {
                 if stream.write_all(&bytes).is_err() {
-                    broken.fetch_add(1, Ordering::Relaxed);
+                    broken.fetch_add(usize::from(number > 0), Ordering::Relaxed);
                     break;
                 }
                 let Some(answer) = read_answer(&mut reader) else {
