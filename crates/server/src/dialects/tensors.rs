@@ -42,6 +42,11 @@ impl Tensor {
         if self.single { "FP32" } else { "FP64" }
     }
 
+    /// Whether its kind of numbers has no room for one.
+    fn is_beyond(&self, x: f64) -> bool {
+        x.is_infinite() || (self.single && (x as f32).is_infinite())
+    }
+
     /// The numbers as bytes, the lowest first.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self.single {
@@ -183,6 +188,10 @@ pub(crate) async fn infer(
         return Err(Failure::unusable(text));
     }
     let mut tensors = tensors(&answer.forecasts, size, single);
+    if let Some(tensor) = tensors.iter().find(|t| t.values.iter().any(|&x| t.is_beyond(x))) {
+        let text = format!("{}: a forecast is beyond FP32 (send {PAST} as FP64)", tensor.name);
+        return Err(Failure::unusable(text));
+    }
     if !outputs.is_empty() {
         let names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
         if let Some(other) = outputs.iter().find(|name| !names.contains(name)) {
@@ -229,8 +238,11 @@ fn windows(inputs: Vec<Tensor>, limits: &Limits) -> Answered<(Windows, bool)> {
     if past.values.is_empty() {
         return Err(Failure::unusable(format!("{PAST}: there are no numbers")));
     }
-    if let Some(x) = past.values.iter().find(|x| x.is_infinite()) {
-        return Err(Failure::unusable(format!("{PAST}: {x} is no number (NaN is missing)")));
+    if let Some(x) = past.values.iter().find(|x| past.is_beyond(**x)) {
+        let (x, kind) = (*x, past.datatype());
+        return Err(Failure::unusable(format!(
+            "{PAST}: {x} is no number of {kind} (NaN is missing)"
+        )));
     }
     for (what, count, most) in
         [("windows", size, limits.series), ("channels", channels, limits.channels)]

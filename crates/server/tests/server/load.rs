@@ -6,10 +6,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{
-    Call, csv, get, limits, options, post, read_answer, server, server_with, wanted_csv,
-};
+use ptsm::data::TableFormat;
 use ptsm_server::Options;
+
+use crate::common::{
+    Call, csv, forecaster, get, limits, options, post, read_answer, server, server_with, wanted,
+    wanted_csv,
+};
 
 fn forecast(rows: usize) -> Call<'static> {
     post("/v1/forecast?model=load", csv(rows)).media("text/csv")
