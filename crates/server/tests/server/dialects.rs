@@ -223,6 +223,9 @@ fn kserves_series_give_the_bits_of_the_library() {
     assert_eq!(get("/v1/timeseries/models").to(shared()).json(), json!(["builtin", "load"]));
 }
 
+/// What is changed of a request.
+type Change<'a> = &'a dyn Fn(&mut Value);
+
 #[test]
 fn granites_contract_gives_the_bits_of_the_library() {
     let text = csv(300);
@@ -260,7 +263,7 @@ fn granites_contract_gives_the_bits_of_the_library() {
         (&answer["input_data_points"], &answer["output_data_points"]),
         (&json!(600), &json!(24))
     );
-    let refused: [(&dyn Fn(&mut Value), u16, &str); 6] = [
+    let refused: [(Change<'_>, u16, &str); 6] = [
         (&|b| b["schema"]["unknown"] = json!(1), 422, "unknown"),
         (&|b| b["parameters"]["prediction_length"] = json!(13), 400, "more than the model's 12"),
         (&|b| b["model_id"] = json!("../../etc"), 404, "no model"),
