@@ -26,7 +26,7 @@ use crate::state::Service;
     request_body(content = super::forecast::ForecastBody<'_>, description = "As of /v1/forecast; the column `id` \
      distinguishes the cases"),
     responses((status = 200, description = "Case, label and probabilities, or case and values"),
-              (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+              (status = "4XX", body = ErrorBody, description = "Error"), (status = "5XX", body = ErrorBody, description = "Error")),
 )]
 pub(crate) async fn post(
     State(service): State<Arc<Service>>,

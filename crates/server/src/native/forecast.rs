@@ -77,8 +77,8 @@ pub(crate) struct Parsed {
     post, path = "/v1/forecast", tag = "native",
     request_body(content = ForecastBody<'_>, description = "JSON; or CSV, a stream of Arrow or Parquet, with the options in \
      the query"),
-    responses((status = 200, body = ForecastAnswer), (status = "4XX", body = ErrorBody),
-              (status = "5XX", body = ErrorBody)),
+    responses((status = 200, body = ForecastAnswer, description = "Forecasts"), (status = "4XX", body = ErrorBody, description = "Error"),
+              (status = "5XX", body = ErrorBody, description = "Error")),
 )]
 pub(crate) async fn post(
     State(service): State<Arc<Service>>,

@@ -27,7 +27,7 @@ const DESCRIBED: usize = 100;
     post, path = "/v1/inspect", tag = "native",
     request_body(content = super::forecast::ForecastBody<'_>),
     responses((status = 200, description = "Columns, channels, step, missing shares, series and a schema"),
-              (status = "4XX", body = ErrorBody), (status = "5XX", body = ErrorBody)),
+              (status = "4XX", body = ErrorBody, description = "Error"), (status = "5XX", body = ErrorBody, description = "Error")),
 )]
 pub(crate) async fn post(
     State(service): State<Arc<Service>>,

@@ -36,7 +36,7 @@ pub(crate) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<
 #[utoipa::path(
     get, path = "/v1/models/{model}", tag = "native",
     params(("model" = String, Path, description = "Name of the model")),
-    responses((status = 200, description = "The model"), (status = 404, body = ErrorBody)),
+    responses((status = 200, description = "The model"), (status = 404, body = ErrorBody, description = "Error")),
 )]
 pub(crate) async fn one(
     State(service): State<Arc<Service>>,
