@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::dialects::inference::state;
 use crate::dialects::tensors::{self, EXTENSIONS, VERSION};
 use crate::failure::{Answered, Code, Failure};
+use crate::http::answer::Said;
 use crate::http::asked::Asked;
 use crate::registry::Served;
 use crate::state::Service;
@@ -111,10 +112,13 @@ impl GrpcInferenceService for Calls {
             let request = request.into_inner();
             let (id, raw) = (request.id.clone(), convert::is_raw(&request));
             let infer = convert::infer(request)?;
-            let (outputs, _) = tensors::infer(&self.0, &model, infer, deadline).await?;
-            Ok(convert::response(&model, id, outputs, raw))
+            let (outputs, times) = tensors::infer(&self.0, &model, infer, deadline).await?;
+            let mut response = Response::new(convert::response(&model, id, outputs, raw));
+            let said = Said { model: model.name.clone(), times: Some(times) };
+            response.extensions_mut().insert(said);
+            Ok(response)
         };
-        reply(answered.await)
+        answered.await.map_err(|failure: Failure| status(&failure))
     }
 
     async fn model_statistics(
