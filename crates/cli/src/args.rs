@@ -3,6 +3,8 @@
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "server")]
+use crate::commands::serve;
 use crate::commands::{
     ablate, backtest, bench, benchmark, calibrate, compare, completions, data, demo, detect,
     doctor, ensemble, evaluate, explain, export, forecast, heads, import, inspect, man, predict,
@@ -60,6 +62,12 @@ pub(crate) enum Command {
     Explain(Box<explain::Args>),
     /// Forecast while rows come in on stdin
     Stream(stream::Args),
+    /// Serve models over HTTP and gRPC
+    #[cfg(feature = "server")]
+    #[command(
+        override_usage = "ptsm serve [OPTIONS] <FOLDER>\n       ptsm serve --model <NAME=DIR>..."
+    )]
+    Serve(Box<serve::Args>),
     /// Choose settings for labelled cases by cross-validation
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe

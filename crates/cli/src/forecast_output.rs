@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use ptsm::data::{SeriesSet, Table, write_table};
-use ptsm::forecast::{IntervalNames, forecast_table_named};
+use ptsm::forecast::{ForecastJson, IntervalNames, forecast_table_named};
 use ptsm::{Error, Forecast, Forecaster, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::global::Global;
 use crate::intervals;
@@ -83,8 +83,8 @@ impl ForecastOutput<'_> {
             };
         }
         if global.json {
-            let all: Vec<Value> =
-                forecasts.iter().map(|forecast| describe(set, forecast)).collect();
+            let json = |forecast| ForecastJson::new(set, forecast);
+            let all: Vec<ForecastJson> = forecasts.iter().map(json).collect();
             return answer(global, &json!({"forecasts": all}), "");
         }
         let mut csv = Vec::new();
@@ -121,29 +121,4 @@ pub(crate) fn write_rows(global: &Global, out: Option<&Path>, table: &Table) -> 
         true => answer(global, &json!({"out": path, "rows": table.num_rows()}), ""),
         false => Ok(()),
     }
-}
-
-fn describe(set: &SeriesSet, forecast: &Forecast) -> Value {
-    let series = set.series.iter().find(|series| series.id == forecast.id);
-    let times: Option<Vec<String>> = match (&forecast.timestamps, series) {
-        (Some(times), Some(series)) => {
-            Some(times.iter().map(|&time| set.time_text(series, time)).collect())
-        }
-        _ => None,
-    };
-    let by_step = |values: &[f64]| -> Vec<Vec<f64>> {
-        values.chunks_exact(forecast.channels.len()).map(<[f64]>::to_vec).collect()
-    };
-    let intervals = forecast
-        .intervals
-        .iter()
-        .map(|i| json!({"level": i.level, "lower": by_step(&i.lower), "upper": by_step(&i.upper)}));
-    let quantiles =
-        forecast.quantiles.iter().map(|q| json!({"level": q.level, "values": by_step(&q.values)}));
-    json!({
-        "intervals": intervals.collect::<Vec<_>>(),
-        "quantiles": quantiles.collect::<Vec<_>>(),
-        "id": forecast.id, "channels": forecast.channels, "timestamps": times,
-        "first_row": forecast.first_row, "values": by_step(&forecast.values),
-    })
 }

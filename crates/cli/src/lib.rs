@@ -65,7 +65,10 @@ pub fn run(line: Vec<OsString>) -> u8 {
         }
     };
     signals::report_as_errors();
-    signals::end_when_interrupted(interrupt::Kept::of(&matches));
+    // A server answers what waits before it ends.
+    if matches.subcommand_name() != Some("serve") {
+        signals::end_when_interrupted(interrupt::Kept::of(&matches));
+    }
     std::panic::set_hook(Box::new(|info| {
         if ptsm::data::is_foreign_code() {
             return; // Its panics are caught, and reported as damage of the file.

@@ -17,8 +17,8 @@ use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
-const TAKE_BUILTIN: [&str; 7] =
-    ["forecast", "predict", "evaluate", "backtest", "detect", "explain", "stream"];
+const TAKE_BUILTIN: [&str; 8] =
+    ["forecast", "predict", "evaluate", "backtest", "detect", "explain", "stream", "serve"];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {

@@ -15,7 +15,9 @@ use crate::command_line::innermost;
 const WRITTEN: [&str; 7] = ["out", "plot", "report", "outputs", "state", "onnx", "save"];
 
 /// Options and arguments that name what is read.
-const READ: [&str; 17] = [
+const READ: [&str; 19] = [
+    "api_key_file",
+    "folder",
     "data",
     "calibration",
     "detector",

@@ -15,20 +15,21 @@ use serde_json::Value;
 const README: &str = include_str!("../../../README.md");
 
 /// What takes long as it stands, in a shorter form: the same command and options with smaller numbers.
-const SHORTER: [(&str, &str); 8] = [
+const SHORTER: [(&str, &str); 9] = [
     ("cargo run --release -p ptsm-cli -- demo", "ptsm demo --epochs 1"),
     ("--epochs 8", "--epochs 1"),
     ("--budget 30m", "--budget 2s"),
     ("--out moves --task classification", "--out moves --task classification --budget 1s"),
     ("--series 10000", "--series 20"),
     ("--windows 30M", "--windows 256 --validate-every 1 --d-model 8 --num-layers 1"),
-    // Does not end.
+    // Do not end.
+    ("serve --model load=model --port 8080", "serve --model load=model --check"),
     ("tail -f ", "cat "),
     ("--recipe recipes/ablation.toml", "--recipe recipes/ablation.toml --seeds 0"),
 ];
 
-/// Beginnings and ends of lines that build and test the project, or need a device.
-const ELSEWHERE: [&str; 3] = ["cargo test", "cargo install", "--backend tenstorrent"];
+/// Beginnings and ends of lines that build and test the project, or need a device or a server.
+const ELSEWHERE: [&str; 4] = ["curl ", "cargo test", "cargo install", "--backend tenstorrent"];
 
 /// The command lines of the blocks of shell, each without its comment.
 fn lines() -> Vec<String> {

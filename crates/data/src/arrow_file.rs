@@ -6,7 +6,7 @@ use std::path::Path;
 
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
-use arrow::ipc::writer::FileWriter;
+use arrow::ipc::writer::{FileWriter, StreamWriter};
 
 use super::foreign::may_be_text;
 use super::foreign_code::guarded;
@@ -58,6 +58,17 @@ struct ArrowParts<'a> {
     writer: Option<FileWriter<&'a mut dyn Write>>,
 }
 
+/// The table as a stream of Arrow's batches, not packed.
+pub(super) fn stream(table: &Table) -> io::Result<Vec<u8>> {
+    let write = || {
+        let batch = to_batch(table)?;
+        let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+        writer.write(&batch)?;
+        writer.into_inner()
+    };
+    write().map_err(|cause: ArrowError| io::Error::other(cause))
+}
+
 impl TableParts for ArrowParts<'_> {
     fn push(&mut self, table: &Table) -> io::Result<()> {
         let failed = |cause: ArrowError| io::Error::other(cause);
@@ -85,7 +96,7 @@ mod tests {
     use super::*;
     use crate::table::Column;
     use arrow::ipc::CompressionType;
-    use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+    use arrow::ipc::writer::IpcWriteOptions;
 
     fn sample() -> Table {
         let ids = Column::text("id", vec!["a".to_owned(), "b".to_owned()]);

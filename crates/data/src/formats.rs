@@ -103,7 +103,7 @@ impl Table {
     /// and column, if it is not a table, or not the same as the others.
     pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
         if standard_input::is_standard_input(path) {
-            return read_bytes(standard_input::bytes()?, options);
+            return Self::from_bytes(standard_input::bytes()?, standard_input::NAME, options);
         }
         match FileSet::of(path, is_table_name)? {
             Some(set) => stacked(&set, options, read_file),
@@ -122,6 +122,16 @@ impl Table {
             Ok(None) => path.is_file(),
             Err(_) => false,
         }
+    }
+
+    /// Reads a table of any of these formats from memory; `source` names it in messages. Parquet and Arrow go through a
+    /// temporary file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Table::read`].
+    pub fn from_bytes(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Self> {
+        table_of(bytes, source, options)
     }
 
     /// Reads CSV text from memory, plain or packed with gzip or zstd; `source` names it in messages.
@@ -197,9 +207,7 @@ fn packed_whole(source: &str) -> Error {
     Error::input(message).at(source)
 }
 
-/// The table in the bytes of the standard input.
-fn read_bytes(bytes: &[u8], options: &ReadOptions) -> Result<Table> {
-    let source = standard_input::NAME;
+fn table_of(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<Table> {
     let first = |bytes: &[u8]| bytes[..bytes.len().min(FIRST_BYTES)].to_vec();
     refuse_foreign(&first(bytes), source)?;
     if let Reader::File(read) = format_of(&first(bytes)).read {
@@ -211,6 +219,39 @@ fn read_bytes(bytes: &[u8], options: &ReadOptions) -> Result<Table> {
         Reader::Text(read) => read(&|| Ok(Box::new(unpacked.as_slice())), source, options),
         Reader::Bytes(read) => read(&unpacked, source, options),
         Reader::File(_) => Err(packed_whole(source)),
+    }
+}
+
+/// A format that a table has in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableFormat {
+    /// CSV with commas and a header.
+    Csv,
+    /// An array with one object for each row.
+    Json,
+    /// Parquet.
+    Parquet,
+    /// A stream of Arrow's IPC format.
+    ArrowStream,
+}
+
+impl Table {
+    /// The table in this format.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if it cannot be written; `InvalidInput` from a build without Parquet and Arrow.
+    pub fn to_bytes(&self, format: TableFormat) -> Result<Vec<u8>> {
+        let failed = |cause| Error::internal("a table cannot be written").because(cause);
+        let begin: Begin = match format {
+            TableFormat::Csv => csv_writer::begin,
+            TableFormat::Json => json_file::begin,
+            TableFormat::Parquet => parquet_file::begin,
+            TableFormat::ArrowStream => return arrow_file::stream(self).map_err(failed),
+        };
+        let mut bytes = Vec::new();
+        write_whole(begin, self, &mut bytes).map_err(failed)?;
+        Ok(bytes)
     }
 }
 
@@ -318,6 +359,10 @@ mod parquet_file {
 #[cfg(not(feature = "parquet"))]
 mod arrow_file {
     pub(super) use super::parquet_file::{begin, read};
+
+    pub(super) fn stream(_table: &super::Table) -> std::io::Result<Vec<u8>> {
+        Err(std::io::Error::other(super::parquet_file::REFUSED))
+    }
 
     pub(super) fn starts(bytes: &[u8]) -> bool {
         let is_file = bytes.starts_with(b"ARROW1") && !super::may_be_text(bytes);

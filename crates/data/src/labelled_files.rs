@@ -71,6 +71,22 @@ impl LabelledSet {
         from_long_table(table, options)
     }
 
+    /// Takes cases that are to be labelled out of a long table: as [`LabelledSet::from_table`], but without labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`LabelledSet::from_table`], but for the labels.
+    pub fn unlabelled_of_table(table: &Table, options: &LabelOptions) -> Result<Self> {
+        let (channels, cases, _) = cases_of_table(table, options, &[])?;
+        let labels = Labels::Unknown(cases.len());
+        Self::new(channels, cases, labels)
+    }
+
+    /// How cells are read where some are labels and names of cases: classes and cases are texts.
+    pub fn reading(read: &ReadOptions, options: &LabelOptions) -> ReadOptions {
+        reading(read, options)
+    }
+
     /// Reads cases that are to be labelled: as [`LabelledSet::read`], but a table or folder without
     /// labels is fine, and labels that are there do not matter.
     ///
@@ -97,10 +113,7 @@ impl LabelledSet {
         } else if Self::is_ts(path) {
             Self::read(path, read, options)?
         } else {
-            let table = Table::read(path, read)?;
-            let (channels, cases, _) = cases_of_table(&table, options, &[])?;
-            let labels = Labels::Unknown(cases.len());
-            Self::new(channels, cases, labels)?
+            Self::unlabelled_of_table(&Table::read(path, read)?, options)?
         };
         Ok(Self { labels: Labels::Unknown(set.len()), ..set })
     }

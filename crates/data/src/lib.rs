@@ -18,8 +18,8 @@ mod csv_file;
 mod csv_header;
 mod csv_sniff;
 mod csv_writer;
-#[cfg(feature = "download")]
 mod dictionary;
+#[cfg(feature = "download")]
 mod download;
 mod effects;
 mod file_set;
@@ -61,6 +61,8 @@ mod standard_input;
 mod steps;
 #[cfg(feature = "parquet")]
 mod stored_column;
+#[cfg(feature = "parquet")]
+mod stored_size;
 mod table;
 mod table_parts;
 mod table_rows;
@@ -86,7 +88,7 @@ pub use catalog::{CATALOG, DATA_DIR_VARIABLE, Dataset, EMBEDDED, EMBEDDED_NAME};
 pub use covariates::Covariates;
 pub use effects::CovariateEffects;
 pub use foreign_code::is_foreign_code;
-pub use formats::{table_files, write_table, write_tables};
+pub use formats::{TableFormat, table_files, write_table, write_tables};
 pub use label_coding::LabelCoding;
 pub use labelled::{LabelledSet, Labels};
 pub use labelled_files::LabelOptions;
@@ -104,6 +106,8 @@ pub use series::{Series, SeriesSet};
 pub use split::{Borders, Split};
 pub use standard::{ChannelScale, SeriesScale, Standardiser};
 pub use standard_input::{STANDARD_INPUT, is_standard_input, source_name};
+#[cfg(feature = "parquet")]
+pub use stored_size::check_stored;
 pub use table::{Column, ReadOptions, Table, Values};
 pub use text_cells::TextCells;
 pub use thousands::ThousandsMark;

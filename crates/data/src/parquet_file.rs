@@ -68,6 +68,17 @@ pub(super) fn read(path: &Path, source: &str, options: &ReadOptions) -> Result<T
     table(columns.collect::<Result<_>>()?, source, options)
 }
 
+/// Cells that a Parquet file in memory says it has.
+pub(super) fn num_cells(bytes: &[u8]) -> Result<u64> {
+    let bytes = bytes::Bytes::copy_from_slice(bytes);
+    let damaged = |cause| unreadable(cause);
+    let load = || ArrowReaderMetadata::load(&bytes, Default::default()).map_err(damaged);
+    let metadata = guarded("Parquet", load)?;
+    let file = metadata.metadata().file_metadata();
+    let columns = file.schema_descr().num_columns() as u64;
+    Ok(u64::try_from(file.num_rows()).unwrap_or(u64::MAX).saturating_mul(columns))
+}
+
 /// What the threads share, the largest first: they end together, and what a large one needed is there for
 /// the others.
 fn pieces<'c>(

@@ -164,6 +164,21 @@ impl HashedParts {
 }
 
 impl SeriesSet {
+    /// A set of other series, with everything else as in this one.
+    #[must_use]
+    pub fn with_series(&self, series: Vec<Series>) -> Self {
+        Self {
+            channels: self.channels.clone(),
+            covariates: self.covariates.clone(),
+            series,
+            frequency: self.frequency,
+            time_style: self.time_style,
+            times: self.times.clone(),
+            roles: self.roles.clone(),
+            repairs: self.repairs.clone(),
+        }
+    }
+
     /// SHA-256, as hex digits, over the names of the channels and every value, gap and time: what
     /// differs for other data.
     pub fn fingerprint(&self) -> String {

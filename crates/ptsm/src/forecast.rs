@@ -7,8 +7,10 @@
 //! | `answer.rs` | [`Forecast`] |
 //! | `any_series.rs`, `opened.rs` | forecasters of series that they were not trained on; opened with a table |
 //! | `horizon.rs` | forecasts over another number of steps than the model's own |
+//! | `parts.rs` | series of several sets, forecast together |
 //! | `scored.rs` | forecasts with the quantiles that are scored |
 //! | `columns.rs` | the columns of forecasts: names and cells |
+//! | `json.rs` | forecasts as JSON |
 //! | `table.rs` | forecasts as a table |
 
 mod answer;
@@ -16,8 +18,10 @@ mod any_series;
 mod columns;
 mod horizon;
 mod interface;
+mod json;
 mod model;
 mod opened;
+mod parts;
 mod scored;
 mod table;
 
@@ -41,8 +45,10 @@ pub use any_series::ZeroShotOptions;
 pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::{Contexts, ForecastUnits};
 pub(crate) use interface::{ForecastInterface, OneContext, StepOf, WindowEnd};
+pub use json::{ForecastJson, IntervalJson, QuantileJson};
 pub use model::ForecastModel;
-pub use opened::{AnySeries, AnySeriesOptions};
+pub use opened::{AnySeries, AnySeriesOptions, OpenSeries};
+pub use parts::SetPart;
 pub(crate) use scored::ScoredForecast;
 pub(crate) use table::{ForecastRows, leading_columns};
 pub use table::{forecast_table, forecast_table_named, with_first_column};

@@ -2,16 +2,17 @@
 //! averaged.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{LabelCoding, LabelledSet, Labels, PreparedCases, Standardiser};
+use crate::data::{Column, LabelCoding, LabelledSet, Labels, PreparedCases, Standardiser, Table};
 use crate::ensemble::labelling_networks;
 use crate::evaluate::{ClassScores, ValueScores};
 use crate::preprocessor::Preprocessor;
 use crate::train::Samples;
 use crate::{Config, Error, ErrorKind, Model, Result};
-use ptsm_core::{Backend, OutputKind, Prediction, Session, read_consistently, softmax};
+use ptsm_core::{Backend, Loaded, OutputKind, Prediction, Session, read_consistently, softmax};
 
 /// Cases per forward pass.
 const BATCH: usize = 64;
@@ -24,6 +25,8 @@ pub struct Labeller {
     config: Config,
     preprocessor: Preprocessor,
     coding: LabelCoding,
+    /// One for each network.
+    loaded: Vec<Arc<dyn Loaded>>,
     /// One for each network.
     sessions: Vec<Box<dyn Session>>,
 }
@@ -110,9 +113,65 @@ impl Labeller {
         if names != config.num_targets {
             return bad("preprocessor.json: labels has not as many names as num_targets says");
         }
-        let session = |model| backend.load(model)?.session();
-        let sessions = models.iter().map(session).collect::<Result<_>>()?;
-        Ok(Self { sessions, config, preprocessor, coding })
+        let loaded: Vec<_> = models.iter().map(|m| backend.load(m)).collect::<Result<_>>()?;
+        let sessions = loaded.iter().map(|loaded| loaded.session()).collect::<Result<_>>()?;
+        Ok(Self { loaded, sessions, config, preprocessor, coding })
+    }
+
+    /// A labeller that shares the weights of this one and has sessions of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loaded::session`].
+    pub fn another(&self) -> Result<Self> {
+        let sessions = self.loaded.iter().map(|loaded| loaded.session()).collect::<Result<_>>()?;
+        let (loaded, config) = (self.loaded.clone(), self.config.clone());
+        let (preprocessor, coding) = (self.preprocessor.clone(), self.coding.clone());
+        Ok(Self { loaded, sessions, config, preprocessor, coding })
+    }
+
+    /// About how much memory the weights take, in bytes, whatever the number of labellers that share them.
+    pub fn bytes(&self) -> u64 {
+        self.loaded.iter().map(|loaded| loaded.bytes()).sum()
+    }
+
+    /// Predictions as a table: case, label and probabilities; or case and values.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if two columns have one name; `Internal` if the predictions are of another model.
+    pub fn table(&self, set: &LabelledSet, predictions: &Predictions) -> Result<Table> {
+        let ids = set.cases.iter().map(|case| case.id.clone()).collect();
+        let case = match &self.coding {
+            LabelCoding::Values { names, .. } if names.iter().any(|name| name == "case") => "case_",
+            _ => "case",
+        };
+        let mut columns = vec![Column::text(case, ids)];
+        let every = |cells: &[f64], first: usize, width: usize| -> Vec<f64> {
+            cells.iter().skip(first).step_by(width).copied().collect()
+        };
+        match (predictions, &self.coding) {
+            (Predictions::Logits(logits), LabelCoding::Classes { names }) => {
+                let probabilities = Predictions::probabilities(logits, names.len());
+                let said = probabilities.chunks_exact(names.len()).map(|row| {
+                    let best =
+                        (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
+                    names[best].clone()
+                });
+                columns.push(Column::text("label", said.collect()));
+                for (i, name) in names.iter().enumerate() {
+                    let cells = every(&probabilities, i, names.len());
+                    columns.push(Column::numbers(format!("probability {name}"), cells));
+                }
+            }
+            (Predictions::Values(values), LabelCoding::Values { names, .. }) => {
+                for (i, name) in names.iter().enumerate() {
+                    columns.push(Column::numbers(name, every(values, i, names.len())));
+                }
+            }
+            _ => return Err(Error::internal("predictions of another kind than their coding")),
+        }
+        Table::new(columns)
     }
 
     /// The model's configuration.

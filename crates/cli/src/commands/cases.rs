@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ptsm::data::LabelCoding;
-use ptsm::data::{Column, LabelledSet, Labels, Table, write_table};
+use ptsm::data::{LabelledSet, Labels, write_table};
 use ptsm::ensemble::member_dirs;
 use ptsm::job::CaseChoice;
 use ptsm::labeller::{LabelScores, Labeller, Predictions};
@@ -138,7 +137,7 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
     let set = read_unlabelled(request, task)?;
     labeller.length_notes(&set).iter().for_each(|note| remark(global, note));
     let predictions = labeller.predict(&set)?;
-    let table = table(&set, &predictions, labeller.coding())?;
+    let table = labeller.table(&set, &predictions)?;
     if let Some(path) = request.out {
         write_table(path, &table)?;
         remark(global, &format!("{} cases in {}", set.len(), path.display()));
@@ -155,38 +154,4 @@ fn read_unlabelled(request: &Request<'_>, task: Task) -> Result<LabelledSet> {
     let spec = request.spec()?;
     let path = Path::new(spec.data.as_deref().unwrap_or_default());
     LabelledSet::read_unlabelled(path, &spec.read_options()?, &spec.label_options(task))
-}
-
-/// Case, label and probabilities; or case and values.
-fn table(set: &LabelledSet, predictions: &Predictions, coding: &LabelCoding) -> Result<Table> {
-    let ids = set.cases.iter().map(|case| case.id.clone()).collect();
-    let case = match coding {
-        LabelCoding::Values { names, .. } if names.iter().any(|name| name == "case") => "case_",
-        _ => "case",
-    };
-    let mut columns = vec![Column::text(case, ids)];
-    match (predictions, coding) {
-        (Predictions::Logits(logits), LabelCoding::Classes { names }) => {
-            let probabilities = Predictions::probabilities(logits, names.len());
-            let said = probabilities.chunks_exact(names.len()).map(|row| {
-                let best =
-                    (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-                names[best].clone()
-            });
-            columns.push(Column::text("label", said.collect()));
-            for (i, name) in names.iter().enumerate() {
-                let cells: Vec<f64> =
-                    probabilities.iter().skip(i).step_by(names.len()).copied().collect();
-                columns.push(Column::numbers(format!("probability {name}"), cells));
-            }
-        }
-        (Predictions::Values(values), LabelCoding::Values { names, .. }) => {
-            for (i, name) in names.iter().enumerate() {
-                let cells: Vec<f64> = values.iter().skip(i).step_by(names.len()).copied().collect();
-                columns.push(Column::numbers(name, cells));
-            }
-        }
-        _ => return Err(ptsm::Error::internal("predictions of another kind than their coding")),
-    }
-    Table::new(columns)
 }

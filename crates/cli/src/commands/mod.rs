@@ -27,6 +27,8 @@ pub(crate) mod predict;
 pub(crate) mod pretrain;
 mod reconstruct;
 pub(crate) mod select;
+#[cfg(feature = "server")]
+pub(crate) mod serve;
 mod shapes;
 pub(crate) mod simulate;
 pub(crate) mod stream;
@@ -81,6 +83,8 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Predict(args) => predict::run(&global, &args),
         Command::Stream(args) => stream::run(&global, &args),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::run(&global, &args),
         Command::Select(args) => select::run(&global, &args),
         Command::Ablate(args) => ablate::run(&global, &args),
         Command::Benchmark(args) => benchmark::run(&global, &args),

@@ -78,6 +78,13 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm stream --model builtin --like load.csv --input load.csv
   ptsm stream --model model --detector load.detector --no-forecasts --input new.csv",
     ),
+    #[cfg(feature = "server")]
+    (
+        "serve",
+        "  ptsm serve --model load=model --port 8080
+  ptsm serve models --host 0.0.0.0 --api-key-file keys
+  ptsm serve --model load=model --check",
+    ),
     (
         "select",
         "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts

@@ -30,20 +30,25 @@ pub struct AnySeries {
     pub season: usize,
 }
 
-impl AnySeries {
-    /// Takes the series out of a table, finds their season and the steps to forecast, and puts the network onto a
-    /// backend.
+/// Series of a table, with what a network for any series must be told of them.
+#[derive(Debug, Clone)]
+pub struct OpenSeries {
+    /// The series.
+    pub set: SeriesSet,
+    /// Steps of the season; 1 = none.
+    pub season: usize,
+    /// Steps to forecast.
+    pub steps: usize,
+}
+
+impl OpenSeries {
+    /// Takes the series out of a table, and finds their season and the steps to forecast.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if a column is missing or damaged; as [`Forecaster::zero_shot`].
-    pub fn open(
-        network: Model,
-        source: &Source,
-        options: &AnySeriesOptions<'_>,
-        backend: &dyn Backend,
-    ) -> Result<Self> {
-        let AnySeriesOptions { data, steps, levels, season_from } = *options;
+    /// `InvalidInput` if a column is missing or damaged.
+    pub fn read(source: &Source, options: &AnySeriesOptions<'_>) -> Result<Self> {
+        let AnySeriesOptions { data, steps, season_from, .. } = *options;
         let mut set = data.series(source)?;
         let every_row = Split::Fraction { train: 1.0, validation: 0.0 };
         let shown = DataSpec { split: season_from.or(Some(every_row)), ..data.clone() };
@@ -52,8 +57,26 @@ impl AnySeries {
             Some(Split::Last { rows }) => rows,
             _ => usual_horizon(set.frequency, season, median_rows(&set)),
         });
+        Ok(Self { set, season, steps })
+    }
+}
+
+impl AnySeries {
+    /// Takes the series out of a table, finds their season and the steps to forecast, and puts the network onto a
+    /// backend.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenSeries::read`] and [`Forecaster::zero_shot`].
+    pub fn open(
+        network: Model,
+        source: &Source,
+        options: &AnySeriesOptions<'_>,
+        backend: &dyn Backend,
+    ) -> Result<Self> {
+        let OpenSeries { set, season, steps } = OpenSeries::read(source, options)?;
         let zero_shot = ZeroShot::new(network, season)?;
-        let options = ZeroShotOptions { steps, levels: levels.map(<[f64]>::to_vec) };
+        let options = ZeroShotOptions { steps, levels: options.levels.map(<[f64]>::to_vec) };
         let forecaster = Forecaster::zero_shot(zero_shot, &set, &options, backend)?;
         Ok(Self { forecaster, set, season })
     }

@@ -221,10 +221,16 @@ impl DataSpec {
     ///
     /// As [`DataSpec::read`].
     pub fn read_for(&self, preprocessor: &Preprocessor) -> Result<Source> {
+        self.for_model(preprocessor).read()
+    }
+
+    /// How a table is read for a trained model, see [`DataSpec::read_for`].
+    #[must_use]
+    pub fn for_model(&self, preprocessor: &Preprocessor) -> Self {
         let Preprocessor { roles, missing, .. } = preprocessor;
         let missing = self.missing.iter().chain(missing).cloned().collect();
         let id = self.id.clone().or_else(|| roles.id.clone());
-        Self { id, missing, ..self.clone() }.read()
+        Self { id, missing, ..self.clone() }
     }
 
     fn named(&self) -> Result<&str> {

@@ -1,0 +1,34 @@
+//! All routes as one application, and what is done around every request.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `around.rs` | key, host, name, log, counters |
+//! | `openapi.rs` | the description of the routes |
+
+mod around;
+mod openapi;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use crate::failure::{Code, Failure};
+use crate::http::answer::Refused;
+use crate::state::Service;
+use crate::{dialects, grpc, native};
+
+/// All routes of a server.
+pub fn app(service: Arc<Service>) -> Router {
+    let http = native::routes().merge(dialects::routes()).route("/openapi.json", get(openapi::get));
+    let all = http.with_state(Arc::clone(&service)).merge(grpc::routes(&service));
+    all.fallback(no_route)
+        .method_not_allowed_fallback(no_route)
+        .layer(from_fn_with_state(service, around::around))
+}
+
+async fn no_route() -> Refused {
+    let text = "there is no such route (GET /openapi.json lists them)";
+    Refused(Failure::new(Code::NoRoute, text))
+}

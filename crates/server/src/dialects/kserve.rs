@@ -1,0 +1,350 @@
+//! KServe's time-series API (`kserve.protocol.rest.timeseries`, tried with kserve 0.21.0), univariate and multivariate.
+//!
+//! A multivariate series is a list with one list for each step. The point forecast answers for `mean_forecast` and for
+//! the quantile 0.5. Without `start_timestamp` the forecast's is empty.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Response;
+use axum::response::IntoResponse;
+use jiff::civil::DateTime;
+use jiff::{Span, ToSpan};
+use ptsm::data::{Column, Frequency, RepairReport, Roles, Series, SeriesSet, Table, TimeRules};
+use ptsm::spec::DataSpec;
+use ptsm::{Forecast, data};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::tensors::quantile_levels;
+use crate::failure::{Answered, Code, Failure};
+use crate::forecast::{Input, Request, TableSource, Times, beside};
+use crate::http::asked::Asked;
+use crate::http::options::of_json;
+use crate::http::{answer, body};
+use crate::registry::{Kind, Served};
+use crate::state::Service;
+
+/// Series of a request, at most.
+const MOST_INPUTS: usize = 1000;
+
+/// A failure as this contract says it.
+pub(crate) struct Refused(Failure);
+
+impl<E: Into<Failure>> From<E> for Refused {
+    fn from(failure: E) -> Self {
+        Self(failure.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response<Body> {
+        refused(&self.0)
+    }
+}
+
+pub(crate) fn refused(failure: &Failure) -> Response<Body> {
+    let kind = match failure.code {
+        Code::Unreadable | Code::Unusable => "invalid_request_error",
+        Code::QueueFull => "rate_limit_error",
+        _ => "server_error",
+    };
+    let error = json!({
+        "code": failure.code.status().as_u16().to_string(), "message": failure.message,
+        "param": failure.place, "type": kind,
+    });
+    answer::refusal(failure, json!({"error": error}))
+}
+
+/// A request; further fields are taken and not read, as the contract allows them everywhere.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ForecastRequest {
+    model: String,
+    inputs: Vec<SeriesInput>,
+    options: Options,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct SeriesInput {
+    #[serde(rename = "type")]
+    kind: SeriesType,
+    name: String,
+    #[schema(value_type = Vec<Object>)]
+    series: SeriesValues,
+    /// second, minute, hour, day, week, month, quarter, year, or S, T, H, D, W, M, Q, Y.
+    frequency: String,
+    start_timestamp: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum SeriesType {
+    UnivariateTimeSeries,
+    MultivariateTimeSeries,
+}
+
+/// null is missing.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SeriesValues {
+    One(Vec<Option<f64>>),
+    Many(Vec<Vec<Option<f64>>>),
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Options {
+    horizon: usize,
+    quantiles: Option<Vec<f64>>,
+}
+
+/// A step of the contract.
+struct Step {
+    /// As this library writes it.
+    name: &'static str,
+    span: Span,
+}
+
+fn step(name: &str) -> Answered<Step> {
+    let (name, span) = match name {
+        "second" | "S" => ("1s", 1.second()),
+        "minute" | "T" => ("1min", 1.minute()),
+        "hour" | "H" => ("1h", 1.hour()),
+        "day" | "D" => ("1d", 1.day()),
+        "week" | "W" => ("7d", 1.week()),
+        "month" | "M" => ("1mo", 1.month()),
+        "quarter" | "Q" => ("3mo", 3.months()),
+        "year" | "Y" => ("12mo", 1.year()),
+        other => {
+            let other: String = other.chars().take(16).collect();
+            return Err(Failure::unusable(format!("frequency: {other} is not known")));
+        }
+    };
+    Ok(Step { name, span })
+}
+
+/// A series of a request, `[T, C]`, NaN for missing.
+struct Past {
+    values: Vec<f64>,
+    channels: usize,
+}
+
+fn past(input: &SeriesInput) -> Answered<Past> {
+    let bad = |text: &str| Err(Failure::unusable(format!("series: {text}")));
+    let number = |cell: &Option<f64>| cell.unwrap_or(f64::NAN);
+    match (&input.series, input.kind) {
+        (SeriesValues::One(cells), SeriesType::UnivariateTimeSeries) if !cells.is_empty() => {
+            Ok(Past { values: cells.iter().map(number).collect(), channels: 1 })
+        }
+        (SeriesValues::Many(rows), SeriesType::MultivariateTimeSeries) if !rows.is_empty() => {
+            let channels = rows[0].len();
+            if channels == 0 || rows.iter().any(|row| row.len() != channels) {
+                return bad("wanted one list for each step, all of one length");
+            }
+            Ok(Past { values: rows.iter().flatten().map(number).collect(), channels })
+        }
+        (SeriesValues::One(_), SeriesType::UnivariateTimeSeries)
+        | (SeriesValues::Many(_), SeriesType::MultivariateTimeSeries) => bad("it is empty"),
+        (_, SeriesType::UnivariateTimeSeries) => bad("a univariate one is a list of numbers"),
+        (_, SeriesType::MultivariateTimeSeries) => bad("a multivariate one is a list of lists"),
+    }
+}
+
+impl Past {
+    /// The series as a model reads it.
+    fn input(self, model: &Served, step: &Step) -> Answered<Input> {
+        let Self { values, channels } = self;
+        let frequency: Frequency = step.name.parse()?;
+        if let Kind::AnySeries(_) = model.kind {
+            let names = (0..channels).map(|channel| format!("channel_{channel}"));
+            let column = |(channel, name): (usize, String)| {
+                let cells = values.iter().skip(channel).step_by(channels).copied();
+                Column::numbers(name, cells.collect())
+            };
+            let table = Table::new(names.enumerate().map(column).collect())?;
+            let none = Some(data::NO_COLUMN.to_owned());
+            let season = Some(frequency.seasonal_period());
+            let data =
+                DataSpec { timestamp: none.clone(), id: none, season, ..DataSpec::default() };
+            let rows = TableSource::Held(Box::new(table));
+            return Ok(Input::Table { rows, data: Box::new(data), future: None });
+        }
+        let own = model.channels();
+        if own.len() != channels {
+            let text = format!(
+                "series: {channels} channels; the model takes {} ({})",
+                own.len(),
+                own.join(", ")
+            );
+            return Err(Failure::unusable(text));
+        }
+        let model_step = model.forecast_model().and_then(|model| model.preprocessor().frequency);
+        if let Some(own) = model_step.filter(|own| *own != frequency) {
+            let text = format!("frequency: {} is not the model's step, {own}", step.name);
+            return Err(Failure::unusable(text));
+        }
+        Ok(Input::Set(Box::new(SeriesSet {
+            channels: own,
+            covariates: Vec::new(),
+            series: vec![Series::new("", channels, values)?],
+            frequency: None,
+            time_style: None,
+            times: TimeRules::default(),
+            roles: Roles::default(),
+            repairs: RepairReport::default(),
+        })))
+    }
+}
+
+/// The time `steps` steps after a time, written as that is.
+fn later(start: &str, step: &Step, steps: usize) -> Answered<String> {
+    let bad = || {
+        let start: String = start.chars().take(40).collect();
+        Failure::unusable(format!("start_timestamp: \"{start}\" is no time of ISO 8601"))
+    };
+    let date = start.get(..10).ok_or_else(bad)?.len();
+    let zone = start[date..].find(['Z', 'z', '+', '-']).map_or(start.len(), |at| date + at);
+    let (civil, zone) = start.split_at(zone);
+    let civil: DateTime = civil.parse().map_err(|_| bad())?;
+    let span = i64::try_from(steps).ok().and_then(|steps| step.span.checked_mul(steps).ok());
+    let time = civil.checked_add(span.ok_or_else(bad)?).map_err(|_| bad())?;
+    Ok(format!("{time}{zone}"))
+}
+
+/// Forecasts series.
+#[utoipa::path(
+    post, path = "/v1/timeseries/forecast", tag = "kserve", request_body = ForecastRequest,
+    responses((status = 200, description = "Forecasts"), (status = "4XX", description = "error"),
+              (status = "5XX", description = "error")),
+)]
+pub(crate) async fn forecast(
+    State(service): State<Arc<Service>>,
+    asked: Asked,
+    body: Body,
+) -> Result<Response<Body>, Refused> {
+    let bytes = body::read(body, &service.limits).await?;
+    let request: ForecastRequest = beside(bytes.len(), move || of_json(&bytes)).await?;
+    let model = service.registry.get(&request.model)?;
+    asked.may_use(&model)?;
+    if request.inputs.is_empty() || request.inputs.len() > MOST_INPUTS {
+        let text = format!("inputs: wanted 1 to {MOST_INPUTS}");
+        return Err(Failure::unusable(text).into());
+    }
+    let id = service.request_id();
+    let (mut content, mut times) = (Vec::new(), Times::default());
+    let (mut read, mut written) = (0, 0);
+    for input in &request.inputs {
+        let work = One { input, options: &request.options, deadline: asked.deadline };
+        let answered = work.forecast(&service, &model).await?;
+        read += answered.read;
+        written += answered.written;
+        times.parse += answered.times.parse;
+        times.queue = times.queue.max(answered.times.queue);
+        times.compute += answered.times.compute;
+        content.push(answered.content);
+    }
+    let output = json!({
+        "type": "time_series_forecast", "id": format!("{id}-0"), "status": "completed",
+        "content": content, "error": null,
+    });
+    let answer = json!({
+        "id": id, "created_at": jiff::Timestamp::now().as_second(), "status": "completed",
+        "error": null, "model": model.name, "outputs": [output],
+        "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+    });
+    Ok(answer::said(Json(answer).into_response(), &model.name, times))
+}
+
+/// One series of a request.
+struct One<'a> {
+    input: &'a SeriesInput,
+    options: &'a Options,
+    deadline: Instant,
+}
+
+/// The forecast of one series, and how many numbers it took.
+struct Answer {
+    content: Value,
+    read: usize,
+    written: usize,
+    times: Times,
+}
+
+impl One<'_> {
+    async fn forecast(&self, service: &Arc<Service>, model: &Arc<Served>) -> Answered<Answer> {
+        let Self { input, options, deadline } = *self;
+        let (step, past) = (step(&input.frequency)?, past(input)?);
+        let (read, rows) = (past.values.len(), past.values.len() / past.channels);
+        let start = input.start_timestamp.as_deref().map(|start| later(start, &step, rows));
+        let start = start.transpose()?.unwrap_or_default();
+        let asked = options.quantiles.clone().unwrap_or_default();
+        let request = Request {
+            model: Arc::clone(model),
+            input: past.input(model, &step)?,
+            rows_before_end: 0,
+            steps: Some(options.horizon),
+            levels: Some(quantile_levels(&asked)?),
+            deadline,
+        };
+        let answer = crate::forecast::forecast(service, request).await?;
+        let forecast = answer.forecasts.first();
+        let forecast = forecast.ok_or_else(|| Failure::unusable("series: no value is known"))?;
+        let form = |values: &[f64]| match input.kind {
+            SeriesType::UnivariateTimeSeries => json!(values),
+            SeriesType::MultivariateTimeSeries => {
+                json!(values.chunks_exact(forecast.channels.len()).collect::<Vec<&[f64]>>())
+            }
+        };
+        let mut quantiles = BTreeMap::new();
+        for &level in &asked {
+            quantiles.insert(level.to_string(), form(quantile(forecast, level)?));
+        }
+        let content = json!({
+            "type": input.kind, "name": input.name, "mean_forecast": form(&forecast.values),
+            "frequency": input.frequency, "start_timestamp": start,
+            "quantiles": options.quantiles.as_ref().map(|_| quantiles),
+        });
+        Ok(Answer { content, read, written: forecast.values.len(), times: answer.times })
+    }
+}
+
+/// The quantile of a forecast that has it.
+fn quantile(forecast: &Forecast, quantile: f64) -> Answered<&[f64]> {
+    if (quantile - 0.5).abs() < 1e-9 {
+        return Ok(&forecast.values);
+    }
+    let level = (1.0 - 2.0 * quantile).abs();
+    let found = forecast.intervals.iter().find(|interval| (interval.level - level).abs() < 1e-9);
+    let found = found.map(|found| if quantile < 0.5 { &found.lower } else { &found.upper });
+    let text = || format!("quantiles: {quantile} is not one that the model gives");
+    found.map(Vec::as_slice).ok_or_else(|| Failure::unusable(text()))
+}
+
+/// Names of the models.
+#[utoipa::path(get, path = "/v1/timeseries/models", tag = "kserve", responses((status = 200, description = "Names")))]
+pub(crate) async fn models(State(service): State<Arc<Service>>, _: Asked) -> Json<Vec<String>> {
+    let entries = service.registry.entries().into_iter();
+    let forecasts = |model: &Arc<Served>| !matches!(model.kind, Kind::Labels(_));
+    let serving = entries.filter_map(|entry| entry.serving).filter(forecasts);
+    Json(serving.map(|model| model.name.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_form() {
+        let at = |start: &str, name: &str| later(start, &step(name).unwrap(), 3);
+        assert_eq!(at("2024-01-31T00:00:00Z", "M").unwrap(), "2024-04-30T00:00:00Z");
+        assert_eq!(at("2024-01-31T22:00:00+02:00", "hour").unwrap(), "2024-02-01T01:00:00+02:00");
+        assert_eq!(at("2024-01-31", "D").unwrap(), "2024-02-03T00:00:00");
+        for start in ["", "yesterday", "2024-13-01T00:00:00Z", "9999-12-31T00:00:00Z"] {
+            assert!(at(start, "Y").is_err(), "{start}");
+        }
+    }
+}

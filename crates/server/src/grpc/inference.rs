@@ -1,0 +1,3 @@
+//! The messages and the service of `proto/ptsm_inference.proto`, as tools/proto writes them.
+
+include!("../../proto/inference.rs");

@@ -1,0 +1,124 @@
+//! Keys, hosts, names of requests, counters, and models that are swapped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ptsm_server::{Keys, ModelSource, Options, Registry, Server, new_key};
+
+use crate::common::{csv, forecaster, get, options, post, server_with, shared, wanted_csv};
+
+#[test]
+fn keys_are_asked_for_and_may_be_for_some_models_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, line) = new_key("all").unwrap();
+    let (one, second) = new_key("one").unwrap();
+    let path = folder.path().join("keys");
+    std::fs::write(&path, format!("{line}\n{second}:builtin\n")).unwrap();
+    let keys = Some(Keys::read(&path).unwrap());
+    let server = server_with(Options { keys, ..options() });
+    let call = |name: &'static str, value: String| {
+        let call = post("/v1/forecast?model=load", csv(60)).media("text/csv");
+        let answer = call.header(name, value).to(server.address());
+        (answer.status, answer.text())
+    };
+    assert_eq!(call("Authorization", format!("Bearer {all}")).0, 200);
+    assert_eq!(call("x-api-key", all.clone()).0, 200);
+    let (status, text) = call("Authorization", format!("Bearer {one}"));
+    assert!(status == 403 && text.contains("A002"), "{text}");
+    for (name, value) in [("Authorization", format!("Basic {all}")), ("x-api-key", line.clone())] {
+        let (status, text) = call(name, value);
+        assert!(status == 401 && text.contains("A001"), "{text}");
+    }
+    for path in ["/v2/health/live", "/v2/health/ready", "/metrics"] {
+        assert_eq!(get(path).to(server.address()).status, 200, "{path}");
+    }
+    for path in ["/v1/models", "/v2", "/openapi.json"] {
+        assert_eq!(get(path).to(server.address()).status, 401, "{path}");
+    }
+    server.stop(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_server_of_this_machine_answers_to_its_own_names_alone() {
+    assert_eq!(get("/v2/health/live").header("Host", "evil.example").to(shared()).status, 421);
+    assert_eq!(get("/v2/health/live").header("Host", "127.0.0.1:1").to(shared()).status, 200);
+}
+
+#[test]
+fn requests_keep_their_names() {
+    let id = |given: &str| {
+        let answer = get("/v2/health/live").header("X-Request-Id", given).to(shared());
+        answer.header("x-request-id").unwrap().to_owned()
+    };
+    assert_eq!(id("order-17"), "order-17");
+    assert_ne!(id("a b\"c"), "a b\"c");
+}
+
+#[test]
+fn counters_are_those_of_the_requests() {
+    let server = server_with(options());
+    for _ in 0..3 {
+        post("/v1/forecast?model=load", csv(60)).media("text/csv").to(server.address());
+    }
+    post("/v1/forecast?model=none", csv(60)).media("text/csv").to(server.address());
+    let text = get("/metrics").to(server.address()).text();
+    let line = "ptsm_requests_total{model=\"load\",protocol=\"v1\",code=\"200\"} 3";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("code=\"404\"} 1") && text.contains("ptsm_compute_seconds_count 3"));
+    assert!(text.contains("ptsm_model_load_failures_total 0"));
+    server.stop(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_model_is_swapped_whole_and_a_bad_one_leaves_the_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("model");
+    let copy = || {
+        std::fs::create_dir_all(&dir).unwrap();
+        for entry in std::fs::read_dir(forecaster()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                std::fs::copy(&path, dir.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+    };
+    copy();
+    let sources = [ModelSource::new("load", &dir).unwrap()];
+    let registry = Arc::new(Registry::open(&sources, "cpu").unwrap());
+    let server = Server::start(registry, Options { allow_reload: true, ..options() }).unwrap();
+    let address = server.address();
+    let load = || post("/v2/repository/models/load/load", "").to(address).status;
+    let forecast = || {
+        let answer = post("/v1/forecast?model=load", csv(60)).media("text/csv").to(address);
+        (answer.status, answer.text())
+    };
+    let wanted = (200, wanted_csv(&csv(60)));
+    assert_eq!((forecast(), load(), forecast()), (wanted.clone(), 200, wanted.clone()));
+    // One bit of the weights.
+    let weights = dir.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    assert_eq!((load(), forecast()), (503, wanted.clone()));
+    let text = get("/metrics").to(address).text();
+    assert!(text.contains("ptsm_model_load_failures_total 1"), "{text}");
+    assert!(!get("/v1/models/load").to(address).text().contains(&dir.display().to_string()));
+    copy();
+    assert_eq!((load(), forecast()), (200, wanted));
+    assert_eq!(post("/v2/repository/models/load/unload", "").to(address).status, 200);
+    assert_eq!(forecast().0, 503);
+    assert_eq!((load(), forecast().0), (200, 200));
+    server.stop(Duration::ZERO).unwrap();
+    // Without leave there is no change.
+    assert_eq!(post("/v2/repository/models/load/unload", "").to(shared()).status, 403);
+}
+
+#[test]
+fn a_damaged_model_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let source = ModelSource::new("x", folder.path()).unwrap();
+    let error = Registry::open(&[source], "cpu").err().unwrap().to_string();
+    assert!(error.starts_with("model x"), "{error}");
+}
