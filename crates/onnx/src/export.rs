@@ -81,10 +81,11 @@ fn given<'a>(source: &'a Source, options: &Options) -> Result<Given<'a>> {
     let standardiser = own.filter(|_| inside);
     let horizon = horizon(source, standardiser)?;
     let mut origin = None;
+    let takes_levels = takes_levels(source);
     if let (Some(own), false) = (own, inside) {
-        origin = own.origin();
+        origin = own.origin().filter(|_| takes_levels);
         let moves = own.adapts || !own.series.is_empty();
-        if moves && takes_levels(source) {
+        if moves && takes_levels {
             let text = "none: the model takes logarithms of distances from the data's zero, which lies elsewhere in each \
                         window where windows or series have shifts of their own (use inside)";
             return Err(Error::config("standardise", text));
@@ -95,7 +96,7 @@ fn given<'a>(source: &'a Source, options: &Options) -> Result<Given<'a>> {
         }
     }
     let lengths = Lengths { context: context_length, channels: num_input_channels, horizon };
-    Ok(Given { lengths, missing: options.missing, standardiser, origin })
+    Ok(Given { lengths, missing: options.missing, standardiser, origin, takes_levels })
 }
 
 /// Whether a part of the model scales windows by level.

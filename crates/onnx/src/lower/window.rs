@@ -79,6 +79,8 @@ pub(crate) struct Given<'a> {
     pub(crate) standardiser: Option<&'a Standardiser>,
     /// Where the data's zero lies in standardised units, `[C]`, if the caller standardises.
     pub(crate) origin: Option<Vec<f32>>,
+    /// Whether a part of the model asks where the data's zero lies.
+    pub(crate) takes_levels: bool,
 }
 
 impl Given<'_> {
@@ -147,7 +149,7 @@ impl Given<'_> {
             effects = Some(future);
         }
         let values = raw.only_seen(g, values)?;
-        let origin = match transform.is_none() {
+        let origin = match transform.is_none() && self.takes_levels {
             true => {
                 let below = g.unary("Neg", shift.mean)?;
                 Some(g.binary("Div", below, shift.scale)?)
