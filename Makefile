@@ -1,5 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories fuzz
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -32,11 +32,6 @@ deny:
 # it wants git and a network.
 advisories:
 	tools/advisories.sh
-
-# Every reader of bytes from outside, for so many seconds each (docs/reliability.md). Not part of `check`: it wants cargo-fuzz.
-SECONDS ?= 60
-fuzz:
-	fuzz/run.sh $(SECONDS)
 
 # No source file over 600 lines, tests included; what is generated is not read.
 lengths:

@@ -411,6 +411,25 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_checkpoint_that_is_sealed_anew_is_checked_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, config) = (folder.path().join("last.safetensors"), Config::default());
+        write_unbegun(&config, &path).unwrap();
+        let sound = std::fs::read(&path).unwrap();
+        read_resealed(&config, &mut sound.clone()).unwrap();
+        // Another tensor than there should be, and fewer bytes.
+        let text = b"adamw.first_moment";
+        let place = sound.windows(text.len()).position(|window| window == text).unwrap();
+        let mut renamed = sound.clone();
+        renamed[place] = b'b';
+        for mut damaged in [renamed, sound[..sound.len() - 8].to_vec()] {
+            let error = read_resealed(&config, &mut damaged).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidWeights, "{error}");
+        }
+    }
+
     #[test]
     fn a_checkpoint_tells_how_far_its_run_is() {
         let folder = tempfile::tempdir().unwrap();
