@@ -33,6 +33,20 @@ pub(crate) fn given() -> Vec<String> {
     GIVEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// The value of an option as it was typed, where the command line is one of `command`.
+pub(crate) fn given_to(command: &str, option: &str) -> Option<String> {
+    let words = given();
+    let mut words = words.into_iter().skip_while(|word| word != command);
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--").and_then(|word| word.strip_prefix(option)) {
+            Some("") => return words.next(),
+            Some(rest) if rest.starts_with('=') => return Some(rest[1..].to_owned()),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The innermost command of a command line, such as `add` of `heads add`, and its options.
 pub(crate) fn innermost(matches: &ArgMatches) -> (&str, &ArgMatches) {
     let (mut name, mut inner) = ("", matches);

@@ -17,7 +17,8 @@ use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
-const TAKE_BUILTIN: [&str; 5] = ["forecast", "predict", "evaluate", "backtest", "stream"];
+const TAKE_BUILTIN: [&str; 6] =
+    ["forecast", "predict", "evaluate", "backtest", "stream", "inspect"];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {

@@ -213,6 +213,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     if let Some(path) = &args.plot {
         plot::save(path, &horizon_plot(&evaluation, true))?;
+        remark(global, &format!("picture: {}", path.display()));
     }
     if let Some(path) = &args.report {
         let page = ForecastReport {

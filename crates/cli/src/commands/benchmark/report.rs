@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::outcome::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use super::suite::{Published, Suite};
-use super::tables::{command, footer, markdown};
+use super::tables::{aligned, command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
 
 /// MSE and MAE.
@@ -55,7 +55,7 @@ seeds); only that one is scored on the test part, once.";
 
 /// The table of averages, as text for a terminal.
 pub(super) fn summary(suite: &Suite, outcomes: &[Outcome]) -> String {
-    markdown(&averages(suite, outcomes))
+    aligned(&averages(suite, outcomes))
 }
 
 fn tables(suite: &Suite, outcomes: &[Outcome]) -> Vec<(String, Table)> {
