@@ -173,7 +173,7 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
     let table = table(&set, &predictions, labeller.coding())?;
     if let Some(path) = request.out {
         write_table(path, &table)?;
-        remark(global, &format!("{} cases in {}", set.len(), path.display()));
+        remark(global, &format!("{} in {}", counted(set.len(), "case"), path.display()));
         return match global.json {
             true => answer(global, &json!({"out": path, "cases": set.len()}), ""),
             false => Ok(()),

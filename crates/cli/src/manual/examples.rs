@@ -86,7 +86,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "benchmark",
         "  ptsm benchmark --data load.csv --out bench
   ptsm benchmark --data load.csv,wind.csv --horizons 24,48 --out bench
-  ptsm benchmark --suite ltsf.toml --only ETTh1 --out bench",
+  # suite.toml as in bench/suites of the source: data, horizons, recipes, published rows
+  ptsm benchmark --suite suite.toml --only ETTh1 --out bench",
     ),
     (
         "tune",

@@ -64,9 +64,15 @@ fn parsed() -> Command {
         .mut_subcommand("pretrain", pretraining::with_own_defaults)
         // Nothing is scored there, and it is refused.
         .mut_subcommand("calibrate", |command| command.mut_arg("season", |arg| arg.hide(true)))
-        .mut_subcommand("select", |command| command.mut_arg("season", |arg| arg.hide(true)));
+        .mut_subcommand("select", |command| {
+            OF_SERIES.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.hide(true)))
+        });
     with_values_named(command)
 }
+
+/// Options of the data that labelled cases do not have, and that are refused for them.
+const OF_SERIES: [&str; 8] =
+    ["sort", "duplicates", "grid", "frequency", "round", "resample", "holidays", "season"];
 
 /// Options whose value is a number of steps.
 const STEPS: [&str; 9] = [

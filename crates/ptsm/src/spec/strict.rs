@@ -27,8 +27,11 @@ pub fn from_fields<T: DeserializeOwned>(place: &str, fields: &Map<String, Value>
     })
 }
 
-/// A message of serde in plain words: about an unknown field or value it says the nearest known one in place of a
-/// list of them all, which it has where none is near; and a value of another type is said with what is wanted.
+/// Known names that are listed beside the nearest of them, at most.
+const MOST_LISTED: usize = 8;
+
+/// A message of serde in plain words: about an unknown field or value it says the nearest known one, and the others
+/// where they are few or none is near; and a value of another type is said with what is wanted.
 pub(crate) fn with_nearest(message: &str) -> String {
     let message = message.trim_end();
     let message = &in_plain_words(message);
@@ -43,10 +46,10 @@ pub(crate) fn with_nearest(message: &str) -> String {
     match nearest(name, known) {
         Some(nearest) => {
             let hint = format!(" (did you mean `{nearest}`?)");
-            match list.find(", expected") {
-                Some(place) => message.replacen(list, &format!("{}{hint}", &list[..place]), 1),
-                None => format!("{message}{hint}"),
-            }
+            let Some(place) = list.find(", expected") else { return format!("{message}{hint}") };
+            let (before, names) = list.split_at(place);
+            let names = if list.matches('`').count() > 2 * MOST_LISTED { "" } else { names };
+            message.replacen(list, &format!("{before}{hint}{names}"), 1)
         }
         None => message.to_owned(),
     }
@@ -90,16 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_said_in_place_of_the_list() {
+    fn the_nearest_name_is_said_first_and_a_long_list_is_not() {
         let two = "unknown variant `ridg`, expected `ridge` or `zero`";
-        assert_eq!(with_nearest(two), "unknown variant `ridg` (did you mean `ridge`?)");
+        let said = "unknown variant `ridg` (did you mean `ridge`?), expected `ridge` or `zero`";
+        assert_eq!(with_nearest(two), said);
         let far = "unknown field `qqqqqq`, expected `ridge` or `zero`";
         assert_eq!(with_nearest(far), far);
-        let further = "line 2\nunknown field `ridg`, expected one of `a`, `ridge`\nmore `a`";
-        assert_eq!(
-            with_nearest(further),
-            "line 2\nunknown field `ridg` (did you mean `ridge`?)\nmore `a`"
+        let many: Vec<String> = ('a'..'k').map(|name| format!("`{name}`")).collect();
+        let many = format!(
+            "line 2\nunknown field `ridg`, expected one of {}, `ridge`\nmore",
+            many.join(", ")
         );
+        let said = "line 2\nunknown field `ridg` (did you mean `ridge`?)\nmore";
+        assert_eq!(with_nearest(&many), said);
     }
 
     #[test]
