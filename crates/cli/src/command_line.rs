@@ -1,10 +1,13 @@
 //! What was given on a command line, whatever its command is.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
+
+use crate::run_state::quoted;
 
 /// The options that were typed, by their long names.
 pub(crate) fn typed(command: &Command, matches: &ArgMatches) -> Vec<String> {
@@ -31,6 +34,12 @@ pub(crate) fn remember(line: &[OsString]) {
 /// The words of the command line, the name of the command first.
 pub(crate) fn given() -> Vec<String> {
     GIVEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The command line as it may be typed again, with quotes where the shell needs them.
+pub(crate) fn typed_again() -> String {
+    let words: Vec<String> = given().iter().skip(1).map(|word| quoted(Path::new(word))).collect();
+    format!("ptsm {}", words.join(" "))
 }
 
 /// The value of an option as it was typed, where the command line is one of `command`.

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::global::Global;
 use crate::output::{answer, flag};
+use crate::run_state::quoted;
 use crate::source::{DataArgs, summary};
 use crate::words::{counted, grouped};
 
@@ -267,7 +268,7 @@ fn describe_data(data: &Preprocessor) -> String {
 }
 
 fn no_data(dir: &Path) -> String {
-    let dir = dir.display();
+    let dir = quoted(dir);
     format!("not known (`ptsm import {dir} --data TRAINING.csv --out MODEL` makes it usable)")
 }
 
@@ -334,12 +335,8 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
 
 /// The flags that say what was understood of the times.
 fn time_flags(set: &SeriesSet) -> String {
-    let quoted = |name: &str| match name.contains([' ', '(', '"']) {
-        true => format!("'{name}'"),
-        false => name.to_owned(),
-    };
     let name = set.roles.timestamp.as_deref().unwrap_or_default();
-    let mut flags = format!("--timestamp {}", quoted(name));
+    let mut flags = format!("--timestamp {}", quoted(Path::new(name)));
     if let Some(step) = set.frequency {
         flags += &format!(" --frequency {step}");
     }

@@ -1,9 +1,9 @@
 //! `ptsm predict`: forecasts the steps after the end of the data, or labels cases.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ptsm::core::SampleOptions;
-use ptsm::data::{SeriesSet, Table};
+use ptsm::data::{STANDARD_INPUT, SeriesSet, Table};
 use ptsm::forecast::{forecast_table, with_first_column};
 use ptsm::heads::{SharedModel, heads_table};
 use ptsm::spec::DataSpec;
@@ -14,6 +14,7 @@ use crate::forecast_output::{ForecastOutput, ForecastSource, Names, write_rows};
 use crate::global::Global;
 use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::output::remark;
+use crate::run_state::quoted;
 use crate::source::{DataArgs, refuse_unused};
 use ptsm_backends::{only_cpu, open};
 
@@ -125,9 +126,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     if forecaster.model().interval_levels().is_empty() {
-        let model = args.model.display();
-        let text = format!("no intervals: ptsm calibrate --model {model} --data ROWS adds them");
-        remark(global, &text);
+        remark(global, &args.no_intervals());
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
     let from = ForecastSource { name: &name, set: &set, forecaster: &forecaster };
@@ -137,6 +136,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// That there are no intervals, and the command that adds them, which needs rows that may be read again.
+    fn no_intervals(&self) -> String {
+        let data = self.data.data.as_deref().filter(|data| *data != STANDARD_INPUT);
+        let model = quoted(&self.model);
+        let data = quoted(Path::new(data.unwrap_or("TRAINING.csv")));
+        format!("no intervals; they are added by: ptsm calibrate --model {model} --data {data}")
+    }
+
     /// Refuses what a model that labels cases does not use.
     fn only_labels(&self) -> Result<()> {
         if self.heads.is_some() {

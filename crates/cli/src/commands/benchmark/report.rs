@@ -11,6 +11,7 @@ use super::outcome::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use super::suite::{Published, Suite};
 use super::tables::{aligned, command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
+use crate::run_state::quoted;
 
 /// MSE and MAE.
 type Errors = (f64, Option<f64>);
@@ -206,8 +207,8 @@ fn models(outcomes: &[Outcome]) -> Table {
                     row.row.clone(),
                     format!(
                         "ptsm evaluate --model {} --data {}",
-                        seed.model.display(),
-                        outcome.data
+                        quoted(&seed.model),
+                        quoted(Path::new(&outcome.data))
                     ),
                     format!("{:.4} / {:.4}", seed.mse, seed.mae),
                 ]);

@@ -2,13 +2,12 @@
 
 use ptsm::Result;
 
-use crate::command_line::given;
+use crate::command_line::typed_again;
 use crate::html::{Column, Table};
 
 /// The command that was given.
 pub(super) fn command() -> String {
-    let words: Vec<String> = given().into_iter().skip(1).collect();
-    format!("ptsm {}", words.join(" "))
+    typed_again()
 }
 
 /// What made a report, in a line.
