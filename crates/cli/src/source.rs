@@ -243,9 +243,11 @@ fn learn_labels(spec: &DataSpec, data: &str) -> String {
         _ => "classification",
     };
     let out = given_to("train", "out").unwrap_or_else(|| "cases".into());
+    // A model is not trained on what it is tested on, as archives of cases call their files.
+    let train = data.replace("_TEST.ts", "_TRAIN.ts");
     format!(
         "a model that labels such cases: ptsm train --data {} --task {task} --out {}",
-        quoted(Path::new(data)),
+        quoted(Path::new(&train)),
         quoted(Path::new(&out))
     )
 }

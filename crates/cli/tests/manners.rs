@@ -324,7 +324,9 @@ fn a_file_or_model_of_another_kind_is_answered_with_the_command_for_it() {
     let (_, said) = refused(folder, "train --data waves.ts --out labels");
     let (_, typed) = said.split_once("ptsm train ").unwrap();
     ok(folder, &format!("train {} {network}", typed.trim().trim_end_matches(')')));
+    std::fs::copy(folder.join("waves.ts"), folder.join("waves_TEST.ts")).unwrap();
     for (arguments, says) in [
+        ("predict --model model --data waves_TEST.ts", "ptsm train --data waves_TRAIN.ts --task"),
         ("stream --model labels", "labels: labels cases, and stream needs a model that forecasts"),
         ("calibrate --model labels --data data.csv", "ptsm predict --data CASES --model labels"),
         ("predict --model labels --data data.csv", "labels labels cases: data.csv: has no column"),

@@ -172,8 +172,8 @@ fn table(dataset: &str, seeds: usize, rows: &[AblationRow]) -> String {
     let of = if seeds == 1 { "" } else { "; mean +- deviation over the seeds" };
     text += &format!("\n* = best of its column; test part, in standardised units{of}\n");
     if coherent {
-        text += "incoherence: mean distance of the forecast sums of segments from the sums of the forecast steps, \
-                 relative to\nthe sums, before -> after training\n";
+        text += "incoherence: difference between the forecast sums of segments and the sums of the forecast steps, \
+                 relative to the\nsums (root mean squares), before -> after training\n";
     }
     text
 }

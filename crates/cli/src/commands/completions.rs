@@ -7,7 +7,7 @@ use ptsm::Result;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The shell that they are for
-    #[arg(value_name = "bash|zsh|fish|elvish|powershell")]
+    #[arg(value_name = "bash|zsh|fish|elvish|powershell", hide_possible_values = true)]
     shell: Shell,
 }
 

@@ -109,7 +109,7 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
             Some(name) => {
                 text += &format!("{}: ", ModelDir::new(dir).member(name).path().display())
             }
-            None => text += "no files: ",
+            None => text += "without a file: ",
         }
         text += &format!("weight {weight:.3}, ");
         match member {
@@ -368,7 +368,6 @@ const SERIES_SHOWN: usize = 10;
 fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     let source = data.read(global)?;
     let mut set = data.series(&source)?;
-    let season = data.spec().seasonal_period(&source, &mut set)?;
     let mut text = summary(&source.name, &set) + "\n";
     let mut channels = Vec::new();
     let width = set.channels.iter().map(|name| name.chars().count()).max().unwrap_or(0);
@@ -400,6 +399,8 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     for note in set.repairs.notes().iter().chain(&set.outlier_notes()) {
         text += &format!("note: {}\n", note.spelled(flag));
     }
+    // After the notes, one of which it would be.
+    let season = data.spec().seasonal_period(&source, &mut set)?;
     let mut repairs = json!(set.repairs);
     repairs["remarks"] = set.repairs.remarks.iter().map(|note| note.spelled(flag)).collect();
     let span = |s: &Series| {

@@ -8,7 +8,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
   ptsm demo
   # A forecast without training
   ptsm forecast load.csv --plot forecast.png
-  # The forecaster that validates best, its errors beside simple forecasts, the steps after the data
+  # The forecaster that validates best, its errors, the steps after the data
   ptsm train --data load.csv --out model
   ptsm evaluate --model model --data load.csv
   ptsm predict --model model --data load.csv",

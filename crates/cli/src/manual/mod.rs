@@ -101,7 +101,7 @@ fn without_words_twice(arg: Arg) -> Arg {
     let values: Vec<String> =
         values.into_iter().flatten().map(|value| value.get_name().to_owned()).collect();
     let all_said = !values.is_empty() && values.iter().all(|value| said.contains(&value.as_str()));
-    arg.hide_possible_values(all_said)
+    if all_said { arg.hide_possible_values(true) } else { arg }
 }
 
 /// Names values by what they are where nothing but the name of the option says it: N is a whole number, X a number.

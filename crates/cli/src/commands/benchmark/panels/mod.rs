@@ -54,7 +54,8 @@ fn run_suite(global: &Global, args: &Args, suite: &PanelSuite) -> Result<()> {
     let mut all: Vec<Scored> = Vec::new();
     for panel in &suite.panels {
         let subject = Subject::new(read_series(global, &located(&panel.source))?.0);
-        remark(global, &summary(&panel.name, subject.set()));
+        // Through the bar, which would stay above it otherwise.
+        progress.line(&summary(&panel.name, subject.set()));
         for &seed in &suite.seeds {
             progress.update(all.len() as u64, &panel.name);
             let place = format!("{}, seed {seed}", panel.name);
