@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         let (split, season) = (suite.split, suite.season);
         let spec = DataSpec { split, season, ..DataSpec::of(name) };
         let subject = Subject::new(read_series(global, &spec)?.0);
-        progress.line(&summary(&subject.data().name, subject.set()));
+        remark(global, &summary(&subject.data().name, subject.set()));
         subjects.push(subject);
     }
     let mut work = Work::new(global, &suite, &store, &subjects)?;
