@@ -26,12 +26,10 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("inspect", "  ptsm inspect load.csv\n  ptsm inspect moves_TRAIN.ts\n  ptsm inspect model"),
     (
         "train",
-        "  # The forecaster that validates best
-  ptsm train --data load.csv --out model
+        "  ptsm train --data load.csv --out model
   ptsm train --data load.csv --out bands --loss nll --epochs 5
   ptsm train --data moves_TRAIN.ts --out moves --task classification
-  # After Ctrl-C
-  ptsm train --resume model",
+  ptsm train --resume model    # after Ctrl-C",
     ),
     ("pretrain", "  ptsm pretrain --out any --windows 400k\n  ptsm pretrain --resume any"),
     (

@@ -226,7 +226,8 @@ mod tests {
         for (name, text) in EXAMPLES {
             for line in text.lines() {
                 let typed = line.split('#').next().unwrap_or_default();
-                let typed = typed.rsplit('|').next().unwrap_or_default().split('>').next();
+                let ours = |part: &&str| part.trim().starts_with("ptsm");
+                let typed = typed.split('|').find(ours).unwrap_or(typed).split('>').next();
                 let words: Vec<&str> = typed.unwrap_or_default().split_whitespace().collect();
                 if words.is_empty() {
                     assert!(line.starts_with("  #"), "{line}");
