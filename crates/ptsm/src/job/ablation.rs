@@ -25,7 +25,7 @@ pub struct Ablation {
     pub recipe: Recipe,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
-    /// Steps per segment of the hierarchical head; `None` = [`Ablation::segment_length`] finds one that fits the
+    /// Steps per segment of the hierarchical head; `None` = [`Ablation::segment_length()`] finds one that fits the
     /// horizon.
     pub segment_length: Option<usize>,
     /// Steps on either side that the cross-channel head sees.
