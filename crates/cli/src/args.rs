@@ -33,6 +33,7 @@ pub(crate) enum Command {
     /// Named data sets: list them, or fetch and verify one
     Data(data::Args),
     /// Describe a table (columns, step, gaps) or a model directory (shape, parameters, cost)
+    #[command(override_usage = "ptsm inspect <FILE|NAME|MODEL> [OPTIONS]")]
     Inspect(inspect::Args),
     /// Train a forecaster
     #[command(
@@ -49,14 +50,18 @@ pub(crate) enum Command {
     /// Make a model directory of a folder from Hugging Face and the data that it was trained on
     Import(import::Args),
     /// Score a model on every window of a split, beside baselines
+    #[command(override_usage = "ptsm evaluate --model <DIR> --data <FILE|NAME|-> [OPTIONS]")]
     Evaluate(evaluate::Args),
     /// Forecast from rolling cutoffs and score it, beside simple forecasts and other models
+    #[command(override_usage = "ptsm backtest --model <DIR> --data <FILE|NAME|-> [OPTIONS]")]
     Backtest(Box<backtest::Args>),
     /// Find points that a forecaster did not expect, with p-values
     Detect(Box<detect::Args>),
     /// Calibrate a forecaster's intervals on windows that training did not see
+    #[command(override_usage = "ptsm calibrate --model <DIR> --data <FILE|NAME|-> [OPTIONS]")]
     Calibrate(calibrate::Args),
     /// Forecast past the end of the data
+    #[command(override_usage = "ptsm predict --model <DIR> --data <FILE|NAME|-> [OPTIONS]")]
     Predict(predict::Args),
     /// Say what moved a forecast: channels, stretches of the past, covariates
     Explain(Box<explain::Args>),
@@ -69,12 +74,15 @@ pub(crate) enum Command {
     )]
     Serve(Box<serve::Args>),
     /// Choose settings for labelled cases by cross-validation
+    #[command(override_usage = "ptsm select --data <FILE|-> [OPTIONS]")]
     Select(select::Args),
     /// Compare channel modes and reconciliation heads by one recipe
+    #[command(override_usage = "ptsm ablate --data <FILE|NAME|-> --recipe <FILE> [OPTIONS]")]
     Ablate(ablate::Args),
     /// Train and score a table of data sets and horizons
     Benchmark(benchmark::Args),
     /// Search a recipe within a time budget
+    #[command(override_usage = "ptsm tune --data <FILE|NAME|-> --out <DIR> [OPTIONS]")]
     Tune(tune::Args),
     /// Average several forecasters, as one model directory
     Ensemble(ensemble::Args),

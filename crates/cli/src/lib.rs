@@ -35,6 +35,7 @@ mod source;
 mod unfinished;
 mod version;
 mod words;
+mod wrapping;
 
 use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;

@@ -6,6 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 use ptsm::core::nearest;
 
+use crate::command_line::given;
+use crate::manual::examples;
 use crate::output::message;
 
 /// Words of the parser of numbers, and ours.
@@ -41,7 +43,7 @@ pub(crate) fn print(error: &Error, command: &Command) {
     }
     let styled = error.render();
     let shown = if stderr().is_terminal() { styled.ansi().to_string() } else { styled.to_string() };
-    let mut text = in_plain_words(&shown);
+    let mut text = said_once(&in_plain_words(&shown));
     if let Some(tip) = tip(error, command) {
         text = with_tip(&text, &tip);
     }
@@ -50,6 +52,18 @@ pub(crate) fn print(error: &Error, command: &Command) {
 
 fn in_plain_words(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
+/// Without the name of the option in front of the reason why its value is not taken: it was said already.
+fn said_once(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(" for '--") else { return text.to_owned() };
+    let Some((option, reason)) = rest.split_once("': ") else { return text.to_owned() };
+    let name = option.split([' ', '=']).next().unwrap_or_default();
+    let again = [format!("{name}: "), format!("{}: ", name.replace('-', "_"))];
+    match again.iter().find_map(|again| reason.strip_prefix(again.as_str())) {
+        Some(reason) => format!("{before} for '--{option}': {reason}"),
+        None => text.to_owned(),
+    }
 }
 
 /// The text with a tip in front of its usage.
@@ -79,8 +93,23 @@ fn tip(error: &Error, command: &Command) -> Option<String> {
             let near = nearest(typed, command.get_subcommands().map(Command::get_name));
             near.filter(|_| !known).map(|near| format!("a similar command exists: '{near}'"))
         }
+        ErrorKind::MissingRequiredArgument => {
+            let usage = error.to_string();
+            let name = usage.split("Usage: ptsm ").nth(1)?.split_whitespace();
+            let words: Vec<&str> =
+                name.take_while(|word| !word.starts_with(['-', '<', '['])).collect();
+            let example =
+                examples(&words.join(" "))?.lines().find(|line| !line.trim().starts_with('#'))?;
+            Some(format!("such as: {}", example.trim()))
+        }
         ErrorKind::UnknownArgument => {
             let typed = context(error, ContextKind::InvalidArg)?;
+            if typed.starts_with('-') && typed[1..].parse::<f64>().is_ok() {
+                let words = given();
+                let place = words.iter().position(|word| word == typed)?;
+                let option = words[..place].last().filter(|word| word.starts_with("--"))?;
+                return Some(format!("{option} takes no negative number"));
+            }
             let usage = error.to_string();
             let usage = usage.split("Usage:").nth(1).unwrap_or_default();
             let known = |option: &&&str| usage.contains(**option);
@@ -108,7 +137,7 @@ mod tests {
     fn said(line: &str) -> String {
         let mut command = crate::manual::command();
         let error = command.try_get_matches_from_mut(line.split_whitespace()).unwrap_err();
-        let text = in_plain_words(&error.to_string());
+        let text = said_once(&in_plain_words(&error.to_string()));
         match tip(&error, &command) {
             Some(tip) => with_tip(&text, &tip),
             None => text,
@@ -127,7 +156,18 @@ mod tests {
             ("ptsm train --data a.csv --out m --dropout x", "wanted a number"),
             ("ptsm bench", "--model <DIR>|--shape <NAME>"),
             ("ptsm simulate", "--out <FILE>|--list"),
-            ("ptsm inspect", "--data"),
+            ("ptsm inspect", "tip: such as: ptsm inspect load.csv"),
+            ("ptsm train --data a.csv", "tip: such as: ptsm train --data load.csv --out model"),
+            ("ptsm heads remove", "tip: such as: ptsm heads remove --model bands probe"),
+            ("ptsm completions", "<bash|zsh|fish|elvish|powershell>"),
+            (
+                "ptsm train --data a.csv --out m --split 7:1",
+                "'--split <SPLIT>': \"7:1\" is not a split",
+            ),
+            (
+                "ptsm evaluate --model m --data a.csv --split tset",
+                "'--split <PART|SPLIT>': \"tset\"",
+            ),
         ] {
             let text = said(line);
             assert!(text.contains(wanted), "{line}: {text}");

@@ -43,9 +43,9 @@ pub(crate) fn level(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-/// Seconds from `30m`, `2h`, `90s`, or a number without a unit, which is one of seconds.
+/// Seconds from `30m` or `30min`, `2h`, `90s`, or a number without a unit, which is one of seconds.
 pub(crate) fn seconds(text: &str) -> std::result::Result<f64, String> {
-    let units = [("h", 3600.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
+    let units = [("h", 3600.0), ("min", 60.0), ("m", 60.0), ("s", 1.0), ("", 1.0)];
     let found = units.iter().find_map(|(unit, factor)| {
         let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
         Some(number * factor)
@@ -74,6 +74,7 @@ mod tests {
     #[test]
     fn lengths_of_time_are_read_with_their_unit() {
         assert_eq!(seconds("30m"), Ok(1800.0));
+        assert_eq!(seconds("30min"), Ok(1800.0));
         assert_eq!(seconds("1.5h"), Ok(5400.0));
         assert_eq!(seconds("90"), Ok(90.0));
         for text in ["", "m", "0s", "-1m", "1 day"] {

@@ -17,8 +17,10 @@ use crate::output::{remark, remark_note};
 use crate::source::{DataArgs, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
-const TAKE_BUILTIN: [&str; 8] =
-    ["forecast", "predict", "evaluate", "backtest", "detect", "explain", "stream", "serve"];
+const TAKE_BUILTIN: [&str; 9] = [
+    "forecast", "predict", "evaluate", "backtest", "detect", "explain", "stream", "serve",
+    "inspect",
+];
 
 /// Refuses the name of the model inside the binary where a directory is needed.
 pub(crate) fn check_names(matches: &ArgMatches) -> Result<()> {

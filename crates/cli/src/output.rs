@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::global::Global;
+use crate::wrapping::{columns_of, wrapped};
 
 /// An option of the library as the command's flag: `--name`, or `--name value`.
 pub(crate) fn flag(name: &str, value: Option<&str>) -> String {
@@ -31,7 +32,8 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints one JSON object with `--json`, or else the text.
 pub(crate) fn answer(global: &Global, value: &impl Serialize, text: &str) -> Result<()> {
     if !global.json {
-        return print(text);
+        let columns = columns_of(&io::stdout());
+        return print(&columns.map_or_else(|| text.to_owned(), |columns| wrapped(text, columns)));
     }
     let json = serde_json::to_string(value)
         .map_err(|e| Error::internal("the answer cannot be written as JSON").because(e))?;
@@ -71,6 +73,8 @@ pub(crate) fn short(value: f64) -> String {
 
 /// Writes a message to stderr; if stderr is closed, the message is dropped.
 pub(crate) fn message(text: &str) {
+    let columns = columns_of(&io::stderr());
+    let text = columns.map_or_else(|| text.to_owned(), |columns| wrapped(text, columns));
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 

@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::TypedValueParser;
 use ptsm::data::{
-    DateOrder, Duplicates, Frequency, Grid, LabelledSet, Part, Repair, Resample, Roles, Rounding,
-    STANDARD_INPUT, SeriesSet, ThousandsMark,
+    DateOrder, Duplicates, Frequency, Grid, LabelOptions, LabelledSet, Labels, Part, Repair,
+    Resample, Roles, Rounding, STANDARD_INPUT, SeriesSet, ThousandsMark,
 };
 use ptsm::job::SeriesData;
 use ptsm::preprocessor::Preprocessor;
 use ptsm::spec::{DataSpec, Source};
 use ptsm::{Error, Result};
 
+use crate::command_line::given_to;
 use crate::global::Global;
 use crate::output::{flag, message, remark};
+use crate::run_state::quoted;
 use crate::words::words;
 
 /// Says which values lie far from all others.
@@ -39,7 +41,7 @@ pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
 }
 
 /// Words of `--duplicates`.
-pub(crate) const REPEATS: [&str; 4] = ["error", "first", "last", "mean"];
+const REPEATS: [&str; 4] = ["error", "first", "last", "mean"];
 
 /// Words of `--dates`.
 pub(crate) const ORDERS: [&str; 3] = ["day-first", "month-first", "year-first"];
@@ -162,7 +164,7 @@ impl DataArgs {
     /// Reads the file or the named data set.
     pub(crate) fn read(&self, global: &Global) -> Result<Source> {
         let spec = self.spec();
-        check_series(&spec)?;
+        check_series(&spec, None)?;
         let source = spec.read()?;
         remark_source(global, &source);
         Ok(source)
@@ -171,7 +173,7 @@ impl DataArgs {
     /// As [`DataArgs::read`], for a model that was trained with `roles`.
     pub(crate) fn read_for(&self, global: &Global, preprocessor: &Preprocessor) -> Result<Source> {
         let spec = self.spec();
-        check_series(&spec)?;
+        check_series(&spec, Some("the model forecasts series"))?;
         let source = spec.read_for(preprocessor)?;
         remark_source(global, &source);
         Ok(source)
@@ -220,22 +222,39 @@ pub(crate) fn check_named(spec: &DataSpec) -> Result<()> {
     Ok(())
 }
 
-/// As [`check_named`], where series are wanted: labelled cases are none.
-fn check_series(spec: &DataSpec) -> Result<()> {
+/// As [`check_named`], where series are wanted, for the reason `why`: labelled cases are none.
+fn check_series(spec: &DataSpec, why: Option<&str>) -> Result<()> {
     check_named(spec)?;
     match &spec.data {
         Some(data) if LabelledSet::is_ts(Path::new(data)) => {
-            let text = "a .ts file holds labelled cases, not series: train with --task classification or regression, \
-                        and name a model that was trained so";
+            let why = why.unwrap_or("series are wanted");
+            let text = format!("holds labelled cases, and {why} ({})", learn_labels(spec, data));
             Err(Error::config(data.clone(), text))
         }
         _ => Ok(()),
     }
 }
 
+/// The command that trains a model for labelled cases: as what the labels of these are, where they can be read.
+fn learn_labels(spec: &DataSpec, data: &str) -> String {
+    let read = |options| LabelledSet::read(Path::new(data), &options, &LabelOptions::default());
+    let task = match spec.read_options().and_then(read).map(|set| set.labels) {
+        Ok(Labels::Values { .. }) => "regression",
+        _ => "classification",
+    };
+    let out = given_to("train", "out").unwrap_or_else(|| "cases".into());
+    // A model is not trained on what it is tested on, as archives of cases call their files.
+    let train = data.replace("_TEST.ts", "_TRAIN.ts");
+    format!(
+        "a model that labels such cases: ptsm train --data {} --task {task} --out {}",
+        quoted(Path::new(&train)),
+        quoted(Path::new(&out))
+    )
+}
+
 /// Reads series with what a model directory records about them.
 pub(crate) fn read_series(global: &Global, spec: &DataSpec) -> Result<(SeriesData, Source)> {
-    check_series(spec)?;
+    check_series(spec, None)?;
     let (data, source) = SeriesData::read(spec)?;
     remark_source(global, &source);
     Ok((data, source))

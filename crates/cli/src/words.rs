@@ -6,6 +6,25 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// A number with what it counts: `1 seed`, `1,024 seeds`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{} {what}{s}", grouped(count as u64))
+}
+
+/// A number with a comma in front of every three digits: `1,154,832`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A parser of these words, each of which is the text of a `T`.
 pub(crate) fn words<T>(
     words: impl IntoIterator<Item = &'static str>,
@@ -40,6 +59,14 @@ mod tests {
     fn visit(command: &Command, each: &mut impl FnMut(&Command, &Arg)) {
         command.get_arguments().for_each(|arg| each(command, arg));
         command.get_subcommands().for_each(|inner| visit(inner, each));
+    }
+
+    #[test]
+    fn what_is_counted_is_one_or_several() {
+        assert_eq!(super::counted(1, "seed"), "1 seed");
+        assert_eq!(super::counted(0, "seed"), "0 seeds");
+        assert_eq!(super::counted(1_154_832, "point"), "1,154,832 points");
+        assert_eq!(super::grouped(999), "999");
     }
 
     #[test]

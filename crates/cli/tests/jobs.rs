@@ -177,7 +177,8 @@ fn loose_values_of_a_recipe_are_refused_with_the_known_and_the_nearest() {
             ["`std`, `mean`, `level`, `none`", "unknown variant `standard`"],
         ),
         ("norm_mlp = \"btach\"", ["`LayerNorm` or `BatchNorm`", "unknown variant `btach`"]),
-        ("num_layer = 2", ["`patch_length`", "did you mean `num_layers`?"]),
+        // Of the many fields only the one that was meant.
+        ("num_layer = 2", ["unknown field `num_layer` (did you", "did you mean `num_layers`?"]),
         ("loss = \"quantiles\"", ["`mse`, `nll`, `quantile`", "did you mean `quantile`?"]),
     ] {
         std::fs::write(folder.join("bad.toml"), format!("[model]\n{line}\n")).unwrap();

@@ -238,7 +238,7 @@ fn man_pages_of_all_commands_are_written() {
     // What `-h` leaves out is described, too.
     assert!(page.contains("Probability of dropping a value inside the mixers"), "{page}");
     let (_, examples) = page.split_once(".SH EXAMPLES\n.nf\n").unwrap();
-    assert!(examples.starts_with("ptsm train"), "{examples}");
+    assert!(examples.lines().any(|line| line.starts_with("ptsm train ")), "{examples}");
     let whole = std::fs::read_to_string(folder.path().join("man/ptsm.1")).unwrap();
     for name in whole.split("ptsm\\-").skip(1).filter_map(|rest| rest.split_once("(1)")) {
         let page = format!("man/ptsm-{}.1", name.0.replace('\\', ""));
@@ -295,4 +295,151 @@ fn a_model_with_parts_of_ours_is_marked_for_hugging_face_and_still_read() {
         ok(folder, &format!("verify {name} --accept"));
         ok(folder, &format!("predict --data {data} --model {name} -q"));
     }
+}
+
+/// Two classes of waves, as a `.ts` file.
+fn waves() -> String {
+    let mut text = "@problemName waves\n@timeStamps false\n@univariate true\n@classLabel true slow fast\n@data\n".to_owned();
+    for case in 0..12 {
+        let (speed, name) = if case % 2 == 0 { (0.4, "slow") } else { (1.3, "fast") };
+        let points = (0..16).map(|t| format!("{:.3}", (speed * f64::from(t + case)).sin()));
+        text += &format!("{}:{name}\n", points.collect::<Vec<_>>().join(","));
+    }
+    text
+}
+
+#[test]
+fn a_file_or_model_of_another_kind_is_answered_with_the_command_for_it() {
+    let folder = trained();
+    let folder = folder.path();
+    std::fs::write(folder.join("my waves.ts"), waves()).unwrap();
+    std::fs::copy(folder.join("my waves.ts"), folder.join("waves.ts")).unwrap();
+    let network = "--patch-length 4 --patch-stride 4 --d-model 4 --num-layers 1 --epochs 1 -q";
+    // The command that an error names is typed as it is.
+    let output =
+        ptsm(folder).args(["train", "--data", "my waves.ts", "--out", "a model"]).output().unwrap();
+    let said = stderr(&output);
+    let wanted = "ptsm train --data 'my waves.ts' --task classification --out 'a model'";
+    assert!(said.contains(wanted) && !said.contains("trained so"), "{said}");
+    let (_, said) = refused(folder, "train --data waves.ts --out labels");
+    let (_, typed) = said.split_once("ptsm train ").unwrap();
+    ok(folder, &format!("train {} {network}", typed.trim().trim_end_matches(')')));
+    std::fs::copy(folder.join("waves.ts"), folder.join("waves_TEST.ts")).unwrap();
+    for (arguments, says) in [
+        ("predict --model model --data waves_TEST.ts", "ptsm train --data waves_TRAIN.ts --task"),
+        ("stream --model labels", "labels: labels cases, and stream needs a model that forecasts"),
+        ("calibrate --model labels --data data.csv", "ptsm predict --data CASES --model labels"),
+        ("predict --model labels --data data.csv", "labels labels cases: data.csv: has no column"),
+        ("evaluate --model labels --data data.csv", "labels labels cases: data.csv: has no column"),
+        ("predict --model model --data waves.ts", "and the model forecasts series"),
+        ("inspect nothing", "nothing: no such file or folder, nor a data set"),
+        ("compare data.csv data.csv", "ptsm backtest --model A --versus B --data FILE"),
+        ("train --task classification --data data.csv --out x", "name it with --id"),
+    ] {
+        let (_, text) = refused(folder, arguments);
+        assert!(text.contains(says), "ptsm {arguments}: {text}");
+    }
+    let text = ok(folder, "evaluate --model labels --data waves.ts --plot waves.svg -q");
+    assert!(text.contains("true \\ predicted"), "{text}");
+    let picture = std::fs::read_to_string(folder.join("waves.svg")).unwrap();
+    assert!(picture.contains("true class") && picture.contains(" % of 12 cases"));
+    assert_eq!(ok(folder, "inspect --model model"), ok(folder, "inspect model"));
+}
+
+#[test]
+fn a_forecast_without_intervals_names_the_command_that_adds_them() {
+    let folder = trained();
+    let folder = folder.path();
+    std::fs::rename(folder.join("data.csv"), folder.join("my data.csv")).unwrap();
+    let line = ["predict", "--model", "model", "--data", "my data.csv"];
+    let said = stderr(&ptsm(folder).args(line).output().unwrap());
+    let wanted = "ptsm calibrate --model model --data 'my data.csv'";
+    assert!(said.contains(wanted), "{said}");
+    let output = ptsm(folder)
+        .args(["calibrate", "--model", "model", "--data", "my data.csv"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn members_of_a_mean_that_read_other_channels_are_named_with_them() {
+    let folder = trained();
+    let folder = folder.path();
+    ok(folder, &format!("train --data data.csv --targets wind --out wind -q {TINY}"));
+    let (_, said) = refused(folder, "ensemble model wind --out both");
+    assert!(said.contains("wind: reads wind, and model reads load, wind"), "{said}");
+    ok(folder, "ensemble model model --out both");
+    let text = ok(folder, "inspect both");
+    for line in text.lines().filter(|line| line.contains("weight")) {
+        let (place, _) = line.split_once(": ").unwrap();
+        assert!(folder.join(place).join("config.json").is_file(), "{text}");
+    }
+}
+
+#[test]
+fn an_ablation_takes_segments_that_divide_the_horizon() {
+    let folder = trained();
+    let folder = folder.path();
+    let recipe = "model.context_length = 24\nmodel.prediction_length = 6\nmodel.patch_length = 4\n\
+                  model.patch_stride = 4\nmodel.d_model = 4\nmodel.num_layers = 1\ntraining.epochs = 1\n";
+    std::fs::write(folder.join("r.toml"), recipe).unwrap();
+    let ablate = "ablate --data data.csv --recipe r.toml --seeds 0";
+    let output = run(folder, &format!("{ablate} --out all.json"));
+    let (said, text) = (stderr(&output), String::from_utf8_lossy(&output.stdout).into_owned());
+    assert!(said.contains("segments of 6 steps") && said.contains("measured: all.json"), "{said}");
+    assert!(text.contains("1 seed ") && text.contains('*') && !text.contains("+-"), "{text}");
+    assert!(text.contains("\nincoherence: "), "{text}");
+    let (_, said) = refused(folder, &format!("{ablate} --segment-length 4"));
+    let wanted = "--segment-length: 4 does not divide the horizon of 6 steps (one of 6, 3, 2 does)";
+    assert!(said.contains(wanted), "{said}");
+}
+
+#[test]
+fn a_search_takes_its_task_from_the_recipe_or_the_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("waves.ts"), waves()).unwrap();
+    let recipe = "model.patch_length = 4\nmodel.patch_stride = 4\nmodel.d_model = 4\nmodel.num_layers = 1\n\
+                  training.epochs = 1\ngrid.dropout = [0.0, 0.1]\n";
+    std::fs::write(folder.join("r.toml"), recipe).unwrap();
+    std::fs::write(folder.join("t.toml"), format!("task = \"classification\"\n{recipe}")).unwrap();
+    let select = "select --data waves.ts --folds 2 --test waves.ts --seeds 0";
+    let (_, said) = refused(folder, &format!("{select} --recipe r.toml"));
+    assert!(said.contains("r.toml: task: is missing (in the first line: task = "), "{said}");
+    let (_, said) = refused(folder, &format!("{select} --recipe t.toml --task regression"));
+    assert!(said.contains("leave one of the two out"), "{said}");
+    let without = run(folder, &format!("{select} --recipe r.toml --task classification"));
+    let (said, text) = (stderr(&without), String::from_utf8_lossy(&without.stdout).into_owned());
+    assert!(said.contains("2 settings x 2 folds = 4 trainings"), "{said}");
+    assert_eq!(ok(folder, &format!("{select} --recipe t.toml")), text);
+    for part in ["dropout 0.1\n", " %  ", "without training: the most frequent class 50.0 %, "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn columns_stand_below_their_heads_and_the_season_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows: String = (0..200).map(|t| format!("{t},{}\n", [3, 9, 4, 7][t % 4])).collect();
+    std::fs::write(folder.join("data.csv"), format!("t,y\n{rows}")).unwrap();
+    let text = ok(folder, "inspect data.csv");
+    let line = |starts: &str| text.lines().find(|line| line.starts_with(starts)).unwrap();
+    let end = |line: &str| line.split_once("  ").map(|_| line.chars().count());
+    assert_eq!(end(line("channel ")), end(line("y ")), "{text}");
+    assert!(text.contains("0.00 %") && text.contains("season: 4 steps"), "{text}");
+}
+
+#[test]
+fn every_command_calls_the_steps_of_a_forecast_horizon() {
+    let folder = trained();
+    let folder = folder.path();
+    let backtest = "backtest --model model --data data.csv --windows 2 -q";
+    let text = ok(folder, &format!("{backtest} --horizon 3"));
+    let other = ok(folder, &format!("{backtest} --prediction-length 3"));
+    let scores = |text: &str| text.lines().filter(|line| line.contains("model")).count();
+    assert_eq!(scores(&text), scores(&other));
+    let help = ok(folder, "backtest --help");
+    assert!(help.contains("horizon]"), "{help}");
 }

@@ -304,7 +304,7 @@ fn cases_are_learned_scored_and_labelled() {
         assert!(scores[key].is_number(), "{scores}");
     }
     let text = ok(folder, "predict --model class --data cases.ts -q");
-    assert!(text.starts_with("case,label,probability slow,probability fast\n"), "{text}");
+    assert!(text.starts_with("case,predicted,probability slow,probability fast\n"), "{text}");
     assert_eq!(text.lines().count(), 41);
 
     ok(folder, &format!("train --task regression --data values.ts --out value {flags} --loss nll"));

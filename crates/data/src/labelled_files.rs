@@ -229,6 +229,9 @@ fn ts_on_standard_input(path: &Path) -> Result<Option<String>> {
     Ok(is_ts.then_some(text))
 }
 
+/// Names of columns that say which case a row belongs to, unless another is named.
+const CASE_NAMES: [&str; 3] = ["case", "id", "unique_id"];
+
 fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
     if let Some(columns) = &options.columns {
         if let Some(name) = columns.iter().find(|name| table.column(name).is_none()) {
@@ -243,8 +246,17 @@ fn label_columns(table: &Table, options: &LabelOptions) -> Result<Vec<String>> {
     match table.columns().iter().find(|column| usual(&column.name)) {
         Some(column) => Ok(vec![column.name.clone()]),
         None => {
-            let label = option("label", None);
-            let text = format!("has no column named label, class or target (name it with {label})");
+            let (label, id) = (option("label", None), option("id", None));
+            let mut text =
+                format!("has no column named label, class or target (name it with {label})");
+            let says_case =
+                |column: &Column| CASE_NAMES.contains(&column.name.to_lowercase().as_str());
+            if options.roles.id.is_none() && !table.columns().iter().any(says_case) {
+                text += &format!(
+                    ", and none named case, id or unique_id, which says to which case a row belongs (name it with {id}); \
+                     one row for each step of a case is wanted"
+                );
+            }
             Err(Error::input(text).at(table.source()))
         }
     }

@@ -280,6 +280,22 @@ pub fn member_dirs(dir: &Path) -> Result<Vec<ModelDir>> {
     Ok(members.iter().filter_map(|member| member.name.as_ref()).map(|n| files.member(n)).collect())
 }
 
+/// The names of the folders of an ensemble's members below `members`, in their order; `None` for a member that has no
+/// files of its own.
+///
+/// # Errors
+///
+/// `Io` or `InvalidConfig`, naming the file.
+pub fn member_names(dir: &Path) -> Result<Vec<Option<String>>> {
+    let Description { members, .. } = read_description(&ModelDir::new(dir))?;
+    let name = |member: Member| match member {
+        Member { name: Some(name), .. } | Member { ridge: Some(name), .. } => Some(name),
+        Member { zero_shot: Some(ZeroShotMember { name, .. }), .. } => Some(name),
+        _ => None,
+    };
+    Ok(members.into_iter().map(name).collect())
+}
+
 /// The task of a model directory: that of the first network of an ensemble. The model inside the library forecasts, and
 /// so does an ensemble without any network.
 ///

@@ -158,7 +158,7 @@ impl Labeller {
                         (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best });
                     names[best].clone()
                 });
-                columns.push(Column::text("label", said.collect()));
+                columns.push(Column::text("predicted", said.collect()));
                 for (i, name) in names.iter().enumerate() {
                     let cells = every(&probabilities, i, names.len());
                     columns.push(Column::numbers(format!("probability {name}"), cells));

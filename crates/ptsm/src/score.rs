@@ -12,6 +12,9 @@ use crate::evaluate::{
 use crate::fit::SeriesSource;
 use crate::{Config, Forecaster, Result};
 
+/// Seasons that a baseline has to see, at least, to know the season.
+const FEW_SEASONS: usize = 3;
+
 /// Options of a score.
 #[derive(Clone)]
 pub struct ScoreOptions<'a> {
@@ -163,6 +166,13 @@ impl Forecaster {
             text += &format!(
                 "\n* = best of its column; baselines see the {seen} steps before each forecast, as the model does"
             );
+            // In so few steps a season is hardly told from chance.
+            if season > 1 && seen < FEW_SEASONS * season {
+                text += &format!(
+                    "; these are too few to be sure of a season of {season} steps, so Theta mostly forecasts without \
+                     one, and better where more steps are seen"
+                );
+            }
         }
         text
     }

@@ -51,7 +51,13 @@ fn job<'a>(data: &'a JobData, recipe: &Recipe) -> Job<'a> {
 }
 
 fn ablation(recipe: Recipe) -> Ablation {
-    Ablation { recipe, seeds: vec![0], segment_length: 2, cross_channel_context: 1, few_shot: None }
+    Ablation {
+        recipe,
+        seeds: vec![0],
+        segment_length: Some(2),
+        cross_channel_context: 1,
+        few_shot: None,
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use ptsm::{Error, Forecaster, Result};
 use ptsm_backends::open;
 use serde_json::{Value, json};
 
+use crate::commands::cases::check_forecasts;
 use crate::global::Global;
 use crate::numbers::level;
 use crate::output::{answer, remark, remark_note};
@@ -38,6 +39,7 @@ pub(crate) struct Args {
 /// Fits and writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     args.data.without_season()?;
+    check_forecasts(&args.model, "calibrate")?;
     let validation = args.split == Part::Validation && args.borders.is_none();
     if validation && trained_on_validation(&args.model)? {
         let kept = ModelDir::new(&args.model).calibration();

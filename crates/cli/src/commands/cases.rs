@@ -9,13 +9,15 @@ use ptsm::labeller::{LabelScores, Labeller, Predictions};
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::record::Record;
 use ptsm::spec::DataSpec;
-use ptsm::{Result, Task};
+use ptsm::{Error, ErrorKind, Result, Task};
 use serde_json::json;
 
 use crate::global::Global;
 use crate::output::{answer, answer_table, remark};
 use crate::plot;
+use crate::run_state::quoted;
 use crate::source::{DataArgs, check_named};
+use crate::words::counted;
 use ptsm_backends::open;
 
 /// What a labelling command reads, and where it writes to.
@@ -42,13 +44,38 @@ pub(crate) fn labels(dir: &Path) -> Result<bool> {
     Ok(matches!(ptsm::ensemble::task_of(dir)?, Task::Classification | Task::Regression))
 }
 
+/// Refuses a model that does not forecast, for a `command` that needs one that does.
+///
+/// # Errors
+///
+/// `InvalidConfig` with what the model does, and what it is for; those of reading its configuration.
+pub(crate) fn check_forecasts(dir: &Path, command: &str) -> Result<()> {
+    let (does, instead) = match ptsm::ensemble::task_of(dir)? {
+        Task::Forecasting => return Ok(()),
+        Task::Pretraining => ("fills in hidden patches", "ptsm train --data FILE --init"),
+        _ => ("labels cases", "ptsm predict --data CASES --model"),
+    };
+    let dir = quoted(dir);
+    let text =
+        format!("{does}, and {command} needs a model that forecasts ({instead} {dir} uses it)");
+    Err(Error::config(dir, text))
+}
+
+/// The error of data that are no labelled cases, which the model wants.
+fn of_labelling(model: &Path, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::InvalidInput => error.at(format!("{} labels cases", model.display())),
+        _ => error,
+    }
+}
+
 /// Scores the model on every case.
 pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let mut labeller = Labeller::from_dir(request.model, open(request.backend)?.as_ref())?;
     let task = labeller.config().task()?;
     let spec = request.spec()?;
-    let (name, set) = spec.read_cases(task)?;
-    remark(global, &format!("{name}: {} cases", set.len()));
+    let (name, set) = spec.read_cases(task).map_err(|e| of_labelling(request.model, e))?;
+    remark(global, &format!("{name}: {}", counted(set.len(), "case")));
     if were_trained_on(request.model, &name, set.len())? {
         let text = format!(
             "{name} has the name and the number of the cases that the model was trained on: scores of these say little of \
@@ -62,6 +89,7 @@ pub(crate) fn evaluate(global: &Global, request: &Request<'_>) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     if let Some(path) = request.plot {
         draw(path, &name, &scores, &predictions, &set)?;
+        remark(global, &format!("picture: {}", path.display()));
     }
     let mut value = serde_json::to_value(&scores)
         .map_err(|e| ptsm::Error::internal("scores cannot be written").because(e))?;
@@ -103,7 +131,11 @@ fn draw(
             let counts = |row: &Vec<usize>| row.iter().map(|&count| count as u64).collect();
             let picture = plot::ConfusionPlot {
                 title: format!("Classes of {name}"),
-                subtitle: format!("accuracy {:.4} over {} cases", scores.accuracy, scores.cases),
+                subtitle: format!(
+                    "accuracy {:.1} % of {} cases",
+                    100.0 * scores.accuracy,
+                    scores.cases
+                ),
                 classes: scores.classes.clone(),
                 counts: scores.confusion.iter().map(counts).collect(),
             };
@@ -140,7 +172,7 @@ pub(crate) fn predict(global: &Global, request: &Request<'_>) -> Result<()> {
     let table = labeller.table(&set, &predictions)?;
     if let Some(path) = request.out {
         write_table(path, &table)?;
-        remark(global, &format!("{} cases in {}", set.len(), path.display()));
+        remark(global, &format!("{} in {}", counted(set.len(), "case"), path.display()));
         return match global.json {
             true => answer(global, &json!({"out": path, "cases": set.len()}), ""),
             false => Ok(()),
@@ -154,4 +186,5 @@ fn read_unlabelled(request: &Request<'_>, task: Task) -> Result<LabelledSet> {
     let spec = request.spec()?;
     let path = Path::new(spec.data.as_deref().unwrap_or_default());
     LabelledSet::read_unlabelled(path, &spec.read_options()?, &spec.label_options(task))
+        .map_err(|e| of_labelling(request.model, e))
 }

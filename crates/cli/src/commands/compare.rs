@@ -1,15 +1,16 @@
 //! `ptsm compare`: compares two tensor files.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ptsm::core::{WideTensor, read_tensors};
-use ptsm::{Error, Result};
+use ptsm::{Error, ErrorKind, Result};
 use serde::Serialize;
 
 use crate::agreement::correlation;
 use crate::global::Global;
 use crate::output::answer;
+use crate::words::counted;
 
 /// Options of `compare`.
 ///
@@ -17,9 +18,9 @@ use crate::output::answer;
 /// copy.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Tensors to check
+    /// Tensors to check, a .safetensors file such as ptsm trace writes
     a: PathBuf,
-    /// Reference
+    /// Reference, another one
     b: PathBuf,
     /// Exit with 2 if a tensor differs by more, relative to the largest element of the reference
     #[arg(long, value_name = "X")]
@@ -53,10 +54,26 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<u8> {
     {
         return Err(Error::config("--tolerance", format!("{tolerance} must be at least 0")));
     }
-    let comparison = compare(&read_tensors(&args.a)?, &read_tensors(&args.b)?)?;
+    let comparison = compare(&read(&args.a)?, &read(&args.b)?)?;
     answer(global, &comparison, &table(&comparison))?;
     let exceeded = args.tolerance.is_some_and(|limit| comparison.worst_max_rel > limit);
     Ok(if exceeded { 2 } else { 0 })
+}
+
+/// The tensors of a file; what is no such file is probably a table or a model.
+fn read(path: &Path) -> Result<Tensors> {
+    read_tensors(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput | ErrorKind::Io if path.exists() && !is_named_so(path) => {
+            let text = "is no tensor file: .safetensors files are compared, such as those of ptsm trace (to compare \
+                        models: ptsm backtest --model A --versus B --data FILE)";
+            Error::input(text).at(path.display().to_string()).because(error)
+        }
+        _ => error,
+    })
+}
+
+fn is_named_so(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
 type Tensors = BTreeMap<String, WideTensor>;
@@ -121,10 +138,13 @@ fn table(comparison: &Comparison) -> String {
     }
     for (side, names) in [("A", &comparison.only_in_a), ("B", &comparison.only_in_b)] {
         if !names.is_empty() {
-            text += &format!("only in {side}: {} tensors\n", names.len());
+            text += &format!("only in {side}: {}\n", counted(names.len(), "tensor"));
         }
     }
-    text + &format!("worst max rel: {:.2e}\n", comparison.worst_max_rel)
+    text + &format!(
+        "worst max rel: {:.2e}\nmax rel: over the largest element of the reference; pcc: Pearson's correlation\n",
+        comparison.worst_max_rel
+    )
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use ptsm::Result;
 /// Options of `completions`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The shell
+    /// The shell that they are for
+    #[arg(value_name = "bash|zsh|fish|elvish|powershell", hide_possible_values = true)]
     shell: Shell,
 }
 

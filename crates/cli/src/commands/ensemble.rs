@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::global::Global;
 use crate::output::{answer, refuse_taken};
+use crate::words::counted;
 
 /// Options of `ensemble`.
 #[derive(Debug, clap::Args)]
@@ -29,9 +30,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let parameters = join(&args.out, &args.members)?;
     let value = json!({"out": args.out, "members": args.members, "num_parameters": parameters});
     let text = format!(
-        "{}: {} members, {parameters} parameters\n",
+        "{}: {}, {}\n",
         args.out.display(),
-        args.members.len()
+        counted(args.members.len(), "member"),
+        counted(parameters, "parameter")
     );
     answer(global, &value, &text)
 }

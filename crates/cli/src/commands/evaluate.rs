@@ -12,7 +12,7 @@ use ptsm::score::ScoreOptions;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use crate::agreement::Agreement;
-use crate::command_line::given;
+use crate::command_line::typed_again;
 use crate::commands::{cases, heads, reconstruct};
 use crate::forecast_report::{ForecastReport, last_forecasts};
 use crate::global::Global;
@@ -213,10 +213,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     if let Some(path) = &args.plot {
         plot::save(path, &horizon_plot(&evaluation, &args.model, true))?;
+        remark(global, &format!("picture: {}", path.display()));
     }
     if let Some(path) = &args.report {
         let page = ForecastReport {
-            command: given().join(" "),
+            command: typed_again(),
             model_dir: &args.model,
             source: &source,
             set: &set,

@@ -8,7 +8,9 @@ use ptsm::data::{
     Clock, Frequency, LabelOptions, LabelledSet, Labels, Series, SeriesSet, Table, Zone,
     is_standard_input, source_name,
 };
-use ptsm::ensemble::{Classical, MemberModel, Members, labelling_networks, task_of};
+use ptsm::ensemble::{
+    Classical, MemberModel, Members, labelling_networks, member_dirs, member_names, task_of,
+};
 use ptsm::job::CaseChoice;
 use ptsm::model_dir::{ModelDir, read_json};
 use ptsm::preprocessor::Preprocessor;
@@ -18,16 +20,21 @@ use serde_json::{Value, json};
 
 use crate::global::Global;
 use crate::output::{answer, flag};
+use crate::run_state::quoted;
 use crate::source::{DataArgs, summary};
+use crate::words::{counted, grouped};
 
 /// Options of `inspect`.
 #[derive(Debug, clap::Args)]
-#[command(group(clap::ArgGroup::new("what").args(["path", "data"]).required(true)))]
+#[command(group(clap::ArgGroup::new("what").args(["path", "data", "model"]).required(true)))]
 pub(crate) struct Args {
     /// A table or several, a .ts file, - for the standard input, the name of a data set, a model directory, or
     /// builtin
     #[arg(value_name = "FILE|NAME|MODEL")]
     path: Option<String>,
+    /// The same as MODEL, called as other commands call it
+    #[arg(long, value_name = "DIR")]
+    model: Option<String>,
     #[command(flatten)]
     data: DataArgs,
 }
@@ -57,9 +64,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 impl Args {
-    /// What is to be described, with or without `--data` in front of it.
+    /// What is to be described, with or without `--data` or `--model` in front of it.
     fn named(&self) -> &str {
-        self.path.as_deref().or(self.data.data.as_deref()).unwrap_or_default()
+        let named = [&self.path, &self.model, &self.data.data].into_iter().flatten().next();
+        named.map(String::as_str).unwrap_or_default()
     }
 }
 
@@ -69,9 +77,11 @@ fn inspect_labelling(global: &Global, dir: &Path) -> Result<()> {
     let mut text = format!("{} (the mean of {} networks", dir.display(), networks.len());
     text += &format!(", {})\n", networks[0].config().task()?.architecture());
     let mut values = Vec::new();
+    let dirs = member_dirs(dir)?;
     for (number, network) in networks.iter().enumerate() {
         let (line, value) = describe_network(network)?;
-        text += &format!("network {number}: {line}");
+        let place = dirs.get(number).map_or(dir, |dir| dir.path());
+        text += &format!("{}: {line}", place.display());
         values.push(value);
     }
     let choice: Option<CaseChoice> = read_json(&ModelDir::new(dir).choice())?;
@@ -92,8 +102,16 @@ fn inspect_ensemble(global: &Global, dir: &Path) -> Result<()> {
         members.config.prediction_length
     );
     let mut values = Vec::new();
+    let names = member_names(dir)?;
     for (i, (member, weight)) in members.all.iter().enumerate() {
-        text += &format!("member {i}: weight {weight:.3}, ");
+        // Where its files are; a method that has none is called by its name below.
+        match names.get(i).and_then(Option::as_deref) {
+            Some(name) => {
+                text += &format!("{}: ", ModelDir::new(dir).member(name).path().display())
+            }
+            None => text += "without a file: ",
+        }
+        text += &format!("weight {weight:.3}, ");
         match member {
             MemberModel::Network(model) => {
                 let (line, mut value) = describe_network(model)?;
@@ -133,11 +151,12 @@ fn describe_network(model: &Model) -> Result<(String, Value)> {
     let (config, parameters) = (model.config(), model.layout().num_trained());
     let flops = 2 * model.network().multiply_adds();
     let line = format!(
-        "patches {}/{}, d_model x layers {} x {}, {parameters} parameters, {:.2} MFLOP\n",
+        "patch_length {}, patch_stride {}, d_model {}, num_layers {}; {} parameters, {:.2} MFLOP\n",
         config.patch_length,
         config.patch_stride,
         config.d_model,
         config.num_layers,
+        grouped(parameters as u64),
         flops as f64 / 1e6
     );
     let config: Value = serde_json::from_str(&config.to_json()?).unwrap_or_default();
@@ -249,7 +268,7 @@ fn describe_data(data: &Preprocessor) -> String {
 }
 
 fn no_data(dir: &Path) -> String {
-    let dir = dir.display();
+    let dir = quoted(dir);
     format!("not known (`ptsm import {dir} --data TRAINING.csv --out MODEL` makes it usable)")
 }
 
@@ -270,8 +289,13 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
     let channels = set.channels.len();
     let name = if is_standard_input(path) { source_name(path) } else { named.to_owned() };
     let mut text = format!(
-        "{name}: {} cases of {shortest} to {longest} points x {channels} channels\n",
-        set.len()
+        "{name}: {} of {} x {}\n",
+        counted(set.len(), "case"),
+        match shortest == longest {
+            true => counted(longest, "point"),
+            false => format!("{shortest} to {}", counted(longest, "point")),
+        },
+        counted(channels, "channel")
     );
     let mut labels = json!(null);
     match &set.labels {
@@ -281,7 +305,7 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
                 .map(|class| json!({"class": names[class], "cases": count(class)}))
                 .collect();
             for (class, name) in names.iter().enumerate() {
-                text += &format!("class {name}: {} cases\n", count(class));
+                text += &format!("class {name}: {}\n", counted(count(class), "case"));
             }
             labels = json!({"classes": classes});
         }
@@ -311,12 +335,8 @@ fn inspect_cases(global: &Global, args: &Args) -> Result<()> {
 
 /// The flags that say what was understood of the times.
 fn time_flags(set: &SeriesSet) -> String {
-    let quoted = |name: &str| match name.contains([' ', '(', '"']) {
-        true => format!("'{name}'"),
-        false => name.to_owned(),
-    };
     let name = set.roles.timestamp.as_deref().unwrap_or_default();
-    let mut flags = format!("--timestamp {}", quoted(name));
+    let mut flags = format!("--timestamp {}", quoted(Path::new(name)));
     if let Some(step) = set.frequency {
         flags += &format!(" --frequency {step}");
     }
@@ -347,12 +367,13 @@ const SERIES_SHOWN: usize = 10;
 
 fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     let source = data.read(global)?;
-    let set = data.series(&source)?;
+    let mut set = data.series(&source)?;
     let mut text = summary(&source.name, &set) + "\n";
     let mut channels = Vec::new();
     let width = set.channels.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = width.max("channel".len());
     text += &format!(
-        "{:width$}  {:>8}  {:>12} {:>12} {:>12}\n",
+        "{:width$}  {:>9}  {:>12} {:>12} {:>12}\n",
         "channel", "missing", "min", "mean", "max"
     );
     for (c, name) in set.channels.iter().enumerate() {
@@ -365,7 +386,7 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
         let mean = (count > 0).then(|| sum / count as f64);
         let cell = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{x:.4}"));
         text += &format!(
-            "{name:width$}  {:>7.2}%  {:>12} {:>12} {:>12}\n",
+            "{name:width$}  {:>7.2} %  {:>12} {:>12} {:>12}\n",
             100.0 * share,
             cell(min),
             cell(mean),
@@ -378,6 +399,8 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
     for note in set.repairs.notes().iter().chain(&set.outlier_notes()) {
         text += &format!("note: {}\n", note.spelled(flag));
     }
+    // After the notes, one of which it would be.
+    let season = data.spec().seasonal_period(&source, &mut set)?;
     let mut repairs = json!(set.repairs);
     repairs["remarks"] = set.repairs.remarks.iter().map(|note| note.spelled(flag)).collect();
     let span = |s: &Series| {
@@ -400,10 +423,16 @@ fn inspect_data(global: &Global, data: &DataArgs) -> Result<()> {
         text += &format!("and {more} more series, of {least} to {most} rows\n");
     }
     if set.frequency.is_some() {
-        text += &format!("times: {}\n", time_flags(&set));
+        text += &format!("times understood as by: {}\n", time_flags(&set));
     }
+    text += &match season {
+        1 => "season: none found in the training rows (--season N states one)\n".to_owned(),
+        steps => {
+            format!("season: {steps} steps, for baselines and scores (--season N states another)\n")
+        }
+    };
     let value = json!({
-        "name": source.name, "times": set.times, "frequency": set.frequency, "roles": set.roles, "series": series,
+        "season": season, "name": source.name, "times": set.times, "frequency": set.frequency, "roles": set.roles, "series": series,
         "channels": channels, "repairs": repairs,
     });
     answer(global, &value, &text)

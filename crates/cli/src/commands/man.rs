@@ -1,5 +1,6 @@
 //! `ptsm man`: the man page of the command, or one of every command in a folder.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Command;
@@ -30,7 +31,14 @@ pub(crate) struct Book {
 /// Prints or writes.
 pub(crate) fn run(global: &Global, args: &Args, mut book: Book) -> Result<()> {
     book.command.build();
-    let Some(folder) = &args.out else { return print(&book.page(&book.command, "ptsm")?) };
+    let Some(folder) = &args.out else {
+        if std::io::stdout().is_terminal() {
+            let text = "a man page, which a terminal does not show as it is, is read with: ptsm man | man -l -\n\
+                        the pages of all commands are written with: ptsm man --out man1\n";
+            return print(text);
+        }
+        return print(&book.page(&book.command, "ptsm")?);
+    };
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, "cannot be made", e))?;
     let mut pages = Vec::new();
     book.collect(&book.command, "ptsm", &mut pages)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ptsm::core::SampleOptions;
-use ptsm::data::{SeriesSet, Table};
+use ptsm::data::{STANDARD_INPUT, SeriesSet, Table};
 use ptsm::forecast::{forecast_table, with_first_column};
 use ptsm::heads::{SharedModel, heads_table};
 use ptsm::spec::DataSpec;
@@ -126,11 +126,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         remark(global, &text);
     }
     if forecaster.model().interval_levels().is_empty() {
-        let model = quoted(&args.model);
-        let data = args.data.data.as_deref().filter(|data| *data != "-").unwrap_or("ROWS");
-        let data = quoted(Path::new(data));
-        let text = format!("no intervals (ptsm calibrate --model {model} --data {data} adds them)");
-        remark(global, &text);
+        remark(global, &args.no_intervals());
     }
     let forecasts = forecaster.predict_steps(&set, args.rows_before_end, steps)?;
     let from = ForecastSource { name: &name, set: &set, forecaster: &forecaster };
@@ -140,6 +136,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// That there are no intervals, and the command that adds them, which needs rows that may be read again.
+    fn no_intervals(&self) -> String {
+        let data = self.data.data.as_deref().filter(|data| *data != STANDARD_INPUT);
+        let model = quoted(&self.model);
+        let data = quoted(Path::new(data.unwrap_or("TRAINING.csv")));
+        format!("no intervals; they are added by: ptsm calibrate --model {model} --data {data}")
+    }
+
     /// Refuses what a model that labels cases does not use.
     fn only_labels(&self) -> Result<()> {
         if self.heads.is_some() {

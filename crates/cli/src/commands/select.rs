@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use ptsm::evaluate::SimpleLabels;
 use ptsm::job::{CaseData, CaseSearch, Cuts, FoldScores, SearchCell, SearchWatch, SeedScores};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result, Task};
@@ -14,7 +15,7 @@ use crate::interrupt::partial_of;
 use crate::output::{answer, remark, write_text};
 use crate::progress::Progress;
 use crate::source::{DataArgs, check_named};
-use crate::words::recipe_words;
+use crate::words::{counted, recipe_words};
 
 /// Options of `select`.
 #[derive(Debug, clap::Args)]
@@ -24,8 +25,8 @@ pub(crate) struct Args {
     /// and lengths of training that `train` chooses among
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// classification or regression, where no recipe says it
-    #[arg(long, value_parser = recipe_words::<Task>(["classification", "regression"]), conflicts_with = "recipe")]
+    /// classification or regression, where the recipe does not say it [default: classification without a recipe]
+    #[arg(long, value_name = "TASK", value_parser = recipe_words::<Task>(["classification", "regression"]))]
     task: Option<Task>,
     /// Columns of the labels, for tables [default: label, class or target]
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,...")]
@@ -55,14 +56,23 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let spec = DataSpec { label: args.label.clone(), ..args.data.spec() };
     check_named(&spec)?;
     CaseData::refuse_series_options(&spec)?;
-    let given = args.recipe.as_deref().map(read_search).transpose()?;
+    let given = args.recipe.as_deref().map(|path| read_search(path, args.task)).transpose()?;
     let task =
         given.as_ref().map(|search| search.task).or(args.task).unwrap_or(Task::Classification);
     let (name, set) = spec.read_cases(task)?;
     let search = given.unwrap_or_else(|| CaseSearch::built_in(task, &set));
     let cuts = Cuts::draw(&set, args.folds, args.repeats)?;
     let settings = search.all_settings()?;
-    remark(global, &format!("{name}: {} cases, {} settings", set.len(), settings.len()));
+    remark(
+        global,
+        &format!(
+            "{name}: {}, {} x {} = {}",
+            counted(set.len(), "case"),
+            counted(settings.len(), "setting"),
+            counted(cuts.fits(), "fold"),
+            counted(settings.len() * cuts.fits(), "training")
+        ),
+    );
     let mut kept = args.keep(global, &search.described(&set, &cuts)?)?;
     let mut progress = Progress::new(global, "searching", (settings.len() * cuts.fits()) as u64);
     let mut tick = |done: usize| {
@@ -77,13 +87,16 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     let mut cells = compared?;
     progress.finish();
+    // Beside the scores, which say little alone; where they cannot be computed the search is not worth less.
+    let simple = SimpleLabels::cross_validated(&set, cuts.held_out()).ok();
     search.sort(&mut cells);
     let test = args.test.as_ref().map(|test| {
         let (_, test) =
             DataSpec { data: Some(test.clone()), ..spec.clone() }.read_cases(search.task)?;
         search.test(&set, &test, &cells[0].setting, &args.seeds)
     });
-    report(global, args, &search, &cells, test.transpose()?)?;
+    let found = Found { search: &search, cells: &cells, simple, test: test.transpose()? };
+    report(global, args, &found)?;
     kept.map_or(Ok(()), FoldScores::remove)
 }
 
@@ -102,21 +115,29 @@ impl Args {
     }
 }
 
-fn read_search(path: &Path) -> Result<CaseSearch> {
+/// The search of a recipe, for `task` where it does not say one.
+fn read_search(path: &Path, task: Option<Task>) -> Result<CaseSearch> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-    CaseSearch::from_toml(&text).map_err(|e| e.at(path.display().to_string()))
+    CaseSearch::from_toml_for(&text, task).map_err(|e| e.at(path.display().to_string()))
 }
 
-fn report(
-    global: &Global,
-    args: &Args,
-    search: &CaseSearch,
-    cells: &[SearchCell],
+/// What a search found.
+struct Found<'a> {
+    search: &'a CaseSearch,
+    /// The best first.
+    cells: &'a [SearchCell],
+    /// Scores without training, by the same cross-validation.
+    simple: Option<SimpleLabels>,
+    /// Of the best setting on the test file.
     test: Option<SeedScores>,
-) -> Result<()> {
+}
+
+fn report(global: &Global, args: &Args, found: &Found<'_>) -> Result<()> {
+    let Found { search, cells, simple, test } = found;
     let metric = if search.task == Task::Regression { "rmse" } else { "accuracy" };
     let value = json!({
         "metric": metric, "folds": args.folds, "repeats": args.repeats, "best": cells[0], "cells": cells, "test": test,
+        "simple": simple.map(|simple| json!({"constant": simple.constant, "nearest": simple.nearest})),
     });
     if let Some(path) = &args.out {
         let text = serde_json::to_string_pretty(&value)
@@ -124,27 +145,74 @@ fn report(
         write_text(path, &(text + "\n"))?;
     }
     let mut text = format!("cross-validated {metric}\n");
-    for cell in cells.iter().take(10) {
-        text += &format!("{:.4}  {}\n", cell.score, describe(&cell.setting));
+    for cell in cells.iter().take(SHOWN) {
+        text += &format!("{}  {}\n", shown(search.task, cell.score), describe(&cell.setting));
     }
-    if let Some(found) = &test {
-        let each: Vec<String> = found.scores.iter().map(|score| format!("{score:.4}")).collect();
-        text += &match each.as_slice() {
-            [only] => format!("test {metric} of the first: {only} (one seed)\n"),
-            several => format!(
-                "test {metric} of the first: {:.4} +- {:.4} over {} seeds ({})\n",
-                found.mean,
-                found.deviation,
-                several.len(),
-                several.join(" ")
-            ),
+    if let more @ 1.. = cells.len().saturating_sub(SHOWN) {
+        text += &format!("and {} more\n", counted(more, "setting"));
+    }
+    if let Some(simple) = simple {
+        let constant = match search.task {
+            Task::Regression => "the mean value",
+            _ => "the most frequent class",
         };
+        text += &format!(
+            "without training: {constant} {}, the nearest case (1-NN) {}\n",
+            shown(search.task, simple.constant),
+            shown(search.task, simple.nearest)
+        );
+    }
+    if let Some(found) = test {
+        text += &tested(search.task, metric, found, &cells[0]);
     }
     answer(global, &value, &text)
 }
 
+/// Settings that are told.
+const SHOWN: usize = 10;
+
+/// A score: per cent of the cases, or an error in the units of the labels.
+fn shown(task: Task, score: f64) -> String {
+    match task {
+        Task::Regression => format!("{score:.4}"),
+        _ => format!("{:.1} %", 100.0 * score),
+    }
+}
+
+/// The scores on the test file, and whether they go together with those of the cross-validation.
+fn tested(task: Task, metric: &str, found: &SeedScores, best: &SearchCell) -> String {
+    let each: Vec<String> = found.scores.iter().map(|&score| shown(task, score)).collect();
+    let mean = shown(task, found.mean);
+    let mut text = match each.as_slice() {
+        [_] => format!("test {metric} of the first: {mean} (one seed)\n"),
+        several => format!(
+            "test {metric} of the first: {mean} +- {} over {} seeds ({})\n",
+            shown(task, found.deviation),
+            several.len(),
+            several.join(", ")
+        ),
+    };
+    let worse = match task {
+        Task::Regression => found.mean > UNLIKE * best.score,
+        _ => 1.0 - found.mean > UNLIKE * (1.0 - best.score).max(0.05),
+    };
+    if worse {
+        text += "far worse than in cross-validation: the test cases are unlike the training cases, or these settings \
+                 train badly with some seeds (compare the scores of the seeds, and give more epochs)\n";
+    }
+    text
+}
+
+/// How many times the error on the test cases is that of cross-validation where that is remarked on.
+const UNLIKE: f64 = 2.0;
+
 fn describe(setting: &Map<String, Value>) -> String {
     let parts: Vec<String> =
-        setting.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    if parts.is_empty() { "the recipe itself".into() } else { parts.join(" ") }
+        setting.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+    if parts.is_empty() { "the recipe itself".into() } else { parts.join(", ") }
+}
+
+/// A value without the quotes of a text.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -16,10 +16,11 @@ use ptsm::stream::{DriftOptions, StreamDetection, StreamOptions, StreamPanel, St
 use ptsm::zero_shot::zero_shot_network;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
+use crate::commands::cases::check_forecasts;
 use crate::global::Global;
 use crate::opening::{Opening, Purpose};
 use crate::output::{flag, message, remark};
-use crate::source::{DataArgs, ORDERS, REPEATS, TextArgs, refuse_unused};
+use crate::source::{DataArgs, ORDERS, TextArgs, refuse_unused};
 use crate::words::words;
 use ptsm_backends::open;
 
@@ -51,8 +52,8 @@ pub(crate) struct Args {
     /// two seasons, 8 at least]
     #[arg(long, value_name = "N")]
     min_rows: Option<u64>,
-    /// A second row of the newest time: error, first (keep it) or last (take the new one)
-    #[arg(long, default_value = "last", value_name = "RULE", value_parser = words::<Duplicates>(REPEATS))]
+    /// A second row of the newest time: error, first (keep it), or last (take the new one)
+    #[arg(long, default_value = "last", value_name = "RULE", value_parser = words::<Duplicates>(["error", "first", "last"]))]
     duplicates: Duplicates,
     /// A row that cannot be used: stop, or say so and skip it
     #[arg(long, default_value = "stop", value_enum)]
@@ -119,6 +120,7 @@ enum OnError {
 
 /// Reads, forecasts, writes, until the input ends.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
+    check_forecasts(&args.model, "stream")?;
     let forecaster = args.forecaster(global)?;
     let mut stream = args.stream(forecaster)?;
     if let Some(path) = &args.state {

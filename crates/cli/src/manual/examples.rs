@@ -4,11 +4,14 @@
 pub(super) const EXAMPLES: &[(&str, &str)] = &[
     (
         "",
-        "  ptsm demo                                          # half a minute: what it can do
-  ptsm forecast load.csv --plot forecast.png         # a forecast without training
-  ptsm train --data load.csv --out model             # the forecaster that validates best
-  ptsm evaluate --model model --data load.csv        # its errors, beside simple forecasts
-  ptsm predict --model model --data load.csv         # the steps after the end of the data",
+        "  # Half a minute: what it can do
+  ptsm demo
+  # A forecast without training
+  ptsm forecast load.csv --plot forecast.png
+  # The forecaster that validates best, its errors, the steps after the data
+  ptsm train --data load.csv --out model
+  ptsm evaluate --model model --data load.csv
+  ptsm predict --model model --data load.csv",
     ),
     (
         "forecast",
@@ -23,10 +26,10 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("inspect", "  ptsm inspect load.csv\n  ptsm inspect moves_TRAIN.ts\n  ptsm inspect model"),
     (
         "train",
-        "  ptsm train --data load.csv --out model             # the forecaster that validates best
+        "  ptsm train --data load.csv --out model
   ptsm train --data load.csv --out bands --loss nll --epochs 5
   ptsm train --data moves_TRAIN.ts --out moves --task classification
-  ptsm train --resume model                          # after Ctrl-C",
+  ptsm train --resume model    # after Ctrl-C",
     ),
     ("pretrain", "  ptsm pretrain --out any --windows 400k\n  ptsm pretrain --resume any"),
     (
@@ -40,7 +43,8 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
         "evaluate",
         "  ptsm evaluate --model model --data load.csv
   ptsm evaluate --model model --data load.csv --by series,step --report report.html
-  ptsm evaluate --model builtin --data load.csv      # the model inside the binary",
+  # The model inside the binary
+  ptsm evaluate --model builtin --data load.csv",
     ),
     (
         "backtest",
@@ -88,14 +92,25 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     (
         "select",
         "  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts
-  ptsm select --data moves_TRAIN.ts --test moves_TEST.ts --recipe basic-motions.toml",
+  # search.toml holds: model.patch_length = 4
+  #                    training.epochs = 100
+  #                    grid.d_model = [8, 16]
+  #                    grid.num_layers = [2, 3]
+  ptsm select --data moves_TRAIN.ts --recipe search.toml --task classification",
     ),
-    ("ablate", "  ptsm ablate --data load.csv --recipe ablation.toml --seeds 0"),
+    (
+        "ablate",
+        "  # ablation.toml holds: model.context_length = 48
+  #                      model.prediction_length = 12
+  #                      training.epochs = 6
+  ptsm ablate --data load.csv --recipe ablation.toml --seeds 0",
+    ),
     (
         "benchmark",
         "  ptsm benchmark --data load.csv --out bench
   ptsm benchmark --data load.csv,wind.csv --horizons 24,48 --out bench
-  ptsm benchmark --suite ltsf.toml --only ETTh1 --out bench",
+  # suite.toml as in bench/suites of the source: data, horizons, recipes, published rows
+  ptsm benchmark --suite suite.toml --only ETTh1 --out bench",
     ),
     (
         "tune",
@@ -124,6 +139,11 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ("bench", "  ptsm bench --shape seed\n  ptsm bench --model model --batch 1,32 --threads 1,2"),
     ("tt-plan", "  ptsm tt-plan --model model --batch 32 --compare"),
     ("doctor", "  ptsm doctor"),
-    ("completions", "  ptsm completions bash > ptsm.bash"),
-    ("man", "  ptsm man > ptsm.1\n  ptsm man --out man1"),
+    (
+        "completions",
+        "  ptsm completions bash > ~/.local/share/bash-completion/completions/ptsm
+  ptsm completions zsh > ~/.zfunc/_ptsm
+  ptsm completions fish > ~/.config/fish/completions/ptsm.fish",
+    ),
+    ("man", "  ptsm man | man -l -\n  ptsm man --out man1"),
 ];

@@ -63,9 +63,16 @@ fn parsed() -> Command {
     let command = Args::command()
         .mut_subcommand("pretrain", pretraining::with_own_defaults)
         // Nothing is scored there, and it is refused.
-        .mut_subcommand("calibrate", |command| command.mut_arg("season", |arg| arg.hide(true)));
+        .mut_subcommand("calibrate", |command| command.mut_arg("season", |arg| arg.hide(true)))
+        .mut_subcommand("select", |command| {
+            OF_SERIES.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.hide(true)))
+        });
     with_values_named(command)
 }
+
+/// Options of the data that labelled cases do not have, and that are refused for them.
+const OF_SERIES: [&str; 8] =
+    ["sort", "duplicates", "grid", "frequency", "round", "resample", "holidays", "season"];
 
 /// Options whose value is a number of steps.
 const STEPS: [&str; 9] = [
@@ -80,12 +87,34 @@ const STEPS: [&str; 9] = [
     "cross_channel_context",
 ];
 
+/// The steps of a forecast, which are a horizon in every command.
+fn called_horizon(arg: Arg) -> Arg {
+    let known = arg.get_visible_aliases().is_some_and(|aliases| aliases.contains(&"horizon"));
+    if known { arg } else { arg.visible_alias("horizon") }
+}
+
+/// Without the list of the words of an option whose text says them all.
+fn without_words_twice(arg: Arg) -> Arg {
+    let text = arg.get_help().map(|help| help.to_string()).unwrap_or_default();
+    let said: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).collect();
+    let values = arg.get_value_parser().possible_values();
+    let values: Vec<String> =
+        values.into_iter().flatten().map(|value| value.get_name().to_owned()).collect();
+    let all_said = !values.is_empty() && values.iter().all(|value| said.contains(&value.as_str()));
+    if all_said { arg.hide_possible_values(true) } else { arg }
+}
+
 /// Names values by what they are where nothing but the name of the option says it: N is a whole number, X a number.
 fn with_values_named(command: Command) -> Command {
     let inner = command.get_subcommands().map(|inner| inner.get_name().to_owned());
     let inner: Vec<String> = inner.collect();
     let command = command.mut_args(|arg| {
         let id = arg.get_id().as_str().to_owned();
+        let arg = match id.as_str() {
+            "prediction_length" => called_horizon(arg),
+            _ => arg,
+        };
+        let arg = without_words_twice(arg);
         let named = arg.get_value_names().is_some_and(|names| names[0] != id.to_uppercase());
         if named || !arg.get_action().takes_values() || arg.is_positional() {
             return arg;
@@ -97,6 +126,7 @@ fn with_values_named(command: Command) -> Command {
             (_, true) => arg.value_name("N"),
             _ if kind == TypeId::of::<f64>() => arg.value_name("X"),
             _ if kind == TypeId::of::<Split>() => arg.value_name("SPLIT"),
+            _ if arg.get_value_parser().possible_values().is_some() => arg.value_name("WORD"),
             _ => arg,
         }
     });
@@ -196,8 +226,13 @@ mod tests {
         for (name, text) in EXAMPLES {
             for line in text.lines() {
                 let typed = line.split('#').next().unwrap_or_default();
-                let typed = typed.rsplit('|').next().unwrap_or_default().split('>').next();
+                let ours = |part: &&str| part.trim().starts_with("ptsm");
+                let typed = typed.split('|').find(ours).unwrap_or(typed).split('>').next();
                 let words: Vec<&str> = typed.unwrap_or_default().split_whitespace().collect();
+                if words.is_empty() {
+                    assert!(line.starts_with("  #"), "{line}");
+                    continue;
+                }
                 assert!(words.join(" ").starts_with(format!("ptsm {name}").trim()), "{line}");
                 let parsed = command().try_get_matches_from(&words);
                 assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());

@@ -13,6 +13,8 @@ const NAME_WIDTH: f64 = 200.0;
 /// Room for the recall and the number of cases, to the right of the matrix.
 const RECALL_ROOM: f64 = 124.0;
 const HEAD: f64 = 42.0;
+/// Heading of the names of the rows.
+const TRUE_CLASS: &str = "true class";
 /// Space between cells.
 const GAP: f64 = 1.5;
 /// Above this opacity a count is written in the colour of the background.
@@ -92,7 +94,9 @@ impl ConfusionPlot {
             let free = PICTURE_WIDTH - MARGIN - RECALL_ROOM - left;
             (free / shown.max(1) as f64).min(112.0)
         };
-        let mut left = MARGIN + widest.ceil() + 12.0;
+        // Short names leave room for the heading of their column.
+        let widest_of_column = widest.max(text_width(TRUE_CLASS, TICK_SIZE));
+        let mut left = MARGIN + widest_of_column.ceil() + 12.0;
         let numbered = widest + 8.0 > room(left);
         if numbered {
             left += text_width("30  ", LABEL_SIZE);
@@ -122,7 +126,7 @@ impl ConfusionPlot {
         }
         if layout.shown > 0 {
             let at = (layout.left - 12.0, above);
-            scene.anchored(at, "true class", TICK_SIZE, Colour::Muted, Anchor::End);
+            scene.anchored(at, TRUE_CLASS, TICK_SIZE, Colour::Muted, Anchor::End);
             let at = (layout.left, above - LABEL_SIZE - 6.0);
             scene.text(at, "predicted class", TICK_SIZE, Colour::Muted);
             let right = layout.left + layout.cell.0 * layout.shown as f64;

@@ -131,24 +131,36 @@ pub(crate) fn write_weighted(
 /// `InvalidConfig` if there is no member, or they cannot be averaged; `Io`, `InvalidWeights` from
 /// the files.
 pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
-    let mut first: Option<Preprocessor> = None;
+    let mut first: Option<(&Path, Preprocessor)> = None;
     let mut models = Vec::new();
     for dir in members {
         let model = Model::from_dir(dir)?;
         let preprocessor = Preprocessor::from_dir(dir, model.config())?;
-        let differs = first.as_ref().is_some_and(|first| {
-            (&first.channels, &first.standardiser)
-                != (&preprocessor.channels, &preprocessor.standardiser)
-        });
-        if differs {
-            let text = "reads other channels than the first member, or standardises them otherwise";
-            return Err(Error::config(dir.display().to_string(), text));
+        if let Some((first, theirs)) = &first {
+            let first = first.display();
+            let text = if theirs.channels != preprocessor.channels {
+                Some(format!(
+                    "reads {}, and {first} reads {}: the members of a mean read the same channels",
+                    preprocessor.channels.join(", "),
+                    theirs.channels.join(", ")
+                ))
+            } else if theirs.standardiser != preprocessor.standardiser {
+                Some(format!(
+                    "standardises the channels otherwise than {first}, as they were trained on other rows (train them \
+                     on the same data with the same --split)"
+                ))
+            } else {
+                None
+            };
+            if let Some(text) = text {
+                return Err(Error::config(dir.display().to_string(), text));
+            }
         }
-        first.get_or_insert(preprocessor);
+        first.get_or_insert((dir, preprocessor));
         models.push(model);
     }
     check_members(&models.iter().map(Model::config).collect::<Vec<_>>(), false, None)?;
-    let Some(preprocessor) = first else {
+    let Some((_, preprocessor)) = first else {
         return Err(Error::config("members", "there is none, wanted at least one"));
     };
     let writer = ModelWriter::new(&ModelDir::new(out))?;

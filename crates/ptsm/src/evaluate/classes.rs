@@ -90,12 +90,13 @@ impl ClassScores {
             self.macro_f1,
             self.cross_entropy
         );
-        let width = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
-        text += &format!("{:width$}", "");
+        let widest = self.classes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let (width, names) = (widest.max(6), widest.max("true \\ predicted".len()));
+        text += &format!("{:names$}", "true \\ predicted");
         self.classes.iter().for_each(|name| text += &format!("  {name:>width$}"));
-        text += "   (predicted)\n";
+        text += "\n";
         for (name, row) in self.classes.iter().zip(&self.confusion) {
-            text += &format!("{name:width$}");
+            text += &format!("{name:names$}");
             row.iter().for_each(|count| text += &format!("  {count:>width$}"));
             text += "\n";
         }

@@ -15,6 +15,9 @@ use crate::train::{Recipe, Training};
 use crate::{Backend, Cpu, Error, Model, Prediction, Result, Session, Task};
 use ptsm_core::{CrossChannel, Hierarchy, Layout};
 
+/// Steps per segment of the hierarchical head where none are given and the horizon allows as many: a day of hours.
+pub const SEGMENT_LENGTH: usize = 24;
+
 /// An ablation over channel modes and reconciliation heads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ablation {
@@ -22,8 +25,9 @@ pub struct Ablation {
     pub recipe: Recipe,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
-    /// Steps per segment of the hierarchical head.
-    pub segment_length: usize,
+    /// Steps per segment of the hierarchical head; `None` = [`Ablation::segment_length()`] finds one that fits the
+    /// horizon.
+    pub segment_length: Option<usize>,
     /// Steps on either side that the cross-channel head sees.
     pub cross_channel_context: usize,
     /// Share of the training windows that is used, the last ones; `None` = all.
@@ -102,6 +106,43 @@ impl Ablation {
         self.variants().len()
     }
 
+    /// Steps per segment of the hierarchical head: those that are given, or else the most that divide the horizon, up to
+    /// [`SEGMENT_LENGTH`] where such a number is there.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` if those that are given do not divide the horizon, with those that do; or for a horizon of one
+    /// step, which has no segments.
+    pub fn segment_length(&self, data: &JobData) -> Result<usize> {
+        let plain = Variant {
+            mode: ChannelModeChoice::CommonChannel,
+            hierarchy: false,
+            cross_channel: false,
+        };
+        let steps = self.job(data, plain, 0)?.config()?.prediction_length;
+        let divides = |length: usize| length >= 2 && steps.is_multiple_of(length);
+        let fitting: Vec<usize> = (2..=steps).rev().filter(|&length| divides(length)).collect();
+        let usual = fitting.iter().find(|&&length| length <= SEGMENT_LENGTH);
+        match (self.segment_length, usual.or(fitting.last())) {
+            (Some(length), _) if divides(length) => Ok(length),
+            (None, Some(&length)) => Ok(length),
+            (_, None) => {
+                let text = format!(
+                    "a horizon of {steps} step has no segments (give the recipe another prediction_length)"
+                );
+                Err(Error::config("segment_length", text))
+            }
+            (Some(length), Some(_)) => {
+                let fitting: Vec<String> = fitting.iter().map(usize::to_string).collect();
+                let text = format!(
+                    "{length} does not divide the horizon of {steps} steps (one of {} does)",
+                    fitting.join(", ")
+                );
+                Err(Error::config("segment_length", text))
+            }
+        }
+    }
+
     fn variants(&self) -> Vec<Variant> {
         let plain = |variant: &Variant| !variant.hierarchy && !variant.cross_channel;
         let without = self.without_heads();
@@ -109,11 +150,11 @@ impl Ablation {
     }
 
     /// The recipe's model in one row.
-    fn specification(&self, variant: Variant) -> ModelSpec {
+    fn specification(&self, data: &JobData, variant: Variant) -> Result<ModelSpec> {
         let mut spec = self.recipe.model.clone();
         spec.mode = Some(variant.mode);
         if variant.hierarchy {
-            let segment_length = self.segment_length;
+            let segment_length = self.segment_length(data)?;
             spec.extension_mut().hierarchy = Some(Hierarchy { segment_length });
         }
         if variant.cross_channel {
@@ -121,19 +162,19 @@ impl Ablation {
             let head = CrossChannel { context_length, ..CrossChannel::default() };
             spec.extension_mut().cross_channel = Some(head);
         }
-        spec
+        Ok(spec)
     }
 
-    fn job<'a>(&self, data: &'a JobData, variant: Variant, seed: u64) -> Job<'a> {
-        Job {
+    fn job<'a>(&self, data: &'a JobData, variant: Variant, seed: u64) -> Result<Job<'a>> {
+        Ok(Job {
             data,
             task: Task::Forecasting,
-            model: self.specification(variant),
+            model: self.specification(data, variant)?,
             training: Training { seed, ..self.recipe.training.clone() },
             start: None,
             few_shot: self.few_shot,
             save: None,
-        }
+        })
     }
 
     /// Refuses fields that the rows set, and settings that a row would not use.
@@ -155,8 +196,11 @@ impl Ablation {
         if let Some((field, _)) = decided.iter().find(|(_, given)| *given) {
             return Err(Error::config(*field, "is what the rows differ in (leave it out)"));
         }
+        if self.variants().iter().any(|variant| variant.hierarchy) {
+            self.segment_length(data)?;
+        }
         for variant in self.variants() {
-            let config = self.job(data, variant, 0).config().map_err(|e| e.at(variant.name()))?;
+            let config = self.job(data, variant, 0)?.config().map_err(|e| e.at(variant.name()))?;
             let usage = Usage {
                 models: &[&config],
                 joint: false,
@@ -186,7 +230,7 @@ impl Ablation {
         self.check(data)?;
         let mut rows = Vec::new();
         for variant in self.variants() {
-            let config = self.job(data, variant, 0).config()?;
+            let config = self.job(data, variant, 0)?.config()?;
             let mut row = AblationRow {
                 name: variant.name(),
                 mode: variant.mode,
@@ -199,7 +243,7 @@ impl Ablation {
                 coherence: Vec::new(),
             };
             for &seed in &self.seeds {
-                let job = self.job(data, variant, seed);
+                let job = self.job(data, variant, seed)?;
                 let trained = one(&job, &mut row).map_err(|e| e.at(variant.name()))?;
                 tell(&row, &trained);
             }

@@ -28,7 +28,7 @@ mod tuning;
 mod used;
 mod windows;
 
-pub use ablation::{Ablation, AblationRow};
+pub use ablation::{Ablation, AblationRow, SEGMENT_LENGTH};
 pub use again::Again;
 pub use automatic::{automatic_recipe, check_lengths};
 pub use case_choice::{CASE_BUDGET, CASE_RULE, CaseChoice, CaseChoiceJob, CaseChosen};

@@ -26,6 +26,8 @@ use crate::{Cpu, Error, ErrorKind, Model, Result, Task};
 #[serde(deny_unknown_fields)]
 pub struct CaseSearch {
     /// Classification or regression.
+    // Whether a file says it is checked where it is read, which knows what was asked for beside it.
+    #[serde(default = "classification")]
     pub task: Task,
     /// Fields that all models have in common.
     #[serde(default)]
@@ -39,6 +41,10 @@ pub struct CaseSearch {
     /// Fields that change together.
     #[serde(default)]
     pub settings: Vec<Map<String, Value>>,
+}
+
+fn classification() -> Task {
+    Task::Classification
 }
 
 /// The score of one setting.
@@ -141,10 +147,34 @@ impl CaseSearch {
     ///
     /// `InvalidConfig`, naming the place.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let search: Self = toml::from_str(text).map_err(|e| {
-            let cause = with_nearest(&e.to_string());
+        Self::from_toml_for(text, None)
+    }
+
+    /// As [`CaseSearch::from_toml`], for a `task` that the text need not say.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the place; or if the text says another task, or neither says one.
+    pub fn from_toml_for(text: &str, task: Option<Task>) -> Result<Self> {
+        let bad = |message: &str| {
+            let cause = with_nearest(message);
             Error::new(ErrorKind::InvalidConfig, "is not a valid search").because(cause)
-        })?;
+        };
+        let fields: toml::Table = toml::from_str(text).map_err(|e| bad(&e.to_string()))?;
+        let mut search: Self = toml::from_str(text).map_err(|e| bad(&e.to_string()))?;
+        match (fields.contains_key("task"), task) {
+            (true, Some(task)) if task != search.task => {
+                let text = "is another one here than the one that was asked for (leave one of the two out)";
+                return Err(Error::config("task", text));
+            }
+            (true, _) => {}
+            (false, Some(task)) => search.task = task,
+            (false, None) => {
+                let text =
+                    "is missing (in the first line: task = \"classification\", or \"regression\")";
+                return Err(Error::config("task", text));
+            }
+        }
         if !matches!(search.task, Task::Classification | Task::Regression) {
             return Err(Error::config("task", "wanted classification or regression"));
         }

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{
-    CalendarFeature, DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid, Holidays,
-    LabelOptions, LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles, Rounding,
-    Series, SeriesSet, Split, Table, ThousandsMark, is_standard_input, source_name,
+    CATALOG, CalendarFeature, DATA_DIR_VARIABLE, Dataset, DateOrder, Duplicates, Frequency, Grid,
+    Holidays, LabelOptions, LabelledSet, Labels, NO_COLUMN, ReadOptions, Repair, Resample, Roles,
+    Rounding, Series, SeriesSet, Split, Table, ThousandsMark, is_standard_input, source_name,
 };
 use crate::preprocessor::Preprocessor;
 use crate::{Error, Result, Task};
-use ptsm_core::option;
+use ptsm_core::{did_you_mean, option};
 
 /// Where the data come from and how they are read. Unknown fields and values are refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -210,7 +210,7 @@ impl DataSpec {
         match Dataset::named(data) {
             Ok(set) => Ok(Some(set)),
             Err(_) if looks_like_path => Err(not_found(path)),
-            Err(error) => Err(near_file(path).unwrap_or(error).at("data")),
+            Err(_) => Err(near_file(path).unwrap_or_else(|| nothing_named(data))),
         }
     }
 
@@ -392,6 +392,13 @@ fn near_file(path: &Path) -> Option<Error> {
     let (name, found) = (path.display(), found.display());
     let text = format!("there is no file and no data set \"{name}\" (did you mean {found}?)");
     Some(Error::input(text))
+}
+
+/// That a name is neither a file or folder nor a data set, with the data set that was probably meant.
+fn nothing_named(name: &str) -> Error {
+    let near = did_you_mean(name, CATALOG.iter().map(|set| set.name));
+    let text = format!("no such file or folder, nor a data set (ptsm data list names them){near}");
+    Error::input(text).at(name)
 }
 
 fn not_found(path: &Path) -> Error {

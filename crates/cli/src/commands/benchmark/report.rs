@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::outcome::{Outcome, RowOutcome, SeedOutcome, errors, write_page};
 use super::suite::{Published, Suite};
-use super::tables::{command, footer, markdown};
+use super::tables::{aligned, command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
+use crate::run_state::quoted;
 
 /// MSE and MAE.
 type Errors = (f64, Option<f64>);
@@ -55,7 +56,7 @@ seeds); only that one is scored on the test part, once.";
 
 /// The table of averages, as text for a terminal.
 pub(super) fn summary(suite: &Suite, outcomes: &[Outcome]) -> String {
-    markdown(&averages(suite, outcomes))
+    aligned(&averages(suite, outcomes))
 }
 
 fn tables(suite: &Suite, outcomes: &[Outcome]) -> Vec<(String, Table)> {
@@ -206,8 +207,8 @@ fn models(outcomes: &[Outcome]) -> Table {
                     row.row.clone(),
                     format!(
                         "ptsm evaluate --model {} --data {}",
-                        seed.model.display(),
-                        outcome.data
+                        quoted(&seed.model),
+                        quoted(Path::new(&outcome.data))
                     ),
                     format!("{:.4} / {:.4}", seed.mse, seed.mae),
                 ]);

@@ -54,12 +54,18 @@ fn run_suite(global: &Global, args: &Args, suite: &PanelSuite) -> Result<()> {
     let mut all: Vec<Scored> = Vec::new();
     for panel in &suite.panels {
         let subject = Subject::new(read_series(global, &located(&panel.source))?.0);
-        remark(global, &summary(&panel.name, subject.set()));
+        // Through the bar, which would stay above it otherwise.
+        progress.line(&summary(&panel.name, subject.set()));
         for &seed in &suite.seeds {
             progress.update(all.len() as u64, &panel.name);
             let place = format!("{}, seed {seed}", panel.name);
-            let scored = obtain(&store, &subject, panel, seed).map_err(|e| e.at(place.clone()))?;
-            progress.line(&format!("{place}: {}; {:.0} s", scored.chosen, scored.seconds));
+            let found = obtain(&store, &subject, panel, seed).map_err(|e| e.at(place.clone()))?;
+            let Obtained { scored, before } = found;
+            let how = match before {
+                true => "scored by an earlier run".to_owned(),
+                false => format!("{:.0} s", scored.seconds),
+            };
+            progress.line(&format!("{place}: {}; {how}", scored.chosen));
             all.push(scored);
             // After every panel: a run that is stopped keeps a report of what it has.
             report::write(&args.out, suite, &all)?;
@@ -113,15 +119,25 @@ fn located(source: &DataSpec) -> DataSpec {
     source
 }
 
+/// The scores of a panel and seed, and where they are from.
+struct Obtained {
+    scored: Scored,
+    /// Whether an earlier run had scored them.
+    before: bool,
+}
+
 /// Trains the default forecaster and scores it, or finds that it was done before.
-fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> Result<Scored> {
+fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> Result<Obtained> {
     let data = subject.data();
     let &Panel { metric, horizon, .. } = panel;
     let circumstance =
         format!("rule {RULE} {metric:?} {horizon:?} {} {seed}", data.seasonal_period);
     let path = store.path("default", subject, &circumstance)?;
     if let Some(found) = read_json::<Scored>(&path)? {
-        return Ok(Scored { panel: panel.name.clone(), ..found });
+        return Ok(Obtained {
+            scored: Scored { panel: panel.name.clone(), ..found },
+            before: true,
+        });
     }
     let dir = ModelDir::new(path.with_extension(""));
     let began = Instant::now();
@@ -153,5 +169,5 @@ fn obtain(store: &RecipeStore, subject: &Subject, panel: &Panel, seed: u64) -> R
         errors: errors(&evaluation, metric),
     };
     write_json(&path, &scored)?;
-    Ok(scored)
+    Ok(Obtained { scored, before: false })
 }

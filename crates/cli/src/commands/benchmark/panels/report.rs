@@ -11,7 +11,7 @@ use serde_json::json;
 use super::scored::{OURS, Scored};
 use super::suite::{Panel, PanelSuite, PublishedRow};
 use crate::commands::benchmark::outcome::write_page;
-use crate::commands::benchmark::tables::{command, footer, markdown};
+use crate::commands::benchmark::tables::{aligned, command, footer, markdown};
 use crate::html::{Column, Report, Section, Table};
 
 /// Rows in their order, ours first.
@@ -52,7 +52,7 @@ pub(super) fn write(dir: &Path, suite: &PanelSuite, all: &[Scored]) -> Result<()
 
 /// The table as text for a terminal.
 pub(super) fn summary(suite: &PanelSuite, all: &[Scored]) -> String {
-    markdown(&errors(suite, all))
+    aligned(&errors(suite, all))
 }
 
 /// Rows are forecasters, columns panels and groups.
@@ -67,12 +67,8 @@ fn errors(suite: &PanelSuite, all: &[Scored]) -> Table {
         .map(|column| best_rows("error", computed.iter().map(|(_, row)| row[column])))
         .collect();
     let mut rows = Vec::new();
-    for (number, (name, errors)) in computed.iter().enumerate() {
-        let cell = |(column, error): (usize, &Option<f64>)| match best[column].contains(&number) {
-            true => format!("**{}**", shown(*error)),
-            false => shown(*error),
-        };
-        let cells = errors.iter().enumerate().map(cell);
+    for (name, errors) in &computed {
+        let cells = errors.iter().map(|error| shown(*error));
         rows.push(std::iter::once(name.replace('_', " ")).chain(cells).collect());
     }
     for PublishedRow { name, errors, .. } in &suite.published {
@@ -84,7 +80,8 @@ fn errors(suite: &PanelSuite, all: &[Scored]) -> Table {
     Table {
         columns: std::iter::once(Column::text("Forecaster")).chain(headed).collect(),
         rows,
-        best: Vec::new(),
+        // The names of the forecasters are a column, too.
+        best: std::iter::once(Vec::new()).chain(best).collect(),
         note: sources.collect::<Vec<_>>().join("; "),
     }
 }
@@ -176,11 +173,17 @@ mod tests {
         let suite = PanelSuite::from_toml(text).unwrap();
         let mut all =
             vec![scored("a", 0, 10, 10.0), scored("a", 1, 10, 20.0), scored("b", 0, 30, 30.0)];
-        let text = summary(&suite, &all);
+        let text = markdown(&errors(&suite, &all));
         assert!(text.contains("| ptsm | 15.00 | - | - |"), "{text}");
         assert!(text.contains("| ridge | **9.00** | - | - |"), "{text}");
+        // A page and a terminal have marks of their own for the best.
+        let (table, shown) = (errors(&suite, &all), summary(&suite, &all));
+        let ridge = table.rows.iter().position(|row| row[0] == "ridge").unwrap();
+        assert_eq!(table.best[1], [ridge]);
+        assert!(table.rows.iter().flatten().all(|cell| !cell.contains('*')), "{table:?}");
+        assert!(shown.contains("9.00*") && !shown.contains('|'), "{shown}");
         all.push(scored("b", 1, 30, 5.0));
-        let text = summary(&suite, &all);
+        let text = markdown(&errors(&suite, &all));
         // (10 x 15 + 30 x 17.5) / 40
         assert!(text.contains("| ptsm | 15.00 | 17.50 | 16.88 |"), "{text}");
         assert!(text.contains("| theirs | - | - | 4.500 |"), "{text}");
