@@ -124,7 +124,7 @@ fn cases_are_labelled() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let text = answer.text();
     assert_eq!(text.lines().count(), 10);
-    assert!(text.starts_with("case,label,"), "{text}");
+    assert!(text.starts_with("case,predicted,"), "{text}");
     // Many at once have the labels that each has alone.
     let one: String = cases(9, false).lines().take(17).map(|line| format!("{line}\n")).collect();
     let alone = post("/v1/classify?model=moves", one).media("text/csv").to(shared()).text();
