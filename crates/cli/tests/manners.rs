@@ -69,7 +69,7 @@ fn a_file_that_is_not_there_is_named_with_its_neighbour_by_every_command() {
         ("tune --data data.csv --out t --space spcae.toml", "(did you mean space.toml?)"),
         (
             "evaluate --model modle --data data.csv",
-            "there is no folder modle (did you mean model?)",
+            "modle: no such file or folder (did you mean model?)",
         ),
         ("trace --model model --inputs laod.csv --outputs o", near),
         ("compare laod.csv laod.csv", near),
@@ -209,7 +209,7 @@ fn tune_tells_the_best_recipe_in_ten_lines_and_how_to_train_it() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let line = text.lines().last().unwrap().strip_prefix("train it: ptsm ").unwrap();
-    ok(folder, &format!("{} -q", line.replace("--out model", "--out tuned")));
+    ok(folder, &format!("{line} -q"));
     assert!(
         folder.join("found/trials.json").is_file() && folder.join("tuned/config.json").is_file()
     );

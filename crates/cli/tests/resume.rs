@@ -200,7 +200,10 @@ fn what_cannot_be_resumed_is_said() {
     );
     let output = common::run(folder, "train --data data.csv --out a");
     let said = common::stderr(&output);
-    assert!(said.contains("stopped after epoch 6 of 6 (--resume resumes it"), "{said}");
+    assert!(
+        said.contains("stopped after epoch 6 of 6 (ptsm train --resume a resumes it"),
+        "{said}"
+    );
     std::fs::rename(folder.join("data.csv"), folder.join("moved.csv")).unwrap();
     let output = common::run(folder, "train --resume a");
     assert!(

@@ -87,7 +87,7 @@ fn an_ensemble_is_trained_joined_and_used_like_a_model() {
     assert_eq!(json(folder, "inspect both")["members"].as_array().unwrap().len(), 2);
     ok(folder, "predict --model both --data data.csv --out forecast.csv -q");
     let error = stderr(&run(folder, "trace --model both --inputs x --outputs y"));
-    assert!(error.contains("is an ensemble"), "{error}");
+    assert!(error.contains("name one of its networks, such as both/members/0"), "{error}");
 }
 
 #[test]

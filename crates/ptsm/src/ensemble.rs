@@ -396,7 +396,7 @@ mod tests {
         let error = Members::from_dir(folder.path()).unwrap_err().to_string();
         assert!(error.contains("add up to 1.5"), "{error}");
         let error = Model::from_dir(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("is an ensemble"), "{error}");
+        assert!(error.contains("is the mean of several forecasts"), "{error}");
     }
 
     #[test]

@@ -96,7 +96,14 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     });
     let clock = began.elapsed().as_secs_f64();
     let mut text = report(&space, &trials, &best, args)?;
-    remark(global, &format!("{clock:.0} s by the clock"));
+    let data = quoted(Path::new(args.data.data.as_deref().unwrap_or("FILE")));
+    remark(
+        global,
+        &format!(
+            "{clock:.0} s by the clock; beside the default forecaster, which compares ridge regressions and classical methods, too:\n  \
+             ptsm train --data {data} --out default\n  ptsm backtest --data {data} --model tuned --versus default"
+        ),
+    );
     if let Some(why) = diverged {
         text += &divergence_warning("the training of the best recipe", &why);
     }
@@ -233,12 +240,7 @@ fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> R
     }
     let data = quoted(Path::new(args.data.data.as_deref().unwrap_or("FILE")));
     let recipe = quoted(&args.recipe());
-    Ok(text
-        + &format!(
-            "next:\n  ptsm train --data {data} --recipe {recipe} --out tuned    # trains it\n  \
-             ptsm train --data {data} --out default    # the default forecaster: ridge regressions and classical methods, too\n  \
-             ptsm backtest --data {data} --model tuned --versus default    # which of them is better\n"
-        ))
+    Ok(text + &format!("train it: ptsm train --data {data} --recipe {recipe} --out tuned\n"))
 }
 
 /// A loss with four digits that say something.

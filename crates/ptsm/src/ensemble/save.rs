@@ -147,7 +147,7 @@ pub fn join(out: &Path, members: &[PathBuf]) -> Result<usize> {
             } else if theirs.standardiser != preprocessor.standardiser {
                 Some(format!(
                     "standardises the channels otherwise than {first}, as they were trained on other rows (train them \
-                     on the same data with the same --split)"
+                     on the same data with the same split)"
                 ))
             } else {
                 None

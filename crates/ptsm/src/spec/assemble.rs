@@ -217,7 +217,7 @@ mod tests {
             ("{\"norm_mlp\": \"btach\"}", "[model] norm_mlp", "`LayerNorm` or `BatchNorm`", ""),
             ("{\"norm_mlp\": \"BachNorm\"}", "norm_mlp", "`LayerNorm`", "`BatchNorm`?"),
             ("{\"loss\": \"mae\"}", "[model] loss", "`mse`, `nll`, `quantile`", "`mse`?"),
-            ("{\"d_modell\": 8}", "[model] d_modell", "`patch_length`", "`d_model`?"),
+            ("{\"d_modell\": 8}", "[model] d_modell", "unknown field", "`d_model`?"),
             ("{\"ptsm\": {\"linear_skp\": true}}", "[model] ptsm", "", "`linear_skip`?"),
             ("{\"scaling\": true}", "[model] scaling", "", ""),
         ] {
