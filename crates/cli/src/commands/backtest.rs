@@ -126,12 +126,10 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     answer(global, &report, &report.table())?;
     if args.refit == Refit::Never && !report.seen_note().is_empty() {
-        let command = command_line::given()
-            .iter()
-            .map(|word| quoted(Path::new(word)))
-            .collect::<Vec<_>>()
-            .join(" ");
-        remark(global, &format!("fair at every cutoff: {command} --refit every:1"));
+        let words = command_line::given();
+        let words = words.iter().skip(1).map(|word| quoted(Path::new(word)));
+        let command = words.collect::<Vec<_>>().join(" ");
+        remark(global, &format!("fair at every cutoff: ptsm {command} --refit every:1"));
     }
     Ok(())
 }

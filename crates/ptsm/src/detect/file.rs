@@ -45,7 +45,7 @@ impl Detector {
     }
 
     fn read(path: &Path, model: &ForecastModel) -> Result<Self> {
-        const WAY_OUT: &str = "write it anew with ptsm detect --save";
+        const WAY_OUT: &str = "write it anew with ptsm detect";
         let bytes = read_regular(path)?;
         let text = String::from_utf8(bytes)
             .map_err(|e| Error::input("is damaged: it is not text in UTF-8").because(e))?;
