@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args as _, Command};
 use ptsm::Task;
 use ptsm::calibration::Calibration;
-use ptsm::data::Roles;
+use ptsm::data::{NO_COLUMN, Roles};
 
 use super::fields::{ModelArgs, TrainingArgs};
 use crate::global::Global;
@@ -81,13 +81,9 @@ pub(super) fn next(global: &Global, done: &Done<'_>) {
     let mut predict = format!("ptsm predict --model {model} --data {data}");
     let mut forecasts = forecasts.to_owned();
     if !roles.future_covariates.is_empty() {
-        let planned: Vec<&str> = roles
-            .id
-            .iter()
-            .chain(&roles.timestamp)
-            .chain(&roles.future_covariates)
-            .map(String::as_str)
-            .collect();
+        let named = roles.id.iter().chain(&roles.timestamp).filter(|name| *name != NO_COLUMN);
+        let planned: Vec<&str> =
+            named.chain(&roles.future_covariates).map(String::as_str).collect();
         predict += " --future plan.csv";
         forecasts += &format!("; plan.csv has {} for the steps to come", planned.join(", "));
     }
