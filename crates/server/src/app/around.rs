@@ -8,13 +8,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION, HOST};
 use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use axum::middleware::Next;
-use axum::response::IntoResponse;
 use serde_json::json;
 
 use crate::dialects;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::Times;
-use crate::http::answer::{Refused, Said};
+use crate::http::answer::{self, Said};
 use crate::http::asked::Asked;
 use crate::log::log_line;
 use crate::metrics::RequestLabels;
@@ -60,13 +59,13 @@ impl Dialect {
     }
 
     /// A failure in the form of the contract.
-    fn refuse(self, failure: Failure) -> Response<Body> {
+    fn refuse(self, failure: &Failure) -> Response<Body> {
         match self {
-            Self::Native | Self::Other => Refused(failure).into_response(),
-            Self::Inference => dialects::inference::refused(&failure),
-            Self::Kserve => dialects::kserve::refused(&failure),
-            Self::Granite => dialects::granite::refused(&failure),
-            Self::Grpc => crate::grpc::status(&failure).into_http(),
+            Self::Native | Self::Other => answer::refusal(failure, failure.to_json()),
+            Self::Inference => dialects::inference::refused(failure),
+            Self::Kserve => dialects::kserve::refused(failure),
+            Self::Granite => dialects::granite::refused(failure),
+            Self::Grpc => crate::grpc::status(failure).into_http(),
         }
     }
 }
@@ -92,15 +91,18 @@ pub(super) async fn around(
                     match tokio::time::timeout_at(until.into(), next.run(request)).await {
                         Ok(response) => response,
                         Err(_) => {
-                            dialect.refuse(Failure::new(Code::Late, "there was no answer in time"))
+                            dialect.refuse(&Failure::new(Code::Late, "there was no answer in time"))
                         }
                     }
                 }
                 _ => next.run(request).await,
             }
         }
-        Err(failure) => dialect.refuse(failure),
+        Err(failure) => dialect.refuse(&failure),
     };
+    if let Some(failure) = response.extensions_mut().remove::<Failure>() {
+        response = dialect.refuse(&failure);
+    }
     let said = response.extensions_mut().remove::<Said>().unwrap_or_default();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {

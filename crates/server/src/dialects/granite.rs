@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use super::tensors::quantile_levels;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Input, Media, Request, Rows, TableSource, beside};
+use crate::http::answer::Refused;
 use crate::http::asked::Asked;
 use crate::http::options::of_json;
 use crate::http::{answer, body};
@@ -29,20 +30,6 @@ use crate::registry::{Kind, Served};
 use crate::state::Service;
 
 /// A failure as this contract says it.
-pub(crate) struct Refused(Failure);
-
-impl<E: Into<Failure>> From<E> for Refused {
-    fn from(failure: E) -> Self {
-        Self(failure.into())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
-        refused(&self.0)
-    }
-}
-
 pub(crate) fn refused(failure: &Failure) -> Response<Body> {
     let message = &failure.message;
     let (detail, status) = match failure.code {

@@ -17,6 +17,7 @@ use super::tensor_json::{Floats, InferBody, InputBody, OutputAnswer};
 use super::tensors::{self, EXTENSIONS, Infer, Tensor, VERSION};
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::beside;
+use crate::http::answer::Refused;
 use crate::http::asked::Asked;
 use crate::http::{answer, body};
 use crate::registry::{Entry, Served};
@@ -26,20 +27,6 @@ use crate::state::Service;
 const HEADER: &str = "inference-header-content-length";
 
 /// A failure as this protocol says it: what cannot be used is 400.
-pub(crate) struct Refused(Failure);
-
-impl<E: Into<Failure>> From<E> for Refused {
-    fn from(failure: E) -> Self {
-        Self(failure.into())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
-        refused(&self.0)
-    }
-}
-
 pub(crate) fn refused(failure: &Failure) -> Response<Body> {
     let mut response = answer::refusal(failure, json!({"error": failure.message}));
     if failure.code == Code::Unusable {

@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 use super::tensors::quantile_levels;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::{Input, Request, TableSource, Times, beside};
+use crate::http::answer::Refused;
 use crate::http::asked::Asked;
 use crate::http::options::of_json;
 use crate::http::{answer, body};
@@ -34,20 +35,6 @@ use crate::state::Service;
 const MOST_INPUTS: usize = 1000;
 
 /// A failure as this contract says it.
-pub(crate) struct Refused(Failure);
-
-impl<E: Into<Failure>> From<E> for Refused {
-    fn from(failure: E) -> Self {
-        Self(failure.into())
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
-        refused(&self.0)
-    }
-}
-
 pub(crate) fn refused(failure: &Failure) -> Response<Body> {
     let kind = match failure.code {
         Code::Unreadable | Code::Unusable => "invalid_request_error",

@@ -1,3 +1,4 @@
 //! The messages and the service of `proto/ptsm_inference.proto`, as tools/proto writes them.
 
-include!("../../proto/inference.rs");
+include!("../../proto/messages.rs");
+include!("../../proto/service.rs");

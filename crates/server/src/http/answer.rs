@@ -38,7 +38,8 @@ pub(crate) struct Said {
     pub(crate) times: Option<Times>,
 }
 
-/// A failure as a native answer.
+/// A failure as an answer: in the native form, and as a failure beside it, so that what is around every request can give
+/// it the form of the route's contract.
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) Failure);
 
@@ -50,7 +51,9 @@ impl<E: Into<Failure>> From<E> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response<Body> {
-        refusal(&self.0, self.0.to_json())
+        let mut response = refusal(&self.0, self.0.to_json());
+        response.extensions_mut().insert(self.0);
+        response
     }
 }
 
