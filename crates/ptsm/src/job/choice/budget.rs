@@ -91,7 +91,7 @@ mod tests {
             assert!((0.9 * part..=part + 1e-12).contains(&share), "{part}: {share}");
         }
         assert_eq!(shortened(all / 4.0).2, [(4, Some(100)), (10, Some(50))]);
-        assert_eq!(shortened(all / 40.0).2, [(1, Some(40)), (10, Some(5))]);
+        assert_eq!(shortened(all / 39.0).2, [(1, Some(41)), (10, Some(5))]);
         assert_eq!(shortened(1e-9).2, [(1, Some(1)), (1, Some(1))]);
         assert!(shorten(0.0, &mut []).is_err() && shorten(f64::NAN, &mut []).is_err());
     }
