@@ -136,6 +136,23 @@ fn what_is_said_to_be_large_is_not_unpacked() {
 }
 
 #[test]
+fn rows_that_each_name_another_column_are_counted_before_they_are_made() {
+    let names = 0..30_000;
+    let rows: Vec<String> = names.clone().map(|name| format!("{{\"{name}\":1}}")).collect();
+    let last: Vec<String> = names.map(|name| format!("\"{name}\":1")).collect();
+    let empty = "{},".repeat(30_000);
+    for data in [format!("[{}]", rows.join(",")), format!("[{empty}{{{}}}]", last.join(","))] {
+        for path in ["/v1/inspect", "/v1/forecast"] {
+            let model = if path == "/v1/forecast" { "\"model\": \"load\", " } else { "" };
+            let answer = post(path, format!("{{{model}\"data\": {data}}}")).to(shared());
+            assert_eq!(answer.status, 413, "{path}: {}", answer.text());
+            assert!(answer.text().contains("4000000 cells"), "{}", answer.text());
+        }
+    }
+    serves_on();
+}
+
+#[test]
 fn rows_far_apart_make_no_endless_grid() {
     let text = "time,load,heat\n1970-01-01 00:00:00,1,1\n1970-01-01 01:00:00,1,1\n\
                 1970-01-01 02:00:00,1,1\n9000-01-01 00:00:00,1,1\n";
