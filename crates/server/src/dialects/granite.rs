@@ -95,10 +95,13 @@ struct DataSchema {
 }
 
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Parameters {
     prediction_length: Option<usize>,
     prediction_quantiles: Option<Vec<f64>>,
+    /// It changes no forecast: what waits is computed together as workers come free.
+    #[allow(dead_code, reason = "a field of the contract that has nothing to change here")]
+    inference_batch_size: Option<usize>,
 }
 
 /// Forecasts a table.
@@ -114,8 +117,7 @@ pub(crate) async fn forecast(
 ) -> Result<Response<Body>, Refused> {
     let bytes = body::read(body, &service.limits).await?;
     let Parsed { model_id, work } = beside(bytes.len(), move || parsed(&bytes)).await?;
-    let model = service.registry.get(&model_id)?;
-    asked.may_use(&model)?;
+    let model = asked.model(&service.registry, &model_id)?;
     check_columns(&model, &work)?;
     let Work { data, future, spec, prediction_length, quantiles, .. } = work;
     let own = model.config().prediction_length;
@@ -304,7 +306,7 @@ impl Columns {
         let table = forecast_table(&answer.set, &answer.forecasts)?;
         let rows: Vec<Map<String, Value>> =
             serde_json::from_slice(&table.to_bytes(TableFormat::Json)?)
-                .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+                .map_err(Failure::internal)?;
         let targets = answer.forecasts.first().map_or(&[][..], |forecast| &forecast.channels);
         let median = |target: &String| format!("{target}_q0.5");
         let leading = self.timestamp.iter().chain(&self.id).chain(targets);
@@ -327,6 +329,7 @@ impl Columns {
 
 /// Which model is meant.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SpecQuery {
     /// Name of the model.
     model_id: String,
@@ -343,9 +346,8 @@ pub(crate) async fn model_spec(
     query: Result<Query<SpecQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Refused> {
     let Query(query) =
-        query.map_err(|_| Failure::new(Code::Unreadable, "query: wanted model_id"))?;
-    let model = service.registry.get(&query.model_id)?;
-    asked.may_use(&model)?;
+        query.map_err(|_| Failure::new(Code::Unreadable, "query: wanted model_id alone"))?;
+    let model = asked.model(&service.registry, &query.model_id)?;
     let (least, most, steps) = match &model.kind {
         Kind::AnySeries(_) => (1, service.limits.rows, service.limits.steps),
         _ => {

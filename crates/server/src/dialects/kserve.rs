@@ -215,8 +215,7 @@ pub(crate) async fn forecast(
 ) -> Result<Response<Body>, Refused> {
     let bytes = body::read(body, &service.limits).await?;
     let request: ForecastRequest = beside(bytes.len(), move || of_json(&bytes)).await?;
-    let model = service.registry.get(&request.model)?;
-    asked.may_use(&model)?;
+    let model = asked.model(&service.registry, &request.model)?;
     if request.inputs.is_empty() || request.inputs.len() > MOST_INPUTS {
         let text = format!("inputs: wanted 1 to {MOST_INPUTS}");
         return Err(Failure::unusable(text).into());
@@ -313,8 +312,8 @@ fn quantile(forecast: &Forecast, quantile: f64) -> Answered<&[f64]> {
 
 /// Names of the models.
 #[utoipa::path(get, path = "/v1/timeseries/models", tag = "kserve", responses((status = 200, description = "Names")))]
-pub(crate) async fn models(State(service): State<Arc<Service>>, _: Asked) -> Json<Vec<String>> {
-    let entries = service.registry.entries().into_iter();
+pub(crate) async fn models(State(service): State<Arc<Service>>, asked: Asked) -> Json<Vec<String>> {
+    let entries = asked.entries(&service.registry).into_iter();
     let forecasts = |model: &Arc<Served>| !matches!(model.kind, Kind::Labels(_));
     let serving = entries.filter_map(|entry| entry.serving).filter(forecasts);
     Json(serving.map(|model| model.name.clone()).collect())

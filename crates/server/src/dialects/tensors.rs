@@ -42,7 +42,7 @@ impl Tensor {
         if self.single { "FP32" } else { "FP64" }
     }
 
-    /// Whether its kind of numbers has no room for one.
+    /// Whether a number is beyond its datatype.
     fn is_beyond(&self, x: f64) -> bool {
         x.is_infinite() || (self.single && (x as f32).is_infinite())
     }
@@ -134,8 +134,6 @@ impl Parameters {
             "prediction_length" => self.prediction_length = Some(whole()? as usize),
             "season" => self.season = Some(whole()? as usize),
             "timeout" => self.timeout = Some(whole()?),
-            // It is about the form of the answer.
-            "binary_data_output" => {}
             _ => {
                 let name: String = name.chars().take(64).collect();
                 let text = format!(
@@ -146,6 +144,14 @@ impl Parameters {
         }
         Ok(())
     }
+}
+
+/// Refuses a parameter of an input or output that is none of ours.
+pub(crate) fn unknown_parameter(tensor: &str, name: &str, known: &str) -> Failure {
+    let short = |text: &str| text.chars().take(64).collect::<String>();
+    let (tensor, name) = (short(tensor), short(name));
+    let text = format!("{tensor}: parameter {name} is not supported (there is {known})");
+    Failure::unusable(text)
 }
 
 /// Numbers in a list, or in a text with commas, as gRPC has no lists.

@@ -66,7 +66,7 @@ impl Engine {
             Err(_) => Err(Failure::new(Code::Late, "no worker was free in time")),
             Ok(Ok(answer)) => answer,
             // The worker is gone with the job.
-            Ok(Err(_)) => Err(Failure::new(Code::Internal, "the server failed")),
+            Ok(Err(_)) => Err(Failure::internal("a worker ended with its job")),
         }
     }
 

@@ -83,8 +83,7 @@ fn answer(jobs: Vec<Job>, sessions: &mut Sessions, registry: &Registry) {
         // The session may be in any state.
         sessions.by_model.remove(&model.number);
         registry.metrics.worker_panics.inc();
-        crate::log::log_line(&json!({"level": "error", "model": model.name, "error": "panic"}));
-        let failure = Failure::new(Code::Internal, "the server failed; its log says why");
+        let failure = Failure::internal(format!("panic of a worker in model {}", model.name));
         works.iter().map(|_| Err(failure.clone())).collect()
     });
     drop(works);

@@ -9,7 +9,7 @@ use ptsm::spec::{DataSpec, Source};
 use super::request::{Input, Request};
 use super::rows::{TableSource, limit};
 use crate::engine::{AnySeriesWork, Work};
-use crate::failure::{Answered, Code, Failure};
+use crate::failure::{Answered, Failure};
 use crate::limits::Limits;
 use crate::registry::{Kind, Served};
 
@@ -119,7 +119,7 @@ fn prepare_any_series(request: &Request, limits: &Limits) -> Answered<Prepared> 
             OpenSeries::read(&Source::of_table(table), &options(data))?
         }
         Input::Set(_) => {
-            return Err(Failure::new(Code::Internal, "a set without a table for any series"));
+            return Err(Failure::internal("a set without a table for any series"));
         }
     };
     let skipped = leave_out(&mut set, request.rows_before_end)?;

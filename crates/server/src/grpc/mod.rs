@@ -47,15 +47,13 @@ impl Calls {
         if !version.is_empty() && version != VERSION {
             return Err(Failure::new(Code::NoModel, "there is version 1 alone"));
         }
-        let model = self.0.registry.get(name)?;
-        asked(request)?.may_use(&model)?;
-        Ok(model)
+        asked(request)?.model(&self.0.registry, name)
     }
 }
 
 fn asked<T>(request: &Request<T>) -> Answered<Asked> {
     let asked = request.extensions().get::<Asked>().cloned();
-    asked.ok_or_else(|| Failure::new(Code::Internal, "the server failed"))
+    asked.ok_or_else(|| Failure::internal("a call without its caller"))
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -127,7 +125,11 @@ impl GrpcInferenceService for Calls {
     ) -> Reply<ModelStatisticsResponse> {
         let ModelStatisticsRequest { name, version } = request.get_ref();
         let models = match name.is_empty() {
-            true => self.0.registry.entries().into_iter().filter_map(|e| e.serving).collect(),
+            true => {
+                let entries = asked(&request).map(|asked| asked.entries(&self.0.registry));
+                let entries = entries.map_err(|failure| status(&failure))?.into_iter();
+                entries.filter_map(|entry| entry.serving).collect()
+            }
             false => match self.found(&request, name, version) {
                 Ok(model) => vec![model],
                 Err(failure) => return Err(status(&failure)),
@@ -142,7 +144,8 @@ impl GrpcInferenceService for Calls {
         request: Request<RepositoryIndexRequest>,
     ) -> Reply<RepositoryIndexResponse> {
         let ready = request.get_ref().ready;
-        let entries = self.0.registry.entries().into_iter();
+        let entries = asked(&request).map(|asked| asked.entries(&self.0.registry));
+        let entries = entries.map_err(|failure| status(&failure))?.into_iter();
         let models = entries.filter(|entry| !ready || entry.serving.is_some()).map(|entry| {
             let (state, reason) = state(&entry);
             let (version, state) = (VERSION.to_owned(), state.to_owned());
@@ -155,11 +158,13 @@ impl GrpcInferenceService for Calls {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Reply<RepositoryModelLoadResponse> {
-        let (name, registry) = (request.into_inner().model_name, Arc::clone(&self.0.registry));
+        let (asked, registry) = (asked(&request), Arc::clone(&self.0.registry));
+        let name = request.into_inner().model_name;
         let answered = async {
             self.0.require_admin()?;
-            let load = tokio::task::spawn_blocking(move || registry.load(&name)).await;
-            load.map_err(|_| Failure::new(Code::Internal, "the server failed"))??;
+            let asked = asked?;
+            let load = tokio::task::spawn_blocking(move || asked.load(&registry, &name)).await;
+            load.map_err(Failure::internal)??;
             Ok(RepositoryModelLoadResponse {})
         };
         reply(answered.await)
@@ -170,7 +175,8 @@ impl GrpcInferenceService for Calls {
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Reply<RepositoryModelUnloadResponse> {
         let name = &request.get_ref().model_name;
-        let unloaded = self.0.require_admin().and_then(|()| self.0.registry.unload(name));
+        let unloaded =
+            self.0.require_admin().and_then(|()| asked(&request)?.unload(&self.0.registry, name));
         reply(unloaded.map(|()| RepositoryModelUnloadResponse {}))
     }
 }

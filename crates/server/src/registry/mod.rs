@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ptsm::core::Backend;
+use ptsm::zero_shot::BUILTIN;
 use ptsm::{Error, Result};
 
 use crate::failure::{Answered, Code, Failure};
@@ -25,6 +26,9 @@ use crate::metrics::Metrics;
 pub(crate) use kind::Kind;
 pub(crate) use served::Served;
 pub use source::ModelSource;
+
+/// Whether who asks may know of the model of a name.
+pub(crate) type Seen<'a> = &'a dyn Fn(&str) -> bool;
 
 /// A name, and what serves under it now.
 struct Slot {
@@ -102,40 +106,39 @@ impl Registry {
         self.slots.iter().map(entry).collect()
     }
 
-    fn slot(&self, name: &str) -> Answered<&Slot> {
+    fn slot(&self, name: &str, is_seen: Seen<'_>) -> Answered<&Slot> {
         self.slots.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.slots.keys().map(String::as_str).collect();
+            let names = self.slots.keys().map(String::as_str).filter(|name| is_seen(name));
+            let names: Vec<&str> = names.collect();
             let text = format!("there is no model of this name (there are {})", names.join(", "));
             Failure::new(Code::NoModel, text)
         })
     }
 
-    /// What serves under a name.
-    pub(crate) fn get(&self, name: &str) -> Answered<Arc<Served>> {
-        let state = self.slot(name)?.state.read().unwrap_or_else(PoisonError::into_inner);
+    /// What serves under a name; where there is none, the failure names those that are seen.
+    pub(crate) fn get(&self, name: &str, is_seen: Seen<'_>) -> Answered<Arc<Served>> {
+        let slot = self.slot(name, is_seen)?;
+        let state = slot.state.read().unwrap_or_else(PoisonError::into_inner);
         state.serving.clone().ok_or_else(|| {
             let why = state.failure.as_deref().unwrap_or("it was unloaded");
             Failure::new(Code::NotReady, format!("the model is not loaded: {why}"))
         })
     }
 
-    /// What serves under a name, or the only model beside `builtin` where no name is given.
-    pub(crate) fn get_or_only(&self, name: Option<&str>) -> Answered<Arc<Served>> {
-        if let Some(name) = name {
-            return self.get(name);
-        }
-        let own: Vec<&String> =
-            self.slots.keys().filter(|name| *name != ModelSource::builtin().name()).collect();
+    /// The name of the only model beside `builtin` that is seen, or else `builtin`.
+    pub(crate) fn only(&self, is_seen: Seen<'_>) -> Answered<&str> {
+        let mut own: Vec<&str> = self.slots.keys().map(String::as_str).collect();
+        own.retain(|name| *name != BUILTIN && is_seen(name));
         match own.as_slice() {
-            [] => self.get(ModelSource::builtin().name()),
-            [only] => self.get(only),
+            [] => Ok(BUILTIN),
+            [only] => Ok(only),
             _ => Err(Failure::new(Code::NoModel, "name a model: several are served")),
         }
     }
 
     /// Loads a model again: it is read, tested and then swapped in; after a failure the old one serves on.
-    pub(crate) fn load(&self, name: &str) -> Answered<()> {
-        let slot = self.slot(name)?;
+    pub(crate) fn load(&self, name: &str, is_seen: Seen<'_>) -> Answered<()> {
+        let slot = self.slot(name, is_seen)?;
         self.load_slot(slot).map_err(|error| {
             crate::log::log_line(&serde_json::json!({
                 "level": "error", "model": name, "error": error.to_string(),
@@ -165,8 +168,8 @@ impl Registry {
     }
 
     /// Takes a model out of service; requests that wait for it are still answered.
-    pub(crate) fn unload(&self, name: &str) -> Answered<()> {
-        let slot = self.slot(name)?;
+    pub(crate) fn unload(&self, name: &str, is_seen: Seen<'_>) -> Answered<()> {
+        let slot = self.slot(name, is_seen)?;
         *slot.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
         self.count_bytes();
         Ok(())

@@ -152,6 +152,22 @@ fn tensors_that_do_not_fit_are_refused_with_400() {
             "INT8",
         ),
         (json!({"inputs": [], "parameters": {"standardised": true}}), "is not known"),
+        (json!({"inputs": [], "parameters": {"binary_data_output": 1}}), "wanted true or false"),
+        (json!({"inputs": [], "model_name": "moves"}), "the path says load"),
+        (json!({"inputs": [], "model": "load"}), "unknown field"),
+        (
+            json!({"inputs": [{"name": "past_values", "datatype": "FP32", "shape": [1], "data": [1],
+                               "parameters": {"shared_memory_region": "x"}}]}),
+            "shared_memory_region is not supported",
+        ),
+        (
+            json!({"inputs": [], "outputs": [{"name": "x", "parameters": {"classification": 1}}]}),
+            "classification is not supported",
+        ),
+        (
+            json!({"inputs": [], "outputs": [{"name": "x", "parameters": {"binary_data": "no"}}]}),
+            "wanted true or false",
+        ),
     ] {
         let answer = infer("load", body.clone());
         assert_eq!(answer.status, 400, "{body} {}", answer.text());
@@ -263,7 +279,8 @@ fn granites_contract_gives_the_bits_of_the_library() {
         (&answer["input_data_points"], &answer["output_data_points"]),
         (&json!(600), &json!(24))
     );
-    let refused: [(Change<'_>, u16, &str); 6] = [
+    let refused: [(Change<'_>, u16, &str); 7] = [
+        (&|b| b["parameters"]["temperature"] = json!(1), 422, "temperature"),
         (&|b| b["schema"]["unknown"] = json!(1), 422, "unknown"),
         (&|b| b["parameters"]["prediction_length"] = json!(13), 400, "more than the model's 12"),
         (&|b| b["model_id"] = json!("../../etc"), 404, "no model"),

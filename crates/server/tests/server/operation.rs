@@ -15,7 +15,7 @@ fn keys_are_asked_for_and_may_be_for_some_models_only() {
     let path = folder.path().join("keys");
     std::fs::write(&path, format!("{line}\n{second}:builtin\n")).unwrap();
     let keys = Some(Keys::read(&path).unwrap());
-    let server = server_with(Options { keys, ..options() });
+    let server = server_with(Options { keys, allow_reload: true, ..options() });
     let call = |name: &'static str, value: String| {
         let call = post("/v1/forecast?model=load", csv(60)).media("text/csv");
         let answer = call.header(name, value).to(server.address());
@@ -32,8 +32,27 @@ fn keys_are_asked_for_and_may_be_for_some_models_only() {
     for path in ["/v2/health/live", "/v2/health/ready", "/metrics"] {
         assert_eq!(get(path).to(server.address()).status, 200, "{path}");
     }
+    let get = |path| get(path).header("x-api-key", &one).to(server.address());
+    assert_eq!(get("/v1/timeseries/models").json(), serde_json::json!(["builtin"]));
+    for path in ["/v1/models", "/v2/models/stats"] {
+        let text = get(path).text();
+        assert!(text.contains("builtin") && !text.contains("\"load\""), "{path}: {text}");
+    }
+    for path in ["/v1/models/load", "/v1/models/none", "/v2/models/load", "/v2/models/none/ready"] {
+        assert_eq!(get(path).status, 403, "{path}");
+    }
+    let post = |path: &str, key: &str| post(path, "{}").header("x-api-key", key).to(server.address());
+    let index = post("/v2/repository/index", &one).text();
+    assert!(index.contains("builtin") && !index.contains("load"), "{index}");
+    for call in ["unload", "load"] {
+        let path = format!("/v2/repository/models/load/{call}");
+        assert_eq!(post(&path, &one).status, 403, "{path}");
+        let path = format!("/v2/repository/models/builtin/{call}");
+        assert_eq!(post(&path, &one).status, 200, "{path}");
+        assert_eq!(post("/v2/repository/models/none/load", &all).status, 404);
+    }
     for path in ["/v1/models", "/v2", "/openapi.json"] {
-        assert_eq!(get(path).to(server.address()).status, 401, "{path}");
+        assert_eq!(crate::common::get(path).to(server.address()).status, 401, "{path}");
     }
     server.stop(Duration::ZERO).unwrap();
 }
@@ -42,6 +61,32 @@ fn keys_are_asked_for_and_may_be_for_some_models_only() {
 fn a_server_of_this_machine_answers_to_its_own_names_alone() {
     assert_eq!(get("/v2/health/live").header("Host", "evil.example").to(shared()).status, 421);
     assert_eq!(get("/v2/health/live").header("Host", "127.0.0.1:1").to(shared()).status, 200);
+}
+
+#[test]
+fn pages_of_other_sites_are_refused_where_no_key_is_asked_for() {
+    let unload = |name: &'static str, value: &str| {
+        let call = post("/v2/repository/models/load/unload", "").header(name, value);
+        call.to(shared()).status
+    };
+    for (name, value) in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "http://localhost.evil.example:8080"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ] {
+        assert_eq!(unload(name, value), 421, "{name}: {value}");
+        assert_eq!(get("/v1/models").header(name, value).to(shared()).status, 421);
+    }
+    for (name, value) in [
+        ("Origin", "http://localhost:3000"),
+        ("Origin", "http://127.0.0.1"),
+        ("Origin", "http://[::1]:8080"),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Site", "none"),
+    ] {
+        assert_eq!(get("/v1/models").header(name, value).to(shared()).status, 200, "{value}");
+    }
 }
 
 #[test]
