@@ -112,7 +112,7 @@ pub(crate) async fn model(
         |list: &[tensors::TensorMetadata]| list.iter().map(|t| t.to_json()).collect::<Value>();
     Ok(Json(json!({
         "name": model.name, "versions": [VERSION], "platform": "ptsm", "inputs": all(&inputs),
-        "outputs": all(&outputs), "parameters": {"units": "data", "channels": model.channels()},
+        "outputs": all(&outputs), "parameters": {"units": "data", "channels": model.channels(), "sha256": model.sha256()},
     })))
 }
 
@@ -340,9 +340,7 @@ pub(crate) async fn load(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Refused> {
     service.require_admin()?;
-    let registry = Arc::clone(&service.registry);
-    let load = tokio::task::spawn_blocking(move || asked.load(&registry, &name)).await;
-    load.map_err(Failure::internal)??;
+    asked.load(&service.registry, &name).await?;
     Ok(Json(json!({})))
 }
 
@@ -358,7 +356,7 @@ pub(crate) async fn unload(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Refused> {
     service.require_admin()?;
-    asked.unload(&service.registry, &name)?;
+    asked.unload(&service.registry, &name).await?;
     Ok(Json(json!({})))
 }
 

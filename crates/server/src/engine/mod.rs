@@ -41,6 +41,13 @@ impl Engine {
         workers: usize,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(limits, Arc::clone(&registry.metrics)));
+        // Workers keep nothing of models that serve no longer.
+        let told = Arc::downgrade(&queue);
+        registry.watch(move || {
+            if let Some(queue) = told.upgrade() {
+                queue.models_changed();
+            }
+        });
         let start = |number| {
             let (queue, registry) = (Arc::clone(&queue), Arc::clone(registry));
             let name = format!("worker-{number}");

@@ -158,13 +158,10 @@ impl GrpcInferenceService for Calls {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Reply<RepositoryModelLoadResponse> {
-        let (asked, registry) = (asked(&request), Arc::clone(&self.0.registry));
-        let name = request.into_inner().model_name;
         let answered = async {
             self.0.require_admin()?;
-            let asked = asked?;
-            let load = tokio::task::spawn_blocking(move || asked.load(&registry, &name)).await;
-            load.map_err(Failure::internal)??;
+            let name = &request.get_ref().model_name;
+            asked(&request)?.load(&self.0.registry, name).await?;
             Ok(RepositoryModelLoadResponse {})
         };
         reply(answered.await)
@@ -174,10 +171,13 @@ impl GrpcInferenceService for Calls {
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Reply<RepositoryModelUnloadResponse> {
-        let name = &request.get_ref().model_name;
-        let unloaded =
-            self.0.require_admin().and_then(|()| asked(&request)?.unload(&self.0.registry, name));
-        reply(unloaded.map(|()| RepositoryModelUnloadResponse {}))
+        let answered = async {
+            self.0.require_admin()?;
+            let name = &request.get_ref().model_name;
+            asked(&request)?.unload(&self.0.registry, name).await?;
+            Ok(RepositoryModelUnloadResponse {})
+        };
+        reply(answered.await)
     }
 }
 

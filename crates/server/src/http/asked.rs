@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use super::answer::Refused;
 use crate::failure::{Answered, Code, Failure};
 use crate::keys::Caller;
-use crate::registry::{Entry, Registry, Served};
+use crate::registry::{Change, Entry, Registry, Served};
 
 /// Who asks, and until when.
 #[derive(Debug, Clone)]
@@ -59,15 +59,18 @@ impl Asked {
     }
 
     /// Loads a model again that the key is for.
-    pub(crate) fn load(&self, registry: &Registry, name: &str) -> Answered<()> {
-        self.may_use(name)?;
-        registry.load(name, &|name| self.sees(name))
+    pub(crate) async fn load(&self, registry: &Arc<Registry>, name: &str) -> Answered<()> {
+        self.change(registry, name)?.load().await
     }
 
     /// Takes a model out of service that the key is for.
-    pub(crate) fn unload(&self, registry: &Registry, name: &str) -> Answered<()> {
+    pub(crate) async fn unload(&self, registry: &Arc<Registry>, name: &str) -> Answered<()> {
+        self.change(registry, name)?.unload().await
+    }
+
+    fn change(&self, registry: &Arc<Registry>, name: &str) -> Answered<Change> {
         self.may_use(name)?;
-        registry.unload(name, &|name| self.sees(name))
+        registry.change(name, &|name| self.sees(name))
     }
 
     /// The models that the key is for, in the order of their names.
