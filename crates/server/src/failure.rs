@@ -18,6 +18,8 @@ pub(crate) enum Code {
     NotAcceptable,
     Slow,
     NoRoute,
+    /// The route is there for other methods.
+    Method,
     NoModel,
     NotReady,
     NoKey,
@@ -32,7 +34,7 @@ pub(crate) enum Code {
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 17] = [
+    pub(crate) const ALL: [Code; 18] = [
         Code::Unreadable,
         Code::Unusable,
         Code::TooLarge,
@@ -40,6 +42,7 @@ impl Code {
         Code::NotAcceptable,
         Code::Slow,
         Code::NoRoute,
+        Code::Method,
         Code::NoModel,
         Code::NotReady,
         Code::NoKey,
@@ -62,6 +65,7 @@ impl Code {
             Self::NotAcceptable => ("D005", StatusCode::NOT_ACCEPTABLE),
             Self::Slow => ("D006", StatusCode::REQUEST_TIMEOUT),
             Self::NoRoute => ("R001", StatusCode::NOT_FOUND),
+            Self::Method => ("R002", StatusCode::METHOD_NOT_ALLOWED),
             Self::NoModel => ("M001", StatusCode::NOT_FOUND),
             Self::NotReady => ("M002", StatusCode::SERVICE_UNAVAILABLE),
             Self::NoKey => ("A001", StatusCode::UNAUTHORIZED),
@@ -92,7 +96,7 @@ impl Code {
                 tonic::Code::InvalidArgument
             }
             Self::TooLarge | Self::QueueFull => tonic::Code::ResourceExhausted,
-            Self::NoRoute => tonic::Code::Unimplemented,
+            Self::NoRoute | Self::Method => tonic::Code::Unimplemented,
             Self::NoModel => tonic::Code::NotFound,
             Self::NotReady | Self::Draining | Self::Memory => tonic::Code::Unavailable,
             Self::NoKey => tonic::Code::Unauthenticated,

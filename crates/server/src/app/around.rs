@@ -10,17 +10,25 @@ use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use axum::middleware::Next;
 use serde_json::json;
 
-use crate::dialects;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::Times;
 use crate::http::answer::{self, Said};
 use crate::http::asked::Asked;
 use crate::log::log_line;
 use crate::metrics::RequestLabels;
+use crate::room::Room;
 use crate::state::Service;
+use crate::{dialects, grpc};
 
 /// Routes that need no key.
-const OPEN: [&str; 4] = ["/v2/health/live", "/v2/health/ready", "/healthcheck", "/metrics"];
+const OPEN: [&str; 6] = [
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/healthcheck",
+    "/metrics",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+];
 /// Routes that have a query.
 const QUERIED: [&str; 4] =
     ["/v1/forecast", "/v1/classify", "/v1/inspect", "/v1/inference/modelspec"];
@@ -61,6 +69,17 @@ impl Dialect {
         }
     }
 
+    /// The status that is counted: of gRPC its own, which is 0 where the head of an answer names none.
+    fn code(self, response: &Response<Body>) -> u16 {
+        let status = response.status();
+        let named = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
+        match named {
+            _ if self != Self::Grpc || !status.is_success() => status.as_u16(),
+            Some(code) => tonic::Code::from_bytes(code) as u16,
+            None => tonic::Code::Ok as u16,
+        }
+    }
+
     /// A failure in the form of the contract.
     fn refuse(self, failure: &Failure) -> Response<Body> {
         match self {
@@ -68,7 +87,7 @@ impl Dialect {
             Self::Inference => dialects::inference::refused(failure),
             Self::Kserve => dialects::kserve::refused(failure),
             Self::Granite => dialects::granite::refused(failure),
-            Self::Grpc => crate::grpc::status(failure).into_http(),
+            Self::Grpc => grpc::status(failure).into_http(),
         }
     }
 }
@@ -91,6 +110,7 @@ pub(super) async fn around(
             match dialect {
                 // The body of a call is read by its handler, which knows no time.
                 Dialect::Grpc => {
+                    let (request, _room) = counted(request, &service);
                     match tokio::time::timeout_at(until.into(), next.run(request)).await {
                         Ok(response) => response,
                         Err(_) => {
@@ -117,7 +137,7 @@ pub(super) async fn around(
     if service.is_draining() && version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let (code, took) = (response.status().as_u16(), began.elapsed());
+    let (code, took) = (dialect.code(&response), began.elapsed());
     service.metrics.request_time.observe(took.as_secs_f64());
     let protocol = dialect.name().to_owned();
     let labels = RequestLabels { model: said.model.clone(), protocol, code };
@@ -130,6 +150,13 @@ pub(super) async fn around(
         }));
     }
     response
+}
+
+/// A call whose body takes room among those of all requests, until that is dropped.
+fn counted(request: Request, service: &Service) -> (Request, Arc<Room>) {
+    let room = Arc::new(service.bodies.room());
+    let own = Arc::clone(&room);
+    (request.map(|body| Body::new(grpc::Counted { body, room: own })), room)
 }
 
 /// Checks host and key, and finds until when an answer is wanted.

@@ -9,7 +9,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{Response, StatusCode};
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use ptsm::data::{Frequency, TableFormat};
 use ptsm::forecast::forecast_table;
@@ -115,7 +114,7 @@ pub(crate) async fn forecast(
     asked: Asked,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
-    let bytes = body::read(body, &service.limits).await?;
+    let bytes = body::read(body, &service).await?;
     let Parsed { model_id, work } = beside(bytes.len(), move || parsed(&bytes)).await?;
     let model = asked.model(&service.registry, &model_id)?;
     check_columns(&model, &work)?;
@@ -138,16 +137,20 @@ pub(crate) async fn forecast(
     };
     let answer = crate::forecast::forecast(&service, request).await?;
     check_lengths(&model, &answer)?;
-    let input: usize = answer.set.series.iter().map(|s| s.num_rows() * s.num_channels).sum();
+    let times = answer.times;
     let output: usize = answer.forecasts.iter().map(|forecast| forecast.values.len()).sum();
-    let columns = Columns { timestamp, id, quantiles };
-    let results = columns.of(&answer)?;
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    let value = json!({
-        "model_id": model.name, "created_at": now.to_string(), "results": [results],
-        "input_data_points": input, "output_data_points": output,
+    let (name, columns) = (model.name.clone(), Columns { timestamp, id, quantiles });
+    let bytes = beside(8 * output, move || {
+        let results = columns.of(&answer)?;
+        let input: usize = answer.set.series.iter().map(|s| s.num_rows() * s.num_channels).sum();
+        let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let value = json!({
+            "model_id": name, "created_at": now.to_string(), "results": [results],
+            "input_data_points": input, "output_data_points": output,
+        });
+        serde_json::to_vec(&value).map_err(Failure::internal)
     });
-    Ok(answer::said(Json(value).into_response(), &model.name, answer.times))
+    Ok(answer::said(answer::body(Media::Json, bytes.await?), &model.name, times))
 }
 
 /// A request with its tables found.

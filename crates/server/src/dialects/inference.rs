@@ -147,14 +147,16 @@ pub(crate) async fn infer(
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let model = found(&service, &asked, &path)?;
-    let bytes = body::read(body, &service.limits).await?;
+    let bytes = body::read(body, &service).await?;
     let header = header_length(&headers, bytes.len())?;
     let Parsed { id, infer, binary } = {
         let name = model.name.clone();
         beside(bytes.len(), move || parsed(&bytes, header, &name)).await?
     };
     let (outputs, times) = tensors::infer(&service, &model, infer, asked.deadline).await?;
-    let response = written(&model, id, outputs, &binary)?;
+    let size = outputs.iter().map(|tensor| 8 * tensor.values.len()).sum();
+    let name = model.name.clone();
+    let response = beside(size, move || written(&name, id, outputs, &binary)).await?;
     Ok(answer::said(response, &model.name, times))
 }
 
@@ -264,7 +266,7 @@ fn tensor(input: InputBody, rest: &mut &[u8]) -> Answered<Tensor> {
 }
 
 fn written(
-    model: &Served,
+    model: &str,
     id: Option<String>,
     outputs: Vec<Tensor>,
     binary: &Binary,
@@ -295,7 +297,7 @@ fn written(
         id: Option<String>,
         outputs: Vec<OutputAnswer>,
     }
-    let answer = Answer { model_name: &model.name, model_version: VERSION, id, outputs: answers };
+    let answer = Answer { model_name: model, model_version: VERSION, id, outputs: answers };
     let mut bytes = serde_json::to_vec(&answer).map_err(Failure::internal)?;
     let header = (!blobs.is_empty()).then_some(bytes.len());
     bytes.extend(blobs);

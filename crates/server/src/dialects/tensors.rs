@@ -9,7 +9,7 @@ use ptsm::spec::DataSpec;
 use serde_json::{Value, json};
 
 use crate::failure::{Answered, Failure};
-use crate::forecast::{Input, Request, TableSource, Times, forecast};
+use crate::forecast::{Input, Request, TableSource, Times, beside, forecast};
 use crate::limits::Limits;
 use crate::registry::{Kind, Served};
 use crate::state::Service;
@@ -177,9 +177,14 @@ pub(crate) async fn infer(
         Some(micros) => deadline.min(Instant::now() + Duration::from_micros(micros)),
         None => deadline,
     };
-    let (windows, single) = windows(inputs, &service.limits)?;
-    let size = windows.size;
-    let input = windows.input(model, parameters.season)?;
+    let bytes = inputs.iter().map(|input| 8 * input.values.len()).sum();
+    let (limits, own, season) = (service.limits.clone(), Arc::clone(model), parameters.season);
+    let (input, size, single) = beside(bytes, move || {
+        let (windows, single) = windows(inputs, &limits)?;
+        let size = windows.size;
+        Ok((windows.input(&own, season)?, size, single))
+    })
+    .await?;
     let request = Request {
         model: Arc::clone(model),
         input,

@@ -19,10 +19,13 @@ use crate::state::Service;
 /// Time after which a full queue is tried again by a request that is partly answered.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Size of an input from which it is read beside the threads of the sockets.
-const LARGE: usize = 256 << 10;
+/// Bytes from which they are read or written beside the threads of the sockets: below, the way there takes longer.
+const LARGE: usize = 16 << 10;
 
-/// Runs `work` beside the threads of the sockets where its input is large.
+/// About how many bytes a row of labels takes.
+const BYTES_OF_A_CASE: usize = 64;
+
+/// Runs `work` beside the threads of the sockets where the bytes that it reads or writes are many.
 pub(crate) async fn beside<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Answered<T> + Send + 'static,
@@ -134,9 +137,15 @@ pub(crate) async fn label(
         }
     }
     let predictions = predictions.ok_or_else(|| Failure::internal("no case was labelled"))?;
-    let Kind::Labels(labeller) = &model.kind else { return Err(Failure::internal("no labeller")) };
-    let labeller = labeller.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((labeller.table(&set, &predictions)?, times))
+    let (size, model) = (BYTES_OF_A_CASE * set.len(), Arc::clone(model));
+    let table = beside(size, move || {
+        let Kind::Labels(labeller) = &model.kind else {
+            return Err(Failure::internal("no labeller"));
+        };
+        let labeller = labeller.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(labeller.table(&set, &predictions)?)
+    });
+    Ok((table.await?, times))
 }
 
 /// A request that is cut into jobs, some of which wait at once.

@@ -31,6 +31,13 @@ pub(super) fn is_raw(request: &ModelInferRequest) -> bool {
     !request.raw_input_contents.is_empty()
 }
 
+/// About how many bytes the numbers of a request take.
+pub(super) fn size(request: &ModelInferRequest) -> usize {
+    let raw: usize = request.raw_input_contents.iter().map(Bytes::len).sum();
+    let typed = request.inputs.iter().filter_map(|input| input.contents.as_ref());
+    raw + typed.map(|all| 4 * all.fp32_contents.len() + 8 * all.fp64_contents.len()).sum::<usize>()
+}
+
 pub(super) fn infer(request: ModelInferRequest) -> Answered<Infer> {
     let mut infer = Infer::default();
     for (name, parameter) in &request.parameters {

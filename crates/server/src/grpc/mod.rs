@@ -6,10 +6,15 @@ mod convert;
 #[allow(missing_docs, unreachable_pub, clippy::all, rust_2018_idioms, reason = "it is generated")]
 mod inference;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use inference::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
 use inference::*;
 use tonic::{Request, Response, Status};
@@ -17,9 +22,11 @@ use tonic::{Request, Response, Status};
 use crate::dialects::inference::state;
 use crate::dialects::tensors::{self, EXTENSIONS, VERSION};
 use crate::failure::{Answered, Code, Failure};
+use crate::forecast::beside;
 use crate::http::answer::Said;
 use crate::http::asked::Asked;
 use crate::registry::Served;
+use crate::room::Room;
 use crate::state::Service;
 
 /// The calls, as routes beside those of HTTP.
@@ -37,6 +44,38 @@ pub(crate) fn status(failure: &Failure) -> Status {
         status.metadata_mut().insert("ptsm-code", word);
     }
     status
+}
+
+/// A body that takes its room as it comes.
+pub(crate) struct Counted {
+    pub(crate) body: Body,
+    pub(crate) room: Arc<Room>,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(|cause| Status::from_error(Box::new(cause)))?;
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.room.take(bytes).map_err(|failure| status(&failure))?;
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 struct Calls(Arc<Service>);
@@ -109,7 +148,7 @@ impl GrpcInferenceService for Calls {
             let deadline = asked(&request)?.deadline;
             let request = request.into_inner();
             let (id, raw) = (request.id.clone(), convert::is_raw(&request));
-            let infer = convert::infer(request)?;
+            let infer = beside(convert::size(&request), || convert::infer(request)).await?;
             let (outputs, times) = tensors::infer(&self.0, &model, infer, deadline).await?;
             let mut response = Response::new(convert::response(&model, id, outputs, raw));
             let said = Said { model: model.name.clone(), times: Some(times) };
@@ -237,9 +276,33 @@ mod tests {
     }
 
     fn service() -> Arc<Service> {
+        service_with(ServiceOptions::default())
+    }
+
+    fn service_with(options: ServiceOptions) -> Arc<Service> {
         let registry = Arc::new(Registry::open(&[], "cpu").unwrap());
-        let options = ServiceOptions { workers: 1, ..ServiceOptions::default() };
-        Service::start(registry, options).unwrap()
+        Service::start(registry, ServiceOptions { workers: 1, ..options }).unwrap()
+    }
+
+    /// A request for a forecast of `rows` steps.
+    fn infer(rows: usize) -> Vec<u8> {
+        let contents = InferTensorContents {
+            fp64_contents: (0..rows).map(|i| (i % 7) as f64).collect(),
+            ..Default::default()
+        };
+        let input = InferInputTensor {
+            name: "past_values".into(),
+            datatype: "FP64".into(),
+            shape: vec![1, rows as i64, 1],
+            contents: Some(contents),
+            ..InferInputTensor::default()
+        };
+        let request = ModelInferRequest {
+            model_name: "builtin".into(),
+            inputs: vec![input],
+            ..ModelInferRequest::default()
+        };
+        request.encode_to_vec()
     }
 
     /// One call: the status of gRPC, and the message.
@@ -317,6 +380,44 @@ mod tests {
         let other = ModelInferRequest { model_name: "none".into(), ..request };
         assert_eq!(call(&service, "ModelInfer", other.encode_to_vec()).await.0, "5");
         assert_eq!(call(&service, "ModelInfer", vec![0xff; 9]).await.0, "13");
+    }
+
+    #[tokio::test]
+    async fn health_needs_no_key_and_calls_are_counted_by_their_own_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, crate::new_key("ops").unwrap().1).unwrap();
+        let keys = Some(crate::Keys::read(&path).unwrap());
+        let service = service_with(ServiceOptions { keys, ..ServiceOptions::default() });
+        for (name, status) in
+            [("ServerLive", "0"), ("ServerReady", "0"), ("ServerMetadata", "16"), ("Nothing", "16")]
+        {
+            assert_eq!(call(&service, name, Vec::new()).await.0, status, "{name}");
+        }
+        let text = service.metrics.text();
+        for (code, count) in [(0, 2), (16, 2)] {
+            let line = format!(
+                "ptsm_requests_total{{model=\"\",protocol=\"grpc\",code=\"{code}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_of_calls_have_their_size_together_with_all_others() {
+        let mut limits = crate::Limits::default();
+        (limits.body_bytes, limits.bodies_bytes) = (2000, 2000);
+        let service = service_with(ServiceOptions { limits, ..ServiceOptions::default() });
+        let held = service.bodies.room();
+        held.take(1500).unwrap();
+        // 14 is that the server cannot now.
+        assert_eq!(call(&service, "ModelInfer", infer(100)).await.0, "14");
+        drop(held);
+        // What a call took is given back after it.
+        for _ in 0..5 {
+            assert_eq!(call(&service, "ModelInfer", infer(100)).await.0, "0");
+        }
+        service.bodies.room().take(2000).unwrap();
     }
 
     #[tokio::test]

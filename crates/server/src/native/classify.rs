@@ -55,7 +55,8 @@ pub(crate) async fn post(
     let set =
         beside(rows.bytes.len(), move || cases(&held, &rows, &schema.spec(), &limits)).await?;
     let (table, times) = label(&service, &model, set, asked.deadline).await?;
-    let bytes = written(accept, &model.name, &table)?;
+    let (name, size) = (model.name.clone(), 64 * table.num_rows());
+    let bytes = beside(size, move || written(accept, &name, &table)).await?;
     Ok(answer::said(answer::body(accept, bytes), &model.name, times))
 }
 

@@ -65,7 +65,7 @@ impl FromRequest<Arc<Service>> for TableRequest {
         let media = media::of_request(request.headers())?;
         let accept = media::of_answer(request.headers(), media)?;
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let bytes = body::read(request.into_body(), &service.limits).await?;
+        let bytes = body::read(request.into_body(), service).await?;
         if media == Media::Json {
             return Ok(of_body(accept, bytes, &query).await?);
         }

@@ -196,7 +196,13 @@ fn failures_have_a_code_a_sentence_and_a_status() {
     assert_eq!(answer.to(shared()).status, 406);
     let packed = post("/v1/forecast?model=load", csv(50)).media("text/csv");
     assert_eq!(packed.header("Content-Encoding", "gzip").to(shared()).status, 415);
-    assert_eq!(get("/v1/forecast").to(shared()).status, 404);
+    for path in ["/v1/forecast", "/v2/models/load/infer", "/v1/inference/forecasting"] {
+        let answer = get(path).to(shared());
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{path}");
+        assert!(answer.text().contains("Allow names them"), "{path}: {}", answer.text());
+    }
+    let answer = post("/v1/models", "").to(shared());
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")));
 }
 
 #[test]
