@@ -24,11 +24,13 @@
 //! | `limits.rs` | every limit, with its default |
 //! | `room.rs` | how many bytes the bodies of all requests hold at once |
 //! | `log.rs` | lines of JSON, written by a thread of their own |
+//! | `accept.rs` | the accept loop, connections of HTTP/1 and HTTP/2 |
 //! | `listen.rs` | options of a server, its start and the end of the process |
 //!
 //! Every protocol parses into one request and writes one answer, so a series has the same forecast, to the bit, over
 //! each of them, whatever it is batched with.
 
+mod accept;
 mod app;
 mod dialects;
 mod engine;

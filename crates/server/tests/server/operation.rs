@@ -1,11 +1,11 @@
 //! Keys, hosts, names of requests, counters, and models that are swapped.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ptsm_server::{Keys, ModelSource, Options, Registry, Server, new_key};
 
-use crate::common::{csv, forecaster, get, options, post, server_with, shared, wanted_csv};
+use crate::common::{csv, forecaster, get, limits, options, post, server_with, shared, wanted_csv};
 
 #[test]
 fn keys_are_asked_for_and_may_be_for_some_models_only() {
@@ -41,7 +41,8 @@ fn keys_are_asked_for_and_may_be_for_some_models_only() {
     for path in ["/v1/models/load", "/v1/models/none", "/v2/models/load", "/v2/models/none/ready"] {
         assert_eq!(get(path).status, 403, "{path}");
     }
-    let post = |path: &str, key: &str| post(path, "{}").header("x-api-key", key).to(server.address());
+    let post =
+        |path: &str, key: &str| post(path, "{}").header("x-api-key", key).to(server.address());
     let index = post("/v2/repository/index", &one).text();
     assert!(index.contains("builtin") && !index.contains("load"), "{index}");
     for call in ["unload", "load"] {
@@ -157,6 +158,62 @@ fn a_model_is_swapped_whole_and_a_bad_one_leaves_the_old() {
     server.stop(Duration::ZERO).unwrap();
     // Without leave there is no change.
     assert_eq!(post("/v2/repository/models/load/unload", "").to(shared()).status, 403);
+}
+
+#[test]
+fn workers_keep_nothing_of_a_model_that_was_unloaded_or_swapped() {
+    let server = server_with(Options { allow_reload: true, ..options() });
+    let address = server.address();
+    let sessions = || {
+        let text = get("/metrics").to(address).text();
+        let line = text.lines().find(|line| line.starts_with("ptsm_sessions "));
+        line.unwrap().rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    // A worker sees it a moment later, and nothing else is asked for meanwhile.
+    let emptied = || {
+        let end = Instant::now() + Duration::from_secs(60);
+        while sessions() > 0 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        sessions() == 0
+    };
+    for change in ["unload", "load"] {
+        let answer = post("/v1/forecast?model=load", csv(60)).media("text/csv").to(address);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(sessions() > 0);
+        let path = format!("/v2/repository/models/load/{change}");
+        assert_eq!(post(&path, "").to(address).status, 200);
+        assert!(emptied(), "{change}");
+        assert_eq!(post("/v2/repository/models/load/load", "").to(address).status, 200);
+    }
+    server.stop(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn a_model_is_named_by_the_checksums_of_its_files() {
+    let sums = std::fs::read(forecaster().join("SHA256SUMS")).unwrap();
+    let wanted = ptsm::core::sha256(&sums);
+    assert_eq!(get("/v1/models/load").to(shared()).json()["sha256"], wanted);
+    assert_eq!(get("/v2/models/load").to(shared()).json()["parameters"]["sha256"], wanted);
+    let builtin = get("/v1/models/builtin").to(shared()).json();
+    assert_eq!(builtin["sha256"], ptsm::zero_shot::builtin_sha256());
+}
+
+#[test]
+fn options_that_cannot_be_are_refused_before_a_port_is_bound() {
+    let hour = Duration::from_secs(3600);
+    for (name, wrong) in [
+        ("workers", Options { workers: 100_000, ..options() }),
+        ("exit_timeout", Options { exit_timeout: 25 * hour, ..options() }),
+        ("drain_delay", Options { drain_delay: Duration::MAX, ..options() }),
+        ("queue_windows", Options { limits: limits(|l| l.queue_windows = 0), ..options() }),
+        ("default_timeout", Options { limits: limits(|l| l.default_timeout = hour), ..options() }),
+    ] {
+        let error = wrong.check().unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
+        let registry = Arc::new(Registry::open(&[], "cpu").unwrap());
+        assert_eq!(Server::start(registry, wrong).err().unwrap().to_string(), error);
+    }
 }
 
 #[test]
