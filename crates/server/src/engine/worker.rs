@@ -1,6 +1,7 @@
 //! A worker: one thread with a pool of one, and for every model a session of its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -59,13 +60,14 @@ impl<'a> Sessions<'a> {
     }
 
     fn of(&mut self, model: &Arc<Served>) -> Result<&mut Session> {
-        if !self.by_model.contains_key(&model.number) {
-            let session = Session::new(model)?;
-            self.by_model.insert(model.number, Kept { model: Arc::downgrade(model), session });
-            self.metrics.sessions.inc();
-        }
-        let found = self.by_model.get_mut(&model.number);
-        found.map(|kept| &mut kept.session).ok_or_else(|| Error::internal("no session"))
+        Ok(match self.by_model.entry(model.number) {
+            Entry::Occupied(kept) => &mut kept.into_mut().session,
+            Entry::Vacant(place) => {
+                let session = Session::new(model)?;
+                self.metrics.sessions.inc();
+                &mut place.insert(Kept { model: Arc::downgrade(model), session }).session
+            }
+        })
     }
 
     fn remove(&mut self, number: u64) {
