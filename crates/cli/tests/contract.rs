@@ -210,7 +210,7 @@ fn serve_refuses_options_before_it_loads_a_model() {
         ("--default-timeout-ms 600001", "--default-timeout-ms"),
         ("--exit-timeout 86401", "--exit-timeout"),
         ("--drain-delay 18446744073709551615", "--drain-delay"),
-        ("--max-body-mib 300", "--max-bodies-mib"),
+        ("--max-body-mib 300 --max-bodies-mib 299", "--max-bodies-mib"),
         ("--max-queue-windows 0", "--max-queue-windows"),
         ("--workers 5000", "--workers"),
         ("--check --port 1", "--port"),

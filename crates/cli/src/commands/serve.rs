@@ -106,9 +106,9 @@ struct LimitArgs {
     /// Megabytes (2^20 bytes) of a body
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_body_mib: usize,
-    /// Megabytes of the bodies of all requests at once; further requests get 503
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    max_bodies_mib: usize,
+    /// Megabytes of the bodies of all requests at once; further requests get 503; if not given 256, or room for the largest
+    #[arg(long, value_name = "N")]
+    max_bodies_mib: Option<usize>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_connections: usize,
@@ -166,12 +166,13 @@ impl Args {
 
     fn options(&self, global: &Global, keys: Option<Keys>) -> Result<Options> {
         let (given, mut limits) = (&self.limits, Limits::default());
+        let bodies = given.max_bodies_mib.unwrap_or(256.max(given.max_body_mib)) as u64;
         let longest = limits.longest_timeout.as_millis() as u64;
         for (name, number, range) in [
             ("max_batch_windows", given.max_batch_windows as u64, 1..=1 << 20),
             ("max_queue_windows", given.max_queue_windows as u64, 1..=1 << 20),
             ("max_body_mib", given.max_body_mib as u64, 1..=1 << 20),
-            ("max_bodies_mib", given.max_bodies_mib as u64, given.max_body_mib as u64..=1 << 20),
+            ("max_bodies_mib", bodies, given.max_body_mib as u64..=1 << 20),
             ("max_connections", given.max_connections as u64, 1..=1 << 20),
             ("default_timeout_ms", given.default_timeout_ms, 1..=longest),
             ("drain_delay", given.drain_delay, 0..=DAY),
@@ -189,7 +190,7 @@ impl Args {
         limits.queue_windows = given.max_queue_windows;
         limits.default_timeout = Duration::from_millis(given.default_timeout_ms);
         limits.body_bytes = given.max_body_mib << 20;
-        limits.bodies_bytes = given.max_bodies_mib << 20;
+        limits.bodies_bytes = (bodies as usize) << 20;
         limits.connections = given.max_connections;
         Ok(Options {
             host: self.host,
