@@ -106,7 +106,7 @@ struct LimitArgs {
     /// Megabytes (2^20 bytes) of a body
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_body_mib: usize,
-    /// Megabytes of the bodies of all requests at once; further requests get 503; if not given 256, or room for the largest
+    /// Megabytes of all bodies at once; further requests get 503; if not given 256, or room for the largest body
     #[arg(long, value_name = "N")]
     max_bodies_mib: Option<usize>,
     /// Connections at once
