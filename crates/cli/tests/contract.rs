@@ -200,3 +200,32 @@ fn doctor_and_data_list_and_completions_answer() {
     let inspected = json(folder.path(), "inspect d/nyc_weather.csv.gz");
     assert_eq!(inspected["frequency"], "1h", "{inspected}");
 }
+
+#[cfg(feature = "server")]
+#[test]
+fn serve_refuses_options_before_it_loads_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    // There is no such model: an error that names an option came before it was looked for.
+    for (arguments, names) in [
+        ("--default-timeout-ms 600001", "--default-timeout-ms"),
+        ("--exit-timeout 86401", "--exit-timeout"),
+        ("--drain-delay 18446744073709551615", "--drain-delay"),
+        ("--max-body-mib 300 --max-bodies-mib 299", "--max-bodies-mib"),
+        ("--max-queue-windows 0", "--max-queue-windows"),
+        ("--workers 5000", "--workers"),
+        ("--check --port 1", "--port"),
+        ("--check --exit-timeout 1", "--exit-timeout"),
+        ("--check --allow-reload", "--allow-reload"),
+    ] {
+        let output = run(folder.path(), &format!("serve --model x=nowhere {arguments}"));
+        let text = stderr(&output);
+        assert!(!output.status.success() && text.contains(names), "{arguments}: {text}");
+        assert!(!text.contains("nowhere"), "{arguments}: {text}");
+    }
+    for arguments in ["--port 1", "--backend cpu", "--max-body-mib 1", "--workers 1"] {
+        let output = run(folder.path(), &format!("serve --new-key ops {arguments}"));
+        assert!(!output.status.success() && output.stdout.is_empty(), "{arguments}");
+    }
+    let key = json(folder.path(), "serve --new-key ops");
+    assert!(key["line"].as_str().unwrap().starts_with("ops:"), "{key}");
+}

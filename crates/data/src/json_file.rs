@@ -40,7 +40,8 @@ pub(super) fn read(bytes: &[u8], source: &str, options: &ReadOptions) -> Result<
     let (text, other) = decoded(without_mark(bytes));
     let notes = if other { vec![NOT_UTF8.into()] } else { Vec::new() };
     let mut rows = Rows::new(options);
-    let lines = read_text(&text, &mut rows).map_err(|error| error.at(source))?;
+    let lines =
+        read_text(&text, &mut rows).map_err(|error| rows.refusal().unwrap_or(error).at(source))?;
     Ok(rows.into_table(source, lines)?.read_with(options, notes))
 }
 
@@ -49,7 +50,8 @@ fn read_text(text: &str, rows: &mut Rows<'_>) -> Result<Option<LineNumbers>> {
     if text.trim_start().starts_with('[') {
         let mut reader = Deserializer::from_str(text);
         let read = RowsSeed(rows).deserialize(&mut reader).and_then(|()| reader.end());
-        return read.map(|()| None).map_err(|cause| damaged(cause, text));
+        read.map_err(|cause| damaged(cause, text))?;
+        return rows.end_rows().map(|()| None);
     }
     let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let alone = match values.next() {
@@ -79,6 +81,7 @@ fn read_lines(text: &str, rows: &mut Rows<'_>) -> Result<LineNumbers> {
         read.map_err(|cause| damaged(cause, line).at(format!("line {number}")))?;
         lines.push(number);
     }
+    rows.end_rows()?;
     Ok(lines)
 }
 
@@ -90,7 +93,8 @@ fn read_object(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
         return read_data(object, rows);
     }
     if !object.values().any(nested) {
-        return RowSeed(rows).deserialize(Value::Object(object)).map_err(failed);
+        RowSeed(&mut *rows).deserialize(Value::Object(object)).map_err(failed)?;
+        return rows.end_rows();
     }
     if let Some((name, _)) = object.iter().find(|(_, value)| !nested(value)) {
         return Err(Error::input(format!("\"{name}\" is neither a column nor a row: {WANTED}")));
@@ -99,7 +103,7 @@ fn read_object(object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> {
         for (_, row) in object {
             RowSeed(rows).deserialize(row).map_err(failed)?;
         }
-        return Ok(());
+        return rows.end_rows();
     }
     read_columns(object, rows)
 }
@@ -127,6 +131,7 @@ fn read_data(mut object: Map<String, Value>, rows: &mut Rows<'_>) -> Result<()> 
         };
         RowSeed(rows).deserialize(row).map_err(failed)?;
     }
+    rows.end_rows()?;
     match object.remove("index") {
         Some(Value::Array(labels)) if labels.len() == count => push_labels(labels, rows),
         _ => Ok(()),
@@ -321,6 +326,31 @@ mod tests {
             rows(r#"[{"unique_id": 9007199254740993, "y": [1]}]"#),
             ["unique_id=9007199254740993 y=an array"]
         );
+    }
+
+    #[test]
+    fn rows_that_name_other_columns_are_counted_before_their_gaps_are_made() {
+        let one_each: Vec<String> = (0..100_000).map(|row| format!("{{\"{row}\":1}}")).collect();
+        let last: Vec<String> = (0..100_000).map(|column| format!("\"{column}\":1")).collect();
+        let options = ReadOptions { most_cells: Some(1_000_000), ..ReadOptions::default() };
+        for text in [
+            format!("[{}]", one_each.join(",")),
+            one_each.join("\n"),
+            format!("[{}{{{}}}]", "{},".repeat(100_000), last.join(",")),
+            format!("{{\"data\": [{}]}}", one_each.join(",")),
+        ] {
+            let error = read(text.as_bytes(), "t.json", &options).unwrap_err();
+            assert_eq!(error.kind(), ptsm_core::ErrorKind::OutOfMemory, "{error}");
+            assert!(
+                error.to_string().starts_with("t.json: ") && error.to_string().contains("cells")
+            );
+        }
+        let text = r#"[{"a": 1}, {}, {"b": "x"}, {"a": 2, "c": 3}]"#;
+        let wanted = ["a=1 b= c=", "a= b= c=", "a= b=x c=", "a=2 b= c=3"];
+        assert_eq!(rows(text), wanted);
+        let most = |cells| ReadOptions { most_cells: Some(cells), ..ReadOptions::default() };
+        assert!(read(text.as_bytes(), "t.json", &most(12)).is_ok());
+        assert!(read(text.as_bytes(), "t.json", &most(11)).is_err());
     }
 
     #[test]

@@ -15,7 +15,10 @@ use super::table::{Column, ReadOptions, Table, Values, number_text};
 use super::text_cells::TextCells;
 use super::text_values::{is_name_of_digits, placed, values};
 use super::timestamp::is_time_in_any_order;
-use ptsm_core::{Error, Result};
+use ptsm_core::{Error, ErrorKind, Result, require_memory};
+
+/// For how many missing cells the memory is asked for at first.
+const FIRST_ASKED: usize = 1 << 20;
 
 /// One cell of a JSON table.
 pub(super) enum Cell {
@@ -148,11 +151,56 @@ pub(super) struct Rows<'a> {
     rows: usize,
     /// Where the next cell is looked for first: rows mostly name their cells in one order.
     next: usize,
+    room: Room,
+}
+
+/// How many cells there are and may be.
+struct Room {
+    cells: usize,
+    most: usize,
+    /// Those among them that no row gave, and for how many of these the memory was asked for; the text
+    /// pays for the others.
+    missing: usize,
+    asked: usize,
+    /// Why there are no more.
+    refused: Option<Error>,
+}
+
+impl Room {
+    /// Counts `missing` cells and `given` ones before they are made.
+    fn take(&mut self, missing: usize, given: usize) -> std::result::Result<(), String> {
+        self.missing = self.missing.saturating_add(missing);
+        self.cells = self.cells.saturating_add(missing).saturating_add(given);
+        self.check().map_err(|error| {
+            let text = error.to_string();
+            self.refused = Some(error);
+            text
+        })
+    }
+
+    fn check(&mut self) -> Result<()> {
+        let Self { cells, most, missing, asked, .. } = *self;
+        if cells > most {
+            let text = format!(
+                "the rows and the names in them make more than {most} cells (send fewer rows, or \
+                 rows that name the same columns)"
+            );
+            return Err(Error::new(ErrorKind::OutOfMemory, text));
+        }
+        if missing <= asked {
+            return Ok(());
+        }
+        self.asked = missing.saturating_add(missing / 8).max(FIRST_ASKED);
+        let bytes = ((self.asked - asked) as u64).saturating_mul(8);
+        require_memory("the cells that rows do not name", bytes, "rows that name the same columns")
+    }
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(options: &'a ReadOptions) -> Self {
-        Self { options, columns: Vec::new(), by_name: HashMap::new(), rows: 0, next: 0 }
+        let most = options.most_cells.unwrap_or(usize::MAX);
+        let room = Room { cells: 0, most, missing: 0, asked: 0, refused: None };
+        Self { options, columns: Vec::new(), by_name: HashMap::new(), rows: 0, next: 0, room }
     }
 
     fn column(&mut self, name: &str) -> &mut Cells {
@@ -171,18 +219,37 @@ impl<'a> Rows<'a> {
 
     fn push(&mut self, name: &str, cell: Cell) -> std::result::Result<(), String> {
         let rows = self.rows;
-        let column = self.column(name);
-        if column.len() > rows {
+        let len = self.column(name).len();
+        if len > rows {
             return Err(format!("\"{name}\" comes twice in one row"));
         }
+        self.room.take(rows - len, 1)?;
+        let column = &mut self.columns[self.next - 1];
         column.fill(rows);
         column.push(cell)
     }
 
+    /// Columns that the row does not name are made longer when one does, or at the end: were it done
+    /// here, rows that each name another column would take the time of rows x columns.
     fn end_row(&mut self) {
         (self.rows, self.next) = (self.rows + 1, 0);
+    }
+
+    /// Ends a table whose rows came one after the other: every column gets a cell for each row.
+    pub(super) fn end_rows(&mut self) -> Result<()> {
         let rows = self.rows;
-        self.columns.iter_mut().filter(|column| column.len() < rows).for_each(|c| c.fill(rows));
+        let missing = self.columns.iter().map(|column| rows - column.len());
+        let missing = missing.fold(0, usize::saturating_add);
+        if self.room.take(missing, 0).is_err() {
+            return Err(self.refusal().unwrap_or_else(|| Error::internal("cells without a limit")));
+        }
+        self.columns.iter_mut().for_each(|column| column.fill(rows));
+        Ok(())
+    }
+
+    /// Why cells were refused, if that was the reason; the text itself is no worse for it.
+    pub(super) fn refusal(&mut self) -> Option<Error> {
+        self.room.refused.take()
     }
 
     /// One more cell of the column called `name`, where columns come one after the other.

@@ -36,6 +36,10 @@ pub struct ReadOptions {
     pub id_columns: Vec<String>,
     /// Columns, in any letter case, whose cells are texts even where all of them are numbers.
     pub text_columns: Vec<String>,
+    /// Cells at most, those that a row does not name among them, of JSON whose rows name their cells;
+    /// more are refused (`OutOfMemory`) before they are made. `None` = as many as memory holds.
+    #[serde(skip)]
+    pub most_cells: Option<usize>,
 }
 
 /// The cells of one column.

@@ -41,7 +41,7 @@ use crate::{Config, Result};
 use ptsm_core::{Backend, OutputSpec, Prediction, SampleOptions, Session};
 
 pub use answer::{Forecast, ForecastInterval, ForecastQuantile};
-pub use any_series::ZeroShotOptions;
+pub use any_series::{LoadedNetwork, ZeroShotOptions};
 pub use columns::{ForecastColumns, IntervalNames, free_name};
 pub use interface::{Contexts, ForecastUnits};
 pub(crate) use interface::{ForecastInterface, OneContext, StepOf, WindowEnd};

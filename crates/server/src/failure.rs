@@ -18,6 +18,8 @@ pub(crate) enum Code {
     NotAcceptable,
     Slow,
     NoRoute,
+    /// The route is there for other methods.
+    Method,
     NoModel,
     NotReady,
     NoKey,
@@ -32,7 +34,7 @@ pub(crate) enum Code {
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Code; 17] = [
+    pub(crate) const ALL: [Code; 18] = [
         Code::Unreadable,
         Code::Unusable,
         Code::TooLarge,
@@ -40,6 +42,7 @@ impl Code {
         Code::NotAcceptable,
         Code::Slow,
         Code::NoRoute,
+        Code::Method,
         Code::NoModel,
         Code::NotReady,
         Code::NoKey,
@@ -62,6 +65,7 @@ impl Code {
             Self::NotAcceptable => ("D005", StatusCode::NOT_ACCEPTABLE),
             Self::Slow => ("D006", StatusCode::REQUEST_TIMEOUT),
             Self::NoRoute => ("R001", StatusCode::NOT_FOUND),
+            Self::Method => ("R002", StatusCode::METHOD_NOT_ALLOWED),
             Self::NoModel => ("M001", StatusCode::NOT_FOUND),
             Self::NotReady => ("M002", StatusCode::SERVICE_UNAVAILABLE),
             Self::NoKey => ("A001", StatusCode::UNAUTHORIZED),
@@ -92,7 +96,7 @@ impl Code {
                 tonic::Code::InvalidArgument
             }
             Self::TooLarge | Self::QueueFull => tonic::Code::ResourceExhausted,
-            Self::NoRoute => tonic::Code::Unimplemented,
+            Self::NoRoute | Self::Method => tonic::Code::Unimplemented,
             Self::NoModel => tonic::Code::NotFound,
             Self::NotReady | Self::Draining | Self::Memory => tonic::Code::Unavailable,
             Self::NoKey => tonic::Code::Unauthenticated,
@@ -131,6 +135,13 @@ impl Failure {
         Self::new(Code::Unusable, message)
     }
 
+    /// A failure of the server: the log is told the cause, and the client none of it, since it may name files of the
+    /// machine.
+    pub(crate) fn internal(cause: impl fmt::Display) -> Self {
+        crate::log::log_line(&json!({"level": "error", "error": cause.to_string()}));
+        Self::new(Code::Internal, "the server failed; its log says why")
+    }
+
     /// The body of the native routes: `{"error": {"code", "message", "place"?}}`.
     pub(crate) fn to_json(&self) -> Value {
         let mut error = json!({"code": self.code.word(), "message": self.message});
@@ -148,28 +159,31 @@ impl fmt::Display for Failure {
 }
 
 impl From<Error> for Failure {
-    /// Errors of the library are the request's, unless its kind says otherwise; then the log has the details and the
-    /// client is told none, since they may name files of the machine.
+    /// Errors of the library are the request's, unless its kind says otherwise.
     fn from(error: Error) -> Self {
         let code = match error.kind() {
             ErrorKind::InvalidConfig | ErrorKind::InvalidInput => Code::Unusable,
             ErrorKind::OutOfMemory => Code::Memory,
-            _ => Code::Internal,
+            _ => return Self::internal(error),
         };
-        let message = match code {
-            Code::Internal => {
-                crate::log::log_line(&json!({"level": "error", "error": error.to_string()}));
-                "the server failed; its log says why".to_owned()
-            }
-            _ => error.to_string(),
-        };
-        Self { code, message, place: error.place().map(str::to_owned) }
+        let place = error.place().map(str::to_owned);
+        Self { code, message: error.to_string(), place }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_of_the_server_says_nothing_of_the_machine() {
+        let cause = std::io::Error::other("no");
+        let error = Error::io(std::path::Path::new("/models/secret"), "cannot be read", cause);
+        for failure in [Failure::from(error), Failure::internal("/models/secret")] {
+            assert_eq!(failure.code, Code::Internal);
+            assert!(!failure.to_json().to_string().contains("secret"), "{failure}");
+        }
+    }
 
     #[test]
     fn the_page_lists_every_code_with_its_status() {

@@ -22,11 +22,15 @@
 //! | `dialects/` | Open Inference Protocol over REST, KServe's and granite-tsfm's time-series contracts |
 //! | `grpc/` | Open Inference Protocol over gRPC |
 //! | `limits.rs` | every limit, with its default |
-//! | `listen.rs` | the accept loop and the end of the process |
+//! | `room.rs` | how many bytes the bodies of all requests hold at once |
+//! | `log.rs` | lines of JSON, written by a thread of their own |
+//! | `accept.rs` | the accept loop, connections of HTTP/1 and HTTP/2 |
+//! | `listen.rs` | options of a server, its start and the end of the process |
 //!
 //! Every protocol parses into one request and writes one answer, so a series has the same forecast, to the bit, over
 //! each of them, whatever it is batched with.
 
+mod accept;
 mod app;
 mod dialects;
 mod engine;
@@ -41,6 +45,7 @@ mod log;
 mod metrics;
 mod native;
 pub mod registry;
+mod room;
 mod state;
 
 pub use app::app;

@@ -1,28 +1,24 @@
-//! The accept loop, and the end of the process.
+//! Options of a server, its start and its end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use ptsm::{Error, ErrorKind, Result};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+use crate::accept::Accept;
 use crate::app::app;
 use crate::keys::Keys;
-use crate::limits::Limits;
-use crate::log::log_line;
+use crate::limits::{Limits, check_time};
+use crate::log::{flush_log, log_line};
 use crate::registry::Registry;
 use crate::state::{Service, ServiceOptions};
 
-/// Pause after a connection could not be accepted, as when no file descriptor is left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Workers at most: each is a thread, and more than there are cores gain nothing.
+const MOST_WORKERS: usize = 1024;
 
 /// How a server listens and ends.
 #[derive(Debug, Clone)]
@@ -63,12 +59,32 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Checks every number, so that nothing is loaded for a server that cannot start.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig`, naming the field.
+    pub fn check(&self) -> Result<()> {
+        self.limits.check()?;
+        if self.workers > MOST_WORKERS {
+            let text = format!("{} must be from 0 to {MOST_WORKERS}", self.workers);
+            return Err(Error::config("workers", text));
+        }
+        for (name, time) in [("drain_delay", self.drain_delay), ("exit_timeout", self.exit_timeout)]
+        {
+            check_time(name, time)?;
+        }
+        Ok(())
+    }
+}
+
 /// A server that listens, in threads of its own.
 pub struct Server {
     service: Arc<Service>,
     address: SocketAddr,
     runtime: Runtime,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Instant>>,
     accepting: tokio::task::JoinHandle<bool>,
     drain_delay: Duration,
     exit_timeout: Duration,
@@ -79,8 +95,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `Io` if the port cannot be bound; `OutOfMemory` if a thread cannot be started.
+    /// As [`Options::check`]; `Io` if the port cannot be bound; `OutOfMemory` if a thread cannot be started.
     pub fn start(registry: Arc<Registry>, options: Options) -> Result<Self> {
+        options.check()?;
         let Options { host, port, limits, workers, keys, allow_reload, log, .. } = options;
         let service = Service::start(
             registry,
@@ -111,10 +128,10 @@ impl Server {
         let address = listener.local_addr().map_err(|cause| {
             Error::new(ErrorKind::Io, "has no address").at(wanted.to_string()).because(cause)
         })?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let accept =
             Accept { app: app(Arc::clone(&service)), service: Arc::clone(&service), limits };
-        let accepting = runtime.spawn(accept.run(listener, stopped, options.exit_timeout));
+        let accepting = runtime.spawn(accept.run(listener, stopped));
         let (drain_delay, exit_timeout) = (options.drain_delay, options.exit_timeout);
         Ok(Self { service, address, runtime, stop, accepting, drain_delay, exit_timeout })
     }
@@ -138,6 +155,7 @@ impl Server {
         let delay = self.runtime.block_on(first_signal(self.drain_delay))?;
         self.runtime.spawn(async {
             if first_signal(Duration::ZERO).await.is_ok() {
+                flush_log();
                 std::process::exit(130);
             }
         });
@@ -153,11 +171,14 @@ impl Server {
     pub fn stop(self, delay: Duration) -> Result<()> {
         self.service.drain();
         std::thread::sleep(delay);
+        // One time for both, for the answers and for the workers.
+        let until = Instant::now() + self.exit_timeout;
         // Nobody listens where the loop has ended already.
-        let _ = self.stop.send(true);
+        let _ = self.stop.send(Some(until));
         let answered = self.runtime.block_on(self.accepting).unwrap_or(false);
-        let ended = self.service.stop(self.exit_timeout);
+        let ended = self.service.stop(until.saturating_duration_since(Instant::now()));
         self.runtime.shutdown_timeout(Duration::from_millis(100));
+        flush_log();
         match answered && ended {
             true => Ok(()),
             false => {
@@ -196,78 +217,5 @@ async fn first_signal(drain_delay: Duration) -> Result<Duration> {
         let _ = drain_delay;
         tokio::signal::ctrl_c().await.map_err(failed)?;
         Ok(Duration::ZERO)
-    }
-}
-
-/// What the accept loop needs.
-struct Accept {
-    app: Router,
-    service: Arc<Service>,
-    limits: Limits,
-}
-
-impl Accept {
-    /// Accepts until it is told to stop, then waits for the answers; whether all were given in time.
-    async fn run(
-        self,
-        listener: TcpListener,
-        mut stopped: watch::Receiver<bool>,
-        limit: Duration,
-    ) -> bool {
-        let (graceful, room) =
-            (GracefulShutdown::new(), Arc::new(Semaphore::new(self.limits.connections)));
-        loop {
-            let accept = async {
-                // The next connection waits in the system until there is room.
-                let permit = Arc::clone(&room).acquire_owned().await;
-                (permit, listener.accept().await)
-            };
-            let accepted = tokio::select! {
-                _ = stopped.wait_for(|&stopped| stopped) => break,
-                accepted = accept => accepted,
-            };
-            let (Ok(permit), Ok((stream, _))) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            self.connection(stream, permit, &graceful);
-        }
-        drop(listener);
-        tokio::time::timeout(limit, graceful.shutdown()).await.is_ok()
-    }
-
-    fn connection(
-        &self,
-        stream: TcpStream,
-        permit: tokio::sync::OwnedSemaphorePermit,
-        graceful: &GracefulShutdown,
-    ) {
-        // Answers are small; waiting for more to send costs latency.
-        let _ = stream.set_nodelay(true);
-        let mut builder = Builder::new(TokioExecutor::new());
-        let Limits { header_time, header_bytes, http2_streams, .. } = self.limits;
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(header_time)
-            .max_buf_size(header_bytes.max(8 << 10));
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(http2_streams)
-            .max_header_list_size(header_bytes as u32)
-            .keep_alive_interval(header_time)
-            .keep_alive_timeout(header_time);
-        let service = TowerToHyperService::new(self.app.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        let metrics = Arc::clone(&self.service.metrics);
-        metrics.connections.inc();
-        tokio::spawn(async move {
-            // A connection that breaks concerns its client alone.
-            let _ = connection.await;
-            metrics.connections.dec();
-            drop(permit);
-        });
     }
 }

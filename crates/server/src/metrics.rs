@@ -23,7 +23,7 @@ pub(crate) struct RequestLabels {
     pub(crate) model: String,
     /// `v1`, `v2`, `grpc`, `kserve`, `granite` or `other`.
     pub(crate) protocol: String,
-    /// Status of HTTP.
+    /// Status of HTTP; of `grpc` that of gRPC (0 is OK).
     pub(crate) code: u16,
 }
 
@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     pub(crate) compute_time: Histogram,
     pub(crate) batch_windows: Histogram,
     pub(crate) queue_windows: Gauge,
+    pub(crate) sessions: Gauge,
     pub(crate) connections: Gauge,
     pub(crate) models_bytes: Gauge<u64, AtomicU64>,
     pub(crate) worker_panics: Counter,
@@ -54,6 +55,7 @@ impl Metrics {
             compute_time: seconds(),
             batch_windows: Histogram::new(WINDOWS),
             queue_windows: Gauge::default(),
+            sessions: Gauge::default(),
             connections: Gauge::default(),
             models_bytes: Gauge::default(),
             worker_panics: Counter::default(),
@@ -77,11 +79,15 @@ impl Metrics {
         let windows = "Windows computed together";
         r.register("batch_windows", windows, self.batch_windows.clone());
         r.register("queue_windows", "Windows that wait", self.queue_windows.clone());
+        let sessions = "Sessions of models that workers keep";
+        r.register("sessions", sessions, self.sessions.clone());
         r.register("connections", "Open connections", self.connections.clone());
         let bytes = "Memory of the weights of all models";
         r.register_with_unit("models", bytes, Unit::Bytes, self.models_bytes.clone());
         let panics = "Panics of workers, each answered with 500";
         r.register("worker_panics", panics, self.worker_panics.clone());
+        let lost = "Lines of the log that were lost because they were not taken in time";
+        r.register("log_lines_lost", lost, crate::log::lost_lines());
         let loads = "Models that could not be loaded, or failed their self-test";
         r.register("model_load_failures", loads, self.model_load_failures.clone());
     }

@@ -12,12 +12,14 @@ use crate::keys::Keys;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::room::Bodies;
 
 /// Models, engine, limits and keys of a server.
 pub struct Service {
     pub(crate) registry: Arc<Registry>,
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
+    pub(crate) bodies: Arc<Bodies>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) keys: Option<Keys>,
     /// Whether requests may load and unload models.
@@ -53,8 +55,9 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// `OutOfMemory` if the system starts no thread.
+    /// As [`Limits::check`]; `OutOfMemory` if the system starts no thread.
     pub fn start(registry: Arc<Registry>, options: ServiceOptions) -> Result<Arc<Self>> {
+        options.limits.check()?;
         let ServiceOptions { limits, workers, keys, admin, loopback, log } = options;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers };
@@ -65,11 +68,13 @@ impl Service {
         let metrics = Arc::clone(&registry.metrics);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let started = now.unwrap_or_default().as_micros() as u64;
+        let bodies = Bodies::new(limits.bodies_bytes);
         let (draining, requests) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(Arc::new(Self {
             registry,
             engine,
             limits,
+            bodies,
             metrics,
             keys,
             admin,

@@ -13,6 +13,46 @@ use crate::global::Global;
 use crate::output::{answer, message, remark};
 use crate::source::refuse_unused;
 
+/// Seconds of a day.
+const DAY: u64 = 24 * 3600;
+
+/// What says how a server listens and ends, which a check of its models does not do.
+const NOT_OF_A_CHECK: [&str; 12] = [
+    "host",
+    "port",
+    "allow_reload",
+    "workers",
+    "max_batch_windows",
+    "max_queue_windows",
+    "default_timeout_ms",
+    "max_body_mib",
+    "max_bodies_mib",
+    "max_connections",
+    "drain_delay",
+    "exit_timeout",
+];
+
+/// What a new key has nothing to do with: all the rest.
+const NOT_OF_A_KEY: [&str; 17] = [
+    "folder",
+    "model",
+    "check",
+    "api_key_file",
+    "backend",
+    "host",
+    "port",
+    "allow_reload",
+    "workers",
+    "max_batch_windows",
+    "max_queue_windows",
+    "default_timeout_ms",
+    "max_body_mib",
+    "max_bodies_mib",
+    "max_connections",
+    "drain_delay",
+    "exit_timeout",
+];
+
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,13 +69,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
     /// Load the models, test them and end
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = NOT_OF_A_CHECK)]
     check: bool,
     /// File of keys that requests must bring, a line each: NAME:SHA256, or NAME:SHA256:MODEL,...
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Print a new key and its line for the file of keys, and end
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["folder", "model", "check", "api_key_file"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = NOT_OF_A_KEY)]
     new_key: Option<String>,
     /// Let requests load models again and unload them
     #[arg(long)]
@@ -60,12 +100,15 @@ struct LimitArgs {
     /// Windows that may wait, of all models together; further requests get 429
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_queue_windows: usize,
-    /// Milliseconds after which a request is late (504), where it names no other time
+    /// Milliseconds after which a request is late (504), where it names no other time; 600,000 at most
     #[arg(long, value_name = "MS", default_value_t = 30_000)]
     default_timeout_ms: u64,
     /// Megabytes (2^20 bytes) of a body
     #[arg(long, value_name = "N", default_value_t = 16)]
     max_body_mib: usize,
+    /// Megabytes of all bodies at once; further requests get 503; if not given 256, or room for the largest body
+    #[arg(long, value_name = "N")]
+    max_bodies_mib: Option<usize>,
     /// Connections at once
     #[arg(long, value_name = "N", default_value_t = 1000)]
     max_connections: usize,
@@ -86,13 +129,15 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     }
     refuse_unused(&[("--json", global.json && !args.check)], "is for --check and --new-key")?;
     let keys = args.api_key_file.as_deref().map(Keys::read).transpose()?;
+    // All that is wrong with the options is said before models are loaded, which may take long.
+    let open = !args.host.is_loopback() && keys.is_none();
+    let options = args.options(global, keys)?;
+    options.check()?;
     let registry = Arc::new(Registry::open(&args.sources()?, &args.backend)?);
     let lines = registry.lines();
     if args.check {
         return answer(global, &json!({"models": lines}), &(lines.join("\n") + "\n"));
     }
-    let open = !args.host.is_loopback() && keys.is_none();
-    let options = args.options(global, keys)?;
     let workers = match options.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -120,23 +165,32 @@ impl Args {
     }
 
     fn options(&self, global: &Global, keys: Option<Keys>) -> Result<Options> {
-        let given = &self.limits;
-        for (name, number) in [
-            ("max_batch_windows", given.max_batch_windows),
-            ("max_queue_windows", given.max_queue_windows),
-            ("max_body_mib", given.max_body_mib),
-            ("max_connections", given.max_connections),
-            ("default_timeout_ms", given.default_timeout_ms as usize),
+        let (given, mut limits) = (&self.limits, Limits::default());
+        let bodies = given.max_bodies_mib.unwrap_or(256.max(given.max_body_mib)) as u64;
+        let longest = limits.longest_timeout.as_millis() as u64;
+        for (name, number, range) in [
+            ("max_batch_windows", given.max_batch_windows as u64, 1..=1 << 20),
+            ("max_queue_windows", given.max_queue_windows as u64, 1..=1 << 20),
+            ("max_body_mib", given.max_body_mib as u64, 1..=1 << 20),
+            ("max_bodies_mib", bodies, given.max_body_mib as u64..=1 << 20),
+            ("max_connections", given.max_connections as u64, 1..=1 << 20),
+            ("default_timeout_ms", given.default_timeout_ms, 1..=longest),
+            ("drain_delay", given.drain_delay, 0..=DAY),
+            ("exit_timeout", given.exit_timeout, 0..=DAY),
         ] {
-            if !(1..=1 << 20).contains(&number) {
-                return Err(Error::config(name, format!("{number} must be from 1 to {}", 1 << 20)));
+            if !range.contains(&number) {
+                let (least, most) = range.into_inner();
+                return Err(Error::config(
+                    name,
+                    format!("{number} must be from {least} to {most}"),
+                ));
             }
         }
-        let mut limits = Limits::default();
         limits.batch_windows = given.max_batch_windows;
         limits.queue_windows = given.max_queue_windows;
         limits.default_timeout = Duration::from_millis(given.default_timeout_ms);
         limits.body_bytes = given.max_body_mib << 20;
+        limits.bodies_bytes = (bodies as usize) << 20;
         limits.connections = given.max_connections;
         Ok(Options {
             host: self.host,

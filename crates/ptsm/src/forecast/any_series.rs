@@ -7,8 +7,8 @@ use crate::data::SeriesSet;
 use crate::ensemble::{MemberModel, Members};
 use crate::preprocessor::Preprocessor;
 use crate::zero_shot::{MOST_ZERO_SHOT_STEPS, ZeroShot};
-use crate::{Error, Result};
-use ptsm_core::Backend;
+use crate::{Error, Model, Result};
+use ptsm_core::{Backend, Loaded};
 
 /// What [`Forecaster::zero_shot`] forecasts.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,26 +32,98 @@ impl Forecaster {
         options: &ZeroShotOptions,
         backend: &dyn Backend,
     ) -> Result<Self> {
-        let ZeroShotOptions { steps, ref levels } = *options;
-        if !(1..=MOST_ZERO_SHOT_STEPS).contains(&steps) {
-            let text = format!("{steps} must be from 1 to {MOST_ZERO_SHOT_STEPS}");
-            return Err(Error::config("prediction_length", text));
-        }
-        let preprocessor = Preprocessor {
-            roles: set.roles.clone(),
-            frequency: set.frequency,
-            times: set.times.clone(),
-            seasonal_period: zero_shot.season(),
-            ..Preprocessor::of_any_series("any series", &set.channels)
-        };
-        let config = zero_shot.config(set.channels.len(), steps);
-        let members = Members::alone(MemberModel::ZeroShot(Arc::new(zero_shot)), config);
-        let mut model = ForecastModel::assemble(&members, preprocessor, None, backend)?;
-        if let Some(levels) = levels {
-            model.interface.set_levels(levels)?;
-        }
-        Self::new(Arc::new(model))
+        Self::new(Arc::new(model_of(zero_shot, set, options, backend)?))
     }
+}
+
+/// A network for any series on its backend: packed once for all models that are made of it.
+#[derive(Clone)]
+pub struct LoadedNetwork {
+    network: Arc<Model>,
+    loaded: Arc<dyn Loaded>,
+}
+
+impl LoadedNetwork {
+    /// Puts a network onto a backend.
+    ///
+    /// # Errors
+    ///
+    /// As [`ZeroShot::new`] and [`Backend::load`].
+    pub fn new(network: Model, backend: &dyn Backend) -> Result<Self> {
+        let network = Arc::new(network);
+        // Refuses a network that forecasts no other series.
+        ZeroShot::new(Arc::clone(&network), 1)?;
+        Ok(Self { loaded: backend.load(&network)?, network })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Model {
+        &self.network
+    }
+
+    /// As [`Loaded::bytes`].
+    pub fn bytes(&self) -> u64 {
+        self.loaded.bytes()
+    }
+
+    /// A model of the channels of `set`, for a [`Forecaster`] in each thread; `season` in steps, 1 = none. It gives the
+    /// bits of [`Forecaster::zero_shot`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Forecaster::zero_shot`].
+    pub fn model(
+        &self,
+        season: usize,
+        set: &SeriesSet,
+        options: &ZeroShotOptions,
+    ) -> Result<ForecastModel> {
+        let zero_shot = ZeroShot::new(Arc::clone(&self.network), season)?;
+        model_of(zero_shot, set, options, &Ready(self))
+    }
+}
+
+/// A backend that has one network loaded, and loads no other.
+struct Ready<'a>(&'a LoadedNetwork);
+
+impl Backend for Ready<'_> {
+    fn name(&self) -> &str {
+        "loaded"
+    }
+
+    fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
+        match std::ptr::eq(model, self.0.network.as_ref()) {
+            true => Ok(Arc::clone(&self.0.loaded)),
+            false => Err(Error::internal("another network than the one that is loaded")),
+        }
+    }
+}
+
+fn model_of(
+    zero_shot: ZeroShot,
+    set: &SeriesSet,
+    options: &ZeroShotOptions,
+    backend: &dyn Backend,
+) -> Result<ForecastModel> {
+    let ZeroShotOptions { steps, ref levels } = *options;
+    if !(1..=MOST_ZERO_SHOT_STEPS).contains(&steps) {
+        let text = format!("{steps} must be from 1 to {MOST_ZERO_SHOT_STEPS}");
+        return Err(Error::config("prediction_length", text));
+    }
+    let preprocessor = Preprocessor {
+        roles: set.roles.clone(),
+        frequency: set.frequency,
+        times: set.times.clone(),
+        seasonal_period: zero_shot.season(),
+        ..Preprocessor::of_any_series("any series", &set.channels)
+    };
+    let config = zero_shot.config(set.channels.len(), steps);
+    let members = Members::alone(MemberModel::ZeroShot(Arc::new(zero_shot)), config);
+    let mut model = ForecastModel::assemble(&members, preprocessor, None, backend)?;
+    if let Some(levels) = levels {
+        model.interface.set_levels(levels)?;
+    }
+    Ok(model)
 }
 
 #[cfg(test)]
@@ -60,6 +132,7 @@ mod tests {
     use crate::Cpu;
     use crate::data::{ReadOptions, Repair, Roles, Table};
     use crate::zero_shot::builtin_model;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Series of different length and size, some with gaps.
     fn set() -> SeriesSet {
@@ -94,6 +167,34 @@ mod tests {
             assert_eq!(forecaster.predict(&alone, 0).unwrap()[0], *forecast);
             assert_eq!(forecast.values.len(), 60);
         }
+    }
+
+    #[test]
+    fn models_of_a_loaded_network_share_it_and_give_the_same_bits() {
+        /// Counts what is loaded.
+        struct Counting(Cpu, AtomicUsize);
+        impl Backend for Counting {
+            fn name(&self) -> &str {
+                self.0.name()
+            }
+            fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
+                self.1.fetch_add(1, Ordering::Relaxed);
+                self.0.load(model)
+            }
+        }
+        let backend = Counting(Cpu::default(), AtomicUsize::new(0));
+        let network = LoadedNetwork::new(builtin_model().unwrap(), &backend).unwrap();
+        let set = set();
+        for (season, steps) in [(12, 60), (12, 5), (1, 7)] {
+            let options = ZeroShotOptions { steps, levels: Some(vec![0.8]) };
+            let model = Arc::new(network.model(season, &set, &options).unwrap());
+            let shared = Forecaster::new(model).unwrap().predict(&set, 0).unwrap();
+            let zero_shot = ZeroShot::new(builtin_model().unwrap(), season).unwrap();
+            let own = Forecaster::zero_shot(zero_shot, &set, &options, &Cpu::default());
+            assert_eq!(shared, own.unwrap().predict(&set, 0).unwrap());
+        }
+        assert_eq!(backend.1.into_inner(), 1);
+        assert!(Ready(&network).load(&builtin_model().unwrap()).is_err());
     }
 
     #[test]

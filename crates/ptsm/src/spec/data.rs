@@ -302,6 +302,7 @@ impl DataSpec {
             comment,
             id_columns: self.id.iter().filter(|name| *name != NO_COLUMN).cloned().collect(),
             text_columns: Vec::new(),
+            most_cells: None,
         })
     }
 

@@ -30,6 +30,11 @@ pub fn builtin_model() -> Result<Model> {
     Model::from_parameters(config, parameters)
 }
 
+/// SHA-256 of the weights (a file of safetensors) of the model inside the library, in hex digits.
+pub fn builtin_sha256() -> String {
+    ptsm_core::sha256(WEIGHTS)
+}
+
 /// Whether a name is that of the model inside the library.
 pub fn is_builtin(model: &Path) -> bool {
     model == Path::new(BUILTIN)

@@ -24,10 +24,14 @@ mod past;
 mod session;
 mod view;
 
+use std::sync::Arc;
+
 use crate::{Config, Error, Model, Result};
 use ptsm_core::OutputKind;
 
-pub use builtin::{BUILTIN, BUILTIN_VERSION, builtin_model, is_builtin, zero_shot_network};
+pub use builtin::{
+    BUILTIN, BUILTIN_VERSION, builtin_model, builtin_sha256, is_builtin, zero_shot_network,
+};
 use past::Span;
 pub(crate) use session::LoadedZeroShot;
 
@@ -60,18 +64,19 @@ const MOST_STEPS: usize = 10_000;
 /// A network that was trained on other series, and the season of those that it forecasts.
 #[derive(Debug, Clone)]
 pub struct ZeroShot {
-    network: Box<Model>,
+    network: Arc<Model>,
     levels: Vec<f64>,
     season: usize,
 }
 
 impl ZeroShot {
-    /// A network of one channel with quantiles, and the steps of a season; 1 = none.
+    /// A network of one channel with quantiles, its own or a shared one, and the steps of a season; 1 = none.
     ///
     /// # Errors
     ///
     /// `InvalidConfig`, naming the field, for another network.
-    pub fn new(network: Model, season: usize) -> Result<Self> {
+    pub fn new(network: impl Into<Arc<Model>>, season: usize) -> Result<Self> {
+        let network: Arc<Model> = network.into();
         let config = network.config();
         if config.num_input_channels != 1 {
             let text = format!("{} must be 1", config.num_input_channels);
@@ -84,7 +89,7 @@ impl ZeroShot {
         if !levels.contains(&0.5) {
             return Err(Error::config("quantiles", "must hold the median, 0.5"));
         }
-        Ok(Self { network: Box::new(network), levels, season: season.max(1) })
+        Ok(Self { network, levels, season: season.max(1) })
     }
 
     /// The network.

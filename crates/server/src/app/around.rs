@@ -4,23 +4,34 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONNECTION, HOST};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use axum::middleware::Next;
 use serde_json::json;
 
-use crate::dialects;
 use crate::failure::{Answered, Code, Failure};
 use crate::forecast::Times;
 use crate::http::answer::{self, Said};
 use crate::http::asked::Asked;
 use crate::log::log_line;
 use crate::metrics::RequestLabels;
+use crate::room::Room;
 use crate::state::Service;
+use crate::{dialects, grpc};
 
 /// Routes that need no key.
-const OPEN: [&str; 4] = ["/v2/health/live", "/v2/health/ready", "/healthcheck", "/metrics"];
+const OPEN: [&str; 6] = [
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/healthcheck",
+    "/metrics",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+];
+/// Routes that have a query.
+const QUERIED: [&str; 4] =
+    ["/v1/forecast", "/v1/classify", "/v1/inspect", "/v1/inference/modelspec"];
 /// The longest name of a request that is taken from its client.
 const LONGEST_ID: usize = 128;
 
@@ -58,6 +69,17 @@ impl Dialect {
         }
     }
 
+    /// The status that is counted: of gRPC its own, which is 0 where the head of an answer names none.
+    fn code(self, response: &Response<Body>) -> u16 {
+        let status = response.status();
+        let named = response.headers().get("grpc-status").map(HeaderValue::as_bytes);
+        match named {
+            _ if self != Self::Grpc || !status.is_success() => status.as_u16(),
+            Some(code) => tonic::Code::from_bytes(code) as u16,
+            None => tonic::Code::Ok as u16,
+        }
+    }
+
     /// A failure in the form of the contract.
     fn refuse(self, failure: &Failure) -> Response<Body> {
         match self {
@@ -65,7 +87,7 @@ impl Dialect {
             Self::Inference => dialects::inference::refused(failure),
             Self::Kserve => dialects::kserve::refused(failure),
             Self::Granite => dialects::granite::refused(failure),
-            Self::Grpc => crate::grpc::status(failure).into_http(),
+            Self::Grpc => grpc::status(failure).into_http(),
         }
     }
 }
@@ -88,6 +110,7 @@ pub(super) async fn around(
             match dialect {
                 // The body of a call is read by its handler, which knows no time.
                 Dialect::Grpc => {
+                    let (request, _room) = counted(request, &service);
                     match tokio::time::timeout_at(until.into(), next.run(request)).await {
                         Ok(response) => response,
                         Err(_) => {
@@ -114,7 +137,7 @@ pub(super) async fn around(
     if service.is_draining() && version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let (code, took) = (response.status().as_u16(), began.elapsed());
+    let (code, took) = (dialect.code(&response), began.elapsed());
     service.metrics.request_time.observe(took.as_secs_f64());
     let protocol = dialect.name().to_owned();
     let labels = RequestLabels { model: said.model.clone(), protocol, code };
@@ -129,11 +152,22 @@ pub(super) async fn around(
     response
 }
 
+/// A call whose body takes room among those of all requests, until that is dropped.
+fn counted(request: Request, service: &Service) -> (Request, Arc<Room>) {
+    let room = Arc::new(service.bodies.room());
+    let own = Arc::clone(&room);
+    (request.map(|body| Body::new(grpc::Counted { body, room: own })), room)
+}
+
 /// Checks host and key, and finds until when an answer is wanted.
 fn asked(service: &Service, request: &Request, began: Instant) -> Answered<Asked> {
     let headers = request.headers();
+    check_query(request)?;
     if service.loopback {
         check_host(request)?;
+    }
+    if service.loopback && service.keys.is_none() {
+        check_site(headers)?;
     }
     let timeout = timeout(headers)?;
     let deadline = service.deadline(began, timeout);
@@ -149,6 +183,20 @@ fn asked(service: &Service, request: &Request, began: Instant) -> Answered<Asked
     Ok(Asked::new(deadline, Some(caller)))
 }
 
+/// Refuses a query where a route has none; health and counters are asked by monitors with queries of their own.
+fn check_query(request: &Request) -> Answered<()> {
+    let uri = request.uri();
+    let routed = request.extensions().get::<MatchedPath>().is_some();
+    let used = QUERIED.contains(&uri.path()) || OPEN.contains(&uri.path());
+    match uri.query().is_some_and(|query| !query.is_empty()) && routed && !used {
+        true => {
+            let text = "query: this route has no options (leave it out)";
+            Err(Failure::new(Code::Unreadable, text))
+        }
+        false => Ok(()),
+    }
+}
+
 fn key(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
@@ -162,18 +210,42 @@ fn check_host(request: &Request) -> Answered<()> {
     let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let named = named.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let Some(named) = named else { return Ok(()) };
-    let host = named.rsplit_once(':').map_or(named, |(host, port)| {
-        if port.bytes().all(|b| b.is_ascii_digit()) { host } else { named }
-    });
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    match address || host.eq_ignore_ascii_case("localhost") {
+    match is_this_machine(named) {
         true => Ok(()),
         false => {
             let text = "Host: this server answers to localhost alone (start it with --host)";
             Err(Failure::new(Code::Host, text))
         }
     }
+}
+
+/// A page of another site must not make the browser ask in its name: it could not read the answer, but a model would be
+/// unloaded. Browsers say in `Origin` or `Sec-Fetch-Site` where a request comes from; other clients say nothing.
+fn check_site(headers: &HeaderMap) -> Answered<()> {
+    let is_own = |origin: &HeaderValue| {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        authority.is_some_and(|(_, authority)| is_this_machine(authority))
+    };
+    let crosses = |site: &HeaderValue| site.as_bytes().eq_ignore_ascii_case(b"cross-site");
+    let foreign = !headers.get_all(ORIGIN).iter().all(is_own);
+    match foreign || headers.get_all("sec-fetch-site").iter().any(crosses) {
+        true => {
+            let text = "Origin: without keys this server answers to no page of another site (start it \
+                        with --api-key-file)";
+            Err(Failure::new(Code::Host, text))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Whether a host, perhaps with a port, is localhost or a loopback address.
+fn is_this_machine(named: &str) -> bool {
+    let host = named.rsplit_once(':').map_or(named, |(host, port)| {
+        if port.bytes().all(|b| b.is_ascii_digit()) { host } else { named }
+    });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    address || host.eq_ignore_ascii_case("localhost")
 }
 
 /// `Request-Timeout-Ms`, or `grpc-timeout`.

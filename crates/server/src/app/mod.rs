@@ -24,11 +24,17 @@ pub fn app(service: Arc<Service>) -> Router {
     let http = native::routes().merge(dialects::routes()).route("/openapi.json", get(openapi::get));
     let all = http.with_state(Arc::clone(&service)).merge(grpc::routes(&service));
     all.fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(service, around::around))
 }
 
 async fn no_route() -> Refused {
     let text = "there is no such route (GET /openapi.json lists them)";
     Refused(Failure::new(Code::NoRoute, text))
+}
+
+/// The router adds `Allow`.
+async fn other_method() -> Refused {
+    let text = "the route is there for other methods (Allow names them)";
+    Refused(Failure::new(Code::Method, text))
 }

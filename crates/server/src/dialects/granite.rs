@@ -9,7 +9,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{Response, StatusCode};
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use ptsm::data::{Frequency, TableFormat};
 use ptsm::forecast::forecast_table;
@@ -95,10 +94,13 @@ struct DataSchema {
 }
 
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Parameters {
     prediction_length: Option<usize>,
     prediction_quantiles: Option<Vec<f64>>,
+    /// It changes no forecast: what waits is computed together as workers come free.
+    #[allow(dead_code, reason = "a field of the contract that has nothing to change here")]
+    inference_batch_size: Option<usize>,
 }
 
 /// Forecasts a table.
@@ -112,10 +114,9 @@ pub(crate) async fn forecast(
     asked: Asked,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
-    let bytes = body::read(body, &service.limits).await?;
+    let bytes = body::read(body, &service).await?;
     let Parsed { model_id, work } = beside(bytes.len(), move || parsed(&bytes)).await?;
-    let model = service.registry.get(&model_id)?;
-    asked.may_use(&model)?;
+    let model = asked.model(&service.registry, &model_id)?;
     check_columns(&model, &work)?;
     let Work { data, future, spec, prediction_length, quantiles, .. } = work;
     let own = model.config().prediction_length;
@@ -136,16 +137,20 @@ pub(crate) async fn forecast(
     };
     let answer = crate::forecast::forecast(&service, request).await?;
     check_lengths(&model, &answer)?;
-    let input: usize = answer.set.series.iter().map(|s| s.num_rows() * s.num_channels).sum();
+    let times = answer.times;
     let output: usize = answer.forecasts.iter().map(|forecast| forecast.values.len()).sum();
-    let columns = Columns { timestamp, id, quantiles };
-    let results = columns.of(&answer)?;
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
-    let value = json!({
-        "model_id": model.name, "created_at": now.to_string(), "results": [results],
-        "input_data_points": input, "output_data_points": output,
+    let (name, columns) = (model.name.clone(), Columns { timestamp, id, quantiles });
+    let bytes = beside(8 * output, move || {
+        let results = columns.of(&answer)?;
+        let input: usize = answer.set.series.iter().map(|s| s.num_rows() * s.num_channels).sum();
+        let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let value = json!({
+            "model_id": name, "created_at": now.to_string(), "results": [results],
+            "input_data_points": input, "output_data_points": output,
+        });
+        serde_json::to_vec(&value).map_err(Failure::internal)
     });
-    Ok(answer::said(Json(value).into_response(), &model.name, answer.times))
+    Ok(answer::said(answer::body(Media::Json, bytes.await?), &model.name, times))
 }
 
 /// A request with its tables found.
@@ -304,7 +309,7 @@ impl Columns {
         let table = forecast_table(&answer.set, &answer.forecasts)?;
         let rows: Vec<Map<String, Value>> =
             serde_json::from_slice(&table.to_bytes(TableFormat::Json)?)
-                .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+                .map_err(Failure::internal)?;
         let targets = answer.forecasts.first().map_or(&[][..], |forecast| &forecast.channels);
         let median = |target: &String| format!("{target}_q0.5");
         let leading = self.timestamp.iter().chain(&self.id).chain(targets);
@@ -327,6 +332,7 @@ impl Columns {
 
 /// Which model is meant.
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct SpecQuery {
     /// Name of the model.
     model_id: String,
@@ -343,9 +349,8 @@ pub(crate) async fn model_spec(
     query: Result<Query<SpecQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Refused> {
     let Query(query) =
-        query.map_err(|_| Failure::new(Code::Unreadable, "query: wanted model_id"))?;
-    let model = service.registry.get(&query.model_id)?;
-    asked.may_use(&model)?;
+        query.map_err(|_| Failure::new(Code::Unreadable, "query: wanted model_id alone"))?;
+    let model = asked.model(&service.registry, &query.model_id)?;
     let (least, most, steps) = match &model.kind {
         Kind::AnySeries(_) => (1, service.limits.rows, service.limits.steps),
         _ => {

@@ -92,9 +92,7 @@ fn found(service: &Service, asked: &Asked, path: &[(String, String)]) -> Answere
     if part("version").is_some_and(|version| version != VERSION) {
         return Err(Failure::new(Code::NoModel, "there is version 1 alone"));
     }
-    let model = service.registry.get(part("model").unwrap_or_default())?;
-    asked.may_use(&model)?;
-    Ok(model)
+    asked.model(&service.registry, part("model").unwrap_or_default())
 }
 
 /// Inputs and outputs of a model.
@@ -114,7 +112,7 @@ pub(crate) async fn model(
         |list: &[tensors::TensorMetadata]| list.iter().map(|t| t.to_json()).collect::<Value>();
     Ok(Json(json!({
         "name": model.name, "versions": [VERSION], "platform": "ptsm", "inputs": all(&inputs),
-        "outputs": all(&outputs), "parameters": {"units": "data", "channels": model.channels()},
+        "outputs": all(&outputs), "parameters": {"units": "data", "channels": model.channels(), "sha256": model.sha256()},
     })))
 }
 
@@ -149,11 +147,16 @@ pub(crate) async fn infer(
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let model = found(&service, &asked, &path)?;
-    let bytes = body::read(body, &service.limits).await?;
+    let bytes = body::read(body, &service).await?;
     let header = header_length(&headers, bytes.len())?;
-    let Parsed { id, infer, binary } = beside(bytes.len(), move || parsed(&bytes, header)).await?;
+    let Parsed { id, infer, binary } = {
+        let name = model.name.clone();
+        beside(bytes.len(), move || parsed(&bytes, header, &name)).await?
+    };
     let (outputs, times) = tensors::infer(&service, &model, infer, asked.deadline).await?;
-    let response = written(&model, id, outputs, &binary)?;
+    let size = outputs.iter().map(|tensor| 8 * tensor.values.len()).sum();
+    let name = model.name.clone();
+    let response = beside(size, move || written(&name, id, outputs, &binary)).await?;
     Ok(answer::said(response, &model.name, times))
 }
 
@@ -184,14 +187,24 @@ struct Parsed {
     binary: Binary,
 }
 
-fn parsed(bytes: &Bytes, header: Option<usize>) -> Answered<Parsed> {
+fn parsed(bytes: &Bytes, header: Option<usize>, model: &str) -> Answered<Parsed> {
     let (json, mut rest) = bytes.split_at(header.unwrap_or(bytes.len()));
     let read: InferBody = serde_json::from_slice(json).map_err(|error| {
         Failure::new(Code::Unreadable, format!("the body: {error} (a missing value is null)"))
     })?;
-    let mut infer = Infer::default();
+    let named =
+        [(&read.model_name, "model_name", model), (&read.model_version, "model_version", VERSION)];
+    for (given, field, own) in named {
+        if given.as_ref().is_some_and(|given| !given.is_empty() && given != own) {
+            return Err(Failure::unusable(format!("{field}: the path says {own}")));
+        }
+    }
+    let (mut infer, mut binary) = (Infer::default(), Binary::default());
     for (name, value) in &read.parameters {
-        infer.parameters.take(name, value)?;
+        match name.as_str() {
+            "binary_data_output" => binary.all = flag(name, value)?,
+            _ => infer.parameters.take(name, value)?,
+        }
     }
     for input in read.inputs {
         infer.inputs.push(tensor(input, &mut rest)?);
@@ -200,25 +213,31 @@ fn parsed(bytes: &Bytes, header: Option<usize>) -> Answered<Parsed> {
         let text = format!("{} bytes follow the inputs", rest.len());
         return Err(Failure::unusable(text));
     }
-    let flag = |value: Option<&Value>| value.and_then(Value::as_bool);
-    let mut binary = Binary {
-        all: flag(read.parameters.get("binary_data_output")).unwrap_or(false),
-        named: Vec::new(),
-    };
     for output in read.outputs {
-        if output.parameters.contains_key("classification") {
-            return Err(Failure::unusable("classification: outputs are no classes"));
+        let mut wanted = binary.all;
+        for (name, value) in &output.parameters {
+            match name.as_str() {
+                "binary_data" => wanted = flag(name, value)?,
+                _ => return Err(tensors::unknown_parameter(&output.name, name, "binary_data")),
+            }
         }
-        let wanted = flag(output.parameters.get("binary_data")).unwrap_or(binary.all);
         binary.named.push((output.name.clone(), wanted));
         infer.outputs.push(output.name);
     }
     Ok(Parsed { id: read.id, infer, binary })
 }
 
+fn flag(name: &str, value: &Value) -> Answered<bool> {
+    let text = || Failure::unusable(format!("parameter {name}: wanted true or false"));
+    value.as_bool().ok_or_else(text)
+}
+
 /// An input with its numbers, which are taken off `rest` where they follow the JSON.
 fn tensor(input: InputBody, rest: &mut &[u8]) -> Answered<Tensor> {
     let InputBody { name, shape, datatype, parameters, data } = input;
+    if let Some(other) = parameters.keys().find(|key| *key != "binary_data_size") {
+        return Err(tensors::unknown_parameter(&name, other, "binary_data_size"));
+    }
     // A mask may be of truth values.
     let flags = datatype == "BOOL" && name == tensors::MASK;
     let single = if flags { true } else { tensors::is_single(&name, &datatype)? };
@@ -247,7 +266,7 @@ fn tensor(input: InputBody, rest: &mut &[u8]) -> Answered<Tensor> {
 }
 
 fn written(
-    model: &Served,
+    model: &str,
     id: Option<String>,
     outputs: Vec<Tensor>,
     binary: &Binary,
@@ -278,9 +297,8 @@ fn written(
         id: Option<String>,
         outputs: Vec<OutputAnswer>,
     }
-    let answer = Answer { model_name: &model.name, model_version: VERSION, id, outputs: answers };
-    let mut bytes = serde_json::to_vec(&answer)
-        .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
+    let answer = Answer { model_name: model, model_version: VERSION, id, outputs: answers };
+    let mut bytes = serde_json::to_vec(&answer).map_err(Failure::internal)?;
     let header = (!blobs.is_empty()).then_some(bytes.len());
     bytes.extend(blobs);
     let mut response = Response::new(Body::from(bytes));
@@ -297,12 +315,12 @@ fn written(
 
 /// Models by name, with their state.
 #[utoipa::path(post, path = "/v2/repository/index", tag = "open inference", responses((status = 200, description = "Models")))]
-pub(crate) async fn index(State(service): State<Arc<Service>>, _: Asked) -> Json<Value> {
+pub(crate) async fn index(State(service): State<Arc<Service>>, asked: Asked) -> Json<Value> {
     let one = |entry: Entry| {
         let (state, reason) = state(&entry);
         json!({"name": entry.name, "version": VERSION, "state": state, "reason": reason})
     };
-    Json(service.registry.entries().into_iter().map(one).collect())
+    Json(asked.entries(&service.registry).into_iter().map(one).collect())
 }
 
 /// The state of a model, and why it is not ready.
@@ -320,13 +338,11 @@ pub(crate) fn state(entry: &Entry) -> (&'static str, String) {
 )]
 pub(crate) async fn load(
     State(service): State<Arc<Service>>,
-    _: Asked,
+    asked: Asked,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Refused> {
     service.require_admin()?;
-    let registry = Arc::clone(&service.registry);
-    let load = tokio::task::spawn_blocking(move || registry.load(&name)).await;
-    load.map_err(|_| Failure::new(Code::Internal, "the server failed"))??;
+    asked.load(&service.registry, &name).await?;
     Ok(Json(json!({})))
 }
 
@@ -338,11 +354,11 @@ pub(crate) async fn load(
 )]
 pub(crate) async fn unload(
     State(service): State<Arc<Service>>,
-    _: Asked,
+    asked: Asked,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Refused> {
     service.require_admin()?;
-    service.registry.unload(&name)?;
+    asked.unload(&service.registry, &name).await?;
     Ok(Json(json!({})))
 }
 
@@ -359,7 +375,10 @@ pub(crate) async fn stats(
     Path(path): Named,
 ) -> Result<Json<Value>, Refused> {
     let models: Vec<Arc<Served>> = match path.is_empty() {
-        true => service.registry.entries().into_iter().filter_map(|entry| entry.serving).collect(),
+        true => {
+            let entries = asked.entries(&service.registry).into_iter();
+            entries.filter_map(|entry| entry.serving).collect()
+        }
         false => vec![found(&service, &asked, &path)?],
     };
     let one = |model: &Arc<Served>| {

@@ -4,14 +4,13 @@
 //! the quantile 0.5. Without `start_timestamp` the forecast's is empty.
 
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::Response;
-use axum::response::IntoResponse;
 use jiff::civil::DateTime;
 use jiff::{Span, ToSpan};
 use ptsm::data::{Column, Frequency, RepairReport, Roles, Series, SeriesSet, Table, TimeRules};
@@ -23,13 +22,16 @@ use utoipa::ToSchema;
 
 use super::tensors::quantile_levels;
 use crate::failure::{Answered, Code, Failure};
-use crate::forecast::{Input, Request, TableSource, Times, beside};
+use crate::forecast::{Input, Media, Request, TableSource, Times, beside};
 use crate::http::answer::Refused;
 use crate::http::asked::Asked;
 use crate::http::options::of_json;
 use crate::http::{answer, body};
 use crate::registry::{Kind, Served};
 use crate::state::Service;
+
+/// Column of the number of a series, for models that forecast any series.
+const SERIES: &str = "series";
 
 /// Series of a request, at most.
 const MOST_INPUTS: usize = 1000;
@@ -114,25 +116,25 @@ fn step(name: &str) -> Answered<Step> {
     Ok(Step { name, span })
 }
 
-/// A series of a request, `[T, C]`, NaN for missing.
+/// The numbers of a series, `[T, C]`, NaN for missing.
 struct Past {
     values: Vec<f64>,
     channels: usize,
 }
 
-fn past(input: &SeriesInput) -> Answered<Past> {
+fn past(series: SeriesValues, kind: SeriesType) -> Answered<Past> {
     let bad = |text: &str| Err(Failure::unusable(format!("series: {text}")));
-    let number = |cell: &Option<f64>| cell.unwrap_or(f64::NAN);
-    match (&input.series, input.kind) {
+    let number = |cell: Option<f64>| cell.unwrap_or(f64::NAN);
+    match (series, kind) {
         (SeriesValues::One(cells), SeriesType::UnivariateTimeSeries) if !cells.is_empty() => {
-            Ok(Past { values: cells.iter().map(number).collect(), channels: 1 })
+            Ok(Past { values: cells.into_iter().map(number).collect(), channels: 1 })
         }
         (SeriesValues::Many(rows), SeriesType::MultivariateTimeSeries) if !rows.is_empty() => {
             let channels = rows[0].len();
             if channels == 0 || rows.iter().any(|row| row.len() != channels) {
                 return bad("wanted one list for each step, all of one length");
             }
-            Ok(Past { values: rows.iter().flatten().map(number).collect(), channels })
+            Ok(Past { values: rows.into_iter().flatten().map(number).collect(), channels })
         }
         (SeriesValues::One(_), SeriesType::UnivariateTimeSeries)
         | (SeriesValues::Many(_), SeriesType::MultivariateTimeSeries) => bad("it is empty"),
@@ -141,26 +143,35 @@ fn past(input: &SeriesInput) -> Answered<Past> {
     }
 }
 
-impl Past {
-    /// The series as a model reads it.
-    fn input(self, model: &Served, step: &Step) -> Answered<Input> {
-        let Self { values, channels } = self;
-        let frequency: Frequency = step.name.parse()?;
+/// What a series of a request is beside its numbers.
+struct Named {
+    kind: SeriesType,
+    name: String,
+    /// As it was asked for.
+    frequency: String,
+    /// Time of the first step of the forecast; empty where none was given.
+    start: String,
+    /// Numbers that were read.
+    read: usize,
+}
+
+/// Series of one step and one number of channels, which are forecast together.
+struct Group {
+    /// As this library writes it.
+    step: &'static str,
+    channels: usize,
+    /// Numbers of the series in the request, and their own.
+    members: Vec<(usize, Past)>,
+}
+
+impl Group {
+    /// The series as a model reads them; their names are their numbers.
+    fn input(self, model: &Served) -> Answered<Input> {
+        let frequency: Frequency = self.step.parse()?;
         if let Kind::AnySeries(_) = model.kind {
-            let names = (0..channels).map(|channel| format!("channel_{channel}"));
-            let column = |(channel, name): (usize, String)| {
-                let cells = values.iter().skip(channel).step_by(channels).copied();
-                Column::numbers(name, cells.collect())
-            };
-            let table = Table::new(names.enumerate().map(column).collect())?;
-            let none = Some(data::NO_COLUMN.to_owned());
-            let season = Some(frequency.seasonal_period());
-            let data =
-                DataSpec { timestamp: none.clone(), id: none, season, ..DataSpec::default() };
-            let rows = TableSource::Held(Box::new(table));
-            return Ok(Input::Table { rows, data: Box::new(data), future: None });
+            return self.table(frequency.seasonal_period());
         }
-        let own = model.channels();
+        let (own, channels) = (model.channels(), self.channels);
         if own.len() != channels {
             let text = format!(
                 "series: {channels} channels; the model takes {} ({})",
@@ -171,19 +182,44 @@ impl Past {
         }
         let model_step = model.forecast_model().and_then(|model| model.preprocessor().frequency);
         if let Some(own) = model_step.filter(|own| *own != frequency) {
-            let text = format!("frequency: {} is not the model's step, {own}", step.name);
+            let text = format!("frequency: {} is not the model's step, {own}", self.step);
             return Err(Failure::unusable(text));
         }
+        let series = self.members.into_iter();
+        let series =
+            series.map(|(number, past)| Series::new(number.to_string(), channels, past.values));
         Ok(Input::Set(Box::new(SeriesSet {
             channels: own,
             covariates: Vec::new(),
-            series: vec![Series::new("", channels, values)?],
+            series: series.collect::<ptsm::Result<_>>()?,
             frequency: None,
             time_style: None,
             times: TimeRules::default(),
             roles: Roles::default(),
             repairs: RepairReport::default(),
         })))
+    }
+
+    /// The same as a table, for models that forecast any series.
+    fn table(&self, season: usize) -> Answered<Input> {
+        let rows = |past: &Past| past.values.len() / self.channels;
+        let numbers = self.members.iter();
+        let numbers = numbers.flat_map(|(number, past)| repeat_n(number.to_string(), rows(past)));
+        let mut columns = vec![Column::text(SERIES, numbers.collect())];
+        for channel in 0..self.channels {
+            let cells = self.members.iter().flat_map(|(_, past)| {
+                past.values.iter().skip(channel).step_by(self.channels).copied()
+            });
+            columns.push(Column::numbers(format!("channel_{channel}"), cells.collect()));
+        }
+        let data = DataSpec {
+            id: Some(SERIES.to_owned()),
+            timestamp: Some(data::NO_COLUMN.to_owned()),
+            season: Some(season),
+            ..DataSpec::default()
+        };
+        let rows = TableSource::Held(Box::new(Table::new(columns)?));
+        Ok(Input::Table { rows, data: Box::new(data), future: None })
     }
 }
 
@@ -213,26 +249,89 @@ pub(crate) async fn forecast(
     asked: Asked,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
-    let bytes = body::read(body, &service.limits).await?;
-    let request: ForecastRequest = beside(bytes.len(), move || of_json(&bytes)).await?;
-    let model = service.registry.get(&request.model)?;
-    asked.may_use(&model)?;
-    if request.inputs.is_empty() || request.inputs.len() > MOST_INPUTS {
-        let text = format!("inputs: wanted 1 to {MOST_INPUTS}");
-        return Err(Failure::unusable(text).into());
+    let bytes = body::read(body, &service).await?;
+    let size = bytes.len();
+    let Parsed { model, series, groups, options } = beside(size, move || parsed(&bytes)).await?;
+    let model = asked.model(&service.registry, &model)?;
+    let levels = quantile_levels(options.quantiles.as_deref().unwrap_or_default())?;
+    let own = Arc::clone(&model);
+    let inputs = move || groups.into_iter().map(|group| group.input(&own)).collect();
+    let inputs: Vec<Input> = beside(size, inputs).await?;
+    let mut forecasts: Vec<Option<Forecast>> = series.iter().map(|_| None).collect();
+    let mut times = Times::default();
+    for input in inputs {
+        let request = Request {
+            model: Arc::clone(&model),
+            input,
+            rows_before_end: 0,
+            steps: Some(options.horizon),
+            levels: Some(levels.clone()),
+            deadline: asked.deadline,
+        };
+        let answer = crate::forecast::forecast(&service, request).await?;
+        for forecast in answer.forecasts {
+            let number: Option<usize> = forecast.id.parse().ok();
+            if let Some(place) = number.and_then(|number| forecasts.get_mut(number)) {
+                *place = Some(forecast);
+            }
+        }
+        times.parse += answer.times.parse;
+        times.queue = times.queue.max(answer.times.queue);
+        times.compute += answer.times.compute;
     }
-    let id = service.request_id();
-    let (mut content, mut times) = (Vec::new(), Times::default());
-    let (mut read, mut written) = (0, 0);
-    for input in &request.inputs {
-        let work = One { input, options: &request.options, deadline: asked.deadline };
-        let answered = work.forecast(&service, &model).await?;
-        read += answered.read;
-        written += answered.written;
-        times.parse += answered.times.parse;
-        times.queue = times.queue.max(answered.times.queue);
-        times.compute += answered.times.compute;
-        content.push(answered.content);
+    let (id, name) = (service.request_id(), model.name.clone());
+    let size = forecasts.iter().flatten().map(|forecast| 8 * forecast.values.len()).sum();
+    let work = move || written(&id, &name, &Answers { series, forecasts, options });
+    let bytes = beside(size, work).await?;
+    Ok(answer::said(answer::body(Media::Json, bytes), &model.name, times))
+}
+
+/// A request with its series checked.
+struct Parsed {
+    model: String,
+    series: Vec<Named>,
+    groups: Vec<Group>,
+    options: Options,
+}
+
+fn parsed(bytes: &[u8]) -> Answered<Parsed> {
+    let ForecastRequest { model, inputs, options } = of_json(bytes)?;
+    if inputs.is_empty() || inputs.len() > MOST_INPUTS {
+        return Err(Failure::unusable(format!("inputs: wanted 1 to {MOST_INPUTS}")));
+    }
+    let (mut all, mut groups) = (Vec::with_capacity(inputs.len()), Vec::<Group>::new());
+    for (number, input) in inputs.into_iter().enumerate() {
+        let SeriesInput { kind, name, series, frequency, start_timestamp } = input;
+        let (step, past) = (step(&frequency)?, past(series, kind)?);
+        let (read, channels) = (past.values.len(), past.channels);
+        let start = start_timestamp.map(|start| later(&start, &step, read / channels));
+        let start = start.transpose()?.unwrap_or_default();
+        all.push(Named { kind, name, frequency, start, read });
+        let step = step.name;
+        match groups.iter_mut().find(|group| (group.step, group.channels) == (step, channels)) {
+            Some(group) => group.members.push((number, past)),
+            None => groups.push(Group { step, channels, members: vec![(number, past)] }),
+        }
+    }
+    Ok(Parsed { model, series: all, groups, options })
+}
+
+/// Series, and the forecast of each that has one.
+struct Answers {
+    series: Vec<Named>,
+    forecasts: Vec<Option<Forecast>>,
+    options: Options,
+}
+
+fn written(id: &str, model: &str, answers: &Answers) -> Answered<Vec<u8>> {
+    let Answers { series, forecasts, options } = answers;
+    let (mut content, mut read, mut written) = (Vec::with_capacity(series.len()), 0, 0);
+    for (one, forecast) in series.iter().zip(forecasts) {
+        let forecast =
+            forecast.as_ref().ok_or_else(|| Failure::unusable("series: no value is known"))?;
+        read += one.read;
+        written += forecast.values.len();
+        content.push(content_of(one, forecast, options)?);
     }
     let output = json!({
         "type": "time_series_forecast", "id": format!("{id}-0"), "status": "completed",
@@ -240,63 +339,29 @@ pub(crate) async fn forecast(
     });
     let answer = json!({
         "id": id, "created_at": jiff::Timestamp::now().as_second(), "status": "completed",
-        "error": null, "model": model.name, "outputs": [output],
+        "error": null, "model": model, "outputs": [output],
         "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
     });
-    Ok(answer::said(Json(answer).into_response(), &model.name, times))
+    serde_json::to_vec(&answer).map_err(Failure::internal)
 }
 
-/// One series of a request.
-struct One<'a> {
-    input: &'a SeriesInput,
-    options: &'a Options,
-    deadline: Instant,
-}
-
-/// The forecast of one series, and how many numbers it took.
-struct Answer {
-    content: Value,
-    read: usize,
-    written: usize,
-    times: Times,
-}
-
-impl One<'_> {
-    async fn forecast(&self, service: &Arc<Service>, model: &Arc<Served>) -> Answered<Answer> {
-        let Self { input, options, deadline } = *self;
-        let (step, past) = (step(&input.frequency)?, past(input)?);
-        let (read, rows) = (past.values.len(), past.values.len() / past.channels);
-        let start = input.start_timestamp.as_deref().map(|start| later(start, &step, rows));
-        let start = start.transpose()?.unwrap_or_default();
-        let asked = options.quantiles.clone().unwrap_or_default();
-        let request = Request {
-            model: Arc::clone(model),
-            input: past.input(model, &step)?,
-            rows_before_end: 0,
-            steps: Some(options.horizon),
-            levels: Some(quantile_levels(&asked)?),
-            deadline,
-        };
-        let answer = crate::forecast::forecast(service, request).await?;
-        let forecast = answer.forecasts.first();
-        let forecast = forecast.ok_or_else(|| Failure::unusable("series: no value is known"))?;
-        let form = |values: &[f64]| match input.kind {
-            SeriesType::UnivariateTimeSeries => json!(values),
-            SeriesType::MultivariateTimeSeries => {
-                json!(values.chunks_exact(forecast.channels.len()).collect::<Vec<&[f64]>>())
-            }
-        };
-        let mut quantiles = BTreeMap::new();
-        for &level in &asked {
-            quantiles.insert(level.to_string(), form(quantile(forecast, level)?));
+/// The forecast of one series.
+fn content_of(one: &Named, forecast: &Forecast, options: &Options) -> Answered<Value> {
+    let form = |values: &[f64]| match one.kind {
+        SeriesType::UnivariateTimeSeries => json!(values),
+        SeriesType::MultivariateTimeSeries => {
+            json!(values.chunks_exact(forecast.channels.len()).collect::<Vec<&[f64]>>())
         }
-        let content = json!({
-            "type": input.kind, "name": input.name, "mean_forecast": form(&forecast.values),
-            "frequency": input.frequency, "start_timestamp": start,
-            "quantiles": options.quantiles.as_ref().map(|_| quantiles),
-        });
-        Ok(Answer { content, read, written: forecast.values.len(), times: answer.times })
+    };
+    let mut quantiles = BTreeMap::new();
+    for &level in options.quantiles.iter().flatten() {
+        quantiles.insert(level.to_string(), form(quantile(forecast, level)?));
     }
+    Ok(json!({
+        "type": one.kind, "name": one.name, "mean_forecast": form(&forecast.values),
+        "frequency": one.frequency, "start_timestamp": one.start,
+        "quantiles": options.quantiles.as_ref().map(|_| quantiles),
+    }))
 }
 
 /// The quantile of a forecast that has it.
@@ -313,8 +378,8 @@ fn quantile(forecast: &Forecast, quantile: f64) -> Answered<&[f64]> {
 
 /// Names of the models.
 #[utoipa::path(get, path = "/v1/timeseries/models", tag = "kserve", responses((status = 200, description = "Names")))]
-pub(crate) async fn models(State(service): State<Arc<Service>>, _: Asked) -> Json<Vec<String>> {
-    let entries = service.registry.entries().into_iter();
+pub(crate) async fn models(State(service): State<Arc<Service>>, asked: Asked) -> Json<Vec<String>> {
+    let entries = asked.entries(&service.registry).into_iter();
     let forecasts = |model: &Arc<Served>| !matches!(model.kind, Kind::Labels(_));
     let serving = entries.filter_map(|entry| entry.serving).filter(forecasts);
     Json(serving.map(|model| model.name.clone()).collect())

@@ -6,13 +6,18 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Lists inside each other, at most.
+/// Levels of nested lists, at most.
 const DEPTH: usize = 16;
 
 /// A request.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct InferBody {
     pub(super) id: Option<String>,
+    /// As in the path.
+    pub(super) model_name: Option<String>,
+    /// As in the path.
+    pub(super) model_version: Option<String>,
     #[serde(default)]
     pub(super) parameters: Map<String, Value>,
     pub(super) inputs: Vec<InputBody>,
@@ -22,6 +27,7 @@ pub(super) struct InferBody {
 
 /// An input; its numbers are here, or follow the JSON.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct InputBody {
     pub(super) name: String,
     pub(super) shape: Vec<i64>,
@@ -34,6 +40,7 @@ pub(super) struct InputBody {
 
 /// An output that is wanted.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct OutputBody {
     pub(super) name: String,
     #[serde(default)]
@@ -101,7 +108,7 @@ impl<'de> Visitor<'de> for NumbersSeed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self { numbers, depth } = self;
         if depth == DEPTH {
-            return Err(A::Error::custom(format!("more than {DEPTH} lists inside each other")));
+            return Err(A::Error::custom(format!("lists are nested more than {DEPTH} deep")));
         }
         while seq
             .next_element_seed(NumbersSeed { numbers: &mut *numbers, depth: depth + 1 })?

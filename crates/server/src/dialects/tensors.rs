@@ -9,7 +9,7 @@ use ptsm::spec::DataSpec;
 use serde_json::{Value, json};
 
 use crate::failure::{Answered, Failure};
-use crate::forecast::{Input, Request, TableSource, Times, forecast};
+use crate::forecast::{Input, Request, TableSource, Times, beside, forecast};
 use crate::limits::Limits;
 use crate::registry::{Kind, Served};
 use crate::state::Service;
@@ -42,7 +42,7 @@ impl Tensor {
         if self.single { "FP32" } else { "FP64" }
     }
 
-    /// Whether its kind of numbers has no room for one.
+    /// Whether a number is beyond its datatype.
     fn is_beyond(&self, x: f64) -> bool {
         x.is_infinite() || (self.single && (x as f32).is_infinite())
     }
@@ -134,8 +134,6 @@ impl Parameters {
             "prediction_length" => self.prediction_length = Some(whole()? as usize),
             "season" => self.season = Some(whole()? as usize),
             "timeout" => self.timeout = Some(whole()?),
-            // It is about the form of the answer.
-            "binary_data_output" => {}
             _ => {
                 let name: String = name.chars().take(64).collect();
                 let text = format!(
@@ -146,6 +144,14 @@ impl Parameters {
         }
         Ok(())
     }
+}
+
+/// Refuses a parameter of an input or output that is none of ours.
+pub(crate) fn unknown_parameter(tensor: &str, name: &str, known: &str) -> Failure {
+    let short = |text: &str| text.chars().take(64).collect::<String>();
+    let (tensor, name) = (short(tensor), short(name));
+    let text = format!("{tensor}: parameter {name} is not supported (there is {known})");
+    Failure::unusable(text)
 }
 
 /// Numbers in a list, or in a text with commas, as gRPC has no lists.
@@ -171,9 +177,14 @@ pub(crate) async fn infer(
         Some(micros) => deadline.min(Instant::now() + Duration::from_micros(micros)),
         None => deadline,
     };
-    let (windows, single) = windows(inputs, &service.limits)?;
-    let size = windows.size;
-    let input = windows.input(model, parameters.season)?;
+    let bytes = inputs.iter().map(|input| 8 * input.values.len()).sum();
+    let (limits, own, season) = (service.limits.clone(), Arc::clone(model), parameters.season);
+    let (input, size, single) = beside(bytes, move || {
+        let (windows, single) = windows(inputs, &limits)?;
+        let size = windows.size;
+        Ok((windows.input(&own, season)?, size, single))
+    })
+    .await?;
     let request = Request {
         model: Arc::clone(model),
         input,

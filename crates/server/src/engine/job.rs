@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ptsm::Forecast;
 use ptsm::data::{LabelledSet, SeriesSet};
+use ptsm::forecast::ForecastModel;
 use ptsm::labeller::Predictions;
 use tokio::sync::oneshot;
 
@@ -17,7 +18,7 @@ use crate::registry::Served;
 pub(crate) enum Work {
     /// Series of a set, by the model that was trained on such.
     Forecast { set: Arc<SeriesSet>, series: Range<usize>, rows_before_end: usize, steps: usize },
-    /// Series of a set, by a network for any series.
+    /// Series of a set, by a model that was made for them of a network for any series.
     AnySeries(AnySeriesWork),
     /// Cases to be labelled.
     Label(Arc<LabelledSet>),
@@ -26,12 +27,11 @@ pub(crate) enum Work {
 /// See [`Work::AnySeries`].
 #[derive(Clone)]
 pub(crate) struct AnySeriesWork {
+    pub(crate) made: Arc<ForecastModel>,
     pub(crate) set: Arc<SeriesSet>,
     pub(crate) series: Range<usize>,
     pub(crate) rows_before_end: usize,
     pub(crate) steps: usize,
-    pub(crate) season: usize,
-    pub(crate) levels: Option<Vec<f64>>,
 }
 
 impl Work {

@@ -41,6 +41,13 @@ impl Engine {
         workers: usize,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(limits, Arc::clone(&registry.metrics)));
+        // Workers keep nothing of models that serve no longer.
+        let told = Arc::downgrade(&queue);
+        registry.watch(move || {
+            if let Some(queue) = told.upgrade() {
+                queue.models_changed();
+            }
+        });
         let start = |number| {
             let (queue, registry) = (Arc::clone(&queue), Arc::clone(registry));
             let name = format!("worker-{number}");
@@ -66,7 +73,7 @@ impl Engine {
             Err(_) => Err(Failure::new(Code::Late, "no worker was free in time")),
             Ok(Ok(answer)) => answer,
             // The worker is gone with the job.
-            Ok(Err(_)) => Err(Failure::new(Code::Internal, "the server failed")),
+            Ok(Err(_)) => Err(Failure::internal("a worker ended with its job")),
         }
     }
 

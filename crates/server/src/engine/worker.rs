@@ -1,14 +1,14 @@
 //! A worker: one thread with a pool of one, and for every model a session of its own.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ptsm::forecast::{SetPart, ZeroShotOptions};
+use ptsm::forecast::SetPart;
 use ptsm::labeller::Labeller;
-use ptsm::zero_shot::ZeroShot;
 use ptsm::{Error, Forecaster, Result};
 use rayon::ThreadPoolBuilder;
 use serde_json::json;
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::job::{AnySeriesWork, Computed, Job, Output, Work};
 use super::queue::Queue;
 use crate::failure::{Answered, Code, Failure};
+use crate::metrics::Metrics;
 use crate::registry::{Kind, Registry, Served};
 
 /// What a worker keeps of a model while that serves.
@@ -42,21 +43,46 @@ impl Session {
 }
 
 /// The sessions of a worker, by the number of the load of their model.
-#[derive(Default)]
-struct Sessions {
-    by_model: HashMap<u64, (Weak<Served>, Session)>,
+struct Sessions<'a> {
+    by_model: HashMap<u64, Kept>,
+    metrics: &'a Metrics,
 }
 
-impl Sessions {
+/// A session, and its model.
+struct Kept {
+    model: Weak<Served>,
+    session: Session,
+}
+
+impl<'a> Sessions<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        Self { by_model: HashMap::new(), metrics }
+    }
+
     fn of(&mut self, model: &Arc<Served>) -> Result<&mut Session> {
-        if !self.by_model.contains_key(&model.number) {
-            // Models that serve no longer leave with the next one that comes.
-            self.by_model.retain(|_, (model, _)| model.strong_count() > 0);
-            let session = Session::new(model)?;
-            self.by_model.insert(model.number, (Arc::downgrade(model), session));
+        Ok(match self.by_model.entry(model.number) {
+            Entry::Occupied(kept) => &mut kept.into_mut().session,
+            Entry::Vacant(place) => {
+                let session = Session::new(model)?;
+                self.metrics.sessions.inc();
+                &mut place.insert(Kept { model: Arc::downgrade(model), session }).session
+            }
+        })
+    }
+
+    fn remove(&mut self, number: u64) {
+        if self.by_model.remove(&number).is_some() {
+            self.metrics.sessions.dec();
         }
-        let found = self.by_model.get_mut(&model.number);
-        found.map(|(_, session)| session).ok_or_else(|| Error::internal("no session"))
+    }
+
+    /// Takes out those of models that serve no longer, whose weights they hold.
+    fn leave_out_retired(&mut self) {
+        let retired = |kept: &Kept| kept.model.upgrade().is_none_or(|model| model.is_retired());
+        let kept = self.by_model.iter();
+        let numbers: Vec<u64> =
+            kept.filter(|(_, kept)| retired(kept)).map(|(&number, _)| number).collect();
+        numbers.into_iter().for_each(|number| self.remove(number));
     }
 }
 
@@ -67,24 +93,25 @@ pub(super) fn run(queue: &Queue, registry: &Registry) {
     if let Err(error) = &pool {
         crate::log::log_line(&json!({"level": "error", "error": error.to_string()}));
     }
-    let mut sessions = Sessions::default();
-    while let Some(jobs) = queue.take() {
+    let mut sessions = Sessions::new(&registry.metrics);
+    let mut changes = 0;
+    while let Some(jobs) = queue.take(&mut changes) {
         answer(jobs, &mut sessions, registry);
+        sessions.leave_out_retired();
     }
 }
 
-fn answer(jobs: Vec<Job>, sessions: &mut Sessions, registry: &Registry) {
+fn answer(jobs: Vec<Job>, sessions: &mut Sessions<'_>, registry: &Registry) {
     let Some(model) = jobs.first().map(|job| Arc::clone(&job.part.model)) else { return };
     let began = Instant::now();
     let windows: usize = jobs.iter().map(|job| job.part.windows).sum();
     let works: Vec<&Work> = jobs.iter().map(|job| &job.part.work).collect();
-    let compute = || compute_all(&works, &model, sessions, registry);
+    let compute = || compute_all(&works, &model, sessions);
     let outputs = catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|_| {
         // The session may be in any state.
-        sessions.by_model.remove(&model.number);
+        sessions.remove(model.number);
         registry.metrics.worker_panics.inc();
-        crate::log::log_line(&json!({"level": "error", "model": model.name, "error": "panic"}));
-        let failure = Failure::new(Code::Internal, "the server failed; its log says why");
+        let failure = Failure::internal(format!("panic of a worker in model {}", model.name));
         works.iter().map(|_| Err(failure.clone())).collect()
     });
     drop(works);
@@ -121,8 +148,7 @@ fn count(model: &Served, windows: usize, compute: Duration) {
 fn compute_all(
     works: &[&Work],
     model: &Arc<Served>,
-    sessions: &mut Sessions,
-    registry: &Registry,
+    sessions: &mut Sessions<'_>,
 ) -> Vec<Answered<Output>> {
     let mut session = match sessions.of(model) {
         Ok(session) => session,
@@ -137,22 +163,17 @@ fn compute_all(
     {
         return outputs.into_iter().map(Ok).collect();
     }
-    let mut alone = |work: &&Work| compute(work, model, session, registry).map_err(Failure::from);
+    let mut alone = |work: &&Work| compute(work, session).map_err(Failure::from);
     works.iter().map(&mut alone).collect()
 }
 
-fn compute(
-    work: &Work,
-    model: &Served,
-    session: &mut Session,
-    registry: &Registry,
-) -> Result<Output> {
+fn compute(work: &Work, session: &mut Session) -> Result<Output> {
     let mismatch = || Error::internal("work of another kind than its model");
     match (work, session) {
         (Work::Forecast { .. }, Session::Forecasts(forecaster)) => {
             forecast(&[work], forecaster)?.pop().ok_or_else(mismatch)
         }
-        (Work::AnySeries(work), Session::AnySeries) => any_series(work, model, registry),
+        (Work::AnySeries(work), Session::AnySeries) => any_series(work),
         (Work::Label(set), Session::Labels(labeller)) => Ok(Output::Labels(labeller.predict(set)?)),
         _ => Err(mismatch()),
     }
@@ -174,14 +195,9 @@ fn forecast(works: &[&Work], forecaster: &mut Forecaster) -> Result<Vec<Output>>
     Ok(forecasts.into_iter().map(Output::Forecasts).collect())
 }
 
-fn any_series(work: &AnySeriesWork, model: &Served, registry: &Registry) -> Result<Output> {
-    let AnySeriesWork { set, series, rows_before_end, steps, season, levels } = work;
-    let Kind::AnySeries(network) = &model.kind else {
-        return Err(Error::internal("a network for any series is another model"));
-    };
-    let zero_shot = ZeroShot::new(network.as_ref().clone(), *season)?;
-    let options = ZeroShotOptions { steps: *steps, levels: levels.clone() };
-    let mut forecaster = Forecaster::zero_shot(zero_shot, set, &options, registry.backend())?;
+fn any_series(work: &AnySeriesWork) -> Result<Output> {
+    let AnySeriesWork { made, set, series, rows_before_end, steps } = work;
+    let mut forecaster = Forecaster::new(Arc::clone(made))?;
     let part = SetPart { set, series: series.clone() };
     let forecasts = forecaster.predict_parts(&[part], *rows_before_end, *steps)?;
     Ok(Output::Forecasts(forecasts.into_iter().flatten().collect()))

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use ptsm::data::{Series, SeriesSet};
-use ptsm::forecast::{AnySeriesOptions, ForecastModel, OpenSeries};
+use ptsm::forecast::{AnySeriesOptions, ForecastModel, LoadedNetwork, OpenSeries, ZeroShotOptions};
 use ptsm::spec::{DataSpec, Source};
 
 use super::request::{Input, Request};
 use super::rows::{TableSource, limit};
 use crate::engine::{AnySeriesWork, Work};
-use crate::failure::{Answered, Code, Failure};
+use crate::failure::{Answered, Failure};
 use crate::limits::Limits;
 use crate::registry::{Kind, Served};
 
@@ -42,7 +42,7 @@ pub(super) fn prepare(request: &Request, limits: &Limits) -> Answered<Prepared> 
     }
     match &request.model.kind {
         Kind::Forecasts(model) => prepare_trained(request, model, limits),
-        Kind::AnySeries(_) => prepare_any_series(request, limits),
+        Kind::AnySeries(network) => prepare_any_series(request, network, limits),
         Kind::Labels(_) => {
             let text = "model: it labels cases (POST /v1/classify), and forecasts nothing";
             Err(Failure::unusable(text))
@@ -103,7 +103,11 @@ fn join_plan(
     Ok(set.join_plan(&plan)?)
 }
 
-fn prepare_any_series(request: &Request, limits: &Limits) -> Answered<Prepared> {
+fn prepare_any_series(
+    request: &Request,
+    network: &LoadedNetwork,
+    limits: &Limits,
+) -> Answered<Prepared> {
     let options = |data| AnySeriesOptions {
         data,
         steps: request.steps,
@@ -119,22 +123,23 @@ fn prepare_any_series(request: &Request, limits: &Limits) -> Answered<Prepared> 
             OpenSeries::read(&Source::of_table(table), &options(data))?
         }
         Input::Set(_) => {
-            return Err(Failure::new(Code::Internal, "a set without a table for any series"));
+            return Err(Failure::internal("a set without a table for any series"));
         }
     };
     let skipped = leave_out(&mut set, request.rows_before_end)?;
     check_size(&set, steps, limits)?;
     let windows = set.channels.len();
+    // Other levels are the network's to refuse, and it gives no others.
+    let asked = ZeroShotOptions { steps, levels: request.levels.clone() };
+    let made = Arc::new(network.model(season, &set, &asked)?);
     let set = Arc::new(set);
     let work = Work::AnySeries(AnySeriesWork {
+        made,
         set: Arc::clone(&set),
         series: 0..set.series.len(),
         rows_before_end: request.rows_before_end,
         steps,
-        season,
-        levels: request.levels.clone(),
     });
-    // Other levels are the network's to refuse, and it gives no others.
     Ok(Prepared { set, skipped, work, windows, levels: None })
 }
 

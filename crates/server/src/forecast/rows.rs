@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ptsm::data::{ReadOptions, Table, TableFormat, check_stored};
+use ptsm::{Error, ErrorKind};
 
 use crate::failure::{Answered, Code, Failure};
 use crate::limits::Limits;
@@ -77,16 +78,23 @@ impl Rows {
             let separators = |&&byte: &&u8| matches!(byte, b',' | b';' | b'\t' | b'\n');
             limit("cells", bytes.iter().filter(separators).count(), limits.cells)?;
         } else {
-            check_stored(bytes, limits.cells).map_err(|error| match error.kind() {
-                ptsm::ErrorKind::OutOfMemory => Failure::new(Code::TooLarge, error.to_string()),
-                _ => Failure::from(error),
-            })?;
+            check_stored(bytes, limits.cells).map_err(too_large)?;
         }
-        let table = Table::from_bytes(bytes, name, options)?;
+        // Gaps that rows leave by naming other columns are counted before they are made.
+        let options = ReadOptions { most_cells: Some(limits.cells), ..options.clone() };
+        let table = Table::from_bytes(bytes, name, &options).map_err(too_large)?;
         limit("rows", table.num_rows(), limits.rows)?;
         limit("columns", table.columns().len(), limits.channels + 2)?;
         limit("cells", table.num_rows() * table.columns().len(), limits.cells)?;
         Ok(table)
+    }
+}
+
+/// What takes more memory than there may be is the request's.
+fn too_large(error: Error) -> Failure {
+    match error.kind() {
+        ErrorKind::OutOfMemory => Failure::new(Code::TooLarge, error.to_string()),
+        _ => Failure::from(error),
     }
 }
 

@@ -19,10 +19,13 @@ use crate::state::Service;
 /// Time after which a full queue is tried again by a request that is partly answered.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Size of an input from which it is read beside the threads of the sockets.
-const LARGE: usize = 256 << 10;
+/// Bytes from which they are read or written beside the threads of the sockets: below, the way there takes longer.
+const LARGE: usize = 16 << 10;
 
-/// Runs `work` beside the threads of the sockets where its input is large.
+/// About how many bytes a row of labels takes.
+const BYTES_OF_A_CASE: usize = 64;
+
+/// Runs `work` beside the threads of the sockets where the bytes that it reads or writes are many.
 pub(crate) async fn beside<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Answered<T> + Send + 'static,
@@ -30,15 +33,15 @@ pub(crate) async fn beside<T: Send + 'static>(
     if bytes < LARGE {
         return guarded(work);
     }
-    let failed = || Failure::new(Code::Internal, "the server failed");
-    tokio::task::spawn_blocking(|| guarded(work)).await.unwrap_or_else(|_| Err(failed()))
+    tokio::task::spawn_blocking(|| guarded(work))
+        .await
+        .unwrap_or_else(|cause| Err(Failure::internal(cause)))
 }
 
 /// A panic is a failure of the request alone.
 fn guarded<T>(work: impl FnOnce() -> Answered<T>) -> Answered<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(Failure::new(Code::Internal, "the server failed; its log says why"))
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Failure::internal("panic")))
 }
 
 /// Forecasts what is asked for.
@@ -78,7 +81,7 @@ async fn forecast_from(
     for output in outputs {
         match output {
             Output::Forecasts(part) => forecasts.extend(part),
-            Output::Labels(_) => return Err(Failure::new(Code::Internal, "labels for forecasts")),
+            Output::Labels(_) => return Err(Failure::internal("labels for forecasts")),
         }
     }
     if let Some(levels) = levels {
@@ -120,7 +123,6 @@ pub(crate) async fn label(
     let answered = all.run(set.len(), |cases| piece(&work, cases)).await;
     count(model, answered.is_ok());
     let (outputs, times) = answered?;
-    let internal = |text: &str| Failure::new(Code::Internal, text);
     let mut predictions: Option<Predictions> = None;
     for output in outputs {
         match (output, &mut predictions) {
@@ -131,13 +133,19 @@ pub(crate) async fn label(
             (Output::Labels(Predictions::Values(more)), Some(Predictions::Values(all))) => {
                 all.extend(more);
             }
-            _ => return Err(internal("outputs of another kind than the model's")),
+            _ => return Err(Failure::internal("outputs of another kind than the model's")),
         }
     }
-    let predictions = predictions.ok_or_else(|| internal("no case was labelled"))?;
-    let Kind::Labels(labeller) = &model.kind else { return Err(internal("no labeller")) };
-    let labeller = labeller.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok((labeller.table(&set, &predictions)?, times))
+    let predictions = predictions.ok_or_else(|| Failure::internal("no case was labelled"))?;
+    let (size, model) = (BYTES_OF_A_CASE * set.len(), Arc::clone(model));
+    let table = beside(size, move || {
+        let Kind::Labels(labeller) = &model.kind else {
+            return Err(Failure::internal("no labeller"));
+        };
+        let labeller = labeller.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(labeller.table(&set, &predictions)?)
+    });
+    Ok((table.await?, times))
 }
 
 /// A request that is cut into jobs, some of which wait at once.

@@ -31,6 +31,13 @@ pub(super) fn is_raw(request: &ModelInferRequest) -> bool {
     !request.raw_input_contents.is_empty()
 }
 
+/// About how many bytes the numbers of a request take.
+pub(super) fn size(request: &ModelInferRequest) -> usize {
+    let raw: usize = request.raw_input_contents.iter().map(Bytes::len).sum();
+    let typed = request.inputs.iter().filter_map(|input| input.contents.as_ref());
+    raw + typed.map(|all| 4 * all.fp32_contents.len() + 8 * all.fp64_contents.len()).sum::<usize>()
+}
+
 pub(super) fn infer(request: ModelInferRequest) -> Answered<Infer> {
     let mut infer = Infer::default();
     for (name, parameter) in &request.parameters {
@@ -45,12 +52,32 @@ pub(super) fn infer(request: ModelInferRequest) -> Answered<Infer> {
     for input in request.inputs {
         infer.inputs.push(tensor(input, raw.next())?);
     }
+    for output in &request.outputs {
+        if let Some(name) = output.parameters.keys().next() {
+            return Err(tensors::unknown_parameter(
+                &output.name,
+                name,
+                "none over gRPC but the right binary_data_size",
+            ));
+        }
+    }
     infer.outputs = request.outputs.into_iter().map(|output| output.name).collect();
     Ok(infer)
 }
 
 fn tensor(input: InferInputTensor, raw: Option<Bytes>) -> Answered<Tensor> {
-    let InferInputTensor { name, datatype, shape, contents, .. } = input;
+    let InferInputTensor { name, datatype, shape, contents, parameters } = input;
+    // A client that also speaks REST says how many bytes there are.
+    let size = raw.as_ref().map(|raw| json!(raw.len()));
+    for (key, parameter) in &parameters {
+        if key != "binary_data_size" || size.as_ref() != Some(&value(parameter)) {
+            return Err(tensors::unknown_parameter(
+                &name,
+                key,
+                "none over gRPC but the right binary_data_size",
+            ));
+        }
+    }
     let flags = datatype == "BOOL" && name == MASK;
     let single = if flags { true } else { tensors::is_single(&name, &datatype)? };
     let values = match (raw, contents) {

@@ -6,10 +6,15 @@ mod convert;
 #[allow(missing_docs, unreachable_pub, clippy::all, rust_2018_idioms, reason = "it is generated")]
 mod inference;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use inference::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
 use inference::*;
 use tonic::{Request, Response, Status};
@@ -17,9 +22,11 @@ use tonic::{Request, Response, Status};
 use crate::dialects::inference::state;
 use crate::dialects::tensors::{self, EXTENSIONS, VERSION};
 use crate::failure::{Answered, Code, Failure};
+use crate::forecast::beside;
 use crate::http::answer::Said;
 use crate::http::asked::Asked;
 use crate::registry::Served;
+use crate::room::Room;
 use crate::state::Service;
 
 /// The calls, as routes beside those of HTTP.
@@ -39,6 +46,38 @@ pub(crate) fn status(failure: &Failure) -> Status {
     status
 }
 
+/// A body that takes its room as it comes.
+pub(crate) struct Counted {
+    pub(crate) body: Body,
+    pub(crate) room: Arc<Room>,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame.map_err(|cause| Status::from_error(Box::new(cause)))?;
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.room.take(bytes).map_err(|failure| status(&failure))?;
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 struct Calls(Arc<Service>);
 
 impl Calls {
@@ -47,15 +86,13 @@ impl Calls {
         if !version.is_empty() && version != VERSION {
             return Err(Failure::new(Code::NoModel, "there is version 1 alone"));
         }
-        let model = self.0.registry.get(name)?;
-        asked(request)?.may_use(&model)?;
-        Ok(model)
+        asked(request)?.model(&self.0.registry, name)
     }
 }
 
 fn asked<T>(request: &Request<T>) -> Answered<Asked> {
     let asked = request.extensions().get::<Asked>().cloned();
-    asked.ok_or_else(|| Failure::new(Code::Internal, "the server failed"))
+    asked.ok_or_else(|| Failure::internal("a call without its caller"))
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -111,7 +148,7 @@ impl GrpcInferenceService for Calls {
             let deadline = asked(&request)?.deadline;
             let request = request.into_inner();
             let (id, raw) = (request.id.clone(), convert::is_raw(&request));
-            let infer = convert::infer(request)?;
+            let infer = beside(convert::size(&request), || convert::infer(request)).await?;
             let (outputs, times) = tensors::infer(&self.0, &model, infer, deadline).await?;
             let mut response = Response::new(convert::response(&model, id, outputs, raw));
             let said = Said { model: model.name.clone(), times: Some(times) };
@@ -127,7 +164,11 @@ impl GrpcInferenceService for Calls {
     ) -> Reply<ModelStatisticsResponse> {
         let ModelStatisticsRequest { name, version } = request.get_ref();
         let models = match name.is_empty() {
-            true => self.0.registry.entries().into_iter().filter_map(|e| e.serving).collect(),
+            true => {
+                let entries = asked(&request).map(|asked| asked.entries(&self.0.registry));
+                let entries = entries.map_err(|failure| status(&failure))?.into_iter();
+                entries.filter_map(|entry| entry.serving).collect()
+            }
             false => match self.found(&request, name, version) {
                 Ok(model) => vec![model],
                 Err(failure) => return Err(status(&failure)),
@@ -142,7 +183,8 @@ impl GrpcInferenceService for Calls {
         request: Request<RepositoryIndexRequest>,
     ) -> Reply<RepositoryIndexResponse> {
         let ready = request.get_ref().ready;
-        let entries = self.0.registry.entries().into_iter();
+        let entries = asked(&request).map(|asked| asked.entries(&self.0.registry));
+        let entries = entries.map_err(|failure| status(&failure))?.into_iter();
         let models = entries.filter(|entry| !ready || entry.serving.is_some()).map(|entry| {
             let (state, reason) = state(&entry);
             let (version, state) = (VERSION.to_owned(), state.to_owned());
@@ -155,11 +197,10 @@ impl GrpcInferenceService for Calls {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Reply<RepositoryModelLoadResponse> {
-        let (name, registry) = (request.into_inner().model_name, Arc::clone(&self.0.registry));
         let answered = async {
             self.0.require_admin()?;
-            let load = tokio::task::spawn_blocking(move || registry.load(&name)).await;
-            load.map_err(|_| Failure::new(Code::Internal, "the server failed"))??;
+            let name = &request.get_ref().model_name;
+            asked(&request)?.load(&self.0.registry, name).await?;
             Ok(RepositoryModelLoadResponse {})
         };
         reply(answered.await)
@@ -169,9 +210,13 @@ impl GrpcInferenceService for Calls {
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Reply<RepositoryModelUnloadResponse> {
-        let name = &request.get_ref().model_name;
-        let unloaded = self.0.require_admin().and_then(|()| self.0.registry.unload(name));
-        reply(unloaded.map(|()| RepositoryModelUnloadResponse {}))
+        let answered = async {
+            self.0.require_admin()?;
+            let name = &request.get_ref().model_name;
+            asked(&request)?.unload(&self.0.registry, name).await?;
+            Ok(RepositoryModelUnloadResponse {})
+        };
+        reply(answered.await)
     }
 }
 
@@ -231,9 +276,33 @@ mod tests {
     }
 
     fn service() -> Arc<Service> {
+        service_with(ServiceOptions::default())
+    }
+
+    fn service_with(options: ServiceOptions) -> Arc<Service> {
         let registry = Arc::new(Registry::open(&[], "cpu").unwrap());
-        let options = ServiceOptions { workers: 1, ..ServiceOptions::default() };
-        Service::start(registry, options).unwrap()
+        Service::start(registry, ServiceOptions { workers: 1, ..options }).unwrap()
+    }
+
+    /// A request for a forecast of `rows` steps.
+    fn infer(rows: usize) -> Vec<u8> {
+        let contents = InferTensorContents {
+            fp64_contents: (0..rows).map(|i| (i % 7) as f64).collect(),
+            ..Default::default()
+        };
+        let input = InferInputTensor {
+            name: "past_values".into(),
+            datatype: "FP64".into(),
+            shape: vec![1, rows as i64, 1],
+            contents: Some(contents),
+            ..InferInputTensor::default()
+        };
+        let request = ModelInferRequest {
+            model_name: "builtin".into(),
+            inputs: vec![input],
+            ..ModelInferRequest::default()
+        };
+        request.encode_to_vec()
     }
 
     /// One call: the status of gRPC, and the message.
@@ -311,6 +380,44 @@ mod tests {
         let other = ModelInferRequest { model_name: "none".into(), ..request };
         assert_eq!(call(&service, "ModelInfer", other.encode_to_vec()).await.0, "5");
         assert_eq!(call(&service, "ModelInfer", vec![0xff; 9]).await.0, "13");
+    }
+
+    #[tokio::test]
+    async fn health_needs_no_key_and_calls_are_counted_by_their_own_status() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::fs::write(&path, crate::new_key("ops").unwrap().1).unwrap();
+        let keys = Some(crate::Keys::read(&path).unwrap());
+        let service = service_with(ServiceOptions { keys, ..ServiceOptions::default() });
+        for (name, status) in
+            [("ServerLive", "0"), ("ServerReady", "0"), ("ServerMetadata", "16"), ("Nothing", "16")]
+        {
+            assert_eq!(call(&service, name, Vec::new()).await.0, status, "{name}");
+        }
+        let text = service.metrics.text();
+        for (code, count) in [(0, 2), (16, 2)] {
+            let line = format!(
+                "ptsm_requests_total{{model=\"\",protocol=\"grpc\",code=\"{code}\"}} {count}\n"
+            );
+            assert!(text.contains(&line), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_of_calls_have_their_size_together_with_all_others() {
+        let mut limits = crate::Limits::default();
+        (limits.body_bytes, limits.bodies_bytes) = (2000, 2000);
+        let service = service_with(ServiceOptions { limits, ..ServiceOptions::default() });
+        let held = service.bodies.room();
+        held.take(1500).unwrap();
+        // 14 is that the server cannot now.
+        assert_eq!(call(&service, "ModelInfer", infer(100)).await.0, "14");
+        drop(held);
+        // What a call took is given back after it.
+        for _ in 0..5 {
+            assert_eq!(call(&service, "ModelInfer", infer(100)).await.0, "0");
+        }
+        service.bodies.room().take(2000).unwrap();
     }
 
     #[tokio::test]

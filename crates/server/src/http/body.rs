@@ -7,14 +7,14 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
 use crate::failure::{Answered, Code, Failure};
-use crate::limits::Limits;
+use crate::state::Service;
 
 /// Time in which a body may be slower than its limit.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Reads a body whole.
-pub(crate) async fn read(body: Body, limits: &Limits) -> Answered<Bytes> {
-    let began = Instant::now();
+/// Reads a body whole. Its bytes hold their room among the bodies of all requests until they are dropped.
+pub(crate) async fn read(body: Body, service: &Service) -> Answered<Bytes> {
+    let (began, limits, room) = (Instant::now(), &service.limits, service.bodies.room());
     let slow = || Failure::new(Code::Slow, "the body came too slowly");
     let large = || {
         let text = format!("the body has more than {} bytes (send several)", limits.body_bytes);
@@ -46,9 +46,10 @@ pub(crate) async fn read(body: Body, limits: &Limits) -> Answered<Bytes> {
             let text = format!("the body comes in more than {} pieces", limits.body_pieces);
             return Err(Failure::new(Code::TooLarge, text));
         }
+        room.take(data.len())?;
         held.push(data);
     }
-    Ok(match held.len() {
+    Ok(room.keep(match held.len() {
         1 => held.swap_remove(0),
         _ => held
             .iter()
@@ -57,5 +58,5 @@ pub(crate) async fn read(body: Body, limits: &Limits) -> Answered<Bytes> {
                 all
             })
             .freeze(),
-    })
+    }))
 }

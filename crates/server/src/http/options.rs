@@ -57,12 +57,35 @@ pub(crate) struct TableSchema {
     /// Separator of thousands.
     #[schema(value_type = Option<String>)]
     pub(crate) thousands: Option<ThousandsMark>,
-    /// Columns of labels, which are not read.
+    /// Columns of labels, which are not read; of /v1/classify alone.
     #[serde(deserialize_with = "one_or_list")]
     pub(crate) label: Option<Vec<String>>,
 }
 
 impl TableSchema {
+    /// Names of the fields that say something.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("timestamp", self.timestamp.is_some()),
+            ("id", self.id.is_some()),
+            ("targets", self.targets.is_some()),
+            ("frequency", self.frequency.is_some()),
+            ("sort", self.sort),
+            ("duplicates", self.duplicates.is_some()),
+            ("grid", self.grid.is_some()),
+            ("dates", self.dates.is_some()),
+            ("round", self.round.is_some()),
+            ("resample", self.resample.is_some()),
+            ("season", self.season.is_some()),
+            ("missing", self.missing.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+            ("decimal_comma", self.decimal_comma),
+            ("thousands", self.thousands.is_some()),
+            ("label", self.label.is_some()),
+        ];
+        all.into_iter().filter_map(|(name, is_given)| is_given.then_some(name)).collect()
+    }
+
     pub(crate) fn spec(self) -> DataSpec {
         DataSpec {
             timestamp: self.timestamp,
@@ -103,6 +126,20 @@ pub(crate) struct ForecastOptions {
     pub(crate) levels: Option<Vec<f64>>,
     /// Names of the columns of intervals in a table: quantile or nixtla.
     pub(crate) interval_names: Option<String>,
+}
+
+impl ForecastOptions {
+    /// Names of the options that are given.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let all = [
+            self.model.is_some(),
+            self.prediction_length.is_some(),
+            self.rows_before_end.is_some(),
+            self.levels.is_some(),
+            self.interval_names.is_some(),
+        ];
+        FORECAST_FIELDS.into_iter().zip(all).filter_map(|(name, is)| is.then_some(name)).collect()
+    }
 }
 
 /// A text or a list of texts; in a query the list is one text with commas.

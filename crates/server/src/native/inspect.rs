@@ -3,42 +3,48 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{RawQuery, State};
-use axum::http::HeaderMap;
+use axum::extract::State;
 use ptsm::data::SeriesSet;
 use ptsm::spec::{DataSpec, Source};
 use serde_json::{Value, json};
 
-use super::forecast::{Parsed, parsed};
+use super::table_request::{ForecastBody, TableRequest};
 use crate::failure::Answered;
 use crate::forecast::{Rows, beside};
 use crate::http::answer::{ErrorBody, Refused};
 use crate::http::asked::Asked;
-use crate::http::{body, media};
 use crate::limits::Limits;
 use crate::state::Service;
 
 /// Series that are described one by one, at most.
 const DESCRIBED: usize = 100;
 
+/// What says nothing of how a table is read as series.
+const UNUSED: [&str; 8] = [
+    "future",
+    "model",
+    "prediction_length",
+    "rows_before_end",
+    "levels",
+    "interval_names",
+    "season",
+    "label",
+];
+
 /// Describes a table: columns, step, gaps, and a `schema` for /v1/forecast.
 #[utoipa::path(
     post, path = "/v1/inspect", tag = "native",
-    request_body(content = super::forecast::ForecastBody<'_>),
+    request_body(content = ForecastBody<'_>),
     responses((status = 200, description = "Columns, channels, step, missing shares, series and a schema"),
               (status = "4XX", body = ErrorBody, description = "Error"), (status = "5XX", body = ErrorBody, description = "Error")),
 )]
 pub(crate) async fn post(
     State(service): State<Arc<Service>>,
     _: Asked,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
+    request: TableRequest,
 ) -> Result<Json<Value>, Refused> {
-    let request = media::of_request(&headers)?;
-    let bytes = body::read(body, &service.limits).await?;
-    let Parsed { schema, rows, .. } = parsed(request, bytes, query.unwrap_or_default()).await?;
+    request.refuse_unused(&UNUSED, "is for forecasts and labels; a table is inspected here")?;
+    let TableRequest { schema, rows, .. } = request;
     let limits = service.limits.clone();
     let described =
         beside(rows.bytes.len(), move || described(&rows, &schema.spec(), &limits)).await?;

@@ -7,12 +7,14 @@
 //! | `inspect.rs` | `POST /v1/inspect` |
 //! | `models.rs` | `GET /v1/models`, `/v1/models/{model}` |
 //! | `counters.rs` | `GET /metrics` |
+//! | `table_request.rs` | what the first three read: a table and options |
 
 pub(crate) mod classify;
 pub(crate) mod counters;
 pub(crate) mod forecast;
 pub(crate) mod inspect;
 pub(crate) mod models;
+mod table_request;
 
 use std::sync::Arc;
 

@@ -27,8 +27,8 @@ fn described(entry: &Entry) -> Value {
 
 /// Every model.
 #[utoipa::path(get, path = "/v1/models", tag = "native", responses((status = 200, description = "Models")))]
-pub(crate) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<Value> {
-    let models: Vec<Value> = service.registry.entries().iter().map(described).collect();
+pub(crate) async fn list(State(service): State<Arc<Service>>, asked: Asked) -> Json<Value> {
+    let models: Vec<Value> = asked.entries(&service.registry).iter().map(described).collect();
     Json(json!({"models": models}))
 }
 
@@ -40,10 +40,11 @@ pub(crate) async fn list(State(service): State<Arc<Service>>, _: Asked) -> Json<
 )]
 pub(crate) async fn one(
     State(service): State<Arc<Service>>,
-    _: Asked,
+    asked: Asked,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Refused> {
-    let entries = service.registry.entries();
+    asked.may_use(&name)?;
+    let entries = asked.entries(&service.registry);
     let found = entries.iter().find(|entry| entry.name == name);
     let missing = || Failure::new(Code::NoModel, "there is no model of this name");
     Ok(Json(described(found.ok_or_else(missing)?)))

@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ptsm::Model;
-use ptsm::forecast::ForecastModel;
+use ptsm::forecast::{ForecastModel, LoadedNetwork};
 use ptsm::labeller::Labeller;
 
 /// What a model does.
@@ -11,7 +10,7 @@ pub(crate) enum Kind {
     /// Forecasts tables like that of its training.
     Forecasts(Arc<ForecastModel>),
     /// Forecasts any series.
-    AnySeries(Box<Model>),
+    AnySeries(Box<LoadedNetwork>),
     /// Labels cases.
     Labels(Box<Mutex<Labeller>>),
 }

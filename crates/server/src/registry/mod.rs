@@ -14,9 +14,10 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ptsm::core::Backend;
+use ptsm::zero_shot::BUILTIN;
 use ptsm::{Error, Result};
 
 use crate::failure::{Answered, Code, Failure};
@@ -26,10 +27,29 @@ pub(crate) use kind::Kind;
 pub(crate) use served::Served;
 pub use source::ModelSource;
 
+/// Whether who asks may know of the model of a name.
+pub(crate) type Seen<'a> = &'a dyn Fn(&str) -> bool;
+
 /// A name, and what serves under it now.
 struct Slot {
     source: ModelSource,
     state: RwLock<State>,
+    /// Held by who loads or unloads, so that a change which was asked for later is also the later one.
+    change: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Slot {
+    fn new(source: ModelSource) -> Self {
+        Self { source, state: RwLock::default(), change: Arc::default() }
+    }
+
+    /// What serves from now on. Workers keep no session of what served before.
+    fn serve(&self, state: State) {
+        let mut own = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *own, state).serving {
+            before.retire();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -46,11 +66,16 @@ pub(crate) struct Entry {
     pub(crate) failure: Option<String>,
 }
 
+/// Who is told that models have changed.
+type Watcher = Box<dyn Fn() + Send + Sync>;
+
 /// The models of a server by name.
 pub struct Registry {
     slots: BTreeMap<String, Slot>,
     backend: Box<dyn Backend>,
     loads: AtomicU64,
+    /// Called after models were loaded or unloaded.
+    watchers: Mutex<Vec<Watcher>>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -66,24 +91,19 @@ impl Registry {
         let builtin = ModelSource::builtin();
         let own = sources.iter().all(|source| source.name() != builtin.name());
         for source in sources.iter().chain(own.then_some(&builtin)) {
-            let slot = Slot { source: source.clone(), state: RwLock::default() };
-            if slots.insert(source.name().to_owned(), slot).is_some() {
+            if slots.insert(source.name().to_owned(), Slot::new(source.clone())).is_some() {
                 let text = format!("two models are called {}", source.name());
                 return Err(Error::config("model", text));
             }
         }
         let backend = ptsm_backends::open(backend)?;
         let metrics = Metrics::new();
-        let registry = Self { slots, backend, loads: AtomicU64::new(0), metrics };
+        let (loads, watchers) = (AtomicU64::new(0), Mutex::default());
+        let registry = Self { slots, backend, loads, watchers, metrics };
         for slot in registry.slots.values() {
             registry.load_slot(slot)?;
         }
         Ok(registry)
-    }
-
-    /// The backend that models are loaded onto.
-    pub(crate) fn backend(&self) -> &dyn Backend {
-        self.backend.as_ref()
     }
 
     /// One line on every model, for the start of a server.
@@ -102,74 +122,65 @@ impl Registry {
         self.slots.iter().map(entry).collect()
     }
 
-    fn slot(&self, name: &str) -> Answered<&Slot> {
+    fn slot(&self, name: &str, is_seen: Seen<'_>) -> Answered<&Slot> {
         self.slots.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.slots.keys().map(String::as_str).collect();
+            let names = self.slots.keys().map(String::as_str).filter(|name| is_seen(name));
+            let names: Vec<&str> = names.collect();
             let text = format!("there is no model of this name (there are {})", names.join(", "));
             Failure::new(Code::NoModel, text)
         })
     }
 
-    /// What serves under a name.
-    pub(crate) fn get(&self, name: &str) -> Answered<Arc<Served>> {
-        let state = self.slot(name)?.state.read().unwrap_or_else(PoisonError::into_inner);
+    /// What serves under a name; where there is none, the failure names those that are seen.
+    pub(crate) fn get(&self, name: &str, is_seen: Seen<'_>) -> Answered<Arc<Served>> {
+        let slot = self.slot(name, is_seen)?;
+        let state = slot.state.read().unwrap_or_else(PoisonError::into_inner);
         state.serving.clone().ok_or_else(|| {
             let why = state.failure.as_deref().unwrap_or("it was unloaded");
             Failure::new(Code::NotReady, format!("the model is not loaded: {why}"))
         })
     }
 
-    /// What serves under a name, or the only model beside `builtin` where no name is given.
-    pub(crate) fn get_or_only(&self, name: Option<&str>) -> Answered<Arc<Served>> {
-        if let Some(name) = name {
-            return self.get(name);
-        }
-        let own: Vec<&String> =
-            self.slots.keys().filter(|name| *name != ModelSource::builtin().name()).collect();
+    /// The name of the only model beside `builtin` that is seen, or else `builtin`.
+    pub(crate) fn only(&self, is_seen: Seen<'_>) -> Answered<&str> {
+        let mut own: Vec<&str> = self.slots.keys().map(String::as_str).collect();
+        own.retain(|name| *name != BUILTIN && is_seen(name));
         match own.as_slice() {
-            [] => self.get(ModelSource::builtin().name()),
-            [only] => self.get(only),
+            [] => Ok(BUILTIN),
+            [only] => Ok(only),
             _ => Err(Failure::new(Code::NoModel, "name a model: several are served")),
         }
     }
 
-    /// Loads a model again: it is read, tested and then swapped in; after a failure the old one serves on.
-    pub(crate) fn load(&self, name: &str) -> Answered<()> {
-        let slot = self.slot(name)?;
-        self.load_slot(slot).map_err(|error| {
-            crate::log::log_line(&serde_json::json!({
-                "level": "error", "model": name, "error": error.to_string(),
-            }));
-            Failure::new(Code::NotReady, "the model cannot be loaded; the log says why")
-        })
+    /// A change of a model that is about to be made.
+    pub(crate) fn change(self: &Arc<Self>, name: &str, is_seen: Seen<'_>) -> Answered<Change> {
+        self.slot(name, is_seen)?;
+        Ok(Change { registry: Arc::clone(self), name: name.to_owned() })
+    }
+
+    /// Calls `watcher` after each change of the models.
+    pub(crate) fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.push(Box::new(watcher));
     }
 
     fn load_slot(&self, slot: &Slot) -> Result<()> {
         let number = self.loads.fetch_add(1, Ordering::Relaxed) + 1;
         let loaded = Served::load(&slot.source, number, self.backend.as_ref());
-        let mut state = slot.state.write().unwrap_or_else(PoisonError::into_inner);
         let result = match loaded {
             Ok(served) => {
-                *state = State { serving: Some(Arc::new(served)), failure: None };
+                slot.serve(State { serving: Some(Arc::new(served)), failure: None });
                 Ok(())
             }
             Err(error) => {
+                let mut state = slot.state.write().unwrap_or_else(PoisonError::into_inner);
                 state.failure = Some("it could not be loaded; the log says why".into());
                 self.metrics.model_load_failures.inc();
                 Err(error)
             }
         };
-        drop(state);
-        self.count_bytes();
+        self.changed();
         result
-    }
-
-    /// Takes a model out of service; requests that wait for it are still answered.
-    pub(crate) fn unload(&self, name: &str) -> Answered<()> {
-        let slot = self.slot(name)?;
-        *slot.state.write().unwrap_or_else(PoisonError::into_inner) = State::default();
-        self.count_bytes();
-        Ok(())
     }
 
     /// Whether every model serves.
@@ -177,8 +188,82 @@ impl Registry {
         self.entries().iter().all(|entry| entry.serving.is_some() || entry.failure.is_none())
     }
 
-    fn count_bytes(&self) {
+    fn changed(&self) {
         let serving = self.entries().into_iter().filter_map(|entry| entry.serving);
         self.metrics.models_bytes.set(serving.map(|served| served.bytes).sum());
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.iter().for_each(|watcher| watcher());
+    }
+}
+
+/// A change of a model. Changes of one model are made one after the other, in the order in which they were asked for.
+pub(crate) struct Change {
+    registry: Arc<Registry>,
+    name: String,
+}
+
+impl Change {
+    /// Loads the model again: it is read, tested and then swapped in; after a failure the old one serves on.
+    pub(crate) async fn load(self) -> Answered<()> {
+        let turn = self.turn().await?;
+        let load = tokio::task::spawn_blocking(move || {
+            // It ends with the load, also where who asked has gone.
+            let _turn = turn;
+            let loaded = self.registry.load_slot(self.slot()?);
+            loaded.map_err(|error| {
+                crate::log::log_line(&serde_json::json!({
+                    "level": "error", "model": self.name, "error": error.to_string(),
+                }));
+                Failure::new(Code::NotReady, "the model cannot be loaded; the log says why")
+            })
+        });
+        load.await.map_err(Failure::internal)?
+    }
+
+    /// Takes the model out of service; requests that wait for it are still answered.
+    pub(crate) async fn unload(self) -> Answered<()> {
+        let _turn = self.turn().await?;
+        self.slot()?.serve(State::default());
+        self.registry.changed();
+        Ok(())
+    }
+
+    async fn turn(&self) -> Answered<tokio::sync::OwnedMutexGuard<()>> {
+        let change = Arc::clone(&self.slot()?.change);
+        Ok(change.lock_owned().await)
+    }
+
+    fn slot(&self) -> Answered<&Slot> {
+        self.registry.slot(&self.name, &|_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serving(registry: &Registry) -> Arc<Served> {
+        registry.get(BUILTIN, &|_| true).unwrap()
+    }
+
+    #[tokio::test]
+    async fn changes_of_one_model_wait_for_each_other() {
+        let registry = Arc::new(Registry::open(&[], "cpu").unwrap());
+        let before = serving(&registry);
+        let change = || registry.change(BUILTIN, &|_| true).unwrap();
+        let turn = change().turn().await.unwrap();
+        let mut others = tokio::task::JoinSet::new();
+        others.spawn(change().load());
+        others.spawn(change().unload());
+        others.spawn(change().load());
+        // None is made while another one is.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        assert!(others.try_join_next().is_none());
+        assert!(serving(&registry).number == 1 && !before.is_retired());
+        drop(turn);
+        others.join_all().await.into_iter().collect::<Answered<Vec<()>>>().unwrap();
+        // What was asked for last is the last, and what served before is known to be gone.
+        assert_eq!(serving(&registry).number, 3);
+        assert!(before.is_retired() && !serving(&registry).is_retired());
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use ptsm::core::{Backend, BatchShape, Prediction};
+use ptsm::core::{BatchShape, Prediction};
 use ptsm::data::{Batch, LabelledSet, Labels, Repair, Roles, Series, SeriesSet, Table};
 use ptsm::forecast::ZeroShotOptions;
 use ptsm::labeller::Predictions;
-use ptsm::zero_shot::ZeroShot;
 use ptsm::{Error, ErrorKind, Forecaster, Result};
 
 use super::kind::Kind;
@@ -16,7 +15,7 @@ const ROWS: usize = 96;
 const SEASON: usize = 24;
 
 /// Computes the window twice and compares.
-pub(super) fn run(kind: &Kind, backend: &dyn Backend) -> Result<()> {
+pub(super) fn run(kind: &Kind) -> Result<()> {
     let compute = || -> Result<Vec<f64>> {
         match kind {
             Kind::Forecasts(model) => {
@@ -35,10 +34,9 @@ pub(super) fn run(kind: &Kind, backend: &dyn Backend) -> Result<()> {
             Kind::AnySeries(network) => {
                 let table = Table::new(vec![ptsm::data::Column::numbers("y", wave(ROWS))])?;
                 let set = SeriesSet::from_table(&table, &Roles::default(), &Repair::default())?;
-                let zero_shot = ZeroShot::new(network.as_ref().clone(), SEASON)?;
                 let options = ZeroShotOptions { steps: SEASON, levels: None };
-                let mut forecaster = Forecaster::zero_shot(zero_shot, &set, &options, backend)?;
-                let forecasts = forecaster.predict(&set, 0)?;
+                let model = Arc::new(network.model(SEASON, &set, &options)?);
+                let forecasts = Forecaster::new(model)?.predict(&set, 0)?;
                 Ok(forecasts.into_iter().flat_map(|forecast| forecast.values).collect())
             }
             Kind::Labels(labeller) => {

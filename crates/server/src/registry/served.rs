@@ -1,13 +1,13 @@
 //! [`Served`]: a model that is ready to serve, shared by all workers.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ptsm::core::Backend;
-use ptsm::forecast::ForecastModel;
+use ptsm::forecast::{ForecastModel, LoadedNetwork};
 use ptsm::labeller::Labeller;
-use ptsm::zero_shot::{MOST_ZERO_SHOT_STEPS, ZeroShot, zero_shot_network};
+use ptsm::zero_shot::{MOST_ZERO_SHOT_STEPS, zero_shot_network};
 use ptsm::{Config, Error, Result, Task};
 use serde_json::{Value, json};
 
@@ -38,6 +38,9 @@ pub(crate) struct Served {
     pub(crate) statistics: Statistics,
     config: Config,
     ready_in: Duration,
+    /// Digest of its files, see [`ModelSource::sha256`].
+    sha256: Option<String>,
+    retired: AtomicBool,
 }
 
 impl Served {
@@ -46,9 +49,34 @@ impl Served {
         let began = Instant::now();
         let named = |error: Error| error.at(format!("model {}", source.name()));
         let (kind, config, bytes) = read(source, backend).map_err(named)?;
-        self_test::run(&kind, backend).map_err(named)?;
-        let (name, ready_in) = (source.name().to_owned(), began.elapsed());
-        Ok(Self { name, number, kind, bytes, statistics: Statistics::default(), config, ready_in })
+        let sha256 = source.sha256().map_err(named)?;
+        self_test::run(&kind).map_err(named)?;
+        Ok(Self {
+            name: source.name().to_owned(),
+            number,
+            kind,
+            bytes,
+            statistics: Statistics::default(),
+            config,
+            ready_in: began.elapsed(),
+            sha256,
+            retired: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on it serves no longer: what waits is still computed, and then no worker keeps anything of it.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+
+    /// Whether another load of the model serves in its place, or none.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// SHA-256 of its files, if the directory has `SHA256SUMS`.
+    pub(crate) fn sha256(&self) -> Option<&str> {
+        self.sha256.as_deref()
     }
 
     /// The model that forecasts like its training table, or a refusal.
@@ -80,7 +108,7 @@ impl Served {
     pub(crate) fn interval_levels(&self) -> Vec<f64> {
         match &self.kind {
             Kind::Forecasts(model) => model.interval_levels().to_vec(),
-            Kind::AnySeries(network) => network.output().kind().interval_levels(),
+            Kind::AnySeries(loaded) => loaded.network().output().kind().interval_levels(),
             Kind::Labels(_) => Vec::new(),
         }
     }
@@ -116,6 +144,7 @@ impl Served {
             "context_length": self.config.context_length,
             "prediction_length": self.config.prediction_length,
             "interval_levels": self.interval_levels(), "bytes": self.bytes, "load": self.number,
+            "sha256": self.sha256,
         });
         if let Kind::Forecasts(model) = &self.kind {
             let preprocessor = model.preprocessor();
@@ -135,10 +164,10 @@ impl Served {
 
 fn read(source: &ModelSource, backend: &dyn Backend) -> Result<(Kind, Config, u64)> {
     if let Some(network) = zero_shot_network(source.dir())? {
-        let (config, bytes) = (network.config().clone(), backend.load(&network)?.bytes());
-        // Refuses a network that forecasts no other series.
-        ZeroShot::new(network.clone(), 1)?;
-        return Ok((Kind::AnySeries(Box::new(network)), config, bytes));
+        let config = network.config().clone();
+        let loaded = LoadedNetwork::new(network, backend)?;
+        let bytes = loaded.bytes();
+        return Ok((Kind::AnySeries(Box::new(loaded)), config, bytes));
     }
     match ptsm::ensemble::task_of(source.dir())? {
         Task::Classification | Task::Regression => {

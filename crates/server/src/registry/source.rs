@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use ptsm::core::{CHECKSUM_FILE, sha256};
 use ptsm::model_dir::ModelDir;
-use ptsm::zero_shot::BUILTIN;
+use ptsm::zero_shot::{BUILTIN, builtin_sha256, is_builtin};
 use ptsm::{Error, Result};
+
+/// A name that is a route in the place of a model's: `/v2/models/stats`.
+const TAKEN: &str = "stats";
 
 /// Characters of a name, at most.
 const LONGEST_NAME: usize = 64;
@@ -39,7 +43,7 @@ impl ModelSource {
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if the name has other characters, or more than 64.
+    /// `InvalidConfig` if the name has other characters, or more than 64, or is `stats`, which is a route.
     pub fn new(name: &str, dir: impl Into<PathBuf>) -> Result<Self> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(fits) {
@@ -47,6 +51,10 @@ impl ModelSource {
                 "\"{}\" is no name of a model (1 to {LONGEST_NAME} letters, digits, '.', '_' and '-')",
                 name.escape_default()
             );
+            return Err(Error::config("model", text));
+        }
+        if name == TAKEN {
+            let text = format!("\"{TAKEN}\" is a route (/v2/models/{TAKEN}): choose another name");
             return Err(Error::config("model", text));
         }
         Ok(Self { name: name.to_owned(), dir: dir.into() })
@@ -82,6 +90,33 @@ impl ModelSource {
         Ok(found)
     }
 
+    /// SHA-256, in hex digits, of the file `SHA256SUMS` of the directory, which holds those of its files, and of those of
+    /// the members of an ensemble, in the order of their names, after it; of the model inside the library that of its
+    /// weights. `None` where there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if such a file is there and cannot be read.
+    pub(super) fn sha256(&self) -> Result<Option<String>> {
+        if is_builtin(&self.dir) {
+            return Ok(Some(builtin_sha256()));
+        }
+        let own = ModelDir::new(&self.dir);
+        let mut names = own.member_names();
+        names.sort();
+        let members = names.iter().map(|name| own.member(name).path().to_owned());
+        let mut bytes = Vec::new();
+        for dir in std::iter::once(self.dir.clone()).chain(members) {
+            let path = dir.join(CHECKSUM_FILE);
+            match std::fs::read(&path) {
+                Ok(lines) => bytes.extend(lines),
+                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(cause) => return Err(Error::io(&path, "cannot be read", cause)),
+            }
+        }
+        Ok(Some(sha256(&bytes)))
+    }
+
     /// The name under which it serves.
     pub fn name(&self) -> &str {
         &self.name
@@ -100,7 +135,9 @@ mod tests {
     #[test]
     fn names_are_names_and_no_paths() {
         assert_eq!(ModelSource::parse("a.B-c_1=x/y=z").unwrap().dir(), Path::new("x/y=z"));
-        for text in ["../x=d", "a/b=d", "=d", "a=", "a", "a b=d", "a\0=d", &"a".repeat(65)] {
+        for text in
+            ["../x=d", "a/b=d", "=d", "a=", "a", "a b=d", "a\0=d", "stats=d", &"a".repeat(65)]
+        {
             assert!(ModelSource::parse(text).is_err(), "{text}");
         }
     }

@@ -152,6 +152,22 @@ fn tensors_that_do_not_fit_are_refused_with_400() {
             "INT8",
         ),
         (json!({"inputs": [], "parameters": {"standardised": true}}), "is not known"),
+        (json!({"inputs": [], "parameters": {"binary_data_output": 1}}), "wanted true or false"),
+        (json!({"inputs": [], "model_name": "moves"}), "the path says load"),
+        (json!({"inputs": [], "model": "load"}), "unknown field"),
+        (
+            json!({"inputs": [{"name": "past_values", "datatype": "FP32", "shape": [1], "data": [1],
+                               "parameters": {"shared_memory_region": "x"}}]}),
+            "shared_memory_region is not supported",
+        ),
+        (
+            json!({"inputs": [], "outputs": [{"name": "x", "parameters": {"classification": 1}}]}),
+            "classification is not supported",
+        ),
+        (
+            json!({"inputs": [], "outputs": [{"name": "x", "parameters": {"binary_data": "no"}}]}),
+            "wanted true or false",
+        ),
     ] {
         let answer = infer("load", body.clone());
         assert_eq!(answer.status, 400, "{body} {}", answer.text());
@@ -223,6 +239,44 @@ fn kserves_series_give_the_bits_of_the_library() {
     assert_eq!(get("/v1/timeseries/models").to(shared()).json(), json!(["builtin", "load"]));
 }
 
+#[test]
+fn kserves_series_are_computed_together_with_the_bits_of_each_alone() {
+    let server = crate::common::server_with(crate::common::options());
+    let ask = |model: &str, inputs: &[Value]| {
+        let body = json!({"model": model, "inputs": inputs, "options": {"horizon": 5}});
+        let answer = post("/v1/timeseries/forecast", body.to_string()).to(server.address());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["outputs"][0]["content"].as_array().unwrap().clone()
+    };
+    let runs = || {
+        let stats = get("/v2/models/load/stats").to(server.address()).json();
+        stats["model_stats"][0]["execution_count"].as_u64().unwrap()
+    };
+    let many = |rows: usize, frequency: &str| {
+        json!({"type": "multivariate_time_series", "name": format!("m{rows}"),
+               "series": window(rows), "frequency": frequency})
+    };
+    let one = |rows: usize, frequency: &str| {
+        let series: Vec<f64> = (0..rows).map(|i| (i * i % 17) as f64).collect();
+        json!({"type": "univariate_time_series", "name": format!("u{rows}"), "series": series,
+               "frequency": frequency})
+    };
+    let trained: Vec<Value> = (40..60).map(|rows| many(rows, "H")).collect();
+    let together = ask("load", &trained);
+    assert_eq!(runs(), 1);
+    let any = [one(60, "D"), many(50, "H"), one(30, "D"), one(70, "H"), many(44, "H"), one(9, "M")];
+    for (model, inputs, together) in
+        [("load", &trained[..], together), ("builtin", &any, ask("builtin", &any))]
+    {
+        assert_eq!(together.len(), inputs.len());
+        for (input, content) in inputs.iter().zip(&together) {
+            assert_eq!(content["name"], input["name"]);
+            assert_eq!(ask(model, std::slice::from_ref(input))[0], *content);
+        }
+    }
+    server.stop(std::time::Duration::ZERO).unwrap();
+}
+
 /// What is changed of a request.
 type Change<'a> = &'a dyn Fn(&mut Value);
 
@@ -263,7 +317,8 @@ fn granites_contract_gives_the_bits_of_the_library() {
         (&answer["input_data_points"], &answer["output_data_points"]),
         (&json!(600), &json!(24))
     );
-    let refused: [(Change<'_>, u16, &str); 6] = [
+    let refused: [(Change<'_>, u16, &str); 7] = [
+        (&|b| b["parameters"]["temperature"] = json!(1), 422, "temperature"),
         (&|b| b["schema"]["unknown"] = json!(1), 422, "unknown"),
         (&|b| b["parameters"]["prediction_length"] = json!(13), 400, "more than the model's 12"),
         (&|b| b["model_id"] = json!("../../etc"), 404, "no model"),

@@ -100,6 +100,73 @@ fn bodies_have_a_size_and_a_pace() {
 }
 
 #[test]
+fn connections_that_say_nothing_are_closed() {
+    let server = server(limits(|limits| limits.header_time = Duration::from_millis(600)));
+    let address = server.address();
+    // The last one is as far as a head of HTTP/2 can be told from one of HTTP/1.
+    for sent in [&b""[..], b"G", b"PRI", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(sent).unwrap();
+        // Closed, perhaps after a refusal; an error is that of the time of the test.
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut stream, &mut rest).unwrap();
+        assert!(rest.len() < 1000, "{sent:?}");
+    }
+    // A head that comes in pieces is a head.
+    let mut stream = TcpStream::connect(address).unwrap();
+    for piece in ["PR", "OPFIND / HT", "TP/1.1\r\nHost: localhost\r\n\r\n"] {
+        stream.write_all(piece.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(read_answer(&mut BufReader::new(stream)).unwrap().status, 404);
+    // The preface of HTTP/2 and empty settings: the server sends its settings, a frame of type 4.
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    let mut head = [0; 9];
+    std::io::Read::read_exact(&mut stream, &mut head).unwrap();
+    assert_eq!(head[3], 4);
+    drop(stream);
+    server.stop(Duration::ZERO).unwrap();
+}
+
+#[test]
+fn bodies_have_a_size_together() {
+    let server = server(limits(|limits| {
+        (limits.body_bytes, limits.bodies_bytes) = (100_000, 100_000);
+    }));
+    let address = server.address();
+    // `None` where the server had closed its side before all was sent.
+    let ask = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let call = post("/v1/inspect", vec![b'x'; 50_000]).media("text/csv");
+        let _ = stream.write_all(&call.bytes());
+        read_answer(&mut BufReader::new(stream))
+    };
+    let until = |wanted: &dyn Fn(u16) -> bool| {
+        let again = (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            ask().filter(|answer| wanted(answer.status))
+        });
+        again.expect("an answer of this status")
+    };
+    let alone = ask().unwrap().status;
+    assert!((400..500).contains(&alone), "{alone}");
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 80000\r\n\r\n";
+    stream.write_all(&[head.as_bytes(), &[b'x'; 79_999]].concat()).unwrap();
+    // A moment later the server has read what was sent.
+    let refused = until(&|status| status != alone);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.json()["error"]["code"], "Q004");
+    assert!(refused.text().contains("100000 at most"), "{}", refused.text());
+    // And room is given back by a body that breaks off.
+    drop(stream);
+    until(&|status| status == alone);
+    server.stop(Duration::ZERO).unwrap();
+}
+
+#[test]
 fn floods_of_headers_are_refused() {
     let mut stream = TcpStream::connect(shared()).unwrap();
     stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n").unwrap();
@@ -131,6 +198,23 @@ fn what_is_said_to_be_large_is_not_unpacked() {
     ] {
         let answer = post("/v1/inspect", bytes).media(media).to(shared());
         assert!((400..500).contains(&answer.status), "{media}: {}", answer.text());
+    }
+    serves_on();
+}
+
+#[test]
+fn rows_that_each_name_another_column_are_counted_before_they_are_made() {
+    let names = 0..30_000;
+    let rows: Vec<String> = names.clone().map(|name| format!("{{\"{name}\":1}}")).collect();
+    let last: Vec<String> = names.map(|name| format!("\"{name}\":1")).collect();
+    let empty = "{},".repeat(30_000);
+    for data in [format!("[{}]", rows.join(",")), format!("[{empty}{{{}}}]", last.join(","))] {
+        for path in ["/v1/inspect", "/v1/forecast"] {
+            let model = if path == "/v1/forecast" { "\"model\": \"load\", " } else { "" };
+            let answer = post(path, format!("{{{model}\"data\": {data}}}")).to(shared());
+            assert_eq!(answer.status, 413, "{path}: {}", answer.text());
+            assert!(answer.text().contains("4000000 cells"), "{}", answer.text());
+        }
     }
     serves_on();
 }

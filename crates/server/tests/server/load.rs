@@ -134,6 +134,28 @@ fn what_is_late_gets_504() {
 }
 
 #[test]
+fn the_time_to_end_is_one_time_for_answers_and_workers() {
+    let exit_timeout = Duration::from_secs(2);
+    let limits = limits(|limits| (limits.steps, limits.cells) = (usize::MAX, usize::MAX));
+    let server = server_with(Options { limits, workers: 1, exit_timeout, ..options() });
+    // A forecast that takes a worker longer than twice that time.
+    let path = "/v1/forecast?model=load&prediction_length=4000000";
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.write_all(&post(path, csv(100)).media("text/csv").bytes()).unwrap();
+    let waits = || {
+        let text = get("/metrics").to(server.address()).text();
+        text.contains("ptsm_sessions 0") || !text.contains("ptsm_queue_windows 0")
+    };
+    while waits() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let began = Instant::now();
+    let error = server.stop(Duration::ZERO).unwrap_err();
+    assert_eq!(error.kind(), ptsm::ErrorKind::Interrupted);
+    assert!((exit_timeout..2 * exit_timeout).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[test]
 fn the_end_of_the_server_breaks_no_answer() {
     let server = server(limits(|_| {}));
     let address = server.address();

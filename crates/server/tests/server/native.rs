@@ -196,7 +196,13 @@ fn failures_have_a_code_a_sentence_and_a_status() {
     assert_eq!(answer.to(shared()).status, 406);
     let packed = post("/v1/forecast?model=load", csv(50)).media("text/csv");
     assert_eq!(packed.header("Content-Encoding", "gzip").to(shared()).status, 415);
-    assert_eq!(get("/v1/forecast").to(shared()).status, 404);
+    for path in ["/v1/forecast", "/v2/models/load/infer", "/v1/inference/forecasting"] {
+        let answer = get(path).to(shared());
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{path}");
+        assert!(answer.text().contains("Allow names them"), "{path}: {}", answer.text());
+    }
+    let answer = post("/v1/models", "").to(shared());
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")));
 }
 
 #[test]
@@ -207,4 +213,41 @@ fn the_description_of_the_routes_names_them_all() {
     for path in ["/v1/forecast", "/v2/models/{model}/infer", "/v1/timeseries/forecast"] {
         assert!(paths.contains_key(path), "{path}");
     }
+}
+
+#[test]
+fn what_is_given_and_not_used_is_refused() {
+    for (path, body, name) in [
+        ("/v1/inspect?model=load", csv(50), "model"),
+        ("/v1/inspect?levels=0.8", csv(50), "levels"),
+        ("/v1/inspect?season=24", csv(50), "season"),
+        ("/v1/classify?model=moves&sort=true", cases(2, false), "sort"),
+        ("/v1/classify?model=moves&frequency=1h", cases(2, false), "frequency"),
+        ("/v1/classify?model=moves&levels=0.8", cases(2, false), "levels"),
+        ("/v1/forecast?model=load&label=x", csv(50), "label"),
+    ] {
+        let answer = post(path, body).media("text/csv").to(shared());
+        assert_eq!(answer.status, 422, "{path}: {}", answer.text());
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&format!("{name}: is for")), "{path}: {message}");
+    }
+    let body = |more: Value| {
+        let mut body = json!({"data": {"x": [1, 2, 3]}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    for (path, more) in [
+        ("/v1/inspect", json!({"future": {"x": [4]}})),
+        ("/v1/inspect", json!({"schema": {"delimiter": ";"}})),
+        ("/v1/forecast", json!({"model": "builtin", "interval_names": "nixtla"})),
+    ] {
+        assert_eq!(post(path, body(more.clone())).to(shared()).status, 422, "{path} {more}");
+    }
+    assert_eq!(post("/v1/inspect", body(json!({}))).to(shared()).status, 200);
+    for path in ["/v1/models?x=1", "/v2?x=1", "/openapi.json?x=1", "/v2/models/load?x=1"] {
+        assert_eq!(get(path).to(shared()).status, 400, "{path}");
+    }
+    assert_eq!(post("/v2/models/load/infer?levels=0.8", "{}").to(shared()).status, 400);
+    assert_eq!(get("/nothing?x=1").to(shared()).status, 404);
+    assert_eq!(get("/v2/health/ready?x=1").to(shared()).status, 200);
 }
