@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::global::Global;
-use crate::output::remark;
+use crate::output::message;
 
-/// Keeps it. Where that cannot be written the run continues.
+/// Keeps it. Where that cannot be written the run continues, and says so even if it is to be quiet: something was lost.
 pub(crate) fn keep_asked(global: &Global, out: &Path) {
     if let Err(error) = global.asked.keep(out) {
-        remark(global, &format!("--resume will need all options again: {error}"));
+        message(&format!("--resume will need all options again: {error}"));
     }
 }

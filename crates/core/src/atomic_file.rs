@@ -6,9 +6,11 @@
 //! links to a replaced file keep the old contents.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::regular_file::kind;
@@ -83,6 +85,7 @@ fn write_and_rename(
     folder: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
+    sweep_once(folder);
     let mut temporary = new_temporary(folder)?;
     // So that nobody sweeps it away; where files cannot be locked, nobody sweeps.
     let _ = temporary.as_file().try_lock();
@@ -119,9 +122,18 @@ pub(crate) fn sync_folder(folder: &Path) {
     }
 }
 
+/// Sweeps a folder when this process first writes a file into it.
+fn sweep_once(folder: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.insert(folder.to_owned()) {
+        sweep_temporaries(folder);
+    }
+}
+
 /// Removes the temporary files that killed writers left in `folder`; those of writers that live are
 /// not touched, nor is what cannot be listed or removed.
-pub fn sweep_temporaries(folder: &Path) {
+pub(crate) fn sweep_temporaries(folder: &Path) {
     sweep(folder, LEFT_OVER);
 }
 
@@ -287,5 +299,16 @@ mod tests {
         assert!(kept(".ptsm-new.tmp") && kept("mine.tmp") && kept(".ptsm-held.tmp"));
         sweep_own(folder.path());
         assert!(!kept(".ptsm-new.tmp") && kept("mine.tmp") && kept(".ptsm-held.tmp"));
+    }
+
+    #[test]
+    fn the_first_write_into_a_folder_sweeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".ptsm-left.tmp");
+        let file = File::create(&left).unwrap();
+        file.set_modified(std::time::SystemTime::now() - 2 * LEFT_OVER).unwrap();
+        drop(file);
+        write_atomically(&folder.path().join("a.csv"), |file| file.write_all(b"a")).unwrap();
+        assert!(!left.exists());
     }
 }

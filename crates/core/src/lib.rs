@@ -51,7 +51,7 @@ mod weights;
 mod window_scaling;
 
 pub use architecture::Architecture;
-pub use atomic_file::{sweep_temporaries, write_atomically};
+pub use atomic_file::write_atomically;
 pub use backend::{
     Backend, HeadsSession, Loaded, LoadedHeads, Session, StepGradient, StepOptions, TrainingSession,
 };

@@ -250,9 +250,6 @@ impl Args {
             let (partial, blocks) = (partial_of(out), journal.len());
             let text = format!("resumes from {} ({blocks} finished parts)", partial.display());
             remark(global, &text);
-            // What a killed run had written of the file itself.
-            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
-            ptsm::core::sweep_temporaries(folder.unwrap_or(Path::new(".")));
         }
         let mut found = None;
         let written = write_tables(out, |push: &mut dyn FnMut(&Table) -> Result<()>| {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ptsm::core::sweep_temporaries;
 use ptsm::data::{DateOrder, Duplicates, NO_COLUMN, ReadOptions, RowColumns, RowReader, TimeRules};
 use ptsm::detect::Detector;
 use ptsm::preprocessor::Preprocessor;
@@ -123,9 +122,6 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     check_forecasts(&args.model, "stream")?;
     let forecaster = args.forecaster(global)?;
     let mut stream = args.stream(forecaster)?;
-    if let Some(path) = &args.state {
-        sweep_temporaries(path.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new(".")));
-    }
     if let Some(path) = args.state.as_deref().filter(|path| path.exists()) {
         stream.restore_state(path)?;
         let rows = stream.counters().rows;
