@@ -23,7 +23,7 @@ pub(crate) fn text(name: &str, report: &DetectionReport) -> String {
     );
     if report.pooled > 0 {
         text += &format!(
-            "{} series and channels have too few of these and are held against those of all series\n",
+            "{} series and channels have too few of these and are compared with those of all series\n",
             report.pooled
         );
     }

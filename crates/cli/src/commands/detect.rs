@@ -23,7 +23,7 @@ use crate::source::{DataArgs, refuse_unused, summary};
 
 /// Options of `detect`.
 ///
-/// Every point is held against its forecast from the rows before it. How unusual its residual is says a p-value: the
+/// Every point is compared with its forecast from the rows before it. How unusual its residual is says a p-value: the
 /// share of calibration points with a residual at least as large. Calibration points are those of the validation part
 /// of the model's split, and the test part is scanned; with --calibration, all rows of one table and of the other.
 #[derive(Debug, clap::Args)]
@@ -125,7 +125,7 @@ struct Calibration {
 impl Args {
     fn check(&self) -> Result<()> {
         if cases::labels(&self.model)? {
-            let text = "labels cases; points are held against forecasts (give a forecaster)";
+            let text = "labels cases; points are compared with forecasts (give a forecaster)";
             return Err(Error::config("model", text).at(self.model.display().to_string()));
         }
         if reconstruct::reconstructs(&self.model)? {

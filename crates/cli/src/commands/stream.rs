@@ -88,7 +88,7 @@ pub(crate) struct Args {
     /// Drift alarm: sum of the deviations beyond that which raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
-    /// Hold every row against its forecast by the calibration that `ptsm detect --save` wrote: a line for each, with
+    /// Compare every row with its forecast by the calibration that `ptsm detect --save` wrote: a line for each, with
     /// p-values and anomalies
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
@@ -175,7 +175,9 @@ fn read_all(
             }
         };
         let began = Instant::now();
+        let taken = stream.rows();
         let alarms = stream.drift(rows.series()).alarms;
+        let texts = |time: Option<i64>| time.and_then(|time| rows.time_texts(&[time])?.pop());
         match stream.push(rows.series(), StreamRow { time, values: &values }) {
             Ok(forecast) => {
                 let due = forecast.is_some();
@@ -187,16 +189,20 @@ fn read_all(
                 if due {
                     timing.push(began.elapsed().as_secs_f64());
                 }
-                let time = || time.and_then(|time| rows.time_texts(&[time])?.pop());
-                out.watched(stream, rows.series(), time)?;
+                out.watched(stream, rows.series(), || texts(time))?;
                 line.map_or(Ok(()), |line| out.write(&line))?;
             }
-            Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
+            Err(error) => {
+                // The row itself can be taken in, where only its forecast fails.
+                if stream.rows() > taken {
+                    out.watched(stream, rows.series(), || texts(time))?;
+                }
+                args.skip(error.at(format!("line {}", rows.line_number())))?;
+            }
         }
         let drift = stream.drift(rows.series());
         if drift.alarms > alarms {
-            let time = time.and_then(|time| rows.time_texts(&[time])?.pop());
-            out.alarm(drift.last_alarm.unwrap_or_default(), rows.series(), time)?;
+            out.alarm(drift.last_alarm.unwrap_or_default(), rows.series(), texts(time))?;
         }
         if let Some(path) = &args.state
             && args.save_every > 0
@@ -347,7 +353,7 @@ fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> 
         counters.forecasts,
         counters.rows as f64 / seconds.max(1e-9)
     );
-    let wanted = args.min_rows.unwrap_or(stream.model().wanted_rows() as u64);
+    let wanted = stream.wanted_rows();
     if counters.forecasts == 0 && counters.rows < wanted {
         text += &format!("; the first forecast comes after {wanted} rows of a series (--min-rows)");
     }
@@ -364,7 +370,7 @@ fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> 
     let watched = stream.watch_counts();
     if watched.scored + watched.not_scored > 0 {
         text += &format!(
-            "\n{} points held against their forecasts, {} flagged, {} without a p-value",
+            "\n{} points compared with their forecasts, {} flagged, {} without a p-value",
             watched.scored, watched.flagged, watched.not_scored
         );
     }

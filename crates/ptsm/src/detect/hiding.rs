@@ -24,9 +24,20 @@ pub(crate) struct HiddenRows {
 }
 
 impl HiddenRows {
+    /// Whether the point of `row` is hidden.
+    pub(crate) fn contains(&self, row: u64) -> bool {
+        self.rows.binary_search(&row).is_ok()
+    }
+
+    /// Whether these are rows of a series of at most so many, rising.
+    pub(crate) fn are_possible(&self, most: u64) -> bool {
+        let pairs = self.rows.iter().zip(self.rows.iter().skip(1));
+        pairs.into_iter().all(|(a, b)| a < b) && self.rows.back().is_none_or(|&last| last <= most)
+    }
+
     /// Hides the point of `row`, the newest one; says whether there was room among the last `window` rows.
     pub(crate) fn hide(&mut self, row: u64, window: u64) -> bool {
-        while self.rows.front().is_some_and(|first| first + window <= row) {
+        while self.rows.front().is_some_and(|first| first.saturating_add(window) <= row) {
             self.rows.pop_front();
         }
         let room = 2 * (self.rows.len() as u64 + 1) <= window;

@@ -49,8 +49,12 @@ pub struct DetectionReport {
     pub calibrated_on: String,
     /// Points calibrated on.
     pub calibration_points: usize,
-    /// Series and channels of them that had too few of their own, and are held against those of all series.
+    /// Series and channels of them that had too few of their own, and are compared with those of other series.
     pub pooled: usize,
+    /// Calibrated series and channels of them.
+    pub calibrated: usize,
+    /// Of how many of these no point can be flagged, see [`Detector::blind`].
+    pub blind: usize,
     /// The smallest p-value that a scanned point can have.
     pub smallest_p: f64,
     /// Steps from the last row that a forecast is made from to the row that it is of.
@@ -136,6 +140,8 @@ impl Detection {
             calibrated_on: detector.calibrated_on().to_owned(),
             calibration_points: detector.points(),
             pooled: detector.pooled(),
+            calibrated: detector.calibrated(),
+            blind: detector.blind(self.flag_by.limit()),
             smallest_p: self.smallest_p,
             ahead: detector.ahead(),
             scanned,

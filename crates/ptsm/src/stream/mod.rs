@@ -11,7 +11,7 @@
 //! | `worker.rs` | what computes: model, session, buffers |
 //! | `state.rs` | what a stream has seen, and its file |
 //! | `options.rs` | when a stream forecasts |
-//! | `watch.rs` | rows held against their forecasts |
+//! | `watch.rs` | rows compared with their forecasts |
 //! | `clock.rs`, `window.rs`, `score.rs` | the place of a row, the last rows, errors and drift |
 
 mod clock;

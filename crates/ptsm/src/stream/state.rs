@@ -14,7 +14,7 @@ use crate::forecast::ForecastModel;
 use crate::{Error, Result};
 use ptsm_core::{option, read_regular, seal, unseal, write_atomically};
 
-/// Version of the file, and of that of a stream whose rows are held against their forecasts.
+/// Version of the file, and of that of a stream whose rows are compared with their forecasts.
 const VERSION: u32 = 3;
 const WATCHED_VERSION: u32 = 4;
 
@@ -65,7 +65,7 @@ pub struct StreamState {
     options: StreamOptions,
     kept: Kept,
     detection: Option<StreamDetection>,
-    /// The points of the newest row that were held against their forecasts.
+    /// The points of the newest row that were compared with their forecasts.
     watched: Vec<WatchedPoint>,
 }
 
@@ -88,7 +88,7 @@ struct Kept {
     since_forecast: u64,
     window: Window,
     pending: Pending,
-    /// What rows are held against.
+    /// What rows are compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     watched: Option<Watched>,
 }
@@ -129,17 +129,25 @@ impl StreamState {
         Self { options, kept, detection: None, watched: Vec::new() }
     }
 
-    /// Holds every row against its forecast from now on, or continues to where the state was kept with the same
-    /// detector and levels.
+    /// Compares every row with its forecast from now on. Forecasts then begin after the rows that the detector wants,
+    /// where [`StreamOptions::min_rows`] does not ask for earlier ones. A point that is hidden stays so, whatever a
+    /// second or a late row of its time says.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if forecasts do not come after every row, or for impossible levels; `InvalidInput` if the state
-    /// was kept with another detector or other levels.
+    /// `InvalidConfig` if forecasts do not come after every row, or begin after more rows than the detector wants, or
+    /// for impossible levels; `InvalidInput` if the state was kept with another detector or other levels.
     pub fn with_detection(mut self, detection: StreamDetection) -> Result<Self> {
         if self.options.every != 1 {
             let text = "must be 1 with a detector, which needs a forecast before every row";
             return Err(Error::config("every", text));
+        }
+        let wanted = detection.detector.min_rows() as u64;
+        if let Some(rows) = self.options.min_rows.filter(|&rows| rows > wanted) {
+            let text = format!(
+                "{rows} must be at most {wanted} with this detector, which compares rows with forecasts from then on"
+            );
+            return Err(Error::config("min_rows", text));
         }
         match &self.kept.watched {
             Some(kept) => kept.check(&detection)?,
@@ -155,18 +163,13 @@ impl StreamState {
         self.kept.clock.rows().checked_sub(1)
     }
 
-    /// Whether rows were held against their forecasts when the state was kept.
-    pub(super) fn is_watched(&self) -> bool {
-        self.kept.watched.is_some()
-    }
-
-    /// The points of the newest row that were held against their forecasts, by channel; none if a row of an earlier
+    /// The points of the newest row that were compared with their forecasts, by channel; none if a row of an earlier
     /// time came last.
     pub fn watched(&self) -> &[WatchedPoint] {
         &self.watched
     }
 
-    /// Points that were held against their forecasts so far.
+    /// Points that were compared with their forecasts so far.
     pub fn watch_counts(&self) -> WatchCounts {
         self.kept.watched.as_ref().map(Watched::counts).unwrap_or_default()
     }
@@ -204,17 +207,33 @@ impl StreamState {
     /// # Errors
     ///
     /// `InvalidConfig` for impossible options; `InvalidInput` if the text is damaged, of another
-    /// model, or was written with another `every`.
+    /// model, or was written with another `every` or with a detector.
     pub fn from_json(text: &str, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
         let content = unseal(text).map_err(without_state)?;
-        Self::from_content(content, model, options)
+        Self::from_content(content, model, options, None)
     }
 
-    /// As [`StreamState::from_json`], of what is under the checksum.
+    /// As [`StreamState::from_json`], of a stream whose rows are compared with their forecasts, or are from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamState::from_json`] and [`StreamState::with_detection`].
+    pub fn from_json_with_detection(
+        text: &str,
+        model: &ForecastModel,
+        options: StreamOptions,
+        detection: &StreamDetection,
+    ) -> Result<Self> {
+        let content = unseal(text).map_err(without_state)?;
+        Self::from_content(content, model, options, Some(detection))
+    }
+
+    /// As [`StreamState::from_json_with_detection`], of what is under the checksum.
     pub(super) fn from_content(
         text: &str,
         model: &ForecastModel,
         options: StreamOptions,
+        detection: Option<&StreamDetection>,
     ) -> Result<Self> {
         options.check()?;
         let kept: Kept = serde_json::from_str(text)
@@ -225,16 +244,30 @@ impl StreamState {
         }
         let state = Self::of(options, kept);
         state.check_model(model)?;
-        let config = model.config();
-        let (slots, each) = pending_size(model, &options);
-        if !state.kept.window.fits(config.context_length, config.num_input_channels)
-            || !state.kept.pending.fits(slots, each)
+        state.check_numbers(model)?;
+        match detection {
+            Some(detection) => state.with_detection(detection.clone()),
+            None if state.kept.watched.is_some() => {
+                let text = "was written with a detector (give it again, or start without a state)";
+                Err(Error::input(text))
+            }
+            None => Ok(state),
+        }
+    }
+
+    /// Refuses sizes that do not fit, and numbers that are impossible.
+    fn check_numbers(&self, model: &ForecastModel) -> Result<()> {
+        let (config, kept) = (model.config(), &self.kept);
+        let (slots, each) = pending_size(model, &self.options);
+        if !kept.window.fits(config.context_length, config.num_input_channels)
+            || !kept.pending.fits(slots, each)
         {
             let text = "does not fit: forecasts came every other number of rows, or it is damaged";
             return Err(Error::input(text));
         }
-        match state.kept.counts().into_iter().all(|count| count <= MAX_COUNT) {
-            true => Ok(state),
+        let possible = kept.watched.as_ref().is_none_or(|watched| watched.is_possible(MAX_COUNT));
+        match possible && kept.counts().into_iter().all(|count| count <= MAX_COUNT) {
+            true => Ok(()),
             false => {
                 Err(Error::input("has impossible counts: it is damaged (start without a state)"))
             }
@@ -300,7 +333,7 @@ impl StreamState {
                 clock.append(skipped, time, of);
                 self.append(model, row.values, skipped);
             }
-            Step::Again => self.repeat(row.values)?,
+            Step::Again => self.repeat(model, row.values)?,
             Step::Late { rows } => self.fill_in(model, row.values, rows),
         }
         if !matches!(step, Step::Next { .. }) {
@@ -310,7 +343,7 @@ impl StreamState {
         kept.counters.rows += 1;
         let missing = row.values.iter().filter(|value| value.is_nan()).count();
         kept.counters.missing_points += missing as u64;
-        let wanted = self.options.min_rows.unwrap_or(model.wanted_rows() as u64);
+        let wanted = wanted_rows(model, &self.options, self.detection.as_ref());
         Ok(matches!(step, Step::Next { .. })
             && kept.since_forecast >= self.options.every
             && kept.clock.rows() >= wanted)
@@ -360,12 +393,12 @@ impl StreamState {
         kept.window.advance();
         kept.counters.gap_rows = kept.counters.gap_rows.saturating_add(skipped);
         kept.since_forecast = kept.since_forecast.saturating_add(skipped).saturating_add(1);
-        self.write(values, Write { back: 0, over: true });
+        self.write(model, values, Write { back: 0, over: true });
         self.look(model, values);
         self.compare(model, values);
     }
 
-    /// Holds the newest row against its forecast.
+    /// Compares the newest row with its forecast.
     fn look(&mut self, model: &ForecastModel, values: &[f64]) {
         self.watched.clear();
         let Self { kept, detection: Some(detection), watched: found, .. } = self else { return };
@@ -380,7 +413,7 @@ impl StreamState {
         }
     }
 
-    fn repeat(&mut self, values: &[f64]) -> Result<()> {
+    fn repeat(&mut self, model: &ForecastModel, values: &[f64]) -> Result<()> {
         let over = match self.options.duplicates {
             Duplicates::Error => {
                 let duplicates = option("duplicates", None);
@@ -392,7 +425,7 @@ impl StreamState {
             Duplicates::Last => true,
             Duplicates::First | Duplicates::Mean => false,
         };
-        self.write(values, Write { back: 0, over });
+        self.write(model, values, Write { back: 0, over });
         self.kept.counters.duplicates += 1;
         Ok(())
     }
@@ -401,29 +434,39 @@ impl StreamState {
         let context_length = model.config().context_length;
         let within = usize::try_from(back).ok().filter(|&back| back < context_length);
         let wanted = within.is_some_and(|back| {
-            let news = |(c, x): (usize, &f64)| !x.is_nan() && !self.kept.window.is_seen(back, c);
+            let news = |(c, x): (usize, &f64)| {
+                !x.is_nan() && !self.kept.window.is_seen(back, c) && !self.is_hidden(model, back, c)
+            };
             values.iter().enumerate().any(news)
         });
         match within.filter(|_| wanted) {
             Some(back) => {
-                self.write(values, Write { back, over: false });
+                self.write(model, values, Write { back, over: false });
                 self.kept.counters.late_used += 1;
             }
             None => self.kept.counters.late_dropped += 1,
         }
     }
 
-    /// Writes the points that are there.
-    fn write(&mut self, values: &[f64], Write { back, over }: Write) {
-        let window = &mut self.kept.window;
+    /// Writes the points that are there, but not over hidden ones.
+    fn write(&mut self, model: &ForecastModel, values: &[f64], Write { back, over }: Write) {
         for (channel, &value) in values.iter().enumerate() {
-            if !value.is_nan() && (over || !window.is_seen(back, channel)) {
-                window.set(back, channel, value);
+            let wanted = !value.is_nan() && (over || !self.kept.window.is_seen(back, channel));
+            if wanted && !self.is_hidden(model, back, channel) {
+                self.kept.window.set(back, channel, value);
             }
         }
     }
 
-    /// Holds the forecasts of this row against it.
+    /// Whether the point of the row `back` rows before the newest one is missing in forecasts because it was unexpected.
+    fn is_hidden(&self, model: &ForecastModel, back: usize, channel: usize) -> bool {
+        let Some(watched) = &self.kept.watched else { return false };
+        let place = model.output_spec().channels().iter().position(|&own| own == channel);
+        let row = self.newest_row().and_then(|newest| newest.checked_sub(back as u64));
+        row.zip(place).is_some_and(|(row, place)| watched.hides(row, place))
+    }
+
+    /// Compares the forecasts of this row with it.
     fn compare(&mut self, model: &ForecastModel, values: &[f64]) {
         let Self { kept, options, .. } = self;
         let Some(units) = &kept.units else {
@@ -516,7 +559,7 @@ fn expect(kept: &mut Kept, detection: Option<&StreamDetection>, forecast: Foreca
     let seen = |channel: usize| window.seen(channel).next().is_some();
     let known =
         channels.iter().zip(values).map(|(&channel, &x)| if seen(channel) { x } else { f64::NAN });
-    watched.expect(rows + detector.ahead() as u64 - 1, known);
+    watched.expect(rows.saturating_add(detector.ahead() as u64 - 1), known);
 }
 
 /// Where a row's points go: how many rows before the newest one, and whether over seen points.
@@ -538,6 +581,16 @@ fn check_values(model: &ForecastModel, values: &[f64]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Rows that a stream waits for before its first forecast.
+pub(super) fn wanted_rows(
+    model: &ForecastModel,
+    options: &StreamOptions,
+    detection: Option<&StreamDetection>,
+) -> u64 {
+    let own = || detection.map_or(model.wanted_rows(), |own| own.detector.min_rows()) as u64;
+    options.min_rows.unwrap_or_else(own)
 }
 
 /// Forecasts that can wait at a time, and points of each.
