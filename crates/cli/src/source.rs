@@ -235,6 +235,19 @@ fn check_series(spec: &DataSpec, why: Option<&str>) -> Result<()> {
     }
 }
 
+/// How archives of labelled cases end the names of their files.
+const TRAINING_CASES: &str = "_TRAIN.ts";
+const TEST_CASES: &str = "_TEST.ts";
+
+/// The test cases beside training cases, or a name that stands for such.
+pub(crate) fn test_cases(train: &str) -> PathBuf {
+    let beside = PathBuf::from(train.replace(TRAINING_CASES, TEST_CASES));
+    match train.ends_with(TRAINING_CASES) && beside.is_file() {
+        true => beside,
+        false => PathBuf::from("TEST.ts"),
+    }
+}
+
 /// The command that trains a model for labelled cases: as what the labels of these are, where they can be read.
 fn learn_labels(spec: &DataSpec, data: &str) -> String {
     let read = |options| LabelledSet::read(Path::new(data), &options, &LabelOptions::default());
@@ -243,8 +256,8 @@ fn learn_labels(spec: &DataSpec, data: &str) -> String {
         _ => "classification",
     };
     let out = given_to("train", "out").unwrap_or_else(|| "cases".into());
-    // A model is not trained on what it is tested on, as archives of cases call their files.
-    let train = data.replace("_TEST.ts", "_TRAIN.ts");
+    // A model is not trained on what it is tested on.
+    let train = data.replace(TEST_CASES, TRAINING_CASES);
     format!(
         "a model that labels such cases: ptsm train --data {} --task {task} --out {}",
         quoted(Path::new(&train)),

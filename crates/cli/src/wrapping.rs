@@ -14,7 +14,7 @@ pub(crate) fn columns_of(stream: &impl IsTerminal) -> Option<usize> {
 /// Narrower terminals break lines as they like.
 const LEAST: usize = 30;
 
-/// The text with its long lines broken between words. A line further on is moved in by two columns more than the first.
+/// The text with its long lines broken between words. Continuation lines are indented by two columns more than the first.
 /// Tables stay as they are, and so do commands, which could not be pasted if they were broken.
 pub(crate) fn wrapped(text: &str, columns: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| wrapped_line(line, columns)).collect();

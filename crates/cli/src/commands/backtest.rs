@@ -127,8 +127,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     answer(global, &report, &report.table())?;
     if args.refit == Refit::Never && !report.seen_note().is_empty() {
         let words = command_line::given();
-        let words = words.iter().skip(1).map(|word| quoted(Path::new(word)));
-        let command = words.collect::<Vec<_>>().join(" ");
+        let words = words.iter().skip(1).filter(|word| *word != "--refit=never");
+        let command = words.map(|word| quoted(Path::new(word))).collect::<Vec<_>>().join(" ");
+        let command = command.replace(" --refit never", "");
         remark(global, &format!("fair at every cutoff: ptsm {command} --refit every:1"));
     }
     Ok(())

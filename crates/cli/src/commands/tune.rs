@@ -19,6 +19,7 @@ use crate::output::{answer, flag, remark, write_text};
 use crate::progress::Progress;
 use crate::run_state::quoted;
 use crate::source::{DataArgs, read_series, summary};
+use crate::words::counted;
 
 /// The space that is searched if none is given.
 const SPACE: &str = include_str!("tune_space.toml");
@@ -197,11 +198,6 @@ impl Rung {
     }
 }
 
-/// A number with its noun.
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// The recipe as TOML, with a comment that says how it was found.
 fn commented(mut recipe: Recipe, args: &Args, subject: &Subject, best: &Trial) -> Result<String> {
     recipe.data.split = Some(subject.split());
@@ -218,9 +214,9 @@ fn report(space: &SearchSpace, trials: &[Trial], best: &Trial, args: &Args) -> R
     let seconds: f64 = trials.iter().map(|trial| trial.seconds).sum();
     let all = if recipes.len() == space.len() { ", all of the space," } else { "" };
     let mut text = format!(
-        "{} recipes{all} tried in {seconds:.0} of {:.0} s of training; the best after {} has validation loss {} (as train \
+        "{}{all} tried in {seconds:.0} of {:.0} s of training; the best after {} has validation loss {} (as train \
          prints it for each epoch):\n",
-        recipes.len(),
+        counted(recipes.len(), "recipe"),
         args.budget,
         counted(best.epochs as usize, "epoch"),
         loss_text(best.loss)

@@ -9,7 +9,7 @@ use super::sums::Sums;
 use super::totals::Totals;
 use crate::data::{Part, Series, SeriesSet};
 use crate::ensemble::Method;
-use crate::evaluate::{PairedComparison, Score};
+use crate::evaluate::{PairedComparison, Score, mean_error};
 use crate::{Error, Result};
 
 impl Run<'_, '_> {
@@ -134,8 +134,8 @@ impl Run<'_, '_> {
         let seen = self.totals[0].any_seen;
         let pair = |number: usize, score: Score| self.paired(number, score, all);
         let of = |number: usize| {
-            let found = pair(models.len() + number, main);
-            found.map_or(f64::INFINITY, |one| one.other_error)
+            let units = self.totals[models.len() + number].units(1, all);
+            mean_error(&units, main).unwrap_or(f64::INFINITY)
         };
         let best = (0..baselines.len()).min_by(|&a, &b| of(a).total_cmp(&of(b)));
         let own = &models[0];

@@ -36,6 +36,7 @@ pub use coherence::Coherence;
 pub(crate) use formulas::usual_changes;
 pub use metrics::{Accumulator, DataUnits, Detail, MaseScale, Metrics, PartMetrics, ScoredWindows};
 pub use paired::PairedComparison;
+pub(crate) use paired::mean_error;
 pub(crate) use percent::PercentSums;
 pub use probabilistic::{
     CoverageBySeries, IntervalScore, ProbabilisticScores, ProbabilisticSums, SCORED_LEVELS,

@@ -41,7 +41,7 @@ impl PairedComparison {
         if own.errors.len() != other.errors.len() || own.series != other.series {
             return None;
         }
-        let (error, other_error) = (mean(own, score)?, mean(other, score)?);
+        let (error, other_error) = (mean_error(own, score)?, mean_error(other, score)?);
         let pairs = own.errors.iter().zip(&other.errors);
         let pairs: Vec<(f64, f64)> =
             pairs.filter_map(|(a, b)| Some((of_unit(a, score)?, of_unit(b, score)?))).collect();
@@ -82,33 +82,21 @@ impl PairedComparison {
             ratio if ratio < 0.0 => format!("better than {other} by {:.1} %", -100.0 * ratio),
             ratio => format!("worse than {other} by {:.1} %", 100.0 * ratio),
         };
-        let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
+        let Some(interval) = self.interval else {
             return format!("{change} ({numbers}; {won}, too few for an interval)");
         };
-        let chance = if lower <= 0.0 && upper >= 0.0 && ratio.abs() >= SAME {
+        let chance = if interval.lower <= 0.0 && interval.upper >= 0.0 && ratio.abs() >= SAME {
             "; the difference may be chance"
         } else {
             ""
         };
-        let (least, most) = difference_range(ratio, lower, upper);
-        format!(
-            "{change} ({numbers}; {:.0} % interval {least:.1} to {most:.1} %; {won}){chance}",
-            100.0 * level,
-        )
+        let range = interval.in_words(ratio < 0.0);
+        format!("{change} ({numbers}; {range}; {won}){chance}")
     }
 }
 
-/// The bounds of a relative difference in percent, of what is said: how much better where the ratio is below 0, how much
-/// worse otherwise.
-pub(super) fn difference_range(ratio: f64, lower: f64, upper: f64) -> (f64, f64) {
-    match ratio < 0.0 {
-        true => (-100.0 * upper, -100.0 * lower),
-        false => (100.0 * lower, 100.0 * upper),
-    }
-}
-
-/// The error of all units.
-fn mean(units: &Units, score: Score) -> Option<f64> {
+/// The error of all units; `None` where it is not finite.
+pub(crate) fn mean_error(units: &Units, score: Score) -> Option<f64> {
     let mut sum = UnitError::default();
     units.errors.iter().for_each(|unit| sum.add(*unit));
     of_unit(&sum, score)

@@ -226,22 +226,25 @@ impl Verdict {
             (1, "blocks of windows") => "block of windows",
             (_, unit) => unit,
         };
-        let Some(DifferenceInterval { level, lower, upper }) = self.interval else {
+        let Some(interval) = self.interval else {
             let apart = if unit == "series" { "" } else { " without common steps" };
             return format!("no interval: {units} {unit}{apart}, {FEWEST_UNITS} are needed");
         };
         let better = self.relative_difference.is_some_and(|ratio| 100.0 * ratio < -SAME_PERCENT);
-        let (low, high) = if better { (-upper, -lower) } else { (lower, upper) };
-        format!(
-            "{:.0} % interval {:.1} to {:.1} % over {units} {unit}",
-            100.0 * level,
-            percent(low),
-            percent(high)
-        )
+        format!("{} over {units} {unit}", interval.in_words(better))
     }
 }
 
-/// A share in percent, whose first digit behind the point is rounded, and never to minus zero.
+impl DifferenceInterval {
+    /// Of how much better is said if `better`, otherwise of how much worse: `95 % interval 1.0 to 5.2 %`.
+    pub(super) fn in_words(self, better: bool) -> String {
+        let Self { level, lower, upper } = self;
+        let (low, high) = if better { (-upper, -lower) } else { (lower, upper) };
+        format!("{:.0} % interval {:.1} to {:.1} %", 100.0 * level, percent(low), percent(high))
+    }
+}
+
+/// A share in percent, rounded to one digit after the decimal point, and never to minus zero.
 fn percent(share: f64) -> f64 {
     (1000.0 * share).round() / 10.0 + 0.0
 }

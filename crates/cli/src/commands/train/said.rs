@@ -1,7 +1,7 @@
 //! What `train` says besides its answer: that one network alone is trained, what its forecaster was chosen by, and what
 //! may be typed next.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args as _, Command};
 use ptsm::Task;
@@ -13,6 +13,7 @@ use crate::global::Global;
 use crate::intervals;
 use crate::output::remark;
 use crate::run_state::quoted;
+use crate::source::test_cases;
 
 /// Options of the network and its training that leave the choice among forecasters open.
 const OPEN: [&str; 3] = ["context-length", "prediction-length", "seed"];
@@ -76,7 +77,7 @@ pub(super) fn next(global: &Global, done: &Done<'_>) {
     let model = quoted(out);
     let (data, forecasts) = match task {
         Task::Forecasting => (quoted(Path::new(data)), "forecasts"),
-        _ => (quoted(&test_file(data)), "labels its cases"),
+        _ => (quoted(&test_cases(data)), "labels its cases"),
     };
     let mut predict = format!("ptsm predict --model {model} --data {data}");
     let mut forecasts = forecasts.to_owned();
@@ -93,13 +94,4 @@ pub(super) fn next(global: &Global, done: &Done<'_>) {
         global,
         &format!("next:\n  {evaluate:width$}  # scores it\n  {predict:width$}  # {forecasts}"),
     );
-}
-
-/// The test cases beside training cases: `X_TEST.ts` of `X_TRAIN.ts`.
-fn test_file(train: &str) -> PathBuf {
-    let beside = PathBuf::from(train.replace("TRAIN", "TEST").replace("train", "test"));
-    match beside.as_path() != Path::new(train) && beside.is_file() {
-        true => beside,
-        false => PathBuf::from("TEST.ts"),
-    }
 }

@@ -26,24 +26,24 @@ impl Reckoned<'_> {
         self.times * core_seconds(self.multiply_adds, training.batch_size, steps)
     }
 
-    /// Leaves out passes, then steps of the last pass; trainings that count their steps have fewer in each part.
+    /// Leaves out steps: fewer passes, and of each as many steps as together are the share. Trainings that count their steps
+    /// keep their number of parts.
     fn shorten(&mut self, share: f64) {
         let steps = self.steps();
         let training = &mut self.recipe.training;
         let epochs = f64::from(training.epochs) * share;
-        if let Some(each) = &mut training.epoch_steps {
-            *each = ((f64::from(*each) * share) as u32).max(1);
-        } else if epochs >= 1.0 {
-            training.epochs = epochs as u32;
-        } else {
-            training.epochs = 1;
-            training.epoch_steps = Some(((epochs * steps as f64) as u32).max(1));
-        }
+        let wanted = ((epochs * steps as f64) as u64).max(1);
+        let parts = match training.epoch_steps {
+            Some(_) => u64::from(training.epochs).min(wanted),
+            None => (epochs.ceil() as u64).max(1),
+        };
+        training.epochs = parts as u32;
+        training.epoch_steps = Some((wanted / parts).max(1) as u32);
     }
 }
 
 /// Shortens all trainings alike where they are reckoned to take more than `seconds` together, but to one step at least;
-/// gives the share that is left.
+/// gives the share of the work that is left.
 ///
 /// # Errors
 ///
@@ -53,9 +53,8 @@ pub(super) fn shorten(seconds: f64, trainings: &mut [Reckoned<'_>]) -> Result<f6
     if all <= most {
         return Ok(1.0);
     }
-    let share = most / all;
-    trainings.iter_mut().for_each(|training| training.shorten(share));
-    Ok(share)
+    trainings.iter_mut().for_each(|training| training.shorten(most / all));
+    Ok(trainings.iter().map(Reckoned::core_seconds).sum::<f64>() / all)
 }
 
 #[cfg(test)]
@@ -86,13 +85,14 @@ mod tests {
         };
         let (share, all, whole) = shortened(1e6);
         assert_eq!((share, whole), (1.0, [(8, None), (10, Some(100))]));
-        for part in [0.9, 0.5, 0.2, 0.05, 0.01] {
+        for part in [0.9, 0.5, 0.24, 0.2, 0.05, 0.02] {
             let (share, found, _) = shortened(part * all / 2.0);
-            assert!((share - part).abs() < 1e-9 && found <= part * all * 1.001, "{part}: {found}");
+            assert!((share - found / all).abs() < 1e-12, "{part}: {share}");
+            assert!((0.9 * part..=part + 1e-12).contains(&share), "{part}: {share}");
         }
-        assert_eq!(shortened(all / 4.0).2, [(4, None), (10, Some(50))]);
+        assert_eq!(shortened(all / 4.0).2, [(4, Some(100)), (10, Some(50))]);
         assert_eq!(shortened(all / 40.0).2, [(1, Some(40)), (10, Some(5))]);
-        assert_eq!(shortened(1e-9).2, [(1, Some(1)), (10, Some(1))]);
+        assert_eq!(shortened(1e-9).2, [(1, Some(1)), (1, Some(1))]);
         assert!(shorten(0.0, &mut []).is_err() && shorten(f64::NAN, &mut []).is_err());
     }
 }
