@@ -273,18 +273,9 @@ impl Detector {
         Some(1.0 / (scores.len() + 1) as f64)
     }
 
-    /// Of how many series and channels of them no point can have a p-value of at most `level`: anomalies there are
-    /// never flagged at this level, nor at this rate of false discoveries. Series that are not calibrated do not count.
-    pub fn blind(&self, level: f64) -> usize {
-        self.each_scores(|channel, own| {
-            let smallest = 1.0 / (self.compared(own, channel).len() + 1) as f64;
-            usize::from(smallest > level)
-        })
-    }
-
-    /// Calibrated series and channels of them.
-    pub fn calibrated(&self) -> usize {
-        self.each_scores(|_, _| 1)
+    /// Whether points of a channel of this series have p-values.
+    pub fn is_calibrated(&self, id: &str) -> bool {
+        self.kept.series.get(id).is_some_and(|channels| channels.iter().any(Option::is_some))
     }
 
     /// Points calibrated on.
@@ -344,4 +335,111 @@ pub struct ValueAndForecast {
     pub value: f64,
     /// What was expected.
     pub forecast: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    /// Residuals of the standard normal distribution.
+    fn residuals(draws: &mut ChaCha8Rng, count: usize) -> Vec<f64> {
+        let mut uniform = || 1.0 - draws.random::<f64>();
+        let mut normal =
+            || (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
+        (0..count).map(|_| normal()).collect()
+    }
+
+    fn pairs(residuals: &[f64]) -> Vec<Pair> {
+        residuals.iter().map(|&residual| Pair { residual, size: 1.0 }).collect()
+    }
+
+    /// Of series of so many residuals each, beside one of so many.
+    fn detector(draws: &mut ChaCha8Rng, short: usize, long: usize) -> Detector {
+        let scores = |draws: &mut ChaCha8Rng, count: usize| {
+            vec![Scores::of(pairs(&residuals(draws, count)))]
+        };
+        let mut series: BTreeMap<String, Vec<Option<Scores>>> =
+            (0..SERIES).map(|number| (number.to_string(), scores(draws, short))).collect();
+        series.insert("long".into(), scores(draws, long));
+        Detector::from_kept(Kept {
+            version: VERSION,
+            model: String::new(),
+            channels: vec!["x".into()],
+            ahead: 1,
+            min_rows: 1,
+            transform: Transform::None,
+            calibrated_on: String::new(),
+            series,
+        })
+        .unwrap()
+    }
+
+    const SERIES: usize = 4000;
+
+    /// The share of p-values of new points that are at most `level`, of the short series.
+    fn share(p_values: &[f64], level: f64) -> f64 {
+        p_values.iter().filter(|&&p| p <= level).count() as f64 / p_values.len() as f64
+    }
+
+    /// Four deviations of a share, if all points of a series were one.
+    fn bound(level: f64) -> f64 {
+        level + 4.0 * (level * (1.0 - level) / SERIES as f64).sqrt()
+    }
+
+    #[test]
+    fn short_series_under_gaussian_noise_have_p_values_that_are_uniform_or_larger() {
+        const LEVELS: [f64; 6] = [0.5, 0.2, 0.1, 0.05, 0.01, 0.005];
+        let mut draws = ChaCha8Rng::seed_from_u64(17);
+        // Compared with a long series, or with one another.
+        for (short, long) in [(20, 5000), (40, 5000), (98, 5000), (20, 0), (40, 0), (98, 0)] {
+            let detector = detector(&mut draws, short, long);
+            let mut p_values = Vec::new();
+            for number in 0..SERIES {
+                for value in residuals(&mut draws, 5) {
+                    let pair = ValueAndForecast { value, forecast: 0.0 };
+                    p_values.push(detector.p_value(&number.to_string(), 0, pair).unwrap().p);
+                }
+            }
+            for level in LEVELS {
+                let found = share(&p_values, level);
+                assert!(found <= bound(level), "{short} {long} {level}: {found}");
+                // One another's scores have the same spread, so nothing is lost.
+                assert!(long > 0 || found > 0.6 * level, "{short} {level}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_median_of_few_would_flag_too_much_beside_a_long_series() {
+        let mut draws = ChaCha8Rng::seed_from_u64(18);
+        let detector = detector(&mut draws, 20, 5000);
+        let mut p_values = Vec::new();
+        for _ in 0..SERIES {
+            let mut sizes: Vec<f64> = residuals(&mut draws, 20).iter().map(|x| x.abs()).collect();
+            sizes.sort_by(f64::total_cmp);
+            let pool = &detector.pooled[0];
+            for value in residuals(&mut draws, 5) {
+                let below = pool.partition_point(|&x| x < value.abs() / sizes[10]);
+                p_values.push((1 + pool.len() - below) as f64 / (pool.len() + 1) as f64);
+            }
+        }
+        assert!(share(&p_values, 0.005) > bound(0.005), "{}", share(&p_values, 0.005));
+    }
+
+    #[test]
+    fn fewer_residuals_than_twenty_are_no_calibration() {
+        let mut draws = ChaCha8Rng::seed_from_u64(19);
+        let residuals = residuals(&mut draws, LEAST);
+        assert!(Scores::of(pairs(&residuals[1..])).is_none());
+        let own = Scores::of(pairs(&residuals)).unwrap();
+        let mut sizes: Vec<f64> = residuals.iter().map(|x| x.abs()).collect();
+        sizes.sort_by(f64::total_cmp);
+        // Of 20 draws at most 13 are below the median with a probability of 0.94, at most 12 with 0.87.
+        assert_eq!(own.spread, sizes[14]);
+        // The binomial distribution at its ends.
+        assert_eq!((sure_place(1), sure_place(2)), (0, 1));
+        assert!(own.scores.is_sorted());
+    }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::file::{read_state, without_state};
 use super::options::StreamOptions;
 use super::score::{Drift, StreamScore};
-use super::state::{Counters, StreamRow, StreamState, read_state, wanted_rows, without_state};
+use super::state::{Counters, StreamRow, StreamState, wanted_rows};
 use super::watch::{StreamDetection, WatchCounts, WatchedPoint};
 use super::worker::StreamWorker;
 use crate::forecast::{Forecast, ForecastModel, Forecaster};
@@ -54,6 +55,11 @@ impl StreamPanel {
         StreamState::new(self.worker.model(), self.options)?.with_detection(detection.clone())?;
         self.detection = Some(detection);
         Ok(self)
+    }
+
+    /// By what rows are compared with their forecasts.
+    pub fn detection(&self) -> Option<&StreamDetection> {
+        self.detection.as_ref()
     }
 
     fn watching(&self, state: StreamState) -> Result<StreamState> {
