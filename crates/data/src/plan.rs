@@ -1,6 +1,5 @@
 //! Covariates of the rows after the end of series: features of the calendar, and those of a table of plans.
 
-
 use super::calendar::Calendar;
 use super::calendar_feature::CalendarFeature;
 use super::covariates::Covariates;

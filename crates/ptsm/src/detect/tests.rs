@@ -364,7 +364,10 @@ fn the_report_is_of_the_series_that_are_scanned() {
     let detector = forecaster.detector(&set, &rows, &options, "rows", &mut silent()).unwrap();
     let mut report = |rows: SeriesRows, level: f64| {
         let how = FlagBy::Level(level);
-        forecaster.detect(&set, &rows, &detector, how, &mut silent()).unwrap().report(&set, &detector)
+        forecaster
+            .detect(&set, &rows, &detector, how, &mut silent())
+            .unwrap()
+            .report(&set, &detector)
     };
     let found = report(vec![416..600, 136..200, 100..200], 0.005);
     assert_eq!(found.smallest_p, 1.0 / 401.0);

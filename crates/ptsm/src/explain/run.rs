@@ -70,8 +70,12 @@ impl Forecaster {
         let numbers = plans.iter().map(numbers).fold(0, usize::saturating_add);
         let hidden = plans.iter().map(Plan::len).max().unwrap_or(0).min(windows_at_once(width));
         // A number in f64 takes the room of two; a point of a series has one, and a flag.
-        let bytes = bytes_of(&[numbers, 2])
-            .saturating_add(bytes_of(&[hidden, context_length.saturating_add(lags), width, 3]));
+        let bytes = bytes_of(&[numbers, 2]).saturating_add(bytes_of(&[
+            hidden,
+            context_length.saturating_add(lags),
+            width,
+            3,
+        ]));
         let longer = option("stretch", None);
         let way_out = format!("a longer {longer} than {stretch}, or fewer series or channels");
         require_memory("the influences of all stretches", bytes, &way_out)
@@ -230,7 +234,7 @@ impl Plan {
         let all = stretches.rows(&context);
         let of_channel = |channel: usize| {
             let seen = move |rows: &&Range<usize>| {
-                rows.clone().any(|row| series.get(row, channel).is_some())
+                (*rows).clone().any(|row| series.get(row, channel).is_some())
             };
             all.iter().filter(seen).map(move |rows| Hidden { channel, rows: rows.clone() })
         };

@@ -60,11 +60,7 @@ struct Row<'a> {
     channels: usize,
 }
 
-fn rows_of<'a>(
-    set: &'a SeriesSet,
-    series: Option<&Series>,
-    one: &'a Explanation,
-) -> Vec<Row<'a>> {
+fn rows_of<'a>(set: &'a SeriesSet, series: Option<&Series>, one: &'a Explanation) -> Vec<Row<'a>> {
     let channels = one.forecast.channels.len();
     let place = |row: usize| {
         let time = series.and_then(|series| Some((series, series.timestamps.as_ref()?.get(row)?)));

@@ -1,10 +1,10 @@
 //! Forecasts as a table in the form of the data that they continue.
 
-use std::borrow::Cow;
 use super::answer::Forecast;
 use super::columns::{ForecastColumns, IntervalNames, free_name};
 use crate::Result;
 use crate::data::{Column, NO_COLUMN, Series, SeriesSet, Table};
+use std::borrow::Cow;
 
 /// Puts a column in front of the others, under a name that none of them has.
 ///

@@ -129,9 +129,7 @@ fn a_state_needs_its_detector_and_has_possible_numbers() {
     let text = state.unwrap().to_json().unwrap();
     let error = StreamState::from_json(&text, model, options).unwrap_err().to_string();
     assert!(error.contains("was written with a detector"), "{error}");
-    let read = |text: &str| {
-        StreamState::from_json_with_detection(text, model, options, &detection)
-    };
+    let read = |text: &str| StreamState::from_json_with_detection(text, model, options, &detection);
     assert_eq!(read(&text).unwrap().to_json().unwrap(), text);
     let most = u64::MAX.to_string();
     let other = StreamDetection { alpha: 0.5, ..detection.clone() };
