@@ -35,6 +35,11 @@ pub(super) fn config() -> Config {
 }
 
 pub(super) fn forecaster(config: Config) -> Forecaster {
+    of_scale(config, vec![2.0, 7.0])
+}
+
+/// A forecaster of channels of these deviations.
+pub(super) fn of_scale(config: Config, scale: Vec<f64>) -> Forecaster {
     let preprocessor = Preprocessor {
         dataset: "t".into(),
         channels: vec!["x".into(), "y".into()],
@@ -45,11 +50,7 @@ pub(super) fn forecaster(config: Config) -> Forecaster {
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
-        standardiser: Standardiser {
-            mean: vec![10.0, 11.0],
-            scale: vec![2.0, 7.0],
-            ..Standardiser::default()
-        },
+        standardiser: Standardiser { mean: vec![10.0, 11.0], scale, ..Standardiser::default() },
         labels: None,
         covariates: None,
     };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::tests::{HOUR, START, batch, config, forecaster, values};
+use super::tests::{HOUR, START, batch, config, forecaster, of_scale, values};
 use super::*;
 use crate::data::{ReadOptions, Repair, Table};
 use crate::detect::{Detector, DetectorOptions, whole_rows};
@@ -107,7 +107,10 @@ fn forecasts_begin_after_the_rows_that_the_detector_wants() {
 
 #[test]
 fn a_row_is_compared_even_if_its_own_forecast_is_not_finite() {
-    let mut stream = panel(detection(None, None));
+    // In these units the value is beyond single precision.
+    let forecaster = of_scale(config(), vec![0.1, 7.0]);
+    let stream = StreamPanel::new(forecaster, StreamOptions::default()).unwrap();
+    let mut stream = stream.with_detector(detection(None, None)).unwrap();
     for number in 0..30 {
         push(&mut stream, number, &row(number)).unwrap();
     }
