@@ -3,8 +3,8 @@
     python score.py points.csv labels.csv [--from ROW] [--until ROW]
     python score.py --simple last calibration.csv data.csv labels.csv --alpha 0.001 [--from ROW]
 
-`points.csv` is what `ptsm detect --out` wrote for one channel with numbered rows; `labels.csv` has a line for each row,
-1 where an anomaly is. Precision and recall are of points, with no adjustment; an event (a run of labels) counts as
+`points.csv` is what `ptsm detect --out` wrote for one channel with numbered rows; `labels.csv` has a line for each row
+and no header, 1 where an anomaly is. Precision and recall are of points, with no adjustment; an event (a run of labels) counts as
 found if one of its points is flagged, and its delay is that of the first one. False alarms are flagged points outside
 all events, for each 10,000 of these. `--simple last` or `--simple N` (a season of N rows) calibrates the residuals of
 that forecast on the first table by the same p-value and scans the second.
@@ -13,6 +13,7 @@ that forecast on the first table by the same p-value and scans the second.
 import argparse
 import bisect
 import csv
+import sys
 
 
 def events_of(labels):
@@ -60,22 +61,42 @@ def column(path):
         return [float(row[-1]) for row in list(csv.reader(file))[1:]]
 
 
+def flags_of(path):
+    """The flag of each row of what `ptsm detect --out` wrote."""
+    flags = {}
+    with open(path, newline="") as file:
+        rows = csv.DictReader(file)
+        if not {"row", "anomaly"} <= set(rows.fieldnames or []):
+            sys.exit(f"{path}: wanted the columns row and anomaly (scan a table without times)")
+        for cells in rows:
+            row = int(float(cells["row"]))
+            if row in flags:
+                sys.exit(f"{path}: row {row} comes twice (scan one series and channel)")
+            flags[row] = float(cells["anomaly"]) == 1
+    return flags
+
+
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+")
     parser.add_argument("--simple")
     parser.add_argument("--alpha", type=float)
     parser.add_argument("--from", dest="start", type=int, default=0)
     parser.add_argument("--until", type=int)
     args = parser.parse_args()
+    if len(args.files) != (3 if args.simple else 2):
+        parser.error("wanted points.csv labels.csv, or with --simple calibration.csv data.csv labels.csv")
+    if bool(args.simple) != (args.alpha is not None):
+        parser.error("--simple and --alpha are used together")
     with open(args.files[-1]) as file:
         labels = [int(float(line)) for line in file if line.strip()]
     if args.simple:
         lag = 1 if args.simple == "last" else int(args.simple)
         flags = simple(column(args.files[0]), column(args.files[1]), lag, args.alpha)
     else:
-        with open(args.files[0], newline="") as file:
-            flags = {int(float(row["row"])): row["anomaly"] == "1" for row in csv.DictReader(file)}
+        flags = flags_of(args.files[0])
+    if max(flags, default=0) >= len(labels):
+        sys.exit(f"{args.files[-1]}: {len(labels)} labels are fewer than the rows (wanted a line for each row, no header)")
     until = len(labels) if args.until is None else args.until
     flags = {row: flag for row, flag in flags.items() if args.start <= row < until}
     for name, value in scored(flags, labels).items():

@@ -6,6 +6,7 @@ use ptsm::detect::{Detection, DetectionReport, Event, FlagBy, ScannedPoint};
 use crate::output::short;
 use crate::pictures::{shown_time, shows_dates};
 use crate::plot::{AnomalyPanel, AnomalyPlot, AnomalyPoint, MOST_ANOMALY_PANELS, TimeKind};
+use crate::words::{counted, grouped};
 
 /// Events that are listed.
 const LISTED: usize = 10;
@@ -16,30 +17,24 @@ pub(crate) fn text(name: &str, report: &DetectionReport) -> String {
         1 => "one step ahead".to_owned(),
         ahead => format!("{ahead} steps ahead"),
     };
-    let mut text = format!("{name}: {} points scanned, {steps}\n", report.scanned);
+    let mut text = format!("{name}: {} scanned, {steps}\n", counted(report.scanned, "point"));
     text += &format!(
-        "calibrated on {} points: {}; p-values from {:.2e}\n",
-        report.calibration_points, report.calibrated_on, report.smallest_p
+        "calibrated on {}: {}; p-values from {:.2e}\n",
+        counted(report.calibration_points, "point"),
+        report.calibrated_on,
+        report.smallest_p
     );
     if report.pooled > 0 {
         text += &format!(
-            "{} series and channels have too few of these and are held against those of all series\n",
-            report.pooled
+            "{} series and channels have fewer than 99 of these and are compared with those of other series\n",
+            grouped(report.pooled as u64)
         );
     }
-    let left = report.not_scored;
-    if left.total() > 0 {
-        text += &format!(
-            "not scored: {} points without a value, {} without enough rows before them, {} of series without a \
-             calibration point\n",
-            left.missing, left.without_context, left.not_calibrated
-        );
-    }
-    let (events, anomalies) = (report.events.len(), report.anomalies);
+    text += &not_scored(report);
     let found = format!(
-        "flagged: {anomalies} point{} in {events} event{}",
-        if anomalies == 1 { "" } else { "s" },
-        if events == 1 { "" } else { "s" }
+        "flagged: {} in {}",
+        counted(report.anomalies, "point"),
+        counted(report.events.len(), "event")
     );
     let expected = report.expected_false_alarms;
     text += &match report.flag_by {
@@ -59,31 +54,60 @@ pub(crate) fn text(name: &str, report: &DetectionReport) -> String {
     text
 }
 
-/// Says so where one anomaly alone cannot be flagged.
-fn too_few(report: &DetectionReport) -> String {
-    if let FlagBy::Level(level) = report.flag_by
-        && level < report.smallest_p
-    {
-        return format!(
-            "note: no point can be flagged at this level, since p-values begin at {:.2e} (calibrate on at least {:.0} \
-             points of each series and channel, or use a higher --alpha)\n",
-            report.smallest_p,
-            (1.0 / level).ceil()
+/// What could not be scored, and why.
+fn not_scored(report: &DetectionReport) -> String {
+    let left = report.not_scored;
+    let mut text = String::new();
+    if left.total() > 0 {
+        text += &format!(
+            "not scored: {} without a value, {} without enough rows before them, {} of series with fewer than 20 \
+             points to calibrate on\n",
+            counted(left.missing, "point"),
+            left.without_context,
+            left.not_calibrated
         );
     }
-    let (FlagBy::FalseDiscoveries(rate), Some(least)) = (report.flag_by, report.least_flagged)
-    else {
-        return String::new();
-    };
-    if least <= 1 {
-        return String::new();
+    if report.without_score > 0 {
+        text += &format!(
+            "note: {} series of the data cannot be scored: too short, or without enough points to calibrate on\n",
+            grouped(report.without_score as u64)
+        );
     }
-    format!(
-        "note: with so few calibration points for so many scanned ones, none is flagged unless {least} are beyond all \
-         calibration points (--alpha LEVEL flags single points, or calibrate on at least {:.0} points of each series \
-         and channel)\n",
-        (report.scanned as f64 / rate).ceil()
-    )
+    text
+}
+
+/// Says so where an anomaly cannot be flagged, or not alone.
+fn too_few(report: &DetectionReport) -> String {
+    match (report.flag_by, report.least_flagged) {
+        (FlagBy::Level(level), _) => blind(report, level),
+        (FlagBy::FalseDiscoveries(rate), Some(least)) if least > 1 => format!(
+            "note: with so few calibration points for so many scanned ones, none is flagged unless {least} are beyond \
+             all calibration points (--alpha LEVEL flags single points, or calibrate on at least {:.0} points of each \
+             series and channel)\n",
+            (report.scanned as f64 / rate).ceil()
+        ),
+        _ => String::new(),
+    }
+}
+
+/// Says so where no point can be flagged at a level, anywhere or in some series.
+fn blind(report: &DetectionReport, level: f64) -> String {
+    let way_out = format!(
+        "(calibrate on at least {:.0} points of each series and channel, or use a higher --alpha)",
+        (1.0 / level).ceil()
+    );
+    match report.blind {
+        0 => String::new(),
+        all if all == report.compared => format!(
+            "note: no point can be flagged at this level, since p-values begin at {:.2e} {way_out}\n",
+            report.smallest_p
+        ),
+        some => format!(
+            "note: in {some} of {} series and channels of them no point can be flagged at this level, since p-values \
+             there begin above it {way_out}\n",
+            report.compared
+        ),
+    }
 }
 
 /// The strongest events.
@@ -121,32 +145,27 @@ fn table(events: &[Event]) -> String {
     };
     let mut text: String = rows.iter().map(line).collect();
     if events.len() > LISTED {
-        text += &format!("  and {} weaker events\n", events.len() - LISTED);
+        text += &format!("  and {}\n", counted(events.len() - LISTED, "weaker event"));
     }
     text
 }
 
-/// The picture of a scan: channels of series with flagged points first, by their largest score.
-pub(crate) fn anomaly_plot(name: &str, set: &SeriesSet, found: &Detection) -> AnomalyPlot {
-    let mut panels: Vec<(usize, usize, Vec<&ScannedPoint>)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for point in &found.points {
-        let key = (point.series, point.channel);
-        let place = *places.entry(key).or_insert(panels.len());
-        match panels.get_mut(place) {
-            Some((_, _, points)) => points.push(point),
-            None => panels.push((key.0, key.1, vec![point])),
-        }
+/// The scanned points of a channel of a series.
+struct Scanned<'a> {
+    series: usize,
+    channel: usize,
+    points: Vec<&'a ScannedPoint>,
+}
+
+impl Scanned<'_> {
+    /// The largest score of its flagged points, 0 without one.
+    fn strength(&self) -> f64 {
+        let flagged = self.points.iter().filter(|point| point.anomaly);
+        flagged.map(|point| point.score).fold(0.0, f64::max)
     }
-    let strength = |points: &[&ScannedPoint]| {
-        points.iter().filter(|point| point.anomaly).map(|point| point.score).fold(0.0, f64::max)
-    };
-    panels.sort_by(|a, b| strength(&b.2).total_cmp(&strength(&a.2)));
-    let dated = shows_dates(set) && set.series.iter().any(|series| series.timestamps.is_some());
-    let number = panels.len();
-    let several = set.series.len() > 1;
-    let panel = |(series, channel, points): &(usize, usize, Vec<&ScannedPoint>)| {
-        let (one, channel_name) = (&set.series[*series], &found.channels[*channel]);
+
+    fn panel(&self, set: &SeriesSet, found: &Detection) -> AnomalyPanel {
+        let (one, channel) = (&set.series[self.series], &found.channels[self.channel]);
         let time = |row: usize| {
             let own = one.timestamps.as_ref().and_then(|times| times.get(row));
             own.map_or(row as i64, |time| shown_time(set, time, row))
@@ -159,20 +178,42 @@ pub(crate) fn anomaly_plot(name: &str, set: &SeriesSet, found: &Detection) -> An
             flagged: point.anomaly,
         };
         AnomalyPanel {
-            name: match (several, found.channels.len()) {
-                (false, _) => channel_name.clone(),
+            name: match (set.series.len() > 1, found.channels.len()) {
+                (false, _) => channel.clone(),
                 (true, 1) => one.id.clone(),
-                (true, _) => format!("{}, {channel_name}", one.id),
+                (true, _) => format!("{}, {channel}", one.id),
             },
-            points: points.iter().map(of).collect(),
+            points: self.points.iter().map(of).collect(),
         }
-    };
+    }
+}
+
+/// By series and channel, in the order of their first points.
+fn by_channel(found: &Detection) -> Vec<Scanned<'_>> {
+    let mut all: Vec<Scanned<'_>> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for point in &found.points {
+        let (series, channel) = (point.series, point.channel);
+        let place = *places.entry((series, channel)).or_insert(all.len());
+        match all.get_mut(place) {
+            Some(scanned) => scanned.points.push(point),
+            None => all.push(Scanned { series, channel, points: vec![point] }),
+        }
+    }
+    all
+}
+
+/// The picture of a scan: channels of series with flagged points first, by their largest score.
+pub(crate) fn anomaly_plot(name: &str, set: &SeriesSet, found: &Detection) -> AnomalyPlot {
+    let mut all = by_channel(found);
+    all.sort_by(|a, b| b.strength().total_cmp(&a.strength()));
+    let dated = shows_dates(set) && set.series.iter().any(|series| series.timestamps.is_some());
     let flagged = found.anomalies().count();
     AnomalyPlot {
         title: format!("Anomalies in {name}"),
-        subtitle: format!("{flagged} of {} points flagged", found.points.len()),
+        subtitle: format!("{flagged} of {} flagged", counted(found.points.len(), "point")),
         time: if dated { TimeKind::UnixSeconds } else { TimeKind::Step },
-        panels: panels.iter().take(MOST_ANOMALY_PANELS).map(panel).collect(),
-        number,
+        panels: all.iter().take(MOST_ANOMALY_PANELS).map(|one| one.panel(set, found)).collect(),
+        number: all.len(),
     }
 }

@@ -1,12 +1,15 @@
 //! What `ptsm explain` says and draws of influences.
 
-use ptsm::data::SeriesSet;
+use ptsm::data::{Series, SeriesSet};
 use ptsm::explain::{Explanation, Influence, Source};
 use serde::Serialize;
 
 use crate::output::short;
 use crate::pictures::{shown_time, shows_dates};
-use crate::plot::{HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS, TimeKind};
+use crate::plot::{
+    HeatCell, HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS, TimeKind,
+};
+use crate::words::counted;
 
 /// Sources that are named, and series and channels that are told of in words.
 const NAMED: usize = 5;
@@ -54,44 +57,67 @@ struct Share {
     share: f64,
 }
 
+/// A forecast, and the series that it is of.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    set: &'a SeriesSet,
+    series: Option<&'a Series>,
+    one: &'a Explanation,
+}
+
+impl<'a> Of<'a> {
+    fn all(set: &'a SeriesSet, all: &'a [Explanation]) -> Vec<Self> {
+        let series = set.by_id();
+        let of = |one: &'a Explanation| Self {
+            set,
+            series: series.get(one.forecast.id.as_str()).copied(),
+            one,
+        };
+        all.iter().map(of).collect()
+    }
+
+    /// What is told of an influence on the channel number `k`.
+    fn told(self, influence: &Influence, k: usize) -> Told {
+        let channels = self.one.forecast.channels.len();
+        let (size, mean) = (influence.size(k, channels), influence.mean(k, channels));
+        match &influence.source {
+            Source::Past { channel, rows } => Told {
+                source: self.set.channels[*channel].clone(),
+                from: Some(place(self, rows.start)),
+                to: Some(place(self, rows.end - 1)),
+                size,
+                mean,
+            },
+            Source::Covariate { number } => {
+                let source = self.set.covariates[*number].clone();
+                Told { source, from: None, to: None, size, mean }
+            }
+        }
+    }
+}
+
 /// The text of a row's time, or its number.
-fn place(set: &SeriesSet, id: &str, row: usize) -> String {
-    let series = set.series.iter().find(|series| series.id == id);
+fn place(Of { set, series, .. }: Of<'_>, row: usize) -> String {
     let time = series.and_then(|one| Some((one, one.timestamps.as_ref()?.get(row)?)));
     time.map_or_else(|| row.to_string(), |(series, time)| set.time_text(series, time))
 }
 
 /// The strongest influences on every channel of every series.
 pub(crate) fn summary(name: &str, set: &SeriesSet, all: &[Explanation]) -> Summary {
-    let each = |one: &Explanation| {
-        let count = one.forecast.channels.len();
-        (0..count).map(|k| one_summary(set, one, k)).collect::<Vec<_>>()
+    let each = |of: Of<'_>| {
+        (0..of.one.forecast.channels.len()).map(move |k| one_summary(of, k)).collect::<Vec<_>>()
     };
-    Summary { dataset: name.to_owned(), forecasts: all.iter().flat_map(each).collect() }
+    let forecasts = Of::all(set, all).into_iter().flat_map(each).collect();
+    Summary { dataset: name.to_owned(), forecasts }
 }
 
-fn one_summary(set: &SeriesSet, one: &Explanation, k: usize) -> OneSummary {
+fn one_summary(of: Of<'_>, k: usize) -> OneSummary {
+    let Of { set, one, .. } = of;
     let channels = one.forecast.channels.len();
-    let told = |influence: &Influence| {
-        let (size, mean) = (influence.size(k, channels), influence.mean(k, channels));
-        let id = &one.forecast.id;
-        match &influence.source {
-            Source::Past { channel, rows } => Told {
-                source: set.channels[*channel].clone(),
-                from: Some(place(set, id, rows.start)),
-                to: Some(place(set, id, rows.end - 1)),
-                size,
-                mean,
-            },
-            Source::Covariate { number } => {
-                let source = set.covariates[*number].clone();
-                Told { source, from: None, to: None, size, mean }
-            }
-        }
-    };
     let of_kind = |past: bool| {
         let kind = move |one: &&Influence| matches!(one.source, Source::Past { .. }) == past;
-        let mut all: Vec<Told> = one.influences.iter().filter(kind).map(told).collect();
+        let own = one.influences.iter().filter(kind);
+        let mut all: Vec<Told> = own.map(|influence| of.told(influence, k)).collect();
         all.sort_by(|a, b| b.size.total_cmp(&a.size));
         all
     };
@@ -121,22 +147,30 @@ fn one_summary(set: &SeriesSet, one: &Explanation, k: usize) -> OneSummary {
 
 /// The influences in words.
 pub(crate) fn text(summary: &Summary) -> String {
-    let mut text = String::new();
-    for one in summary.forecasts.iter().take(TOLD) {
-        let of = if one.series.is_empty() { "" } else { " of " };
-        text += &format!(
+    let mut text: String = summary.forecasts.iter().take(TOLD).map(OneSummary::text).collect();
+    if summary.forecasts.len() > TOLD {
+        let more = counted(summary.forecasts.len() - TOLD, "more forecast");
+        text += &format!("and {more} (--out FILE or --json has all)\n");
+    }
+    text
+}
+
+impl OneSummary {
+    fn text(&self) -> String {
+        let of = if self.series.is_empty() { "" } else { " of " };
+        let mut text = format!(
             "{}{of}{}: forecast of size {} from {} rows, hidden {} at a time\n",
-            one.channel,
-            one.series,
-            short(one.forecast),
-            one.context,
-            one.stretch
+            self.channel,
+            self.series,
+            short(self.forecast),
+            self.context,
+            self.stretch
         );
         let moved = |told: &Told| {
             let sign = if told.mean < 0.0 { "lower" } else { "higher" };
             format!("{} ({sign} by {} on average)", short(told.size), short(told.mean.abs()))
         };
-        for told in one.past.iter().filter(|told| told.size > 0.0) {
+        for told in self.past.iter().filter(|told| told.size > 0.0) {
             let (from, to) = (told.from.as_deref(), told.to.as_deref());
             text += &format!(
                 "  {} from {} to {}: {}\n",
@@ -146,25 +180,21 @@ pub(crate) fn text(summary: &Summary) -> String {
                 moved(told)
             );
         }
-        for told in &one.covariates {
+        for told in &self.covariates {
             text += &format!("  covariate {}: {}\n", told.source, moved(told));
         }
-        let shares = one.channels.iter().filter(|share| share.share > 0.0).take(NAMED);
+        let shares = self.channels.iter().filter(|share| share.share > 0.0).take(NAMED);
         let shares: Vec<String> =
             shares.map(|share| format!("{} {:.0} %", share.source, 100.0 * share.share)).collect();
-        let none = one.channels.iter().filter(|share| share.share == 0.0).count();
+        let none = self.channels.iter().filter(|share| share.share == 0.0).count();
         let none = match none {
             0 => String::new(),
             1 => "; 1 channel has none".to_owned(),
-            count => format!("; {count} channels have none"),
+            count => format!("; {} have none", counted(count, "channel")),
         };
         text += &format!("  by channel of the past: {}{none}\n", shares.join(", "));
+        text
     }
-    if summary.forecasts.len() > TOLD {
-        let more = summary.forecasts.len() - TOLD;
-        text += &format!("and {more} more forecasts (--out FILE or --json has all)\n");
-    }
-    text
 }
 
 /// Channels of the past that a panel shows, those with the largest influence.
@@ -172,29 +202,33 @@ const SHOWN: usize = 6;
 
 /// The picture: a panel for each channel of each series.
 pub(crate) fn influence_plot(name: &str, set: &SeriesSet, all: &[Explanation]) -> InfluencePlot {
-    let pairs = all.iter().flat_map(|one| (0..one.forecast.channels.len()).map(move |k| (one, k)));
-    let number = pairs.clone().count();
+    let number = all.iter().map(|one| one.forecast.channels.len()).sum();
     let dated = shows_dates(set) && all.iter().any(|one| one.forecast.timestamps.is_some());
     let several = all.len() > 1;
-    let panels = pairs.take(MOST_INFLUENCE_PANELS).map(|(one, k)| {
-        let mut panel = panel(set, one, k);
-        if several {
-            panel.name = format!("{}, {}", one.forecast.id, panel.name);
-        }
-        panel
-    });
+    let each = |of: Of<'_>| -> Vec<InfluencePanel> {
+        let panels = (0..of.one.forecast.channels.len()).map(|k| panel(of, k));
+        let named = |panel: InfluencePanel| match several {
+            true => {
+                InfluencePanel { name: format!("{}, {}", of.one.forecast.id, panel.name), ..panel }
+            }
+            false => panel,
+        };
+        panels.take(MOST_INFLUENCE_PANELS).map(named).collect()
+    };
+    // Each has one panel at least.
+    let shown = all.len().min(MOST_INFLUENCE_PANELS);
+    let panels = Of::all(set, &all[..shown]).into_iter().flat_map(each);
     InfluencePlot {
         title: format!("What moved the forecast of {name}"),
         subtitle: "change of the forecast when a stretch is hidden: the darker, the larger".into(),
         time: if dated { TimeKind::UnixSeconds } else { TimeKind::Step },
-        panels: panels.collect(),
+        panels: panels.take(MOST_INFLUENCE_PANELS).collect(),
         number,
     }
 }
 
-fn panel(set: &SeriesSet, one: &Explanation, k: usize) -> InfluencePanel {
+fn panel(Of { set, series, one }: Of<'_>, k: usize) -> InfluencePanel {
     let channels = one.forecast.channels.len();
-    let series = set.series.iter().find(|series| series.id == one.forecast.id);
     let time = |row: usize| {
         let own = series.and_then(|series| series.timestamps.as_ref()?.get(row));
         let ahead = row.checked_sub(one.forecast.first_row).and_then(|step| {
@@ -218,7 +252,7 @@ fn panel(set: &SeriesSet, one: &Explanation, k: usize) -> InfluencePanel {
         let cells = one.influences.iter().filter_map(|influence| match &influence.source {
             Source::Past { channel, rows } if *channel == number => {
                 let until = time(rows.end.saturating_sub(1));
-                Some((time(rows.start), until, influence.size(k, channels)))
+                Some(HeatCell { from: time(rows.start), until, size: influence.size(k, channels) })
             }
             _ => None,
         });

@@ -83,8 +83,7 @@ impl ForecastOutput<'_> {
             };
         }
         if global.json {
-            let json = |forecast| ForecastJson::new(set, forecast);
-            let all: Vec<ForecastJson> = forecasts.iter().map(json).collect();
+            let all = ForecastJson::all(set, forecasts);
             return answer(global, &json!({"forecasts": all}), "");
         }
         let mut csv = Vec::new();

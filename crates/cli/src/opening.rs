@@ -14,7 +14,7 @@ use ptsm_backends::open;
 use crate::command_line::innermost;
 use crate::global::Global;
 use crate::output::{remark, remark_note};
-use crate::source::{DataArgs, far_values, refuse_unused, summary};
+use crate::source::{DataArgs, OWN_STEPS, far_values, refuse_unused, summary};
 
 /// Commands whose `--model` may be the model inside the binary.
 const TAKE_BUILTIN: [&str; 9] = [
@@ -111,8 +111,7 @@ impl<'a> Opening<'a> {
         match self.purpose {
             Purpose::Forecast => self.data.without_season()?,
             Purpose::Scores => {
-                let why = "is for models that forecast any number of steps; this one has its own";
-                refuse_unused(&[("prediction_length", self.steps.is_some())], why)?;
+                refuse_unused(&[("prediction_length", self.steps.is_some())], OWN_STEPS)?;
             }
             Purpose::Backtest => {}
             Purpose::ZeroShot => {

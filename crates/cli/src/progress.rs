@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use ptsm::Result;
 
 use crate::global::Global;
 use crate::output;
@@ -38,6 +39,22 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(name.to_owned());
         Progress::Bar(bar)
+    }
+
+    /// Shows how many parts of all are done while `work` tells.
+    pub(crate) fn of<T>(
+        global: &Global,
+        name: &str,
+        work: impl FnOnce(&mut dyn FnMut(usize, usize) -> Result<()>) -> Result<T>,
+    ) -> Result<T> {
+        let mut progress = Self::new(global, name, 0);
+        let found = work(&mut |done, all| {
+            progress.set_total(all as u64);
+            progress.update(done as u64, "");
+            Ok(())
+        });
+        progress.finish();
+        found
     }
 
     /// A job whose end is not known: it shows how long it runs and what it does.

@@ -35,6 +35,10 @@ pub(crate) fn refuse_unused(options: &[(&str, bool)], why: &str) -> Result<()> {
     }
 }
 
+/// Why `--prediction-length` is refused beside a model with steps of its own.
+pub(crate) const OWN_STEPS: &str =
+    "is for models that forecast any number of steps; this one has its own";
+
 /// Reads the name of a part of the split.
 pub(crate) fn part_parser() -> impl TypedValueParser<Value = Part> {
     words::<Part>(Part::ALL.map(Part::name))

@@ -193,3 +193,80 @@ fn what_would_mislead_is_refused_with_the_way_out() {
     let refused = run(folder, "stream --model model --input data.csv --adapt 0.1");
     assert!(stderr(&refused).contains("--detector"), "{}", stderr(&refused));
 }
+
+#[test]
+fn rows_that_the_model_was_fitted_to_are_no_silent_calibration() {
+    let folder = trained();
+    let folder = folder.path();
+    // Of 400 rows the first 280 were trained on; those from 200 to 360 are calibrated on.
+    let output = run(folder, "detect --model model --data data.csv --borders 5:4:1");
+    let told = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(told.contains("(80 of these 160 rows are in the part of the split"), "{told}");
+    let text = stderr(&output);
+    assert!(text.contains("note: 80 of 160 rows") && text.contains("--borders"), "{text}");
+    for borders in ["7:1:2", "8:1:1"] {
+        let output =
+            run(folder, &format!("detect --model model --data data.csv --borders {borders}"));
+        assert!(output.status.success());
+        assert!(!stderr(&output).contains("note: "), "{borders}: {}", stderr(&output));
+    }
+}
+
+/// Rows of two series, hourly, in turn.
+fn two_series(rows: usize, ids: &[&str]) -> String {
+    let plain = csv(rows);
+    let of = |line: &str| -> Vec<String> { ids.iter().map(|id| format!("{id},{line}")).collect() };
+    let lines = plain.lines().skip(1).flat_map(of).collect::<Vec<_>>();
+    format!("id,{}\n{}\n", plain.lines().next().unwrap(), lines.join("\n"))
+}
+
+#[test]
+fn series_that_cannot_be_scored_or_flagged_are_named_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("both.csv"), two_series(400, &["a", "b", "c"])).unwrap();
+    std::fs::write(folder.join("one.csv"), two_series(300, &["a"])).unwrap();
+    ok(folder, &format!("train --data both.csv --id id --out model -q {TINY}"));
+    let scan = "detect --model model --data both.csv --calibration one.csv --save d.json";
+    let told = ok(folder, &format!("{scan} --alpha 0.01 -q"));
+    assert!(told.contains("note: 2 series of the data cannot be scored"), "{told}");
+    assert!(!told.contains("no point can be flagged"), "{told}");
+    let told = ok(folder, &format!("{scan} --alpha 0.001 -q"));
+    assert!(told.contains("no point can be flagged at this level"), "{told}");
+    let stream = |alpha: &str| {
+        let stream = "stream --model model --detector d.json --no-forecasts --input both.csv";
+        stderr(&run(folder, &format!("{stream} --alpha {alpha}")))
+    };
+    let text = stream("0.01");
+    assert_eq!(text.matches("are not calibrated").count(), 1, "{text}");
+    assert!(text.contains("series \"b\" are not calibrated"), "{text}");
+    assert!(!text.contains("can be flagged at"), "{text}");
+    assert!(stream("0.001").contains("no point of series \"a\" can be flagged at --alpha 0.001"));
+    assert!(!stream("0.001 --adapt 0.01").contains("can be flagged at"));
+}
+
+#[test]
+fn an_anomaly_is_written_even_if_nothing_can_be_forecast_from_it() {
+    let folder = trained();
+    let folder = folder.path();
+    std::fs::write(folder.join("calm.csv"), csv(300)).unwrap();
+    ok(
+        folder,
+        "detect --model model --data data.csv --calibration calm.csv --alpha 0.01 --save d.json -q",
+    );
+    let mut lines: Vec<String> = csv(100).lines().map(str::to_owned).collect();
+    let cells: Vec<&str> = lines[100].split(',').collect();
+    let time = cells[0].to_owned();
+    lines[100] = format!("{time},3e38,{}", cells[2]);
+    std::fs::write(folder.join("huge.csv"), lines.join("\n") + "\n").unwrap();
+    for (on_error, code) in [("stop", 2), ("skip", 0)] {
+        let stream = "stream --model model --detector d.json --no-forecasts --input huge.csv -q";
+        let output = run(folder, &format!("{stream} --alpha 0.01 --on-error {on_error}"));
+        assert!(stderr(&output).contains("not a finite number"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code));
+        let told = String::from_utf8(output.stdout.clone()).unwrap();
+        let last: serde_json::Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        assert_eq!(last["time"], time.as_str(), "{last}");
+        assert_eq!(last["points"]["load"]["anomaly"], true, "{last}");
+    }
+}

@@ -75,3 +75,34 @@ fn a_cutoff_is_a_time_or_a_number_of_rows() {
         assert!(text.contains(wanted) && text.contains(place), "{options}: {text}");
     }
 }
+
+#[test]
+fn more_influences_than_fit_into_memory_are_refused_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let names: Vec<String> = (0..100).map(|c| format!("c{c}")).collect();
+    let row = |row: usize| {
+        let cell = |c: usize| format!("{:.3}", (row as f64 * 0.26 + c as f64).sin());
+        (0..100).map(cell).collect::<Vec<_>>().join(",")
+    };
+    let rows: Vec<String> = (0..1200).map(row).collect();
+    std::fs::write(folder.join("wide.csv"), format!("{}\n{}\n", names.join(","), rows.join("\n")))
+        .unwrap();
+    let tiny = "--context-length 96 --prediction-length 96 --patch-length 8 --patch-stride 8 --d-model 4 \
+                --num-layers 1 --epochs 1 --batch-size 128";
+    ok(folder, &format!("train --data wide.csv --out model -q {tiny}"));
+    let explain = |stretch: usize| {
+        let line = format!("explain --model model --data wide.csv -q --stretch {stretch}");
+        let mut command = common::ptsm(folder);
+        command.args(line.split_whitespace()).env("PTSM_MEMORY_LIMIT", "500MiB").output().unwrap()
+    };
+    // 100 channels, 96 stretches, 96 steps of 100 channels, eight bytes: 703 MiB.
+    let refused = explain(1);
+    let text = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(6), "{text}");
+    assert!(
+        text.contains("the influences of all stretches") && text.contains("--stretch"),
+        "{text}"
+    );
+    assert!(explain(96).status.success());
+}

@@ -328,6 +328,8 @@ fn a_file_or_model_of_another_kind_is_answered_with_the_command_for_it() {
     for (arguments, says) in [
         ("predict --model model --data waves_TEST.ts", "ptsm train --data waves_TRAIN.ts --task"),
         ("stream --model labels", "labels: labels cases, and stream needs a model that forecasts"),
+        ("detect --model labels --data data.csv", "labels: labels cases, and detect needs a model"),
+        ("explain --model labels --data data.csv", "labels: labels cases, and explain needs a"),
         ("calibrate --model labels --data data.csv", "ptsm predict --data CASES --model labels"),
         ("predict --model labels --data data.csv", "labels labels cases: data.csv: has no column"),
         ("evaluate --model labels --data data.csv", "labels labels cases: data.csv: has no column"),

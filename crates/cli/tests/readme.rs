@@ -24,7 +24,7 @@ const SHORTER: [(&str, &str); 9] = [
     ("--windows 30M", "--windows 256 --validate-every 1 --d-model 8 --num-layers 1"),
     // Do not end.
     ("serve --model load=model --port 8080", "serve --model load=model --check"),
-    ("tail -f ", "cat "),
+    ("tail -n +1 -f ", "cat "),
     ("--recipe recipes/ablation.toml", "--recipe recipes/ablation.toml --seeds 0"),
 ];
 

@@ -1,7 +1,5 @@
 //! Covariates of the rows after the end of series: features of the calendar, and those of a table of plans.
 
-use std::collections::HashMap;
-
 use super::calendar::Calendar;
 use super::calendar_feature::CalendarFeature;
 use super::covariates::Covariates;
@@ -135,8 +133,7 @@ impl SeriesSet {
     /// `InvalidInput` if a time of the plan is not on the grid of its series, or if no row of the plan comes after
     /// one of the series.
     pub fn join_plan(&mut self, plan: &Plan) -> Result<()> {
-        let named = plan.set.series.iter().map(|series| (series.id.as_str(), series));
-        let named: HashMap<&str, &Series> = named.collect();
+        let named = plan.set.by_id();
         let mut joined = 0;
         for place in 0..self.series.len() {
             let series = &self.series[place];

@@ -179,6 +179,11 @@ impl SeriesSet {
         }
     }
 
+    /// The series by their ids, for many look-ups.
+    pub fn by_id(&self) -> HashMap<&str, &Series> {
+        self.series.iter().map(|series| (series.id.as_str(), series)).collect()
+    }
+
     /// SHA-256, as hex digits, over the names of the channels and every value, gap and time: what
     /// differs for other data.
     pub fn fingerprint(&self) -> String {

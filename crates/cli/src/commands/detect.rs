@@ -4,26 +4,26 @@ use std::path::{Path, PathBuf};
 
 use ptsm::data::{Part, SeriesSet, Split, write_table};
 use ptsm::detect::{
-    Detection, Detector, DetectorOptions, FlagBy, ScanOptions, SeriesRows, rows_before_test,
-    rows_of_part, whole_rows,
+    Detection, Detector, DetectorOptions, FlagBy, ScanOptions, SeriesRows, TrainedOn,
+    rows_before_test, rows_of_part, whole_rows,
 };
 use ptsm::heads::load_heads;
 use ptsm::job::trained_on_validation;
 use ptsm::{Error, Forecaster, Result};
 use ptsm_backends::open;
 
-use crate::commands::{cases, reconstruct};
+use crate::commands::cases::check_forecasts;
 use crate::detect_output::{anomaly_plot, text};
 use crate::global::Global;
 use crate::opening::{Opened, Opening, Purpose};
 use crate::output::{answer, remark};
 use crate::plot;
 use crate::progress::Progress;
-use crate::source::{DataArgs, refuse_unused, summary};
+use crate::source::{DataArgs, OWN_STEPS, refuse_unused, summary};
 
 /// Options of `detect`.
 ///
-/// Every point is held against its forecast from the rows before it. How unusual its residual is says a p-value: the
+/// Every point is compared with its forecast from the rows before it. How unusual its residual is says a p-value: the
 /// share of calibration points with a residual at least as large. Calibration points are those of the validation part
 /// of the model's split, and the test part is scanned; with --calibration, all rows of one table and of the other.
 #[derive(Debug, clap::Args)]
@@ -124,15 +124,7 @@ struct Calibration {
 
 impl Args {
     fn check(&self) -> Result<()> {
-        if cases::labels(&self.model)? {
-            let text = "labels cases; points are held against forecasts (give a forecaster)";
-            return Err(Error::config("model", text).at(self.model.display().to_string()));
-        }
-        if reconstruct::reconstructs(&self.model)? {
-            let text = "reconstructs hidden patches and forecasts nothing (train a forecaster from it: ptsm train \
-                        --init)";
-            return Err(Error::config("model", text).at(self.model.display().to_string()));
-        }
+        check_forecasts(&self.model, "detect")?;
         self.options().check()?;
         let own_parts = self.calibration.is_none() && self.detector.is_none();
         if own_parts && self.borders.is_none() && trained_on_validation(&self.model)? {
@@ -164,42 +156,61 @@ impl Args {
             split: self.borders,
             ..Opening::new(&self.model, &first, Purpose::Backtest)
         };
-        let Opened { forecaster, source, set, any_series, zero_shot, .. } = opening.open(global)?;
-        if !zero_shot {
-            let why = "is for models that forecast any number of steps; this one has its own";
-            refuse_unused(&[("prediction_length", self.prediction_length.is_some())], why)?;
+        let opened = opening.open(global)?;
+        if !opened.zero_shot {
+            refuse_unused(&[("prediction_length", self.prediction_length.is_some())], OWN_STEPS)?;
             self.data.without_season()?;
         }
+        match (&self.detector, &self.calibration) {
+            (Some(_), _) => {
+                let Opened { forecaster, source, set, .. } = opened;
+                let (forecaster, rows) = (self.head(forecaster)?, whole_rows(&set));
+                Ok(Scan { forecaster, name: source.name, set, rows, calibration: None })
+            }
+            (None, Some(_)) => self.beside(global, opened),
+            (None, None) => self.parts(global, opened),
+        }
+    }
+
+    /// All rows of the table that was opened are calibrated on, and those of the other scanned.
+    fn beside(&self, global: &Global, opened: Opened) -> Result<Scan> {
+        let Opened { forecaster, source, set: calibrated, .. } = opened;
+        let forecaster = self.head(forecaster)?;
+        let on = format!("all rows of {}", source.name);
+        let source = self.data.read_for(global, forecaster.preprocessor())?;
+        let (roles, repair) = (self.data.roles(), self.data.repair(&source)?);
+        let set = forecaster.read_as(&source.table, &roles, &repair)?;
+        remark(global, &summary(&source.name, &set));
+        let rows = whole_rows(&calibrated);
+        let calibration = Some(Calibration { name: on, set: Some(calibrated), rows });
+        let rows = whole_rows(&set);
+        Ok(Scan { forecaster, name: source.name, set, rows, calibration })
+    }
+
+    /// One part of the table is calibrated on, and another scanned.
+    fn parts(&self, global: &Global, opened: Opened) -> Result<Scan> {
+        let Opened { forecaster, source, set, any_series, .. } = opened;
+        let trained = forecaster.preprocessor().split;
         let split = self.borders.unwrap_or_else(|| match any_series {
             true => source.default_split(),
-            false => forecaster.preprocessor().split,
+            false => trained,
         });
         let forecaster = self.head(forecaster)?;
-        let name = source.name.clone();
-        if self.detector.is_some() {
-            let rows = whole_rows(&set);
-            return Ok(Scan { forecaster, name, set, rows, calibration: None });
-        }
-        if self.calibration.is_some() {
-            let (calibrated, on) = (set, format!("all rows of {name}"));
-            let source = self.data.read_for(global, forecaster.preprocessor())?;
-            let (roles, repair) = (self.data.roles(), self.data.repair(&source)?);
-            let set = forecaster.read_as(&source.table, &roles, &repair)?;
-            remark(global, &summary(&source.name, &set));
-            let rows = whole_rows(&calibrated);
-            let calibration = Some(Calibration { name: on, set: Some(calibrated), rows });
-            let rows = whole_rows(&set);
-            return Ok(Scan { forecaster, name: source.name, set, rows, calibration });
-        }
         let (on, rows) = match any_series {
             true => ("the rows before the test part", rows_before_test(&set, split)?),
             false => ("the validation part", rows_of_part(&set, split, Part::Validation)?),
         };
-        let calibration =
-            Calibration { name: format!("{on} of {name}, split {split}"), set: None, rows };
+        let mut name = format!("{on} of {}, split {split}", source.name);
+        if !any_series {
+            let with_validation = trained_on_validation(&self.model)?;
+            let trained_on = TrainedOn { split: trained, with_validation };
+            let seen = Seen { rows: trained_on.rows_among(&set, &rows), of: total(&rows) };
+            name += &seen.told(global, trained);
+        }
+        let calibration = Some(Calibration { name, set: None, rows });
         let rows = rows_of_part(&set, split, Part::Test)?;
-        let name = format!("{name}, test part");
-        Ok(Scan { forecaster, name, set, rows, calibration: Some(calibration) })
+        let name = format!("{}, test part", source.name);
+        Ok(Scan { forecaster, name, set, rows, calibration })
     }
 
     /// The head that is asked for, as a forecaster.
@@ -220,15 +231,9 @@ impl Scan {
         };
         let set = set.as_ref().unwrap_or(&self.set);
         let options = DetectorOptions { ahead: args.ahead, min_rows: args.min_rows };
-        let mut progress = Progress::new(global, "calibrating", 0);
-        let mut tell = |done: usize, all: usize| {
-            progress.set_total(all as u64);
-            progress.update(done as u64, "");
-            Ok(())
-        };
-        let found = self.forecaster.detector(set, rows, &options, name, &mut tell);
-        progress.finish();
-        found
+        Progress::of(global, "calibrating", |tell| {
+            self.forecaster.detector(set, rows, &options, name, tell)
+        })
     }
 
     fn detect(
@@ -237,14 +242,39 @@ impl Scan {
         detector: &Detector,
         options: ScanOptions,
     ) -> Result<Detection> {
-        let mut progress = Progress::new(global, "scanning", 0);
-        let mut tell = |done: usize, all: usize| {
-            progress.set_total(all as u64);
-            progress.update(done as u64, "");
-            Ok(())
-        };
-        let found = self.forecaster.detect(&self.set, &self.rows, detector, options, &mut tell);
-        progress.finish();
-        found
+        Progress::of(global, "scanning", |tell| {
+            self.forecaster.detect(&self.set, &self.rows, detector, options, tell)
+        })
     }
+}
+
+/// Rows that are calibrated on, and how many of them the model was fitted to.
+struct Seen {
+    rows: usize,
+    of: usize,
+}
+
+impl Seen {
+    /// Says so, if there are any; and names them beside the rows that are calibrated on.
+    fn told(&self, global: &Global, split: Split) -> String {
+        let Self { rows, of } = *self;
+        if rows == 0 {
+            return String::new();
+        }
+        remark(
+            global,
+            &format!(
+                "note: {rows} of {of} rows to calibrate on are in the part of split {split} that this model was \
+                 fitted to: if it was on these data, residuals there are too small, and too much is flagged (give \
+                 --borders with a validation part after them, or --calibration FILE)"
+            ),
+        );
+        format!(
+            " ({rows} of these {of} rows are in the part of the split that the model was fitted to)"
+        )
+    }
+}
+
+fn total(rows: &SeriesRows) -> usize {
+    rows.iter().map(ExactSizeIterator::len).sum()
 }

@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 
-use ptsm::data::{Table, write_table};
+use ptsm::data::{SeriesSet, Table, write_table};
 use ptsm::explain::{ExplainOptions, Explanation, explanation_table};
 use ptsm::spec::DataSpec;
 use ptsm::{Error, Result};
 
-use crate::commands::{cases, reconstruct};
+use crate::commands::cases::check_forecasts;
 use crate::explain_output::{influence_plot, summary, text};
 use crate::global::Global;
 use crate::opening::{Opened, Opening, Purpose, leave_out_short};
 use crate::output::{answer, remark};
 use crate::plot;
 use crate::progress::Progress;
-use crate::source::DataArgs;
+use crate::source::{DataArgs, OWN_STEPS, refuse_unused};
 
 /// Options of `explain`.
 ///
@@ -53,19 +53,14 @@ pub(crate) struct Args {
 
 /// Forecasts, hides, writes.
 pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
-    if cases::labels(&args.model)? || reconstruct::reconstructs(&args.model)? {
-        let text = "does not forecast (give a forecaster)";
-        return Err(Error::config("model", text).at(args.model.display().to_string()));
-    }
+    check_forecasts(&args.model, "explain")?;
     let opening = Opening {
         steps: args.prediction_length,
         ..Opening::new(&args.model, &args.data, Purpose::Forecast)
     };
     let mut opened = opening.open(global)?;
-    if !opened.zero_shot && args.prediction_length.is_some() {
-        let text =
-            "is for models that forecast any number of steps; this one has its own (leave it out)";
-        return Err(Error::config("prediction_length", text));
+    if !opened.zero_shot {
+        refuse_unused(&[("prediction_length", args.prediction_length.is_some())], OWN_STEPS)?;
     }
     let rows_before_end = args.start(&opened)?;
     leave_out_short(global, &mut opened, rows_before_end)?;
@@ -78,30 +73,34 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         set.join_plan(&preprocessor.read_plan(&plan.table, &roles, &repair)?)?;
     }
     let options = ExplainOptions { rows_before_end, stretch: args.stretch };
-    let mut progress = Progress::new(global, "hiding stretches", 0);
-    let mut tell = |done: usize, all: usize| {
-        progress.set_total(all as u64);
-        progress.update(done as u64, "");
-        Ok(())
-    };
-    let found: Result<Vec<Explanation>> = forecaster.explain(&set, &options, &mut tell);
-    progress.finish();
-    let found = found?;
-    if let Some(path) = &args.out {
-        let table: Table = explanation_table(&set, &found)?;
-        write_table(path, &table)?;
-        remark(global, &format!("{} influences in {}", table.num_rows(), path.display()));
-    }
-    if let Some(path) = &args.plot {
-        let picture = influence_plot(&source.name, &set, &found);
-        plot::save(path, &picture)?;
-        remark(global, &format!("picture: {}", path.display()));
-    }
-    let found = summary(&source.name, &set, &found);
-    answer(global, &found, &text(&found))
+    let found: Vec<Explanation> =
+        Progress::of(global, "hiding stretches", |tell| forecaster.explain(&set, &options, tell))?;
+    args.write(global, Found { name: &source.name, set: &set, all: &found })
+}
+
+/// What is told of.
+struct Found<'a> {
+    /// Name of the data.
+    name: &'a str,
+    set: &'a SeriesSet,
+    all: &'a [Explanation],
 }
 
 impl Args {
+    fn write(&self, global: &Global, Found { name, set, all }: Found<'_>) -> Result<()> {
+        if let Some(path) = &self.out {
+            let table: Table = explanation_table(set, all)?;
+            write_table(path, &table)?;
+            remark(global, &format!("{} influences in {}", table.num_rows(), path.display()));
+        }
+        if let Some(path) = &self.plot {
+            plot::save(path, &influence_plot(name, set, all))?;
+            remark(global, &format!("picture: {}", path.display()));
+        }
+        let found = summary(name, set, all);
+        answer(global, &found, &text(&found))
+    }
+
     /// How many rows before its end a forecast begins, of every series.
     fn start(&self, opened: &Opened) -> Result<usize> {
         let Some(cutoff) = &self.cutoff else { return Ok(self.rows_before_end) };

@@ -1,5 +1,6 @@
 //! `ptsm stream`: reads rows as they arrive, and writes forecasts at once.
 
+mod notes;
 mod output;
 
 use std::fs::File;
@@ -20,9 +21,10 @@ use crate::global::Global;
 use crate::opening::{Opening, Purpose};
 use crate::output::{flag, message, remark};
 use crate::source::{DataArgs, ORDERS, TextArgs, refuse_unused};
-use crate::words::words;
+use crate::words::{counted, words};
 use ptsm_backends::open;
 
+use notes::Notes;
 use output::{Form, Writer};
 
 /// Options of `stream`.
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1, value_name = "K")]
     every: u64,
     /// Rows before the first forecast [default: the whole context; of classical methods
-    /// two seasons, 8 at least]
+    /// two seasons, 8 at least; with --detector as many as it was calibrated with]
     #[arg(long, value_name = "N")]
     min_rows: Option<u64>,
     /// A second row of the newest time: error, first (keep it), or last (take the new one)
@@ -87,7 +89,7 @@ pub(crate) struct Args {
     /// Drift alarm: sum of the deviations beyond that which raises it
     #[arg(long, default_value_t = DriftOptions::default().threshold, value_name = "X")]
     drift_threshold: f64,
-    /// Hold every row against its forecast by the calibration that `ptsm detect --save` wrote: a line for each, with
+    /// Compare every row with its forecast by the calibration that `ptsm detect --save` wrote: a line for each, with
     /// p-values and anomalies
     #[arg(long, value_name = "FILE")]
     detector: Option<PathBuf>,
@@ -141,7 +143,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     let (columns, rules) = args.reading(stream.model().preprocessor())?;
     let options = args.read_options(stream.model().preprocessor())?;
     let done = match RowReader::new(input, columns, &options, &rules)? {
-        Some(rows) => read_all(args, &mut stream, rows, &mut out, &mut timing),
+        Some(rows) => {
+            let notes = Notes::default();
+            let (stream, out, timing) = (&mut stream, &mut out, &mut timing);
+            Reading { global, args, stream, out, timing, notes }.all(rows)
+        }
         None => Ok(()),
     };
     // The state is saved too if a row was refused or the reader of stdout has gone.
@@ -149,30 +155,68 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         stream.save_state(path)?;
     }
     done?;
-    remark(global, &summary(args, &stream, &timing, began.elapsed().as_secs_f64()));
+    remark(global, &summary(&stream, &timing, began.elapsed().as_secs_f64()));
     Ok(())
 }
 
-fn read_all(
-    args: &Args,
-    stream: &mut StreamPanel,
-    mut rows: RowReader<impl BufRead>,
-    out: &mut Writer<impl Write>,
-    timing: &mut Timing,
-) -> Result<()> {
-    let mut values = Vec::new();
-    loop {
-        let time = match rows.next_row(&mut values) {
-            Ok(Some(time)) => time,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                args.skip(error)?;
-                continue;
+/// The rows as they are read.
+struct Reading<'a, W: Write> {
+    global: &'a Global,
+    args: &'a Args,
+    stream: &'a mut StreamPanel,
+    out: &'a mut Writer<W>,
+    timing: &'a mut Timing,
+    notes: Notes,
+}
+
+/// A row, and when it came.
+struct Row<'a> {
+    time: Option<i64>,
+    values: &'a [f64],
+    began: Instant,
+}
+
+impl<W: Write> Reading<'_, W> {
+    fn all(&mut self, mut rows: RowReader<impl BufRead>) -> Result<()> {
+        let mut values = Vec::new();
+        loop {
+            match rows.next_row(&mut values) {
+                Ok(Some(time)) => {
+                    let row = Row { time, values: &values, began: Instant::now() };
+                    self.row(&rows, &row)?;
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => self.args.skip(error)?,
             }
-        };
-        let began = Instant::now();
-        let alarms = stream.drift(rows.series()).alarms;
-        match stream.push(rows.series(), StreamRow { time, values: &values }) {
+        }
+    }
+
+    fn row(&mut self, rows: &RowReader<impl BufRead>, row: &Row<'_>) -> Result<()> {
+        let series = self.stream.num_series();
+        let alarms = self.stream.drift(rows.series()).alarms;
+        self.push(rows, row)?;
+        if self.stream.num_series() > series {
+            self.notes.of_series(self.global, self.stream, rows.series());
+        }
+        let drift = self.stream.drift(rows.series());
+        if drift.alarms > alarms {
+            let time = text_of(rows, row.time);
+            self.out.alarm(drift.last_alarm.unwrap_or_default(), rows.series(), time)?;
+        }
+        if let Some(path) = &self.args.state
+            && self.args.save_every > 0
+            && self.stream.rows().is_multiple_of(self.args.save_every)
+        {
+            self.stream.save_state(path)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a row, and writes what is said of it and forecast from it.
+    fn push(&mut self, rows: &RowReader<impl BufRead>, row: &Row<'_>) -> Result<()> {
+        let Self { args, stream, out, timing, .. } = self;
+        let (taken, time) = (stream.rows(), row.time);
+        match stream.push(rows.series(), StreamRow { time, values: row.values }) {
             Ok(forecast) => {
                 let due = forecast.is_some();
                 let line = forecast.filter(|_| !args.no_forecasts).map(|forecast| {
@@ -181,26 +225,25 @@ fn read_all(
                     out.form(forecast, times)
                 });
                 if due {
-                    timing.push(began.elapsed().as_secs_f64());
+                    timing.push(row.began.elapsed().as_secs_f64());
                 }
-                let time = || time.and_then(|time| rows.time_texts(&[time])?.pop());
-                out.watched(stream, rows.series(), time)?;
-                line.map_or(Ok(()), |line| out.write(&line))?;
+                out.watched(stream, rows.series(), || text_of(rows, time))?;
+                line.map_or(Ok(()), |line| out.write(&line))
             }
-            Err(error) => args.skip(error.at(format!("line {}", rows.line_number())))?,
-        }
-        let drift = stream.drift(rows.series());
-        if drift.alarms > alarms {
-            let time = time.and_then(|time| rows.time_texts(&[time])?.pop());
-            out.alarm(drift.last_alarm.unwrap_or_default(), rows.series(), time)?;
-        }
-        if let Some(path) = &args.state
-            && args.save_every > 0
-            && stream.rows().is_multiple_of(args.save_every)
-        {
-            stream.save_state(path)?;
+            Err(error) => {
+                // The row itself can be taken in, where only its forecast fails.
+                if stream.rows() > taken {
+                    out.watched(stream, rows.series(), || text_of(rows, time))?;
+                }
+                args.skip(error.at(format!("line {}", rows.line_number())))
+            }
         }
     }
+}
+
+/// A time as the rows have it.
+fn text_of(rows: &RowReader<impl BufRead>, time: Option<i64>) -> Option<String> {
+    rows.time_texts(&[time?])?.pop()
 }
 
 impl Args {
@@ -335,7 +378,7 @@ impl Timing {
     }
 }
 
-fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
+fn summary(stream: &StreamPanel, timing: &Timing, seconds: f64) -> String {
     let (counters, score) = (stream.counters(), stream.score());
     let mut text = format!(
         "{} rows, {} forecasts in {seconds:.1} s ({:.0} rows/s)",
@@ -343,7 +386,7 @@ fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> 
         counters.forecasts,
         counters.rows as f64 / seconds.max(1e-9)
     );
-    let wanted = args.min_rows.unwrap_or(stream.model().wanted_rows() as u64);
+    let wanted = stream.wanted_rows();
     if counters.forecasts == 0 && counters.rows < wanted {
         text += &format!("; the first forecast comes after {wanted} rows of a series (--min-rows)");
     }
@@ -360,8 +403,10 @@ fn summary(args: &Args, stream: &StreamPanel, timing: &Timing, seconds: f64) -> 
     let watched = stream.watch_counts();
     if watched.scored + watched.not_scored > 0 {
         text += &format!(
-            "\n{} points held against their forecasts, {} flagged, {} without a p-value",
-            watched.scored, watched.flagged, watched.not_scored
+            "\n{} compared with their forecasts, {} flagged, {} without a p-value",
+            counted(watched.scored as usize, "point"),
+            watched.flagged,
+            watched.not_scored
         );
     }
     text += &format!(

@@ -78,7 +78,7 @@ pub(super) const EXAMPLES: &[(&str, &str)] = &[
     ),
     (
         "stream",
-        "  tail -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
+        "  tail -n +1 -f load.csv | ptsm stream --model model --state load.state > forecasts.jsonl
   ptsm stream --model builtin --like load.csv --input load.csv
   ptsm stream --model model --detector load.detector --no-forecasts --input new.csv",
     ),

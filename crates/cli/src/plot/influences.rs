@@ -26,19 +26,30 @@ const DARKEST: f64 = 0.95;
 /// Widest name beside a strip.
 const NAME_WIDTH: f64 = 120.0;
 
+/// How much a stretch moved the forecast.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeatCell {
+    /// Its first time.
+    pub(crate) from: i64,
+    /// Its last time.
+    pub(crate) until: i64,
+    /// Its influence, at least 0.
+    pub(crate) size: f64,
+}
+
 /// How much the stretches of a channel moved the forecast.
 #[derive(Debug, Clone)]
 pub(crate) struct HeatRow {
     /// Name of the channel.
     pub(crate) name: String,
-    /// First and last time of a stretch, and its influence, at least 0.
-    pub(crate) cells: Vec<(i64, i64, f64)>,
+    /// Its stretches.
+    pub(crate) cells: Vec<HeatCell>,
 }
 
 impl HeatRow {
     /// All influences together.
     pub(crate) fn sum(&self) -> f64 {
-        self.cells.iter().map(|(_, _, size)| size).sum()
+        self.cells.iter().map(|cell| cell.size).sum()
     }
 }
 
@@ -128,7 +139,7 @@ fn draw_panel(
         draw_runs(scene, runs(points.iter().map(at)), 1.5, colour);
     }
     draw_bottom_line(scene, frame);
-    let largest = panel.rows.iter().flat_map(|row| &row.cells).map(|(_, _, size)| *size);
+    let largest = panel.rows.iter().flat_map(|row| &row.cells).map(|cell| cell.size);
     let largest = largest.fold(0.0, f64::max);
     let step = panel.past.windows(2).map(|pair| pair[1].0 - pair[0].0).min().unwrap_or(1);
     let mut y = frame.bottom + 6.0;
@@ -136,7 +147,7 @@ fn draw_panel(
         let name = fit(&row.name, LABEL_SIZE, NAME_WIDTH);
         let at = (frame.left - 8.0, y + STRIP / 2.0 + 0.35 * LABEL_SIZE);
         scene.anchored(at, &name, LABEL_SIZE, Colour::Muted, Anchor::End);
-        for (from, until, size) in &row.cells {
+        for HeatCell { from, until, size } in &row.cells {
             let share = if largest > 0.0 { size / largest } else { 0.0 };
             let to = x((until + step).min(last));
             scene.rectangle((x(*from), y), (to, y + STRIP), Colour::Grid, 0.6);
@@ -167,7 +178,10 @@ mod tests {
     fn the_largest_influence_is_the_darkest_and_none_is_left_blank() {
         let row = |name: &str, sizes: [f64; 2]| HeatRow {
             name: name.into(),
-            cells: vec![(0, 1, sizes[0]), (2, 3, sizes[1])],
+            cells: vec![
+                HeatCell { from: 0, until: 1, size: sizes[0] },
+                HeatCell { from: 2, until: 3, size: sizes[1] },
+            ],
         };
         let plot = InfluencePlot {
             title: "t".into(),

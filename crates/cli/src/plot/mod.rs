@@ -33,7 +33,9 @@ pub(crate) use bars::{Bar, BarsPlot};
 pub(crate) use confusion::ConfusionPlot;
 pub(crate) use forecast::{ForecastPanel, ForecastPlot, Interval, MOST_PANELS, Point, Run};
 pub(crate) use horizon::{ErrorCurve, HorizonPlot};
-pub(crate) use influences::{HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS};
+pub(crate) use influences::{
+    HeatCell, HeatRow, InfluencePanel, InfluencePlot, MOST_INFLUENCE_PANELS,
+};
 pub(crate) use reconstruction::{ReconstructionPanel, ReconstructionPlot};
 pub(crate) use save::{Svg, save, to_svg};
 pub(crate) use scatter::{ScatterPanel, ScatterPlot};

@@ -16,6 +16,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    /// Rows before one that it needs for a forecast.
+    pub(super) fn rows_before(self) -> usize {
+        self.min_rows.max(1).saturating_add(self.steps - 1)
+    }
+
     /// The row after the last one that the forecast of `row` is made from; `None` if there are too few.
     fn end(self, row: usize) -> Option<usize> {
         (row + 1).checked_sub(self.steps).filter(|&end| end >= self.min_rows.max(1))

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::detector::{Detector, Kept, Scores, VERSION, channel_names};
+use super::detector::{Detector, Kept, LEAST, Scores, VERSION, channel_names};
 use crate::forecast::ForecastModel;
 use crate::{Error, Result};
-use ptsm_core::{read_regular, seal, sha256, unseal, write_atomically};
+use ptsm_core::{read_regular, seal, unseal, write_atomically};
 
 impl Detector {
     /// Writes it to a file, atomically: JSON with a checksum, for streams and further scans.
@@ -14,22 +14,8 @@ impl Detector {
     ///
     /// `Io` if it cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = seal(&self.content()?);
+        let text = seal(&self.kept.content()?);
         write_atomically(path, |out| out.write_all(text.as_bytes()))
-    }
-
-    fn content(&self) -> Result<String> {
-        serde_json::to_string(&self.kept)
-            .map_err(|e| Error::internal("the detector cannot be written").because(e))
-    }
-
-    /// SHA-256 of all that it holds.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` if it cannot be written.
-    pub fn fingerprint(&self) -> Result<String> {
-        Ok(sha256(self.content()?.as_bytes()))
     }
 
     /// Reads what [`Detector::save`] wrote for this model.
@@ -69,13 +55,22 @@ impl Detector {
         if !steps.contains(&kept.ahead) || !kept.series.values().all(fits) {
             return Err(Error::input(format!("has impossible numbers: it is damaged ({WAY_OUT})")));
         }
-        Ok(Self::from_kept(kept))
+        Self::from_kept(kept)
+    }
+}
+
+impl Kept {
+    /// What is under the checksum.
+    pub(super) fn content(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|e| Error::internal("the detector cannot be written").because(e))
     }
 }
 
 impl Scores {
     fn are_possible(&self) -> bool {
-        self.spread > 0.0
+        self.scores.len() >= LEAST
+            && self.spread > 0.0
             && self.spread.is_finite()
             && self.scores.is_sorted()
             && self.scores.iter().all(|score| score.is_finite() && *score >= 0.0)

@@ -24,9 +24,20 @@ pub(crate) struct HiddenRows {
 }
 
 impl HiddenRows {
+    /// Whether the point of `row` is hidden.
+    pub(crate) fn contains(&self, row: u64) -> bool {
+        self.rows.binary_search(&row).is_ok()
+    }
+
+    /// Whether these are rows of a series of at most so many, rising.
+    pub(crate) fn are_possible(&self, most: u64) -> bool {
+        let pairs = self.rows.iter().zip(self.rows.iter().skip(1));
+        pairs.into_iter().all(|(a, b)| a < b) && self.rows.back().is_none_or(|&last| last <= most)
+    }
+
     /// Hides the point of `row`, the newest one; says whether there was room among the last `window` rows.
     pub(crate) fn hide(&mut self, row: u64, window: u64) -> bool {
-        while self.rows.front().is_some_and(|first| first + window <= row) {
+        while self.rows.front().is_some_and(|first| first.saturating_add(window) <= row) {
             self.rows.pop_front();
         }
         let room = 2 * (self.rows.len() as u64 + 1) <= window;
@@ -62,9 +73,11 @@ impl Forecaster {
         require_memory("the series and the expected values of all points", bytes, "fewer rows")?;
         let mut found: Vec<Vec<f64>> =
             rows.iter().map(|rows| vec![f64::NAN; rows.len() * width]).collect();
-        let mut series = set.series.clone();
-        let mut hidden = vec![vec![HiddenRows::default(); width]; series.len()];
-        let window = self.model().recent_rows() as u64;
+        let mut known = Known {
+            series: set.series.clone(),
+            hidden: vec![vec![HiddenRows::default(); width]; set.series.len()],
+            window: self.model().recent_rows() as u64,
+        };
         let at_once = windows_at_once(self.config().num_input_channels);
         let mut done = 0;
         for i in 0..rows.iter().map(ExactSizeIterator::len).max().unwrap_or_default() {
@@ -76,30 +89,51 @@ impl Forecaster {
             let places: Vec<Place> = rows.iter().enumerate().filter_map(of).collect();
             done += rows.iter().filter(|rows| rows.len() > i).count();
             for part in places.chunks(at_once) {
-                self.expect(&series, part, ahead, |place, k, x| {
+                self.expect(&known.series, part, ahead, |place, k, x| {
                     found[place.series][i * width + k] = x;
                 })?;
             }
             for place in &places {
-                for (k, &channel) in channels.iter().enumerate() {
-                    let forecast = found[place.series][i * width + k];
-                    let Some(value) = set.series[place.series].get(place.row, channel) else {
-                        continue;
-                    };
-                    let pair = ValueAndForecast { value, forecast };
-                    let id = &set.series[place.series].id;
-                    let p =
-                        (!forecast.is_nan()).then(|| by.detector.p_value(id, k, pair)).flatten();
-                    if p.is_some_and(|found| found.p <= by.level)
-                        && hidden[place.series][k].hide(place.row as u64, window)
-                    {
-                        hide(&mut series[place.series], place.row, channel);
-                    }
+                let forecasts = &found[place.series][i * width..(i + 1) * width];
+                for (number, (&channel, &forecast)) in channels.iter().zip(forecasts).enumerate() {
+                    known.look(by, place, Channel { channel, number, forecast });
                 }
             }
         }
         tell(count, count)?;
         Ok(found)
+    }
+}
+
+/// The series without the points that were hidden so far.
+struct Known {
+    series: Vec<Series>,
+    /// By series and channel that is forecast.
+    hidden: Vec<Vec<HiddenRows>>,
+    /// Rows that a forecast is made from.
+    window: u64,
+}
+
+/// A channel of a row.
+struct Channel {
+    channel: usize,
+    /// Its number among those that are forecast.
+    number: usize,
+    forecast: f64,
+}
+
+impl Known {
+    /// Hides a point from now on if it is unexpected.
+    fn look(&mut self, by: Hiding<'_>, place: &Place, of: Channel) {
+        let series = &mut self.series[place.series];
+        let Some(value) = series.get(place.row, of.channel) else { return };
+        let pair = ValueAndForecast { value, forecast: of.forecast };
+        let p_value = by.detector.p_value(&series.id, of.number, pair);
+        if p_value.is_some_and(|found| found.p <= by.level)
+            && self.hidden[place.series][of.number].hide(place.row as u64, self.window)
+        {
+            hide(series, place.row, of.channel);
+        }
     }
 }
 

@@ -47,6 +47,6 @@ pub use discoveries::adjusted;
 pub(crate) use hiding::HiddenRows;
 pub use not_scored::NotScored;
 pub use report::{DetectionReport, Event};
-pub use rows::{SeriesRows, rows_before_test, rows_of_part, whole_rows};
+pub use rows::{SeriesRows, TrainedOn, rows_before_test, rows_of_part, whole_rows};
 pub(crate) use scan::check_hide;
 pub use scan::{Detection, FlagBy, ScanOptions, ScannedPoint};

@@ -1,8 +1,8 @@
-//! [`NotScored`]: points that could not be held against a forecast.
+//! [`NotScored`]: points that could not be compared with a forecast.
 
 use serde::Serialize;
 
-use super::detector::Detector;
+use super::detector::{Detector, LEAST};
 
 /// Points of the scanned rows that have no score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -12,7 +12,7 @@ pub struct NotScored {
     pub missing: usize,
     /// They have too few rows before them for a forecast, or no value of their channel in its context.
     pub without_context: usize,
-    /// Their series had no calibration point of the channel.
+    /// Their series had fewer than 20 calibration points of the channel.
     pub not_calibrated: usize,
 }
 
@@ -25,11 +25,11 @@ impl NotScored {
     /// Why not one point was scored.
     pub(super) fn none_scored(&self, detector: &Detector) -> String {
         format!(
-            "no point can be scored: {} have no value, {} have no {} rows before them, and of {} the series has no \
-             calibration point (give more rows, or calibrate on rows of the same series)",
+            "no point can be scored: {} have no value, {} have no {} rows before them, and of {} the series has fewer \
+             than {LEAST} calibration points (give more rows, or calibrate on rows of the same series)",
             self.missing,
             self.without_context,
-            detector.min_rows() + detector.ahead() - 1,
+            detector.reach().rows_before(),
             self.not_calibrated
         )
     }

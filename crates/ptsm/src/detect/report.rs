@@ -1,5 +1,7 @@
 //! What a scan found, counted and put together.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::detector::Detector;
@@ -49,8 +51,15 @@ pub struct DetectionReport {
     pub calibrated_on: String,
     /// Points calibrated on.
     pub calibration_points: usize,
-    /// Series and channels of them that had too few of their own, and are held against those of all series.
+    /// Series and channels of them that had too few of their own, and are compared with those of other series.
     pub pooled: usize,
+    /// Series and channels of them with a score.
+    pub compared: usize,
+    /// In how many of these no point can be flagged: the smallest p-value that one can have is above the level, or
+    /// the rate of false discoveries.
+    pub blind: usize,
+    /// Series of the data without any score: they are too short, or were not calibrated.
+    pub without_score: usize,
     /// The smallest p-value that a scanned point can have.
     pub smallest_p: f64,
     /// Steps from the last row that a forecast is made from to the row that it is of.
@@ -124,6 +133,13 @@ impl Detection {
     /// The scan in numbers.
     pub fn report(&self, set: &SeriesSet, detector: &Detector) -> DetectionReport {
         let scanned = self.points.len();
+        let compared: BTreeSet<(usize, usize)> =
+            self.points.iter().map(|point| (point.series, point.channel)).collect();
+        let is_blind = |&&(series, channel): &&(usize, usize)| {
+            let smallest = detector.smallest_p(&set.series[series].id, channel);
+            smallest.is_some_and(|p| p > self.flag_by.limit())
+        };
+        let series: BTreeSet<usize> = compared.iter().map(|&(series, _)| series).collect();
         let anomalies = self.anomalies().count();
         let (expected_false_alarms, least_flagged) = match self.flag_by {
             FlagBy::Level(level) => (level * scanned as f64, None),
@@ -136,6 +152,9 @@ impl Detection {
             calibrated_on: detector.calibrated_on().to_owned(),
             calibration_points: detector.points(),
             pooled: detector.pooled(),
+            compared: compared.len(),
+            blind: compared.iter().filter(is_blind).count(),
+            without_score: set.series.len() - series.len(),
             smallest_p: self.smallest_p,
             ahead: detector.ahead(),
             scanned,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Result;
-use crate::data::{Part, SeriesSet, Split};
+use crate::data::{Part, Series, SeriesSet, Split};
 
 /// Rows of each series of a set, in their order; empty for a series that is left out.
 pub type SeriesRows = Vec<Range<usize>>;
@@ -34,6 +34,30 @@ pub fn rows_of_part(set: &SeriesSet, split: Split, part: Part) -> Result<SeriesR
 /// As [`rows_of_part`].
 pub fn rows_before_test(set: &SeriesSet, split: Split) -> Result<SeriesRows> {
     each(set, split, |borders| 0..borders.validation.end.max(borders.train.end))
+}
+
+/// What a model was trained on, if it was on the series at hand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainedOn {
+    /// The split of its training.
+    pub split: Split,
+    /// Whether it was fitted to the validation part, too.
+    pub with_validation: bool,
+}
+
+impl TrainedOn {
+    /// How many of these rows it was fitted to, whose residuals are then smaller than those of other rows.
+    pub fn rows_among(self, set: &SeriesSet, rows: &SeriesRows) -> usize {
+        let of_series = |(series, rows): (&Series, &Range<usize>)| {
+            let borders = self.split.borders(series.num_rows(), series.timestamps.as_ref(), 0);
+            let end = borders.map_or(0, |borders| match self.with_validation {
+                true => borders.validation.end,
+                false => borders.train.end,
+            });
+            rows.end.min(end).saturating_sub(rows.start)
+        };
+        set.series.iter().zip(rows).map(of_series).sum()
+    }
 }
 
 fn each(
@@ -79,6 +103,10 @@ mod tests {
         let validation = rows_of_part(&set, split, Part::Validation).unwrap();
         assert_eq!(validation, [70..80, 0..0, 35..40]);
         assert_eq!(rows_before_test(&set, split).unwrap(), [0..80, 0..0, 0..40]);
+        let trained_on = |with_validation| TrainedOn { split, with_validation };
+        assert_eq!(trained_on(false).rows_among(&set, &validation), 0);
+        assert_eq!(trained_on(true).rows_among(&set, &validation), 15);
+        assert_eq!(trained_on(false).rows_among(&set, &vec![60..80, 0..2, 0..0]), 10);
         assert_eq!(whole_rows(&set), [0..100, 0..2, 0..50]);
         assert!(rows_of_part(&set, Split::Last { rows: 1000 }, Part::Test).is_err());
     }

@@ -1,4 +1,4 @@
-//! [`Forecaster::detect`]: every point of some rows held against its forecast.
+//! [`Forecaster::detect`]: every point of some rows compared with its forecast.
 
 use serde::Serialize;
 
@@ -40,6 +40,12 @@ impl FlagBy {
             true => Ok(()),
             false => Err(Error::config(option, format!("{number} must be above 0 and below 1"))),
         }
+    }
+
+    /// The rate or level: a point with a larger p-value is not flagged.
+    pub(super) fn limit(self) -> f64 {
+        let (Self::FalseDiscoveries(limit) | Self::Level(limit)) = self;
+        limit
     }
 
     fn flags(self, point: &ScannedPoint) -> bool {
@@ -86,7 +92,7 @@ pub(crate) fn check_hide(hide: Option<f64>) -> Result<()> {
     }
 }
 
-/// A point that was held against its forecast.
+/// A point that was compared with its forecast.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ScannedPoint {
@@ -127,7 +133,7 @@ pub struct Detection {
 }
 
 impl Forecaster {
-    /// Holds every point of these rows against its forecast, and flags what is unexpected. The result has the same
+    /// Compares every point of these rows with its forecast, and flags what is unexpected. The result has the same
     /// bits for any number of threads, and a point the same p-value whatever else is scanned (the adjusted one
     /// depends on all points, and with [`ScanOptions::hide`] the rows scanned before it matter).
     ///
@@ -193,38 +199,46 @@ impl Rows<'_> {
         let bytes = bytes_of(&[count, channels.len(), size_of::<ScannedPoint>() + 24]);
         require_memory("the scanned points", bytes, "fewer rows")?;
         let mut found = Found { smallest_p: 1.0, ..Found::default() };
-        for (number, (series, rows)) in self.set.series.iter().zip(self.rows).enumerate() {
-            let least = (0..channels.len()).filter_map(|k| detector.smallest_p(&series.id, k));
-            found.smallest_p = least.fold(found.smallest_p, f64::min);
-            for (i, row) in rows.clone().enumerate() {
-                for (k, &channel) in channels.iter().enumerate() {
-                    let forecast = self.expected[number][i * channels.len() + k];
-                    let Some(value) = series.get(row, channel) else {
-                        found.not_scored.missing += 1;
-                        continue;
-                    };
-                    if forecast.is_nan() {
-                        found.not_scored.without_context += 1;
-                        continue;
-                    }
-                    let pair = ValueAndForecast { value, forecast };
-                    match detector.p_value(&series.id, k, pair) {
-                        None => found.not_scored.not_calibrated += 1,
-                        Some(PValue { score, p }) => found.points.push(ScannedPoint {
-                            series: number,
-                            row,
-                            channel: k,
-                            value,
-                            expected: forecast,
-                            score,
-                            p,
-                            q: 1.0,
-                            anomaly: false,
-                        }),
-                    }
-                }
-            }
+        for number in 0..self.set.series.len() {
+            self.score_series(number, channels, detector, &mut found);
         }
         Ok(found)
+    }
+
+    fn score_series(
+        &self,
+        series: usize,
+        channels: &[usize],
+        detector: &Detector,
+        found: &mut Found,
+    ) {
+        let own = &self.set.series[series];
+        let mut scored = vec![false; channels.len()];
+        for (i, row) in self.rows[series].clone().enumerate() {
+            for (k, &channel) in channels.iter().enumerate() {
+                let expected = self.expected[series][i * channels.len() + k];
+                let Some(value) = own.get(row, channel) else {
+                    found.not_scored.missing += 1;
+                    continue;
+                };
+                if expected.is_nan() {
+                    found.not_scored.without_context += 1;
+                    continue;
+                }
+                let pair = ValueAndForecast { value, forecast: expected };
+                let Some(PValue { score, p }) = detector.p_value(&own.id, k, pair) else {
+                    found.not_scored.not_calibrated += 1;
+                    continue;
+                };
+                scored[k] = true;
+                let (q, anomaly) = (1.0, false);
+                let point =
+                    ScannedPoint { series, row, channel: k, value, expected, score, p, q, anomaly };
+                found.points.push(point);
+            }
+        }
+        let scored = scored.iter().enumerate().filter(|(_, scored)| **scored);
+        let least = scored.filter_map(|(k, _)| detector.smallest_p(&own.id, k));
+        found.smallest_p = least.fold(found.smallest_p, f64::min);
     }
 }

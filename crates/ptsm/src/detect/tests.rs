@@ -89,14 +89,41 @@ fn scan(
     (detector, found)
 }
 
-/// The residual of a point: the forecast is that of the cut series.
-fn residual(forecaster: &mut Forecaster, set: &SeriesSet, place: (usize, usize, usize)) -> f64 {
-    let (series, row, ahead) = place;
+/// The residual of a point of the first channel: the forecast is that of the cut series.
+fn residual(forecaster: &mut Forecaster, set: &SeriesSet, point: PointAt) -> f64 {
+    let PointAt { series, row, ahead } = point;
     let alone = SeriesSet { series: vec![set.series[series].clone()], ..set.clone() };
     let end = row + 1 - ahead;
     let forecast = forecaster.predict(&alone, set.series[series].num_rows() - end).unwrap();
-    // Of the first channel.
     set.series[series].get(row, 0).unwrap() - forecast[0].values[2 * (ahead - 1)]
+}
+
+#[derive(Clone, Copy)]
+struct PointAt {
+    series: usize,
+    row: usize,
+    ahead: usize,
+}
+
+/// The median; of few the smallest order statistic that is above that of the distribution in nine of ten cases.
+fn spread(sizes: &[f64]) -> f64 {
+    let mut sorted = sizes.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let count = sorted.len();
+    if count >= 99 {
+        return sorted[count / 2];
+    }
+    // How often so many of all are below the median, by Pascal's triangle.
+    let mut row = vec![1.0f64];
+    for _ in 0..count {
+        let next = (0..=row.len()).map(|k| {
+            let of = |k: Option<usize>| k.and_then(|k| row.get(k)).copied().unwrap_or(0.0);
+            (of(Some(k)) + of(k.checked_sub(1))) / 2.0
+        });
+        row = next.collect();
+    }
+    let place = (0..count).find(|&place| row[..place].iter().sum::<f64>() >= 0.9).unwrap();
+    sorted[place]
 }
 
 #[test]
@@ -117,28 +144,16 @@ fn scores_and_p_values_are_those_of_a_plain_loop() {
         for (series, (calibration, _)) in parts.iter().enumerate() {
             let rows =
                 calibration.clone().filter(|row| row + 1 - ahead >= CONTEXT && row % 11 != 5);
-            sizes.push(
-                rows.map(|row| residual(&mut forecaster, &set, (series, row, ahead)).abs())
-                    .collect(),
-            );
+            let size = |row| residual(&mut forecaster, &set, PointAt { series, row, ahead }).abs();
+            sizes.push(rows.map(size).collect());
         }
-        let spread = |sizes: &[f64]| {
-            let mut sorted = sizes.to_vec();
-            sorted.sort_by(f64::total_cmp);
-            sorted[sorted.len() / 2]
-        };
-        let scored = |sizes: &Vec<f64>| {
-            let spread = spread(sizes);
-            sizes.iter().map(move |x| x / spread).collect::<Vec<f64>>()
-        };
-        let scores: Vec<Vec<f64>> = sizes.iter().map(scored).collect();
-        let pooled = scores.concat();
-        assert!(scores[0].len() >= 99 && scores[1].len() < 99);
+        assert!(sizes[0].len() >= 99 && (20..99).contains(&sizes[1].len()));
+        let long = spread(&sizes[0]);
+        let held: Vec<f64> = sizes[0].iter().map(|x| x / long).collect();
         let mut checked = 0;
         for (series, (_, test)) in parts.iter().enumerate() {
-            let held = if series == 0 { &scores[0] } else { &pooled };
             for row in test.clone().filter(|row| row % 11 != 5) {
-                let size = residual(&mut forecaster, &set, (series, row, ahead)).abs();
+                let size = residual(&mut forecaster, &set, PointAt { series, row, ahead }).abs();
                 let score = size / spread(&sizes[series]);
                 let above = held.iter().filter(|&&x| x >= score).count();
                 let p = (1 + above) as f64 / (held.len() + 1) as f64;
@@ -289,8 +304,8 @@ fn a_detector_is_read_back_as_it_was_and_others_are_refused() {
     let forecaster = forecaster(&set);
     assert_eq!(Detector::load(&path, forecaster.model()).unwrap(), detector);
     assert_eq!(
-        Detector::load(&path, forecaster.model()).unwrap().fingerprint().unwrap(),
-        detector.fingerprint().unwrap()
+        Detector::load(&path, forecaster.model()).unwrap().fingerprint(),
+        detector.fingerprint()
     );
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("\"spread\":", "\"spread\":1", 1)).unwrap();
@@ -301,6 +316,68 @@ fn a_detector_is_read_back_as_it_was_and_others_are_refused() {
     other.save(&path).unwrap();
     let error = Detector::load(&path, forecaster.model()).unwrap_err().to_string();
     assert!(error.contains("another model"), "{error}");
+    // Under a checksum of their own.
+    type Damage = fn(&mut detector::Kept);
+    let damages: [Damage; 4] = [
+        |kept| kept.ahead = 99,
+        |kept| kept.series.values_mut().for_each(|all| all.truncate(1)),
+        |kept| each_scores(kept, |own| own.scores.truncate(19)),
+        |kept| each_scores(kept, |own| own.spread = 0.0),
+    ];
+    for damage in damages {
+        let mut other = detector.clone();
+        damage(&mut other.kept);
+        other.save(&path).unwrap();
+        let error = Detector::load(&path, forecaster.model()).unwrap_err().to_string();
+        assert!(error.contains("impossible numbers") && error.contains("d.json"), "{error}");
+    }
+}
+
+fn each_scores(kept: &mut detector::Kept, of: fn(&mut detector::Scores)) {
+    kept.series.values_mut().flatten().flatten().for_each(of);
+}
+
+#[test]
+fn a_point_without_a_place_or_a_number_has_no_p_value() {
+    let mut draw = noise(12);
+    let set = set(&[300], |_, _, _| draw());
+    let (detector, _) = scan(&set, DetectorOptions::default(), FlagBy::Level(0.05));
+    let pair = |value: f64, forecast: f64| ValueAndForecast { value, forecast };
+    assert!(detector.p_value("s0", 1, pair(1.0, 0.0)).is_some());
+    for (id, channel) in [("s0", 2), ("s0", usize::MAX), ("s1", 0), ("", 0)] {
+        assert_eq!(detector.p_value(id, channel, pair(1.0, 0.0)), None, "{id} {channel}");
+        assert_eq!(detector.smallest_p(id, channel), None, "{id} {channel}");
+    }
+    for (value, forecast) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, f64::INFINITY)] {
+        assert_eq!(detector.p_value("s0", 0, pair(value, forecast)), None, "{value} {forecast}");
+    }
+}
+
+#[test]
+fn the_report_is_of_the_series_that_are_scanned() {
+    let mut draw = noise(13);
+    // The third one is not calibrated.
+    let set = set(&[600, 200, 200], |_, _, _| draw());
+    let mut forecaster = forecaster(&set);
+    let options = DetectorOptions::default();
+    let rows = vec![0..416, 0..136, 0..0];
+    let detector = forecaster.detector(&set, &rows, &options, "rows", &mut silent()).unwrap();
+    let mut report = |rows: SeriesRows, level: f64| {
+        let how = FlagBy::Level(level);
+        forecaster
+            .detect(&set, &rows, &detector, how, &mut silent())
+            .unwrap()
+            .report(&set, &detector)
+    };
+    let found = report(vec![416..600, 136..200, 100..200], 0.005);
+    assert_eq!(found.smallest_p, 1.0 / 401.0);
+    assert_eq!((found.compared, found.blind, found.without_score), (4, 2, 1));
+    assert_eq!(found.not_scored.not_calibrated, 200);
+    let found = report(vec![0..0, 136..200, 0..0], 0.005);
+    assert_eq!(found.smallest_p, 1.0 / 121.0);
+    assert_eq!((found.compared, found.blind, found.without_score), (2, 2, 2));
+    let found = report(vec![416..600, 136..200, 0..0], 0.01);
+    assert_eq!((found.compared, found.blind, found.without_score), (4, 0, 1));
 }
 
 #[test]
@@ -323,6 +400,10 @@ fn what_cannot_be_scored_is_refused_or_counted() {
     }
     let error = forecaster.detector(&set, &vec![0..10, 0..0], &options, "rows", &mut silent());
     assert!(error.unwrap_err().to_string().contains("needs 16 rows before it"));
+    // Of 19 rows with a forecast no series is calibrated, of 20 it is.
+    let error = forecaster.detector(&set, &vec![0..35, 0..0], &options, "rows", &mut silent());
+    assert!(error.unwrap_err().to_string().contains("no series has 20 points of a channel"));
+    forecaster.detector(&set, &vec![0..36, 0..0], &options, "rows", &mut silent()).unwrap();
     // The second series had no calibration rows.
     let detector =
         forecaster.detector(&set, &vec![0..200, 0..0], &options, "rows", &mut silent()).unwrap();

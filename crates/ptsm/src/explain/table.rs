@@ -2,7 +2,7 @@
 
 use super::answer::{Explanation, Influence, Source};
 use crate::Result;
-use crate::data::{Column, NO_COLUMN, SeriesSet, Table};
+use crate::data::{Column, NO_COLUMN, Series, SeriesSet, Table};
 use crate::forecast::free_name;
 
 /// A row for each series, channel that is forecast, and source: id (of a long table), `channel`, `kind` (past or
@@ -14,7 +14,9 @@ use crate::forecast::free_name;
 ///
 /// `InvalidInput` if two columns have one name.
 pub fn explanation_table(set: &SeriesSet, all: &[Explanation]) -> Result<Table> {
-    let rows: Vec<Row<'_>> = all.iter().flat_map(|one| rows_of(set, one)).collect();
+    let series = set.by_id();
+    let of_id = |one: &Explanation| series.get(one.forecast.id.as_str()).copied();
+    let rows: Vec<Row<'_>> = all.iter().flat_map(|one| rows_of(set, of_id(one), one)).collect();
     let mut columns = Vec::new();
     if let Some(id) = set.roles.id.as_ref().filter(|name| *name != NO_COLUMN) {
         columns.push(Column::repeated_texts(id, rows.iter().map(|row| (row.id, 1))));
@@ -58,9 +60,8 @@ struct Row<'a> {
     channels: usize,
 }
 
-fn rows_of<'a>(set: &'a SeriesSet, one: &'a Explanation) -> Vec<Row<'a>> {
+fn rows_of<'a>(set: &'a SeriesSet, series: Option<&Series>, one: &'a Explanation) -> Vec<Row<'a>> {
     let channels = one.forecast.channels.len();
-    let series = set.series.iter().find(|series| series.id == one.forecast.id);
     let place = |row: usize| {
         let time = series.and_then(|series| Some((series, series.timestamps.as_ref()?.get(row)?)));
         time.map_or_else(|| row.to_string(), |(series, time)| set.time_text(series, time))

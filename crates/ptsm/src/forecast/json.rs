@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::Forecast;
-use crate::data::SeriesSet;
+use crate::data::{Series, SeriesSet};
 
 /// A forecast with one row for each step, `[H][C']`, and times as the data write them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,22 @@ impl ForecastJson {
     /// The forecast of a series of `set`.
     pub fn new(set: &SeriesSet, forecast: &Forecast) -> Self {
         let series = set.series.iter().find(|series| series.id == forecast.id);
+        Self::of(set, series, forecast)
+    }
+
+    /// Forecasts of series of `set`, in their order.
+    pub fn all<'a>(
+        set: &SeriesSet,
+        forecasts: impl IntoIterator<Item = &'a Forecast>,
+    ) -> Vec<Self> {
+        let series = set.by_id();
+        let of = |forecast: &Forecast| {
+            Self::of(set, series.get(forecast.id.as_str()).copied(), forecast)
+        };
+        forecasts.into_iter().map(of).collect()
+    }
+
+    fn of(set: &SeriesSet, series: Option<&Series>, forecast: &Forecast) -> Self {
         let times =
             forecast.timestamps.as_ref().zip(series).map(|(times, series)| {
                 times.iter().map(|&time| set.time_text(series, time)).collect()

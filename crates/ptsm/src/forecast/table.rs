@@ -1,12 +1,10 @@
 //! Forecasts as a table in the form of the data that they continue.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use super::answer::Forecast;
 use super::columns::{ForecastColumns, IntervalNames, free_name};
 use crate::Result;
 use crate::data::{Column, NO_COLUMN, Series, SeriesSet, Table};
+use std::borrow::Cow;
 
 /// Puts a column in front of the others, under a name that none of them has.
 ///
@@ -94,7 +92,7 @@ pub(crate) fn leading_columns<'a>(
     if let Some(name) = &id {
         columns.push(Column::repeated_texts(name, rows.iter().map(|rows| (rows.id, rows.steps))));
     }
-    let series: HashMap<&str, &Series> = set.series.iter().map(|s| (s.id.as_str(), s)).collect();
+    let series = set.by_id();
     let times = |rows: &ForecastRows<'a>| Some((*series.get(rows.id)?, rows.timestamps?.into()));
     let times: Option<Vec<SeriesTimes<'_>>> = rows.iter().map(times).collect();
     columns.push(match (&timestamp, times) {

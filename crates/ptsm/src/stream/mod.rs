@@ -9,12 +9,13 @@
 //! |---|---|
 //! | `online.rs` | one stream with a worker of its own |
 //! | `worker.rs` | what computes: model, session, buffers |
-//! | `state.rs` | what a stream has seen, and its file |
+//! | `state.rs` | what a stream has seen; its file in `file.rs` |
 //! | `options.rs` | when a stream forecasts |
-//! | `watch.rs` | rows held against their forecasts |
+//! | `watch.rs` | rows compared with their forecasts |
 //! | `clock.rs`, `window.rs`, `score.rs` | the place of a row, the last rows, errors and drift |
 
 mod clock;
+mod file;
 mod online;
 mod options;
 mod panel;
@@ -23,6 +24,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod watch;
+#[cfg(test)]
+mod watch_tests;
 mod window;
 mod worker;
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::file::{read_state, without_state};
 use super::options::StreamOptions;
 use super::score::{Drift, StreamScore};
-use super::state::{Counters, StreamRow, StreamState, read_state, without_state};
+use super::state::{Counters, StreamRow, StreamState, wanted_rows};
 use super::watch::{StreamDetection, WatchCounts, WatchedPoint};
 use super::worker::StreamWorker;
 use crate::forecast::{Forecast, ForecastModel, Forecaster};
@@ -43,7 +44,7 @@ impl StreamPanel {
         Ok(Self { worker, options, detection: None, states: BTreeMap::new(), rows: 0 })
     }
 
-    /// Holds every row against its forecast, see [`StreamState::with_detection`]; call it before the first row, and
+    /// Compares every row with its forecast, see [`StreamState::with_detection`]; call it before the first row, and
     /// before a state is restored.
     ///
     /// # Errors
@@ -56,6 +57,11 @@ impl StreamPanel {
         Ok(self)
     }
 
+    /// By what rows are compared with their forecasts.
+    pub fn detection(&self) -> Option<&StreamDetection> {
+        self.detection.as_ref()
+    }
+
     fn watching(&self, state: StreamState) -> Result<StreamState> {
         match &self.detection {
             Some(detection) => state.with_detection(detection.clone()),
@@ -63,7 +69,7 @@ impl StreamPanel {
         }
     }
 
-    /// The points of the newest row of series `id` that were held against their forecasts.
+    /// The points of the newest row of series `id` that were compared with their forecasts.
     pub fn watched(&self, id: &str) -> &[WatchedPoint] {
         self.states.get(id).map(StreamState::watched).unwrap_or_default()
     }
@@ -73,7 +79,7 @@ impl StreamPanel {
         self.states.get(id)?.newest_row()
     }
 
-    /// Points of all series that were held against their forecasts.
+    /// Points of all series that were compared with their forecasts.
     pub fn watch_counts(&self) -> WatchCounts {
         let all = self.states.values().map(StreamState::watch_counts);
         all.fold(WatchCounts::default(), WatchCounts::plus)
@@ -90,18 +96,22 @@ impl StreamPanel {
     ///
     /// As [`StreamWorker::push`].
     pub fn push(&mut self, id: &str, row: StreamRow<'_>) -> Result<Option<&Forecast>> {
-        let found = match self.states.get_mut(id) {
-            Some(state) => self.worker.push(state, row)?,
-            None => {
-                let state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
-                let mut state = self.watching(state)?;
-                let found = self.worker.push(&mut state, row)?;
-                self.states.insert(id.to_owned(), state);
-                found
-            }
-        };
-        self.rows += 1;
-        Ok(found)
+        if let Some(state) = self.states.get_mut(id) {
+            return counted(&mut self.worker, state, row, &mut self.rows);
+        }
+        let state = StreamState::new(self.worker.model(), self.options)?.with_id(id);
+        let mut state = self.watching(state)?;
+        let found = counted(&mut self.worker, &mut state, row, &mut self.rows);
+        // A series begins with a row that is taken in, even if its forecast is an error.
+        if state.counters().rows > 0 {
+            self.states.insert(id.to_owned(), state);
+        }
+        found
+    }
+
+    /// Rows that a series must have before its first forecast.
+    pub fn wanted_rows(&self) -> u64 {
+        wanted_rows(self.worker.model(), &self.options, self.detection.as_ref())
     }
 
     /// Rows of all series that were taken in.
@@ -174,13 +184,8 @@ impl StreamPanel {
                     &value.to_string(),
                     self.worker.model(),
                     self.options,
+                    self.detection.as_ref(),
                 )?;
-                if self.detection.is_none() && state.is_watched() {
-                    let text =
-                        "was written with a detector (give it again, or start without a state)";
-                    return Err(Error::input(text));
-                }
-                let state = self.watching(state)?;
                 Ok((state.id().to_owned(), state))
             };
             streams.iter().map(state).collect()
@@ -189,6 +194,19 @@ impl StreamPanel {
         self.rows = self.counters().rows;
         Ok(())
     }
+}
+
+/// As [`StreamWorker::push`], and adds the row to `rows` if it was taken in.
+fn counted<'a>(
+    worker: &'a mut StreamWorker,
+    state: &mut StreamState,
+    row: StreamRow<'_>,
+    rows: &mut u64,
+) -> Result<Option<&'a Forecast>> {
+    let before = state.counters().rows;
+    let found = worker.push(state, row);
+    *rows += state.counters().rows - before;
+    found
 }
 
 impl Counters {

@@ -1,6 +1,4 @@
-//! What a stream has seen, and its file.
-
-use std::path::Path;
+//! What a stream has seen.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +10,11 @@ use super::window::Window;
 use crate::data::{Batch, Duplicates, SeriesScale, Standardiser};
 use crate::forecast::ForecastModel;
 use crate::{Error, Result};
-use ptsm_core::{option, read_regular, seal, unseal, write_atomically};
+use ptsm_core::option;
 
-/// Version of the file, and of that of a stream whose rows are held against their forecasts.
-const VERSION: u32 = 3;
-const WATCHED_VERSION: u32 = 4;
-
-/// Largest count of a state: what is beyond it is no stream that ran.
-const MAX_COUNT: u64 = 1 << 53;
+/// Version of the file, and of that of a stream whose rows are compared with their forecasts.
+pub(super) const VERSION: u32 = 3;
+pub(super) const WATCHED_VERSION: u32 = 4;
 
 /// One row of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,16 +58,16 @@ pub struct Counters {
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamState {
     options: StreamOptions,
-    kept: Kept,
+    pub(super) kept: Kept,
     detection: Option<StreamDetection>,
-    /// The points of the newest row that were held against their forecasts.
+    /// The points of the newest row that were compared with their forecasts.
     watched: Vec<WatchedPoint>,
 }
 
 /// What is kept between two rows, as it is written to a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Kept {
-    version: u32,
+pub(super) struct Kept {
+    pub(super) version: u32,
     /// SHA-256 over the model's weights.
     model: String,
     /// Which series of a long table it is; empty for a wide table.
@@ -80,17 +75,17 @@ struct Kept {
     /// Units of errors: what the training saved for the series, or the size of the first window of
     /// one that it did not know.
     units: Option<SeriesScale>,
-    clock: Clock,
-    counters: Counters,
-    score: StreamScore,
-    drift: Drift,
+    pub(super) clock: Clock,
+    pub(super) counters: Counters,
+    pub(super) score: StreamScore,
+    pub(super) drift: Drift,
     /// Rows of the grid since the last forecast.
     since_forecast: u64,
-    window: Window,
-    pending: Pending,
-    /// What rows are held against.
+    pub(super) window: Window,
+    pub(super) pending: Pending,
+    /// What rows are compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    watched: Option<Watched>,
+    pub(super) watched: Option<Watched>,
 }
 
 impl StreamState {
@@ -125,21 +120,29 @@ impl StreamState {
         Ok(Self::of(options, kept))
     }
 
-    fn of(options: StreamOptions, kept: Kept) -> Self {
+    pub(super) fn of(options: StreamOptions, kept: Kept) -> Self {
         Self { options, kept, detection: None, watched: Vec::new() }
     }
 
-    /// Holds every row against its forecast from now on, or continues to where the state was kept with the same
-    /// detector and levels.
+    /// Compares every row with its forecast from now on. Forecasts then begin after the rows that the detector wants,
+    /// where [`StreamOptions::min_rows`] does not ask for earlier ones. A point that is hidden stays so, whatever a
+    /// second or a late row of its time says.
     ///
     /// # Errors
     ///
-    /// `InvalidConfig` if forecasts do not come after every row, or for impossible levels; `InvalidInput` if the state
-    /// was kept with another detector or other levels.
+    /// `InvalidConfig` if forecasts do not come after every row, or begin after more rows than the detector wants, or
+    /// for impossible levels; `InvalidInput` if the state was kept with another detector or other levels.
     pub fn with_detection(mut self, detection: StreamDetection) -> Result<Self> {
         if self.options.every != 1 {
             let text = "must be 1 with a detector, which needs a forecast before every row";
             return Err(Error::config("every", text));
+        }
+        let wanted = detection.detector.min_rows() as u64;
+        if let Some(rows) = self.options.min_rows.filter(|&rows| rows > wanted) {
+            let text = format!(
+                "{rows} must be at most {wanted} with this detector, which compares rows with forecasts from then on"
+            );
+            return Err(Error::config("min_rows", text));
         }
         match &self.kept.watched {
             Some(kept) => kept.check(&detection)?,
@@ -155,18 +158,13 @@ impl StreamState {
         self.kept.clock.rows().checked_sub(1)
     }
 
-    /// Whether rows were held against their forecasts when the state was kept.
-    pub(super) fn is_watched(&self) -> bool {
-        self.kept.watched.is_some()
-    }
-
-    /// The points of the newest row that were held against their forecasts, by channel; none if a row of an earlier
+    /// The points of the newest row that were compared with their forecasts, by channel; none if a row of an earlier
     /// time came last.
     pub fn watched(&self) -> &[WatchedPoint] {
         &self.watched
     }
 
-    /// Points that were held against their forecasts so far.
+    /// Points that were compared with their forecasts so far.
     pub fn watch_counts(&self) -> WatchCounts {
         self.kept.watched.as_ref().map(Watched::counts).unwrap_or_default()
     }
@@ -181,84 +179,6 @@ impl StreamState {
     /// Which series of a long table this is; empty for a wide table.
     pub fn id(&self) -> &str {
         &self.kept.id
-    }
-
-    /// What the stream has seen so far, as JSON with a checksum: a stream that [`StreamState::from_json`]
-    /// reads from it continues with the same bits.
-    ///
-    /// # Errors
-    ///
-    /// `Internal` if it cannot be written.
-    pub fn to_json(&self) -> Result<String> {
-        Ok(seal(&self.content()?))
-    }
-
-    /// What is under the checksum.
-    pub(super) fn content(&self) -> Result<String> {
-        serde_json::to_string(&self.kept)
-            .map_err(|e| Error::internal("the state cannot be written").because(e))
-    }
-
-    /// Reads what [`StreamState::to_json`] wrote for a stream of the same model.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidConfig` for impossible options; `InvalidInput` if the text is damaged, of another
-    /// model, or was written with another `every`.
-    pub fn from_json(text: &str, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
-        let content = unseal(text).map_err(without_state)?;
-        Self::from_content(content, model, options)
-    }
-
-    /// As [`StreamState::from_json`], of what is under the checksum.
-    pub(super) fn from_content(
-        text: &str,
-        model: &ForecastModel,
-        options: StreamOptions,
-    ) -> Result<Self> {
-        options.check()?;
-        let kept: Kept = serde_json::from_str(text)
-            .map_err(|e| Error::input("is not the state of a stream").because(e))?;
-        if kept.version != if kept.watched.is_some() { WATCHED_VERSION } else { VERSION } {
-            let text = "is of another version of this program (start without a state)";
-            return Err(Error::input(text));
-        }
-        let state = Self::of(options, kept);
-        state.check_model(model)?;
-        let config = model.config();
-        let (slots, each) = pending_size(model, &options);
-        if !state.kept.window.fits(config.context_length, config.num_input_channels)
-            || !state.kept.pending.fits(slots, each)
-        {
-            let text = "does not fit: forecasts came every other number of rows, or it is damaged";
-            return Err(Error::input(text));
-        }
-        match state.kept.counts().into_iter().all(|count| count <= MAX_COUNT) {
-            true => Ok(state),
-            false => {
-                Err(Error::input("has impossible counts: it is damaged (start without a state)"))
-            }
-        }
-    }
-
-    /// Writes the state to a file, atomically.
-    ///
-    /// # Errors
-    ///
-    /// `Io` if it cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let text = self.to_json()?;
-        write_atomically(path, |out| out.write_all(text.as_bytes()))
-    }
-
-    /// Reads what [`StreamState::save`] wrote.
-    ///
-    /// # Errors
-    ///
-    /// `Io` if the file cannot be read; otherwise those of [`StreamState::from_json`].
-    pub fn load(path: &Path, model: &ForecastModel, options: StreamOptions) -> Result<Self> {
-        let text = read_state(path)?;
-        Self::from_json(&text, model, options).map_err(|e| e.at(path.display().to_string()))
     }
 
     /// The rules of the stream.
@@ -300,7 +220,7 @@ impl StreamState {
                 clock.append(skipped, time, of);
                 self.append(model, row.values, skipped);
             }
-            Step::Again => self.repeat(row.values)?,
+            Step::Again => self.repeat(model, row.values)?,
             Step::Late { rows } => self.fill_in(model, row.values, rows),
         }
         if !matches!(step, Step::Next { .. }) {
@@ -310,7 +230,7 @@ impl StreamState {
         kept.counters.rows += 1;
         let missing = row.values.iter().filter(|value| value.is_nan()).count();
         kept.counters.missing_points += missing as u64;
-        let wanted = self.options.min_rows.unwrap_or(model.wanted_rows() as u64);
+        let wanted = wanted_rows(model, &self.options, self.detection.as_ref());
         Ok(matches!(step, Step::Next { .. })
             && kept.since_forecast >= self.options.every
             && kept.clock.rows() >= wanted)
@@ -360,12 +280,12 @@ impl StreamState {
         kept.window.advance();
         kept.counters.gap_rows = kept.counters.gap_rows.saturating_add(skipped);
         kept.since_forecast = kept.since_forecast.saturating_add(skipped).saturating_add(1);
-        self.write(values, Write { back: 0, over: true });
+        self.write(model, values, Write { back: 0, over: true });
         self.look(model, values);
         self.compare(model, values);
     }
 
-    /// Holds the newest row against its forecast.
+    /// Compares the newest row with its forecast.
     fn look(&mut self, model: &ForecastModel, values: &[f64]) {
         self.watched.clear();
         let Self { kept, detection: Some(detection), watched: found, .. } = self else { return };
@@ -380,7 +300,7 @@ impl StreamState {
         }
     }
 
-    fn repeat(&mut self, values: &[f64]) -> Result<()> {
+    fn repeat(&mut self, model: &ForecastModel, values: &[f64]) -> Result<()> {
         let over = match self.options.duplicates {
             Duplicates::Error => {
                 let duplicates = option("duplicates", None);
@@ -392,7 +312,7 @@ impl StreamState {
             Duplicates::Last => true,
             Duplicates::First | Duplicates::Mean => false,
         };
-        self.write(values, Write { back: 0, over });
+        self.write(model, values, Write { back: 0, over });
         self.kept.counters.duplicates += 1;
         Ok(())
     }
@@ -401,29 +321,39 @@ impl StreamState {
         let context_length = model.config().context_length;
         let within = usize::try_from(back).ok().filter(|&back| back < context_length);
         let wanted = within.is_some_and(|back| {
-            let news = |(c, x): (usize, &f64)| !x.is_nan() && !self.kept.window.is_seen(back, c);
+            let news = |(c, x): (usize, &f64)| {
+                !x.is_nan() && !self.kept.window.is_seen(back, c) && !self.is_hidden(model, back, c)
+            };
             values.iter().enumerate().any(news)
         });
         match within.filter(|_| wanted) {
             Some(back) => {
-                self.write(values, Write { back, over: false });
+                self.write(model, values, Write { back, over: false });
                 self.kept.counters.late_used += 1;
             }
             None => self.kept.counters.late_dropped += 1,
         }
     }
 
-    /// Writes the points that are there.
-    fn write(&mut self, values: &[f64], Write { back, over }: Write) {
-        let window = &mut self.kept.window;
+    /// Writes the points that are there, but not over hidden ones.
+    fn write(&mut self, model: &ForecastModel, values: &[f64], Write { back, over }: Write) {
         for (channel, &value) in values.iter().enumerate() {
-            if !value.is_nan() && (over || !window.is_seen(back, channel)) {
-                window.set(back, channel, value);
+            let wanted = !value.is_nan() && (over || !self.kept.window.is_seen(back, channel));
+            if wanted && !self.is_hidden(model, back, channel) {
+                self.kept.window.set(back, channel, value);
             }
         }
     }
 
-    /// Holds the forecasts of this row against it.
+    /// Whether the point of the row `back` rows before the newest one is missing in forecasts because it was unexpected.
+    fn is_hidden(&self, model: &ForecastModel, back: usize, channel: usize) -> bool {
+        let Some(watched) = &self.kept.watched else { return false };
+        let place = model.output_spec().channels().iter().position(|&own| own == channel);
+        let row = self.newest_row().and_then(|newest| newest.checked_sub(back as u64));
+        row.zip(place).is_some_and(|(row, place)| watched.hides(row, place))
+    }
+
+    /// Compares the forecasts of this row with it.
     fn compare(&mut self, model: &ForecastModel, values: &[f64]) {
         let Self { kept, options, .. } = self;
         let Some(units) = &kept.units else {
@@ -457,46 +387,6 @@ impl StreamState {
     }
 }
 
-impl Kept {
-    fn counts(&self) -> [u64; 9] {
-        let Counters {
-            rows,
-            gap_rows,
-            duplicates,
-            late_used,
-            late_dropped,
-            missing_points,
-            forecasts,
-        } = self.counters;
-        let (seen, points) = (self.clock.rows(), self.score.points);
-        [
-            rows,
-            gap_rows,
-            duplicates,
-            late_used,
-            late_dropped,
-            missing_points,
-            forecasts,
-            seen,
-            points,
-        ]
-    }
-}
-
-/// The text of a file of states.
-pub(super) fn read_state(path: &Path) -> Result<String> {
-    let bytes = read_regular(path)?;
-    String::from_utf8(bytes).map_err(|e| {
-        let error = Error::input("is damaged: it is not text in UTF-8").because(e.utf8_error());
-        without_state(error).at(path.display().to_string())
-    })
-}
-
-/// The error of a damaged file of states, with the way out.
-pub(super) fn without_state(error: Error) -> Error {
-    Error::input("cannot be used (start without a state)").because(error)
-}
-
 /// The newest forecast of a stream, `[H, C']`.
 struct Forecast<'a> {
     model: &'a ForecastModel,
@@ -516,7 +406,7 @@ fn expect(kept: &mut Kept, detection: Option<&StreamDetection>, forecast: Foreca
     let seen = |channel: usize| window.seen(channel).next().is_some();
     let known =
         channels.iter().zip(values).map(|(&channel, &x)| if seen(channel) { x } else { f64::NAN });
-    watched.expect(rows + detector.ahead() as u64 - 1, known);
+    watched.expect(rows.saturating_add(detector.ahead() as u64 - 1), known);
 }
 
 /// Where a row's points go: how many rows before the newest one, and whether over seen points.
@@ -540,8 +430,18 @@ fn check_values(model: &ForecastModel, values: &[f64]) -> Result<()> {
     Ok(())
 }
 
+/// Rows that a stream waits for before its first forecast.
+pub(super) fn wanted_rows(
+    model: &ForecastModel,
+    options: &StreamOptions,
+    detection: Option<&StreamDetection>,
+) -> u64 {
+    let own = || detection.map_or(model.wanted_rows(), |own| own.detector.min_rows()) as u64;
+    options.min_rows.unwrap_or_else(own)
+}
+
 /// Forecasts that can wait at a time, and points of each.
-fn pending_size(model: &ForecastModel, options: &StreamOptions) -> (usize, usize) {
+pub(super) fn pending_size(model: &ForecastModel, options: &StreamOptions) -> (usize, usize) {
     let steps = model.config().prediction_length;
     let every = usize::try_from(options.every).unwrap_or(usize::MAX);
     (steps.div_ceil(every), steps * model.output_spec().channels().len())

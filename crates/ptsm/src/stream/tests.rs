@@ -10,18 +10,18 @@ use crate::preprocessor::Preprocessor;
 use crate::{Config, Cpu, Forecast, Forecaster, Model, Result};
 use ptsm_core::Init;
 
-const HOUR: i64 = 3_600_000_000_000;
+pub(super) const HOUR: i64 = 3_600_000_000_000;
 /// 2024-01-01 00:00 UTC.
-const START: i64 = 1_704_067_200_000_000_000;
+pub(super) const START: i64 = 1_704_067_200_000_000_000;
 
 /// Two channels, some points missing.
-fn values(row: usize) -> [f64; 2] {
+pub(super) fn values(row: usize) -> [f64; 2] {
     let x = (row as f64 * 0.7).sin() * 3.0 + 10.0;
     let y = if row % 7 == 3 { f64::NAN } else { (row * row % 23) as f64 };
     [x, y]
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config {
         context_length: 24,
         prediction_length: 5,
@@ -34,7 +34,12 @@ fn config() -> Config {
     }
 }
 
-fn forecaster(config: Config) -> Forecaster {
+pub(super) fn forecaster(config: Config) -> Forecaster {
+    of_scale(config, vec![2.0, 7.0])
+}
+
+/// A forecaster of channels of these deviations.
+pub(super) fn of_scale(config: Config, scale: Vec<f64>) -> Forecaster {
     let preprocessor = Preprocessor {
         dataset: "t".into(),
         channels: vec!["x".into(), "y".into()],
@@ -45,11 +50,7 @@ fn forecaster(config: Config) -> Forecaster {
         grid: Grid::Regular,
         seasonal_period: 24,
         split: Split::default(),
-        standardiser: Standardiser {
-            mean: vec![10.0, 11.0],
-            scale: vec![2.0, 7.0],
-            ..Standardiser::default()
-        },
+        standardiser: Standardiser { mean: vec![10.0, 11.0], scale, ..Standardiser::default() },
         labels: None,
         covariates: None,
     };
@@ -69,7 +70,7 @@ fn push(stream: &mut OnlineForecaster, row: usize, values: &[f64]) -> Result<Opt
 }
 
 /// What `predict` says for a table of these rows (number and values).
-fn batch(rows: &[(usize, [f64; 2])]) -> Forecast {
+pub(super) fn batch(rows: &[(usize, [f64; 2])]) -> Forecast {
     let mut text = "time,x,y\n".to_owned();
     for (row, [x, y]) in rows {
         text += &format!("2024-01-{:02} {:02}:00,{x},{y}\n", 1 + row / 24, row % 24);

@@ -1,4 +1,4 @@
-//! Rows of a stream held against their forecasts, as they come.
+//! Rows of a stream compared with their forecasts, as they come.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::detect::{AdaptiveLevel, Detector, HiddenRows, ValueAndForecast, check_hide};
 use crate::{Error, Result};
 
-/// By what the rows of a stream are held against their forecasts.
+/// By what the rows of a stream are compared with their forecasts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamDetection {
     /// The calibration.
@@ -36,7 +36,7 @@ pub struct WatchedPoint {
     pub score: f64,
     /// As [`PValue::p`](crate::detect::PValue::p).
     pub p: f64,
-    /// The level that it was held against.
+    /// The largest p-value at which it would be flagged: the level of its channel before this point.
     pub level: f64,
     /// Whether its p-value is at most that.
     pub anomaly: bool,
@@ -92,7 +92,7 @@ impl Watched {
         Ok(Self {
             hide: detection.hide,
             hidden: vec![HiddenRows::default(); width],
-            detector: detection.detector.fingerprint()?,
+            detector: detection.detector.fingerprint().to_owned(),
             levels: vec![AdaptiveLevel::new(detection.alpha, detection.adapt)?; width],
             rows: vec![None; ahead],
             expected: vec![f64::NAN.to_bits(); ahead * width],
@@ -125,6 +125,19 @@ impl Watched {
         self.counts
     }
 
+    /// Whether no count or number of a row is beyond `most`, and hidden rows are in their order.
+    pub(super) fn is_possible(&self, most: u64) -> bool {
+        let WatchCounts { scored, flagged, not_scored } = self.counts;
+        let rows = self.rows.iter().flatten().copied();
+        rows.chain([scored, flagged, not_scored]).all(|count| count <= most)
+            && self.hidden.iter().all(|hidden| hidden.are_possible(most))
+    }
+
+    /// Whether the point of a channel (by its number among those that are forecast) in `row` is hidden.
+    pub(super) fn hides(&self, row: u64, channel: usize) -> bool {
+        self.hidden.get(channel).is_some_and(|hidden| hidden.contains(row))
+    }
+
     /// Keeps what is expected of `row`.
     pub(super) fn expect(&mut self, row: u64, forecasts: impl Iterator<Item = f64>) {
         let place = (row % self.rows.len() as u64) as usize;
@@ -134,7 +147,7 @@ impl Watched {
         slots.zip(forecasts).for_each(|(slot, x)| *slot = x.to_bits());
     }
 
-    /// Holds a row against its forecast; `values` are those of the channels that are forecast, NaN = missing.
+    /// Compares a row with its forecast; `values` are those of the channels that are forecast, NaN = missing.
     pub(super) fn look(
         &mut self,
         row: RowOf<'_>,
@@ -174,7 +187,7 @@ impl Watched {
     }
 }
 
-/// A row of a series, and what its points are held against.
+/// A row of a series, and what its points are compared with.
 #[derive(Clone, Copy)]
 pub(super) struct RowOf<'a> {
     pub(super) number: u64,

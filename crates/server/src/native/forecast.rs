@@ -77,10 +77,9 @@ fn interval_names(name: Option<&str>) -> Answered<IntervalNames> {
 
 fn written(accept: Media, model: &str, answer: &Answer, names: IntervalNames) -> Answered<Vec<u8>> {
     if accept == Media::Json {
-        let forecasts = answer.forecasts.iter();
         let answer = ForecastAnswer {
             model: model.to_owned(),
-            forecasts: forecasts.map(|one| ForecastJson::new(&answer.set, one)).collect(),
+            forecasts: ForecastJson::all(&answer.set, &answer.forecasts),
             skipped: answer.skipped.clone(),
         };
         return serde_json::to_vec(&answer).map_err(Failure::internal);

@@ -36,7 +36,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// A line of the newest row of a series, if its points were held against their forecasts.
+    /// A line of the newest row of a series, if its points were compared with their forecasts.
     pub(super) fn watched(
         &mut self,
         stream: &StreamPanel,
