@@ -30,6 +30,8 @@
 mod check;
 mod compare;
 mod difference;
+#[cfg(test)]
+mod evaluate;
 mod export;
 mod exported;
 mod fact;
