@@ -53,7 +53,7 @@ pub(crate) fn settle(source: &Source, options: &Options) -> Result<Options> {
 /// Builds the file.
 pub(crate) fn build(source: &Source, options: &Options) -> Result<Exported> {
     let options = settle(source, options)?;
-    require_memory("the file", bytes_of(&[COPIES, source.numbers()]), SMALLER_MODEL)?;
+    require_memory("making the ONNX file", bytes_of(&[COPIES, source.numbers()]), SMALLER_MODEL)?;
     let mut g = Graph::default();
     let given = given(source, &options)?;
     let (window, units) = given.lower(&mut g)?;

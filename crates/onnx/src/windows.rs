@@ -93,11 +93,11 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Standardiser::of_rows`] and [`Standardiser::apply_window`].
+    /// As [`Standardiser::of_rows`] and [`Standardiser::apply_window`]; `OutOfMemory`.
     pub(crate) fn lay_out(&self, cuts: &[Cut<'_>]) -> Result<Windows> {
         let width = self.effects().map_or(0, |effects| effects.names.len());
-        let points = (self.context + self.horizon) * (self.channels + width);
-        let bytes = bytes_of(&[COPIES, cuts.len(), points]);
+        let (rows, columns) = (self.context + self.horizon, self.channels + width);
+        let bytes = bytes_of(&[COPIES, cuts.len(), rows, columns]);
         require_memory("comparing windows", bytes, "a model of fewer rows and channels")?;
         let mut all = Collected::default();
         cuts.iter().try_for_each(|cut| self.add(&mut all, cut))?;
