@@ -45,8 +45,8 @@ pub(crate) struct Args {
     /// Only these heads: main, and those of `ptsm heads`; all if not given
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
-    /// Read the file back before it is written, check names and shapes, and run it beside this program on random windows, if
-    /// there is a Python with onnxruntime (PTSM_ONNX_PYTHON names one)
+    /// Check names and shapes of the file before it is written, and run it beside this program on random windows, if there
+    /// is a Python with onnxruntime (PTSM_ONNX_PYTHON names one)
     #[arg(long)]
     check: bool,
     /// Run the file beside this program on every window, or every case, of these data
@@ -146,7 +146,8 @@ impl Report {
         }
         let text = format!(
             "gives other numbers than this program, and is not written: a relative difference of {:.1e}, more than {MOST:e}\n{}",
-            self.largest, self.text
+            self.largest,
+            self.text.trim_end()
         );
         Err(Error::new(ErrorKind::Internal, text).at(path.display().to_string()))
     }
