@@ -11,15 +11,10 @@ enum Form {
     Usual,
     /// Above the mean by many scales.
     Far,
-    /// At the mean, with a small part of the scale.
-    Small,
     /// One number per channel.
     Constant,
-    Zeros,
     /// A channel without a seen point.
     Unseen,
-    /// Fewer rows than the model reads.
-    Short,
 }
 
 /// How far beyond the limits of the training's scale the windows lie that are standardised by their own points, and how
@@ -35,11 +30,8 @@ impl Form {
     fn of(number: usize, gaps: bool) -> Self {
         match number % 8 {
             1 => Self::Far,
-            2 => Self::Small,
             3 => Self::Constant,
-            4 => Self::Zeros,
             5 if gaps => Self::Unseen,
-            6 if gaps => Self::Short,
             _ => Self::Usual,
         }
     }
@@ -97,10 +89,7 @@ impl Windowed<'_> {
     fn window(&self, id: String, form: Form, draws: &mut Draws) -> Result<Series> {
         let effects = self.standardiser.effects.as_deref();
         let lags = effects.map_or(0, |effects| effects.lags);
-        let rows = match form {
-            Form::Short => self.context.div_ceil(2),
-            _ => self.context + lags,
-        };
+        let rows = self.context + lags;
         let saved = self.standardiser.saved(&id);
         let own = self.standardiser.adapts || saved.is_none();
         let shift = saved.unwrap_or_else(|| SeriesScale {
@@ -136,20 +125,18 @@ impl Windowed<'_> {
         let z = ((row + 7 * channel) as f64 * 0.26).sin() + 0.5 * draws.next();
         let (mean, scale) = (shift.mean[channel], shift.scale[channel]);
         // Where windows are standardised by the training, single precision holds nothing beyond its limits.
-        let (far, small) = match own {
-            true => (ChannelScale::FAR * BEYOND, ChannelScale::SMALL / BEYOND),
-            false => (ChannelScale::FAR / BEYOND, ChannelScale::SMALL * BEYOND),
+        let far = match own {
+            true => ChannelScale::FAR * BEYOND,
+            false => ChannelScale::FAR / BEYOND,
         };
         let above = match transform {
             Transform::None => mean + far * scale,
             Transform::Log1p => (mean + far * scale).min(MOST_LOGARITHM),
         };
         let x = match form {
-            Form::Zeros => return 0.0,
             Form::Constant => mean + 0.5 * scale,
             Form::Far => above + scale * z,
-            Form::Small => mean + small * scale * z,
-            Form::Usual | Form::Unseen | Form::Short => mean + scale * z,
+            Form::Usual | Form::Unseen => mean + scale * z,
         };
         transform.undo(x)
     }
@@ -191,12 +178,8 @@ mod tests {
         let standardiser = standardiser(true);
         let all = random(&standardiser, true);
         assert!(seen(&all[1], 0).iter().all(|&x| x > 1900.0));
-        let small = range(&seen(&all[2], 0));
-        assert!(small > 0.0 && small < 1e-3, "{small}");
         assert_eq!(range(&seen(&all[3], 1)), 0.0);
-        assert!(seen(&all[4], 0).iter().all(|&x| x == 0.0));
         assert!(seen(&all[5], 0).is_empty() && !seen(&all[5], 1).is_empty());
-        assert_eq!((all[6].num_rows(), all[7].num_rows()), (16, 32));
         let whole = random(&standardiser, false);
         assert!(whole.iter().all(|series| series.num_rows() == 32 && seen(series, 0).len() == 32));
     }
@@ -206,12 +189,9 @@ mod tests {
         for adapts in [true, false] {
             let standardiser = standardiser(adapts);
             let all = random(&standardiser, true);
-            for (form, number) in [("far", 1), ("small", 2)] {
-                let points = seen(&all[number], 0).into_iter();
-                let found = standardiser.channel_scale("", 0, points);
-                let shared = ChannelScale { mean: 10.0, scale: 2.0 };
-                assert_eq!(found != shared, adapts, "{form} of a model that adapts: {adapts}");
-            }
+            let found = standardiser.channel_scale("", 0, seen(&all[1], 0).into_iter());
+            let shared = ChannelScale { mean: 10.0, scale: 2.0 };
+            assert_eq!(found != shared, adapts, "a model that adapts: {adapts}");
         }
     }
 
