@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ def write(
     member: str | None,
     quantiles: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """Writes the file and gives its inputs and outputs."""
+    """Writes the file and gives its inputs and outputs; warns of what the model has and the file has not."""
     asked = {
         "missing": missing,
         "quantiles": [float(level) for level in quantiles or []],
@@ -34,4 +35,6 @@ def write(
         "heads": None,
     }
     answer: dict[str, Any] = json.loads(core.to_onnx(os.fspath(path), as_json(asked)))
+    for note in answer["notes"]:
+        warnings.warn(note, UserWarning, stacklevel=3)
     return answer

@@ -359,7 +359,8 @@ class Forecaster(Params):
         The file takes the last rows in data units, ``[batch, context_length, channels]``, and gives the forecast. Missing
         points are NaN in it (``missing="nan"``), told by a second input (``"mask"``), or never there (``"none"``).
         ``quantiles`` are levels in (0, 1); with ``standardise="none"`` the file takes and gives the numbers of the
-        network; ``member`` is the only network of an ensemble to be written. What a graph cannot compute is refused.
+        network; ``member`` is the only network of an ensemble to be written. What a graph cannot compute is refused;
+        what the file leaves out, such as calibrated intervals, is told by a ``UserWarning``.
         """
         return _onnx.write(
             self._fitted(), path, missing=missing, quantiles=quantiles, standardise=standardise, member=member

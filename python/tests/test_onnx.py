@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy
@@ -10,6 +12,7 @@ from conftest import rows
 from pandas import DataFrame
 
 import ptsm
+from ptsm import _onnx
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,21 @@ def test_a_file_says_what_it_takes_and_gives(forecaster: ptsm.Forecaster, tmp_pa
         forecaster.to_onnx(file, member="a")
     with pytest.raises(ptsm.InvalidConfig, match="nan, mask, none"):
         forecaster.to_onnx(file, missing="gone")
+    with pytest.raises(OSError, match="folder"):
+        forecaster.to_onnx(tmp_path)
+
+
+class Told:
+    """A trained model whose file leaves something out."""
+
+    def to_onnx(self, path: str | os.PathLike[str], asked: str) -> str:
+        return json.dumps({"path": os.fspath(path), "asked": json.loads(asked), "notes": ["no intervals"]})
+
+
+def test_what_the_file_leaves_out_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="no intervals"):
+        told = _onnx.write(Told(), "model.onnx", missing="nan", standardise=None, member=None)
+    assert told["notes"] == ["no intervals"]
 
 
 def test_onnx_runtime_gives_the_forecast(forecaster: ptsm.Forecaster, frame: DataFrame, tmp_path: Path) -> None:

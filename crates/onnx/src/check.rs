@@ -45,14 +45,8 @@ pub fn check(bytes: &[u8]) -> Result<Checked> {
         return Err(refuse("opset_import", text));
     }
     let Some(graph) = &model.graph else { return Err(refuse("graph", "is missing")) };
-    check_graph(graph)?;
-    let numbers =
-        graph.initializer.iter().map(|tensor| tensor.dims.iter().product::<i64>() as usize);
-    Ok(Checked {
-        nodes: graph.node.len(),
-        constants: graph.initializer.len(),
-        numbers: numbers.sum(),
-    })
+    let numbers = check_graph(graph)?;
+    Ok(Checked { nodes: graph.node.len(), constants: graph.initializer.len(), numbers })
 }
 
 /// What is known of every value, by its name.
@@ -83,8 +77,10 @@ impl<'a> Known<'a> {
     }
 }
 
-fn check_graph(graph: &GraphProto) -> Result<()> {
+/// Gives how many numbers the constants have.
+fn check_graph(graph: &GraphProto) -> Result<usize> {
     let mut known = Known::default();
+    let mut numbers = 0;
     for input in &graph.input {
         let fact = Fact::of_value_info(input)
             .filter(|fact| fact.shape.first() == Some(&Dim::Batch))
@@ -94,7 +90,9 @@ fn check_graph(graph: &GraphProto) -> Result<()> {
         known.add(&input.name, fact)?;
     }
     for tensor in &graph.initializer {
-        known.add(&tensor.name, constant(tensor)?)?;
+        let fact = constant(tensor)?;
+        numbers += tensor.raw_data.len() / fact.kind.bytes();
+        known.add(&tensor.name, fact)?;
     }
     graph.node.iter().try_for_each(|node| known.step(node))?;
     let read =
@@ -115,7 +113,7 @@ fn check_graph(graph: &GraphProto) -> Result<()> {
             return Err(refuse(format!("output {}", output.name), text));
         }
     }
-    Ok(())
+    Ok(numbers)
 }
 
 fn constant(tensor: &TensorProto) -> Result<Fact> {
@@ -133,4 +131,56 @@ fn constant(tensor: &TensorProto) -> Result<Fact> {
         chunks.map(|chunk| i64::from_le_bytes(chunk.try_into().unwrap_or_default())).collect()
     });
     Ok(Fact { ints, ..Fact::fixed(kind, &lengths) })
+}
+
+#[cfg(test)]
+mod tests {
+    use ptsm::core::Init;
+    use ptsm::{Config, Model};
+
+    use super::*;
+    use crate::{Options, export_model};
+
+    /// The file of a small model.
+    fn file() -> Result<Vec<u8>> {
+        let config = Config {
+            context_length: 16,
+            patch_length: 4,
+            patch_stride: 4,
+            prediction_length: 4,
+            ..Config::default()
+        };
+        Ok(export_model(&Model::new(config, Init::PyTorch, 3)?, &Options::default())?.bytes)
+    }
+
+    fn graph(model: &mut ModelProto) -> &mut GraphProto {
+        model.graph.get_or_insert_with(GraphProto::default)
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_with_its_place() -> Result<()> {
+        let bytes = file()?;
+        check(&bytes)?;
+        assert!(check(&bytes[..bytes.len() / 2]).is_err());
+        assert!(check(b"").is_err());
+        let damaged = |change: &dyn Fn(&mut ModelProto), wanted: &str| {
+            let mut model = match ModelProto::decode(bytes.as_slice()) {
+                Ok(model) => model,
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(model.encode_to_vec(), bytes, "read and written again");
+            change(&mut model);
+            match check(&model.encode_to_vec()) {
+                Ok(_) => panic!("not refused: {wanted}"),
+                Err(error) => assert!(error.to_string().contains(wanted), "{error}"),
+            }
+        };
+        damaged(&|m| m.opset_import[0].version = 20, "wanted version 17");
+        damaged(&|m| graph(m).node[2].input[0] = "nowhere".into(), "reads nowhere");
+        damaged(&|m| graph(m).node.swap(0, 9), "not there yet");
+        damaged(&|m| graph(m).initializer[0].raw_data.truncate(2), "as many numbers");
+        damaged(&|m| graph(m).initializer[0].dims = vec![i64::MAX, i64::MAX], "as many numbers");
+        damaged(&|m| graph(m).node[0].op_type = "Gelu".into(), "operator Gelu");
+        Ok(())
+    }
 }

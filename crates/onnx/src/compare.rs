@@ -11,7 +11,7 @@ use ptsm::{Cpu, Error, Prediction, Result, Session};
 
 use crate::difference::largest_relative;
 use crate::export::settle;
-use crate::exported::Exported;
+use crate::exported::{Exported, Tensor};
 use crate::options::Options;
 use crate::outputs::forecasts;
 use crate::reference::{InUnits, Numbers, forecast, labels};
@@ -33,14 +33,24 @@ pub struct Comparison {
     pub windows: usize,
     /// Windows that were left out, because a point is missing and the file has no input for that.
     pub left_out: usize,
-    /// The largest relative difference of each output, see [`largest_relative`].
-    pub outputs: Vec<(String, f64)>,
+    /// How far apart each output was.
+    pub outputs: Vec<Difference>,
+}
+
+/// How far apart the numbers of an output were.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Name of the output.
+    pub output: String,
+    /// The largest difference over the largest number, window by window and channel by channel; infinite where one is no
+    /// number.
+    pub largest: f64,
 }
 
 impl Comparison {
     /// The largest of all.
     pub fn largest(&self) -> f64 {
-        self.outputs.iter().fold(0.0, |max, (_, apart)| max.max(*apart))
+        self.outputs.iter().fold(0.0, |max, difference| max.max(difference.largest))
     }
 }
 
@@ -188,8 +198,8 @@ impl Comparing<'_> {
             ));
         }
         let mut own = Own::load(self.dir, self.source)?;
-        let mut outputs: Vec<(String, f64)> =
-            self.exported.outputs.iter().map(|output| (output.name.clone(), 0.0)).collect();
+        let none = |output: &Tensor| Difference { output: output.name.clone(), largest: 0.0 };
+        let mut outputs: Vec<Difference> = self.exported.outputs.iter().map(none).collect();
         for part in cuts.chunks(AT_ONCE) {
             let windows = layout.lay_out(part)?;
             let wanted = own.numbers(&windows, &self.options.quantiles)?;
@@ -197,11 +207,16 @@ impl Comparing<'_> {
             if wanted.len() != outputs.len() {
                 return Err(Error::internal("the file has other outputs than the library"));
             }
-            for (name, most) in &mut outputs {
-                let (Some(found), Some(wanted)) = (found.get(name), wanted.get(name)) else {
-                    return Err(Error::internal(format!("the output {name} is not there")));
+            for Difference { output, largest } in &mut outputs {
+                let (Some(found), Some(wanted)) = (found.get(output), wanted.get(output)) else {
+                    return Err(Error::internal(format!("the output {output} is not there")));
                 };
-                *most = most.max(largest_relative(&found.values, wanted, part.len()));
+                if found.shape.first() != Some(&part.len()) {
+                    let (shape, windows) = (&found.shape, part.len());
+                    let text = format!("the output {output} is {shape:?} for {windows} windows");
+                    return Err(Error::internal(text));
+                }
+                *largest = largest.max(largest_relative(&found.values, wanted, &found.shape));
             }
         }
         Ok(Comparison { windows: cuts.len(), left_out: all - cuts.len(), outputs })

@@ -1,7 +1,7 @@
 //! Builds the file of a source.
 
 use prost::Message;
-use ptsm::core::{OutputKind, Scaler, option};
+use ptsm::core::{OutputKind, SMALLER_MODEL, Scaler, bytes_of, in_words, option, require_memory};
 use ptsm::data::{LabelCoding, Standardiser};
 use ptsm::ensemble::{Linear, MemberModel};
 use ptsm::heads::MAIN_HEAD;
@@ -26,6 +26,13 @@ pub(crate) const OPSET: i64 = 17;
 /// Version of the intermediate representation, which belongs to that of the operators.
 pub(crate) const IR_VERSION: i64 = 8;
 
+/// Bytes beyond which no reader of protocol buffers takes a file.
+const MOST_BYTES: usize = i32::MAX as usize;
+
+/// Times that the weights are held while a file is made: beside the model as constants and as the file, and what is
+/// turned over.
+const COPIES: usize = 3;
+
 /// The options with everything settled.
 pub(crate) fn settle(source: &Source, options: &Options) -> Result<Options> {
     let standardise = match (options.standardise, &source.preprocessor) {
@@ -46,6 +53,7 @@ pub(crate) fn settle(source: &Source, options: &Options) -> Result<Options> {
 /// Builds the file.
 pub(crate) fn build(source: &Source, options: &Options) -> Result<Exported> {
     let options = settle(source, options)?;
+    require_memory("making the ONNX file", bytes_of(&[COPIES, source.numbers()]), SMALLER_MODEL)?;
     let mut g = Graph::default();
     let given = given(source, &options)?;
     let (window, units) = given.lower(&mut g)?;
@@ -69,8 +77,22 @@ pub(crate) fn build(source: &Source, options: &Options) -> Result<Exported> {
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props,
     };
+    require_size(model.encoded_len())?;
     let notes = source.notes.clone();
     Ok(Exported { bytes: model.encode_to_vec(), inputs, outputs, nodes, notes })
+}
+
+/// Refuses a file that would be written and could not be read.
+fn require_size(bytes: usize) -> Result<()> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let text = format!(
+        "would be an ONNX file of {}, and readers take no more than {} (export fewer heads, or one member of an ensemble)",
+        in_words(bytes as u64),
+        in_words(MOST_BYTES as u64 + 1)
+    );
+    Err(Error::config("model", text))
 }
 
 /// What the graph is given.
@@ -288,5 +310,22 @@ fn weighted(
             Ok(Forecast::Quantiles(add(*x, Some(*sum))?, levels.clone()))
         }
         _ => Err(Error::internal("members of an ensemble forecast different things")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_reader_takes_is_refused_with_both_sizes() {
+        assert!(require_size(MOST_BYTES).is_ok());
+        match require_size(3 << 30) {
+            Ok(()) => panic!("3 GiB were not refused"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("3.0 GiB") && text.contains("2.0 GiB"), "{text}");
+            }
+        }
     }
 }

@@ -71,9 +71,17 @@ impl Graph {
         &self.values[value.0].1.shape
     }
 
-    /// The last axis of a value, which is never the batch.
-    pub(crate) fn width(&self, value: Value) -> usize {
-        self.shape(value).last().and_then(|dim| dim.fixed()).unwrap_or(1)
+    /// The length of an axis that is never the batch.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` if it is the batch, or there is no such axis.
+    pub(crate) fn length(&self, value: Value, axis: usize) -> Result<usize> {
+        let found = self.shape(value).get(axis).and_then(|dim| dim.fixed());
+        found.ok_or_else(|| {
+            let Fact { shape, .. } = &self.values[value.0].1;
+            Error::internal(format!("axis {axis} of {shape:?} has no fixed length"))
+        })
     }
 
     /// A name that no other value has.

@@ -23,12 +23,11 @@ struct Step<'a> {
 pub(crate) fn infer(node: &NodeProto, inputs: &[&Fact]) -> Found<Fact> {
     let step = Step { node, inputs };
     match node.op_type.as_str() {
-        "Abs" | "Neg" | "Sqrt" | "Exp" | "Log" | "Erf" | "Sign" | "Sigmoid" | "Softplus" => {
-            step.same(Kind::Float)
-        }
+        "Abs" | "Neg" | "Sqrt" | "Exp" | "Log" | "Erf" | "Sign" | "Sigmoid" | "Softplus"
+        | "Tanh" => step.same(Kind::Float),
         "Not" => step.same(Kind::Bool),
         "IsNaN" => Ok(Fact { kind: Kind::Bool, ..step.same(Kind::Float)? }),
-        "Softmax" => step.axis().and_then(|_| step.same(Kind::Float)),
+        "Softmax" | "LogSoftmax" => step.axis().and_then(|_| step.same(Kind::Float)),
         "CumSum" => step.of(1, Kind::Int).and_then(|_| step.first(2, Kind::Float)),
         "Cast" => step.cast(),
         "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => step.broadcast(),
@@ -74,8 +73,9 @@ fn in_words(shape: &[Dim]) -> String {
     format!("[{}]", dims.join(", "))
 }
 
-fn product(shape: &[Dim]) -> usize {
-    shape.iter().filter_map(|dim| dim.fixed()).product()
+/// Numbers of one window, or of all where there is no batch; `None` = more than can be counted.
+fn product(shape: &[Dim]) -> Option<usize> {
+    shape.iter().filter_map(|dim| dim.fixed()).try_fold(1, usize::checked_mul)
 }
 
 impl Step<'_> {
@@ -232,7 +232,10 @@ impl Step<'_> {
         let shape: Option<Vec<Dim>> = wanted.iter().enumerate().map(dim).collect();
         let batches = |shape: &[Dim]| shape.iter().filter(|dim| **dim == Dim::Batch).count();
         let fits = |shape: &Vec<Dim>| {
-            product(shape) == product(&input.shape) && batches(shape) == batches(&input.shape)
+            let count = product(shape);
+            count.is_some()
+                && count == product(&input.shape)
+                && batches(shape) == batches(&input.shape)
         };
         let shape = shape
             .filter(fits)
@@ -272,7 +275,8 @@ impl Step<'_> {
                     in_words(&whole.shape)
                 ));
             }
-            whole.shape[axis] = Dim::Fixed(own + more);
+            let length = own.checked_add(more).ok_or("joins more than can be counted")?;
+            whole.shape[axis] = Dim::Fixed(length);
         }
         Ok(whole)
     }
@@ -281,8 +285,9 @@ impl Step<'_> {
         let (input, axis) = (self.input(0)?, self.axis()?);
         let places = self.of(1, Kind::Int)?;
         let length = input.shape[axis].fixed().ok_or("gathers from the batch")?;
+        let inside = |place: &i64| usize::try_from(*place).is_ok_and(|place| place < length);
         if let Some(ints) = &places.ints
-            && ints.iter().any(|&place| place < 0 || place as usize >= length)
+            && !ints.iter().all(inside)
         {
             return Err(format!("gathers a place that is not among {length}"));
         }
@@ -293,14 +298,16 @@ impl Step<'_> {
     fn pad(&self) -> Found<Fact> {
         let (input, pads) = (self.of(0, Kind::Float)?, self.ints(1)?);
         let rank = input.rank();
-        if pads.len() != 2 * rank || pads.iter().any(|&pad| pad < 0) {
-            return Err(format!("has the pads {pads:?} of {rank} axes"));
-        }
+        let refuse = || format!("has the pads {pads:?} of {rank} axes");
+        let lengths: Option<Vec<usize>> =
+            pads.iter().map(|&pad| usize::try_from(pad).ok()).collect();
+        let lengths = lengths.filter(|all| all.len() == 2 * rank).ok_or_else(refuse)?;
+        let (before, after) = lengths.split_at(rank);
         let mut shape = input.shape.clone();
-        for (axis, dim) in shape.iter_mut().enumerate() {
-            let more = (pads[axis] + pads[rank + axis]) as usize;
+        for (dim, (before, after)) in shape.iter_mut().zip(before.iter().zip(after)) {
+            let more = before.checked_add(*after).ok_or_else(refuse)?;
             *dim = match *dim {
-                Dim::Fixed(length) => Dim::Fixed(length + more),
+                Dim::Fixed(length) => Dim::Fixed(length.checked_add(more).ok_or_else(refuse)?),
                 Dim::Batch if more == 0 => Dim::Batch,
                 Dim::Batch => return Err("pads the batch".into()),
             };
@@ -310,10 +317,46 @@ impl Step<'_> {
 
     fn expand(&self) -> Found<Fact> {
         let (input, wanted) = (self.input(0)?, self.ints(1)?);
-        let wanted: Vec<Dim> = wanted.iter().map(|&length| Dim::Fixed(length as usize)).collect();
+        let dim = |&length: &i64| usize::try_from(length).ok().map(Dim::Fixed);
+        let dims: Option<Vec<Dim>> = wanted.iter().map(dim).collect();
+        let wanted = dims.ok_or_else(|| format!("expands to {wanted:?}"))?;
         let shape = joined(&input.shape, &wanted).ok_or_else(|| {
             format!("expands {} to {}", in_words(&input.shape), in_words(&wanted))
         })?;
         Ok(Fact::new(input.kind, shape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::AttributeProto;
+
+    fn ints(values: &[i64]) -> Fact {
+        Fact { ints: Some(values.to_vec()), ..Fact::fixed(Kind::Int, &[values.len()]) }
+    }
+
+    fn refused(op: &str, inputs: &[&Fact], wanted: &str) {
+        let axis = AttributeProto { name: "axis".into(), i: Some(0), ..AttributeProto::default() };
+        let node = NodeProto { op_type: op.into(), attribute: vec![axis], ..NodeProto::default() };
+        match infer(&node, inputs) {
+            Ok(found) => panic!("{op} gives {found:?}"),
+            Err(text) => assert!(text.contains(wanted), "{op}: {text}"),
+        }
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_counted_are_refused() {
+        let most = i64::MAX;
+        let x = Fact::fixed(Kind::Float, &[2]);
+        refused("Reshape", &[&x, &ints(&[most, most, 4])], "makes");
+        refused("Pad", &[&x, &ints(&[most, most])], "pads");
+        refused("Pad", &[&x, &ints(&[-1, 1])], "pads");
+        refused("Pad", &[&x, &ints(&[1])], "pads");
+        refused("Expand", &[&x, &ints(&[-1])], "expands");
+        refused("Gather", &[&x, &ints(&[-1])], "not among 2");
+        let long = Fact::fixed(Kind::Float, &[usize::MAX]);
+        refused("Concat", &[&long, &x], "counted");
+        refused("Reshape", &[&x, &ints(&[3])], "makes");
     }
 }

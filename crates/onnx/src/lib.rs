@@ -25,14 +25,18 @@
 //! | `lower/` | each part of a model as steps |
 //! | `export.rs`, `outputs.rs`, `metadata.rs`, `exported.rs` | the whole file |
 //! | `check.rs` | a file read back |
-//! | `reference.rs`, `windows.rs`, `runtime.rs`, `compare.rs` | the numbers of this library, those of ONNX Runtime, their difference |
+//! | `forms.rs`, `windows.rs` | random windows, and windows as inputs of a file |
+//! | `reference.rs`, `runtime.rs`, `compare.rs`, `difference.rs` | the numbers of this library, those of ONNX Runtime, their difference |
 
 mod check;
 mod compare;
 mod difference;
+#[cfg(test)]
+mod evaluate;
 mod export;
 mod exported;
 mod fact;
+mod forms;
 mod graph;
 mod infer;
 mod lower;
@@ -40,7 +44,7 @@ mod metadata;
 mod ops;
 mod options;
 mod outputs;
-pub mod proto;
+mod proto;
 mod reference;
 mod runtime;
 mod source;
@@ -51,8 +55,7 @@ use std::path::Path;
 use ptsm::{Model, Result};
 
 pub use check::{Checked, check};
-pub use compare::{Comparison, compare_file, compare_random};
-pub use difference::largest_relative;
+pub use compare::{Comparison, Difference, compare_file, compare_random};
 pub use exported::{Exported, Tensor};
 pub use fact::{Dim, Kind};
 pub use options::{Missing, Options, Standardise};
@@ -64,7 +67,7 @@ pub use runtime::{Engine, Given, PYTHON, Ran, Runtime, Values};
 /// # Errors
 ///
 /// `Io`, `InvalidConfig` or `InvalidWeights` from the directory; `InvalidConfig`, naming it, for what a graph cannot
-/// compute and for an option that is not used.
+/// compute, for an option that is not used, and for a file beyond 2 GiB; `OutOfMemory`.
 pub fn export(dir: &Path, options: &Options) -> Result<Exported> {
     export::build(&source::Source::read(dir, options)?, options)
 }
@@ -73,9 +76,10 @@ pub fn export(dir: &Path, options: &Options) -> Result<Exported> {
 ///
 /// # Errors
 ///
-/// `InvalidConfig` for a model of pretraining, and for an option that is not used.
+/// `InvalidConfig` for a model of pretraining, and for an option that is not used: a model in memory has one head and no
+/// members.
 pub fn export_model(model: &Model, options: &Options) -> Result<Exported> {
-    export::build(&source::Source::of_model(model.clone())?, options)
+    export::build(&source::Source::of_model(model.clone(), options)?, options)
 }
 
 /// The examples of the crate's README are compiled and run by the tests.

@@ -109,6 +109,10 @@ impl Graph {
         self.step("Softmax", &[x], &[Attribute::Int("axis", -1)])
     }
 
+    pub(crate) fn log_softmax(&mut self, x: Value) -> Result<Value> {
+        self.step("LogSoftmax", &[x], &[Attribute::Int("axis", -1)])
+    }
+
     pub(crate) fn linear(&mut self, x: Value, layer: Linear) -> Result<Value> {
         let product = self.binary("MatMul", x, layer.weight)?;
         self.binary("Add", product, layer.bias)

@@ -21,8 +21,14 @@ pub(crate) const LOGITS: &str = "logits";
 pub(crate) const PROBABILITIES: &str = "probabilities";
 pub(crate) const VALUES: &str = "regression_outputs";
 
-/// The logit of a class that no network of an ensemble thinks possible.
-const LEAST_LOGIT: f32 = -1000.0;
+/// The logit of a class that no network of an ensemble thinks possible: one whose probability is 0 in double precision.
+pub(crate) const LEAST_LOGIT: f32 = -1000.0;
+
+/// The logarithm of the least probability above 0 in double precision.
+const LEAST_LOGARITHM: f32 = -745.133_2;
+
+/// The level of the points of a model of quantiles.
+const MEDIAN: f64 = 0.5;
 
 /// Whether a head forecasts.
 pub(crate) fn forecasts(head: &Head) -> bool {
@@ -135,11 +141,11 @@ impl Named<'_> {
             }
             Forecast::Quantiles(values, trained) => {
                 let all = levels(&OutputKind::Quantiles(Arc::clone(trained)), asked)?;
-                let median = self.at(*values, trained, &[0.5])?;
+                let median = self.at(*values, trained, &[MEDIAN])?;
                 let median = units.undo(self.g, median, channels)?;
-                let steps = self.g.shape(median)[2].fixed().unwrap_or(1);
+                let steps = self.g.length(median, 2)?;
                 let median = self.g.reshape(median, &[channels.len(), steps])?;
-                self.put_steps(POINTS, median, "the median")?;
+                self.put_steps(POINTS, median, &points_in_words(trained))?;
                 let values = self.at(*values, trained, &all)?;
                 let values = units.undo(self.g, values, channels)?;
                 self.put_quantiles(values, &all)
@@ -171,20 +177,29 @@ impl Named<'_> {
         let asked = levels(&OutputKind::Distribution(distribution), wanted.levels)?;
         let mean = distribution::mean(self.g, distribution, parameters)?;
         let undone = units.undo(self.g, mean, channels)?;
-        self.put_steps(MEAN, undone, "the mean of the distribution of each point")?;
+        let doc = match units.transform.is_none() {
+            true => "the mean of the distribution of each point",
+            false => "the mean of the distribution of the logarithms of each point, taken back",
+        };
+        self.put_steps(MEAN, undone, doc)?;
+        let located = located_in_words(units);
         for (&x, &name) in parameters.iter().zip(distribution.parameter_names()) {
-            let x = match name {
-                "loc" => units.shifted(self.g, x, channels)?,
-                "scale" => units.widened(self.g, x, channels)?,
-                _ => x,
+            let (x, doc) = match name {
+                "loc" => (units.shifted(self.g, x, channels)?, located),
+                "scale" => (units.widened(self.g, x, channels)?, located),
+                _ => (x, unmoved_in_words(name)),
             };
-            self.put_steps(name, x, "a parameter of the distribution of each point")?;
+            self.put_steps(
+                name,
+                x,
+                &format!("a parameter of the distribution of each point{doc}"),
+            )?;
         }
         if asked.is_empty() {
             return Ok(());
         }
         let [loc, scale] = [parameters[0], parameters[1]];
-        let steps = self.g.width(loc);
+        let steps = self.g.length(loc, 2)?;
         let wide = [channels.len(), steps, 1];
         let (loc, scale) = (self.g.reshape(loc, &wide)?, self.g.reshape(scale, &wide)?);
         let standard =
@@ -208,13 +223,37 @@ impl Named<'_> {
                 sum = self.g.binary("Add", sum, other)?;
             }
             sum = self.g.with("Div", sum, networks.len() as f32)?;
-            let logarithm = self.g.unary("Log", sum)?;
-            let (zero, least) = (self.g.number(0.0), self.g.number(LEAST_LOGIT));
-            let possible = self.g.binary("Greater", sum, zero)?;
-            logits = self.g.choose(possible, logarithm, least)?;
+            logits = self.mean_logits(networks)?;
         }
         self.put(LOGITS, logits, "scores of the classes before the softmax")?;
         self.put(PROBABILITIES, sum, "probabilities of the classes")
+    }
+
+    /// Logarithms of the mean probabilities of several networks, `[B, K]`: from logarithms, because single precision has
+    /// no probability below 1e-45.
+    fn mean_logits(&mut self, networks: &[Value]) -> Result<Value> {
+        let all = networks.iter().map(|&logits| self.g.log_softmax(logits));
+        let all = all.collect::<Result<Vec<Value>>>()?;
+        let mut most = all[0];
+        for &other in &all[1..] {
+            most = self.g.binary("Max", most, other)?;
+        }
+        let mut sum: Option<Value> = None;
+        for logarithm in all {
+            let below = self.g.binary("Sub", logarithm, most)?;
+            let share = self.g.unary("Exp", below)?;
+            sum = Some(match sum {
+                Some(sum) => self.g.binary("Add", sum, share)?,
+                None => share,
+            });
+        }
+        let sum = sum.ok_or_else(|| Error::internal("no network labels"))?;
+        let mean = self.g.with("Div", sum, networks.len() as f32)?;
+        let logarithm = self.g.unary("Log", mean)?;
+        let logits = self.g.binary("Add", logarithm, most)?;
+        let (limit, least) = (self.g.number(LEAST_LOGARITHM), self.g.number(LEAST_LOGIT));
+        let possible = self.g.binary("Greater", logits, limit)?;
+        self.g.choose(possible, logits, least)
     }
 
     /// Values `[B, K]` of one regression, or of several, which are averaged; of one with a distribution its parameters.
@@ -244,15 +283,48 @@ impl Named<'_> {
         let values = targets(self.g, standardiser, sum, true)?;
         self.put(VALUES, values, "values of the targets")?;
         let (Some(distribution), [parameters]) = (distribution, networks) else { return Ok(()) };
+        let located = match standardiser {
+            Some(_) => ", in the units of the targets",
+            None => ", as the network gives it",
+        };
         for (&x, &name) in parameters.iter().zip(distribution.parameter_names()) {
-            let x = match name {
-                "loc" => targets(self.g, standardiser, x, true)?,
-                "scale" => targets(self.g, standardiser, x, false)?,
-                _ => x,
+            let (x, doc) = match name {
+                "loc" => (targets(self.g, standardiser, x, true)?, located),
+                "scale" => (targets(self.g, standardiser, x, false)?, located),
+                _ => (x, unmoved_in_words(name)),
             };
-            self.put(name, x, "a parameter of the distribution of each target")?;
+            self.put(name, x, &format!("a parameter of the distribution of each target{doc}"))?;
         }
         Ok(())
+    }
+}
+
+/// What the points of a model of quantiles are: the median, or the level next to it where none of the trained ones lies
+/// on its other side.
+fn points_in_words(trained: &[f64]) -> String {
+    let (first, last) = (trained[0], trained[trained.len() - 1]);
+    match MEDIAN.clamp(first, last) {
+        MEDIAN => "the median".to_owned(),
+        nearest => {
+            format!("the quantile at the level {nearest}, the trained one nearest to the median")
+        }
+    }
+}
+
+/// What location and scale of a distribution are in.
+fn located_in_words(units: &Units) -> &'static str {
+    match (units.shift, units.transform.is_none()) {
+        (None, _) => ", standardised",
+        (Some(_), true) => ", in data units",
+        (Some(_), false) => ", in units of the logarithms sign(x) ln(1 + |x|)",
+    }
+}
+
+/// What parameters are in that no shift and scale of the data moves.
+fn unmoved_in_words(name: &str) -> &'static str {
+    match name {
+        "df" => ", without a unit",
+        _ => ", as the network gives it: of standardised values",
     }
 }
 
@@ -276,7 +348,12 @@ fn targets(
 
 #[cfg(test)]
 mod tests {
+    use ptsm::core::Transform;
+
     use super::*;
+    use crate::evaluate::evaluate;
+    use crate::fact::{Dim, Fact, Kind};
+    use crate::lower::own_scale::Shift;
 
     #[test]
     fn quantiles_between_trained_levels_lie_between_their_values() {
@@ -285,18 +362,64 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_without_a_closed_form_are_refused_by_name() {
+    fn the_points_of_quantiles_are_called_what_they_are() {
+        assert_eq!(points_in_words(&[0.2, 0.8]), "the median");
+        assert!(points_in_words(&[0.7]).contains("at the level 0.7"));
+        assert!(points_in_words(&[0.1, 0.3]).contains("at the level 0.3"));
+    }
+
+    #[test]
+    fn averaged_classes_keep_logits_whose_probability_is_no_single_number() -> Result<()> {
+        let mut g = Graph::default();
+        let row = || Fact::new(Kind::Float, vec![Dim::Batch, Dim::Fixed(3)]);
+        let networks = [g.input("a", row(), ""), g.input("b", row(), "")];
+        Named { g: &mut g, prefix: String::new() }.classes(&networks)?;
+        let (a, b) = ([0.0_f32, -200.0, -2000.0], [0.5_f32, -300.0, -2000.0]);
+        let found = evaluate(&g.finish("test"), &[("a", &a[..]), ("b", &b[..])]);
+        let share = |row: [f32; 3], k: usize| {
+            let all: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            f64::from(row[k]).exp() / all
+        };
+        for k in 0..3 {
+            let mean = f64::midpoint(share(a, k), share(b, k));
+            let wanted = if mean > 0.0 { mean.ln() } else { LEAST_LOGIT.into() };
+            let (logit, probability) = (found[LOGITS][k], found[PROBABILITIES][k]);
+            assert!(
+                (f64::from(logit) - wanted).abs() < 1e-4,
+                "class {k}: {logit}, wanted {wanted}"
+            );
+            assert!((f64::from(probability) - mean).abs() < 1e-6, "class {k}: {probability}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn parameters_say_what_they_are_in() {
+        let mut g = Graph::default();
+        let shift = Some(Shift { mean: g.number(0.0), scale: g.number(1.0) });
+        let units = Units { shift, ..Units::AS_THEY_ARE };
+        assert!(located_in_words(&Units::AS_THEY_ARE).contains("standardised"));
+        assert!(located_in_words(&units).contains("data units"));
+        let logarithms = Units { transform: Transform::Log1p, ..units };
+        assert!(located_in_words(&logarithms).contains("logarithms"));
+        assert!(unmoved_in_words("total_count").contains("standardised"));
+        assert!(unmoved_in_words("df").contains("without a unit"));
+    }
+
+    #[test]
+    fn quantiles_without_a_closed_form_are_refused_by_name() -> Result<()> {
         let trained = OutputKind::Quantiles(vec![0.1, 0.9].into());
-        assert_eq!(levels(&trained, &[]).unwrap(), [0.1, 0.9]);
-        let refused = |kind: &OutputKind, level: f64, wanted: &str| {
-            let text = levels(kind, &[level]).unwrap_err().to_string();
-            assert!(text.contains(wanted), "{text}");
+        assert_eq!(levels(&trained, &[])?, [0.1, 0.9]);
+        let refused = |kind: &OutputKind, level: f64, wanted: &str| match levels(kind, &[level]) {
+            Ok(found) => panic!("{found:?}, wanted {wanted}"),
+            Err(error) => assert!(error.to_string().contains(wanted), "{error}"),
         };
         refused(&trained, 0.95, "outside 0.1 to 0.9");
         refused(&trained, 1.0, "below 1");
         refused(&OutputKind::Distribution(Distribution::StudentT), 0.5, "df, loc, scale");
         refused(&OutputKind::Points, 0.5, "trained for quantiles");
         let normal = OutputKind::Distribution(Distribution::Normal);
-        assert_eq!(levels(&normal, &[0.5]).unwrap(), [0.5]);
+        assert_eq!(levels(&normal, &[0.5])?, [0.5]);
+        Ok(())
     }
 }

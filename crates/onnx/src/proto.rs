@@ -9,7 +9,7 @@ use prost::Message;
 
 /// A model: a graph with the version of everything.
 #[derive(Clone, PartialEq, Message)]
-pub struct ModelProto {
+pub(crate) struct ModelProto {
     /// Version of the intermediate representation.
     #[prost(int64, tag = "1")]
     pub ir_version: i64,
@@ -35,7 +35,7 @@ pub struct ModelProto {
 
 /// A named text.
 #[derive(Clone, PartialEq, Message)]
-pub struct StringStringEntryProto {
+pub(crate) struct StringStringEntryProto {
     /// The name.
     #[prost(string, tag = "1")]
     pub key: String,
@@ -46,7 +46,7 @@ pub struct StringStringEntryProto {
 
 /// A set of operators.
 #[derive(Clone, PartialEq, Message)]
-pub struct OperatorSetIdProto {
+pub(crate) struct OperatorSetIdProto {
     /// Empty for the operators of ONNX itself.
     #[prost(string, tag = "1")]
     pub domain: String,
@@ -57,7 +57,7 @@ pub struct OperatorSetIdProto {
 
 /// Nodes in an order in which each one's inputs are there.
 #[derive(Clone, PartialEq, Message)]
-pub struct GraphProto {
+pub(crate) struct GraphProto {
     /// The steps.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
@@ -77,7 +77,7 @@ pub struct GraphProto {
 
 /// One step.
 #[derive(Clone, PartialEq, Message)]
-pub struct NodeProto {
+pub(crate) struct NodeProto {
     /// Names of the values that it reads.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
@@ -97,7 +97,7 @@ pub struct NodeProto {
 
 /// A setting of a step.
 #[derive(Clone, PartialEq, Message)]
-pub struct AttributeProto {
+pub(crate) struct AttributeProto {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
@@ -117,16 +117,16 @@ pub struct AttributeProto {
 
 impl AttributeProto {
     /// A number.
-    pub const FLOAT: i32 = 1;
+    pub(crate) const FLOAT: i32 = 1;
     /// A whole number.
-    pub const INT: i32 = 2;
+    pub(crate) const INT: i32 = 2;
     /// Whole numbers.
-    pub const INTS: i32 = 7;
+    pub(crate) const INTS: i32 = 7;
 }
 
 /// A constant.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorProto {
+pub(crate) struct TensorProto {
     /// Its shape.
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
@@ -143,7 +143,7 @@ pub struct TensorProto {
 
 /// Name and type of an input or output.
 #[derive(Clone, PartialEq, Message)]
-pub struct ValueInfoProto {
+pub(crate) struct ValueInfoProto {
     /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
@@ -157,7 +157,7 @@ pub struct ValueInfoProto {
 
 /// The type of a value: a tensor.
 #[derive(Clone, PartialEq, Message)]
-pub struct TypeProto {
+pub(crate) struct TypeProto {
     /// Which tensor.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
@@ -165,7 +165,7 @@ pub struct TypeProto {
 
 /// The type of a tensor.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorTypeProto {
+pub(crate) struct TensorTypeProto {
     /// Type of its numbers: 1 = float32, 7 = int64, 9 = bool.
     #[prost(int32, tag = "1")]
     pub elem_type: i32,
@@ -176,7 +176,7 @@ pub struct TensorTypeProto {
 
 /// A shape.
 #[derive(Clone, PartialEq, Message)]
-pub struct TensorShapeProto {
+pub(crate) struct TensorShapeProto {
     /// The lengths of its axes.
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
@@ -184,7 +184,7 @@ pub struct TensorShapeProto {
 
 /// The length of an axis: a number, or a name for what is known only when the model runs.
 #[derive(Clone, PartialEq, Message)]
-pub struct DimensionProto {
+pub(crate) struct DimensionProto {
     /// The number.
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,

@@ -7,7 +7,7 @@ use ptsm::data::{LabelCoding, Standardiser};
 use ptsm::forecast::ForecastUnits;
 use ptsm::{Prediction, Result};
 
-use crate::outputs::{LOGITS, MEAN, POINTS, PROBABILITIES, QUANTILES, VALUES, levels};
+use crate::outputs::{LEAST_LOGIT, LOGITS, MEAN, POINTS, PROBABILITIES, QUANTILES, VALUES, levels};
 
 /// Numbers of every output, `[B, ...]`, row-major.
 pub type Numbers = BTreeMap<String, Vec<f64>>;
@@ -135,7 +135,7 @@ pub(crate) fn labels(predictions: &[Prediction], coding: Option<&LabelCoding>) -
         let mean = mean(&each);
         let logits = match predictions {
             [only] => only.numbers.iter().map(|&x| f64::from(x)).collect(),
-            _ => mean.iter().map(|&x| if x > 0.0 { x.ln() } else { -1000.0 }).collect(),
+            _ => mean.iter().map(|&x| if x > 0.0 { x.ln() } else { LEAST_LOGIT.into() }).collect(),
         };
         found.insert(LOGITS.to_owned(), logits);
         found.insert(PROBABILITIES.to_owned(), mean);

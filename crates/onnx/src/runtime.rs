@@ -1,8 +1,10 @@
 //! Runs a file by a Python that has ONNX Runtime (or OpenVINO), in a process of its own.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use ptsm::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -15,6 +17,15 @@ pub const PYTHON: &str = "PTSM_ONNX_PYTHON";
 
 /// The program that it runs.
 const PROGRAM: &str = include_str!("run.py");
+
+/// How long a Python may take to say which version of a runtime it has, and to run a file.
+const ANSWER: Duration = Duration::from_secs(60);
+const RUN: Duration = Duration::from_secs(600);
+/// How often it is asked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Names of the files that hold what it prints.
+const SAID: &str = "said.txt";
+const COMPLAINED: &str = "complained.txt";
 
 /// What runs a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +104,66 @@ impl Values {
     }
 }
 
-fn version(python: &Path, engine: Engine) -> Option<String> {
-    let module = engine.module();
+fn folder() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|e| Error::io(&std::env::temp_dir(), "cannot hold a folder", e))
+}
+
+/// The version of a runtime; `None` if the program is not there, or has no such module.
+fn version(python: &Path, engine: Engine, limit: Duration) -> Result<Option<String>> {
+    let (module, folder) = (engine.module(), folder()?);
     let ask = format!("import numpy, {module}; print({module}.__version__)");
-    let output = Command::new(python).args(["-c", &ask]).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !text.is_empty()).then_some(text)
+    let started = Python { program: python, folder: folder.path() };
+    let Ok(child) = started.start(&["-c".as_ref(), ask.as_ref()]) else { return Ok(None) };
+    let status = started.wait(child, limit)?;
+    let text = std::fs::read_to_string(folder.path().join(SAID)).unwrap_or_default();
+    let text = text.trim().to_owned();
+    Ok((status.success() && !text.is_empty()).then_some(text))
+}
+
+/// A Python that is started in a folder made for it, so that no file where the command was given is taken for a module,
+/// and that has to end in time.
+#[derive(Debug, Clone, Copy)]
+struct Python<'a> {
+    program: &'a Path,
+    folder: &'a Path,
+}
+
+impl Python<'_> {
+    fn start(&self, arguments: &[&std::ffi::OsStr]) -> std::io::Result<Child> {
+        // A name alone is looked up on the path; anything else is below where the command was given.
+        let program = match self.program.components().count() {
+            0 | 1 => self.program.to_owned(),
+            _ => std::path::absolute(self.program)?,
+        };
+        let print = |name: &str| File::create(self.folder.join(name));
+        Command::new(program)
+            .args(arguments)
+            .current_dir(self.folder)
+            .stdin(std::process::Stdio::null())
+            .stdout(print(SAID)?)
+            .stderr(print(COMPLAINED)?)
+            .spawn()
+    }
+
+    /// Waits until it ends, and ends it where that takes longer than it may.
+    fn wait(&self, mut child: Child, limit: Duration) -> Result<ExitStatus> {
+        let started = Instant::now();
+        loop {
+            let ended = child.try_wait();
+            match ended.map_err(|e| Error::io(self.program, "cannot be waited for", e))? {
+                Some(status) => return Ok(status),
+                None if started.elapsed() < limit => std::thread::sleep(PAUSE),
+                None => {
+                    // It may have ended just now; there is nothing else to be done.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    let text = format!("took longer than {limit:?} and was ended");
+                    let place = self.program.display().to_string();
+                    return Err(Error::new(ErrorKind::BackendUnavailable, text).at(place));
+                }
+            }
+        }
+    }
 }
 
 impl Runtime {
@@ -107,21 +172,29 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `BackendUnavailable` if [`PYTHON`] names one that has none.
+    /// `BackendUnavailable` if [`PYTHON`] names one that has none, or one does not answer within a minute; `Io` if no
+    /// temporary folder can be made.
     pub fn find(engine: Engine) -> Result<Option<Self>> {
         let found = |python: PathBuf| {
-            version(&python, engine).map(|version| Self { python, engine, version })
+            let version = version(&python, engine, ANSWER)?;
+            Ok(version.map(|version| Self { python, engine, version }))
         };
-        match std::env::var_os(PYTHON) {
-            Some(named) => {
-                let python = PathBuf::from(named);
-                let place = python.display().to_string();
-                let module = engine.module();
-                let text = format!("has no {module} ({python:?} -m pip install {module})");
-                let missing = || Error::new(ErrorKind::BackendUnavailable, text).at(place);
-                found(python.clone()).map(Some).ok_or_else(missing)
+        let Some(named) = std::env::var_os(PYTHON) else {
+            for name in ["python3", "python"] {
+                if let Some(runtime) = found(name.into())? {
+                    return Ok(Some(runtime));
+                }
             }
-            None => Ok(["python3", "python"].into_iter().find_map(|name| found(name.into()))),
+            return Ok(None);
+        };
+        let python = PathBuf::from(named);
+        let (place, module) = (python.display().to_string(), engine.module());
+        match found(python)? {
+            Some(runtime) => Ok(Some(runtime)),
+            None => {
+                let text = format!("has no {module} ({place} -m pip install {module})");
+                Err(Error::new(ErrorKind::BackendUnavailable, text).at(place))
+            }
         }
     }
 
@@ -135,10 +208,9 @@ impl Runtime {
     /// # Errors
     ///
     /// `Io` if a temporary file cannot be written or read; `BackendUnavailable` with the words of the runtime if it
-    /// refuses the file.
+    /// refuses the file, or takes longer than ten minutes.
     pub fn run(&self, file: &[u8], inputs: &[Given]) -> Result<BTreeMap<String, Ran>> {
-        let folder = tempfile::tempdir()
-            .map_err(|e| Error::io(&std::env::temp_dir(), "cannot hold a folder", e))?;
+        let folder = folder()?;
         let place = |name: &str| folder.path().join(name);
         let write = |name: &str, bytes: &[u8]| {
             let path = place(name);
@@ -152,13 +224,14 @@ impl Runtime {
             write(&format!("in.{number}"), &values.bytes())?;
         }
         write("inputs.json", serde_json::Value::Object(listed).to_string().as_bytes())?;
-        let ran = Command::new(&self.python)
-            .arg(place("run.py"))
-            .arg(folder.path())
-            .arg(self.engine.module())
-            .output()
-            .map_err(|e| Error::io(&self.python, "cannot be run", e))?;
-        self.require(&ran)?;
+        let started = Python { program: &self.python, folder: folder.path() };
+        let program = place("run.py");
+        let arguments =
+            [program.as_os_str(), folder.path().as_os_str(), self.engine.module().as_ref()];
+        let child =
+            started.start(&arguments).map_err(|e| Error::io(&self.python, "cannot be run", e))?;
+        let status = started.wait(child, RUN)?;
+        self.require(status, &place(COMPLAINED))?;
         let read = |name: &str| {
             let path = place(name);
             std::fs::read(&path).map_err(|e| Error::io(&path, "cannot be read", e))
@@ -176,14 +249,56 @@ impl Runtime {
         Ok(found)
     }
 
-    fn require(&self, ran: &Output) -> Result<()> {
-        if ran.status.success() {
+    fn require(&self, status: ExitStatus, complained: &Path) -> Result<()> {
+        if status.success() {
             return Ok(());
         }
-        let words = String::from_utf8_lossy(&ran.stderr);
+        let words = std::fs::read(complained).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words);
         let last =
             words.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         let text = format!("{} cannot run the file: {last}", self.name());
         Err(Error::new(ErrorKind::BackendUnavailable, text))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() -> Result<()> {
+        let folder = folder()?;
+        let slow = Python { program: Path::new("sleep"), folder: folder.path() };
+        let child =
+            slow.start(&["600".as_ref()]).map_err(|e| Error::io(slow.program, "no sleep", e))?;
+        match slow.wait(child, Duration::from_millis(50)) {
+            Ok(status) => panic!("{status}"),
+            Err(error) => assert!(error.to_string().contains("took longer than 50ms"), "{error}"),
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn it_runs_where_no_file_of_the_user_is_taken_for_a_module() -> Result<()> {
+        let folder = folder()?;
+        let tells = Python { program: Path::new("ls"), folder: folder.path() };
+        let child = tells.start(&[]).map_err(|e| Error::io(tells.program, "no ls", e))?;
+        assert!(tells.wait(child, ANSWER)?.success());
+        let said = std::fs::read_to_string(folder.path().join(SAID)).unwrap_or_default();
+        assert_eq!(said.lines().collect::<Vec<_>>(), [COMPLAINED, SAID]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_or_fails_has_no_runtime() -> Result<()> {
+        for program in ["false", "true", "nowhere/python"] {
+            assert_eq!(
+                version(Path::new(program), Engine::OnnxRuntime, ANSWER)?,
+                None,
+                "{program}"
+            );
+        }
+        Ok(())
     }
 }

@@ -1,15 +1,19 @@
 //! What an export is made of: the networks and regressions of a model directory, and how its data are read.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use ptsm::core::{read_consistently, sha256};
+use ptsm::core::{WEIGHTS_INDEX_FILE, read_consistently, sha256};
 use ptsm::data::LabelCoding;
-use ptsm::ensemble::{MemberModel, Members, labelling_networks, member_dirs, task_of};
+use ptsm::ensemble::{
+    MemberModel, Members, labelling_networks, member_dirs, member_names, task_of,
+};
 use ptsm::heads::{MAIN_HEAD, list_heads, load_heads};
 use ptsm::model_dir::{HeadFile, ModelDir};
 use ptsm::preprocessor::Preprocessor;
 use ptsm::zero_shot::{is_builtin, zero_shot_network};
 use ptsm::{Config, Error, Model, Result, Task};
+use serde::Deserialize;
 
 use crate::options::Options;
 
@@ -53,8 +57,21 @@ pub(crate) struct Source {
 
 impl Source {
     /// A model by itself, whose numbers are those of the network.
-    pub(crate) fn of_model(model: Model) -> Result<Self> {
+    pub(crate) fn of_model(model: Model, options: &Options) -> Result<Self> {
         require_use(model.config().task()?)?;
+        if let Some(name) = &options.member {
+            let text = format!(
+                "\"{name}\": a model in memory has no members (export the directory of an ensemble)"
+            );
+            return Err(Error::config("member", text));
+        }
+        if let Some(names) = &options.heads {
+            let text = format!(
+                "{}: a model in memory has one head, its own (export the directory of the model to choose)",
+                names.join(", ")
+            );
+            return Err(Error::config("heads", text));
+        }
         let head = Head { name: MAIN_HEAD.to_owned(), model, labels: None };
         let (parts, weights) = (Parts::Heads(vec![head]), Vec::new());
         Ok(Self { parts, preprocessor: None, weights, notes: Vec::new() })
@@ -92,17 +109,55 @@ impl Source {
             (None, true, _) => labellers(&files)?,
             (None, false, _) => heads(&files, options)?,
         };
-        let mut source = Self::of_parts(&files, parts, options)?;
+        let mut source = Self::of_parts(&files, parts)?;
         source.check()?;
-        if files.calibration().is_file() {
-            source.notes.push(
-                "calibrated intervals are not in the file: their widths depend on more than its outputs".into(),
-            );
-        }
+        source.weights = weights(&files, &source.parts, options)?;
+        let calibrated = match &options.member {
+            Some(name) => files.member(name).calibration().is_file(),
+            None => files.calibration().is_file(),
+        };
+        source.notes.extend(calibrated.then(|| source.calibration_note()).flatten());
         Ok(source)
     }
 
-    fn of_parts(files: &ModelDir, mut parts: Parts, options: &Options) -> Result<Self> {
+    /// What is said of calibrated intervals, which are those of the first head of a directory or of the whole of an
+    /// ensemble; `None` where those are not exported.
+    fn calibration_note(&self) -> Option<String> {
+        let of = match &self.parts {
+            Parts::Heads(heads) => {
+                heads.iter().find(|head| head.name == MAIN_HEAD)?;
+                if heads.len() > 1 { format!(" of the head {MAIN_HEAD}") } else { String::new() }
+            }
+            _ => String::new(),
+        };
+        Some(format!(
+            "calibrated intervals{of} are not in the file: their widths depend on more than its outputs"
+        ))
+    }
+
+    /// Numbers of all weights, those of a shared backbone once.
+    pub(crate) fn numbers(&self) -> usize {
+        let all = |model: &Model| model.parameters.trained.len() + model.parameters.buffers.len();
+        match &self.parts {
+            Parts::Heads(heads) => {
+                let own = |head: &Head| -> usize {
+                    head.model.layout().head_tensors().iter().map(|tensor| tensor.range.len()).sum()
+                };
+                all(&heads[0].model) + heads[1..].iter().map(own).sum::<usize>()
+            }
+            Parts::Forecasters { members, .. } => {
+                let own = |member: &Member| match &member.model {
+                    MemberModel::Network(model) => all(model),
+                    MemberModel::Linear(linear) => linear.weights().0.len(),
+                    MemberModel::Classical(_) | MemberModel::ZeroShot(_) => 0,
+                };
+                members.iter().map(own).sum()
+            }
+            Parts::Labellers { networks, .. } => networks.iter().map(|(_, model)| all(model)).sum(),
+        }
+    }
+
+    fn of_parts(files: &ModelDir, mut parts: Parts) -> Result<Self> {
         let preprocessor = match files.preprocessor().is_file() {
             true => Some(Preprocessor::from_dir(files.path(), &parts_config(&parts))?),
             false => None,
@@ -114,8 +169,7 @@ impl Source {
         if let (Parts::Labellers { labels, .. }, Some(own)) = (&mut parts, &preprocessor) {
             labels.clone_from(&own.labels);
         }
-        let weights = weights(files, &parts, options)?;
-        Ok(Self { parts, preprocessor, weights, notes: Vec::new() })
+        Ok(Self { parts, preprocessor, weights: Vec::new(), notes: Vec::new() })
     }
 
     /// Refuses what no graph computes.
@@ -242,22 +296,22 @@ fn labellers(files: &ModelDir) -> Result<Parts> {
 fn weights(files: &ModelDir, parts: &Parts, options: &Options) -> Result<Vec<(String, String)>> {
     let mut paths = Vec::new();
     match (parts, &options.member) {
-        (_, Some(name)) => paths.push(files.member(name).weights()),
+        (_, Some(name)) => paths.extend(network_files(&files.member(name))?),
         (Parts::Heads(heads), None) => {
-            paths.push(files.weights());
+            paths.extend(network_files(files)?);
             let further = heads.iter().filter(|head| head.name != MAIN_HEAD);
             paths.extend(further.map(|head| files.head(&head.name, HeadFile::Weights)));
         }
         _ => {
-            let mut names = files.member_names();
-            names.sort();
-            for dir in names.iter().map(|name| files.member(name)) {
-                paths.extend([dir.weights(), dir.ridge()]);
+            let names = member_names(files.path())?;
+            for dir in names.iter().flatten().map(|name| files.member(name)) {
+                match dir.ridge().is_file() {
+                    true => paths.push(dir.ridge()),
+                    false => paths.extend(network_files(&dir)?),
+                }
             }
         }
     }
-    // Large weights of Hugging Face may be in several files; those have no one name.
-    paths.retain(|path| path.is_file());
     let hash = |path: &PathBuf| {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
         let below = path.strip_prefix(files.path()).unwrap_or(path);
@@ -265,4 +319,95 @@ fn weights(files: &ModelDir, parts: &Parts, options: &Options) -> Result<Vec<(St
         Ok((parts.join("/"), sha256(&bytes)))
     };
     paths.iter().map(hash).collect()
+}
+
+/// The files of a network's weights: one, or those that its index names.
+fn network_files(dir: &ModelDir) -> Result<Vec<PathBuf>> {
+    let index = dir.path().join(WEIGHTS_INDEX_FILE);
+    if dir.weights().is_file() || !index.is_file() {
+        return Ok(vec![dir.weights()]);
+    }
+    let text =
+        std::fs::read_to_string(&index).map_err(|e| Error::io(&index, "cannot be read", e))?;
+    let Index { weight_map } = serde_json::from_str(&text).map_err(|e| {
+        Error::weights("is no index of safetensors files")
+            .at(index.display().to_string())
+            .because(e)
+    })?;
+    let names: BTreeSet<&String> = weight_map.values().collect();
+    Ok(names.into_iter().map(|name| dir.path().join(name)).collect())
+}
+
+/// Which file each tensor is in; the names of the files were checked when the weights were read.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use ptsm::core::Init;
+
+    use super::*;
+
+    fn text_of<T>(found: Result<T>) -> String {
+        match found {
+            Ok(_) => panic!("nothing was refused"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_model_in_memory_has_neither_members_nor_heads_to_choose() -> Result<()> {
+        let model = Model::new(Config::default(), Init::PyTorch, 1)?;
+        let member = Options { member: Some("0".into()), ..Options::default() };
+        let text = text_of(Source::of_model(model.clone(), &member));
+        assert!(text.contains("member") && text.contains("ensemble"), "{text}");
+        let heads = Options { heads: Some(vec!["long".into()]), ..Options::default() };
+        let text = text_of(Source::of_model(model.clone(), &heads));
+        assert!(text.contains("heads: long") && text.contains("one head"), "{text}");
+        let source = Source::of_model(model, &Options::default())?;
+        assert!(source.weights.is_empty() && source.notes.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn the_note_on_calibration_names_the_head_it_is_of() -> Result<()> {
+        let model = Model::new(Config::default(), Init::PyTorch, 1)?;
+        let note = |names: &[&str]| {
+            let head =
+                |name: &&str| Head { name: (*name).to_owned(), model: model.clone(), labels: None };
+            let parts = Parts::Heads(names.iter().map(head).collect());
+            let source =
+                Source { parts, preprocessor: None, weights: Vec::new(), notes: Vec::new() };
+            source.calibration_note()
+        };
+        let text = note(&["main"]).unwrap_or_default();
+        assert!(text.starts_with("calibrated intervals are not"), "{text}");
+        let text = note(&["long", "main"]).unwrap_or_default();
+        assert!(text.contains("of the head main"), "{text}");
+        assert_eq!(note(&["long"]), None);
+        Ok(())
+    }
+
+    #[test]
+    fn weights_in_several_files_have_a_checksum_each() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(|e| Error::internal("no folder").because(e))?;
+        let dir = ModelDir::new(folder.path());
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).map_err(|e| Error::io(&path, "cannot be written", e))
+        };
+        write("model-1.safetensors", "one")?;
+        write("model-2.safetensors", "two")?;
+        let map = r#"{"weight_map": {"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}}"#;
+        write(WEIGHTS_INDEX_FILE, map)?;
+        let model = Model::new(Config::default(), Init::PyTorch, 1)?;
+        let head = Head { name: MAIN_HEAD.to_owned(), model, labels: None };
+        let found = weights(&dir, &Parts::Heads(vec![head]), &Options::default())?;
+        let wanted = [("model-1.safetensors", "one"), ("model-2.safetensors", "two")];
+        let wanted = wanted.map(|(name, text)| (name.to_owned(), sha256(text.as_bytes())));
+        assert_eq!(found, wanted);
+        Ok(())
+    }
 }

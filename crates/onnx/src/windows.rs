@@ -2,17 +2,21 @@
 
 use std::ops::Range;
 
-use ptsm::core::BatchShape;
-use ptsm::data::{Batch, CovariateEffects, Covariates, PreparedSeries, Series, Standardiser};
+use ptsm::core::{BatchShape, bytes_of, require_memory};
+use ptsm::data::{Batch, CovariateEffects, PreparedSeries, Series, Standardiser};
 use ptsm::forecast::ForecastUnits;
 use ptsm::{Config, Result};
 
+use crate::forms::Windowed;
 use crate::lower::window::{
     FUTURE_COVARIATES, OBSERVED_MASK, PAST_COVARIATES, PAST_VALUES, SERIES,
 };
 use crate::options::{Missing, Options, Standardise};
 use crate::runtime::{Given, Values};
 use crate::source::Source;
+
+/// Times that the points of a window are held at once: as they are given, standardised, as bytes, in the runtime.
+const COPIES: usize = 8;
 
 /// Windows, both ways.
 pub(crate) struct Windows {
@@ -89,8 +93,12 @@ impl<'a> Layout<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Standardiser::of_rows`] and [`Standardiser::apply_window`].
+    /// As [`Standardiser::of_rows`] and [`Standardiser::apply_window`]; `OutOfMemory`.
     pub(crate) fn lay_out(&self, cuts: &[Cut<'_>]) -> Result<Windows> {
+        let width = self.effects().map_or(0, |effects| effects.names.len());
+        let (rows, columns) = (self.context + self.horizon, self.channels + width);
+        let bytes = bytes_of(&[COPIES, cuts.len(), rows, columns]);
+        require_memory("comparing windows", bytes, "a model of fewer rows and channels")?;
         let mut all = Collected::default();
         cuts.iter().try_for_each(|cut| self.add(&mut all, cut))?;
         let (size, context_length, num_channels) = (cuts.len(), self.context, self.channels);
@@ -183,56 +191,15 @@ impl<'a> Layout<'a> {
         inputs
     }
 
-    /// Windows of numbers that look random, and are the same each time: as far from the mean of the channels as the
-    /// training was, with gaps where the file takes some.
+    /// Windows of numbers that look random, and are the same each time.
     pub(crate) fn random(&self, count: usize) -> Result<Vec<Series>> {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        // SplitMix64, in -1..1.
-        let mut draw = move || {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-        };
-        let names: Vec<&String> = self.standardiser.series.keys().collect();
-        let lags = self.effects().map_or(0, |effects| effects.lags);
-        let rows = self.context + lags;
-        let gaps = self.options.missing != Missing::None;
-        (0..count)
-            .map(|window| {
-                // Every second window is of a known series, where there are some.
-                let id = match window % 2 == 0 && !names.is_empty() {
-                    true => names[window / 2 % names.len()].clone(),
-                    false => String::new(),
-                };
-                let shift = self.standardiser.saved(&id);
-                let mut values = Vec::with_capacity(rows * self.channels);
-                for row in 0..rows {
-                    for channel in 0..self.channels {
-                        let wave = ((row + 7 * channel) as f64 * 0.26).sin();
-                        let z = wave + 0.5 * draw();
-                        let (mean, scale) = match &shift {
-                            Some(own) => (own.mean[channel], own.scale[channel]),
-                            None => {
-                                (self.standardiser.mean[channel], self.standardiser.scale[channel])
-                            }
-                        };
-                        let missing = gaps && draw() > 0.9;
-                        let x = self.standardiser.transform.undo(mean + scale * z);
-                        values.push(if missing { f64::NAN } else { f64::from(x as f32) });
-                    }
-                }
-                let mut series = Series::new(id, self.channels, values)?;
-                if let Some(effects) = self.effects() {
-                    let width = effects.names.len();
-                    let count = (rows + self.horizon) * width;
-                    let value =
-                        |i: usize| effects.mean[i % width] + effects.scale[i % width] * draw();
-                    let known = (0..count).map(value).map(|x| f64::from(x as f32)).collect();
-                    series.covariates = Some(Covariates::new(width, known));
-                }
-                Ok(series)
-            })
-            .collect()
+        Windowed {
+            standardiser: &self.standardiser,
+            context: self.context,
+            channels: self.channels,
+            horizon: self.horizon,
+            gaps: self.options.missing != Missing::None,
+        }
+        .random(count)
     }
 }

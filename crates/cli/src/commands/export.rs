@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ptsm::{Error, ErrorKind, Result};
 use ptsm_onnx::{
-    Comparison, Engine, Exported, Missing, Options, PYTHON, Runtime, Standardise, check,
-    compare_file, compare_random, export,
+    Comparison, Difference, Engine, Exported, Missing, Options, PYTHON, Runtime, Standardise,
+    check, compare_file, compare_random, export,
 };
 use serde_json::{Map, Value, json};
 
@@ -45,8 +45,8 @@ pub(crate) struct Args {
     /// Only these heads: main, and those of `ptsm heads`; all if not given
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     heads: Option<Vec<String>>,
-    /// Read the file back, check names and shapes, and run it beside this program on random windows, if there is a Python
-    /// with onnxruntime (PTSM_ONNX_PYTHON names one)
+    /// Check names and shapes of the file before it is written, and run it beside this program on random windows, if there
+    /// is a Python with onnxruntime (PTSM_ONNX_PYTHON names one)
     #[arg(long)]
     check: bool,
     /// Run the file beside this program on every window, or every case, of these data
@@ -65,11 +65,9 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     };
     let runtime = args.runtime()?;
     let exported = export(&args.model, &options)?;
-    exported.write(&args.onnx)?;
-    exported.notes.iter().for_each(|note| remark(global, note));
     let mut report = Report::of(&args.onnx, &exported);
     if args.check {
-        report.checked(&args.onnx)?;
+        report.checked(&args.onnx, &exported)?;
     }
     if let Some(runtime) = &runtime {
         if args.check {
@@ -84,17 +82,11 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
     } else if args.check {
         report.not_run();
     }
-    answer(global, &Value::Object(report.json), &report.text)?;
-    match report.largest <= MOST {
-        true => Ok(()),
-        false => {
-            let text = format!(
-                "gives other numbers than this program: a relative difference of {:.1e}",
-                report.largest
-            );
-            Err(Error::new(ErrorKind::Internal, text).at(args.onnx.display().to_string()))
-        }
-    }
+    // Last, so that there is no file whose numbers are others.
+    report.require_same(&args.onnx)?;
+    exported.write(&args.onnx)?;
+    exported.notes.iter().for_each(|note| remark(global, note));
+    answer(global, &Value::Object(report.json), &report.text)
 }
 
 impl Args {
@@ -136,16 +128,28 @@ impl Report {
         Self { text, json, largest: 0.0 }
     }
 
-    /// Reads the file back.
-    fn checked(&mut self, path: &Path) -> Result<()> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, "cannot be read", e))?;
-        let found = check(&bytes).map_err(|e| e.at(path.display().to_string()))?;
+    /// Reads the bytes of the file back.
+    fn checked(&mut self, path: &Path, exported: &Exported) -> Result<()> {
+        let found = check(&exported.bytes).map_err(|e| e.at(path.display().to_string()))?;
         self.text += &format!(
             "checked  names and shapes of {} nodes, {} constants of {} numbers\n",
             found.nodes, found.constants, found.numbers
         );
         self.json.insert("checked".into(), true.into());
         Ok(())
+    }
+
+    /// Refuses a file that gives other numbers, with what was seen of each output.
+    fn require_same(&self, path: &Path) -> Result<()> {
+        if self.largest <= MOST {
+            return Ok(());
+        }
+        let text = format!(
+            "gives other numbers than this program, and is not written: a relative difference of {:.1e}, more than {MOST:e}\n{}",
+            self.largest,
+            self.text.trim_end()
+        );
+        Err(Error::new(ErrorKind::Internal, text).at(path.display().to_string()))
     }
 
     fn not_run(&mut self) {
@@ -164,8 +168,8 @@ impl Report {
         self.text +=
             &format!("{name}  {windows} {what}: largest relative difference {largest:.1e}\n");
         if outputs.len() > 1 {
-            for (output, apart) in outputs {
-                self.text += &format!("  {output}  {apart:.1e}\n");
+            for Difference { output, largest } in outputs {
+                self.text += &format!("  {output}  {largest:.1e}\n");
             }
         }
         if *left_out > 0 {
@@ -174,7 +178,7 @@ impl Report {
             );
         }
         let each: Map<String, Value> =
-            outputs.iter().map(|(name, apart)| (name.clone(), json!(apart))).collect();
+            outputs.iter().map(|found| (found.output.clone(), json!(found.largest))).collect();
         let entry = json!({
             "what": what,
             "runtime": name,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `window.rs` | from the graph's inputs to the standardised window |
 //! | `own_scale.rs` | shift and scale of a window by its own points |
+//! | `logarithm.rs` | logarithms of one plus a number, and the way back |
 //! | `units.rs` | from standardised numbers to the units of the data |
 //! | `scaling.rs` | the scaler of a network: std, mean, level |
 //! | `weights.rs` | weights by their names, as constants |
@@ -16,6 +17,7 @@
 pub(crate) mod backbone;
 pub(crate) mod distribution;
 pub(crate) mod forecast;
+pub(crate) mod logarithm;
 pub(crate) mod own_scale;
 pub(crate) mod pooled;
 pub(crate) mod ridge;

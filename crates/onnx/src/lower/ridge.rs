@@ -65,10 +65,7 @@ fn logarithms(g: &mut Graph, ridge: &LogRidge, layer: Linear, window: &Window) -
     let above = g.binary("Max", sums, least)?;
     let inside = g.binary("Min", above, most)?;
     let undo = scaling::Undo::Level { origin: window.origin, lift: fitted.lift };
-    let channels: Vec<usize> = match g.shape(inside)[1].fixed() {
-        Some(channels) => (0..channels).collect(),
-        None => Vec::new(),
-    };
+    let channels: Vec<usize> = (0..g.length(inside, 1)?).collect();
     undo.undo(g, inside, &channels)
 }
 

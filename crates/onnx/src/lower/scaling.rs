@@ -141,7 +141,8 @@ pub(crate) fn fit_level(g: &mut Graph, season: usize, window: &Window) -> Result
             g.unary("Exp", mean)?
         }
         None => {
-            let late = g.slice(logarithms, 2, window.length - season, window.length)?;
+            let late =
+                g.slice(logarithms, 2, window.length - season.min(window.length), window.length)?;
             let mean = g.reduce("ReduceMean", late, -1)?;
             g.unary("Exp", mean)?
         }

@@ -3,6 +3,7 @@
 use ptsm::Result;
 use ptsm::core::Transform;
 
+use super::logarithm::expm1;
 use super::own_scale::Shift;
 use crate::graph::{Graph, Value};
 
@@ -26,7 +27,7 @@ impl Units {
         let Some(effects) = self.effects else { return Ok(x) };
         let mut effects = g.channels(effects, channels)?;
         if g.shape(x).len() == 4 {
-            let steps = g.width(effects);
+            let steps = g.length(effects, 2)?;
             effects = g.reshape(effects, &[channels.len(), steps, 1])?;
         }
         g.binary("Add", x, effects)
@@ -59,8 +60,7 @@ impl Units {
         }
         let sign = g.unary("Sign", shifted)?;
         let size = g.unary("Abs", shifted)?;
-        let power = g.unary("Exp", size)?;
-        let size = g.with("Sub", power, 1.0)?;
+        let size = expm1(g, size)?;
         g.binary("Mul", sign, size)
     }
 }

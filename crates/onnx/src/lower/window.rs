@@ -4,6 +4,7 @@ use ptsm::core::Transform;
 use ptsm::data::{CovariateEffects, SeriesScale, Standardiser};
 use ptsm::{Error, Result};
 
+use super::logarithm::log1p;
 use super::own_scale::{Points, Shift};
 use super::units::Units;
 use crate::fact::{Dim, Fact, Kind};
@@ -134,8 +135,7 @@ impl Given<'_> {
         let mut values = raw.only_seen(g, raw.values)?;
         if transform == Transform::Log1p {
             let (sign, size) = (g.unary("Sign", values)?, g.unary("Abs", values)?);
-            let above = g.with("Add", size, 1.0)?;
-            let logarithm = g.unary("Log", above)?;
+            let logarithm = log1p(g, size)?;
             values = g.binary("Mul", sign, logarithm)?;
         }
         let Window { seen, is_seen, length, .. } = raw;
