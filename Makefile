@@ -1,5 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories reliability
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -32,6 +32,12 @@ deny:
 # it wants git and a network.
 advisories:
 	tools/advisories.sh
+
+# Many more faults of the system than `make test` tries: a kill, a full, a damaged and a read-only disk at sixty calls of each
+# command, and the tests of kills and damage (docs/reliability.md). Not part of `check`: it wants strace, and takes long.
+reliability:
+	PTSM_FAULTS=60 cargo test -p ptsm-cli --all-features --locked \
+		--test faults --test resume --test damage --test reliability -- --nocapture
 
 # No source file over 600 lines, tests included.
 lengths:

@@ -6,8 +6,22 @@ use std::process::{Command, Output, Stdio};
 
 /// Calls that change files.
 const CALLS: [&str; 16] = [
-    "write", "pwrite64", "writev", "fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir", "unlink",
-    "unlinkat", "ftruncate", "fchmod", "copy_file_range", "sendfile", "openat",
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "mkdir",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "fchmod",
+    "copy_file_range",
+    "sendfile",
+    "openat",
 ];
 
 /// What happens to a call.
@@ -92,7 +106,8 @@ impl Started<'_> {
         let output = self.output(strace);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = std::fs::read_to_string(&log).unwrap();
-        let mut lines = text.lines().filter_map(|line| line.split_once(char::is_whitespace)).peekable();
+        let mut lines =
+            text.lines().filter_map(|line| line.split_once(char::is_whitespace)).peekable();
         let main = lines.peek().unwrap().0.to_owned();
         let (mut counts, mut points) = (BTreeMap::<String, usize>::new(), Vec::new());
         let mut begun = false;
@@ -100,10 +115,15 @@ impl Started<'_> {
             let Some((call, rest)) = line.trim_start().split_once('(') else { continue };
             let nth = counts.entry(call.to_owned()).or_default();
             *nth += 1;
-            begun |= call != "openat" || ["data.csv", "\"m", "suite"].iter().any(|name| rest.contains(name));
+            begun |= call != "openat"
+                || ["data.csv", "\"m", "suite"].iter().any(|name| rest.contains(name));
             if begun {
                 let faults = Fault::of(call).iter();
-                points.extend(faults.map(|&fault| Point { call: call.to_owned(), nth: *nth, fault }));
+                points.extend(faults.map(|&fault| Point {
+                    call: call.to_owned(),
+                    nth: *nth,
+                    fault,
+                }));
             }
         }
         points

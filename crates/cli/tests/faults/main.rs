@@ -36,7 +36,8 @@ fn a_model_that_is_replaced_is_the_old_one_or_the_new_one() {
 
 #[test]
 fn the_default_forecaster_is_there_or_trained_again() {
-    let command = "train --data data.csv --out m -q --threads 1 --context-length 24 --prediction-length 4";
+    let command =
+        "train --data data.csv --out m -q --threads 1 --context-length 24 --prediction-length 4";
     let again = format!("{command} --overwrite");
     Scenario { again: &[&again], ..Scenario::of("default", command) }.run();
 }

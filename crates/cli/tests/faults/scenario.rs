@@ -12,11 +12,11 @@ use crate::outcome::{self, Outcome};
 const SOME: usize = 12;
 
 pub(crate) struct Scenario<'a> {
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// Commands that prepare the folder.
     pub(crate) before: &'a [&'a str],
     /// The command that meets the fault.
-    command: &'a str,
+    pub(crate) command: &'a str,
     /// What is run afterwards; of several the first that succeeds. Without any the command itself.
     pub(crate) again: &'a [&'a str],
     /// Rows that arrive at standard input; what the state has seen is not sent again.
@@ -57,9 +57,12 @@ impl<'a> Scenario<'a> {
     fn start(&self, root: &Path) -> PathBuf {
         let start = root.join("start");
         std::fs::create_dir(&start).unwrap();
-        for (name, text) in
-            [("data.csv", csv(300)), ("rows.csv", csv(self.rows)), ("suite.toml", SUITE.into()), ("space.toml", SPACE.into())]
-        {
+        for (name, text) in [
+            ("data.csv", csv(300)),
+            ("rows.csv", csv(self.rows)),
+            ("suite.toml", SUITE.into()),
+            ("space.toml", SPACE.into()),
+        ] {
             std::fs::write(start.join(name), text).unwrap();
         }
         for command in self.before {
@@ -102,7 +105,11 @@ impl<'a> Scenario<'a> {
         let tried: Vec<Output> = tried.collect();
         let last = tried.last().unwrap();
         let apart = outcome::differing(&outcome::of(folder), wanted);
-        assert!(last.status.success() && apart.is_empty(), "{}", what(&format!("differs in {apart:?}; then: {}", stderr(last)), &output));
+        assert!(
+            last.status.success() && apart.is_empty(),
+            "{}",
+            what(&format!("differs in {apart:?}; then: {}", stderr(last)), &output)
+        );
     }
 
     /// Every model in the folder is the old one or the new one.
@@ -111,7 +118,12 @@ impl<'a> Scenario<'a> {
             let described = folder.join(name).join("SHA256SUMS").is_file();
             if described {
                 let output = self.started(folder, &format!("verify {name} -q")).run();
-                assert!(output.status.success(), "{}, {point:?}: {name}: {}", self.name, stderr(&output));
+                assert!(
+                    output.status.success(),
+                    "{}, {point:?}: {name}: {}",
+                    self.name,
+                    stderr(&output)
+                );
             }
         }
     }
@@ -122,7 +134,8 @@ fn age_temporaries(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_name().to_string_lossy().starts_with(".ptsm-") && entry.path().is_file() {
             let file = std::fs::File::options().write(true).open(entry.path()).unwrap();
-            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60))
+                .unwrap();
         }
     }
 }
