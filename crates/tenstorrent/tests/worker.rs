@@ -85,7 +85,14 @@ fn the_worker_computes_what_the_emulator_computes() {
         return;
     }
     let folder = python();
-    for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
+    for name in [
+        "g01_common",
+        "g02_mix",
+        "g08_batchnorm_eval",
+        "g10_no_gate",
+        "g11_attention_sincos",
+        "g15_odd_sizes",
+    ] {
         let (model, batch) = fixture(name);
         let off = [Optimisation::Kernels, Optimisation::Trace, Optimisation::TwoQueues];
         for off in [None].into_iter().chain(off.map(Some)) {

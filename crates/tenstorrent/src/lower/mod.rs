@@ -4,11 +4,13 @@
 //! them into patches, the device embeds, mixes and projects, the host un-scales while it puts the
 //! forecast into the order `[B, H, C']`.
 
+mod attention;
 mod backbone;
 mod builder;
 mod head;
 mod kernel_choice;
 mod kernels;
+mod tables;
 mod weights;
 mod windows;
 

@@ -82,12 +82,10 @@ impl Program {
             Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
                 refuse("the operands of the fused matmul and addcmul have different data types")
             }
-            Op::Embed { .. } | Op::Mixer { .. }
-                if inputs.iter().any(|x| x.dtype != DataType::Bfloat16) =>
-            {
+            op if op.is_ours() && inputs.iter().any(|x| x.dtype != DataType::Bfloat16) => {
                 refuse("a kernel of ours reads bfloat16")
             }
-            Op::Embed { .. } | Op::Mixer { .. } if spread != Spread::Interleaved => {
+            op if op.is_ours() && spread != Spread::Interleaved => {
                 refuse("a kernel of ours reads interleaved tensors")
             }
             Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
