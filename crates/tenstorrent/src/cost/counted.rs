@@ -63,7 +63,7 @@ pub(super) fn unit(work: KernelWork, fidelity: MathFidelity) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::MixerTiles;
+    use crate::program::{AttentionTiles, ChannelTiles, MixerTiles};
 
     #[test]
     fn units_of_the_reference_shape_take_what_was_counted() {
@@ -78,8 +78,18 @@ mod tests {
             residual: true,
         };
         let features = MixerTiles { left: false, rows: 1, hidden: 1, ..patches };
-        for (tiles, counted) in [(patches, 7047.0), (features, 3157.0)] {
-            let cycles = unit(tiles.work(), MathFidelity::HiFi2);
+        // 130 channels at two patches of 16 features; three heads of 64 patches of 48 features.
+        let (gate, layer_norm) = (true, true);
+        let channels =
+            ChannelTiles { rows: 5, columns: 1, hidden: 9, gate, layer_norm, side_by_side: 2 };
+        let attention = AttentionTiles { rows: 2, columns: 2, heads: 3, layer_norm };
+        for (work, counted) in [
+            (patches.work(), 7047.0),
+            (features.work(), 3157.0),
+            (channels.work(), 18623.0),
+            (attention.work(), 28256.0),
+        ] {
+            let cycles = unit(work, MathFidelity::HiFi2);
             assert!((cycles / counted - 1.0_f64).abs() < 0.03, "{cycles} of {counted}");
         }
     }

@@ -163,17 +163,22 @@ impl<'a> Backbone<'a> {
                 None => self.mix(b, &block, h),
             };
         };
+        let (mixed, normed) = match kernel {
+            Some(mixed) => (mixed, None),
+            None => {
+                let normed = self.norm(b, &mixer.norm, h)?;
+                (self.mix_transposed(b, &block, normed)?, Some(normed))
+            }
+        };
         if self.kernels.attention
-            && let Some(mixed) = kernel
             && let Some(made) =
                 self.attention_kernel(b, &block, attention, Mixed { state: h, mixed })?
         {
             return Ok(made);
         }
-        let normed = self.norm(b, &mixer.norm, h)?;
-        let mixed = match kernel {
-            Some(mixed) => mixed,
-            None => self.mix_transposed(b, &block, normed)?,
+        let normed = match normed {
+            Some(normed) => normed,
+            None => self.norm(b, &mixer.norm, h)?,
         };
         self.attend(b, mixer, attention, MixerInput { state: h, normed }, mixed)
     }

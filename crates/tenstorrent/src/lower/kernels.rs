@@ -15,13 +15,13 @@ use crate::program::{
 
 /// Largest `d_model`: up to it `D I - J` (see `NormPlaces`) is exact in bfloat16.
 const MAX_FEATURES: usize = 256;
-/// The kernel's buffers take at most a core's memory divided by this.
-const BUFFERS_SHARE: usize = 2;
+/// Part of a core's memory that a kernel's buffers may take; the rest is for activations and for weights that are kept.
+const BUFFERS_SHARE: f64 = 0.8;
 
 /// Whether a state of so many features, and buffers of so many tiles, are small enough for a kernel.
 fn fits(b: &Builder<'_>, features: usize, buffers: &[usize]) -> bool {
     let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
-    features <= MAX_FEATURES && bytes <= b.chip().l1_bytes / BUFFERS_SHARE
+    features <= MAX_FEATURES && bytes as f64 <= BUFFERS_SHARE * b.chip().l1_bytes as f64
 }
 
 /// What the kernel of self-attention adds to.
