@@ -38,7 +38,7 @@ pub use doctor::{Finding, doctor};
 pub use emulator::{Emulator, GARBAGE, Watch};
 pub use host_time::{HostTime, measure_host};
 pub use options::{Optimisation, Options};
-pub use plan::{Plan, Variant, compare, plan, report};
+pub use plan::{Plan, Variant, compare, plan, plan_heads, report};
 pub use program::{
     Activation, AttentionTiles, Blocks, Buffer, ChannelTiles, DataType, EmbedTiles, Execution,
     Layout, MathFidelity, MemoryConfig, MixerTiles, Op, Program, Role, ShardSpec, Spread, Step,
