@@ -17,7 +17,6 @@ use ptsm_core::{Error, Result};
 use super::attention::{AttentionHead, attention_head};
 use super::builder::{Apply, Builder, LinearWeights};
 use super::kernel_choice::Kernels;
-use super::kernels::Mixed;
 use super::weights::Weights;
 use super::windows::Windows;
 use crate::options::Optimisation;
@@ -40,6 +39,15 @@ pub(super) struct Block<'a> {
     pub(super) fc1: LinearWeights,
     pub(super) fc2: LinearWeights,
     pub(super) gate: Option<LinearWeights>,
+}
+
+/// What the kernel of self-attention adds to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mixed {
+    /// The hidden state.
+    pub(super) state: TensorId,
+    /// What the block's layers made of it.
+    pub(super) mixed: TensorId,
 }
 
 /// What the layers of a patch mixer read.

@@ -4,7 +4,7 @@ use ptsm_core::Result;
 use ptsm_core::network::{Axis, Norm, NormLayer, SelfAttention};
 
 use super::attention::{AttentionHead, attention_head};
-use super::backbone::{Backbone, Block};
+use super::backbone::{Backbone, Block, Mixed};
 use super::builder::{Builder, LinearWeights};
 use super::tables::{Affine, Features, Table};
 use super::windows::Windows;
@@ -22,15 +22,6 @@ const BUFFERS_SHARE: f64 = 0.8;
 fn fits(b: &Builder<'_>, features: usize, buffers: &[usize]) -> bool {
     let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
     features <= MAX_FEATURES && bytes as f64 <= BUFFERS_SHARE * b.chip().l1_bytes as f64
-}
-
-/// What the kernel of self-attention adds to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mixed {
-    /// The hidden state.
-    pub(super) state: TensorId,
-    /// What the block's layers made of it.
-    pub(super) mixed: TensorId,
 }
 
 impl Backbone<'_> {
