@@ -99,6 +99,17 @@ fn broken_programs_are_refused_by_the_rule_they_break() {
     wrong.tensors[made].shape[3] += 1;
     assert!(refused(&wrong).contains("another shape"));
 
+    let mut tall = program(Config { d_model: 48, ..small() });
+    tall.check().unwrap();
+    let first = tall.steps.iter().position(|step| matches!(step.op, Op::Linear { .. })).unwrap();
+    let moved = find(&tall, "transpose");
+    assert!(first < moved, "the embedding is before the patch mixer's first layer");
+    let Op::Linear { transpose_a, .. } = &mut tall.steps[moved + 1].op else { unreachable!() };
+    *transpose_a = true;
+    let normed = tall.steps[moved].inputs[0];
+    tall.steps[moved + 1].inputs[0] = normed;
+    assert!(refused(&tall).contains("one row of tiles"), "{}", refused(&tall));
+
     let mut unaligned = good;
     let patch = find(&unaligned, "addcmul");
     let step = &mut unaligned.steps[patch];

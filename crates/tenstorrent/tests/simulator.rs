@@ -72,6 +72,7 @@ fn the_reference_shape_and_longer_ones() {
     };
     let heads = Config { d_model: 48, self_attn: true, self_attn_heads: 3, ..seed.clone() };
     let heads = Config { num_layers: 3, ..heads };
+    let broad = Config { d_model: 192, num_layers: 1, ..heads.clone() };
     let chosen = std::env::var("PTSM_TT_SHAPES").ok();
     let shapes = [
         ("seed, batch 1", seed.clone(), 1),
@@ -82,7 +83,8 @@ fn the_reference_shape_and_longer_ones() {
         ("130 mixed channels", wide.clone(), 1),
         ("130 mixed channels, batch 32", wide, 32),
         ("256 patches, batch 32", quarter, 32),
-        ("three heads, d_model 192", Config { d_model: 192, num_layers: 1, ..heads.clone() }, 1),
+        ("three heads, d_model 192", broad.clone(), 1),
+        ("three heads, d_model 192, batch 32", broad, 32),
         ("three heads", heads.clone(), 1),
         ("three heads, batch 32", heads, 32),
         ("seed, batch 128", seed, 128),

@@ -213,13 +213,30 @@ impl<'a> Backbone<'a> {
         input: MixerInput,
     ) -> Result<TensorId> {
         let name = &block.mixer.name;
-        let hidden = b.linear(input.normed, &block.fc1, Apply { transpose_a: true, gelu: true })?;
+        let hidden = self.first_transposed(b, block, input.normed)?;
         let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
         let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
         let residual = b.step(&format!("{name}.residual"), Op::Transpose, &[input.state])?;
         let sum = format!("{name}.transposed");
         let sum = b.linear_gated(&sum, hidden, &block.fc2, residual, gate)?;
         b.step(name, Op::Transpose, &[sum])
+    }
+
+    /// The first layer of a patch mixer, `[B, C, D, hidden]`. `ttnn` reads several matrices transposed only if each then has one
+    /// row of tiles.
+    fn first_transposed(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block<'_>,
+        z: TensorId,
+    ) -> Result<TensorId> {
+        let (layout, [batch, channels, _, features]) = (b.has(Optimisation::Layout), b.shape(z));
+        if layout && (features <= TILE || batch * channels == 1) {
+            return b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true });
+        }
+        let turn = if layout { Op::Transpose } else { SWAP_PATCHES };
+        let moved = b.step(&format!("{}.moved", block.mixer.name), turn, &[z])?;
+        b.linear(moved, &block.fc1, GELU)
     }
 
     /// MLP and gate on the transposed state, and the transpose of their result.
@@ -230,16 +247,10 @@ impl<'a> Backbone<'a> {
         z: TensorId,
     ) -> Result<TensorId> {
         let name = &block.mixer.name;
-        let read_transposed = b.has(Optimisation::Layout);
-        let hidden = if read_transposed {
-            b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?
-        } else {
-            let moved = b.step(&format!("{name}.moved"), SWAP_PATCHES, &[z])?;
-            b.linear(moved, &block.fc1, GELU)?
-        };
+        let hidden = self.first_transposed(b, block, z)?;
         let mixed = b.linear(hidden, &block.fc2, PLAIN)?;
         let gated = self.gate(b, block, mixed)?;
-        let back = if read_transposed { Op::Transpose } else { SWAP_PATCHES };
+        let back = if b.has(Optimisation::Layout) { Op::Transpose } else { SWAP_PATCHES };
         b.step(&format!("{name}.moved back"), back, &[gated])
     }
 

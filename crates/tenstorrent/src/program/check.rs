@@ -76,6 +76,9 @@ impl Program {
             {
                 refuse("softmax takes interleaved or height-sharded inputs")
             }
+            Op::Linear { transpose_a: true, .. } if has_several_tall(inputs[0].shape) => refuse(
+                "linear reads several matrices transposed only if each then has one row of tiles",
+            ),
             Op::MatmulAddcmul { .. } if !inputs[0].shape[2].is_multiple_of(TILE) => {
                 refuse("the gate of the fused matmul and addcmul is read in whole tiles of rows")
             }
@@ -156,4 +159,9 @@ impl Program {
         }
         all
     }
+}
+
+/// Whether these are several matrices with more than a tile of columns.
+fn has_several_tall([batch, channels, _, columns]: [usize; 4]) -> bool {
+    batch * channels > 1 && columns > TILE
 }
