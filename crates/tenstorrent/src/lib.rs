@@ -38,11 +38,11 @@ pub use doctor::{Finding, doctor};
 pub use emulator::{Emulator, GARBAGE, Watch};
 pub use host_time::{HostTime, measure_host};
 pub use options::{Optimisation, Options};
-pub use plan::{Plan, Variant, compare, plan, report};
+pub use plan::{Plan, Variant, compare, plan, plan_heads, report};
 pub use program::{
-    Activation, Blocks, Buffer, DataType, EmbedTiles, Execution, Layout, MathFidelity,
-    MemoryConfig, MixerTiles, Op, Program, Role, ShardSpec, Spread, Step, TILE, TensorId,
-    TensorSpec, padded,
+    Activation, AttentionTiles, Blocks, Buffer, ChannelTiles, DataType, EmbedTiles, Execution,
+    Layout, MathFidelity, MemoryConfig, MixerTiles, Op, Program, Role, ShardSpec, Spread, Step,
+    TILE, TensorId, TensorSpec, padded,
 };
 pub use report::{
     PUBLISHED_BEST_SEQUENCES_PER_S, PUBLISHED_DEVICE_OPS, PUBLISHED_SEQUENCES_PER_S, Range, Report,

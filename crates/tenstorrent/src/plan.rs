@@ -23,7 +23,8 @@ pub struct Plan {
     pub program: Program,
     /// Its figures.
     pub report: Report,
-    pub(crate) reading: Reading,
+    /// Of each head.
+    pub(crate) readings: Vec<Reading>,
     pub(crate) windows: Option<Windows>,
 }
 
@@ -58,8 +59,17 @@ pub struct Variant {
 ///
 /// `InvalidConfig` if the model has no program; `Internal` if a program breaks a rule.
 pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
-    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
-    build(model, options, sizes, true)
+    plan_heads(&[model], options, batch)
+}
+
+/// Plans requests of `batch` samples for the heads of several models with one backbone, in one pass.
+///
+/// # Errors
+///
+/// As [`plan`]; `BackendUnavailable` if one of several heads does not forecast.
+pub fn plan_heads(models: &[&Model], options: &Options, batch: usize) -> Result<Plan> {
+    let sizes = BatchSizes { request: batch, program: best_batch(models, options, batch)? };
+    build(models, options, sizes, true)
 }
 
 /// The figures of a plan, without its numbers.
@@ -68,8 +78,8 @@ pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
 ///
 /// As [`plan`].
 pub fn report(model: &Model, options: &Options, batch: usize) -> Result<Report> {
-    let sizes = BatchSizes { request: batch, program: best_batch(model, options, batch)? };
-    Ok(build(model, options, sizes, false)?.report)
+    let sizes = BatchSizes { request: batch, program: best_batch(&[model], options, batch)? };
+    Ok(build(&[model], options, sizes, false)?.report)
 }
 
 /// The figures with nothing switched on, and then with one thing more in every line.
@@ -89,14 +99,14 @@ pub fn compare(model: &Model, options: &Options, batch: usize) -> Result<Vec<Var
 }
 
 /// Samples of one run: all, or fewer where that keeps activations on the chip and is faster.
-fn best_batch(model: &Model, options: &Options, batch: usize) -> Result<usize> {
+fn best_batch(models: &[&Model], options: &Options, batch: usize) -> Result<usize> {
     if !options.has(Optimisation::Fold) {
         return Ok(1);
     }
     let mut size = batch.min(MAX_PROGRAM_BATCH);
     let mut best: Option<(f64, usize)> = None;
     loop {
-        let plan = build(model, options, BatchSizes { request: batch, program: size }, false)?;
+        let plan = build(models, options, BatchSizes { request: batch, program: size }, false)?;
         let latency = plan.report.predicted_latency_ms.fitted;
         if best.is_none_or(|(least, _)| latency < least) {
             best = Some((latency, size));
@@ -117,12 +127,17 @@ fn spills(program: &Program) -> bool {
 
 /// The plan with our kernels where they help: each is taken if it is predicted to lower the latency without lowering
 /// the throughput; none if they are switched off.
-fn build(model: &Model, options: &Options, sizes: BatchSizes, with_values: bool) -> Result<Plan> {
+fn build(
+    models: &[&Model],
+    options: &Options,
+    sizes: BatchSizes,
+    with_values: bool,
+) -> Result<Plan> {
     if !options.has(Optimisation::Kernels) {
-        return build_with(model, options, sizes, Kernels::default(), with_values);
+        return build_with(models, options, sizes, Kernels::default(), with_values);
     }
     let predict = |kernels| -> Result<(f64, f64)> {
-        let report = build_with(model, options, sizes, kernels, false)?.report;
+        let report = build_with(models, options, sizes, kernels, false)?.report;
         let rate = report.predicted_overlapped_sequences_per_s.fitted;
         Ok((report.predicted_latency_ms.fitted, rate))
     };
@@ -135,17 +150,17 @@ fn build(model: &Model, options: &Options, sizes: BatchSizes, with_values: bool)
             (kernels, latency, rate) = (tried, taken, reached);
         }
     }
-    build_with(model, options, sizes, kernels, with_values)
+    build_with(models, options, sizes, kernels, with_values)
 }
 
 fn build_with(
-    model: &Model,
+    models: &[&Model],
     options: &Options,
     sizes: BatchSizes,
     kernels: Kernels,
     with_values: bool,
 ) -> Result<Plan> {
-    let lowered = lower(model, options, sizes.program, kernels, with_values)?;
+    let lowered = lower(models, options, sizes.program, kernels, with_values)?;
     let mut program = lowered.program;
     if options.has(Optimisation::L1) {
         place(&mut program);
@@ -153,7 +168,7 @@ fn build_with(
     choose_fidelity(&mut program);
     program.check()?;
     let report = Report::new(&program, sizes.request);
-    Ok(Plan { program, report, reading: lowered.reading, windows: lowered.windows })
+    Ok(Plan { program, report, readings: lowered.readings, windows: lowered.windows })
 }
 
 /// Moves activations into L1 in the order of the steps, and then weights, each if every step then

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ptsm_core::{
-    Backend, Batch, EmbeddingInput, Error, ErrorKind, Loaded, Model, Prediction, Result, Session,
-    bytes_of,
+    Backend, Batch, EmbeddingInput, Error, ErrorKind, HeadsSession, Loaded, LoadedHeads, Model,
+    Prediction, Result, Session, bytes_of,
 };
 
 use crate::emulator::Emulator;
 use crate::executor::{Executor, HostSeconds};
 use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
-use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan};
+use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan_heads};
 use crate::program::Program;
 use crate::worker::{Device, WorkerSettings};
 
@@ -31,9 +31,25 @@ impl Backend for TenstorrentEmulator {
     }
 
     fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
-        let shared = Arc::new(Shared { model: model.clone(), options: self.options.clone() });
-        Ok(Arc::new(LoadedEmulator { shared, device: EmulatedDevice::default() }))
+        Ok(Arc::new(self.loaded(&[model])))
     }
+
+    fn load_heads(&self, models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
+        check_heads(models, &self.options)?;
+        Ok(Arc::new(self.loaded(models)))
+    }
+}
+
+impl TenstorrentEmulator {
+    fn loaded(&self, models: &[&Model]) -> LoadedEmulator {
+        let shared = Arc::new(Shared::new(models, &self.options));
+        LoadedEmulator { shared, device: EmulatedDevice::default() }
+    }
+}
+
+/// Plans one sample, which refuses heads that cannot be in one program.
+fn check_heads(models: &[&Model], options: &Options) -> Result<()> {
+    plan_heads(models, options, 1).map(drop)
 }
 
 /// A chip that is run through `ttnn`, in a worker process.
@@ -51,35 +67,50 @@ impl Backend for Tenstorrent {
     }
 
     fn load(&self, model: &Model) -> Result<Arc<dyn Loaded>> {
-        let (shared, programs) = self.open(model)?;
-        let programs = Arc::new(Mutex::new(Some(programs)));
-        Ok(Arc::new(LoadedDevice { shared, programs }))
+        Ok(Arc::new(self.loaded(&[model])?))
+    }
+
+    fn load_heads(&self, models: &[&Model]) -> Result<Arc<dyn LoadedHeads>> {
+        check_heads(models, &self.options)?;
+        Ok(Arc::new(self.loaded(models)?))
     }
 }
 
 impl Tenstorrent {
-    fn open(&self, model: &Model) -> Result<(Arc<Shared>, Programs)> {
+    fn loaded(&self, models: &[&Model]) -> Result<LoadedDevice> {
+        let (shared, programs) = self.open(models)?;
+        Ok(LoadedDevice { shared, programs: Arc::new(Mutex::new(Some(programs))) })
+    }
+
+    fn open(&self, models: &[&Model]) -> Result<(Arc<Shared>, Programs)> {
         let settings = match &self.worker {
             Some(settings) => settings.clone(),
             None => WorkerSettings::from_environment()?,
         };
         let device = Device::open(&settings)?;
-        let shared = Arc::new(Shared { model: model.clone(), options: self.options.clone() });
+        let shared = Arc::new(Shared::new(models, &self.options));
         Ok((shared, Programs::new(Box::new(device))))
     }
 }
 
-/// What every session of a model reads.
+/// What every session reads: a model, or several heads on one backbone.
 struct Shared {
-    model: Model,
+    /// At least one.
+    models: Vec<Model>,
     options: Options,
 }
 
 impl Shared {
+    fn new(models: &[&Model], options: &Options) -> Self {
+        let models = models.iter().map(|&model| model.clone()).collect();
+        Self { models, options: options.clone() }
+    }
+
     /// Bytes in the host's memory; those in a device's are not counted.
     fn bytes(&self) -> u64 {
-        let parameters = &self.model.parameters;
-        bytes_of(&[parameters.trained.len()]) + bytes_of(&[parameters.buffers.len()])
+        let parameters = self.models.iter().map(|model| &model.parameters);
+        let bytes = parameters.map(|p| bytes_of(&[p.trained.len()]) + bytes_of(&[p.buffers.len()]));
+        bytes.sum()
     }
 }
 
@@ -89,15 +120,31 @@ struct LoadedEmulator {
     device: EmulatedDevice,
 }
 
+impl LoadedEmulator {
+    fn open(&self) -> ProgramSession {
+        let programs = Programs::new(Box::new(self.device.clone()));
+        let (shared, owner) = (Arc::clone(&self.shared), Owner::default());
+        ProgramSession { shared, programs: Some(programs), owner }
+    }
+}
+
 impl Loaded for LoadedEmulator {
     fn bytes(&self) -> u64 {
         self.shared.bytes()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        let programs = Programs::new(Box::new(self.device.clone()));
-        let (shared, owner) = (Arc::clone(&self.shared), Owner::default());
-        Ok(Box::new(ProgramSession { shared, programs: Some(programs), owner }))
+        Ok(Box::new(self.open()))
+    }
+}
+
+impl LoadedHeads for LoadedEmulator {
+    fn bytes(&self) -> u64 {
+        self.shared.bytes()
+    }
+
+    fn session(&self) -> Result<Box<dyn HeadsSession>> {
+        Ok(Box::new(self.open()))
     }
 }
 
@@ -107,18 +154,34 @@ struct LoadedDevice {
     programs: Owner,
 }
 
+impl LoadedDevice {
+    fn open(&self) -> Result<ProgramSession> {
+        let Some(programs) = lock(&self.programs).take() else {
+            let text = "the chip serves one session at a time (drop the other one first)";
+            return Err(Error::new(ErrorKind::BackendUnavailable, text));
+        };
+        let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.programs));
+        Ok(ProgramSession { shared, programs: Some(programs), owner })
+    }
+}
+
 impl Loaded for LoadedDevice {
     fn bytes(&self) -> u64 {
         self.shared.bytes()
     }
 
     fn session(&self) -> Result<Box<dyn Session>> {
-        let Some(programs) = lock(&self.programs).take() else {
-            let text = "the chip serves one session at a time (drop the other one first)";
-            return Err(Error::new(ErrorKind::BackendUnavailable, text));
-        };
-        let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.programs));
-        Ok(Box::new(ProgramSession { shared, programs: Some(programs), owner }))
+        Ok(Box::new(self.open()?))
+    }
+}
+
+impl LoadedHeads for LoadedDevice {
+    fn bytes(&self) -> u64 {
+        self.shared.bytes()
+    }
+
+    fn session(&self) -> Result<Box<dyn HeadsSession>> {
+        Ok(Box::new(self.open()?))
     }
 }
 
@@ -157,7 +220,8 @@ impl Executor for EmulatedDevice {
 struct LoadedProgram {
     /// Samples of a run.
     size: usize,
-    reading: Reading,
+    /// Of each head.
+    readings: Vec<Reading>,
     windows: Option<Windows>,
 }
 
@@ -181,8 +245,10 @@ impl Programs {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan.clone());
         }
-        let Plan { program, reading, windows, .. } = plan(&shared.model, &shared.options, key)?;
-        let loaded = LoadedProgram { size: program.batch, reading, windows };
+        let models: Vec<&Model> = shared.models.iter().collect();
+        let plan = plan_heads(&models, &shared.options, key)?;
+        let Plan { program, readings, windows, .. } = plan;
+        let loaded = LoadedProgram { size: program.batch, readings, windows };
         self.executor.load(key, program)?;
         self.plans.insert(key, loaded.clone());
         Ok(loaded)
@@ -209,9 +275,23 @@ impl Session for ProgramSession {
     }
 }
 
+impl HeadsSession for ProgramSession {
+    fn forward(&mut self, batch: &Batch) -> Result<Vec<Prediction>> {
+        self.outputs(batch).map(|(outputs, _)| outputs)
+    }
+}
+
 impl ProgramSession {
     /// As [`Session::forward`]; gives the time of what is done before and after the run.
     fn timed(&mut self, batch: &Batch, out: &mut Prediction) -> Result<AroundRun> {
+        let (outputs, around) = self.outputs(batch)?;
+        let own = outputs.into_iter().next();
+        *out = own.ok_or_else(|| Error::internal("a session without a head"))?;
+        Ok(around)
+    }
+
+    /// The output of each head, and the time of what is done before and after the run.
+    fn outputs(&mut self, batch: &Batch) -> Result<(Vec<Prediction>, AroundRun)> {
         let Self { shared, programs, .. } = self;
         let Some(programs) = programs else {
             return Err(Error::internal("a session without programs"));
@@ -219,9 +299,9 @@ impl ProgramSession {
         // Sizes are rounded up so that few programs serve all of them: each new program has to be
         // compiled and captured before it runs.
         let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
-        let LoadedProgram { size, reading, windows } = programs.program(shared, key)?;
+        let LoadedProgram { size, readings, windows } = programs.program(shared, key)?;
         let began = Instant::now();
-        let prepared = shared.model.prepare(batch)?;
+        let prepared = shared.models[0].prepare(batch)?;
         let given = input(windows, &prepared.patches);
         let sample = given.len() / batch.size();
         // The last run is filled up with zeros.
@@ -235,16 +315,17 @@ impl ProgramSession {
         let prepared_s = since(began);
         let outputs = programs.executor.run(key, &inputs)?;
         let began = Instant::now();
-        let width: usize = reading.widths.iter().sum();
+        let width: usize = readings.iter().flat_map(|reading| &reading.widths).sum();
         let rows = outputs[0].len() / width / size;
         let mut all = outputs.concat();
         all.truncate(batch.size() * rows * width);
         if all.len() != batch.size() * rows * width || all.iter().any(|x| !x.is_finite()) {
             return Err(Error::internal("the device gave no finite numbers of the right count"));
         }
-        let projected = split(&reading, &mut all, &prepared);
-        *out = shared.model.finish(&prepared, &projected);
-        Ok(AroundRun { prepared: prepared_s, finished: since(began) })
+        let projected = split(&readings, &mut all, &prepared);
+        let heads = shared.models.iter().zip(&projected);
+        let outputs = heads.map(|(model, projected)| model.finish(&prepared, projected)).collect();
+        Ok((outputs, AroundRun { prepared: prepared_s, finished: since(began) }))
     }
 }
 
@@ -260,7 +341,7 @@ pub(crate) struct TenstorrentSession(ProgramSession);
 
 impl TenstorrentSession {
     pub(crate) fn open(backend: &Tenstorrent, model: &Model) -> Result<Self> {
-        let (shared, programs) = backend.open(model)?;
+        let (shared, programs) = backend.open(&[model])?;
         Ok(Self(ProgramSession { shared, programs: Some(programs), owner: Owner::default() }))
     }
 
@@ -274,20 +355,21 @@ impl TenstorrentSession {
     }
 }
 
-/// Splits the output into the projections, each with its rows one after the other.
-fn split(reading: &Reading, all: &mut [f32], prepared: &EmbeddingInput) -> Vec<Vec<f32>> {
-    if let Some(injection) = &reading.injection {
+/// Splits the output into the projections of each head, each with its rows one after the other.
+fn split(readings: &[Reading], all: &mut [f32], prepared: &EmbeddingInput) -> Vec<Vec<Vec<f32>>> {
+    // Only a head by itself has an injection.
+    if let [Reading { injection: Some(injection), .. }] = readings {
         injection.add(all, prepared.loc(), prepared.scale());
     }
-    let width: usize = reading.widths.iter().sum();
+    let width: usize = readings.iter().flat_map(|reading| &reading.widths).sum();
     let mut start = 0;
-    let part = |&columns: &usize| {
+    let mut part = |&columns: &usize| {
         let rows = all.chunks_exact(width);
         let part = rows.flat_map(|row| &row[start..start + columns]).copied().collect();
         start += columns;
         part
     };
-    reading.widths.iter().map(part).collect()
+    readings.iter().map(|reading| reading.widths.iter().map(&mut part).collect()).collect()
 }
 
 /// Seconds since `began`.

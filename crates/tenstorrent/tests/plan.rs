@@ -99,6 +99,17 @@ fn broken_programs_are_refused_by_the_rule_they_break() {
     wrong.tensors[made].shape[3] += 1;
     assert!(refused(&wrong).contains("another shape"));
 
+    let mut tall = program(Config { d_model: 48, ..small() });
+    tall.check().unwrap();
+    let first = tall.steps.iter().position(|step| matches!(step.op, Op::Linear { .. })).unwrap();
+    let moved = find(&tall, "transpose");
+    assert!(first < moved, "the embedding is before the patch mixer's first layer");
+    let Op::Linear { transpose_a, .. } = &mut tall.steps[moved + 1].op else { unreachable!() };
+    *transpose_a = true;
+    let normed = tall.steps[moved].inputs[0];
+    tall.steps[moved + 1].inputs[0] = normed;
+    assert!(refused(&tall).contains("one row of tiles"), "{}", refused(&tall));
+
     let mut unaligned = good;
     let patch = find(&unaligned, "addcmul");
     let step = &mut unaligned.steps[patch];
@@ -225,7 +236,56 @@ fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
     let long = Config { context_length: 8 * 512, num_layers: 1, ..seed() };
     assert_eq!(kernels(long, 1), 1, "weights between 512 patches do not fit into a core");
     let other = Config { norm_mlp: "BatchNorm".into(), ..small() };
-    assert_eq!(kernels(other, 1), 0);
+    assert_eq!(kernels(other, 1), 4);
+    let plain = Config { gated_attn: false, ..small() };
+    assert_eq!(kernels(plain, 1), 4);
+}
+
+#[test]
+fn channel_mixers_and_self_attention_are_a_kernel_each() {
+    let operations = |config, batch| {
+        let program = plan(&model(config), &Options::default(), batch).unwrap().program;
+        let count = |name| program.steps.iter().filter(|step| step.op.name() == name).count();
+        (program.device_ops(), ["channels", "attention", "mixer"].map(count))
+    };
+    let wide = Config { num_input_channels: 130, mode: "mix_channel".into(), ..seed() };
+    let heads =
+        Config { num_layers: 3, d_model: 48, self_attn: true, self_attn_heads: 3, ..seed() };
+    for batch in [1, 32] {
+        assert_eq!(operations(wide.clone(), batch), (15, [4, 0, 8]));
+        assert_eq!(operations(heads.clone(), batch), (12, [0, 3, 6]));
+    }
+    let both = Config {
+        norm_mlp: "BatchNorm".into(),
+        mode: "mix_channel".into(),
+        gated_attn: false,
+        ..heads
+    };
+    assert_eq!(operations(both, 8), (15, [3, 3, 6]));
+    let wider = Config { num_input_channels: 300, num_layers: 1, ..wide };
+    assert_eq!(operations(wider, 1).1[0], 0, "weights between 300 channels do not fit into a core");
+}
+
+#[test]
+fn a_channel_kernel_and_one_of_attention_take_their_own_tables() {
+    let config =
+        Config { mode: "mix_channel".into(), self_attn: true, self_attn_heads: 2, ..small() };
+    let good = plan(&model(config), &Options::default(), 2).unwrap().program;
+    good.check().unwrap();
+    let mut other = good.clone();
+    let channels = find(&good, "channels");
+    let Op::Channels { tiles, .. } = &mut other.steps[channels].op else { unreachable!() };
+    tiles.side_by_side = 1;
+    assert!(refused(&other).contains("channels: does not take"));
+    let mut other = good.clone();
+    let attention = find(&good, "attention");
+    let Op::Attention { tiles, .. } = &mut other.steps[attention].op else { unreachable!() };
+    tiles.heads = 3;
+    assert!(refused(&other).contains("attention: does not take"));
+    let mut narrow = good.clone();
+    let table = narrow.steps[attention].inputs[1];
+    narrow.tensors[table].dtype = DataType::Bfloat8B;
+    assert!(refused(&narrow).contains("reads bfloat16"));
 }
 
 #[test]
@@ -271,6 +331,14 @@ fn kinds() -> Vec<Config> {
         Config { d_model: 32, num_layers: 3, ..small() },
         Config { self_attn: true, self_attn_heads: 2, use_positional_encoding: true, ..small() },
         Config { gated_attn: false, norm_mlp: "BatchNorm".into(), ..small() },
+        Config {
+            mode: "mix_channel".into(),
+            norm_mlp: "BatchNorm".into(),
+            self_attn: true,
+            self_attn_heads: 4,
+            ..small()
+        },
+        Config { mode: "mix_channel".into(), gated_attn: false, d_model: 24, ..small() },
         Config { patch_stride: 3, mode: "mix_channel".into(), ..small() },
         Config { prediction_channel_indices: Some(vec![0, 2]), scaling: false.into(), ..small() },
         extended(Extension { quantiles: Some(vec![0.1, 0.5, 0.9]), ..Extension::default() }),

@@ -45,6 +45,7 @@ fn compare(name: &str, model: &Model, batch: &Batch) {
     assert!(to_exact >= LEAST, "{name}: {to_exact}");
 }
 
+/// `PTSM_TT_SHAPES` names some, with semicolons between them.
 #[test]
 fn the_reference_shape_and_longer_ones() {
     if !there() {
@@ -60,17 +61,37 @@ fn the_reference_shape_and_longer_ones() {
     };
     let long =
         Config { context_length: 4096, num_layers: 1, num_input_channels: 2, ..seed.clone() };
+    let quarter = Config { context_length: 2048, ..long.clone() };
     let aligned = Config { d_model: 32, ..seed.clone() };
     let overlapping = Config { patch_length: 16, num_layers: 1, ..seed.clone() };
+    let wide = Config {
+        num_input_channels: 130,
+        mode: "mix_channel".into(),
+        num_layers: 1,
+        ..seed.clone()
+    };
+    let heads = Config { d_model: 48, self_attn: true, self_attn_heads: 3, ..seed.clone() };
+    let heads = Config { num_layers: 3, ..heads };
+    let broad = Config { d_model: 192, num_layers: 1, ..heads.clone() };
+    let chosen = std::env::var("PTSM_TT_SHAPES").ok();
     let shapes = [
         ("seed, batch 1", seed.clone(), 1),
         ("seed, batch 8", seed.clone(), 8),
         ("overlapping patches, batch 8", overlapping, 8),
         ("512 patches", long, 1),
         ("d_model 32", aligned, 2),
+        ("130 mixed channels", wide.clone(), 1),
+        ("130 mixed channels, batch 32", wide, 32),
+        ("256 patches, batch 32", quarter, 32),
+        ("three heads, d_model 192", broad, 1),
+        ("three heads", heads.clone(), 1),
+        ("three heads, batch 32", heads, 32),
         ("seed, batch 128", seed, 128),
     ];
     for (name, config, size) in shapes {
+        if chosen.as_ref().is_some_and(|chosen| !chosen.split(';').any(|one| one == name)) {
+            continue;
+        }
         let points = size * config.context_length * config.num_input_channels;
         let wave = |i: usize| (i as f32 * 0.003).sin() + 0.3 * (i as f32 * 12.9898).sin();
         let (context_length, num_channels) = (config.context_length, config.num_input_channels);

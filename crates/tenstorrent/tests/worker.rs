@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use ptsm::core::Init;
 use ptsm::testing::Fixture;
-use ptsm::{Backend, Config, ErrorKind, Model, Prediction, Session};
-use ptsm_core::{Batch, BatchShape};
+use ptsm::{Backend, Config, ErrorKind, Model, Prediction, Session, Task};
+use ptsm_core::{Batch, BatchShape, TensorStore};
 use ptsm_tenstorrent::{
-    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan,
+    Arch, Optimisation, Options, Tenstorrent, TenstorrentEmulator, WorkerSettings, plan, plan_heads,
 };
 
 fn stub() -> PathBuf {
@@ -85,10 +85,18 @@ fn the_worker_computes_what_the_emulator_computes() {
         return;
     }
     let folder = python();
-    for name in ["g01_common", "g11_attention_sincos", "g15_odd_sizes"] {
+    let modes = [Optimisation::Kernels, Optimisation::Trace, Optimisation::TwoQueues];
+    let kernels = &modes[..1];
+    for (name, off) in [
+        ("g01_common", &modes[..]),
+        ("g02_mix", kernels),
+        ("g08_batchnorm_eval", kernels),
+        ("g10_no_gate", kernels),
+        ("g11_attention_sincos", &modes),
+        ("g15_odd_sizes", &modes),
+    ] {
         let (model, batch) = fixture(name);
-        let off = [Optimisation::Kernels, Optimisation::Trace, Optimisation::TwoQueues];
-        for off in [None].into_iter().chain(off.map(Some)) {
+        for off in [None].into_iter().chain(off.iter().copied().map(Some)) {
             let mut options = Options::default();
             options.optimisations.retain(|o| Some(*o) != off);
             let wanted = emulated(&model, &batch, &options);
@@ -139,13 +147,9 @@ fn chips_serve_one_session_at_a_time_and_the_emulator_many() {
     for session in &mut sessions {
         assert_eq!(forward(session.as_mut(), &batch).unwrap(), wanted);
     }
-    for refused in [
-        TenstorrentEmulator::default().load_heads(&[&model]).err().unwrap(),
-        TenstorrentEmulator::default().training().err().unwrap(),
-    ] {
-        assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
-        assert!(refused.to_string().contains("tenstorrent-emulator"), "{refused}");
-    }
+    let refused = TenstorrentEmulator::default().training().err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
+    assert!(refused.to_string().contains("tenstorrent-emulator"), "{refused}");
     if !has_python() {
         return;
     }
@@ -157,6 +161,58 @@ fn chips_serve_one_session_at_a_time_and_the_emulator_many() {
         assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
         assert!(refused.to_string().contains("one session at a time"), "{refused}");
         assert_close(&forward(session.as_mut(), &batch).unwrap(), &wanted);
+    }
+}
+
+/// Two models with the backbone of a fixture, the second with another horizon.
+fn two_heads() -> ([Model; 2], Batch) {
+    let (model, batch) = fixture("g01_common");
+    let longer = Config { prediction_length: 11, ..model.config().clone() };
+    let mut other = Model::new(longer, Init::PyTorch, 5).unwrap();
+    for tensor in model.layout().tensors().iter().filter(|t| t.store == TensorStore::Trained) {
+        let mut same = other.layout().tensors().iter().filter(|t| t.name == tensor.name);
+        let to = same.next().map(|t| t.range.clone());
+        if let Some(to) = to.filter(|to| to.len() == tensor.range.len()) {
+            let from = model.parameters.trained[tensor.range.clone()].to_vec();
+            other.parameters.trained[to].copy_from_slice(&from);
+        }
+    }
+    ([model, other], batch)
+}
+
+#[test]
+fn heads_of_several_horizons_are_one_pass() {
+    let ([first, second], batch) = two_heads();
+    let options = Options::default();
+    let together = plan_heads(&[&first, &second], &options, 2).unwrap().program;
+    let alone = plan(&first, &options, 2).unwrap().program;
+    assert_eq!(together.device_ops(), alone.device_ops());
+    let wanted = [&first, &second].map(|model| emulated(model, &batch, &options));
+    assert_ne!(wanted[0].len(), wanted[1].len());
+    let loaded = TenstorrentEmulator::default().load_heads(&[&first, &second]).unwrap();
+    let found = loaded.session().unwrap().forward(&batch).unwrap();
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert_eq!(found.numbers, *wanted, "a head's bits do not depend on the others");
+    }
+    let (labels, _) = fixture("g16_one_step");
+    let labels = Config {
+        architectures: Some(vec![Task::Classification.architecture().into()]),
+        ..labels.config().clone()
+    };
+    let labels = Model::new(labels, Init::PyTorch, 1).unwrap();
+    let refused = TenstorrentEmulator::default().load_heads(&[&labels, &labels]).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::BackendUnavailable);
+    assert!(refused.to_string().contains("head 1 of 2"), "{refused}");
+    if !has_python() {
+        return;
+    }
+    let folder = python();
+    let backend = backend(folder.path(), 60.0, options);
+    let loaded = backend.load_heads(&[&first, &second]).unwrap();
+    let mut session = loaded.session().unwrap();
+    assert!(loaded.session().is_err(), "a chip serves one session at a time");
+    for (found, wanted) in session.forward(&batch).unwrap().iter().zip(&wanted) {
+        assert_close(&found.numbers, wanted);
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn circular_buffer_bytes(
 ) -> usize {
     let tile = DataType::Bfloat16.tile_bytes();
     let width = inputs[0].padded()[3] / TILE;
-    if let Op::Embed { buffers, .. } | Op::Mixer { buffers, .. } = &step.op {
+    if let Some(buffers) = step.op.buffers() {
         return buffers.iter().sum::<usize>() * tile;
     }
     if let Op::MatmulAddcmul { config: Blocks { rows, inner, columns, .. }, .. } = step.op {

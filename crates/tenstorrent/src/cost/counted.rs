@@ -3,7 +3,7 @@
 //! functional simulator that was made to count instructions, and dividing the difference by that of the tiles; the
 //! gap between instructions is not in them. The activation of a linear layer runs while its tile is packed.
 
-use crate::program::{MathFidelity, MixerTiles, Op};
+use crate::program::{KernelWork, MathFidelity, Op};
 
 /// GELU that is looked up, in a linear layer.
 const LINEAR_GELU: f64 = 250.0;
@@ -49,26 +49,47 @@ pub(super) fn tile(op: &Op) -> f64 {
     }
 }
 
-/// A unit of our mixer kernel.
-pub(super) fn mixer(tiles: MixerTiles, fidelity: MathFidelity) -> f64 {
-    let MixerTiles { rows, columns, hidden, .. } = tiles;
-    let (lines, mixed) = (tiles.lines(), tiles.mixed());
-    let functions = rows as f64 * columns as f64 * ROOT
-        + lines as f64 * (hidden as f64 * GELU + mixed as f64 * EXPONENTIAL + RECIPROCAL);
-    UNIT + tiles.products() as f64 * product(fidelity) + functions + tiles.passes() as f64 * PASS
+/// A unit of a kernel of ours.
+pub(super) fn unit(work: KernelWork, fidelity: MathFidelity) -> f64 {
+    let KernelWork { products, passes, roots, gelus, exponentials, reciprocals } = work;
+    UNIT + products as f64 * product(fidelity)
+        + passes as f64 * PASS
+        + roots as f64 * ROOT
+        + gelus as f64 * GELU
+        + exponentials as f64 * EXPONENTIAL
+        + reciprocals as f64 * RECIPROCAL
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::{AttentionTiles, ChannelTiles, MixerTiles};
 
     #[test]
     fn units_of_the_reference_shape_take_what_was_counted() {
         // 64 patches, d_model 16, expansion 2, HiFi2: instructions of the maths thread of a unit.
-        let patches = MixerTiles { left: true, rows: 2, columns: 1, hidden: 4 };
-        let features = MixerTiles { left: false, rows: 1, columns: 1, hidden: 1 };
-        for (tiles, counted) in [(patches, 7047.0), (features, 3157.0)] {
-            let cycles = mixer(tiles, MathFidelity::HiFi2);
+        let patches = MixerTiles {
+            left: true,
+            rows: 2,
+            columns: 1,
+            hidden: 4,
+            gate: true,
+            layer_norm: true,
+            residual: true,
+        };
+        let features = MixerTiles { left: false, rows: 1, hidden: 1, ..patches };
+        // 130 channels at two patches of 16 features; three heads of 64 patches of 48 features.
+        let (gate, layer_norm) = (true, true);
+        let channels =
+            ChannelTiles { rows: 5, columns: 1, hidden: 9, gate, layer_norm, side_by_side: 2 };
+        let attention = AttentionTiles { rows: 2, columns: 2, heads: 3, layer_norm };
+        for (work, counted) in [
+            (patches.work(), 7047.0),
+            (features.work(), 3157.0),
+            (channels.work(), 18623.0),
+            (attention.work(), 28256.0),
+        ] {
+            let cycles = unit(work, MathFidelity::HiFi2);
             assert!((cycles / counted - 1.0_f64).abs() < 0.03, "{cycles} of {counted}");
         }
     }

@@ -11,7 +11,7 @@ mod counted;
 mod host;
 
 use crate::chip::Chip;
-use crate::program::{Buffer, EmbedTiles, Op, Program, Step, TILE, TensorSpec};
+use crate::program::{Buffer, EmbedTiles, KernelWork, Op, Program, Step, TILE, TensorSpec};
 pub(crate) use assumptions::Assumptions;
 pub(crate) use buffers::circular_buffer_bytes;
 pub(crate) use host::{HostCost, host_cost};
@@ -19,6 +19,8 @@ pub(crate) use host::{HostCost, host_cost};
 /// Cycles to copy a number of a window, or a pair of them, to its place in a tile: instructions of the loop, on a
 /// core's small processor; a guess.
 const COPY_CYCLES: f64 = 10.0;
+/// Half a row of a tile, 32 bytes that are read or written by themselves, takes this part of what a whole tile takes; a guess.
+const HALF_ROW: f64 = 0.25;
 /// Share of their peaks that the network and the DRAM reach.
 const REACHED: f64 = 0.5;
 
@@ -124,35 +126,73 @@ fn operands(op: &Op) -> usize {
     }
 }
 
+/// What a kernel of ours does for each of its units.
+struct Units {
+    count: usize,
+    maths: f64,
+    /// Cycles to read and write.
+    moving: f64,
+    /// Products and other passes over a tile.
+    operations: usize,
+}
+
 /// A kernel of ours, if the step is one: a core reads its table once, and then one unit after the other.
 fn own(step: &Step, inputs: &[&TensorSpec], of: Costs<'_>) -> Option<Work> {
     let Costs { chip, assumptions } = of;
-    let [batch, channels, rows, _] = inputs[0].padded();
-    let (units, read, written, unit_maths, operations) = match &step.op {
-        Op::Mixer { tiles, math_fidelity, .. } => {
-            let units = batch * channels * if tiles.left { 1 } else { rows / TILE };
-            let state = tiles.rows * tiles.columns;
-            let operations = tiles.products() + tiles.passes();
-            (units, state, state, counted::mixer(*tiles, *math_fidelity), operations)
-        }
-        Op::Embed { tiles, math_fidelity, .. } => {
-            let products = (tiles.inner() + 1) * tiles.columns;
-            let maths = products as f64 * counted::product(*math_fidelity);
-            let units = batch * channels * tiles.units();
-            (units, 1, tiles.columns, maths.max(copy_cycles(*tiles)), products)
-        }
-        _ => return None,
-    };
-    let cores = chip.grid.cores().min(units);
-    let share = units.div_ceil(cores) as f64;
     let group = |tiles: usize| assumptions.latency + tiles as f64 * assumptions.own_read;
-    let unit_moving = group(read) + written as f64 * assumptions.write;
+    let units = units(step, inputs, assumptions)?;
+    let cores = chip.grid.cores().min(units.count);
+    let share = units.count.div_ceil(cores) as f64;
     Some(Work {
         cores,
-        tile_operations: units * operations,
-        maths: share * unit_maths,
-        moving: share * unit_moving,
+        tile_operations: units.count * units.operations,
+        maths: share * units.maths,
+        moving: share * units.moving,
         first: group(inputs[1].tiles()),
+    })
+}
+
+fn units(step: &Step, inputs: &[&TensorSpec], assumptions: &Assumptions) -> Option<Units> {
+    let [batch, channels, rows, _] = inputs[0].padded();
+    let matrices = batch * channels;
+    let fidelity = step.op.math_fidelity()?;
+    let unit = |count, read: usize, written: usize, work: KernelWork| Units {
+        count,
+        maths: counted::unit(work, fidelity),
+        moving: assumptions.latency
+            + read as f64 * assumptions.own_read
+            + written as f64 * assumptions.write,
+        operations: work.operations(),
+    };
+    Some(match &step.op {
+        Op::Mixer { tiles, .. } => {
+            let count = matrices * if tiles.left { 1 } else { rows / TILE };
+            let state = tiles.rows * tiles.columns;
+            unit(count, state, state, tiles.work())
+        }
+        Op::Attention { tiles, .. } => {
+            let state = tiles.rows * tiles.columns;
+            unit(matrices, 2 * state, state, tiles.work())
+        }
+        Op::Channels { tiles, .. } => {
+            let count = batch * tiles.units(inputs[0].shape[2]);
+            // Every row of a unit comes in halves, and goes to the padding beside it too where two patches share a tile.
+            let halves = 2 * channels * tiles.columns;
+            let read = assumptions.own_read * halves as f64 * HALF_ROW;
+            let written = assumptions.write * (halves * tiles.side_by_side) as f64 * HALF_ROW;
+            Units {
+                moving: assumptions.latency + read + written,
+                ..unit(count, 0, 0, tiles.work())
+            }
+        }
+        Op::Embed { tiles, .. } => {
+            let products = (tiles.inner() + 1) * tiles.columns;
+            let work = KernelWork { products, ..KernelWork::default() };
+            let maths = products as f64 * counted::product(fidelity);
+            let maths = maths.max(copy_cycles(*tiles));
+            Units { maths, ..unit(matrices * tiles.units(), 1, tiles.columns, work) }
+        }
+        _ => return None,
     })
 }
 
@@ -173,10 +213,7 @@ pub(crate) struct Costs<'a> {
 /// Bytes of a step's tensors that are in `wanted`; every core of a kernel of ours reads
 /// its whole table.
 fn moved(wanted: Buffer, step: &Step, program: &Program, cores: usize) -> usize {
-    let copies = |id| match step.op {
-        Op::Embed { .. } | Op::Mixer { .. } if step.inputs[1] == id => cores,
-        _ => 1,
-    };
+    let copies = |id| if step.op.is_ours() && step.inputs[1] == id { cores } else { 1 };
     let all = step.inputs.iter().copied().chain([step.output]);
     let here = all.filter(|&id| program.tensors[id].memory.buffer == wanted);
     here.map(|id| copies(id) * program.tensors[id].bytes()).sum()

@@ -6,7 +6,7 @@ use ptsm_kernels::{
     Isa, LinearDims, Matrix, MatrixMut, MatrixShape, gelu, linear, softmax_rows, transpose,
 };
 
-use super::kernels::{embed, mixer};
+use super::kernels::{By, attention, channels, embed, mixer};
 use super::product::{Context, Product, for_product, reduced, rows_product};
 use super::tensor::TileTensor;
 use crate::program::{Activation, MathFidelity, Op};
@@ -35,7 +35,13 @@ pub(super) fn run(op: &Op, x: &[&TileTensor], shape: [usize; 4], context: Contex
         }
         Op::Embed { tiles, math_fidelity, .. } => embed(x[0], x[1], *tiles, product(math_fidelity)),
         Op::Mixer { tiles, epsilon, math_fidelity, .. } => {
-            mixer(x[0], x[1], *tiles, *epsilon, product(math_fidelity))
+            mixer(x[0], x[1], *tiles, By { epsilon: *epsilon, product: product(math_fidelity) })
+        }
+        Op::Channels { tiles, epsilon, math_fidelity, .. } => {
+            channels(x[0], x[1], *tiles, By { epsilon: *epsilon, product: product(math_fidelity) })
+        }
+        Op::Attention { tiles, epsilon, math_fidelity, .. } => {
+            attention(x, *tiles, By { epsilon: *epsilon, product: product(math_fidelity) })
         }
         Op::LayerNorm { epsilon } => layer_norm(x, *epsilon as f32, context),
         Op::Softmax { dim: -1 } => softmax(x[0], context),

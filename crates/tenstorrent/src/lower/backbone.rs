@@ -14,6 +14,7 @@ use ptsm_core::network::{
 };
 use ptsm_core::{Error, Result};
 
+use super::attention::{AttentionHead, attention_head};
 use super::builder::{Apply, Builder, LinearWeights};
 use super::kernel_choice::Kernels;
 use super::weights::Weights;
@@ -38,6 +39,15 @@ pub(super) struct Block<'a> {
     pub(super) fc1: LinearWeights,
     pub(super) fc2: LinearWeights,
     pub(super) gate: Option<LinearWeights>,
+}
+
+/// What the kernel of self-attention adds to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mixed {
+    /// The hidden state.
+    pub(super) state: TensorId,
+    /// What the block's layers made of it.
+    pub(super) mixed: TensorId,
 }
 
 /// What the layers of a patch mixer read.
@@ -107,7 +117,7 @@ impl<'a> Backbone<'a> {
     }
 
     /// Batch norm as `x * slope + offset`, slope and offset `[D]`.
-    fn batch_norm(&self, norm: &NormLayer) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub(super) fn batch_norm(&self, norm: &NormLayer) -> Result<(Vec<f32>, Vec<f32>)> {
         let part = |part: &str| self.weights.values(&norm.tensor(part));
         let (weight, bias) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
@@ -151,23 +161,47 @@ impl<'a> Backbone<'a> {
         h: TensorId,
     ) -> Result<TensorId> {
         let (block, attention) = (self.block(mixer)?, mixer.attention.as_ref());
-        if self.kernels.patches
-            && attention.is_none()
-            && let Some(mixed) = self.mixer_kernel(b, &block, h)?
+        let kernel = match self.kernels.patches {
+            true => self.mixer_kernel(b, &block, h)?,
+            false => None,
+        };
+        let Some(attention) = attention else {
+            return match kernel {
+                Some(mixed) => Ok(mixed),
+                None => self.mix(b, &block, h),
+            };
+        };
+        let (mixed, normed) = match kernel {
+            Some(mixed) => (mixed, None),
+            None => {
+                let normed = self.norm(b, &mixer.norm, h)?;
+                (self.mix_transposed(b, &block, normed)?, Some(normed))
+            }
+        };
+        if self.kernels.attention
+            && let Some(made) =
+                self.attention_kernel(b, &block, attention, Mixed { state: h, mixed })?
         {
-            return Ok(mixed);
+            return Ok(made);
         }
+        let normed = match normed {
+            Some(normed) => normed,
+            None => self.norm(b, &mixer.norm, h)?,
+        };
+        self.attend(b, mixer, attention, MixerInput { state: h, normed }, mixed)
+    }
+
+    /// A patch mixer without self-attention, of `ttnn`'s operations.
+    fn mix(&self, b: &mut Builder<'_>, block: &Block<'_>, h: TensorId) -> Result<TensorId> {
+        let mixer = block.mixer;
         let input = MixerInput { state: h, normed: self.norm(b, &mixer.norm, h)? };
         let whole = b.shape(h)[3].is_multiple_of(TILE) && b.shape(h)[2] <= MAX_FOLDED;
         let fuses = b.has(Optimisation::Layout) && b.has(Optimisation::Fusion) && whole;
-        if let Some(gate) = block.gate.as_ref().filter(|_| fuses && attention.is_none()) {
-            return self.mix_fused(b, &block, gate, input);
+        if let Some(gate) = block.gate.as_ref().filter(|_| fuses) {
+            return self.mix_fused(b, block, gate, input);
         }
-        let mixed = self.mix_transposed(b, &block, input.normed)?;
-        match attention {
-            Some(attention) => self.attend(b, mixer, attention, input, mixed),
-            None => b.step(&mixer.name, Op::Add, &[h, mixed]),
-        }
+        let mixed = self.mix_transposed(b, block, input.normed)?;
+        b.step(&mixer.name, Op::Add, &[h, mixed])
     }
 
     /// The mixer after its norm, on the transposed state.
@@ -179,13 +213,30 @@ impl<'a> Backbone<'a> {
         input: MixerInput,
     ) -> Result<TensorId> {
         let name = &block.mixer.name;
-        let hidden = b.linear(input.normed, &block.fc1, Apply { transpose_a: true, gelu: true })?;
+        let hidden = self.first_transposed(b, block, input.normed)?;
         let logits = b.linear(hidden, &self.weights.composed(&block.fc2, gate)?, PLAIN)?;
         let gate = b.step(&format!("{name}.gate"), SOFTMAX, &[logits])?;
         let residual = b.step(&format!("{name}.residual"), Op::Transpose, &[input.state])?;
         let sum = format!("{name}.transposed");
         let sum = b.linear_gated(&sum, hidden, &block.fc2, residual, gate)?;
         b.step(name, Op::Transpose, &[sum])
+    }
+
+    /// The first layer of a patch mixer, `[B, C, D, hidden]`. `ttnn` reads several matrices transposed only if each then has one
+    /// row of tiles.
+    fn first_transposed(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block<'_>,
+        z: TensorId,
+    ) -> Result<TensorId> {
+        let (layout, [batch, channels, _, features]) = (b.has(Optimisation::Layout), b.shape(z));
+        if layout && (features <= TILE || batch * channels == 1) {
+            return b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true });
+        }
+        let turn = if layout { Op::Transpose } else { SWAP_PATCHES };
+        let moved = b.step(&format!("{}.moved", block.mixer.name), turn, &[z])?;
+        b.linear(moved, &block.fc1, GELU)
     }
 
     /// MLP and gate on the transposed state, and the transpose of their result.
@@ -196,16 +247,10 @@ impl<'a> Backbone<'a> {
         z: TensorId,
     ) -> Result<TensorId> {
         let name = &block.mixer.name;
-        let read_transposed = b.has(Optimisation::Layout);
-        let hidden = if read_transposed {
-            b.linear(z, &block.fc1, Apply { transpose_a: true, gelu: true })?
-        } else {
-            let moved = b.step(&format!("{name}.moved"), SWAP_PATCHES, &[z])?;
-            b.linear(moved, &block.fc1, GELU)?
-        };
+        let hidden = self.first_transposed(b, block, z)?;
         let mixed = b.linear(hidden, &block.fc2, PLAIN)?;
         let gated = self.gate(b, block, mixed)?;
-        let back = if read_transposed { Op::Transpose } else { SWAP_PATCHES };
+        let back = if b.has(Optimisation::Layout) { Op::Transpose } else { SWAP_PATCHES };
         b.step(&format!("{name}.moved back"), back, &[gated])
     }
 
@@ -261,6 +306,11 @@ impl<'a> Backbone<'a> {
         h: TensorId,
     ) -> Result<TensorId> {
         let (block, name) = (self.block(mixer)?, &mixer.name);
+        if self.kernels.channels
+            && let Some(mixed) = self.channel_kernel(b, &block, h)?
+        {
+            return Ok(mixed);
+        }
         let z = self.norm(b, &mixer.norm, h)?;
         let z = b.step(&format!("{name}.moved"), SWAP_CHANNELS, &[z])?;
         let z = self.gate(b, &block, z)?;
@@ -284,7 +334,8 @@ impl<'a> Backbone<'a> {
         let keys = b.step(&format!("{name}.keys"), Op::Transpose, &[z])?;
         let mut sum = mixed;
         for head in 0..attention.heads {
-            let (query, value) = self.attention_head(name, attention, head, b.with_values())?;
+            let AttentionHead { query, value } =
+                attention_head(self.weights, name, attention, head)?;
             let query = b.linear(z, &query, PLAIN)?;
             let scores = b.step(&format!("{name}.scores.{head}"), MATMUL, &[query, keys])?;
             let mut weights = b.step(&format!("{name}.attention.{head}"), SOFTMAX, &[scores])?;
@@ -299,50 +350,6 @@ impl<'a> Backbone<'a> {
         }
         let normed = self.norm(b, &attention.norm, sum)?;
         b.step(name, Op::Add, &[input.state, normed])
-    }
-
-    /// The matrices of one head, multiplied into two layers of `z`: query with key, whose output
-    /// times `z` transposed are the scores, and value with output, which gives the head's term of
-    /// the attention's output. The key's bias adds the same number to every score of a row, which
-    /// the softmax cancels; attention weights of a row sum to 1, so the value's bias is unchanged.
-    fn attention_head(
-        &self,
-        name: &str,
-        attention: &SelfAttention,
-        head: usize,
-        with_values: bool,
-    ) -> Result<(LinearWeights, LinearWeights)> {
-        let SelfAttention { heads, query, key, value, out, .. } = attention;
-        let part = |layer| self.weights.linear(layer);
-        let (query, key, value, out) = (part(query)?, part(key)?, part(value)?, part(out)?);
-        let width = query.inputs;
-        let layer = |part: &str| LinearWeights {
-            name: format!("{name}.self_attn_layer.{part}.{head}"),
-            inputs: width,
-            outputs: width,
-            weight: Vec::new(),
-            bias: Vec::new(),
-        };
-        let (mut scores, mut values) = (layer("query_key"), layer("value_out"));
-        if !with_values {
-            return Ok((scores, values));
-        }
-        let size = width / heads;
-        let features = head * size..(head + 1) * size;
-        let scale = 1.0 / (size as f32).sqrt();
-        let sum = |f: &dyn Fn(usize) -> f32| features.clone().map(f).sum::<f32>();
-        for o in 0..width {
-            for i in 0..width {
-                let at = |f: usize| query.weight[f * width + i] * key.weight[f * width + o];
-                scores.weight.push(scale * sum(&at));
-                let at = |f: usize| out.weight[o * width + f] * value.weight[f * width + i];
-                values.weight.push(sum(&at));
-            }
-            scores.bias.push(scale * sum(&|f| query.bias[f] * key.weight[f * width + o]));
-            let own = if head == 0 { out.bias[o] } else { 0.0 };
-            values.bias.push(own + sum(&|f| out.weight[o * width + f] * value.bias[f]));
-        }
-        Ok((scores, values))
     }
 }
 

@@ -7,7 +7,7 @@
 //! loc and scale may be of any size and bfloat16 has eight significant bits.
 
 use ptsm_core::network::{HeadLayers, InjectLayers, LinearLayer, PooledLayers, State};
-use ptsm_core::{Config, Model, Result};
+use ptsm_core::{Config, Error, ErrorKind, Model, Result};
 
 use super::builder::{Apply, Builder, LinearWeights};
 use super::weights::Weights;
@@ -66,9 +66,61 @@ struct HiddenIndex {
 }
 
 /// Lowers the head of one model.
-pub(super) struct HeadLowering<'a> {
-    pub(super) model: &'a Model,
-    pub(super) weights: &'a Weights<'a>,
+struct HeadLowering<'a> {
+    model: &'a Model,
+    weights: &'a Weights<'a>,
+}
+
+/// Appends the steps of the heads of `models` on the hidden state `[B, C, N, D]`: one head, or several that forecast, whose
+/// projections are then side by side in one product. Gives the output and the reading of each.
+///
+/// # Errors
+///
+/// `BackendUnavailable` if one of several heads does not forecast.
+pub(super) fn lower_heads(
+    b: &mut Builder<'_>,
+    models: &[&Model],
+    h: TensorId,
+) -> Result<(TensorId, Vec<Reading>)> {
+    if let [model] = models {
+        let weights = Weights::new(model, b.with_values());
+        let (out, reading) = HeadLowering { model, weights: &weights }.lower(b, h)?;
+        return Ok((out, vec![reading]));
+    }
+    let (mut all, mut readings): (Option<LinearWeights>, _) = (None, Vec::new());
+    for (place, model) in models.iter().enumerate() {
+        let HeadLayers::Forecast(layers) = &model.network().head else {
+            let text = "one pass on this backend takes heads that forecast only; this one labels cases (run it alone, or \
+                        all of them on cpu)";
+            let place = format!("head {} of {}", place + 1, models.len());
+            return Err(Error::new(ErrorKind::BackendUnavailable, text).at(place));
+        };
+        let weights = Weights::new(model, b.with_values());
+        let head = HeadLowering { model, weights: &weights };
+        let (layer, widths) = head.side_by_side(&layers.projections)?;
+        match &mut all {
+            Some(all) => append(all, layer),
+            None => all = Some(layer),
+        }
+        readings.push(Reading { widths, injection: None });
+    }
+    let all = all.ok_or_else(|| Error::config("heads", "there is none, wanted one or more"))?;
+    Ok((forecast(b, &all, h)?, readings))
+}
+
+/// The projection of all patches of each channel.
+fn forecast(b: &mut Builder<'_>, layer: &LinearWeights, h: TensorId) -> Result<TensorId> {
+    let [batch, channels, n, d] = b.shape(h);
+    let shape = [1, 1, batch * channels, n * d];
+    let flat = b.step("head.flat", Op::Reshape { shape }, &[h])?;
+    b.linear(flat, layer, Apply::default())
+}
+
+/// Puts the outputs of another layer of the same input after those of `all`.
+fn append(all: &mut LinearWeights, next: LinearWeights) {
+    all.outputs += next.outputs;
+    all.weight.extend(next.weight);
+    all.bias.extend(next.bias);
 }
 
 impl HeadLowering<'_> {
@@ -82,14 +134,11 @@ impl HeadLowering<'_> {
 
     /// Appends the head's steps on the hidden state `[B, C, N, D]`; gives the output and its
     /// reading.
-    pub(super) fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
+    fn lower(&self, b: &mut Builder<'_>, h: TensorId) -> Result<(TensorId, Reading)> {
         match &self.model.network().head {
             HeadLayers::Forecast(layers) => {
                 let (layer, widths) = self.side_by_side(&layers.projections)?;
-                let [batch, channels, n, d] = b.shape(h);
-                let shape = [1, 1, batch * channels, n * d];
-                let flat = b.step("head.flat", Op::Reshape { shape }, &[h])?;
-                let out = b.linear(flat, &layer, Apply::default())?;
+                let out = forecast(b, &layer, h)?;
                 Ok((out, Reading { widths, injection: None }))
             }
             HeadLayers::Pretraining { projection } => {
@@ -108,10 +157,8 @@ impl HeadLowering<'_> {
         let mut widths = vec![all.outputs];
         for layer in &layers[1..] {
             let next = self.weights.linear(layer)?;
-            all.outputs += next.outputs;
-            all.weight.extend(next.weight);
-            all.bias.extend(next.bias);
             widths.push(next.outputs);
+            append(&mut all, next);
         }
         Ok((all, widths))
     }

@@ -9,13 +9,19 @@ pub(crate) struct Kernels {
     pub(crate) patches: bool,
     /// The mixers of features.
     pub(crate) features: bool,
+    /// The mixers of channels.
+    pub(crate) channels: bool,
+    /// Self-attention.
+    pub(crate) attention: bool,
 }
 
 impl Kernels {
     /// Each adds one part to a choice, the embedding last.
-    pub(crate) const EACH: [fn(Self) -> Self; 3] = [
+    pub(crate) const EACH: [fn(Self) -> Self; 5] = [
         |kernels| Self { features: true, ..kernels },
         |kernels| Self { patches: true, ..kernels },
+        |kernels| Self { channels: true, ..kernels },
+        |kernels| Self { attention: true, ..kernels },
         |kernels| Self { embedding: true, ..kernels },
     ];
 }

@@ -1,65 +1,28 @@
-//! Our kernels as steps, and the tables of tiles that they read.
+//! Our kernels as steps.
 
 use ptsm_core::Result;
-use ptsm_core::network::{Axis, Norm};
+use ptsm_core::network::{Axis, Norm, NormLayer, SelfAttention};
 
-use super::backbone::{Backbone, Block};
+use super::attention::{AttentionHead, attention_head};
+use super::backbone::{Backbone, Block, Mixed};
 use super::builder::{Builder, LinearWeights};
+use super::tables::{Affine, Features, Table};
 use super::windows::Windows;
-use crate::program::{DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE, TensorId};
+use crate::program::{
+    AttentionTiles, ChannelTiles, DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE,
+    TensorId,
+};
 
-/// Largest `d_model`: up to it `D I - J` (see `TablePlaces`) is exact in bfloat16.
-const MAX_FEATURES: usize = 256;
-/// The kernel's buffers take at most a core's memory divided by this.
-const BUFFERS_SHARE: usize = 2;
-/// Logit of padding: so low that its softmax is 0.
-const PADDING_LOGIT: f32 = -1e4;
-/// First rows of the faces of a tile, which has four of 16 x 16.
-const FACES: [usize; 2] = [0, TILE / 2];
+/// Largest `d_model`: with more than two columns of tiles the simulator ends in the kernels' norm, for a reason that is not known. Up to
+/// 256 `D I - J` (see `NormPlaces`) is exact in bfloat16.
+const MAX_FEATURES: usize = 64;
+/// Part of a core's memory that a kernel's buffers may take; the rest is for activations and for weights that are kept.
+const BUFFERS_SHARE: f64 = 0.8;
 
-/// The constants of a kernel as tiles, one below the other.
-struct Table {
-    values: Vec<f32>,
-}
-
-impl Table {
-    /// Appends a matrix of `rows` by `columns` tiles, row by row of tiles; `at` gives its numbers.
-    fn push(&mut self, rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) {
-        for place in 0..rows * columns {
-            let (top, left) = (place / columns * TILE, place % columns * TILE);
-            for i in 0..TILE {
-                self.values.extend((0..TILE).map(|j| at(top + i, left + j)));
-            }
-        }
-    }
-
-    /// Appends a weight of `outputs` by `inputs` tiles, whose numbers `at` gives: as it is if it
-    /// multiplies the state from the left, transposed otherwise.
-    fn push_weight(
-        &mut self,
-        left: bool,
-        outputs: usize,
-        inputs: usize,
-        at: impl Fn(usize, usize) -> f32,
-    ) {
-        match left {
-            true => self.push(outputs, inputs, at),
-            false => self.push(inputs, outputs, |i, o| at(o, i)),
-        }
-    }
-}
-
-/// A number of a layer's weight; 0 outside its shape.
-fn weight(layer: &LinearWeights, output: usize, input: usize) -> f32 {
-    match output < layer.outputs && input < layer.inputs {
-        true => layer.weight[output * layer.inputs + input],
-        false => 0.0,
-    }
-}
-
-/// The number at `place`, or `padding` after the last one.
-fn get_or(values: &[f32], place: usize, padding: f32) -> f32 {
-    values.get(place).copied().unwrap_or(padding)
+/// Whether a state of so many features, and buffers of so many tiles, are small enough for a kernel.
+fn fits(b: &Builder<'_>, features: usize, buffers: &[usize]) -> bool {
+    let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
+    features <= MAX_FEATURES && bytes as f64 <= BUFFERS_SHARE * b.chip().l1_bytes as f64
 }
 
 impl Backbone<'_> {
@@ -79,10 +42,9 @@ impl Backbone<'_> {
         let input = b.input_rows("windows", shape);
         let name = format!("{}.table", layer.name);
         let table = b.constant(&name, tiles.table_shape(), DataType::Bfloat16, || {
-            let mut table = Table { values: Vec::new() };
+            let mut table = Table::default();
             table.push(1, 1, |i, j| f32::from(u8::from(i == j)));
-            table.push(tiles.inner(), columns, |i, o| weight(layer, o, i));
-            table.push(1, columns, |_, o| get_or(&layer.bias, o, 0.0));
+            table.push_layer(false, layer);
             table.values
         });
         let op = Op::Embed {
@@ -95,90 +57,166 @@ impl Backbone<'_> {
         b.step(&layer.name, op, &[input, table])
     }
 
+    /// Weight and bias of a norm, of batch norm with its statistics.
+    fn affine(&self, norm: &NormLayer) -> Result<Affine> {
+        let (slope, offset) = match norm.kind {
+            Norm::Batch => self.batch_norm(norm)?,
+            Norm::Layer => {
+                let part = |part: &str| self.weights.values(&norm.tensor(part));
+                (part("weight")?.to_vec(), part("bias")?.to_vec())
+            }
+        };
+        Ok(Affine { slope, offset })
+    }
+
     /// The block as a kernel on the state `h`, mixing its rows (patches) or its columns
-    /// (features); `None` if there is none for it.
+    /// (features); `None` if it is too large. With self-attention the state is not added: the attention does that.
     pub(super) fn mixer_kernel(
         &self,
         b: &mut Builder<'_>,
         block: &Block<'_>,
         h: TensorId,
     ) -> Result<Option<TensorId>> {
-        let norm = &block.mixer.norm;
-        let Some(gate) = block.gate.as_ref().filter(|_| norm.kind == Norm::Layer) else {
-            return Ok(None);
-        };
-        let left = block.mixer.axis == Axis::Patches;
+        let (mixer, left) = (block.mixer, block.mixer.axis == Axis::Patches);
         let [.., patches, features] = b.shape(h);
         let tiles = MixerTiles {
             left,
             rows: if left { patches.div_ceil(TILE) } else { 1 },
             columns: features.div_ceil(TILE),
             hidden: block.fc1.outputs.div_ceil(TILE),
+            gate: block.gate.is_some(),
+            layer_norm: mixer.norm.kind == Norm::Layer,
+            residual: mixer.attention.is_none(),
         };
-        let (buffers, chip) = (tiles.buffers(), b.chip());
-        let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
-        if features > MAX_FEATURES || bytes > chip.l1_bytes / BUFFERS_SHARE {
+        let (buffers, core_grid) = (tiles.buffers(), b.chip().grid);
+        if !fits(b, features, &buffers) {
             return Ok(None);
         }
         let values = match b.with_values() {
-            true => self.table(block, gate, tiles, features)?,
+            true => self.mixer_table(block, tiles, features)?,
             false => Vec::new(),
         };
-        let name = &block.mixer.name;
-        let table_name = format!("{name}.table");
-        let table = b.constant(&table_name, tiles.table_shape(), DataType::Bfloat16, || values);
-        let op = Op::Mixer {
-            tiles,
-            buffers,
-            epsilon: norm.eps,
-            core_grid: chip.grid,
-            math_fidelity: MathFidelity::HiFi4,
+        let name = match tiles.residual {
+            true => mixer.name.clone(),
+            false => format!("{}.mixed", mixer.name),
         };
-        b.step(name, op, &[h, table]).map(Some)
+        let table_name = format!("{}.table", mixer.name);
+        let table = b.constant(&table_name, tiles.table_shape(), DataType::Bfloat16, || values);
+        let (epsilon, math_fidelity) = (mixer.norm.eps, MathFidelity::HiFi4);
+        let op = Op::Mixer { tiles, buffers, epsilon, core_grid, math_fidelity };
+        b.step(&name, op, &[h, table]).map(Some)
     }
 
     /// All numbers of a block in the order that the kernel reads, see `TablePlaces`.
-    fn table(
+    fn mixer_table(
         &self,
         block: &Block<'_>,
-        gate: &LinearWeights,
         tiles: MixerTiles,
         features: usize,
     ) -> Result<Vec<f32>> {
-        let norm = |part: &str| self.weights.values(&block.mixer.norm.tensor(part));
-        let (slope, offset) = (norm("weight")?, norm("bias")?);
-        let MixerTiles { left, columns, hidden, .. } = tiles;
-        let mixed = tiles.mixed();
-        let gate = self.weights.composed(&block.fc2, gate)?;
+        let (at, affine) = (tiles.places().norm, self.affine(&block.mixer.norm)?);
+        let features = Features { count: features, side_by_side: 1 };
+        let (mut table, left) = (Table::default(), tiles.left);
+        table.push_head();
+        table.push_centre(at, features);
         let mut first = block.fc1.clone();
-        if !left {
-            first = first.after_affine(slope, offset);
+        match left {
+            true => table.push_affine(at, &affine, features),
+            false => first = first.after_affine(&affine.slope, &affine.offset),
         }
-        let mut table = Table { values: Vec::new() };
-        let bit = |x: bool| f32::from(u8::from(x));
-        table.push(1, 1, |i, j| bit(i == j));
-        table.push(1, 1, |_, _| 1.0);
-        table.push(1, 1, |i, _| bit(FACES.contains(&i)));
-        let width = features as f32;
-        let inside = |i: usize, j: usize| i < features && j < features;
-        table.push(columns, columns, |i, j| bit(inside(i, j)) * (width * bit(i == j) - 1.0));
-        table.push(columns, columns, |i, j| bit(inside(i, j)) / width);
-        if left {
-            table.push(1, columns, |_, j| get_or(slope, j, 0.0));
-            table.push(1, columns, |_, j| get_or(offset, j, 0.0));
+        table.push_layer(left, &first);
+        match &block.gate {
+            Some(gate) => {
+                let gate = self.weights.composed(&block.fc2, gate)?;
+                table.push_gated(left, &block.fc2, &gate);
+            }
+            None => table.push_layer(left, &block.fc2),
         }
-        table.push_weight(left, hidden, mixed, |o, i| weight(&first, o, i));
-        table.push_weight(left, hidden, 1, |o, _| get_or(&first.bias, o, 0.0));
-        let size = mixed * TILE;
-        let (second, bias) = (&block.fc2, &block.fc2.bias);
-        table.push_weight(left, 2 * mixed, hidden, |o, i| match o.checked_sub(size) {
-            None => weight(second, o, i),
-            Some(o) => weight(&gate, o, i),
-        });
-        table.push_weight(left, 2 * mixed, 1, |o, _| match o.checked_sub(size) {
-            None => get_or(bias, o, 0.0),
-            Some(o) => get_or(&gate.bias, o, PADDING_LOGIT),
-        });
         Ok(table.values)
+    }
+
+    /// A channel mixer as a kernel on the state `h`; `None` if it is too large.
+    pub(super) fn channel_kernel(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block<'_>,
+        h: TensorId,
+    ) -> Result<Option<TensorId>> {
+        let (mixer, [_, channels, _, count]) = (block.mixer, b.shape(h));
+        let tiles = ChannelTiles {
+            rows: channels.div_ceil(TILE),
+            columns: count.div_ceil(TILE),
+            hidden: block.fc1.outputs.div_ceil(TILE),
+            gate: block.gate.is_some(),
+            layer_norm: mixer.norm.kind == Norm::Layer,
+            side_by_side: ChannelTiles::patches_of_unit(count),
+        };
+        let (buffers, core_grid) = (tiles.buffers(), b.chip().grid);
+        if !fits(b, count, &buffers) {
+            return Ok(None);
+        }
+        let mut table = Table::default();
+        if b.with_values() {
+            let features = Features { count, side_by_side: tiles.side_by_side };
+            let (at, affine) = (tiles.places().norm, self.affine(&mixer.norm)?);
+            table.push_head();
+            table.push_centre(at, features);
+            table.push_affine(at, &affine, features);
+            if let Some(gate) = &block.gate {
+                table.push_logits(true, gate);
+            }
+            table.push_layer(true, &block.fc1);
+            table.push_layer(true, &block.fc2);
+        }
+        let name = format!("{}.table", mixer.name);
+        let shape = tiles.table_shape();
+        let table = b.constant(&name, shape, DataType::Bfloat16, || table.values);
+        let (epsilon, math_fidelity) = (mixer.norm.eps, MathFidelity::HiFi4);
+        let op = Op::Channels { tiles, buffers, epsilon, core_grid, math_fidelity };
+        b.step(&mixer.name, op, &[h, table]).map(Some)
+    }
+
+    /// The self-attention of a block, its norm and the residual as a kernel; `None` if it is too large.
+    pub(super) fn attention_kernel(
+        &self,
+        b: &mut Builder<'_>,
+        block: &Block<'_>,
+        attention: &SelfAttention,
+        input: Mixed,
+    ) -> Result<Option<TensorId>> {
+        let (mixer, [.., patches, count]) = (block.mixer, b.shape(input.state));
+        let tiles = AttentionTiles {
+            rows: patches.div_ceil(TILE),
+            columns: count.div_ceil(TILE),
+            heads: attention.heads,
+            layer_norm: mixer.norm.kind == Norm::Layer,
+        };
+        let (buffers, core_grid) = (tiles.buffers(), b.chip().grid);
+        let same = [attention.norm.kind == mixer.norm.kind, attention.norm.eps == mixer.norm.eps];
+        if !fits(b, count, &buffers) || same.contains(&false) {
+            return Ok(None);
+        }
+        let mut table = Table::default();
+        if b.with_values() {
+            let features = Features { count, side_by_side: 1 };
+            let at = tiles.places();
+            table.push_head();
+            table.push_mask(patches);
+            table.push_centre(at.norm, features);
+            table.push_affine(at.norm, &self.affine(&mixer.norm)?, features);
+            table.push_affine(at.last_norm, &self.affine(&attention.norm)?, features);
+            let heads = 0..attention.heads;
+            let heads =
+                heads.map(|head| attention_head(self.weights, &mixer.name, attention, head));
+            let heads = heads.collect::<Result<Vec<AttentionHead>>>()?;
+            heads.iter().for_each(|head| table.push_layer(false, &head.value));
+            heads.iter().for_each(|head| table.push_layer(false, &head.query));
+        }
+        let name = format!("{}.self_attn_layer.table", mixer.name);
+        let shape = tiles.table_shape();
+        let table = b.constant(&name, shape, DataType::Bfloat16, || table.values);
+        let (epsilon, math_fidelity) = (mixer.norm.eps, MathFidelity::HiFi4);
+        let op = Op::Attention { tiles, buffers, epsilon, core_grid, math_fidelity };
+        b.step(&mixer.name, op, &[input.state, table, input.mixed]).map(Some)
     }
 }

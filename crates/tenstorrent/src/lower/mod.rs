@@ -4,22 +4,24 @@
 //! them into patches, the device embeds, mixes and projects, the host un-scales while it puts the
 //! forecast into the order `[B, H, C']`.
 
+mod attention;
 mod backbone;
 mod builder;
 mod head;
 mod kernel_choice;
 mod kernels;
+mod tables;
 mod weights;
 mod windows;
 
-use ptsm_core::{Model, OutputKind, Result};
+use ptsm_core::{Error, Model, OutputKind, Result};
 
 use crate::options::Options;
 use crate::program::Program;
 use backbone::Backbone;
 use builder::Builder;
-use head::HeadLowering;
 pub(crate) use head::Reading;
+use head::lower_heads;
 pub(crate) use kernel_choice::Kernels;
 use weights::Weights;
 pub(crate) use windows::{Windows, input};
@@ -27,20 +29,24 @@ pub(crate) use windows::{Windows, input};
 /// A program that is not yet placed in memory, and how its output is read.
 pub(crate) struct Lowered {
     pub(crate) program: Program,
-    pub(crate) reading: Reading,
+    /// Of each head.
+    pub(crate) readings: Vec<Reading>,
     /// How windows are cut, if the program does that.
     pub(crate) windows: Option<Windows>,
 }
 
-/// Lowers `model` for batches of `batch` samples. Without `with_values` constants have shapes but
+/// Lowers `models`, which have one backbone, for batches of `batch` samples. Without `with_values` constants have shapes but
 /// no numbers, which is enough for the figures of a report.
 pub(crate) fn lower(
-    model: &Model,
+    models: &[&Model],
     options: &Options,
     batch: usize,
     kernels: Kernels,
     with_values: bool,
 ) -> Result<Lowered> {
+    let Some(model) = models.first() else {
+        return Err(Error::config("heads", "there is none, wanted one or more"));
+    };
     let (config, embedding) = (model.config(), &model.network().embedding);
     let weights = Weights::new(model, with_values);
     let mut builder = Builder::new(options, with_values);
@@ -55,8 +61,7 @@ pub(crate) fn lower(
     });
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, batch, windows)?;
-    let head = HeadLowering { model, weights: &weights };
-    let (output, reading) = head.lower(&mut builder, hidden)?;
+    let (output, readings) = lower_heads(&mut builder, models, hidden)?;
     let name = config.task()?.architecture();
-    Ok(Lowered { program: builder.finish(name, batch, output), reading, windows })
+    Ok(Lowered { program: builder.finish(name, batch, output), readings, windows })
 }

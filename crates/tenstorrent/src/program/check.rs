@@ -76,18 +76,19 @@ impl Program {
             {
                 refuse("softmax takes interleaved or height-sharded inputs")
             }
+            Op::Linear { transpose_a: true, .. } if has_several_tall(inputs[0].shape) => refuse(
+                "linear reads several matrices transposed only if each then has one row of tiles",
+            ),
             Op::MatmulAddcmul { .. } if !inputs[0].shape[2].is_multiple_of(TILE) => {
                 refuse("the gate of the fused matmul and addcmul is read in whole tiles of rows")
             }
             Op::MatmulAddcmul { .. } if inputs[1].dtype != inputs[0].dtype => {
                 refuse("the operands of the fused matmul and addcmul have different data types")
             }
-            Op::Embed { .. } | Op::Mixer { .. }
-                if inputs.iter().any(|x| x.dtype != DataType::Bfloat16) =>
-            {
+            op if op.is_ours() && inputs.iter().any(|x| x.dtype != DataType::Bfloat16) => {
                 refuse("a kernel of ours reads bfloat16")
             }
-            Op::Embed { .. } | Op::Mixer { .. } if spread != Spread::Interleaved => {
+            op if op.is_ours() && spread != Spread::Interleaved => {
                 refuse("a kernel of ours reads interleaved tensors")
             }
             Op::Transpose | Op::Permute { .. } | Op::Reshape { .. }
@@ -158,4 +159,9 @@ impl Program {
         }
         all
     }
+}
+
+/// Whether these are several matrices with more than a tile of columns.
+fn has_several_tall([batch, channels, _, columns]: [usize; 4]) -> bool {
+    batch * channels > 1 && columns > TILE
 }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::kernel::{KernelWork, NormPlaces};
+
 /// Tiles of a mixer block that one kernel computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MixerTiles {
@@ -15,21 +17,19 @@ pub struct MixerTiles {
     pub columns: usize,
     /// Tiles along the hidden layer.
     pub hidden: usize,
+    /// Whether the block has a gate.
+    pub gate: bool,
+    /// Layer norm; otherwise batch norm.
+    pub layer_norm: bool,
+    /// Whether the state is added to what the block makes of it.
+    pub residual: bool,
 }
 
 /// Places of the first tile of each part in the table of constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TablePlaces {
-    /// `D I - J`, with the identity `I` and the matrix of ones `J`: a row times it is D times the
-    /// row minus its mean. Before it are a tile of the identity, a tile of ones, and one with ones
-    /// in the first row of each face, which a reduction needs.
-    pub(crate) centre: usize,
-    /// `J / D`: the mean of a row, in every column.
-    pub(crate) mean: usize,
-    /// Weight of the norm, in every row; only if `left`, otherwise folded into the first layer.
-    pub(crate) slope: usize,
-    /// Bias of the norm, likewise.
-    pub(crate) offset: usize,
+    /// Its weight and bias are here only if `left`, otherwise they are folded into the first layer.
+    pub(crate) norm: NormPlaces,
     pub(crate) first: usize,
     pub(crate) first_bias: usize,
     /// The second layer, followed by the gate's layer multiplied with it.
@@ -44,19 +44,20 @@ impl MixerTiles {
         if self.left { self.rows } else { self.columns }
     }
 
+    /// Tiles along the outputs of the second layer, the gate's included.
+    pub(crate) fn outputs(self) -> usize {
+        self.mixed() * if self.gate { 2 } else { 1 }
+    }
+
     pub(crate) fn places(self) -> TablePlaces {
-        let Self { left, columns, hidden, .. } = self;
-        let (square, row) = (columns * columns, if left { columns } else { 0 });
-        let centre = 3;
-        let mean = centre + square;
-        let slope = mean + square;
-        let offset = slope + row;
-        let first = offset + row;
+        let Self { left, columns, hidden, layer_norm, .. } = self;
+        let norm = NormPlaces::new(3, columns, layer_norm, left);
+        let first = norm.end;
         let first_bias = first + self.mixed() * hidden;
         let second = first_bias + hidden;
-        let second_bias = second + 2 * self.mixed() * hidden;
-        let end = second_bias + 2 * self.mixed();
-        TablePlaces { centre, mean, slope, offset, first, first_bias, second, second_bias, end }
+        let second_bias = second + self.outputs() * hidden;
+        let end = second_bias + self.outputs();
+        TablePlaces { norm, first, first_bias, second, second_bias, end }
     }
 
     /// Shape of the table: one tile below the other.
@@ -75,23 +76,29 @@ impl MixerTiles {
     }
 
     /// Columns of tiles of the state, or its one row, to which the layers are applied one after the other.
-    pub(crate) fn lines(self) -> usize {
+    fn lines(self) -> usize {
         if self.left { self.columns } else { 1 }
     }
 
-    /// Products of two tiles for a unit.
-    pub(crate) fn products(self) -> usize {
-        let norm = 2 * self.rows * self.columns * self.columns;
-        let layers = (self.mixed() + 1) * self.hidden + 2 * self.mixed() * (self.hidden + 1);
-        norm + self.lines() * (layers + self.mixed())
-    }
-
-    /// Other passes over a tile for a unit, without what the functions of a tile take.
-    pub(crate) fn passes(self) -> usize {
-        // Square and product; weight and bias of the norm.
-        let norm = self.rows * self.columns * if self.left { 4 } else { 2 };
-        // The largest, the difference from it, gate, gated, sum.
-        norm + self.lines() * 5 * self.mixed()
+    /// What is done for a unit.
+    pub(crate) fn work(self) -> KernelWork {
+        let (mixed, hidden) = (self.mixed(), self.hidden);
+        let functions = KernelWork { gelus: hidden, ..KernelWork::default() };
+        let layers = KernelWork::layers(1, hidden, mixed)
+            + KernelWork::layers(1, self.outputs(), hidden)
+            + functions;
+        let end = match self.gate {
+            // The gated state, and its sum with the residual.
+            true => {
+                let passes = mixed * if self.residual { 2 } else { 1 };
+                KernelWork::softmax(mixed) + KernelWork { passes, ..KernelWork::default() }
+            }
+            false => {
+                let products = if self.residual { mixed } else { 0 };
+                KernelWork { products, ..KernelWork::default() }
+            }
+        };
+        KernelWork::norm(self.rows, self.places().norm) + (layers + end).times(self.lines())
     }
 }
 
@@ -101,13 +108,23 @@ mod tests {
 
     #[test]
     fn a_table_is_as_long_as_its_parts() {
-        let patch = MixerTiles { left: true, rows: 2, columns: 1, hidden: 4 };
+        let patch = MixerTiles {
+            left: true,
+            rows: 2,
+            columns: 1,
+            hidden: 4,
+            gate: true,
+            layer_norm: true,
+            residual: true,
+        };
         let at = patch.places();
-        assert_eq!((at.centre, at.slope, at.first, at.second), (3, 5, 7, 19));
+        assert_eq!((at.norm.centre, at.norm.slope, at.first, at.second), (3, 5, 7, 19));
         assert_eq!(at.end, 39);
-        let feature = MixerTiles { left: false, rows: 1, columns: 2, hidden: 4 };
-        assert_eq!(feature.places().slope, feature.places().first);
+        let feature = MixerTiles { left: false, rows: 1, columns: 2, ..patch };
+        assert_eq!(feature.places().norm.slope, feature.places().first);
         assert_eq!(feature.places().end, 3 + 8 + 8 + 4 + 16 + 4);
         assert_eq!(feature.buffers().len(), 17);
+        let plain = MixerTiles { gate: false, layer_norm: false, ..feature };
+        assert_eq!(plain.places().end, 3 + 8 + 4 + 8 + 2);
     }
 }

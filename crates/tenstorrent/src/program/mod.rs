@@ -3,9 +3,12 @@
 //! Nothing here depends on a model. A program can be printed, written as JSON for the worker,
 //! checked without a device, emulated, and run.
 
+mod attention;
 mod bytes;
+mod channels;
 mod check;
 mod embed;
+mod kernel;
 mod mixer;
 mod op;
 mod tensor;
@@ -15,8 +18,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::chip::Arch;
+pub use attention::AttentionTiles;
 pub(crate) use bytes::{bfloat16_bits, from_bfloat16_bits};
+pub use channels::ChannelTiles;
+pub(crate) use channels::FACE;
 pub use embed::EmbedTiles;
+pub(crate) use kernel::{KernelWork, NormPlaces};
 pub use mixer::MixerTiles;
 pub use op::{Activation, Blocks, MathFidelity, Op};
 pub use tensor::{
@@ -163,9 +170,20 @@ impl fmt::Display for Arguments<'_> {
                 write!(f, ", patches={patch_length} by {patch_stride}, {math_fidelity:?}")
             }
             Op::Mixer { tiles, math_fidelity, .. } => {
-                let MixerTiles { left, rows, columns, hidden } = tiles;
+                let MixerTiles { left, rows, columns, hidden, .. } = tiles;
                 let side = if *left { "left" } else { "right" };
                 write!(f, ", weights={side}, tiles={rows}x{columns}x{hidden}, {math_fidelity:?}")
+            }
+            Op::Channels { tiles, math_fidelity, .. } => {
+                let ChannelTiles { rows, columns, hidden, side_by_side, .. } = tiles;
+                write!(
+                    f,
+                    ", tiles={rows}x{columns}x{hidden}, patches={side_by_side}, {math_fidelity:?}"
+                )
+            }
+            Op::Attention { tiles, math_fidelity, .. } => {
+                let AttentionTiles { rows, columns, heads, .. } = tiles;
+                write!(f, ", tiles={rows}x{columns}, heads={heads}, {math_fidelity:?}")
             }
             Op::Softmax { dim } => write!(f, ", dim={dim}"),
             Op::Permute { dims } => write!(f, ", dims={dims:?}"),

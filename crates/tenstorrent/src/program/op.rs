@@ -3,6 +3,8 @@
 use ptsm_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::attention::AttentionTiles;
+use super::channels::ChannelTiles;
 use super::embed::EmbedTiles;
 use super::mixer::MixerTiles;
 use super::tensor::{DataType, TILE, TensorSpec};
@@ -95,7 +97,7 @@ pub enum Op {
         math_fidelity: MathFidelity,
     },
     /// A kernel of ours through `ttnn.generic_op([x, table, out], program)`: a whole mixer block,
-    /// `x + z * softmax(logits)`, where norm, two layers and gate compute both from `x`. The table
+    /// `x + z * softmax(logits)` or `x + z`, where norm, two layers and gate compute both from `x`. The table
     /// holds all its numbers as tiles, see [`MixerTiles`].
     Mixer {
         /// Its sizes.
@@ -104,6 +106,36 @@ pub enum Op {
         /// Tiles of every circular buffer.
         buffers: Vec<usize>,
         /// Added to the variance.
+        epsilon: f64,
+        /// Cores that share the units.
+        core_grid: CoreGrid,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// A kernel of ours: a whole channel mixer, `x + second(gelu(first(z * softmax(gate(z)))))` or the same of `z`, where `z` is
+    /// the norm of `x`, along the second axis. The table holds all its numbers, see [`ChannelTiles`].
+    Channels {
+        /// Its sizes.
+        #[serde(flatten)]
+        tiles: ChannelTiles,
+        /// Tiles of every circular buffer.
+        buffers: Vec<usize>,
+        /// Added to the variance.
+        epsilon: f64,
+        /// Cores that share the units.
+        core_grid: CoreGrid,
+        /// Bits of a product.
+        math_fidelity: MathFidelity,
+    },
+    /// A kernel of ours on `x`, its table and what a block's layers `mixed`: `x + last_norm(mixed + attention(norm(x)))`, with
+    /// all heads. The table holds all its numbers, see [`AttentionTiles`].
+    Attention {
+        /// Its sizes.
+        #[serde(flatten)]
+        tiles: AttentionTiles,
+        /// Tiles of every circular buffer.
+        buffers: Vec<usize>,
+        /// Added to the variance, in both norms.
         epsilon: f64,
         /// Cores that share the units.
         core_grid: CoreGrid,
@@ -160,6 +192,8 @@ impl Op {
             Op::MatmulAddcmul { .. } => "dit_minimal_matmul_addcmul_fused",
             Op::Embed { .. } => "embed",
             Op::Mixer { .. } => "mixer",
+            Op::Channels { .. } => "channels",
+            Op::Attention { .. } => "attention",
             Op::LayerNorm { .. } => "layer_norm",
             Op::Softmax { .. } => "softmax",
             Op::Gelu => "gelu",
@@ -177,14 +211,23 @@ impl Op {
 
     /// Whether this is a product of matrices.
     pub fn is_product(&self) -> bool {
-        matches!(
-            self,
-            Op::Linear { .. }
-                | Op::Matmul { .. }
-                | Op::MatmulAddcmul { .. }
-                | Op::Embed { .. }
-                | Op::Mixer { .. }
-        )
+        self.math_fidelity().is_some()
+    }
+
+    /// Whether this is a kernel of ours: it reads interleaved bfloat16, and its second tensor is its table.
+    pub fn is_ours(&self) -> bool {
+        self.buffers().is_some()
+    }
+
+    /// Tiles of every circular buffer of a kernel of ours.
+    pub(crate) fn buffers(&self) -> Option<&[usize]> {
+        match self {
+            Op::Embed { buffers, .. }
+            | Op::Mixer { buffers, .. }
+            | Op::Channels { buffers, .. }
+            | Op::Attention { buffers, .. } => Some(buffers),
+            _ => None,
+        }
     }
 
     /// With how many bits it multiplies, if it is a product.
@@ -194,6 +237,8 @@ impl Op {
             | Op::Matmul { math_fidelity }
             | Op::Embed { math_fidelity, .. }
             | Op::Mixer { math_fidelity, .. }
+            | Op::Channels { math_fidelity, .. }
+            | Op::Attention { math_fidelity, .. }
             | Op::MatmulAddcmul { math_fidelity, .. } => Some(*math_fidelity),
             _ => None,
         }
@@ -206,6 +251,8 @@ impl Op {
             | Op::Matmul { math_fidelity }
             | Op::Embed { math_fidelity, .. }
             | Op::Mixer { math_fidelity, .. }
+            | Op::Channels { math_fidelity, .. }
+            | Op::Attention { math_fidelity, .. }
             | Op::MatmulAddcmul { math_fidelity, .. } => *math_fidelity = chosen,
             _ => {}
         }
@@ -215,8 +262,9 @@ impl Op {
     fn arity(&self) -> (usize, usize) {
         match self {
             Op::Linear { .. } => (2, 3),
-            Op::Matmul { .. } | Op::Embed { .. } | Op::Mixer { .. } => (2, 2),
+            Op::Matmul { .. } | Op::Embed { .. } | Op::Mixer { .. } | Op::Channels { .. } => (2, 2),
             Op::Add | Op::Multiply => (2, 2),
+            Op::Attention { .. } => (3, 3),
             Op::MatmulAddcmul { .. } => (5, 5),
             Op::LayerNorm { .. } => (3, 4),
             Op::Addcmul => (3, 3),
@@ -269,6 +317,17 @@ impl Op {
                 let fits = mixes(shapes[0], *tiles) && shapes[1] == tiles.table_shape();
                 (fits && *buffers == tiles.buffers()).then_some(shapes[0])
             }
+            Op::Channels { tiles, buffers, .. } => {
+                let fits = mixes_channels(shapes[0], *tiles) && shapes[1] == tiles.table_shape();
+                (fits && *buffers == tiles.buffers()).then_some(shapes[0])
+            }
+            Op::Attention { tiles, buffers, .. } => {
+                let sides = [tiles.rows, tiles.columns];
+                let fits = sides == [2, 3].map(|axis| shapes[0][axis].div_ceil(TILE))
+                    && shapes[1] == tiles.table_shape()
+                    && shapes[2] == shapes[0];
+                (fits && *buffers == tiles.buffers()).then_some(shapes[0])
+            }
             Op::LayerNorm { .. } => {
                 let row = [1, 1, 1, shapes[0][3]];
                 let residual = shapes.get(3).is_none_or(|&r| r == shapes[0]);
@@ -317,6 +376,15 @@ fn linear(shapes: &[[usize; 4]], transpose_a: bool) -> Option<[usize; 4]> {
 fn mixes(state: [usize; 4], tiles: MixerTiles) -> bool {
     let rows = if tiles.left { state[2].div_ceil(TILE) } else { 1 };
     tiles.rows == rows && tiles.columns == state[3].div_ceil(TILE) && tiles.hidden > 0
+}
+
+/// The same for a kernel of channels.
+fn mixes_channels(state: [usize; 4], tiles: ChannelTiles) -> bool {
+    let [_, channels, _, features] = state;
+    tiles.rows == channels.div_ceil(TILE)
+        && tiles.columns == features.div_ceil(TILE)
+        && tiles.side_by_side == ChannelTiles::patches_of_unit(features)
+        && tiles.hidden > 0
 }
 
 fn matmul(shapes: &[[usize; 4]]) -> Option<[usize; 4]> {

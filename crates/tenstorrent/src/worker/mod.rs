@@ -30,7 +30,13 @@ const SHARED_BYTES: usize = 32 << 20;
 const TRACE_REGION_BYTES: usize = 32 << 20;
 
 /// The sources of our kernels; the worker passes them to `ttnn`.
-const KERNELS: [(&str, &str); 6] = [
+const KERNELS: [(&str, &str); 12] = [
+    ("attention", include_str!("kernels/attention.cpp")),
+    ("attention_read", include_str!("kernels/attention_read.cpp")),
+    ("attention_write", include_str!("kernels/attention_write.cpp")),
+    ("channels", include_str!("kernels/channels.cpp")),
+    ("channels_read", include_str!("kernels/channels_read.cpp")),
+    ("channels_write", include_str!("kernels/channels_write.cpp")),
     ("embed", include_str!("kernels/embed.cpp")),
     ("embed_read", include_str!("kernels/embed_read.cpp")),
     ("embed_write", include_str!("kernels/embed_write.cpp")),
@@ -39,7 +45,11 @@ const KERNELS: [(&str, &str); 6] = [
     ("mixer_write", include_str!("kernels/mixer_write.cpp")),
 ];
 /// Headers that several kernels include.
-const SIZES: [(&str, &str); 2] = [
+const HEADERS: [(&str, &str); 6] = [
+    ("#include \"attention_sizes.h\"", include_str!("kernels/attention_sizes.h")),
+    ("#include \"bring.h\"", include_str!("kernels/bring.h")),
+    ("#include \"channels_sizes.h\"", include_str!("kernels/channels_sizes.h")),
+    ("#include \"compute.h\"", include_str!("kernels/compute.h")),
     ("#include \"embed_sizes.h\"", include_str!("kernels/embed_sizes.h")),
     ("#include \"mixer_sizes.h\"", include_str!("kernels/mixer_sizes.h")),
 ];
@@ -48,7 +58,7 @@ const SIZES: [(&str, &str); 2] = [
 /// include a file that is not on disk.
 fn kernels() -> Value {
     let whole = |text: &str| {
-        SIZES.iter().fold(text.to_owned(), |text, (include, sizes)| text.replace(include, sizes))
+        HEADERS.iter().fold(text.to_owned(), |text, (include, sizes)| text.replace(include, sizes))
     };
     KERNELS.iter().map(|(name, text)| (*name, whole(text))).collect()
 }

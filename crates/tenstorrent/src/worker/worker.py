@@ -397,17 +397,29 @@ def shares(units, grid):
 
 
 def own_kernel(device, step, x, out):
-    """A kernel of ours; `program/embed.rs` and `program/mixer.rs` explain its sizes."""
+    """A kernel of ours; `program/attention.rs`, `channels.rs`, `embed.rs` and `mixer.rs` explain its sizes."""
     batch, channels, rows, columns = x[0].shape
-    if step["op"] == "mixer":
-        units = 1 if step["left"] else -(-rows // TILE)
-        epsilon = bits(step["epsilon"] * columns * columns)
-        sizes = [step["rows"], step["columns"], step["hidden"], int(step["left"]), epsilon]
-    else:
-        units = -(-step["patches"] // TILE)
+    matrices, op = batch * channels, step["op"]
+    if op == "embed":
+        units = matrices * -(-step["patches"] // TILE)
         sizes = [step[name] for name in ("patch_length", "patch_stride", "patches", "columns")]
+    else:
+        # Kernels compute with centred rows that are multiplied by their length.
+        norm = [int(step["layer_norm"]), bits(step["epsilon"] * columns * columns)]
+    if op == "mixer":
+        units = matrices if step["left"] else matrices * -(-rows // TILE)
+        sizes = [step[name] for name in ("rows", "columns", "hidden")]
+        sizes += [int(step[name]) for name in ("left", "residual", "gate")] + norm
+    if op == "attention":
+        units = matrices
+        sizes = [step["rows"], step["columns"], step["heads"], int(rows % TILE != 0), *norm]
+    if op == "channels":
+        units = batch * -(-rows // step["side_by_side"])
+        sizes = [step["rows"], step["columns"], step["hidden"], int(step["gate"]), *norm]
     sizes.append(x[1].shape[2] // TILE)
-    return run_kernel(device, step, (x, out), (batch * channels * units, sizes))
+    if op == "channels":
+        sizes += [channels, rows, step["side_by_side"]]
+    return run_kernel(device, step, (x, out), (units, sizes))
 
 
 def run_kernel(device, step, tensors, work):
@@ -440,17 +452,17 @@ def run_kernel(device, step, tensors, work):
             config=config,
         )
 
-    read, table, made = (tensor.buffer_address() for tensor in (x[0], x[1], out))
+    given, made = [tensor.buffer_address() for tensor in x], out.buffer_address()
     fidelity = getattr(ttnn.MathFidelity, step["math_fidelity"])
     compute = ttnn.ComputeConfigDescriptor(math_fidelity=fidelity, fp32_dest_acc_en=True)
     kernels = [
-        kernel("_read", ttnn.ReaderConfigDescriptor(), x, lambda *unit: [read, table, *unit]),
+        kernel("_read", ttnn.ReaderConfigDescriptor(), x, lambda *unit: [*given, *unit]),
         kernel("_write", ttnn.WriterConfigDescriptor(), [out], lambda *unit: [made, *unit]),
         kernel("", compute, [], lambda _, count: [count]),
     ]
     buffers = [buffer(index, tiles) for index, tiles in enumerate(step["buffers"])]
     program = ttnn.ProgramDescriptor(kernels=kernels, semaphores=[], cbs=buffers)
-    return ttnn.generic_op([x[0], x[1], out], program)
+    return ttnn.generic_op([*x, out], program)
 
 
 def run_op(device, step, x, spec, fixed=None):
@@ -475,7 +487,7 @@ def run_op(device, step, x, spec, fixed=None):
         options = {"config": block_config(ttnn, step["config"]), **memory}
         config = kernel_config(ttnn, step)
         return fused(x[0], x[1], 1.0, x[2], x[3], x[4], compute_kernel_config=config, **options)
-    if op in ("embed", "mixer"):
+    if op in ("attention", "channels", "embed", "mixer"):
         return own_kernel(device, step, x, device.allocate(spec))
     if op == "layer_norm":
         residual = {"residual_input_tensor": x[3]} if len(x) > 3 else {}

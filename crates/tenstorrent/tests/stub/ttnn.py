@@ -321,6 +321,17 @@ def transpose(x, first, second):
     return flat([turned(matrix) for matrix in matrices(x)]), (a, b, d, c)
 
 
+@operation("permute")
+def permute(x, dims):
+    shape = tuple(x.shape[axis] for axis in dims)
+    strides = [math.prod(x.shape[axis + 1 :]) for axis in range(4)]
+    steps = [strides[axis] for axis in dims]
+    places = [0]
+    for length, step in zip(shape, steps):
+        places = [place + i * step for place in places for i in range(length)]
+    return [x.values[place] for place in places], shape
+
+
 def fill_implicit_tile_padding(x, value, memory_config):
     """Returns its input itself, as ttnn does where it can."""
     assert x.alive and value == 0.0
@@ -434,19 +445,49 @@ def covered(kernel, addresses):
     return len(units)
 
 
+def normed(sizes, place):
+    """The sizes with their epsilon, which comes as the bits of a number."""
+    epsilon = struct.unpack("<f", struct.pack("<I", sizes[place]))[0]
+    return [*sizes[:place], epsilon, *sizes[place + 1 :]]
+
+
 def mixer(tensors, sizes):
     """What computes it, its units, and its circular buffers."""
-    from kernels import Table
+    from kernels import Mixer
 
     state, table, out = tensors
-    assert out.shape == state.shape
-    rows, columns, hidden, left, epsilon, length = sizes
-    assert length * 32 == table.shape[2]
+    assert out.shape == state.shape and sizes[8] * 32 == table.shape[2]
     batch, channels, height, width = state.shape
-    units = batch * channels * (1 if left else -(-height // 32))
-    epsilon = struct.unpack("<f", struct.pack("<I", epsilon))[0]
-    numbers = Table(table.values, rows, columns, hidden, bool(left))
-    return lambda: flat(numbers.block(matrix, epsilon) for matrix in matrices(state)), units, 17
+    units = batch * channels * (1 if sizes[3] else -(-height // 32))
+    numbers = Mixer(table.values, normed(sizes, 7))
+    return lambda: flat(numbers.block(matrix) for matrix in matrices(state)), units, 17
+
+
+def channels(tensors, sizes):
+    from kernels import Channels
+
+    state, table, out = tensors
+    assert out.shape == state.shape and sizes[6] * 32 == table.shape[2]
+    batch, count, patches, width = state.shape
+    assert sizes[7:] == [count, patches, 2 if width <= 16 else 1]
+    numbers = Channels(table.values, normed(sizes, 5))
+
+    def run():
+        all_matrices = list(matrices(state))
+        samples = [all_matrices[i : i + count] for i in range(0, batch * count, count)]
+        return flat(matrix for sample in samples for matrix in numbers.sample(sample))
+
+    return run, batch * numbers.units, 16
+
+
+def attention(tensors, sizes):
+    from kernels import Attention
+
+    state, table, mixed, out = tensors
+    assert out.shape == state.shape == mixed.shape and sizes[6] * 32 == table.shape[2]
+    numbers = Attention(table.values, normed(sizes, 5))
+    pairs = lambda: zip(matrices(state), matrices(mixed))
+    return lambda: flat(numbers.block(x, m) for x, m in pairs()), state.shape[0] * state.shape[1], 20
 
 
 def embed(tensors, sizes):
@@ -459,20 +500,27 @@ def embed(tensors, sizes):
     return lambda: embedded(windows.values, table.values, sizes, width), units, 4
 
 
+# The kernels by the number of their sizes.
+OURS = {5: embed, 7: attention, 9: mixer, 10: channels}
+
+
 def generic_op(tensors, program):
-    """Runs the two kinds of program that the worker sends."""
-    given, table, out = tensors
+    """Runs the kinds of program that the worker sends."""
+    *given, out = tensors
     assert all(t.alive and t.device is not None for t in tensors)
     read, write, compute = program.kernels
     for kernel in program.kernels:
-        assert "kernel_main" in kernel.kernel_source and "_sizes.h" not in kernel.kernel_source
+        assert "kernel_main" in kernel.kernel_source
+        # Headers of ours are pasted in.
+        lines = kernel.kernel_source.splitlines()
+        assert all("/" in line or "<" in line for line in lines if line.startswith("#include"))
     sizes = compute.compile_time_args
-    kind = mixer if len(sizes) == 6 else embed
+    kind = OURS[len(sizes)]
     fault(kind.__name__)
     made, units, buffers = kind(tensors, sizes)
     indices = [buffer.format_descriptors[0].buffer_index for buffer in program.cbs]
     assert indices == list(range(buffers))
-    assert covered(read, [given.buffer_address(), table.buffer_address()]) == units
+    assert covered(read, [tensor.buffer_address() for tensor in given]) == units
     assert covered(write, [out.buffer_address()]) == units
 
     def run():
