@@ -75,8 +75,8 @@ allowed=$PWD/$work/allowed.txt
     # Its metaclass is that of a base without types.
     echo 'ptsm\.aeon\.PatchTSMixer(Classifier|Regressor)'
 } >"$allowed"
-for extra in $extras; do
-    "$environment/bin/python" -c "import $extra" 2>/dev/null || echo "ptsm\.$extra" >>"$allowed"
+for extra in $extras pyspark ray; do
+    "$environment/bin/python" -c "import $extra" 2>/dev/null || echo "ptsm\.${extra#py}" >>"$allowed"
 done
 (cd "$stage" && "$OLDPWD/$environment/bin/python" -m mypy.stubtest --mypy-config-file "$OLDPWD/pyproject.toml" \
     --allowlist "$allowed" --ignore-unused-allowlist ptsm)
