@@ -24,7 +24,8 @@ import pyarrow.compute as pc
 
 from ptsm import _ptsm
 from ptsm.errors import Error, InvalidConfig
-from ptsm.forecaster import Forecaster, forecast, percents
+from ptsm.forecaster import Forecaster, forecast
+from ptsm.reading import percents
 
 __all__ = ["Predict", "Train", "model_of", "parts"]
 
