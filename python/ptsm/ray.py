@@ -2,7 +2,7 @@
 
 >>> ptsm.ray.predict(dataset, model, 7).write_parquet("forecasts")        # doctest: +SKIP
 
-They need Ray 2.47 or later (``pip install ptsm[ray]``). A block or a training that is lost is repeated by Ray, to the same
+They need Ray 2.50 or later (``pip install ptsm[ray]``). A block or a training that is lost is repeated by Ray, to the same
 numbers.
 """
 
