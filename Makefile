@@ -1,5 +1,6 @@
 # `make check` is exactly what CI runs.
 .PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories reliability
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python engines wheel advisories
 
 check: fmt lengths clippy test test-portable examples doc deny
 
@@ -58,6 +59,11 @@ memcheck:
 python:
 	cargo build --workspace --all-features --locked
 	tools/python/check.sh
+
+# Spark, Ray and joblib beside one process, on 200,000 series: minutes.
+engines:
+	cargo build --workspace --all-features --locked
+	tools/engines/check.sh
 
 # The wheel and the source distribution, in dist/.
 wheel:

@@ -24,14 +24,17 @@ from ptsm.errors import (
     IoError,
     OutOfMemory,
 )
-from ptsm.forecaster import Evaluation, Forecaster, forecast, predict_df
+from ptsm.forecaster import Forecaster, forecast, predict_df
 from ptsm.progress import Progress
 from ptsm.stream import Forecast, Stream
+from ptsm.studies import Backtest, Detection, Evaluation
 
 __all__ = [
     "BackendUnavailable",
+    "Backtest",
     "Batches",
     "Classifier",
+    "Detection",
     "Error",
     "Evaluation",
     "Forecast",

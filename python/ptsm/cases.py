@@ -14,6 +14,8 @@ from ptsm.progress import Progress, Watch
 
 Self = TypeVar("Self", bound="Cases")
 _Packed = tuple[int, list[int], bytes]
+#: The shortest context of a network whose length is not given, in steps.
+_LEAST_CONTEXT = 8
 
 
 def _numpy() -> Any:
@@ -64,13 +66,14 @@ class Cases(Params):
         self.notes_: list[str] = []
 
     def _fit(self, X: Any, labels: Any, progress: bool | Callable[[Progress], object] | None) -> None:
-        asked = {
-            "seed": self.seed,
-            "budget": self.budget,
-            "options": self._options,
-        }
+        packed = pack(X)
+        options = dict(self._options)
+        # Shorter contexts than this have no room for patches; missing steps are put before the cases.
+        if max(packed[1], default=0) < _LEAST_CONTEXT and options.get("context_length") is None:
+            options["context_length"] = _LEAST_CONTEXT
+        asked = {"seed": self.seed, "budget": self.budget, "options": options}
         with Watch(progress) as observer:
-            self._core, self.notes_ = _ptsm.fit_cases(pack(X), labels, as_json(asked), observer)
+            self._core, self.notes_ = _ptsm.fit_cases(packed, labels, as_json(asked), observer)
 
     def save_pretrained(self, directory: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Writes the model directory, as a whole or not at all."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,90 +12,11 @@ from ptsm._params import Params, as_json
 from ptsm.errors import InvalidConfig
 from ptsm.frames import Frame
 from ptsm.progress import Progress, Watch
+from ptsm.reading import percents, reading, tell, wanted_of
+from ptsm.studies import Studies
 
 if TYPE_CHECKING:
     from ptsm.stream import Stream
-
-#: Names of steps in pandas that are called otherwise here.
-_STEPS = {
-    "s": "1s", "S": "1s", "min": "1min", "T": "1min", "h": "1h", "H": "1h", "D": "1d", "B": "1b", "W": "1w",
-    "MS": "1mo", "M": "1mo-end", "ME": "1mo-end", "QS": "3mo", "Q": "3mo-end", "QE": "3mo-end", "YS": "12mo",
-    "AS": "12mo", "Y": "12mo-end", "YE": "12mo-end",
-}  # fmt: skip
-
-
-def reading(
-    *,
-    id_col: str | None = None,
-    time_col: str | None = None,
-    target_col: str | Sequence[str] | None = None,
-    freq: str | None = None,
-    season_length: int | None = None,
-    split: str | None = None,
-    sort: bool = False,
-    duplicates: str | None = None,
-    grid: str | None = None,
-    round: str | None = None,
-    resample: str | None = None,
-    dates: str | None = None,
-    missing: Sequence[object] = (),
-) -> dict[str, Any]:
-    """How a frame is read, with the names of the library; what is None is found out.
-
-    ``sort`` puts rows into the order of their times; ``duplicates`` is ``error``, ``first``, ``last`` or ``mean``; ``grid``
-    is ``regular`` (a time without a row is a missing row) or ``rows`` (each row is one step); ``round`` moves times to a
-    step that they are close to (``5min``); ``resample`` makes one row of those in a longer step (``1h:mean``); ``dates`` is
-    the order of dates that are texts (``day-first``); ``missing`` are further values that mean "missing".
-    """
-    targets = [target_col] if isinstance(target_col, str) else target_col
-    given = {
-        "id": id_col,
-        "timestamp": time_col,
-        "targets": list(targets) if targets is not None else None,
-        "frequency": _STEPS.get(freq, freq) if freq is not None else None,
-        "season": season_length,
-        "split": split,
-        "sort": sort or None,
-        "duplicates": duplicates,
-        "grid": grid,
-        "round": round,
-        "resample": resample,
-        "dates": dates,
-        "missing": [str(value) for value in missing] or None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def percents(level: float | Iterable[float] | None) -> list[float] | None:
-    """Levels of intervals in per cent, ascending, each once."""
-    if level is None:
-        return None
-    levels = [level] if isinstance(level, (int, float)) else list(level)
-    for one in levels:
-        if not 0 < one < 100:
-            text = f"level: {one} must be above 0 and below 100, in per cent"
-            raise InvalidConfig(text, "InvalidConfig", "level", 2)
-    return sorted({float(one) for one in levels})
-
-
-def _wanted(
-    level: float | Iterable[float] | None,
-    quantiles: Iterable[float] | None,
-    alias: str | None,
-) -> dict[str, Any]:
-    quantiles = [float(q) for q in quantiles or ()]
-    for one in quantiles:
-        if not 0 < one < 1:
-            text = f"quantiles: {one} must be above 0 and below 1"
-            raise InvalidConfig(text, "InvalidConfig", "quantiles", 2)
-    return {"levels": percents(level), "quantiles": quantiles, "alias": alias}
-
-
-def tell(notes: Iterable[str]) -> None:
-    """Warns of what the caller should know."""
-    for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
-
 
 def forecast(
     df: Any,
@@ -119,11 +39,11 @@ def forecast(
     ``df`` is a frame of pandas, polars, pyarrow or DuckDB, or any other with Arrow's C stream: one column of times,
     perhaps one that names the series, and columns of numbers. The answer is a frame of the same kind. ``h`` steps are
     forecast, or the usual ones of the step of the rows; ``level`` are the intervals in per cent, from 1 to 95.
-    ``how`` says how the frame is read (:func:`ptsm.forecaster.reading`).
+    ``how`` says how the frame is read (:func:`ptsm.reading.reading`).
     """
     frame = Frame(df)
     levels = percents(level) or []
-    wanted = _wanted(levels, quantiles, alias)
+    wanted = wanted_of(levels, quantiles, alias)
     needed = {round(abs(1 - 2 * q), 9) for q in wanted["quantiles"]} - {0.0}
     asked = {
         "data": reading(
@@ -145,21 +65,7 @@ def forecast(
     return frame.like(batches)
 
 
-class Evaluation(dict[str, Any]):
-    """Scores by name; shown as the table that ``ptsm evaluate`` prints."""
-
-    def __init__(self, scores: dict[str, Any], table: str) -> None:
-        super().__init__(scores)
-        self.table = table
-
-    def __repr__(self) -> str:
-        return self.table
-
-    def __reduce__(self) -> tuple[type[Evaluation], tuple[dict[str, Any], str]]:
-        return Evaluation, (dict(self), self.table)
-
-
-class Forecaster(Params):
+class Forecaster(Studies, Params):
     """Learns from the series of a frame, and forecasts them and others like them.
 
     Without ``options``, classical methods, ridge regressions and networks are compared on the validation part of the
@@ -203,6 +109,8 @@ class Forecaster(Params):
         freq: str | None = None,
         season_length: int | None = None,
         split: str | None = None,
+        future_covariates: Sequence[str] | None = None,
+        calendar: Sequence[str] | None = None,
         progress: bool | Callable[[Progress], object] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
@@ -212,22 +120,28 @@ class Forecaster(Params):
 
         Columns that are not named are found as the ``ptsm`` command finds them: Nixtla's ``unique_id`` and ``ds`` among
         others, and every other column of numbers is a channel. ``split`` are the borders of training, validation and
-        test part (``7:1:2``, ``last:24``, ...). ``progress`` is True for a bar, or a function that takes a
+        test part (``7:1:2``, ``last:24``, ...). ``future_covariates`` are columns that are known ahead, such as prices, and
+        ``calendar`` what the times tell (``hour``, ``weekday``, ``month``, ...): those that help on the validation part are
+        used, and :meth:`predict` needs their future. ``progress`` is True for a bar, or a function that takes a
         :class:`Progress`. In the folder ``checkpoint`` a run that was interrupted is resumed by the same call, to the
         same bits; ``overwrite`` begins it anew. ``how`` says how the frame is read
-        (:func:`ptsm.forecaster.reading`).
+        (:func:`ptsm.reading.reading`).
         """
         frame = Frame(df)
+        data = reading(
+            id_col=id_col,
+            time_col=time_col,
+            target_col=target_col,
+            freq=freq,
+            season_length=season_length,
+            split=split,
+            **how,
+        )
+        for name, words in (("future_covariates", future_covariates), ("calendar", calendar)):
+            if words is not None:
+                data[name] = list(words)
         asked = {
-            "data": reading(
-                id_col=id_col,
-                time_col=time_col,
-                target_col=target_col,
-                freq=freq,
-                season_length=season_length,
-                split=split,
-                **how,
-            ),
+            "data": data,
             "h": self.h,
             "context_length": self.context_length,
             "seed": self.seed,
@@ -249,6 +163,7 @@ class Forecaster(Params):
         *,
         level: float | Iterable[float] | None = None,
         quantiles: Iterable[float] | None = None,
+        X_df: Any = None,
         rows_before_end: int = 0,
         id_col: str | None = None,
         time_col: str | None = None,
@@ -260,7 +175,8 @@ class Forecaster(Params):
         The answer is a frame of the same kind: the columns of series and times, the forecast (``ptsm``, or the names of
         the channels where there are several), and the ends of its intervals (``ptsm-lo-80``, ``ptsm-hi-80``): all that
         the forecaster has, or those of ``level``. ``quantiles`` adds columns such as ``ptsm_q0.1``. Fewer steps than the
-        model's own are cut; for more it is fed its own forecasts, and gives no intervals.
+        model's own are cut; for more it is fed its own forecasts, and gives no intervals. Covariates of the steps ahead are
+        in the frame ``X_df``, or in rows at the end of ``df`` that have no target.
         """
         data = reading(
             id_col=id_col,
@@ -268,53 +184,17 @@ class Forecaster(Params):
             target_col=target_col,
             **how,
         )
-        wanted = _wanted(level, quantiles, self.alias)
-        return self._predict(df, {"data": data, "h": h, "wanted": wanted, "rows_before_end": rows_before_end})
+        wanted = wanted_of(level, quantiles, self.alias)
+        asked = {"data": data, "h": h, "wanted": wanted, "rows_before_end": rows_before_end}
+        return self._predict(df, asked, X_df)
 
-    def _predict(self, df: Any, asked: dict[str, Any]) -> Any:
+    def _predict(self, df: Any, asked: dict[str, Any], plan: Any = None) -> Any:
         core = self._fitted()
         frame = Frame(self._known(df))
-        batches, notes = core.predict(frame.stream, as_json(asked))
+        future = Frame(plan).stream if plan is not None else None
+        batches, notes = core.predict(frame.stream, future, as_json(asked))
         tell(notes)
         return frame.like(batches)
-
-    def evaluate(
-        self,
-        df: Any = None,
-        *,
-        split: str = "test",
-        by: Iterable[str] = (),
-        baselines: bool = True,
-        season_length: int | None = None,
-        **columns: Any,
-    ) -> Evaluation:
-        """Scores every window of one part of a frame beside simple forecasts, as ``ptsm evaluate``.
-
-        ``split`` is ``train``, ``validation`` or ``test`` of the training's borders, or other borders, whose test part is
-        scored. ``by`` adds errors by ``step``, ``channel`` or ``series``. ``columns`` say how the frame is read, as in :meth:`predict`.
-        """
-        wanted = set(by)
-        unknown = wanted - {"step", "channel", "series"}
-        if unknown:
-            text = f"by: {sorted(unknown)[0]!r} is not one of step, channel, series"
-            raise InvalidConfig(text, "InvalidConfig", "by", 2)
-        asked = {
-            "data": reading(season_length=season_length, **columns),
-            "split": split,
-            "baselines": baselines,
-            "per_step": "step" in wanted,
-            "per_channel": "channel" in wanted,
-            "per_series": "series" in wanted,
-        }
-        core = self._fitted()
-        frame = Frame(self._known(df))
-        scores, table = core.evaluate(frame.stream, as_json(asked))
-        return Evaluation(json.loads(scores), table)
-
-    def score(self, df: Any = None, **columns: Any) -> float:
-        """Minus the MASE of the test part: larger is better, as scikit-learn wants it."""
-        scores = self.evaluate(df, baselines=False, **columns)
-        return -float(scores["mase"])
 
     def calibrate(
         self,
@@ -417,18 +297,23 @@ def predict_df(
     id_column: str | None = None,
     timestamp_column: str | None = None,
     target: str | Sequence[str] | None = None,
+    future_df: Any = None,
 ) -> Any:
     """Forecasts with the names of arguments and columns of Chronos and AutoGluon.
 
     The answer has the columns of series and times, ``target_name``, ``predictions`` and one for each quantile, a row for
-    each step of each target. ``model`` is a forecaster, a model directory, or ``builtin``.
+    each step of each target. ``model`` is a forecaster, a model directory, or ``builtin``; ``future_df`` has the covariates of
+    the steps ahead.
     """
-    wanted = {**_wanted(None, quantile_levels, None), "stacked": True}
+    wanted = {**wanted_of(None, quantile_levels, None), "stacked": True}
     data = reading(id_col=id_column, time_col=timestamp_column, target_col=target)
     if not isinstance(model, Forecaster) and os.fspath(model) != "builtin":
         model = Forecaster.from_pretrained(model)
     if isinstance(model, Forecaster):
-        return model._predict(df, {"data": data, "h": prediction_length, "wanted": wanted})
+        return model._predict(df, {"data": data, "h": prediction_length, "wanted": wanted}, future_df)
+    if future_df is not None:
+        text = "future_df: would not be used: the model inside the package knows no covariates (leave it out)"
+        raise InvalidConfig(text, "InvalidConfig", "future_df", 2)
     frame = Frame(df)
     levels = {round(abs(1 - 2 * q), 9) for q in wanted["quantiles"]} - {0.0}
     asked = {

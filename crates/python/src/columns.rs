@@ -188,7 +188,7 @@ fn stacked(forecasts: &[Forecast]) -> Vec<Forecast> {
 }
 
 /// The table as a batch whose columns of times and of series are of the types that they came in.
-fn as_given(table: &Table, given: &Schema) -> Result<RecordBatch> {
+pub(crate) fn as_given(table: &Table, given: &Schema) -> Result<RecordBatch> {
     let batch = table.to_batch()?;
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for (column, array) in table.columns().iter().zip(batch.columns()) {

@@ -39,10 +39,13 @@ fn made(py: Python<'_>, kind: &str, args: (String, &str, Option<&str>, u8)) -> P
 }
 
 /// Fields of the library that are called otherwise in Python.
-const ARGUMENTS: [(&str, &str); 7] = [
+const ARGUMENTS: [(&str, &str); 10] = [
     ("timestamp", "time_col"),
     ("id", "id_col"),
     ("targets", "target_col"),
+    ("future", "X_df"),
+    ("windows", "n_windows"),
+    ("step", "step_size"),
     ("season", "season_length"),
     ("frequency", "freq"),
     ("prediction_length", "h"),

@@ -40,7 +40,7 @@ struct Asked {
 
 impl Asked {
     /// Trains into a folder; notes on what was chosen.
-    fn run(self, data: SeriesData, save: Save, watcher: &mut Watcher) -> Result<Vec<String>> {
+    fn run(self, mut data: SeriesData, save: Save, watcher: &mut Watcher) -> Result<Vec<String>> {
         let alone = self.options.values().any(|value| !value.is_null());
         if let (true, Some(_)) = (alone, self.metric) {
             let text = "is for the default forecaster, without options of a network (`percent_loss` trains a network \
@@ -57,6 +57,8 @@ impl Asked {
         recipe.model = recipe.model.with(&model);
         recipe.model.settle();
         recipe.training = training(&recipe.training, &settings)?;
+        let steps = recipe.model.prediction_length.unwrap_or(1);
+        notes.extend(data.settle_covariates(steps)?.map(|choice| choice.sentence()));
         let data = JobData::from(data);
         if !alone {
             let metric = self.metric.unwrap_or_default();

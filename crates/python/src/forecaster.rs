@@ -33,7 +33,7 @@ const AT_ONCE: usize = 256;
 /// A trained forecaster.
 #[pyclass(frozen, module = "ptsm._ptsm")]
 pub(crate) struct ForecastCore {
-    files: Arc<Files>,
+    pub(crate) files: Arc<Files>,
     pub(crate) model: Arc<ForecastModel>,
     /// Forecasters that nobody uses at the moment. Touched only with the interpreter's lock held.
     idle: Mutex<Vec<Forecaster>>,
@@ -88,7 +88,7 @@ impl ForecastCore {
 }
 
 /// How a frame is read for a model: the names of its series to the letter, and what meant "missing" in training.
-fn reading(model: &ForecastModel, spec: &DataSpec) -> Result<ReadOptions> {
+pub(crate) fn reading(model: &ForecastModel, spec: &DataSpec) -> Result<ReadOptions> {
     let preprocessor = model.preprocessor();
     let id = spec.id.clone().or_else(|| preprocessor.roles.id.clone());
     let missing = spec.missing.iter().chain(&preprocessor.missing).cloned().collect();
@@ -96,10 +96,30 @@ fn reading(model: &ForecastModel, spec: &DataSpec) -> Result<ReadOptions> {
 }
 
 /// The series of a frame, as the model reads them.
-fn series(model: &ForecastModel, spec: &DataSpec, table: Table) -> Result<SeriesSet> {
+pub(crate) fn series(model: &ForecastModel, spec: &DataSpec, table: Table) -> Result<SeriesSet> {
     let source = Source::of_table(table);
     let repair = spec.repair(&source)?;
     model.preprocessor().read_as(&source.table, &spec.roles(), &repair)
+}
+
+/// A table, and one of covariates in the steps after it.
+pub(crate) struct Planned {
+    pub(crate) table: Table,
+    pub(crate) plan: Option<Table>,
+}
+
+impl Planned {
+    /// The series, with the plan after their ends.
+    pub(crate) fn series(self, model: &ForecastModel, spec: &DataSpec) -> Result<SeriesSet> {
+        let mut set = series(model, spec, self.table)?;
+        if let Some(plan) = self.plan {
+            let source = Source::of_table(plan);
+            let repair = spec.repair(&source)?;
+            let plan = model.preprocessor().read_plan(&source.table, &spec.roles(), &repair)?;
+            set.join_plan(&plan)?;
+        }
+        Ok(set)
+    }
 }
 
 /// Where forecasts begin, and how far they go.
@@ -136,7 +156,7 @@ struct Run {
     model: Arc<ForecastModel>,
     asked: Asked,
     schema: SchemaRef,
-    table: Table,
+    planned: Planned,
     /// A forecaster that nobody uses, if there is one.
     idle: Option<Forecaster>,
 }
@@ -150,8 +170,8 @@ struct Ended {
 
 impl Run {
     fn run(self, go_on: &dyn Fn() -> Result<()>) -> Result<Ended> {
-        let Self { model, asked, schema, table, idle } = self;
-        let mut set = series(&model, &asked.data, table)?;
+        let Self { model, asked, schema, planned, idle } = self;
+        let mut set = planned.series(&model, &asked.data)?;
         let notes = left_out(&set.leave_out_unknown(asked.rows_before_end));
         refuse_empty(&set)?;
         let mut forecaster = match idle {
@@ -213,6 +233,7 @@ impl ForecastCore {
                 "time_col": named(&preprocessor.roles.timestamp),
                 "freq": preprocessor.frequency,
                 "season_length": preprocessor.seasonal_period,
+                "covariates": preprocessor.roles.future_covariates,
                 "level": self.model.interval_levels().iter().map(|level| 100.0 * level).collect::<Vec<_>>(),
                 "wanted_rows": self.model.wanted_rows(),
             });
@@ -220,21 +241,28 @@ impl ForecastCore {
         })
     }
 
-    /// Forecasts past the end of every series of a frame; what is asked for is JSON.
+    /// Forecasts past the end of every series of a frame; what is asked for is JSON. `plan` has the covariates in the
+    /// steps of the forecast.
+    #[pyo3(signature = (frame, plan, asked))]
     fn predict(
         &self,
         py: Python<'_>,
         frame: &Bound<'_, PyAny>,
+        plan: Option<&Bound<'_, PyAny>>,
         asked: &str,
     ) -> PyResult<(Batches, Vec<String>)> {
         let asked: Asked = raised(py, from_text(asked))?;
-        let frame = Frame::take(frame)?;
+        let (frame, plan) = (Frame::take(frame)?, plan.map(Frame::take).transpose()?);
         let schema = Arc::clone(&frame.schema);
         let options = raised(py, reading(&self.model, &asked.data))?;
-        let table = raised(py, py.detach(|| frame.table(&options)))?;
+        let read = || -> Result<Planned> {
+            let plan = plan.map(|plan| plan.table(&options)).transpose()?;
+            Ok(Planned { table: frame.table(&options)?, plan })
+        };
+        let planned = raised(py, py.detach(read))?;
         let (model, idle) = (Arc::clone(&self.model), self.take());
-        let is_short = table.num_rows() <= SHORT_ROWS;
-        let run = Run { model, asked, schema, table, idle };
+        let is_short = planned.table.num_rows() <= SHORT_ROWS;
+        let run = Run { model, asked, schema, planned, idle };
         let Ended { batches, notes, forecaster } = match is_short {
             true => short(py, move || run.run(&|| Ok(())))?,
             false => long(py, None, move |shared| run.run(&|| shared.go_on()))?,

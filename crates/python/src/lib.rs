@@ -9,6 +9,8 @@
 //! | `columns.rs` | forecasts as columns |
 //! | `fit.rs` | training, and the forecast without it |
 //! | `forecaster.rs` | a trained forecaster |
+//! | `backtest.rs` | forecasts from rolling cutoffs |
+//! | `scan.rs` | points that were not expected, and what moved a forecast |
 //! | `labeller.rs` | classifiers and regressions |
 //! | `stream.rs` | forecasts while rows arrive |
 //! | `files.rs` | a model directory as bytes |
@@ -17,6 +19,7 @@
 //! | `work.rs`, `pool.rs` | work beside the interpreter: signals, progress, threads, forks |
 //! | `errors.rs` | errors as exceptions |
 
+mod backtest;
 mod columns;
 mod errors;
 mod files;
@@ -26,6 +29,7 @@ mod frames;
 mod labeller;
 mod onnx;
 mod pool;
+mod scan;
 mod settings;
 mod stream;
 mod work;
@@ -40,6 +44,8 @@ mod _ptsm {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::backtest::backtest;
+    #[pymodule_export]
     use crate::fit::{check_options, fit, forecast};
     #[pymodule_export]
     use crate::forecaster::ForecastCore;
@@ -49,6 +55,8 @@ mod _ptsm {
     use crate::labeller::{LabelCore, fit_cases};
     #[pymodule_export]
     use crate::pool::set_threads;
+    #[pymodule_export]
+    use crate::scan::{detect, explain};
     #[pymodule_export]
     use crate::stream::StreamCore;
     #[pymodule_export]
