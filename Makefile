@@ -1,6 +1,5 @@
 # `make check` is exactly what CI runs.
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python wheel advisories reliability
-.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python engines wheel advisories
+.PHONY: check fmt clippy test test-portable examples doc deny lengths memcheck python engines wheel advisories reliability
 
 check: fmt lengths clippy test test-portable examples doc deny
 
