@@ -21,6 +21,7 @@
 //! | `app/` | all routes as one application, and what is done around every request |
 //! | `dialects/` | Open Inference Protocol over REST, KServe's and granite-tsfm's time-series contracts |
 //! | `grpc/` | Open Inference Protocol over gRPC |
+//! | `page/` | the page for browsers: its files, which lie in `page/` of the crate, and the rows that it draws |
 //! | `limits.rs` | every limit, with its default |
 //! | `listen.rs` | the accept loop and the end of the process |
 //!
@@ -40,6 +41,7 @@ mod listen;
 mod log;
 mod metrics;
 mod native;
+mod page;
 pub mod registry;
 mod state;
 

@@ -45,6 +45,8 @@ pub struct Options {
     pub exit_timeout: Duration,
     /// Whether a line is logged for each request.
     pub log: bool,
+    /// Whether browsers are given a page at `/`.
+    pub page: bool,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             drain_delay: Duration::from_secs(5),
             exit_timeout: Duration::from_secs(30),
             log: true,
+            page: true,
         }
     }
 }
@@ -81,7 +84,7 @@ impl Server {
     ///
     /// `Io` if the port cannot be bound; `OutOfMemory` if a thread cannot be started.
     pub fn start(registry: Arc<Registry>, options: Options) -> Result<Self> {
-        let Options { host, port, limits, workers, keys, allow_reload, log, .. } = options;
+        let Options { host, port, limits, workers, keys, allow_reload, log, page, .. } = options;
         let service = Service::start(
             registry,
             ServiceOptions {
@@ -91,6 +94,7 @@ impl Server {
                 admin: allow_reload,
                 loopback: host.is_loopback(),
                 log,
+                page,
             },
         )?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
