@@ -1,7 +1,7 @@
 // The request of the page as commands that give the same numbers.
 
 import { address, key, query } from "./api.js";
-import { isAnySeries, levels, model, options, state } from "./state.js";
+import { forecastSchema, isAnySeries, levels, model, options, state } from "./state.js";
 
 /** A word of a shell. */
 const word = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
@@ -14,7 +14,7 @@ const isJson = () => state.source.media === "application/json";
 /** Fields beside `data`, of a body of JSON. */
 function fields() {
   const given = { ...options() };
-  if (Object.keys(state.schema).length) given.schema = state.schema;
+  if (Object.keys(forecastSchema()).length) given.schema = forecastSchema();
   return given;
 }
 
@@ -29,7 +29,7 @@ export function curl() {
   return lines([
     `curl -fsS --data-binary @${word(state.source.name)} -H 'Content-Type: ${state.source.media}'`,
     ...auth,
-    `-H 'Accept: application/json' ${word(url + query({ ...options(), ...state.schema }))}`,
+    `-H 'Accept: application/json' ${word(url + query({ ...options(), ...forecastSchema() }))}`,
   ]);
 }
 
@@ -47,7 +47,7 @@ export function python() {
     ]
     : [
       `body = open(${text(state.source.name)}, "rb").read()`,
-      `url = ${text(url + query({ ...options(), ...state.schema }))}`,
+      `url = ${text(url + query({ ...options(), ...forecastSchema() }))}`,
     ];
   return [
     `import json${auth.length ? ", os" : ""}, urllib.request`,
@@ -76,7 +76,7 @@ export function shell() {
   const begin = any ? `ptsm forecast ${word(state.source.name)}` : `ptsm predict --model ${word(state.model)} --data ${word(state.source.name)}`;
   const network = any && state.model !== "builtin" ? [`--model ${word(state.model)}`] : [];
   const asked = any && options().levels ? [`--levels ${levels().join(",")}`] : [];
-  const schema = Object.entries(state.schema)
+  const schema = Object.entries(forecastSchema())
     .filter(([, value]) => value !== false)
     .map(([name, value]) => (value === true ? FLAGS[name] : `${FLAGS[name]} ${word(Array.isArray(value) ? value.join(",") : String(value))}`));
   const horizon = steps ? [`--horizon ${steps}`] : [];

@@ -27,7 +27,7 @@ let generation = 0;
 /** Reads a table, and forecasts it with the model that fits. */
 export async function open(source) {
   generation += 1;
-  Object.assign(state, { source, inspected: null, schema: source.schema ?? {}, rows: null, series: 0, steps: null, levels: null, back: 0, forecast: null, history: 0 });
+  Object.assign(state, { source, model: null, inspected: null, schema: source.schema ?? {}, rows: null, series: 0, steps: null, levels: null, back: 0, forecast: null, history: 0 });
   state.hidden.clear();
   byId("start").hidden = true;
   byId("work").hidden = false;
@@ -53,7 +53,7 @@ async function read(choose_model = false) {
     // The guesses stay those of the table; corrections lie over them.
     if (!state.inspected) state.inspected = inspected;
     else Object.assign(state.inspected, { ...inspected, schema: state.inspected.schema });
-    if (choose_model) state.model = fitting();
+    if (choose_model || !state.model) state.model = fitting();
     // The forecast needs the steps of the model alone, so it need not wait for the rows.
     await Promise.all([readRows(mine), forecast()]);
   } catch (error) {
@@ -118,7 +118,7 @@ function forecast() {
       const [mine, options] = [generation, now.options()];
       const began = performance.now();
       try {
-        const answer = await post("v1/forecast", state.source, { schema: state.schema, options });
+        const answer = await post("v1/forecast", state.source, { schema: now.forecastSchema(), options });
         const timing = answer.headers.get("server-timing");
         const read = await answer.json();
         if (mine === generation) {
@@ -278,7 +278,7 @@ function draw_channels() {
 
 async function download() {
   try {
-    const answer = await post("v1/forecast", state.source, { schema: state.schema, options: now.options(), accept: "text/csv" });
+    const answer = await post("v1/forecast", state.source, { schema: now.forecastSchema(), options: now.options(), accept: "text/csv" });
     save(`${state.source.name.replace(/\.[^.]*$/, "")}-forecast.csv`, await answer.blob());
     say("The forecast was saved as CSV.");
   } catch (error) {

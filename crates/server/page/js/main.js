@@ -77,12 +77,14 @@ function paste() {
   addEventListener("paste", (event) => {
     const text = event.clipboardData?.getData("text/plain") ?? "";
     const is_field = event.target instanceof Element && event.target.closest("input, textarea, select");
-    if (!is_field && text.includes("\n")) open(pasted(text));
+    if (!is_field && (text.includes("\n") || /^\s*[[{]/.test(text))) open(pasted(text));
   });
 }
 
 function keys() {
   const dialog = byId("key-dialog");
+  byId("key-forget").addEventListener("click", () => dialog.close("forget"));
+  byId("key-cancel").addEventListener("click", () => dialog.close("cancel"));
   const show = (text) => {
     byId("key-problem").textContent = text;
     byId("key-text").value = "";

@@ -69,6 +69,13 @@ export function options() {
   return given;
 }
 
+/** How the table is read for the forecast: a model that was trained takes its own channels, and has no use for a season. */
+export function forecastSchema() {
+  if (isAnySeries(model())) return state.schema;
+  const { targets, season, ...schema } = state.schema;
+  return schema;
+}
+
 /** The forecast of the series that is shown. */
 export function shownForecast() {
   const { forecast, rows } = state;

@@ -60,7 +60,7 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 
  */
 export async function scenario(name, { url, view = {}, expected = 0 }, act) {
   const began = Date.now();
-  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, acceptDownloads: true, ...view });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, acceptDownloads: true, ...view });
   const page = await context.newPage();
   let refused = 0;
   page.on("console", (message) => {
@@ -91,7 +91,12 @@ export async function accessible(page, name) {
 }
 
 export async function picture(page, name) {
-  if (pictures) await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+  if (!pictures) return;
+  await page.evaluate(() => {
+    document.activeElement?.blur();
+    scrollTo({ top: 0, behavior: "instant" });
+  });
+  await page.screenshot({ path: path.join(pictures, `${name}.png`) });
 }
 
 /** Waits until the forecast that was asked for last is drawn. */

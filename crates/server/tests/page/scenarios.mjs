@@ -8,7 +8,7 @@ import { accessible, binary, check, end, equal, inFolder, picture, run, scenario
 const examples = new URL("../../page/examples/", import.meta.url);
 for (const name of ["us-flu.csv", "new-york-weather.csv"]) fs.copyFileSync(new URL(name, examples), inFolder(name));
 
-run(binary, ["train", "--data", "us-flu.csv", "--out", "flu", "--context", "104", "--horizon", "26", "--epochs", "2", "--loss", "quantile"]);
+run(binary, ["train", "--data", "us-flu.csv", "--out", "flu", "--context-length", "104", "--prediction-length", "26", "--epochs", "2", "--loss", "quantile"]);
 const url = await serve(["--model", "flu=flu"]);
 
 const text = (page, selector) => page.locator(selector).innerText();
@@ -163,7 +163,8 @@ await scenario("downloads and commands give the same numbers", { url }, async (p
     const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download CSV" }).click()]);
     const table = fs.readFileSync(await download.path(), "utf8");
     equal(run("bash", ["-c", (await copied(page, "ptsm")).replace(/^ptsm/, `'${binary}'`)]), table, `${model}: ptsm`);
-    const wanted = table.trim().split("\n").slice(1).map((row) => Number(row.split(",")[1]));
+    const [head, ...rows] = table.trim().split("\n").map((row) => row.split(","));
+    const wanted = rows.map((row) => Number(row[head.indexOf("flu_share")]));
     const json = JSON.parse(run("bash", ["-c", await copied(page, "curl")]));
     equal(json.forecasts[0].values.map((row) => row[0]), wanted, `${model}: curl`);
     fs.writeFileSync(inFolder("copied.py"), await copied(page, "Python"));
