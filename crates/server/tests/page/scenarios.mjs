@@ -119,6 +119,7 @@ await scenario("channels, levels, steps and columns are chosen", { url }, async 
   await Promise.all([answered(page), page.keyboard.press("Enter")]);
   await settled(page);
   await page.getByText("The numbers as a table").click();
+  await page.waitForSelector("#numbers-body tbody tr");
   equal(await page.locator("#numbers-body tbody tr").count(), 20, "rows of the table of numbers");
   await accessible(page, "numbers");
   await Promise.all([answered(page), page.selectOption("#column-2", "none")]);
@@ -197,7 +198,7 @@ await scenario("models", { url }, async (page) => {
   await picture(page, "page-models");
 });
 
-for (const [name, view] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }]]) {
+for (const [name, view] of [["dark", { colorScheme: "dark" }], ["phone", { viewport: { width: 360, height: 780 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }]]) {
   await scenario(name, { url, view }, async (page) => {
     await accessible(page, `${name}, start`);
     await page.getByRole("button", { name: /Flu in/ }).click();
