@@ -23,6 +23,7 @@ let shape = "";
 let running = null;
 let again = false;
 let generation = 0;
+let is_reading = false;
 
 /** Reads a table, and forecasts it with the model that fits. */
 export async function open(source) {
@@ -45,7 +46,8 @@ export async function readModels() {
 async function read(choose_model = false) {
   const mine = ++generation;
   show_problem(null);
-  busy(true);
+  is_reading = true;
+  show_busy();
   try {
     if (state.models.length === 0) await readModels();
     const inspected = await inspect(choose_model);
@@ -59,16 +61,17 @@ async function read(choose_model = false) {
   } catch (error) {
     if (mine === generation) show_problem(error);
   } finally {
-    if (mine === generation) busy(false);
+    if (mine === generation) is_reading = false;
   }
   if (mine !== generation) return;
   draw();
+  show_busy();
   if (state.forecast) say(`The forecast of ${count(now.steps(), "step")} is drawn.`);
 }
 
-function busy(is_busy) {
-  byId("work").classList.toggle("busy", is_busy);
-  byId("work").setAttribute("aria-busy", String(is_busy));
+function show_busy() {
+  byId("work").classList.toggle("busy", is_reading);
+  byId("work").setAttribute("aria-busy", String(is_reading || running !== null));
 }
 
 /** What the server makes of the table. A column that it takes for that of the series is taken as such, if nobody said otherwise. */
@@ -134,7 +137,11 @@ function forecast() {
       if (mine === generation && state.rows) draw_result();
     } while (again);
   };
-  running = ask().finally(() => { running = null; });
+  running = ask().finally(() => {
+    running = null;
+    show_busy();
+  });
+  show_busy();
   return running;
 }
 

@@ -101,8 +101,7 @@ export async function picture(page, name) {
 
 /** Waits until the forecast that was asked for last is drawn. */
 export async function settled(page) {
-  await page.waitForLoadState("networkidle");
-  await page.waitForSelector(".panel .u-over");
+  await page.waitForSelector("#work[aria-busy=false] .panel .u-over");
 }
 
 export async function end() {

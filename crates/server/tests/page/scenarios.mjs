@@ -14,6 +14,7 @@ const url = await serve(["--model", "flu=flu"]);
 const text = (page, selector) => page.locator(selector).innerText();
 const choose = async (page, name) => {
   await page.setInputFiles("#file", inFolder(name));
+  await page.waitForFunction((name) => document.getElementById("title").textContent.startsWith(name), name);
   await settled(page);
 };
 const cutoff = async (page, rows) => {
@@ -28,6 +29,7 @@ const copied = async (page, tab) => {
   await page.getByRole("tab", { name: tab, exact: true }).click();
   return text(page, "#command-panel code");
 };
+/** The answer of the next forecast. */
 const answered = (page) => page.waitForResponse((response) => response.url().includes("/v1/forecast") && response.ok());
 
 await scenario("a file is dropped", { url }, async (page) => {
