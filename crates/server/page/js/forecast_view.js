@@ -77,7 +77,9 @@ function show_busy() {
 /** What the server makes of the table. A column that it takes for that of the series is taken as such, if nobody said otherwise. */
 async function inspect(may_try) {
   try {
-    return await post("v1/inspect", state.source, { schema: state.schema }).then((answer) => answer.json());
+    // The season is no matter of how the table is read.
+    const { season, ...schema } = state.schema;
+    return await post("v1/inspect", state.source, { schema }).then((answer) => answer.json());
   } catch (error) {
     const named = /`id = (.+?)` if that column names the series/.exec(error.message);
     if (!may_try || !named || "id" in state.schema) throw error;

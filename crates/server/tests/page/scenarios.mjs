@@ -124,6 +124,12 @@ await scenario("channels, levels, steps and columns are chosen", { url }, async 
   await page.waitForSelector("#numbers-body tbody tr");
   equal(await page.locator("#numbers-body tbody tr").count(), 20, "rows of the table of numbers");
   await accessible(page, "numbers");
+  await page.getByText("More of the reading").click();
+  await page.fill("#read-season", "26");
+  await Promise.all([answered(page), page.keyboard.press("Enter")]);
+  await settled(page);
+  check((await text(page, "#subtitle")).includes("season of 26"), await text(page, "#subtitle"));
+  check((await copied(page, "ptsm")).includes("--season 26"), "the season is in the command");
   await Promise.all([answered(page), page.selectOption("#column-2", "none")]);
   await settled(page);
   check((await copied(page, "curl")).includes("targets=flu_share"), "the corrected columns are in the command");
