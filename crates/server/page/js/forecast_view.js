@@ -33,6 +33,7 @@ export async function open(source) {
   byId("start").hidden = true;
   byId("work").hidden = false;
   byId("title").textContent = source.name;
+  show_empty();
   byId("title").focus({ preventScroll: true });
   await read(true);
 }
@@ -67,6 +68,12 @@ async function read(choose_model = false) {
   draw();
   show_busy();
   if (state.forecast) say(`The forecast of ${count(now.steps(), "step")} is drawn.`);
+}
+
+/** Without rows there is nothing to draw, and nothing of an earlier table is left to be seen. */
+function show_empty() {
+  byId("work").classList.toggle("empty", !state.rows);
+  if (!state.rows) byId("subtitle").textContent = "";
 }
 
 function show_busy() {
@@ -171,6 +178,7 @@ function draw() {
   });
   const focused = document.activeElement?.id;
   byId("settings").replaceChildren(...fields.filter(Boolean));
+  show_empty();
   if (state.rows) {
     draw_span();
     draw_channels();
@@ -247,6 +255,7 @@ function draw_cutoff() {
 
 /** Begins the forecast at a row of those at hand. */
 function set_cut(row) {
+  if (!state.rows) return;
   const held = state.rows.series.rows - state.rows.series.first_row;
   const back = Math.min(Math.max(0, held - row), held - 1);
   if (back === state.back) return;

@@ -55,8 +55,9 @@ function series({ setSeries }) {
 
 function network({ setModel, setSteps, setLevels }) {
   const own = model();
+  if (!own) return null;
   const choices = forecasters().map(({ name }) => [name, name === "builtin" ? "builtin (any series)" : name]);
-  const about = own && (isAnySeries(own)
+  const about = (isAnySeries(own)
     ? "Forecasts any series, without training."
     : `Trained on ${own.channels.length > 4 ? count(own.channels.length, "channel") : own.channels.join(", ")}${own.frequency ? `, step ${own.frequency}` : ""}; sees ${own.context_length} steps.`);
   const change = (event) => setSteps(event.target.value === "" ? null : Math.max(1, Math.round(Number(event.target.value)) || 1));

@@ -157,6 +157,7 @@ await scenario("what cannot be read is said, and put right", { url, expected: 2 
   await page.setInputFiles("#file", inFolder("twice.csv"));
   await page.waitForSelector("#problem .notice");
   check((await text(page, "#problem")).startsWith("D002"), await text(page, "#problem"));
+  check(!(await page.locator(".chart-card").isVisible()), "no chart without rows");
   await accessible(page, "problem");
   await page.selectOption("#read-duplicates", "mean");
   await settled(page);
