@@ -21,6 +21,7 @@
 //! | `app/` | all routes as one application, and what is done around every request |
 //! | `dialects/` | Open Inference Protocol over REST, KServe's and granite-tsfm's time-series contracts |
 //! | `grpc/` | Open Inference Protocol over gRPC |
+//! | `page/` | the page for browsers: its files, which lie in `page/` of the crate, and the rows that it draws |
 //! | `limits.rs` | every limit, with its default |
 //! | `room.rs` | how many bytes the bodies of all requests hold at once |
 //! | `log.rs` | lines of JSON, written by a thread of their own |
@@ -44,6 +45,7 @@ mod listen;
 mod log;
 mod metrics;
 mod native;
+mod page;
 pub mod registry;
 mod room;
 mod state;

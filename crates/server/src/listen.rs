@@ -41,6 +41,8 @@ pub struct Options {
     pub exit_timeout: Duration,
     /// Whether a line is logged for each request.
     pub log: bool,
+    /// Whether browsers are given a page at `/`.
+    pub page: bool,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             drain_delay: Duration::from_secs(5),
             exit_timeout: Duration::from_secs(30),
             log: true,
+            page: true,
         }
     }
 }
@@ -98,7 +101,7 @@ impl Server {
     /// As [`Options::check`]; `Io` if the port cannot be bound; `OutOfMemory` if a thread cannot be started.
     pub fn start(registry: Arc<Registry>, options: Options) -> Result<Self> {
         options.check()?;
-        let Options { host, port, limits, workers, keys, allow_reload, log, .. } = options;
+        let Options { host, port, limits, workers, keys, allow_reload, log, page, .. } = options;
         let service = Service::start(
             registry,
             ServiceOptions {
@@ -108,6 +111,7 @@ impl Server {
                 admin: allow_reload,
                 loopback: host.is_loopback(),
                 log,
+                page,
             },
         )?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

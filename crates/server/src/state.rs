@@ -28,6 +28,8 @@ pub struct Service {
     pub(crate) loopback: bool,
     /// Whether a line is logged for each request.
     pub(crate) log: bool,
+    /// Whether browsers are given a page.
+    pub(crate) page: bool,
     draining: AtomicBool,
     started: u64,
     requests: AtomicU64,
@@ -48,6 +50,8 @@ pub struct ServiceOptions {
     pub loopback: bool,
     /// Whether a line is logged for each request, on the standard error.
     pub log: bool,
+    /// Whether browsers are given a page.
+    pub page: bool,
 }
 
 impl Service {
@@ -58,7 +62,7 @@ impl Service {
     /// As [`Limits::check`]; `OutOfMemory` if the system starts no thread.
     pub fn start(registry: Arc<Registry>, options: ServiceOptions) -> Result<Arc<Self>> {
         options.limits.check()?;
-        let ServiceOptions { limits, workers, keys, admin, loopback, log } = options;
+        let ServiceOptions { limits, workers, keys, admin, loopback, log, page } = options;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if workers == 0 { cores() } else { workers };
         let engine = Engine::start(&registry, &limits, workers).map_err(|cause| {
@@ -80,6 +84,7 @@ impl Service {
             admin,
             loopback,
             log,
+            page,
             draining,
             started,
             requests,

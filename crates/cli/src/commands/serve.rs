@@ -80,6 +80,9 @@ pub(crate) struct Args {
     /// Let requests load models again and unload them
     #[arg(long)]
     allow_reload: bool,
+    /// Give browsers no page, only the routes of the protocols
+    #[arg(long)]
+    no_page: bool,
     /// Workers that compute; one for each core if not given
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     workers: usize,
@@ -152,7 +155,8 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
             "anyone who reaches this address may use the models (--api-key-file asks for keys)",
         );
     }
-    remark(global, &format!("http://{} (v1, v2, gRPC, KServe, granite)", server.address()));
+    let page = if args.no_page { "" } else { "page, " };
+    remark(global, &format!("http://{} ({page}v1, v2, gRPC, KServe, granite)", server.address()));
     server.wait()
 }
 
@@ -202,6 +206,7 @@ impl Args {
             drain_delay: Duration::from_secs(given.drain_delay),
             exit_timeout: Duration::from_secs(given.exit_timeout),
             log: !global.quiet,
+            page: !self.no_page,
         })
     }
 }

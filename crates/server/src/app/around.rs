@@ -30,8 +30,8 @@ const OPEN: [&str; 6] = [
     "/inference.GRPCInferenceService/ServerReady",
 ];
 /// Routes that have a query.
-const QUERIED: [&str; 4] =
-    ["/v1/forecast", "/v1/classify", "/v1/inspect", "/v1/inference/modelspec"];
+const QUERIED: [&str; 5] =
+    ["/v1/forecast", "/v1/classify", "/v1/inspect", "/v1/inference/modelspec", "/page/rows"];
 /// The longest name of a request that is taken from its client.
 const LONGEST_ID: usize = 128;
 

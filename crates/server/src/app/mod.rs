@@ -17,15 +17,18 @@ use axum::routing::get;
 use crate::failure::{Code, Failure};
 use crate::http::answer::Refused;
 use crate::state::Service;
-use crate::{dialects, grpc, native};
+use crate::{dialects, grpc, native, page};
 
 /// All routes of a server.
 pub fn app(service: Arc<Service>) -> Router {
-    let http = native::routes().merge(dialects::routes()).route("/openapi.json", get(openapi::get));
+    let page = service.page;
+    let http = native::routes().merge(dialects::routes()).merge(page::routes(page));
+    let http = http.route("/openapi.json", get(openapi::get));
     let all = http.with_state(Arc::clone(&service)).merge(grpc::routes(&service));
     all.fallback(no_route)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(service, around::around))
+        .merge(page::files(page))
 }
 
 async fn no_route() -> Refused {

@@ -8,3 +8,4 @@ mod hostile;
 mod load;
 mod native;
 mod operation;
+mod page;
