@@ -33,8 +33,8 @@ deny:
 advisories:
 	tools/advisories.sh
 
-# Many more faults of the system than `make test` tries: a kill, a full, a damaged and a read-only disk at sixty calls of each
-# command, and the tests of kills and damage (docs/reliability.md). Not part of `check`: it wants strace, and takes long.
+# Many more faults of the system than `make test` tries: some sixty points of each command, of which each is a call with a kill
+# or an error, and the tests of kills and damage (docs/reliability.md). Not part of `check`: it wants strace, and takes long.
 reliability:
 	PTSM_FAULTS=60 cargo test -p ptsm-cli --all-features --locked \
 		--test faults --test resume --test damage --test reliability -- --nocapture

@@ -125,8 +125,12 @@ pub(crate) fn sync_folder(folder: &Path) {
 /// Sweeps a folder when this process first writes a file into it.
 fn sweep_once(folder: &Path) {
     static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if swept.insert(folder.to_owned()) {
+    let is_first = {
+        let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        swept.insert(folder.to_owned())
+    };
+    // Outside the lock: a folder that is slow to list holds up nobody else.
+    if is_first {
         sweep_temporaries(folder);
     }
 }

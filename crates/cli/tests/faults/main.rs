@@ -5,6 +5,7 @@
 //! `strace` injects the faults; where it is not there, or may not trace, the tests say that they were skipped. Each scenario
 //! meets some of its points, evenly spread; `PTSM_FAULTS=60` is that many of each (`make reliability`).
 
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/mod.rs"]
@@ -63,7 +64,7 @@ fn a_head_is_there_or_not() {
 #[test]
 fn an_import_is_there_or_not() {
     let first = format!("train --data data.csv --out m {}", tiny());
-    let command = "import m --data data.csv --out imported -q";
+    let command = "import hf --data data.csv --out imported -q";
     let again = format!("{command} --overwrite");
     Scenario { before: &[&first], again: &[&again], ..Scenario::of("import", command) }.run();
 }

@@ -6,12 +6,21 @@ use std::path::Path;
 use serde_json::Value;
 
 /// What is no part of an outcome: the log, what was read, a lock (which holds nothing), checksums of files with times in
-/// them, the state of a run that is over, and kept copies of data.
-const LEFT_OUT: [&str; 7] =
-    ["calls", "rows.csv", ".ptsm-lock", "SHA256SUMS", "last.safetensors", "cache", "run.json"];
+/// them, the state of a run that is over, kept copies of data, and pages that show speeds.
+const LEFT_OUT: [&str; 9] = [
+    "calls",
+    "rows.csv",
+    ".ptsm-lock",
+    "SHA256SUMS",
+    "last.safetensors",
+    "cache",
+    "run.json",
+    "report.md",
+    "report.html",
+];
 
 /// Fields that say how long something took.
-const TIMES: [&str; 2] = ["seconds", "train_seconds"];
+const TIMES: [&str; 4] = ["seconds", "train_seconds", "training_seconds", "sequences_per_s"];
 
 /// A file: JSON without its times, or bytes.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,7 +17,7 @@ pub(crate) struct Scenario<'a> {
     pub(crate) before: &'a [&'a str],
     /// The command that meets the fault.
     pub(crate) command: &'a str,
-    /// What is run afterwards; of several the first that succeeds. Without any the command itself.
+    /// What is run afterwards, in this order; the last must succeed. Without any the command itself.
     pub(crate) again: &'a [&'a str],
     /// Rows that arrive at standard input; what the state has seen is not sent again.
     pub(crate) rows: usize,
@@ -30,6 +30,8 @@ impl<'a> Scenario<'a> {
 
     pub(crate) fn run(&self) {
         if !can_inject() {
+            let asked = std::env::var_os("PTSM_FAULTS").is_some();
+            assert!(!asked, "PTSM_FAULTS is set, but strace is not there, or may not trace");
             eprintln!("skipped: {} (strace is not there, or may not trace)", self.name);
             return;
         }
@@ -40,12 +42,14 @@ impl<'a> Scenario<'a> {
         let points = self.started(&whole, self.command).points();
         let wanted = outcome::of(&whole);
         let most = std::env::var("PTSM_FAULTS").map_or(SOME, |most| most.parse().unwrap());
-        let step = points.len().div_ceil(most);
+        // Odd, because the faults of a call lie side by side: an even step would meet the same ones of each.
+        let step = points.len().div_ceil(most) | 1;
         let mut survived = 0;
+        let described = described_in(&start);
         for point in points.iter().step_by(step) {
             let folder = root.path().join("tried");
             copy(&start, &folder);
-            self.meet(&folder, point, &wanted);
+            self.meet(&folder, point, &wanted, &described);
             std::fs::remove_dir_all(&folder).unwrap();
             survived += 1;
         }
@@ -69,6 +73,13 @@ impl<'a> Scenario<'a> {
             let output = self.started(&start, command).run();
             assert!(output.status.success(), "{command}: {}", stderr(&output));
         }
+        if self.name == "import" {
+            // A folder as Hugging Face writes it.
+            std::fs::create_dir(start.join("hf")).unwrap();
+            for file in ["config.json", "model.safetensors"] {
+                std::fs::copy(start.join("m").join(file), start.join("hf").join(file)).unwrap();
+            }
+        }
         start
     }
 
@@ -77,7 +88,7 @@ impl<'a> Scenario<'a> {
     }
 
     /// The command meets a fault; what it leaves and what comes of it is as it should be.
-    fn meet(&self, folder: &Path, point: &Point, wanted: &Outcome) {
+    fn meet(&self, folder: &Path, point: &Point, wanted: &Outcome, before: &[&str]) {
         let what = |text: &str, output: &Output| {
             let (name, status, said) = (self.name, output.status, stderr(output));
             format!("{name}, {point:?}: {text} ({status}): {said}")
@@ -95,6 +106,8 @@ impl<'a> Scenario<'a> {
             (Some(3), _) => {}
             _ => panic!("{}", what("another end", &output)),
         }
+        let lost = before.iter().find(|name| !described_in(folder).contains(name));
+        assert!(lost.is_none(), "{}", what(&format!("{lost:?} is lost"), &output));
         self.models_are_whole(folder, point);
         age_temporaries(folder);
         if self.rows > 0 {
@@ -127,6 +140,13 @@ impl<'a> Scenario<'a> {
             }
         }
     }
+}
+
+/// The models in a folder. A change that was begun and not ended is completed by who reads, so its list counts as one.
+fn described_in(folder: &Path) -> Vec<&'static str> {
+    let lists = ["SHA256SUMS", ".ptsm-commit/SHA256SUMS"];
+    let is_there = |name: &&str| lists.iter().any(|list| folder.join(name).join(list).is_file());
+    ["m", "p", "imported"].into_iter().filter(is_there).collect()
 }
 
 /// Lets time pass for what a killed process left: a new temporary file may be that of a process that has just begun.

@@ -189,7 +189,8 @@ pub(super) fn channel_names(model: &ForecastModel) -> Vec<String> {
 }
 
 impl Scores {
-    /// `None` of fewer than [`LEAST`].
+    /// `None` of fewer than [`LEAST`], and of few that are mostly exact: the safe order statistic is then 0, and nothing on
+    /// the safe side says how large the others are.
     pub(super) fn of(pairs: Vec<Pair>) -> Option<Self> {
         let mut sizes: Vec<f64> = pairs.iter().map(|pair| pair.residual.abs()).collect();
         if sizes.len() < LEAST {
@@ -202,10 +203,13 @@ impl Scores {
         // Of a constant, what single precision may be off by.
         let largest = pairs.iter().map(|pair| pair.size).fold(0.0, f64::max);
         let rounding = f64::from(f32::EPSILON) * largest;
+        if few && sizes[place - 1] <= rounding {
+            return None;
+        }
         let spread = [sizes[place], mean].into_iter().find(|&x| x > rounding).unwrap_or(rounding);
         let spread = if spread > 0.0 { spread } else { 1.0 };
         // A point in the upper part raises the spread by being there, which a new point does not.
-        let without = Some(sizes[place - 1]).filter(|&x| few && x > rounding).unwrap_or(spread);
+        let without = if few { sizes[place - 1] } else { spread };
         let divided = |(i, size): (usize, f64)| size / if i < place { spread } else { without };
         Some(Self { spread, scores: sizes.into_iter().enumerate().map(divided).collect() })
     }
@@ -216,10 +220,10 @@ impl Scores {
 fn sure_place(count: usize) -> usize {
     let (mut term, mut sum) = (0.5f64.powi(count as i32), 0.0);
     for place in 0..count {
-        // Now the probability of at most `place` below the median.
+        // Now the probability of at most `place` below the median, which the number at this place is not below then.
         sum += term;
         if sum >= SURE {
-            return (place + 1).min(count - 1);
+            return place;
         }
         term *= (count - place) as f64 / (place + 1) as f64;
     }
@@ -437,9 +441,22 @@ mod tests {
         let mut sizes: Vec<f64> = residuals.iter().map(|x| x.abs()).collect();
         sizes.sort_by(f64::total_cmp);
         // Of 20 draws at most 13 are below the median with a probability of 0.94, at most 12 with 0.87.
-        assert_eq!(own.spread, sizes[14]);
+        assert_eq!(own.spread, sizes[13]);
         // The binomial distribution at its ends.
         assert_eq!((sure_place(1), sure_place(2)), (0, 1));
         assert!(own.scores.is_sorted());
+    }
+
+    #[test]
+    fn few_residuals_that_are_mostly_zero_are_no_calibration() {
+        let mut draws = ChaCha8Rng::seed_from_u64(20);
+        let mut residuals = residuals(&mut draws, 20);
+        residuals[..12].fill(0.0);
+        assert!(Scores::of(pairs(&residuals)).is_some(), "the 13th is not 0");
+        residuals[12] = 0.0;
+        assert!(Scores::of(pairs(&residuals)).is_none());
+        // Of many that are mostly exact the mean says how large the others are.
+        residuals.resize(OWN_POINTS, 0.0);
+        assert!(Scores::of(pairs(&residuals)).is_some_and(|own| own.spread > 0.0));
     }
 }

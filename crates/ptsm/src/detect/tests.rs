@@ -122,7 +122,7 @@ fn spread(sizes: &[f64]) -> f64 {
         });
         row = next.collect();
     }
-    let place = (0..count).find(|&place| row[..place].iter().sum::<f64>() >= 0.9).unwrap();
+    let place = (0..count).find(|&place| row[..=place].iter().sum::<f64>() >= 0.9).unwrap();
     sorted[place]
 }
 
