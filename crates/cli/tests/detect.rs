@@ -239,7 +239,7 @@ fn series_that_cannot_be_scored_or_flagged_are_named_once() {
     };
     let text = stream("0.01");
     assert_eq!(text.matches("are not calibrated").count(), 1, "{text}");
-    assert!(text.contains("series \"b\" are not calibrated"), "{text}");
+    assert!(text.contains("points of series \"b\" are not calibrated"), "{text}");
     assert!(!text.contains("can be flagged at"), "{text}");
     assert!(stream("0.001").contains("no point of series \"a\" can be flagged at --alpha 0.001"));
     assert!(!stream("0.001 --adapt 0.01").contains("can be flagged at"));

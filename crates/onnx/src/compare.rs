@@ -29,9 +29,11 @@ const MOST: usize = 20_000;
 /// What was compared, and how far apart the numbers were.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// Windows.
+    /// Windows that were compared.
     pub windows: usize,
-    /// Windows that were left out, because a point is missing and the file has no input for that.
+    /// Windows of the data; more than were compared where those are evenly spread ones.
+    pub all: usize,
+    /// Windows among those chosen that were left out, because a point is missing and the file has no input for that.
     pub left_out: usize,
     /// How far apart each output was.
     pub outputs: Vec<Difference>,
@@ -171,11 +173,13 @@ pub fn compare_file(
         .flat_map(|series| ends(series).map(move |end| Cut { series, end }))
         .filter(|cut| cut.end > 0)
         .collect();
-    let step = all.len().div_ceil(MOST).max(1);
+    let count = all.len();
+    let step = count.div_ceil(MOST).max(1);
     // Counted from the end, so that the last window is among them.
-    let skip = all.len().saturating_sub(1) % step;
+    let skip = count.saturating_sub(1) % step;
     let cuts = all.into_iter().skip(skip).step_by(step).collect();
-    Comparing { dir, source: &source, options: &settled, exported, runtime }.compare(cuts)
+    let comparing = Comparing { dir, source: &source, options: &settled, exported, runtime };
+    Ok(Comparison { all: count, ..comparing.compare(cuts)? })
 }
 
 /// A comparison on its way.
@@ -219,6 +223,6 @@ impl Comparing<'_> {
                 *largest = largest.max(largest_relative(&found.values, wanted, &found.shape));
             }
         }
-        Ok(Comparison { windows: cuts.len(), left_out: all - cuts.len(), outputs })
+        Ok(Comparison { windows: cuts.len(), all, left_out: all - cuts.len(), outputs })
     }
 }

@@ -25,7 +25,7 @@ pub(crate) const VALUES: &str = "regression_outputs";
 pub(crate) const LEAST_LOGIT: f32 = -1000.0;
 
 /// The logarithm of the least probability above 0 in double precision.
-const LEAST_LOGARITHM: f32 = -745.133_2;
+pub(crate) const LEAST_LOGARITHM: f32 = -745.133_2;
 
 /// The level of the points of a model of quantiles.
 const MEDIAN: f64 = 0.5;
@@ -314,7 +314,7 @@ fn points_in_words(trained: &[f64]) -> String {
 /// What location and scale of a distribution are in.
 fn located_in_words(units: &Units) -> &'static str {
     match (units.shift, units.transform.is_none()) {
-        (None, _) => ", standardised",
+        (None, _) => ", as the network gives it",
         (Some(_), true) => ", in data units",
         (Some(_), false) => ", in units of the logarithms sign(x) ln(1 + |x|)",
     }
@@ -324,7 +324,7 @@ fn located_in_words(units: &Units) -> &'static str {
 fn unmoved_in_words(name: &str) -> &'static str {
     match name {
         "df" => ", without a unit",
-        _ => ", as the network gives it: of standardised values",
+        _ => ", as the network gives it",
     }
 }
 
@@ -398,11 +398,11 @@ mod tests {
         let mut g = Graph::default();
         let shift = Some(Shift { mean: g.number(0.0), scale: g.number(1.0) });
         let units = Units { shift, ..Units::AS_THEY_ARE };
-        assert!(located_in_words(&Units::AS_THEY_ARE).contains("standardised"));
+        assert!(located_in_words(&Units::AS_THEY_ARE).contains("as the network gives it"));
         assert!(located_in_words(&units).contains("data units"));
         let logarithms = Units { transform: Transform::Log1p, ..units };
         assert!(located_in_words(&logarithms).contains("logarithms"));
-        assert!(unmoved_in_words("total_count").contains("standardised"));
+        assert!(unmoved_in_words("total_count").contains("as the network gives it"));
         assert!(unmoved_in_words("df").contains("without a unit"));
     }
 

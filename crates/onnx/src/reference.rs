@@ -7,7 +7,9 @@ use ptsm::data::{LabelCoding, Standardiser};
 use ptsm::forecast::ForecastUnits;
 use ptsm::{Prediction, Result};
 
-use crate::outputs::{LEAST_LOGIT, LOGITS, MEAN, POINTS, PROBABILITIES, QUANTILES, VALUES, levels};
+use crate::outputs::{
+    LEAST_LOGARITHM, LEAST_LOGIT, LOGITS, MEAN, POINTS, PROBABILITIES, QUANTILES, VALUES, levels,
+};
 
 /// Numbers of every output, `[B, ...]`, row-major.
 pub type Numbers = BTreeMap<String, Vec<f64>>;
@@ -135,7 +137,7 @@ pub(crate) fn labels(predictions: &[Prediction], coding: Option<&LabelCoding>) -
         let mean = mean(&each);
         let logits = match predictions {
             [only] => only.numbers.iter().map(|&x| f64::from(x)).collect(),
-            _ => mean.iter().map(|&x| if x > 0.0 { x.ln() } else { LEAST_LOGIT.into() }).collect(),
+            _ => mean_logits(predictions, targets),
         };
         found.insert(LOGITS.to_owned(), logits);
         found.insert(PROBABILITIES.to_owned(), mean);
@@ -164,6 +166,28 @@ pub(crate) fn labels(predictions: &[Prediction], coding: Option<&LabelCoding>) -
         }
     }
     found
+}
+
+/// Logarithms of mean probabilities of `[B, K]` logits, from logarithms: the probabilities themselves have few digits
+/// near the least number of double precision. [`LEAST_LOGIT`] from there on.
+fn mean_logits(predictions: &[Prediction], classes: usize) -> Vec<f64> {
+    let logarithms = |prediction: &Prediction| -> Vec<f64> {
+        let of_case = |logits: &[f32]| {
+            let most = logits.iter().fold(f64::NEG_INFINITY, |most, &x| most.max(x.into()));
+            let sum: f64 = logits.iter().map(|&x| (f64::from(x) - most).exp()).sum();
+            let whole = most + sum.ln();
+            logits.iter().map(|&x| f64::from(x) - whole).collect::<Vec<f64>>()
+        };
+        prediction.numbers.chunks(classes).flat_map(of_case).collect()
+    };
+    let each: Vec<Vec<f64>> = predictions.iter().map(logarithms).collect();
+    let of_class = |place: usize| {
+        let most = each.iter().fold(f64::NEG_INFINITY, |most, values| most.max(values[place]));
+        let sum: f64 = each.iter().map(|values| (values[place] - most).exp()).sum();
+        let logit = most + (sum / each.len() as f64).ln();
+        if logit > f64::from(LEAST_LOGARITHM) { logit } else { LEAST_LOGIT.into() }
+    };
+    (0..each.first().map_or(0, Vec::len)).map(of_class).collect()
 }
 
 fn mean(each: &[Vec<f64>]) -> Vec<f64> {

@@ -7,7 +7,7 @@ use ptsm::detect::{
     Detection, Detector, DetectorOptions, FlagBy, ScanOptions, SeriesRows, TrainedOn,
     rows_before_test, rows_of_part, whole_rows,
 };
-use ptsm::heads::load_heads;
+use ptsm::heads::{MAIN_HEAD, load_heads};
 use ptsm::job::trained_on_validation;
 use ptsm::{Error, Forecaster, Result};
 use ptsm_backends::open;
@@ -190,12 +190,12 @@ impl Args {
     /// One part of the table is calibrated on, and another scanned.
     fn parts(&self, global: &Global, opened: Opened) -> Result<Scan> {
         let Opened { forecaster, source, set, any_series, .. } = opened;
+        let forecaster = self.head(forecaster)?;
         let trained = forecaster.preprocessor().split;
         let split = self.borders.unwrap_or_else(|| match any_series {
             true => source.default_split(),
             false => trained,
         });
-        let forecaster = self.head(forecaster)?;
         let (on, rows) = match any_series {
             true => ("the rows before the test part", rows_before_test(&set, split)?),
             false => ("the validation part", rows_of_part(&set, split, Part::Validation)?),
@@ -206,6 +206,13 @@ impl Args {
             let trained_on = TrainedOn { split: trained, with_validation };
             let seen = Seen { rows: trained_on.rows_among(&set, &rows), of: total(&rows) };
             name += &seen.told(global, trained);
+            if self.head.as_ref().is_some_and(|head| head != MAIN_HEAD) {
+                remark(
+                    global,
+                    "note: whether a head was fitted to its validation part, too, is not kept (if it was, calibrate on \
+                     rows of its own: --calibration)",
+                );
+            }
         }
         let calibration = Some(Calibration { name, set: None, rows });
         let rows = rows_of_part(&set, split, Part::Test)?;

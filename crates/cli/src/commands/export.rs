@@ -49,7 +49,8 @@ pub(crate) struct Args {
     /// is a Python with onnxruntime (PTSM_ONNX_PYTHON names one)
     #[arg(long)]
     check: bool,
-    /// Run the file beside this program on every window, or every case, of these data
+    /// Run the file beside this program on every window, or every case, of these data; of more than 20,000 on so many
+    /// evenly spread ones
     #[arg(long, value_name = "FILE")]
     verify_data: Option<PathBuf>,
 }
@@ -64,6 +65,7 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
         heads: args.heads.clone(),
     };
     let runtime = args.runtime()?;
+    args.require_place()?;
     let exported = export(&args.model, &options)?;
     let mut report = Report::of(&args.onnx, &exported);
     if args.check {
@@ -90,6 +92,21 @@ pub(crate) fn run(global: &Global, args: &Args) -> Result<()> {
 }
 
 impl Args {
+    /// Refuses a place where no file can be, before any work.
+    fn require_place(&self) -> Result<()> {
+        let folder = self.onnx.parent().filter(|folder| *folder != Path::new(""));
+        let refused = |text: String| Err(Error::config("--onnx", text));
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                refused(format!("the folder {} must exist first", folder.display()))
+            }
+            _ if self.onnx.is_dir() => {
+                refused(format!("{} is a folder (name a file)", self.onnx.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What runs the file, if it is to be run; without one `--verify-data` is refused before any work.
     fn runtime(&self) -> Result<Option<Runtime>> {
         if !self.check && self.verify_data.is_none() {
@@ -161,12 +178,16 @@ impl Report {
     }
 
     fn compared(&mut self, what: &str, runtime: &Runtime, found: &Comparison) {
-        let Comparison { windows, left_out, outputs } = found;
+        let Comparison { windows, all, left_out, outputs } = found;
         let name = runtime.name();
         let largest = found.largest();
         self.largest = self.largest.max(largest);
+        let of_all = match windows + left_out < *all {
+            true => format!("{windows} evenly spread of {all}"),
+            false => windows.to_string(),
+        };
         self.text +=
-            &format!("{name}  {windows} {what}: largest relative difference {largest:.1e}\n");
+            &format!("{name}  {of_all} {what}: largest relative difference {largest:.1e}\n");
         if outputs.len() > 1 {
             for Difference { output, largest } in outputs {
                 self.text += &format!("  {output}  {largest:.1e}\n");
@@ -183,6 +204,7 @@ impl Report {
             "what": what,
             "runtime": name,
             "windows": windows,
+            "all_windows": all,
             "left_out": left_out,
             "largest_relative_difference": largest,
             "outputs": each,

@@ -277,11 +277,6 @@ impl Detector {
         Some(1.0 / (scores.len() + 1) as f64)
     }
 
-    /// Whether points of a channel of this series have p-values.
-    pub fn is_calibrated(&self, id: &str) -> bool {
-        self.kept.series.get(id).is_some_and(|channels| channels.iter().any(Option::is_some))
-    }
-
     /// Points calibrated on.
     pub fn points(&self) -> usize {
         self.each_scores(|_, own| own.scores.len())

@@ -35,12 +35,15 @@ impl HiddenRows {
         pairs.into_iter().all(|(a, b)| a < b) && self.rows.back().is_none_or(|&last| last <= most)
     }
 
-    /// Hides the point of `row`, the newest one; says whether there was room among the last `window` rows.
-    pub(crate) fn hide(&mut self, row: u64, window: u64) -> bool {
-        while self.rows.front().is_some_and(|first| first.saturating_add(window) <= row) {
+    /// Hides the point of `row`, the newest one; says whether there was room among the last `window` rows. Points of the
+    /// last `kept` rows are remembered: as many as may be written once more.
+    pub(crate) fn hide(&mut self, row: u64, window: u64, kept: u64) -> bool {
+        let within = |first: &u64, rows: u64| first.saturating_add(rows) > row;
+        while self.rows.front().is_some_and(|first| !within(first, kept.max(window))) {
             self.rows.pop_front();
         }
-        let room = 2 * (self.rows.len() as u64 + 1) <= window;
+        let recent = self.rows.iter().rev().take_while(|first| within(first, window)).count();
+        let room = 2 * (recent as u64 + 1) <= window;
         if room {
             self.rows.push_back(row);
         }
@@ -130,7 +133,7 @@ impl Known {
         let pair = ValueAndForecast { value, forecast: of.forecast };
         let p_value = by.detector.p_value(&series.id, of.number, pair);
         if p_value.is_some_and(|found| found.p <= by.level)
-            && self.hidden[place.series][of.number].hide(place.row as u64, self.window)
+            && self.hidden[place.series][of.number].hide(place.row as u64, self.window, self.window)
         {
             hide(series, place.row, of.channel);
         }
@@ -152,12 +155,18 @@ mod tests {
     #[test]
     fn at_most_half_of_the_last_rows_are_hidden() {
         let mut hidden = HiddenRows::default();
-        let found: Vec<u64> = (10..30).filter(|&row| hidden.hide(row, 8)).collect();
+        let found: Vec<u64> = (10..30).filter(|&row| hidden.hide(row, 8, 8)).collect();
         assert_eq!(found, [10, 11, 12, 13, 18, 19, 20, 21, 26, 27, 28, 29]);
         for end in 18..=30 {
             let last = found.iter().filter(|row| (end - 8..end).contains(*row)).count();
             assert!(last <= 4, "{end}: {last}");
         }
-        assert!(!HiddenRows::default().hide(5, 1));
+        assert!(!HiddenRows::default().hide(5, 1, 1));
+        // Of more rows than are forecast from, the same are hidden, and remembered for longer.
+        let mut longer = HiddenRows::default();
+        let same: Vec<u64> = (10..30).filter(|&row| longer.hide(row, 8, 16)).collect();
+        assert_eq!(same, found);
+        assert!(longer.contains(18) && !longer.contains(13));
+        assert!(hidden.contains(26) && !hidden.contains(18));
     }
 }

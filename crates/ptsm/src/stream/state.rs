@@ -293,7 +293,8 @@ impl StreamState {
         let channels = model.output_spec().channels();
         let (number, id) = (kept.clock.rows() - 1, kept.id.as_str());
         let window = model.recent_rows() as u64;
-        let row = RowOf { number, id, detector: &detection.detector, window };
+        let context = model.config().context_length as u64;
+        let row = RowOf { number, id, detector: &detection.detector, window, kept: context };
         watched.look(row, channels.iter().map(|&channel| values[channel]), found);
         for point in found.iter().filter(|point| point.hidden) {
             kept.window.unset(0, channels[point.channel]);

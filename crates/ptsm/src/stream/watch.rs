@@ -167,7 +167,7 @@ impl Watched {
                 continue;
             };
             let unexpected = self.hide.is_some_and(|level| p_value.p <= level);
-            let hidden = unexpected && self.hidden[channel].hide(row.number, row.window);
+            let hidden = unexpected && self.hidden[channel].hide(row.number, row.window, row.kept);
             let level = self.levels[channel].now;
             let anomaly = self.levels[channel].flag(p_value.p);
             self.counts.scored += 1;
@@ -195,4 +195,6 @@ pub(super) struct RowOf<'a> {
     pub(super) detector: &'a Detector,
     /// Rows that a forecast is made from.
     pub(super) window: u64,
+    /// Rows that a late row may still fill in.
+    pub(super) kept: u64,
 }

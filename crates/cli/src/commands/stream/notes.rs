@@ -1,6 +1,6 @@
 //! What `ptsm stream` says once of series that its detector cannot flag.
 
-use ptsm::stream::{StreamDetection, StreamPanel};
+use ptsm::stream::StreamPanel;
 
 use crate::global::Global;
 use crate::output::remark;
@@ -21,33 +21,35 @@ impl Notes {
             "" => "these rows".to_owned(),
             id => format!("series \"{id}\""),
         };
-        if !detection.detector.is_calibrated(id) {
-            if !std::mem::replace(&mut self.unknown, true) {
-                let text = format!(
-                    "note: {rows} are not calibrated, so their points have no p-values and are not flagged (calibrate \
-                     on rows of the same series, at least 20 with a forecast: ptsm detect --save); others like them \
-                     are only counted"
-                );
-                remark(global, &text);
-            }
-        } else if let Some(smallest) = smallest_p(detection, id)
-            && smallest > detection.alpha
+        let channels = detection.detector.channels();
+        let smallest = |channel: &usize| detection.detector.smallest_p(id, *channel);
+        let of_rows = |found: &[usize]| match found.len() == channels.len() {
+            true => rows.clone(),
+            false => format!("channel {} of {rows}", channels[found[0]]),
+        };
+        let unknown: Vec<usize> = (0..channels.len()).filter(|c| smallest(c).is_none()).collect();
+        let is_blind = |c: &usize| smallest(c).is_some_and(|least| least > detection.alpha);
+        let blind: Vec<usize> = (0..channels.len()).filter(is_blind).collect();
+        if !unknown.is_empty() && !std::mem::replace(&mut self.unknown, true) {
+            let text = format!(
+                "note: points of {} are not calibrated, so they have no p-values and are not flagged (calibrate on rows \
+                 of the same series, at least 20 with a forecast: ptsm detect --save); others like them are only counted",
+                of_rows(&unknown)
+            );
+            remark(global, &text);
+        }
+        if let Some(least) = blind.first().and_then(smallest)
             && detection.adapt == 0.0
             && !std::mem::replace(&mut self.blind, true)
         {
             let alpha = detection.alpha;
             let text = format!(
-                "note: no point of {rows} can be flagged at --alpha {alpha}, since p-values begin at {smallest:.2e} \
-                 (calibrate on at least {:.0} points, or use a higher --alpha)",
+                "note: no point of {} can be flagged at --alpha {alpha}, since p-values begin at {least:.2e} (calibrate \
+                 on at least {:.0} points, or use a higher --alpha)",
+                of_rows(&blind),
                 (1.0 / alpha).ceil()
             );
             remark(global, &text);
         }
     }
-}
-
-/// The smallest p-value that a point of a series can have.
-fn smallest_p(detection: &StreamDetection, id: &str) -> Option<f64> {
-    let channels = 0..detection.detector.channels().len();
-    channels.filter_map(|channel| detection.detector.smallest_p(id, channel)).reduce(f64::min)
 }
