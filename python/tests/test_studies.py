@@ -69,6 +69,18 @@ def test_a_backtest_trains_again(frame: polars.DataFrame) -> None:
     assert once["ptsm"].to_list()[:28] == again["ptsm"].to_list()[:28]
 
 
+def test_options_that_are_not_used_are_refused(trained: ptsm.Forecaster, frame: polars.DataFrame) -> None:
+    for call in (trained.backtest, trained.cross_validation, trained.explain):
+        with pytest.raises(ptsm.InvalidConfig, match="split: would not be used"):
+            call(frame, split="7:1:2")
+    for call in (trained.cross_validation, trained.explain, trained.detect):
+        with pytest.raises(ptsm.InvalidConfig, match="season_length: would not be used"):
+            call(frame, season_length=7)
+    for refit in (-1, 2.7, "yes"):
+        with pytest.raises(ptsm.InvalidConfig, match="refit: "):
+            trained.backtest(frame, refit=refit)
+
+
 def promoted() -> polars.DataFrame:
     """The series with a promotion that lifts them."""
     day = polars.int_range(polars.len()).over("unique_id")
