@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ptsm import _ptsm
@@ -12,6 +12,10 @@ from ptsm._params import as_json
 from ptsm.errors import InvalidConfig
 from ptsm.frames import Frame
 from ptsm.reading import reading, tell
+
+
+#: What is told with scores of the validation part that are those of training in part, as the command says it.
+_ON_VALIDATION = "a member of this model was fitted to the validation part, too"
 
 
 class Evaluation(dict[str, Any]):
@@ -110,7 +114,8 @@ class Studies:
         core = self._fitted()
         frame = Frame(self._known(df))
         scores, table = core.evaluate(frame.stream, as_json(asked))
-        return Evaluation(json.loads(scores), table), []
+        seen = split == "validation" and _fitted_to_validation(core.files())
+        return Evaluation(json.loads(scores), table), [_ON_VALIDATION] if seen else []
 
     def score(self, df: Any = None, **columns: Any) -> float:
         """Minus the MASE of the test part: larger is better, as scikit-learn wants it."""
@@ -251,6 +256,15 @@ def _no_season(columns: dict[str, Any]) -> dict[str, Any]:
         text = "season_length: would not be used: nothing is scored beside a season (leave it out)"
         raise InvalidConfig(text, "InvalidConfig", "season_length", 2)
     return columns
+
+
+def _fitted_to_validation(files: Mapping[str, bytes]) -> bool:
+    """Whether a member of the model with these files was fitted to the validation part."""
+    choice = files.get("choice.json")
+    if choice is not None and json.loads(choice).get("refitted"):
+        return True
+    records = (text for name, text in files.items() if name.rsplit("/", 1)[-1] == "training.json")
+    return any(json.loads(text).get("training", {}).get("with_validation") for text in records)
 
 
 def _every(refit: Any) -> int:

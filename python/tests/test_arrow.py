@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import multiprocessing
 import pickle
 
@@ -11,7 +12,7 @@ import pytest
 from conftest import rows
 
 import ptsm
-from ptsm import arrow
+from ptsm import arrow, studies
 
 SMALL = {"context_length": 14, "epochs": 1, "d_model": 8, "num_layers": 1, "seed": 2}
 
@@ -189,6 +190,23 @@ def test_a_training_is_scored_as_it_was_read(table: pyarrow.Table, monkeypatch: 
     row = arrow.Train([], {"h": 5, **SMALL}, own)(marked).to_pylist()[0]
     assert row["error"] == "trained, but not scored: no windows"
     assert arrow.model_of(row["model"]).predict(marked).equals(forecaster.predict(marked))
+
+
+def test_scores_of_rows_that_were_trained_on_say_so(table: pyarrow.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ptsm.Forecaster(5, **SMALL).fit(table)
+    wanted = own.evaluate(table, split="validation")
+    files = own._fitted().files()
+    record = json.loads(files["training.json"])
+    assert not record["training"].get("with_validation")
+    record["training"]["with_validation"] = True
+    seen = ptsm.Forecaster(5)
+    seen._set_files({**files, "training.json": json.dumps(record).encode()})
+    with pytest.warns(UserWarning, match="fitted to the validation part"):
+        assert seen.evaluate(table, split="validation")["mase"] == wanted["mase"]
+    seen.evaluate(table)
+    assert "fitted to the validation" not in arrow.Train([], {"h": 5, **SMALL})(table)["notes"][0].as_py()
+    monkeypatch.setattr(studies, "_fitted_to_validation", lambda files: True)
+    assert "fitted to the validation" in arrow.Train([], {"h": 5, **SMALL})(table)["notes"][0].as_py()
 
 
 @pytest.mark.parametrize(
