@@ -74,10 +74,24 @@ def test_a_process_loads_a_model_once(trained: ptsm.Forecaster, table: pyarrow.T
     assert all(one.equals(wanted) for one, _ in found)
 
 
+#: Models that were loaded in this process by `_loaded`.
+LOADS: list[object] = []
+
+
 def _loaded(given: tuple[bytes, pyarrow.Table]) -> tuple[pyarrow.Table, int]:
     text, table = given
-    found = pickle.loads(text)(table)
-    return found, len(arrow._LOADED)
+    load = ptsm.Forecaster._set_files
+
+    def counted(self: ptsm.Forecaster, files: object) -> None:
+        LOADS.append(files)
+        load(self, files)
+
+    ptsm.Forecaster._set_files = counted
+    try:
+        found = pickle.loads(text)(table)
+    finally:
+        ptsm.Forecaster._set_files = load
+    return found, len(LOADS)
 
 
 def test_joblib_has_the_bits_of_one_process(table: pyarrow.Table) -> None:
