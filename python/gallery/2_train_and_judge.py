@@ -22,7 +22,7 @@ for note in forecaster.notes_:
 scores = forecaster.evaluate(df)
 print(scores)
 
-# %% Intervals: fitted on the validation part, held against the test part.
+# %% Intervals: fitted on the validation part, compared with the test part.
 forecaster.calibrate(df, level=[80, 95])
 covered = {one["level"]: one["coverage"] for one in forecaster.evaluate(df)["probabilistic"]["intervals"]}
 for level, share in covered.items():

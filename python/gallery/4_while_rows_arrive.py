@@ -15,7 +15,7 @@ forecaster = ptsm.Forecaster(h=7, context_length=28, epochs=5, seed=0).fit(df)
 shop = df[df["unique_id"] == "shop 01"]
 before, after = shop.iloc[:-60], shop.iloc[-60:]
 
-# %% The past first, then a row a day, each held against the forecast of the day before.
+# %% The past first, then a row a day, each compared with the forecast of the day before.
 stream = forecaster.stream(every=1, id="shop 01")
 for row in before.itertuples():
     forecast = stream.push(row.ds, row.y)

@@ -90,7 +90,7 @@ class Cases(Params):
         """Writes the model as an ONNX file, and returns its size, inputs and outputs.
 
         The file takes cases as ``[batch, steps, channels]`` (steps last in what ``fit`` takes) of the length of the
-        longest training case; the options are those of ``Forecaster.to_onnx``.
+        longest training case; the options are those of ``Forecaster.to_onnx``, which has ``quantiles`` too.
         """
         return _onnx.write(self._fitted(), path, missing=missing, standardise=standardise, member=member)
 

@@ -51,7 +51,7 @@ def predict(
 ) -> Any:
     """Forecasts every series of a dataset of Ray, as a dataset.
 
-    The arguments are those of :class:`ptsm.arrow.Predict`. Rows of a series are brought into one of ``blocks``, each of which
+    The arguments are those of :class:`ptsm.arrow.Predict`, whose ``alias`` is ``ptsm`` here. Rows of a series are brought into one of ``blocks``, each of which
     must fit in memory, and forecast by ``actors`` processes of one core.
     """
     function = Predict(
@@ -83,11 +83,18 @@ def tune(
     """Trains a forecaster with each of ``params`` on the series of a frame, and ranks them by their MASE on the validation
     part, the best first.
 
-    ``how`` is that of ``fit``. Each answer has ``params``, ``mase``, ``model`` as bytes (:func:`ptsm.arrow.model_of`),
+    ``how`` is that of ``fit``. All of ``params`` have the same ``h``, as errors grow with it. A model that was refitted with the
+    validation part, as the default forecaster may be, has a MASE that is too good, which its ``notes`` say: networks of fixed
+    options are compared more fairly. Each answer has ``params``, ``mase``, ``model`` as bytes (:func:`ptsm.arrow.model_of`),
     ``notes``, and ``error`` where the training failed, which come last. A training is a task of one core.
     """
     if not params:
         text = "params: is empty (give the parameters of at least one forecaster)"
+        raise InvalidConfig(text, "InvalidConfig", "params", 2)
+    horizons = {one.get("h") for one in params}
+    if len(horizons) > 1:
+        told = ", ".join(sorted(map(str, horizons)))
+        text = f"params: have different h ({told}), whose errors cannot be compared (call tune for each)"
         raise InvalidConfig(text, "InvalidConfig", "params", 2)
     table = ray.put(pa.table(Frame(df).stream))
     task = ray.remote(num_cpus=1, max_retries=3)(_trained)

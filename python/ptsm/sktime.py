@@ -9,6 +9,7 @@ It needs sktime 1.0 or later (``pip install ptsm[sktime]``).
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
@@ -32,13 +33,15 @@ class PatchTSMixerForecaster(BaseForecaster):  # type: ignore[misc]
     """Forecasts series, hierarchies and panels of them by one model.
 
     ``model`` is None for :class:`ptsm.Forecaster`, which is trained in ``fit`` on all series together; ``builtin`` for the
-    model inside the package, which needs no training; or a model directory. ``context_length``, ``metric`` and
-    ``options`` are those of a training, ``options`` such as ``{"d_model": 16}`` for a network that is not searched;
-    ``season_length`` are the steps of a season; ``random_state`` is the seed.
+    model inside the package, which needs no training; or a model directory. ``context_length``, ``split``, ``metric`` and
+    ``options`` are those of a training, ``options`` such as ``{"d_model": 16}`` for a network that is not searched, and
+    are refused where nothing is trained; ``season_length`` are the steps of a season, which a model directory has of its own;
+    ``random_state`` is the seed of a training, and changes nothing else.
 
-    Several columns are channels of one model. Quantiles are those of calibrated intervals. At levels that a trained
-    model lacks, they lie on straight lines between those that it has and the forecast, over the scores of a normal
-    distribution.
+    Several columns are channels of one model; those of a model directory are found by their names. Quantiles are those of
+    calibrated intervals. At levels that a trained model lacks, they lie on straight lines between those that it has and the
+    forecast, over the scores of a normal distribution; the outermost lines are continued, so that quantiles beyond the
+    widest interval are extrapolated, and their coverage was measured on nothing.
 
     ``split`` divides each series into rows to train on, to choose by and to score (``8:2:0``: nothing is kept back to be
     scored; of short series the last horizon is chosen by).
@@ -91,33 +94,48 @@ class PatchTSMixerForecaster(BaseForecaster):  # type: ignore[misc]
         super().__init__()
 
     def _fit(self, y: Any, X: Any, fh: Any) -> PatchTSMixerForecaster:
-        self._past = y
+        self._refuse_unused()
+        self._past = _sorted(y)
         # What the columns are called in a frame.
         self._names = [f"y{number}" for number in range(y.shape[1])]
+        self._targets = self._names
         if self.model == "builtin":
             self.forecaster_ = None
         elif self.model is not None:
             self.forecaster_ = Forecaster.from_pretrained(self.model)
-            known = self.forecaster_.info_["channels"]
-            self._names = known if len(known) == len(self._names) else self._names
+            self._names, self._targets = _matched(list(y.columns), self.forecaster_.info_)
         else:
-            self.forecaster_ = self._trained(y, self._steps(fh))
+            self.forecaster_ = self._trained(self._past, self._steps(fh))
         return self
+
+    def _refuse_unused(self) -> None:
+        """Refuses what only a training uses, or the model that needs none."""
+        if self.model is None:
+            return
+        names = ["context_length", "split", "metric", "options"]
+        if self.model != "builtin":
+            names.append("season_length")
+        for name in names:
+            if getattr(self, name) is not None:
+                text = f"{name}: would not be used: the model {self.model!r} is not trained here (leave it out)"
+                raise InvalidConfig(text, "InvalidConfig", name, 2)
 
     def _trained(self, y: Any, steps: int) -> Forecaster:
         seed = self.random_state
-        if seed is not None and not isinstance(seed, int):
+        if seed is not None and not isinstance(seed, numbers.Integral):
             seed = int(check_random_state(seed).randint(2**31 - 1))
+        seed = None if seed is None else int(seed)
         forecaster = Forecaster(
             steps, self.context_length, seed=seed, metric=self.metric, **(self.options or {})
         )
         split = self.split or _split(y, steps)
-        frame, roles = _long(y, self._names), _roles(y, self._names)
+        frame, roles = _long(y, self._names), _roles(y, self._targets)
         forecaster.fit(frame, season_length=self.season_length, split=split, **roles)
         # A network alone comes without intervals.
         return forecaster if forecaster.info_["level"] else forecaster.calibrate(frame)
 
     def _update(self, y: Any, X: Any = None, update_params: bool = True) -> PatchTSMixerForecaster:
+        y = _sorted(y)
         old = self._past[~self._past.index.isin(y.index)]
         self._past = pd.concat([old, y]).sort_index()
         if update_params and self.model is None:
@@ -132,7 +150,7 @@ class PatchTSMixerForecaster(BaseForecaster):  # type: ignore[misc]
         """The rows of the forecast that are asked for, and their index."""
         fh = _with_step(fh, self._past)
         steps, past = self._steps(fh), _long(self._past, self._names)
-        roles = _roles(self._past, self._names)
+        roles = _roles(self._past, self._targets)
         if self.forecaster_ is None:
             season = self.season_length
             found = forecast(past, steps, level=levels, season_length=season, **roles)
@@ -151,6 +169,11 @@ class PatchTSMixerForecaster(BaseForecaster):  # type: ignore[misc]
     def _predict_quantiles(self, fh: Any, X: Any, alpha: list[float]) -> Any:
         low, high = _BUILTIN_LEVELS
         levels = sorted({min(max(_level(a), low), high) for a in alpha})
+        steps = self._steps(_with_step(fh, self._past))
+        if self.forecaster_ is not None and steps > self.forecaster_.info_["h"] and set(alpha) != {0.5}:
+            own = self.forecaster_.info_["h"]
+            text = f"fh: the model has intervals up to its {own} steps, and none {steps} steps ahead (train it with a farther fh)"
+            raise InvalidConfig(text, "InvalidConfig", "fh", 2)
         found, index = self._found(fh, levels)
         answer = {}
         for column, name in self._columns(found):
@@ -174,6 +197,33 @@ class PatchTSMixerForecaster(BaseForecaster):  # type: ignore[misc]
         """Parameters for sktime's own tests: without training, and a small network."""
         small = {"epochs": 1, "d_model": 4, "num_layers": 1}
         return [{"model": "builtin"}, {"context_length": 8, "options": small}]
+
+
+def _sorted(y: Any) -> Any:
+    """The rows by series, in the order that sktime expects of the forecast."""
+    return y.sort_index() if y.index.nlevels > 1 else y
+
+
+def _matched(columns: list[Any], info: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The channel of each column, and the channels in the order of the model.
+
+    A series of its own may be called anything; several columns are matched by their names.
+    """
+    channels = list(info["channels"])
+    given = [str(column) for column in columns]
+    if list(info["targets"]) != channels or info["covariates"]:
+        told = ", ".join([*info["targets"]])
+        text = f"model: forecasts {told} alone of {', '.join([*channels, *info['covariates']])}, wanted one that forecasts all"
+        raise InvalidConfig(text, "InvalidConfig", "model", 2)
+    if len(given) == len(channels) == 1:
+        return channels, channels
+    if sorted(given) != sorted(channels):
+        text = (
+            f"y: has the columns {', '.join(given)}, and the model the channels {', '.join(channels)} (rename the "
+            "columns, or leave some out)"
+        )
+        raise InvalidConfig(text, "InvalidConfig", "y", 2)
+    return given, channels
 
 
 def _with_step(fh: Any, y: Any) -> Any:

@@ -41,7 +41,7 @@ def predict(
 ) -> Any:
     """Forecasts every series of a data frame of Spark, as a data frame.
 
-    The arguments are those of :class:`ptsm.arrow.Predict`. Rows of a series are brought into one of ``partitions``
+    The arguments are those of :class:`ptsm.arrow.Predict`, whose ``alias`` is ``ptsm`` here. Rows of a series are brought into one of ``partitions``
     (Spark's own number if None) and sorted there by time. A model directory is read by the driver, and sent with the tasks.
     """
     function = Predict(

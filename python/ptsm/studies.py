@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ptsm import _ptsm
@@ -11,6 +12,10 @@ from ptsm._params import as_json
 from ptsm.errors import InvalidConfig
 from ptsm.frames import Frame
 from ptsm.reading import reading, tell
+
+
+#: What is told with scores of the validation part that are those of training in part, as the command says it.
+_ON_VALIDATION = "a member of this model was fitted to the validation part, too"
 
 
 class Evaluation(dict[str, Any]):
@@ -74,7 +79,25 @@ class Studies:
 
         ``split`` is ``train``, ``validation`` or ``test`` of the training's borders, or other borders, whose test part is
         scored. ``by`` adds errors by ``step``, ``channel`` or ``series``. ``columns`` say how the frame is read, as in ``predict``.
+        A ``UserWarning`` tells where the validation part is scored and a member of the model was fitted to it, too.
         """
+        found, notes = self._evaluated(
+            df, split=split, by=by, baselines=baselines, season_length=season_length, **columns
+        )
+        tell(notes)
+        return found
+
+    def _evaluated(
+        self,
+        df: Any = None,
+        *,
+        split: str,
+        by: Iterable[str] = (),
+        baselines: bool,
+        season_length: int | None = None,
+        **columns: Any,
+    ) -> tuple[Evaluation, list[str]]:
+        """The scores, and what is to be told with them."""
         wanted = set(by)
         unknown = wanted - {"step", "channel", "series"}
         if unknown:
@@ -91,7 +114,8 @@ class Studies:
         core = self._fitted()
         frame = Frame(self._known(df))
         scores, table = core.evaluate(frame.stream, as_json(asked))
-        return Evaluation(json.loads(scores), table)
+        seen = split == "validation" and _fitted_to_validation(core.files())
+        return Evaluation(json.loads(scores), table), [_ON_VALIDATION] if seen else []
 
     def score(self, df: Any = None, **columns: Any) -> float:
         """Minus the MASE of the test part: larger is better, as scikit-learn wants it."""
@@ -119,11 +143,11 @@ class Studies:
         :meth:`cross_validation`.
         """
         asked = {
-            "data": reading(season_length=season_length, **columns),
+            "data": _no_split(season_length=season_length, **columns),
             "h": h,
             "windows": n_windows,
             "step": step_size,
-            "refit": int(refit),
+            "refit": _every(refit),
             "baselines": baselines,
             "alias": self.alias,
         }
@@ -146,6 +170,9 @@ class Studies:
         forecast), the true value under the name of the target, the forecast, and the ends of its intervals. Several
         targets keep their names, and have the true value in ``NAME_actual``.
         """
+        if columns.get("season_length") is not None:
+            text = "season_length: would not be used: nothing is scored (leave it out; `backtest` takes it)"
+            raise InvalidConfig(text, "InvalidConfig", "season_length", 2)
         found = self.backtest(
             df, n_windows=n_windows, step_size=step_size, h=h, refit=refit, baselines=False, **columns
         )
@@ -165,14 +192,14 @@ class Studies:
     ) -> Detection:
         """Points that were not expected, as ``ptsm detect``: the residual of each gets a p-value.
 
-        All rows of the frame are scanned, held against the residuals of a frame ``calibration`` that training did not
-        see; without one, the test part is scanned, held against the validation part of the training's borders or of
+        All rows of the frame are scanned, compared with the residuals of a frame ``calibration`` that training did not
+        see; without one, the test part is scanned, compared with the validation part of the training's borders or of
         ``split``. Points are flagged by a rate of false discoveries ``fdr`` (0.05), or by a level ``alpha`` of the p-values.
         ``hide`` makes later forecasts without points below such a level; ``ahead`` are the steps from the last row that a
         forecast is made from to the point. The answer is a report, its ``events`` strongest first; its ``rows`` are the points.
         """
         asked = {
-            "data": reading(**columns),
+            "data": reading(**_no_season(columns)),
             "split": split,
             "fdr": 0.05 if fdr is None and alpha is None else fdr,
             "alpha": alpha,
@@ -203,7 +230,7 @@ class Studies:
         (``size``, ``mean``, and ``step_1`` onwards); what a covariate adds is exact.
         """
         asked = {
-            "data": reading(**columns),
+            "data": _no_split(**_no_season(columns)),
             "rows_before_end": rows_before_end,
             "stretch": stretch,
         }
@@ -213,3 +240,36 @@ class Studies:
         rows, notes = _ptsm.explain(core, frame.stream, plan, as_json(asked))
         tell(notes)
         return frame.like(rows)
+
+
+def _no_split(**columns: Any) -> dict[str, Any]:
+    """How a frame is read that is not divided."""
+    if columns.get("split") is not None:
+        text = "split: would not be used: the rows are not divided into parts (leave it out)"
+        raise InvalidConfig(text, "InvalidConfig", "split", 2)
+    return reading(**columns)
+
+
+def _no_season(columns: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, of a question that needs no season."""
+    if columns.get("season_length") is not None:
+        text = "season_length: would not be used: nothing is scored beside a season (leave it out)"
+        raise InvalidConfig(text, "InvalidConfig", "season_length", 2)
+    return columns
+
+
+def _fitted_to_validation(files: Mapping[str, bytes]) -> bool:
+    """Whether a member of the model with these files was fitted to the validation part."""
+    choice = files.get("choice.json")
+    if choice is not None and json.loads(choice).get("refitted"):
+        return True
+    records = (text for name, text in files.items() if name.rsplit("/", 1)[-1] == "training.json")
+    return any(json.loads(text).get("training", {}).get("with_validation") for text in records)
+
+
+def _every(refit: Any) -> int:
+    """Cutoffs from one training to the next; 0 = none."""
+    if not isinstance(refit, numbers.Integral) and type(refit).__name__ not in ("bool", "bool_") or int(refit) < 0:
+        text = f"refit: {refit!r} must be True, False, or a whole number of cutoffs from one training to the next"
+        raise InvalidConfig(text, "InvalidConfig", "refit", 2)
+    return int(refit)

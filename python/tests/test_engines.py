@@ -71,9 +71,8 @@ def test_spark_forecasts_with_the_bits_of_one_process(
     found = module.predict(frame, trained, 5, level=80).toPandas()
     wanted = arrow.Predict(trained, 5, level=80).sorted(table)
     found = ordered(pyarrow.table(found).select(wanted.column_names))
-    for name in wanted.column_names[2:]:
+    for name in wanted.column_names:
         assert found[name].to_pylist() == ordered(wanted)[name].to_pylist()
-    assert found["unique_id"].to_pylist() == ordered(wanted)["unique_id"].to_pylist()
 
 
 def test_spark_repeats_a_task_whose_worker_was_killed(
@@ -85,7 +84,8 @@ def test_spark_repeats_a_task_whose_worker_was_killed(
     found = pyarrow.table(module.predict(frame, trained, 5).toPandas())
     assert mark.exists()
     wanted = ordered(arrow.Predict(trained, 5).sorted(table))
-    assert ordered(found)["ptsm"].to_pylist() == wanted["ptsm"].to_pylist()
+    for name in wanted.column_names:
+        assert ordered(found)[name].to_pylist() == wanted[name].to_pylist()
 
 
 def test_spark_trains_a_model_for_each_group(spark: Any, table: pyarrow.Table) -> None:
@@ -137,11 +137,13 @@ def test_ray_repeats_a_block_whose_worker_was_killed(
 
 def test_ray_ranks_trainings(ray: Any, table: pyarrow.Table) -> None:
     module = pytest.importorskip("ptsm.ray")
-    grid = [{"h": 5, **SMALL}, {"h": 5, **SMALL, "epochs": 3}, {"h": 50, **SMALL}]
+    grid = [{"h": 5, **SMALL}, {"h": 5, **SMALL, "epochs": 3}, {"h": 5, **SMALL, "context_length": 500}]
+    with pytest.raises(ptsm.InvalidConfig, match="different h .5, 6."):
+        module.tune(table, [{"h": 5, **SMALL}, {"h": 6, **SMALL}])
     found = module.tune(table, grid, {"split": "7:3:0"})
     assert [row["error"] is None for row in found] == [True, True, False]
     assert found[0]["mase"] <= found[1]["mase"]
-    assert found[2]["params"]["h"] == 50
+    assert found[2]["params"]["context_length"] == 500
     own = ordered(table)
     wanted = ptsm.Forecaster(**found[0]["params"]).fit(own, split="7:3:0").predict(own)
     assert arrow.model_of(found[0]["model"]).predict(own).equals(wanted)

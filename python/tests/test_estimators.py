@@ -133,6 +133,74 @@ def test_sktime_trains_one_model_on_a_panel() -> None:
     assert (ends[0.9, "lower"] < ends[0.8, "lower"]).all()
 
 
+@pytest.mark.parametrize("model", ["builtin", None])
+def test_sktime_forecasts_each_series_of_an_unsorted_panel(model: str | None) -> None:
+    module = extra("sktime")
+    index = pandas.date_range("2021-03-01", periods=60, freq="D")
+    # Levels of their own, not in the order of the names; more than nine, as texts of numbers have another order.
+    levels = {f"shop {number:02}": 100.0 * ((number * 7) % 12 + 1) for number in range(12)}
+    order = sorted(levels, key=lambda name: -levels[name])
+    week = numpy.sin(2 * numpy.pi * numpy.arange(60) / 7)
+    parts = {name: pandas.DataFrame({"y": levels[name] + week}, index=index) for name in order}
+    panel = pandas.concat(parts, names=["shop", "day"])
+    own = {} if model else {"options": {**SMALL, "epochs": 1}, "context_length": 14, "random_state": 1}
+    forecaster = module.PatchTSMixerForecaster(model, **own).fit(panel, fh=[1, 3])
+    found = forecaster.predict()
+    assert found.equals(module.PatchTSMixerForecaster(model, **own).fit(panel.sort_index(), fh=[1, 3]).predict())
+    for name, level in levels.items():
+        assert (found.loc[name, "y"] - level).abs().max() < 50, name
+    ends = forecaster.predict_interval(coverage=0.8)
+    for name, level in levels.items():
+        assert (ends.loc[name] - level).abs().to_numpy().max() < 50, name
+    later = pandas.concat(
+        {name: pandas.DataFrame({"y": [levels[name]] * 2}, index=index[-2:] + index.freq * 2) for name in order},
+        names=["shop", "day"],
+    )
+    found = forecaster.update(later, update_params=False).predict()
+    for name, level in levels.items():
+        assert (found.loc[name, "y"] - level).abs().max() < 50, name
+
+
+def test_sktime_finds_the_channels_of_a_model_by_their_names(tmp_path: Path) -> None:
+    module = extra("sktime")
+    index = pandas.date_range("2021-03-01", periods=80, freq="D")
+    week = numpy.sin(2 * numpy.pi * numpy.arange(80) / 7)
+    y = pandas.DataFrame({"sold": 10 + week, "price": 500 + week}, index=index)
+    ptsm.Forecaster(3, 14, seed=1, **{**SMALL, "epochs": 1}).fit(
+        y.reset_index(names="ds"), target_col=["sold", "price"]
+    ).save_pretrained(tmp_path)
+    wanted = module.PatchTSMixerForecaster(str(tmp_path)).fit(y, fh=[1, 2]).predict()
+    assert ((wanted - [10, 500]).abs() < 100).all(axis=None)
+    turned = module.PatchTSMixerForecaster(str(tmp_path)).fit(y[["price", "sold"]], fh=[1, 2]).predict()
+    assert turned.equals(wanted[["price", "sold"]])
+    other = y.rename(columns={"price": "cost"})
+    with pytest.raises(ptsm.InvalidConfig, match="y: has the columns sold, cost, and the model the channels sold, price"):
+        module.PatchTSMixerForecaster(str(tmp_path)).fit(other, fh=[1, 2])
+    with pytest.raises(ptsm.InvalidConfig, match="y: has the columns sold, and the model the channels sold, price"):
+        module.PatchTSMixerForecaster(str(tmp_path)).fit(y[["sold"]], fh=[1, 2])
+
+
+def test_sktime_refuses_what_is_not_used(tmp_path: Path) -> None:
+    module = extra("sktime")
+    series = monthly()
+    frame = pandas.DataFrame({"ds": series.index.to_timestamp(), "y": series.to_numpy()})
+    own = ptsm.Forecaster(3, 12, **{**SMALL, "epochs": 1}).fit(frame).calibrate(level=80)
+    own.save_pretrained(tmp_path)
+    for name, value in {"context_length": 8, "split": "8:2:0", "metric": "mae", "options": {}}.items():
+        for model in ("builtin", str(tmp_path)):
+            with pytest.raises(ptsm.InvalidConfig, match=f"{name}: would not be used"):
+                module.PatchTSMixerForecaster(model, **{name: value}).fit(series, fh=[1])
+    with pytest.raises(ptsm.InvalidConfig, match="season_length: would not be used"):
+        module.PatchTSMixerForecaster(str(tmp_path), season_length=12).fit(series, fh=[1])
+    far = module.PatchTSMixerForecaster(str(tmp_path)).fit(series, fh=[1, 5])
+    assert len(far.predict()) == 2
+    with pytest.raises(ptsm.InvalidConfig, match="intervals up to its 3 steps, and none 5 steps ahead"):
+        far.predict_interval(coverage=0.8)
+    seeded = module.PatchTSMixerForecaster(options=SMALL, context_length=12, random_state=numpy.int64(4))
+    wanted = module.PatchTSMixerForecaster(options=SMALL, context_length=12, random_state=4).fit(series, fh=[1])
+    assert seeded.fit(series, fh=[1]).predict().equals(wanted.predict())
+
+
 def test_sktime_refuses_quantiles_of_a_model_without_intervals(tmp_path: Path) -> None:
     module = extra("sktime")
     series = monthly()

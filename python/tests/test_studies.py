@@ -69,6 +69,37 @@ def test_a_backtest_trains_again(frame: polars.DataFrame) -> None:
     assert once["ptsm"].to_list()[:28] == again["ptsm"].to_list()[:28]
 
 
+def test_columns_of_a_backtest_may_be_called_anything(trained: ptsm.Forecaster, frame: polars.DataFrame) -> None:
+    wanted = trained.cross_validation(frame, n_windows=2)
+    for name, time, target in (
+        ("cutoff_shop", "ds", "y"),
+        ("y_actual", "ds", "y"),
+        ("y-shop", "y_day", "y"),
+        ("ptsm", "cutoff", "y"),
+        ("shop", "day", "y_actual"),
+        ("shop", "day", "cutoff"),
+    ):
+        renamed = frame.rename({"unique_id": name, "ds": time, "y": target})
+        own = ptsm.Forecaster(h=7, **SMALL).fit(renamed, id_col=name, time_col=time, target_col=target).calibrate()
+        found = own.cross_validation(renamed, n_windows=2)
+        assert [name, time, target] == [found.columns[place] for place in (0, 1, 3)]
+        assert found.columns[2].startswith("cutoff")
+        assert [column.to_list() for column in found] == [column.to_list() for column in wanted]
+        assert found.dtypes == wanted.dtypes
+
+
+def test_options_that_are_not_used_are_refused(trained: ptsm.Forecaster, frame: polars.DataFrame) -> None:
+    for call in (trained.backtest, trained.cross_validation, trained.explain):
+        with pytest.raises(ptsm.InvalidConfig, match="split: would not be used"):
+            call(frame, split="7:1:2")
+    for call in (trained.cross_validation, trained.explain, trained.detect):
+        with pytest.raises(ptsm.InvalidConfig, match="season_length: would not be used"):
+            call(frame, season_length=7)
+    for refit in (-1, 2.7, "yes"):
+        with pytest.raises(ptsm.InvalidConfig, match="refit: "):
+            trained.backtest(frame, refit=refit)
+
+
 def promoted() -> polars.DataFrame:
     """The series with a promotion that lifts them."""
     day = polars.int_range(polars.len()).over("unique_id")

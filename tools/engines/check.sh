@@ -12,8 +12,14 @@ folder=${2:-target/engines/data}
 environment=target/engines/venv
 stage=$PWD/target/engines/stage
 
+# A folder of somebody else stays as it is.
+if [ -e "$folder" ] && [ ! -e "$folder/.ptsm-engines" ] && [ "$folder" != target/engines/data ]; then
+    echo "$folder: is there, and was not made by this script (name one that is not there)" >&2
+    exit 2
+fi
 rm -rf "$stage" "$folder"
-mkdir -p "$stage"
+mkdir -p "$stage" "$folder"
+touch "$folder/.ptsm-engines"
 cp -r python/ptsm "$stage/ptsm"
 for library in lib_ptsm.so lib_ptsm.dylib; do
     [ ! -f "$built/$library" ] || cp "$built/$library" "$stage/ptsm/_ptsm.abi3.so"

@@ -88,8 +88,9 @@ impl BacktestObserver for Taker<'_> {
     fn block(&mut self, block: &BacktestBlock<'_>) -> Result<()> {
         let table = block.table(IntervalNames::Nixtla)?;
         if table.num_rows() > 0 {
-            let table = as_nixtla(&table, self.alias)?;
-            self.batches.push(as_given(&table, &with_cutoff(self.given, &table))?);
+            let places = Places::of(block, &table)?;
+            let table = places.as_nixtla(&table, self.alias)?;
+            self.batches.push(as_given(&table, &places.with_cutoff(self.given, &table))?);
         }
         Ok(())
     }
@@ -103,43 +104,58 @@ impl BacktestObserver for Taker<'_> {
     }
 }
 
-/// The columns with their names in Nixtla's libraries: id, time, cutoff, the truth under the name of the target, and
-/// the forecast of a single target under the alias.
-fn as_nixtla(table: &Table, alias: &str) -> Result<Table> {
-    let actual = |column: &&Column| column.name.strip_suffix("_actual").map(str::to_owned);
-    let targets: Vec<String> = table.columns().iter().filter_map(|one| actual(&one)).collect();
-    let mut columns: Vec<Column> = table.columns().to_vec();
-    if let [target] = &targets[..] {
-        let free = free_name(alias, std::slice::from_ref(target));
-        for column in &mut columns {
-            let rest = column.name.strip_prefix(target.as_str());
-            if let Some(rest) = rest.filter(|rest| !rest.starts_with("_actual")) {
-                if rest.is_empty() || rest.starts_with(['-', '_']) {
-                    column.name = format!("{free}{rest}");
-                }
-            } else if rest.is_some() {
-                column.name.clone_from(target);
-            }
-        }
-    }
-    let cutoff = columns.iter().position(|one| one.name.starts_with("cutoff"));
-    if let Some(place) = cutoff.filter(|&place| place + 1 < columns.len()) {
-        // Times come before cutoffs.
-        columns.swap(place, place + 1);
-    }
-    Table::new(columns)
+/// Where the columns of a block lie: ids, the cutoff and the time before it, then the truth of each channel, then the
+/// forecasts. Names tell nothing: a column of ids or a target may be called like any of them.
+struct Places {
+    /// Names of the channels.
+    channels: Vec<String>,
+    /// The first column of the truth.
+    truth: usize,
 }
 
-/// Types of the columns, the cutoff of the type of the times.
-fn with_cutoff(given: &Schema, table: &Table) -> Schema {
-    let mut fields: Vec<Field> = given.fields().iter().map(|field| (**field).clone()).collect();
-    let names: Vec<&str> = table.columns().iter().map(|one| one.name.as_str()).collect();
-    let place = names.iter().position(|name| name.starts_with("cutoff"));
-    let times = place.and_then(|place| given.field_with_name(names[place.checked_sub(1)?]).ok());
-    if let (Some(place), Some(times)) = (place, times) {
-        fields.push(times.clone().with_name(names[place]));
+impl Places {
+    fn of(block: &BacktestBlock<'_>, table: &Table) -> Result<Self> {
+        let first = block.forecasts.first().and_then(|all| all.first());
+        let first = first.ok_or_else(|| Error::internal("a block without forecasts has rows"))?;
+        let forecasts = 1 + 2 * first.intervals.len() + first.quantiles.len();
+        let channels = first.channels.clone();
+        let later = channels.len() * (1 + forecasts);
+        match table.columns().len().checked_sub(later) {
+            Some(truth) if truth >= 2 => Ok(Self { channels, truth }),
+            _ => Err(Error::internal("a block of a backtest lacks columns")),
+        }
     }
-    Schema::new(fields)
+
+    /// The columns with their names in Nixtla's libraries: id, time, cutoff, the truth under the name of the target, and
+    /// the forecast of a single target under the alias.
+    fn as_nixtla(&self, table: &Table, alias: &str) -> Result<Table> {
+        let mut columns: Vec<Column> = table.columns().to_vec();
+        if let [target] = &self.channels[..] {
+            let leading = columns[..self.truth].iter().map(|one| one.name.clone());
+            let taken: Vec<String> = leading.chain([target.clone()]).collect();
+            let free = free_name(alias, &taken);
+            columns[self.truth].name.clone_from(target);
+            for column in &mut columns[self.truth + 1..] {
+                let rest = column.name.strip_prefix(target.as_str()).unwrap_or(&column.name);
+                column.name = format!("{free}{rest}");
+            }
+        }
+        // Times come before cutoffs.
+        columns.swap(self.truth - 2, self.truth - 1);
+        Table::new(columns)
+    }
+
+    /// Types of the columns, the cutoff of the type of the times; `table` is one of [`Self::as_nixtla`].
+    fn with_cutoff(&self, given: &Schema, table: &Table) -> Schema {
+        let mut fields: Vec<Field> = given.fields().iter().map(|field| (**field).clone()).collect();
+        let name = |place: usize| table.columns()[place].name.as_str();
+        let cutoff = name(self.truth - 1);
+        fields.retain(|field| field.name() != cutoff);
+        if let Ok(times) = given.field_with_name(name(self.truth - 2)) {
+            fields.push(times.clone().with_name(cutoff));
+        }
+        Schema::new(fields)
+    }
 }
 
 /// Forecasts the series of a frame from rolling cutoffs: the rows, the scores as JSON, and the table that people read.
