@@ -75,7 +75,7 @@ impl Windowed<'_> {
         let mut draws = Draws(0x9e37_79b9_7f4a_7c15);
         let names: Vec<&String> = self.standardiser.series.keys().collect();
         // Pairs of windows have a form in turn, so that known and unknown series have all of them.
-        let id = |number: usize| match number % 2 == 0 && !names.is_empty() {
+        let id = |number: usize| match number.is_multiple_of(2) && !names.is_empty() {
             true => names[number / 2 % names.len()].clone(),
             false => String::new(),
         };
