@@ -18,7 +18,7 @@ pub struct Limits {
     pub body_time: Duration,
     /// Bytes a second that a body must come with, after its first five seconds.
     pub body_bytes_per_second: u64,
-    /// Time in which the first bytes of a connection must have come, and then, anew, the head of each request.
+    /// Time in which the head of a request must have come, the first one from the start of its connection.
     pub header_time: Duration,
     /// Bytes of the head of a request.
     pub header_bytes: usize,
