@@ -159,7 +159,7 @@ fn one_series_of_a_long_table_is_answered() {
 fn what_no_rows_can_be_answered_for_is_refused() {
     for (query, status, word) in [
         ("?series=1", 422, "there are 1"),
-        ("?model=absent", 404, "absent"),
+        ("?model=absent", 404, "no model of this name"),
         ("?model=moves", 422, "labels cases"),
         ("?model=load&season=7", 422, "season: "),
         ("?levels=0.8", 422, "levels: "),
