@@ -216,13 +216,14 @@ fn serve_refuses_options_before_it_loads_a_model() {
         ("--check --port 1", "--port"),
         ("--check --exit-timeout 1", "--exit-timeout"),
         ("--check --allow-reload", "--allow-reload"),
+        ("--check --no-page", "--no-page"),
     ] {
         let output = run(folder.path(), &format!("serve --model x=nowhere {arguments}"));
         let text = stderr(&output);
         assert!(!output.status.success() && text.contains(names), "{arguments}: {text}");
         assert!(!text.contains("nowhere"), "{arguments}: {text}");
     }
-    for arguments in ["--port 1", "--backend cpu", "--max-body-mib 1", "--workers 1"] {
+    for arguments in ["--port 1", "--backend cpu", "--max-body-mib 1", "--workers 1", "--no-page"] {
         let output = run(folder.path(), &format!("serve --new-key ops {arguments}"));
         assert!(!output.status.success() && output.stdout.is_empty(), "{arguments}");
     }

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -12,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, join};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::util::MapRequest;
 
 use crate::limits::Limits;
 use crate::state::Service;
@@ -83,24 +86,42 @@ impl Accept {
             .max_header_list_size(header_bytes as u32)
             .keep_alive_interval(header_time)
             .keep_alive_timeout(header_time);
-        let service = TowerToHyperService::new(self.app.clone());
+        let app = self.app.clone();
         async move {
+            // One deadline for the first bytes and the head that they begin.
+            let until = tokio::time::Instant::now() + header_time;
             let (mut read, write) = stream.into_split();
             let first = tokio::select! {
                 // What has begun before the end is answered.
                 biased;
-                first = tokio::time::timeout(header_time, first_bytes(&mut read)) => first,
+                first = tokio::time::timeout_at(until, first_bytes(&mut read)) => first,
                 _ = stopped.wait_for(Option::is_some) => return,
             };
             // A connection that breaks, or says nothing in time, concerns its client alone.
             let Ok(Ok(first)) = first else { return };
-            let builder = match first == PREFACE {
+            let is_http2 = first == PREFACE;
+            let builder = match is_http2 {
                 true => builder.http2_only(),
                 false => builder.http1_only(),
             };
+            // A connection of HTTP/2 that has no request yet is asked by pings whether it lives.
+            let heard = Arc::new(AtomicBool::new(is_http2));
+            let note = Arc::clone(&heard);
+            let app = MapRequest::new(app, move |request: hyper::Request<Incoming>| {
+                note.store(true, Ordering::Relaxed);
+                request
+            });
+            let service = TowerToHyperService::new(app);
             let stream = TokioIo::new(join(io::Cursor::new(first).chain(read), write));
             let connection = builder.serve_connection(stream, service).into_owned();
-            let _ = watcher.watch(connection).await;
+            let mut connection = std::pin::pin!(watcher.watch(connection));
+            tokio::select! {
+                _ = &mut connection => return,
+                () = tokio::time::sleep_until(until) => {}
+            }
+            if heard.load(Ordering::Relaxed) {
+                let _ = connection.await;
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use ptsm::{Error, Result};
 pub struct Limits {
     /// Bytes of a body, also of a message of gRPC.
     pub body_bytes: usize,
-    /// Bytes of the bodies of all requests at once, from their first byte to their answer.
+    /// Bytes of the bodies of all requests at once, from their first byte until they are read (of gRPC to their answer).
     pub bodies_bytes: usize,
     /// Pieces in which a body may come.
     pub body_pieces: usize,
@@ -18,7 +18,7 @@ pub struct Limits {
     pub body_time: Duration,
     /// Bytes a second that a body must come with, after its first five seconds.
     pub body_bytes_per_second: u64,
-    /// Time in which the head of a request must have come.
+    /// Time in which the head of a request must have come, the first one from the start of its connection.
     pub header_time: Duration,
     /// Bytes of the head of a request.
     pub header_bytes: usize,
@@ -110,12 +110,24 @@ impl Limits {
                 return Err(Error::config(name, "0 must be at least 1"));
             }
         }
-        for (name, time) in [
+        // HTTP/2 counts in so many bits.
+        if u32::try_from(self.header_bytes).is_err() {
+            let text = format!("{} is more than {}", self.header_bytes, u32::MAX);
+            return Err(Error::config("header_bytes", text));
+        }
+        let times = [
             ("body_time", self.body_time),
             ("header_time", self.header_time),
             ("longest_timeout", self.longest_timeout),
-        ] {
+        ];
+        for (name, time) in times {
             check_time(name, time)?;
+        }
+        let default = ("default_timeout", self.default_timeout);
+        for (name, time) in times.into_iter().chain([default]) {
+            if time.is_zero() {
+                return Err(Error::config(name, "0 must be longer: nothing would be in time"));
+            }
         }
         if self.default_timeout > self.longest_timeout {
             let (own, longest) = (self.default_timeout, self.longest_timeout);
@@ -158,6 +170,11 @@ mod tests {
             ("longest_timeout", refused(&|limits| limits.longest_timeout = Duration::MAX)),
             ("bodies_bytes", refused(&|limits| limits.bodies_bytes = limits.body_bytes - 1)),
             ("connections", refused(&|limits| limits.connections = usize::MAX)),
+            ("header_bytes", refused(&|limits| limits.header_bytes = 1 << 32)),
+            ("body_time", refused(&|limits| limits.body_time = Duration::ZERO)),
+            ("header_time", refused(&|limits| limits.header_time = Duration::ZERO)),
+            ("longest_timeout", refused(&|limits| limits.longest_timeout = Duration::ZERO)),
+            ("default_timeout", refused(&|limits| limits.default_timeout = Duration::ZERO)),
         ] {
             assert!(text.starts_with(name), "{name}: {text}");
         }

@@ -1,7 +1,7 @@
 //! One line of JSON for each request and each failure, on the standard error.
 //!
 //! Lines are written by a thread of their own: a terminal or a pipe that takes nothing must not hold the threads of the
-//! sockets. Those that do not fit into the queue in front of it are lost, and are counted.
+//! sockets. Those that do not fit into the queue in front of it, or cannot be written, are lost, and are counted.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -71,14 +71,19 @@ fn write_all(mut writer: impl Write, entries: &Receiver<Entry>, lost: &Counter<u
     while let Ok(entry) = entries.recv() {
         match entry {
             // A log that cannot be written must not end the server.
-            Entry::Line(line) => drop(writer.write_all(line.as_bytes())),
+            Entry::Line(line) => {
+                if writer.write_all(line.as_bytes()).is_err() {
+                    lost.inc();
+                }
+            }
             Entry::Flushed(sender) => drop(sender.send(())),
         }
         let now = lost.get();
         if now > told {
             let fields = json!({"level": "warn", "event": "lines lost", "count": now - told});
-            drop(writer.write_all(timed(&fields).as_bytes()));
-            told = now;
+            if writer.write_all(timed(&fields).as_bytes()).is_ok() {
+                told = now;
+            }
         }
     }
 }
@@ -130,6 +135,27 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    /// Writes nothing.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let log = Log::new(Broken, 16);
+        (0..5).for_each(|number| log.line(format!("line {number}\n")));
+        log.flush(Duration::from_secs(60));
+        assert_eq!(log.lost.get(), 5);
     }
 
     #[test]

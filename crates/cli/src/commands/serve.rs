@@ -17,10 +17,11 @@ use crate::source::refuse_unused;
 const DAY: u64 = 24 * 3600;
 
 /// What says how a server listens and ends, which a check of its models does not do.
-const NOT_OF_A_CHECK: [&str; 12] = [
+const NOT_OF_A_CHECK: [&str; 13] = [
     "host",
     "port",
     "allow_reload",
+    "no_page",
     "workers",
     "max_batch_windows",
     "max_queue_windows",
@@ -33,7 +34,7 @@ const NOT_OF_A_CHECK: [&str; 12] = [
 ];
 
 /// What a new key has nothing to do with: all the rest.
-const NOT_OF_A_KEY: [&str; 17] = [
+const NOT_OF_A_KEY: [&str; 18] = [
     "folder",
     "model",
     "check",
@@ -42,6 +43,7 @@ const NOT_OF_A_KEY: [&str; 17] = [
     "host",
     "port",
     "allow_reload",
+    "no_page",
     "workers",
     "max_batch_windows",
     "max_queue_windows",

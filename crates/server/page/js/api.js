@@ -55,13 +55,21 @@ export function query(options) {
   return parts.length ? `?${parts.join("&")}` : "";
 }
 
+/** A name in the lists of a schema that has a comma, which parts names in a query; null where there is none. */
+export const withComma = (schema) => Object.values(schema).filter(Array.isArray).flat().find((name) => String(name).includes(",")) ?? null;
+
 /**
  * Posts a table with options: in the query, or, where the table is JSON, beside it.
  * @param {import("./source.js").Source} source
  */
-export function post(path, source, { schema = {}, options = {}, accept = "application/json", signal = undefined } = {}) {
+export async function post(path, source, { schema = {}, options = {}, accept = "application/json", signal = undefined } = {}) {
   const headers = { "Content-Type": source.media, Accept: accept };
   if (source.media !== "application/json") {
+    const named = withComma(schema);
+    if (named !== null) {
+      const message = `${named}: a comma parts the names of columns in a request; give the column another name, or the table as JSON`;
+      throw new Refusal(0, { error: { code: "comma", message } });
+    }
     return ask(path + query({ ...options, ...schema }), { method: "POST", headers, body: source.body, signal });
   }
   const rest = Object.entries({ ...options, schema }).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`);

@@ -1,10 +1,19 @@
 // The request of the page as commands that give the same numbers.
 
-import { address, key, query } from "./api.js";
+import { address, key, query, withComma } from "./api.js";
 import { forecastSchema, isAnySeries, levels, model, options, state } from "./state.js";
 
-/** A word of a shell. */
-const word = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+/** A word of a shell; zsh reads one that begins with = as the path of a command. */
+const word = (text) => (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+/** A name of a file or directory, which is no option even where it begins like one. */
+const path = (name) => word(name.startsWith("-") ? `./${name}` : name);
+
+/** An option with its value. */
+const option = (name, value) => (value.startsWith("-") ? `${name}=${word(value)}` : `${name} ${word(value)}`);
+
+/** The file as the user has it. */
+const file = () => state.source.packed ?? state.source.name;
 
 /** Continues a command on further lines. */
 const lines = (parts) => parts.join(" \\\n  ");
@@ -23,11 +32,13 @@ export function curl() {
   const auth = key() ? [`-H "Authorization: Bearer $PTSM_KEY"`] : [];
   if (isJson()) {
     const rest = JSON.stringify(fields()).slice(1);
-    const body = `{ printf '{"data":'; cat ${word(state.source.name)}; printf %s ${word(`,${rest}`)}; }`;
+    const show = state.source.packed ? `gunzip -c < ${path(file())}` : `cat ${path(file())}`;
+    const body = `{ printf '{"data":'; ${show}; printf %s ${word(`,${rest}`)}; }`;
     return lines([`${body} | curl -fsS --data-binary @- -H 'Content-Type: application/json'`, ...auth, word(url)]);
   }
+  const sent = state.source.packed ? `gunzip -c < ${path(file())} | curl -fsS --data-binary @-` : `curl -fsS --data-binary @${path(file())}`;
   return lines([
-    `curl -fsS --data-binary @${word(state.source.name)} -H 'Content-Type: ${state.source.media}'`,
+    `${sent} -H 'Content-Type: ${state.source.media}'`,
     ...auth,
     `-H 'Accept: application/json' ${word(url + query({ ...options(), ...forecastSchema() }))}`,
   ]);
@@ -38,19 +49,20 @@ export function python() {
   const auth = key() ? [`headers["Authorization"] = "Bearer " + os.environ["PTSM_KEY"]`] : [];
   const headers = `headers = {"Content-Type": ${text(state.source.media)}, "Accept": "application/json"}`;
   const url = address("v1/forecast");
+  const opener = state.source.packed ? "gzip.open" : "open";
   const read = isJson()
     ? [
-      `table = json.load(open(${text(state.source.name)}, encoding="utf-8"))`,
+      `table = json.load(${opener}(${text(file())}, "rt", encoding="utf-8"))`,
       `options = json.loads(${text(text(fields()))})`,
       `body = json.dumps({"data": table, **options}).encode()`,
       `url = ${text(url)}`,
     ]
     : [
-      `body = open(${text(state.source.name)}, "rb").read()`,
+      `body = ${opener}(${text(file())}, "rb").read()`,
       `url = ${text(url + query({ ...options(), ...forecastSchema() }))}`,
     ];
   return [
-    `import json${auth.length ? ", os" : ""}, urllib.request`,
+    `import ${state.source.packed ? "gzip, " : ""}json${auth.length ? ", os" : ""}, urllib.request`,
     "",
     ...read,
     headers,
@@ -73,12 +85,12 @@ export function shell() {
   const own = model();
   const { rows_before_end: back, prediction_length: steps } = options();
   const any = isAnySeries(own);
-  const begin = any ? `ptsm forecast ${word(state.source.name)}` : `ptsm predict --model ${word(state.model)} --data ${word(state.source.name)}`;
-  const network = any && state.model !== "builtin" ? [`--model ${word(state.model)}`] : [];
+  const begin = any ? `ptsm forecast ${path(file())}` : `ptsm predict --model ${path(state.model)} --data ${path(file())}`;
+  const network = any && state.model !== "builtin" ? [`--model ${path(state.model)}`] : [];
   const asked = any && options().levels ? [`--levels ${levels().join(",")}`] : [];
   const schema = Object.entries(forecastSchema())
     .filter(([, value]) => value !== false)
-    .map(([name, value]) => (value === true ? FLAGS[name] : `${FLAGS[name]} ${word(Array.isArray(value) ? value.join(",") : String(value))}`));
+    .map(([name, value]) => (value === true ? FLAGS[name] : option(FLAGS[name], Array.isArray(value) ? value.join(",") : String(value))));
   const horizon = steps ? [`--horizon ${steps}`] : [];
   return lines([begin, ...network, ...horizon, ...asked, ...(back ? [`--rows-before-end ${back}`] : []), ...schema]);
 }
@@ -89,5 +101,7 @@ export function note(kind) {
   if (state.source.name.startsWith("pasted.") && kind) notes.push(`Save the pasted rows as ${state.source.name}.`);
   if (kind === "shell" && state.model !== "builtin") notes.push(`${state.model}: put the directory of the model here.`);
   if (kind !== "shell" && key()) notes.push("PTSM_KEY: a variable of the environment with your key.");
+  const named = withComma(forecastSchema());
+  if (named !== null && (kind === "shell" || !isJson())) notes.push(`${named}: a comma parts names here; give the column another name.`);
   return notes.join(" ");
 }

@@ -46,7 +46,8 @@ export async function readModels() {
 /** Reads the table again, as after a correction, and forecasts. */
 async function read(choose_model = false) {
   const mine = ++generation;
-  show_problem(null);
+  wrong.clear();
+  show_problem("reading", null);
   is_reading = true;
   show_busy();
   try {
@@ -60,7 +61,7 @@ async function read(choose_model = false) {
     // The forecast needs the steps of the model alone, so it need not wait for the rows.
     await Promise.all([readRows(mine), forecast()]);
   } catch (error) {
-    if (mine === generation) show_problem(error);
+    if (mine === generation) show_problem("reading", error);
   } finally {
     if (mine === generation) is_reading = false;
   }
@@ -105,8 +106,9 @@ function fitting() {
 
 /** Reads the rows of the series, with the times of the steps after them. */
 async function readRows(mine = generation) {
-  const wanted = { series: state.series, steps: Math.max(now.steps(), 400) };
-  const rows = await post("page/rows", state.source, { schema: state.schema, options: wanted }).then((answer) => answer.json());
+  // The model reads the rows, so that they are on the grid of its forecast.
+  const wanted = { model: state.model, series: state.series, steps: Math.max(now.steps(), 400) };
+  const rows = await post("page/rows", state.source, { schema: now.forecastSchema(), options: wanted }).then((answer) => answer.json());
   if (mine !== generation) return;
   state.rows = rows;
   // Until now the usual steps of the table were not known.
@@ -135,15 +137,16 @@ function forecast() {
         const read = await answer.json();
         if (mine === generation) {
           state.forecast = { answer: read, back: options.rows_before_end ?? 0, took: performance.now() - began, timing };
-          show_problem(null);
+          show_problem("forecast", null);
         }
       } catch (error) {
         if (mine === generation && !again) {
           state.forecast = null;
-          show_problem(error);
+          show_problem("forecast", error);
         }
       }
-      if (mine === generation && state.rows) draw_result();
+      // While a table is read, its rows may not be there yet; what reads it draws.
+      if (mine === generation && state.rows && !is_reading) draw_result();
     } while (again);
   };
   running = ask().finally(() => {
@@ -154,8 +157,16 @@ function forecast() {
   return running;
 }
 
-function show_problem(error) {
-  byId("problem").replaceChildren(...(error ? [problem(error)] : []));
+/** What is wrong, by what found it: what succeeds hides no error of something else. */
+const wrong = new Map();
+
+/** Shows an error of `who`, or that there is none. */
+function show_problem(who, error) {
+  if (error) wrong.set(who, error);
+  else wrong.delete(who);
+  // Rows and forecast of one table may be refused for one reason.
+  const said = new Map([...wrong.values()].map((one) => [`${one.code} ${one.message}`, one]));
+  byId("problem").replaceChildren(...[...said.values()].map(problem));
 }
 
 /** What can be chosen as history: some multiples of the steps, and all. */
@@ -298,9 +309,10 @@ async function download() {
   try {
     const answer = await post("v1/forecast", state.source, { schema: now.forecastSchema(), options: now.options(), accept: "text/csv" });
     save(`${state.source.name.replace(/\.[^.]*$/, "")}-forecast.csv`, await answer.blob());
+    show_problem("download", null);
     say("The forecast was saved as CSV.");
   } catch (error) {
-    show_problem(error);
+    show_problem("download", error);
   }
 }
 

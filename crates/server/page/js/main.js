@@ -22,13 +22,14 @@ function route() {
   else models.hide();
 }
 
-/** Opens a table, whatever it comes from; the forecast view shows what is wrong with it. */
+/** Opens a table, whatever it comes from; what is wrong with it the forecast view shows, and that it cannot be had an alert above both views. */
 async function open(source) {
   if (location.hash !== "#forecast") location.hash = "#forecast";
+  byId("opening").replaceChildren();
   try {
     await forecast.open(await source);
   } catch (error) {
-    byId("drop").after(h("div", { role: "alert" }, problem(error)));
+    byId("opening").replaceChildren(problem(error));
   }
 }
 
@@ -92,7 +93,8 @@ function keys() {
     if (!dialog.open) dialog.showModal();
   };
   byId("key").addEventListener("click", () => show(""));
-  addEventListener("keywanted", () => show(key() ? "This key is not known to the server." : ""));
+  // What is being typed is left.
+  addEventListener("keywanted", () => { if (!dialog.open) show(key() ? "This key is not known to the server." : ""); });
   dialog.addEventListener("close", async () => {
     const [given, asked] = [byId("key-text").value.trim(), dialog.returnValue];
     dialog.returnValue = "";

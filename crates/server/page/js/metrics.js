@@ -26,15 +26,26 @@ export function quantile(all, name, share) {
   return buckets.find(({ value }) => value >= share * count).most;
 }
 
-/** Requests of each model by the first digit of their status. */
+/** Statuses of gRPC that are failures of the server: unknown, internal, unavailable, data loss. */
+const FAILURES_OF_GRPC = [2, 13, 14, 15];
+
+/** What a status means; a refusal of HTTP itself, as before a call is reached, is counted as one of HTTP. */
+export function outcome(protocol, code) {
+  if (protocol === "grpc" && code < 100) {
+    if (code === 0) return "ok";
+    return FAILURES_OF_GRPC.includes(code) ? "failed" : "refused";
+  }
+  if (code < 400) return "ok";
+  return code < 500 ? "refused" : "failed";
+}
+
+/** Requests of each model by what became of them. */
 export function requests(all) {
   const counts = new Map();
   for (const { name, labels, value } of all) {
     if (name !== "ptsm_requests_total") continue;
     const of = counts.get(labels.model) ?? { ok: 0, refused: 0, failed: 0 };
-    if (labels.code < "400") of.ok += value;
-    else if (labels.code < "500") of.refused += value;
-    else of.failed += value;
+    of[outcome(labels.protocol, Number(labels.code))] += value;
     counts.set(labels.model, of);
   }
   return counts;

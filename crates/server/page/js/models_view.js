@@ -33,6 +33,8 @@ async function refresh() {
     byId("models-problem").replaceChildren();
     draw(models, server, samples(text), new Map(ready.map((model, at) => [model.name, stats[at]?.model_stats?.[0]])));
   } catch (error) {
+    // Without a key nothing is asked again, until the view is shown with a new one.
+    if (error.status === 401) hide();
     byId("models-problem").replaceChildren(problem(error));
   }
 }

@@ -104,7 +104,7 @@ export class Panel {
     } else if (forecast?.score) {
       const { mae, naive } = forecast.score;
       part("error", short(mae), "model");
-      part("seasonal naive", short(naive), "naive");
+      if (naive !== null) part("seasonal naive", short(naive), "naive");
     }
     this.readout.replaceChildren(...parts);
   }

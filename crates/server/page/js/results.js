@@ -11,7 +11,7 @@ import { tile } from "./words.js";
  * @returns {{seen: (number | null)[], forecast: import("./panel.js").ChannelForecast}[]}
  */
 export function channelForecasts() {
-  const answer = shownForecast();
+  const answer = fittingForecast();
   if (!answer) return state.rows ? state.rows.channels.map((name, at) => without(name, state.rows.series.values[at])) : [];
   const { series, channels, season } = state.rows;
   const first = first_row(answer);
@@ -29,11 +29,19 @@ export function channelForecasts() {
 
 const without = (name, seen) => ({ seen, forecast: { name, first: seen.length, values: [], naive: [], intervals: [], score: null } });
 
-/** The first row that is forecast, of the rows at hand: by its time, which also fits where a model reads another grid. */
-function first_row(answer) {
-  const { times, first_row } = state.rows.series;
-  const by_time = answer.timestamps && times ? times.indexOf(answer.timestamps[0]) : -1;
-  return by_time >= 0 ? by_time : answer.first_row - first_row;
+/** The first row that is forecast, of the rows at hand. */
+const first_row = (answer) => answer.first_row - state.rows.series.first_row;
+
+/** The forecast, if its times are those of the rows at hand: on another grid nothing could be drawn or compared. */
+function fittingForecast() {
+  const answer = shownForecast();
+  if (!answer) return null;
+  const { times } = state.rows.series;
+  if ((answer.timestamps === null) !== (times === null)) return null;
+  const first = first_row(answer);
+  // Steps after the last time at hand have nothing beside them.
+  const differs = (time, step) => times[first + step] !== undefined && times[first + step] !== time;
+  return first < 0 || answer.timestamps?.some(differs) ? null : answer;
 }
 
 /** Tiles and the legend. */
@@ -44,22 +52,34 @@ export function results() {
   return { tiles: tiles(found), legend: legend(shown, found) };
 }
 
+/** Why the series that is shown has no forecast to be seen, though there is an answer; null where it has one. */
+function whyNone() {
+  if (!state.forecast || fittingForecast()) return null;
+  const { id } = state.rows.series;
+  if (state.forecast.answer.skipped.includes(id)) return `${id || "The table"} has no value before the line: move it to a later row.`;
+  if (shownForecast()) return "The forecast is of other times than the rows that were read, so that it cannot be drawn beside them.";
+  return `The answer has no forecast of ${id || "the table"}.`;
+}
+
 function tiles(found) {
   if (!found) {
-    if (!shownForecast()) return [];
+    const why = whyNone();
+    if (why) return [h("div", { class: "tile hint" }, h("span", { class: "tile-name" }, "Not forecast"), h("span", {}, why))];
+    if (!fittingForecast()) return [];
     const text = "Drag the dashed line into the past, or move the slider: the forecast then begins there, beside what came.";
     return [h("div", { class: "tile hint" }, h("span", { class: "tile-name" }, "How good are such forecasts here?"), h("span", {}, text))];
   }
-  const { relative, channels } = found;
+  const { relative, channels, compared } = found;
   const one = channels === 1;
   const parts = [];
   if (one) {
     parts.push(tile("Mean absolute error", short(found.mae), `over ${found.known} steps that came`, "model"));
-    parts.push(tile("Seasonal naive", short(found.naive), state.rows.season > 1 ? `the value ${state.rows.season} steps earlier` : "the last value", "naive"));
+    if (found.naive !== null) parts.push(tile("Seasonal naive", short(found.naive), state.rows.season > 1 ? `the value ${state.rows.season} steps earlier` : "the last value", "naive"));
   }
   if (relative !== null) {
     const better = relative < 1;
-    const note = one ? `${percent(Math.abs(1 - relative))} ${better ? "less" : "more"} error than it` : `mean over ${channels} channels; below 1 is better`;
+    const of = compared === channels ? `${channels} channels` : `${compared} of ${channels} channels, where that has an error`;
+    const note = one ? `${percent(Math.abs(1 - relative))} ${better ? "less" : "more"} error than it` : `mean over ${of}; below 1 is better`;
     parts.push(tile("Error relative to seasonal naive", relative.toFixed(2), note, better ? "good" : "bad"));
   }
   for (const { level: wanted, share } of found.intervals) {

@@ -35,26 +35,27 @@ export function score(seen, forecast) {
     if (came === null || came === undefined) return;
     known += 1;
     error += Math.abs(value - came);
-    naive += Math.abs((forecast.naive[step] ?? came) - came);
+    // Before the first value that is known there is no naive forecast, of any step.
+    naive += Math.abs((forecast.naive[step] ?? NaN) - came);
     forecast.intervals.forEach(({ lower, upper }, at) => {
       if (came >= lower[step] && came <= upper[step]) inside[at] += 1;
     });
   });
   if (known === 0) return null;
   const intervals = forecast.intervals.map(({ level }, at) => ({ level, inside: inside[at] }));
-  return { known, mae: error / known, naive: naive / known, intervals };
+  return { known, mae: error / known, naive: Number.isNaN(naive) ? null : naive / known, intervals };
 }
 
-/** Over channels: the mean of the errors relative to the naive one, and the shares inside the intervals. */
+/** Over channels: the mean of the errors relative to the naive one, of those `compared` where that is not 0, and the shares inside the intervals. */
 export function summary(scores) {
   const all = scores.filter((score) => score !== null);
   if (all.length === 0) return null;
-  const ratios = all.filter((score) => score.naive > 0).map((score) => score.mae / score.naive);
+  const ratios = all.filter(({ naive }) => naive !== null && naive > 0).map((score) => score.mae / score.naive);
   const known = all.reduce((sum, score) => sum + score.known, 0);
   const intervals = all[0].intervals.map(({ level }, at) => ({
     level,
     share: all.reduce((sum, score) => sum + score.intervals[at].inside, 0) / known,
   }));
   const relative = ratios.length ? ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length : null;
-  return { channels: all.length, known, relative, intervals, mae: all[0].mae, naive: all[0].naive };
+  return { channels: all.length, compared: ratios.length, known, relative, intervals, mae: all[0].mae, naive: all[0].naive };
 }

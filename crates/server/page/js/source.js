@@ -1,10 +1,11 @@
 // Tables that the user gives: a file, pasted rows, or an example of the page.
 
-import { address } from "./api.js";
+import { ask } from "./api.js";
 
 /**
  * @typedef {object} Source
- * @property {string} name Name of the file.
+ * @property {string} name Name of the file, unpacked.
+ * @property {string} [packed] Its name where it is gzip.
  * @property {string} media Media type.
  * @property {Blob} body What is sent.
  * @property {string | null} text The text, of JSON alone.
@@ -33,7 +34,7 @@ export const EXAMPLES = [
 
 /** The table of an example. */
 export async function example({ name, schema = {} }) {
-  const response = await fetch(address(`page/examples/${name}`));
+  const response = await ask(`page/examples/${name}`);
   return { name, media: CSV, body: await response.blob(), text: null, schema };
 }
 
@@ -48,21 +49,23 @@ export function pasted(text) {
 export async function ofFile(file) {
   let body = file;
   let name = file.name;
+  let packed;
   let head = await firstBytes(body);
   if (head[0] === 0x1f && head[1] === 0x8b) {
     body = await new Response(file.stream().pipeThrough(new DecompressionStream("gzip"))).blob();
+    packed = name;
     name = name.replace(/\.gz$/i, "");
     head = await firstBytes(body);
   }
   const letters = String.fromCharCode(...head);
-  if (letters.startsWith("PAR1")) return { name, media: PARQUET, body, text: null };
+  if (letters.startsWith("PAR1")) return { name, packed, media: PARQUET, body, text: null };
   if (letters.startsWith("ARROW1") || head.slice(0, 4).every((byte) => byte === 0xff)) {
-    return { name, media: ARROW, body, text: null };
+    return { name, packed, media: ARROW, body, text: null };
   }
   if (/^(\xef\xbb\xbf)?\s*[[{]/.test(letters)) {
-    return { name, media: JSON_TEXT, body, text: await body.text() };
+    return { name, packed, media: JSON_TEXT, body, text: await body.text() };
   }
-  return { name, media: CSV, body, text: null };
+  return { name, packed, media: CSV, body, text: null };
 }
 
 async function firstBytes(blob) {

@@ -28,7 +28,7 @@ pub fn app(service: Arc<Service>) -> Router {
     all.fallback(no_route)
         .method_not_allowed_fallback(other_method)
         .layer(from_fn_with_state(service, around::around))
-        .merge(page::files(page))
+        .merge(page::files(page).method_not_allowed_fallback(other_method))
 }
 
 async fn no_route() -> Refused {

@@ -286,6 +286,11 @@ pub(crate) async fn forecast(
     Ok(answer::said(answer::body(Media::Json, bytes), &model.name, times))
 }
 
+/// A failure of one input, by its number.
+fn of_input(number: usize, failure: Failure) -> Failure {
+    Failure { message: format!("inputs[{number}].{}", failure.message), ..failure }
+}
+
 /// A request with its series checked.
 struct Parsed {
     model: String,
@@ -302,10 +307,11 @@ fn parsed(bytes: &[u8]) -> Answered<Parsed> {
     let (mut all, mut groups) = (Vec::with_capacity(inputs.len()), Vec::<Group>::new());
     for (number, input) in inputs.into_iter().enumerate() {
         let SeriesInput { kind, name, series, frequency, start_timestamp } = input;
-        let (step, past) = (step(&frequency)?, past(series, kind)?);
+        let named = |failure| of_input(number, failure);
+        let (step, past) = (step(&frequency).map_err(named)?, past(series, kind).map_err(named)?);
         let (read, channels) = (past.values.len(), past.channels);
         let start = start_timestamp.map(|start| later(&start, &step, read / channels));
-        let start = start.transpose()?.unwrap_or_default();
+        let start = start.transpose().map_err(named)?.unwrap_or_default();
         all.push(Named { kind, name, frequency, start, read });
         let step = step.name;
         match groups.iter_mut().find(|group| (group.step, group.channels) == (step, channels)) {
@@ -326,9 +332,9 @@ struct Answers {
 fn written(id: &str, model: &str, answers: &Answers) -> Answered<Vec<u8>> {
     let Answers { series, forecasts, options } = answers;
     let (mut content, mut read, mut written) = (Vec::with_capacity(series.len()), 0, 0);
-    for (one, forecast) in series.iter().zip(forecasts) {
-        let forecast =
-            forecast.as_ref().ok_or_else(|| Failure::unusable("series: no value is known"))?;
+    for (number, (one, forecast)) in series.iter().zip(forecasts).enumerate() {
+        let unknown = || of_input(number, Failure::unusable("series: no value is known"));
+        let forecast = forecast.as_ref().ok_or_else(unknown)?;
         read += one.read;
         written += forecast.values.len();
         content.push(content_of(one, forecast, options)?);

@@ -6,6 +6,7 @@ use ptsm::data::{Series, SeriesSet};
 use ptsm::forecast::{AnySeriesOptions, ForecastModel, LoadedNetwork, OpenSeries, ZeroShotOptions};
 use ptsm::spec::{DataSpec, Source};
 
+use super::open::{labels_alone, trained_series};
 use super::request::{Input, Request};
 use super::rows::{TableSource, limit};
 use crate::engine::{AnySeriesWork, Work};
@@ -43,10 +44,7 @@ pub(super) fn prepare(request: &Request, limits: &Limits) -> Answered<Prepared> 
     match &request.model.kind {
         Kind::Forecasts(model) => prepare_trained(request, model, limits),
         Kind::AnySeries(network) => prepare_any_series(request, network, limits),
-        Kind::Labels(_) => {
-            let text = "model: it labels cases (POST /v1/classify), and forecasts nothing";
-            Err(Failure::unusable(text))
-        }
+        Kind::Labels(_) => Err(labels_alone()),
     }
 }
 
@@ -60,7 +58,7 @@ fn prepare_trained(
     let levels = kept_levels(request, &request.model, steps > own)?;
     let mut set = match &request.input {
         Input::Set(set) => set.as_ref().clone(),
-        Input::Table { rows, data, .. } => trained_set(model, rows, data, limits)?,
+        Input::Table { rows, data, .. } => trained_series(model, rows, data, limits)?.0,
     };
     let skipped = leave_out(&mut set, request.rows_before_end)?;
     if let Input::Table { data, future: Some(future), .. } = &request.input {
@@ -71,22 +69,6 @@ fn prepare_trained(
     let (rows_before_end, series) = (request.rows_before_end, 0..set.series.len());
     let work = Work::Forecast { set: Arc::clone(&set), series, rows_before_end, steps };
     Ok(Prepared { set, skipped, work, windows: steps.div_ceil(own.max(1)), levels })
-}
-
-fn trained_set(
-    model: &ForecastModel,
-    rows: &TableSource,
-    data: &DataSpec,
-    limits: &Limits,
-) -> Answered<SeriesSet> {
-    if data.season.is_some() {
-        return Err(Failure::unusable("season: is for models that forecast any series"));
-    }
-    let preprocessor = model.preprocessor();
-    let data = data.for_model(preprocessor);
-    let source = Source::of_table(rows.read(&data.read_options()?, limits)?);
-    let (roles, repair) = (data.roles(), data.repair(&source)?);
-    Ok(preprocessor.read_as(&source.table, &roles, &repair)?)
 }
 
 fn join_plan(

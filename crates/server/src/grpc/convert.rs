@@ -57,7 +57,7 @@ pub(super) fn infer(request: ModelInferRequest) -> Answered<Infer> {
             return Err(tensors::unknown_parameter(
                 &output.name,
                 name,
-                "none over gRPC but the right binary_data_size",
+                "none of outputs over gRPC",
             ));
         }
     }

@@ -10,18 +10,17 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use ptsm::data::{Series, SeriesSet, TimeStyle, Times};
-use ptsm::forecast::{AnySeriesOptions, OpenSeries};
-use ptsm::spec::{DataSpec, Source};
+use ptsm::forecast::OpenSeries;
+use ptsm::spec::DataSpec;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::failure::{Answered, Code, Failure};
-use crate::forecast::{Media, Rows, beside};
+use crate::forecast::{Media, Rows, beside, open};
 use crate::http::answer::Refused;
 use crate::http::asked::Asked;
-use crate::http::options::{ForecastOptions, TableSchema, of_json, of_query};
+use crate::http::options::{TableSchema, of_json, of_query};
 use crate::http::{body, media};
-use crate::limits::Limits;
 use crate::state::Service;
 
 /// Numbers of a series that are answered at most: its last ones.
@@ -35,6 +34,8 @@ struct TableBody<'a> {
     data: &'a RawValue,
     #[serde(default)]
     schema: TableSchema,
+    #[serde(default)]
+    model: Option<String>,
     #[serde(default)]
     series: usize,
     #[serde(default)]
@@ -66,7 +67,8 @@ pub(super) struct OneSeries {
     rows: usize,
     /// The first row that is answered, R = T - this; long series are cut at their start.
     first_row: usize,
-    /// `[R + steps]`: milliseconds since 1970 on the clock of the table, or numbers of an index or of rows.
+    /// `[R + steps]`, ascending: milliseconds since 1970 on the clock of the table (what it shows a second time, where it
+    /// goes back, is spread up to the next later time), or numbers of an index or of rows.
     at: Vec<i64>,
     /// The same as the table writes them; `null` where rows are only numbered.
     times: Option<Vec<String>>,
@@ -77,24 +79,31 @@ pub(super) struct OneSeries {
 /// Reads a table and answers one series of it.
 pub(super) async fn post(
     State(service): State<Arc<Service>>,
-    _: Asked,
+    asked: Asked,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<TableRows>, Refused> {
     let media = media::of_request(&headers)?;
     let bytes = body::read(body, &service).await?;
-    let limits = service.limits.clone();
     let answer = beside(bytes.len(), move || {
         let (rows, data, wanted) = table(media, bytes, &query.unwrap_or_default())?;
-        answered(&rows, &data, &limits, &wanted)
+        answered(&rows, &data, &wanted, &Reader { service: &service, asked: &asked })
     });
     Ok(Json(answer.await?))
+}
+
+/// Who reads, for whom.
+struct Reader<'a> {
+    service: &'a Service,
+    asked: &'a Asked,
 }
 
 /// Which series is wanted, and how many times that follow it.
 #[derive(Default)]
 struct Wanted {
+    /// The model that reads the table, as for its forecasts; `None` = as for any series.
+    model: Option<String>,
     /// Its number in the order of the table.
     series: usize,
     steps: usize,
@@ -127,35 +136,53 @@ impl Wanted {
 /// The table of a request, which is not read yet, how it is read, and what is wanted of it.
 fn table(media: Media, bytes: Bytes, query: &str) -> Answered<(Rows, DataSpec, Wanted)> {
     if media == Media::Json {
-        let TableBody { data, schema, series, steps } = of_json(&bytes)?;
+        if !query.is_empty() {
+            let text = "query: options of a request with a body of JSON are its fields";
+            return Err(Failure::new(Code::Unreadable, text));
+        }
+        let TableBody { data, schema, model, series, steps } = of_json(&bytes)?;
+        refuse_unused(&schema, media)?;
         let rows = Rows { name: "data", media, bytes: bytes.slice_ref(data.get().as_bytes()) };
-        return Ok((rows, schema.spec(), Wanted { series, steps }));
+        return Ok((rows, schema.spec(), Wanted { model, series, steps }));
     }
-    let (wanted, query) = Wanted::of_query(query)?;
+    let (mut wanted, query) = Wanted::of_query(query)?;
     let (options, schema) = of_query(&query)?;
-    let ForecastOptions { model, prediction_length, rows_before_end, levels, interval_names } =
-        options;
-    let unused = [
-        ("model", model.is_some()),
-        ("prediction_length", prediction_length.is_some()),
-        ("rows_before_end", rows_before_end.is_some()),
-        ("levels", levels.is_some()),
-        ("interval_names", interval_names.is_some()),
-    ];
-    if let Some((name, _)) = unused.iter().find(|(_, is_given)| *is_given) {
-        return Err(Failure::unusable(format!("{name}: rows are read without a model")));
+    if let Some(name) = options.given().iter().find(|name| **name != "model") {
+        return Err(Failure::unusable(format!("{name}: rows are read, and nothing is forecast")));
     }
+    refuse_unused(&schema, media)?;
+    wanted.model = options.model;
     Ok((Rows { name: "data", media, bytes }, schema.spec(), wanted))
 }
 
-fn answered(rows: &Rows, data: &DataSpec, limits: &Limits, wanted: &Wanted) -> Answered<TableRows> {
+/// Refuses what no rows are read with.
+fn refuse_unused(schema: &TableSchema, media: Media) -> Answered<()> {
+    let given = schema.given();
+    for (name, is_used, why) in [
+        ("label", false, "is for models that label cases"),
+        ("delimiter", media == Media::Csv, "is for rows of CSV"),
+    ] {
+        if given.contains(&name) && !is_used {
+            return Err(Failure::unusable(format!("{name}: {why}")));
+        }
+    }
+    Ok(())
+}
+
+fn answered(
+    rows: &Rows,
+    data: &DataSpec,
+    wanted: &Wanted,
+    reader: &Reader<'_>,
+) -> Answered<TableRows> {
+    let Service { limits, registry, .. } = reader.service;
     if wanted.steps > limits.steps {
         let text = format!("steps: {} are more than {}", wanted.steps, limits.steps);
         return Err(Failure::new(Code::TooLarge, text));
     }
-    let source = Source::of_table(rows.read(&data.read_options()?, limits)?);
-    let options = AnySeriesOptions { data, steps: None, levels: None, season_from: None };
-    let OpenSeries { set, season, steps } = OpenSeries::read(&source, &options)?;
+    let model = wanted.model.as_deref().map(|name| reader.asked.model(registry, name));
+    let OpenSeries { set, season, steps } =
+        open(model.transpose()?.as_deref(), rows, data, limits)?;
     let one = set.series.get(wanted.series).ok_or_else(|| {
         let (number, count) = (wanted.series, set.series.len());
         Failure::unusable(format!("series: there are {count}, so there is no number {number}"))
@@ -185,7 +212,7 @@ fn one_series(set: &SeriesSet, series: &Series, steps: usize) -> OneSeries {
     let numbered = || (first_row as i64..(rows + steps) as i64).collect();
     let on_clock = |times: &Vec<i64>| match is_index(set) {
         true => times.clone(),
-        false => times.iter().map(|&time| milliseconds(set, series, time)).collect(),
+        false => ascending(times.iter().map(|&time| milliseconds(set, series, time)).collect()),
     };
     let values = (0..set.channels.len())
         .map(|channel| (first_row..rows).map(|row| series.get(row, channel)).collect());
@@ -202,4 +229,43 @@ fn one_series(set: &SeriesSet, series: &Series, steps: usize) -> OneSeries {
 /// Milliseconds since 1970 on the clock that the table shows.
 fn milliseconds(set: &SeriesSet, series: &Series, time: i64) -> i64 {
     series.zone.both(time, set.times.clock).1.div_euclid(1_000_000)
+}
+
+/// Times of a clock such that none is before another one that it follows: those that the clock shows a second time, where
+/// it goes back, are spread evenly up to the next later one.
+fn ascending(mut times: Vec<i64>) -> Vec<i64> {
+    let mut at = 1;
+    while at < times.len() {
+        let last = times[at - 1];
+        let later = times[at..].iter().position(|&time| time > last);
+        let (again, until) = match later {
+            Some(again) => (again, times[at + again]),
+            None => (times.len() - at, last + (times.len() - at) as i64 + 1),
+        };
+        for (number, time) in times[at..at + again].iter_mut().enumerate() {
+            *time = last + (until - last) * (number as i64 + 1) / (again as i64 + 1);
+        }
+        at += again + 1;
+    }
+    times
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ascending;
+
+    #[test]
+    fn times_ascend_where_a_clock_goes_back() {
+        for (shown, wanted) in [
+            (&[][..], &[][..]),
+            (&[5], &[5]),
+            (&[0, 60, 120], &[0, 60, 120]),
+            (&[0, 60, 60, 120], &[0, 60, 90, 120]),
+            (&[0, 30, 60, 90, 60, 90, 120, 150], &[0, 30, 60, 90, 100, 110, 120, 150]),
+            (&[0, 60, 30, 60], &[0, 60, 61, 62]),
+            (&[0, 10, 5, 20, 15, 30], &[0, 10, 15, 20, 25, 30]),
+        ] {
+            assert_eq!(ascending(shown.to_vec()), wanted);
+        }
+    }
 }

@@ -189,9 +189,10 @@ impl Registry {
     }
 
     fn changed(&self) {
+        // Held from here on: of two changes at once, the sum that is set last must be that of both.
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         let serving = self.entries().into_iter().filter_map(|entry| entry.serving);
         self.metrics.models_bytes.set(serving.map(|served| served.bytes).sum());
-        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         watchers.iter().for_each(|watcher| watcher());
     }
 }

@@ -8,7 +8,7 @@ use ptsm::core::Backend;
 use ptsm::forecast::{ForecastModel, LoadedNetwork};
 use ptsm::labeller::Labeller;
 use ptsm::zero_shot::{MOST_ZERO_SHOT_STEPS, zero_shot_network};
-use ptsm::{Config, Error, Result, Task};
+use ptsm::{Config, Error, ErrorKind, Result, Task};
 use serde_json::{Value, json};
 
 use super::kind::Kind;
@@ -48,8 +48,12 @@ impl Served {
     pub(super) fn load(source: &ModelSource, number: u64, backend: &dyn Backend) -> Result<Self> {
         let began = Instant::now();
         let named = |error: Error| error.at(format!("model {}", source.name()));
-        let (kind, config, bytes) = read(source, backend).map_err(named)?;
         let sha256 = source.sha256().map_err(named)?;
+        let (kind, config, bytes) = read(source, backend).map_err(named)?;
+        if source.sha256().map_err(named)? != sha256 {
+            let text = "its files were changed while they were read (load it again)";
+            return Err(named(Error::new(ErrorKind::InvalidWeights, text)));
+        }
         self_test::run(&kind).map_err(named)?;
         Ok(Self {
             name: source.name().to_owned(),

@@ -2,6 +2,7 @@
 // npm install && node scenarios.mjs PTSM [FOLDER FOR PICTURES]
 
 import fs from "node:fs";
+import { gzipSync } from "node:zlib";
 
 import { accessible, binary, check, end, equal, inFolder, picture, run, scenario, serve, settled } from "./harness.mjs";
 
@@ -9,7 +10,11 @@ const examples = new URL("../../page/examples/", import.meta.url);
 for (const name of ["us-flu.csv", "new-york-weather.csv"]) fs.copyFileSync(new URL(name, examples), inFolder(name));
 
 run(binary, ["train", "--data", "us-flu.csv", "--out", "flu", "--context-length", "104", "--prediction-length", "26", "--epochs", "2", "--loss", "quantile"]);
-const url = await serve(["--model", "flu=flu"]);
+const hourly = Array.from({ length: 90 * 24 }, (_, at) => 20 + ((at * 7919) % 13) + 5 * (Math.floor(at / 24) % 7));
+const hour = (at) => new Date(Date.UTC(2024, 0, 1) + at * 3_600_000).toISOString().slice(0, 19);
+fs.writeFileSync(inFolder("hours.csv"), `time,visitors\n${hourly.map((value, at) => `${hour(at)},${value}`).join("\n")}\n`);
+run(binary, ["train", "--data", "hours.csv", "--resample", "1d:mean", "--out", "daily", "--context-length", "14", "--prediction-length", "5", "--epochs", "2"]);
+const url = await serve(["--model", "flu=flu", "--model", "daily=daily"]);
 
 const text = (page, selector) => page.locator(selector).innerText();
 const choose = async (page, name) => {
@@ -198,11 +203,66 @@ await scenario("JSON as a file and its commands", { url }, async (page) => {
   equal(python.length, 4, "steps");
 });
 
+await scenario("a packed file whose name begins like an option", { url }, async (page) => {
+  fs.writeFileSync(inFolder("-flu.csv.gz"), gzipSync(fs.readFileSync(inFolder("us-flu.csv"))));
+  await page.setInputFiles("#file", inFolder("-flu.csv.gz"));
+  await page.waitForFunction(() => document.getElementById("title").textContent.startsWith("-flu.csv"));
+  await settled(page);
+  await page.selectOption("#model", "builtin");
+  await settled(page);
+  const curl = JSON.parse(run("bash", ["-c", await copied(page, "curl")]));
+  const wanted = curl.forecasts[0].values.map((row) => row[0]);
+  equal(wanted.length, 13, "packed: curl");
+  fs.writeFileSync(inFolder("copied.py"), await copied(page, "Python"));
+  const lines = run("python3", ["copied.py"]).trim().split("\n");
+  equal(lines.map((line) => Number(line.trim().split(" ")[1])), wanted, "packed: Python");
+  const rows = run("bash", ["-c", (await copied(page, "ptsm")).replace(/^ptsm/, `'${binary}'`)]).trim().split("\n").slice(1);
+  equal(rows.length, 13, "packed: ptsm");
+});
+
+await scenario("a model that makes one row of several", { url }, async (page) => {
+  await choose(page, "hours.csv");
+  equal(await page.locator("#model").inputValue(), "daily", "the model that the columns fit");
+  check((await text(page, "#subtitle")).includes("5 steps by daily"), await text(page, "#subtitle"));
+  await cutoff(page, 10);
+  // The error is that against the days of the table, which are means of hours.
+  const days = Array.from({ length: 90 }, (_, day) => hourly.slice(24 * day, 24 * day + 24).reduce((sum, one) => sum + one, 0) / 24);
+  const answer = await (await fetch(`${url}v1/forecast?model=daily&rows_before_end=10`, {
+    method: "POST", headers: { "Content-Type": "text/csv", Accept: "application/json" }, body: fs.readFileSync(inFolder("hours.csv")),
+  })).json();
+  const [{ values, first_row: first }] = answer.forecasts;
+  equal(first, 80, "the row of the forecast is one of days");
+  const error = values.reduce((sum, [value], at) => sum + Math.abs(value - days[first + at]), 0) / values.length;
+  const shown = [...(await text(page, ".panel:first-child .readout")).matchAll(/[\d.]+/g)].map(Number);
+  check(Math.abs(shown[0] - error) < 1e-2 * (1 + error), `error ${shown[0]} instead of ${error}`);
+});
+
+await scenario("a name with a comma, and an example that cannot be had", { url, expected: 1 }, async (page) => {
+  fs.writeFileSync(inFolder("comma.csv"), `"a,b",c,d\n${Array.from({ length: 60 }, (_, at) => `${at % 5},${at % 7},${at}`).join("\n")}\n`);
+  await choose(page, "comma.csv");
+  await page.selectOption("#column-2", "none");
+  await page.waitForSelector("#problem .notice");
+  check((await text(page, "#problem")).includes("a,b: a comma"), await text(page, "#problem"));
+  await page.getByRole("button", { name: "Another table" }).click();
+  await page.route("**/page/examples/*", (route) => route.fulfill({ status: 404, body: "{}" }));
+  await page.getByRole("button", { name: /Flu in/ }).click();
+  await page.waitForSelector("#opening .notice");
+  await accessible(page, "opening");
+});
+
+await scenario("counters by protocol", { url }, async (page) => {
+  const found = await page.evaluate(async () => {
+    const { outcome } = await import("./page/js/metrics.js");
+    return [["grpc", 0], ["grpc", 5], ["grpc", 14], ["v1", 200], ["v1", 404], ["v1", 503]].map(([protocol, code]) => outcome(protocol, code));
+  });
+  equal(found, ["ok", "refused", "failed", "ok", "refused", "failed"], "outcomes");
+});
+
 await scenario("models", { url }, async (page) => {
   await page.getByRole("link", { name: "Models" }).click();
   await page.waitForSelector(".card");
-  equal(await page.locator(".card h2").allInnerTexts(), ["builtin", "flu"], "cards");
-  check((await text(page, ".card:nth-child(2)")).includes("104 steps"), "context");
+  equal(await page.locator(".card h2").allInnerTexts(), ["builtin", "daily", "flu"], "cards");
+  check((await text(page, ".card:nth-child(3)")).includes("104 steps"), "context");
   await accessible(page, "models");
   await picture(page, "page-models");
 });
@@ -240,6 +300,9 @@ await scenario("a key is asked for", { url: locked, expected: 8 }, async (page) 
   await dialog.waitFor();
   await accessible(page, "key");
   await page.fill("#key-text", "wrong");
+  // A further refusal, as of what is asked again and again, leaves what is typed.
+  await page.evaluate(() => dispatchEvent(new CustomEvent("keywanted")));
+  equal(await page.locator("#key-text").inputValue(), "wrong", "what is typed stays");
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.getElementById("key-problem").textContent.includes("not known"));
   await page.fill("#key-text", key);

@@ -221,7 +221,11 @@ fn kserves_series_give_the_bits_of_the_library() {
         (json!({"horizon": 12}), json!({"frequency": "D"}), "model's step"),
         (json!({"horizon": 0}), json!({}), "at least 1"),
         (json!({"horizon": 12}), json!({"series": [1, 2]}), "list of lists"),
-        (json!({"horizon": 12}), json!({"start_timestamp": "today"}), "ISO 8601"),
+        (
+            json!({"horizon": 12}),
+            json!({"start_timestamp": "today"}),
+            "inputs[0].start_timestamp: ",
+        ),
     ] {
         let mut series = series.clone();
         let own = series.as_object_mut().unwrap();

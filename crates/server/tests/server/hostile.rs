@@ -115,7 +115,8 @@ fn connections_that_say_nothing_are_closed() {
     }
     // A head that comes in pieces is a head.
     let mut stream = TcpStream::connect(address).unwrap();
-    for piece in ["PR", "OPFIND / HT", "TP/1.1\r\nHost: localhost\r\n\r\n"] {
+    // Its path is one that no route has, not even the page's.
+    for piece in ["PR", "OPFIND /nothing HT", "TP/1.1\r\nHost: localhost\r\n\r\n"] {
         stream.write_all(piece.as_bytes()).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }

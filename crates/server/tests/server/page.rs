@@ -1,9 +1,12 @@
 //! The page: its files with their headers, the rows that it draws, keys, and a server without it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ptsm_server::{Keys, Options, new_key};
+use ptsm::data::{ReadOptions, Repair, Roles, SeriesSet, Table};
+use ptsm::{FitOptions, Forecaster};
+use ptsm_server::{Keys, ModelSource, Options, Registry, Server, new_key};
 use serde_json::json;
 
 use crate::common::{Answer, csv, get, options, post, server_with, shared};
@@ -59,6 +62,12 @@ fn every_file_that_the_page_names_is_served_with_its_headers() {
     }
     for path in ["/page/", "/page/js/../app.css", "/page/index.html", "/page/none.js"] {
         assert_eq!(get(path).to(shared()).status, 404, "{path}");
+    }
+    // Other methods are refused as those of any route.
+    for path in ["/", "/page/app.css"] {
+        let answer = post(path, "x").to(shared());
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")), "{path}");
+        assert_eq!(answer.json()["error"]["code"], "R002", "{path}");
     }
 }
 
@@ -150,7 +159,12 @@ fn one_series_of_a_long_table_is_answered() {
 fn what_no_rows_can_be_answered_for_is_refused() {
     for (query, status, word) in [
         ("?series=1", 422, "there are 1"),
-        ("?model=load", 422, "model: "),
+        ("?model=absent", 404, "no model of this name"),
+        ("?model=moves", 422, "labels cases"),
+        ("?model=load&season=7", 422, "season: "),
+        ("?levels=0.8", 422, "levels: "),
+        ("?prediction_length=3", 422, "prediction_length: "),
+        ("?label=load", 422, "label: "),
         ("?steps=100000", 413, "steps: 100000"),
         ("?steps=-1", 400, "steps=-1"),
         ("?horizon=3", 400, "horizon"),
@@ -160,4 +174,76 @@ fn what_no_rows_can_be_answered_for_is_refused() {
         assert_eq!(answer.status, status, "{query}: {}", answer.text());
         assert!(answer.text().contains(word), "{query}: {}", answer.text());
     }
+}
+
+#[test]
+fn options_that_no_rows_are_read_with_are_refused() {
+    let body = json!({"data": [{"x": 1.5}, {"x": 2.5}]}).to_string();
+    let asked =
+        |path: &str, body: &str| post(path, body.to_owned()).media("application/json").to(shared());
+    assert_eq!(asked("/page/rows", &body).status, 200);
+    let answer = asked("/page/rows?steps=1", &body);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("query: "), "{}", answer.text());
+    let body = json!({"data": [{"x": 1.5}], "schema": {"delimiter": ";"}}).to_string();
+    let answer = asked("/page/rows", &body);
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("delimiter: "), "{}", answer.text());
+}
+
+#[test]
+fn times_ascend_where_the_clock_goes_back() {
+    let hours =
+        ["00:00:00+02:00", "01:00:00+02:00", "02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00"];
+    let rows_of = hours.iter().enumerate().map(|(at, hour)| format!("2024-10-27T{hour},{at}\n"));
+    let text = "time,x\n".to_owned() + &rows_of.collect::<String>();
+    let answer = rows("?steps=2", text);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    let at = answer["series"]["at"].as_array().unwrap();
+    let at: Vec<i64> = at.iter().map(|time| time.as_i64().unwrap()).collect();
+    assert_eq!(at.len(), 7);
+    assert!(at.is_sorted_by(|a, b| a < b), "{at:?}");
+}
+
+#[test]
+fn a_model_reads_rows_as_for_its_forecasts() {
+    // Two rows of an hour each half of it: the model resamples them as it was trained.
+    let halves: String = csv(600)
+        .lines()
+        .enumerate()
+        .map(|(row, line)| match row {
+            0 => format!("{line}\n"),
+            _ => format!("{line}\n{}\n", line.replace(":00:00,", ":30:00,")),
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("hourly");
+    let fit = FitOptions::steps(6).context(24).epochs(1).save_to(&dir);
+    let repair = Repair { resample: Some("1h:mean".parse().unwrap()), ..Repair::default() };
+    let table = Table::from_csv(halves.as_bytes(), "data", &ReadOptions::default()).unwrap();
+    let set = SeriesSet::from_table(&table, &Roles::default(), &repair).unwrap();
+    Forecaster::fit(&set, &fit).unwrap();
+    let sources = [ModelSource::new("hourly", &dir).unwrap()];
+    let registry = Arc::new(Registry::open(&sources, "cpu").unwrap());
+    let server = Server::start(registry, options()).unwrap();
+    let ask = |path: &str| {
+        let asked =
+            post(path, halves.clone()).media("text/csv").header("Accept", "application/json");
+        let answer = asked.to(server.address());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    };
+    let read = ask("/page/rows?model=hourly&steps=6");
+    assert_eq!((&read["series"]["rows"], &read["frequency"]), (&json!(600), &json!("1h")));
+    assert_eq!((&read["usual_steps"], &read["season"]), (&json!(6), &json!(24)));
+    assert_eq!(ask("/page/rows")["series"]["rows"], 1200);
+    for back in [0, 30] {
+        let answer = ask(&format!("/v1/forecast?model=hourly&rows_before_end={back}"));
+        let forecast = &answer["forecasts"][0];
+        let first = forecast["first_row"].as_u64().unwrap() as usize;
+        let times = read["series"]["times"].as_array().unwrap();
+        assert_eq!(forecast["timestamps"].as_array().unwrap()[..], times[first..first + 6]);
+    }
+    server.stop(Duration::ZERO).unwrap();
 }
