@@ -90,7 +90,8 @@ pub trait LoadedHeads: Send + Sync {
 /// One user of several heads on one backbone.
 pub trait HeadsSession: Send {
     /// Runs the backbone once and every head on what it gives; one output for each head, in the
-    /// order of the models, with the same bits as that head alone.
+    /// order of the models. On the CPU with the same bits as that head alone; a backend that plans by size, as for a
+    /// chip, may plan one pass otherwise, and then agrees with the head alone as closely as with the CPU.
     ///
     /// # Errors
     ///

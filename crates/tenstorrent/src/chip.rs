@@ -29,6 +29,8 @@ pub struct Chip {
     pub dram_bytes_per_s: f64,
     /// Bytes that a core moves over the network in a cycle.
     pub noc_bytes_per_cycle: f64,
+    /// Bytes to a multiple of which an address must be aligned that is read from DRAM.
+    pub dram_alignment: usize,
     /// Bytes per second from the host, measured over all queues.
     pub host_bytes_per_s: f64,
 }
@@ -70,6 +72,7 @@ impl Arch {
             clock_hz: 1.0e9,
             dram_bytes_per_s: 288e9,
             noc_bytes_per_cycle: 32.0,
+            dram_alignment: 32,
             host_bytes_per_s: 8e9,
         };
         match self {
@@ -81,6 +84,7 @@ impl Arch {
                 clock_hz: 1.35e9,
                 dram_bytes_per_s: 512e9,
                 noc_bytes_per_cycle: 64.0,
+                dram_alignment: 64,
                 host_bytes_per_s: 16e9,
             },
         }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use ptsm_core::{Model, Result};
+use ptsm_core::{Error, Model, Result, TensorLayout, TensorStore};
 
 use crate::cost::{Assumptions, Costs, step_cost};
 use crate::lower::{Kernels, Reading, Windows, input, lower};
@@ -66,10 +66,60 @@ pub fn plan(model: &Model, options: &Options, batch: usize) -> Result<Plan> {
 ///
 /// # Errors
 ///
-/// As [`plan`]; `BackendUnavailable` if one of several heads does not forecast.
+/// As [`plan`]; `BackendUnavailable` if one of several heads does not forecast; `InvalidConfig` if their backbones differ.
+///
+/// The planner decides for all heads together, so a head may have other bits than in a program by itself: fewer passes of a
+/// product, or another kernel.
 pub fn plan_heads(models: &[&Model], options: &Options, batch: usize) -> Result<Plan> {
+    check_backbones(models)?;
     let sizes = BatchSizes { request: batch, program: best_batch(models, options, batch)? };
     build(models, options, sizes, true)
+}
+
+/// Refuses heads that cannot be in one program: plans one sample, without numbers.
+pub(crate) fn check_heads(models: &[&Model], options: &Options) -> Result<()> {
+    check_backbones(models)?;
+    build(models, options, BatchSizes { request: 1, program: 1 }, false).map(drop)
+}
+
+/// Refuses models whose windows are prepared otherwise than those of the first, or whose backbones have other layers or numbers.
+fn check_backbones(models: &[&Model]) -> Result<()> {
+    let Some((first, others)) = models.split_first() else {
+        return Err(Error::config("heads", "there is none, wanted one or more"));
+    };
+    for (place, model) in others.iter().enumerate() {
+        if let Some(what) = difference(first, model) {
+            let text = format!(
+                "differs from head 1 in {what}, and one pass has one backbone (run it alone)"
+            );
+            return Err(Error::config(format!("head {} of {}", place + 2, models.len()), text));
+        }
+    }
+    Ok(())
+}
+
+/// What of the backbones of two models differs, if anything does.
+fn difference(a: &Model, b: &Model) -> Option<String> {
+    let [of_a, of_b] = [a, b].map(|model| (model.config().scaler(), model.network()));
+    if of_a.0 != of_b.0 || a.config().extension().level != b.config().extension().level {
+        return Some("its scaling".into());
+    }
+    if of_a.1.embedding != of_b.1.embedding || of_a.1.stages != of_b.1.stages {
+        return Some("its layers".into());
+    }
+    let [all_a, all_b] = [a, b].map(|model| model.layout().backbone_tensors());
+    let numbers = |model: &Model, tensor: &TensorLayout| {
+        let store = match tensor.store {
+            TensorStore::Trained => &model.parameters.trained,
+            TensorStore::Buffer => &model.parameters.buffers,
+            // Nothing is computed from counters.
+            TensorStore::Counter => return Vec::new(),
+        };
+        store[tensor.range.clone()].iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
+    };
+    let mut pairs = all_a.iter().zip(all_b);
+    let other = pairs.find(|(x, y)| x.name != y.name || numbers(a, x) != numbers(b, y));
+    other.map(|(tensor, _)| format!("the numbers of {}", tensor.name))
 }
 
 /// The figures of a plan, without its numbers.

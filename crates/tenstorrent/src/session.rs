@@ -14,7 +14,7 @@ use crate::emulator::Emulator;
 use crate::executor::{Executor, HostSeconds};
 use crate::lower::{Reading, Windows, input};
 use crate::options::Options;
-use crate::plan::{MAX_PROGRAM_BATCH, Plan, plan_heads};
+use crate::plan::{MAX_PROGRAM_BATCH, Plan, check_heads, plan_heads};
 use crate::program::Program;
 use crate::worker::{Device, WorkerSettings};
 
@@ -45,11 +45,6 @@ impl TenstorrentEmulator {
         let shared = Arc::new(Shared::new(models, &self.options));
         LoadedEmulator { shared, device: EmulatedDevice::default() }
     }
-}
-
-/// Plans one sample, which refuses heads that cannot be in one program.
-fn check_heads(models: &[&Model], options: &Options) -> Result<()> {
-    plan_heads(models, options, 1).map(drop)
 }
 
 /// A chip that is run through `ttnn`, in a worker process.
@@ -104,6 +99,12 @@ impl Shared {
     fn new(models: &[&Model], options: &Options) -> Self {
         let models = models.iter().map(|&model| model.clone()).collect();
         Self { models, options: options.clone() }
+    }
+
+    /// The model that prepares the windows of all: the first whose head reads them, as they are kept only for such a head.
+    fn preparing(&self) -> &Model {
+        let reads = self.models.iter().find(|model| model.head_reads_windows());
+        reads.unwrap_or(&self.models[0])
     }
 
     /// Bytes in the host's memory; those in a device's are not counted.
@@ -301,7 +302,7 @@ impl ProgramSession {
         let key = batch.size().next_power_of_two().min(MAX_PROGRAM_BATCH);
         let LoadedProgram { size, readings, windows } = programs.program(shared, key)?;
         let began = Instant::now();
-        let prepared = shared.models[0].prepare(batch)?;
+        let prepared = shared.preparing().prepare(batch)?;
         let given = input(windows, &prepared.patches);
         let sample = given.len() / batch.size();
         // The last run is filled up with zeros.

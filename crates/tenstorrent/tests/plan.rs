@@ -242,6 +242,44 @@ fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
 }
 
 #[test]
+fn a_kernel_ends_where_its_buffers_or_its_norm_do() {
+    let mixers = |patches: usize, d_model: usize| {
+        let config = Config { context_length: 8 * patches, d_model, num_layers: 1, ..seed() };
+        let program = plan(&model(config), &Options::default(), 1).unwrap().program;
+        program.steps.iter().filter(|step| step.op.name() == "mixer").count()
+    };
+    // One of patches, one of features.
+    assert_eq!([mixers(256, 16), mixers(257, 16)], [2, 1]);
+    assert_eq!([mixers(224, 48), mixers(225, 48)], [2, 1]);
+    assert_eq!([mixers(64, 64), mixers(64, 65)], [2, 0]);
+
+    let mut wide = plan(&model(Config { d_model: 64, ..small() }), &Options::default(), 2);
+    let program = &mut wide.as_mut().unwrap().program;
+    // The mixer first, so that its rule is the first to be broken.
+    program.steps.drain(..find(program, "mixer"));
+    let step = &mut program.steps[0];
+    let Op::Mixer { tiles, buffers, .. } = &mut step.op else { unreachable!() };
+    tiles.columns = 3;
+    *buffers = tiles.buffers();
+    let (state, table, shape) = (step.inputs[0], step.inputs[1], tiles.table_shape());
+    program.tensors[table].shape = shape;
+    let values = program.constants.iter_mut().find(|(id, _)| *id == table);
+    values.unwrap().1.resize(shape.iter().product(), 0.0);
+    for id in [state, step.output] {
+        program.tensors[id].shape[3] = 96;
+    }
+    assert!(refused(program).contains("two columns of tiles"), "{}", refused(program));
+}
+
+#[test]
+fn blackhole_has_no_kernel_of_channels() {
+    let config = Config { mode: "mix_channel".into(), ..small() };
+    let options = Options { arch: Arch::BlackholeP150, ..Options::default() };
+    let program = plan(&model(config), &options, 2).unwrap().program;
+    assert!(program.steps.iter().all(|step| step.op.name() != "channels"), "half rows are read");
+}
+
+#[test]
 fn channel_mixers_and_self_attention_are_a_kernel_each() {
     let operations = |config, batch| {
         let program = plan(&model(config), &Options::default(), batch).unwrap().program;
@@ -318,6 +356,22 @@ fn long_and_wide_models_fit() {
     }
 }
 
+/// A model whose patches, channels and features take more than a tile, with three heads of self-attention.
+fn beyond_a_tile(norm: &str) -> Config {
+    Config {
+        context_length: 320,
+        num_input_channels: 40,
+        num_layers: 1,
+        d_model: 48,
+        prediction_length: 8,
+        mode: "mix_channel".into(),
+        norm_mlp: norm.into(),
+        self_attn: true,
+        self_attn_heads: 3,
+        ..Config::default()
+    }
+}
+
 /// Small models with every kind of head and block.
 fn kinds() -> Vec<Config> {
     let forecast = small();
@@ -340,6 +394,8 @@ fn kinds() -> Vec<Config> {
         },
         Config { mode: "mix_channel".into(), gated_attn: false, d_model: 24, ..small() },
         Config { patch_stride: 3, mode: "mix_channel".into(), ..small() },
+        beyond_a_tile("LayerNorm"),
+        beyond_a_tile("BatchNorm"),
         Config { prediction_channel_indices: Some(vec![0, 2]), scaling: false.into(), ..small() },
         extended(Extension { quantiles: Some(vec![0.1, 0.5, 0.9]), ..Extension::default() }),
         extended(Extension {

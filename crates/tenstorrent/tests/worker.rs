@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ptsm::core::Init;
+use ptsm::core::train::take_backbone;
+use ptsm::core::{Extension, Init};
 use ptsm::testing::Fixture;
 use ptsm::{Backend, Config, ErrorKind, Model, Prediction, Session, Task};
 use ptsm_core::{Batch, BatchShape, TensorStore};
@@ -191,8 +192,9 @@ fn heads_of_several_horizons_are_one_pass() {
     assert_ne!(wanted[0].len(), wanted[1].len());
     let loaded = TenstorrentEmulator::default().load_heads(&[&first, &second]).unwrap();
     let found = loaded.session().unwrap().forward(&batch).unwrap();
+    assert_eq!(found.len(), wanted.len());
     for (found, wanted) in found.iter().zip(&wanted) {
-        assert_eq!(found.numbers, *wanted, "a head's bits do not depend on the others");
+        assert_eq!(found.numbers, *wanted, "these heads are planned alike together and alone");
     }
     let (labels, _) = fixture("g16_one_step");
     let labels = Config {
@@ -211,9 +213,52 @@ fn heads_of_several_horizons_are_one_pass() {
     let loaded = backend.load_heads(&[&first, &second]).unwrap();
     let mut session = loaded.session().unwrap();
     assert!(loaded.session().is_err(), "a chip serves one session at a time");
-    for (found, wanted) in session.forward(&batch).unwrap().iter().zip(&wanted) {
+    let found = session.forward(&batch).unwrap();
+    assert_eq!(found.len(), wanted.len());
+    for (found, wanted) in found.iter().zip(&wanted) {
         assert_close(&found.numbers, wanted);
     }
+}
+
+/// The head of `config` on the backbone of `model`.
+fn head_on(model: &Model, config: Config) -> Model {
+    let mut head = Model::new(config, Init::PyTorch, 7).unwrap();
+    take_backbone(&mut head, model).unwrap();
+    head
+}
+
+#[test]
+fn a_later_head_may_read_windows_give_a_distribution_or_be_wide() {
+    let (plain, batch) = fixture("g01_common");
+    let config = plain.config().clone();
+    let skip = Extension { linear_skip: true, ..Extension::default() };
+    let skip = head_on(&plain, Config { ptsm: Some(skip), ..config.clone() });
+    let nll = head_on(&plain, Config { loss: "nll".into(), ..config.clone() });
+    let wide = [300, 500, 700]
+        .map(|prediction_length| head_on(&plain, Config { prediction_length, ..config.clone() }));
+    let sets: [Vec<&Model>; 4] = [
+        vec![&plain, &skip],
+        vec![&skip, &plain],
+        vec![&plain, &nll, &skip],
+        wide.iter().collect(),
+    ];
+    for models in sets {
+        let loaded = TenstorrentEmulator::default().load_heads(&models).unwrap();
+        let found = loaded.session().unwrap().forward(&batch).unwrap();
+        assert_eq!(found.len(), models.len());
+        for (found, model) in found.iter().zip(models) {
+            assert_close(&found.numbers, &emulated(model, &batch, &Options::default()));
+        }
+    }
+}
+
+#[test]
+fn heads_on_other_backbones_are_refused_by_their_place() {
+    let ([first, mut second], _) = two_heads();
+    second.parameters.trained[0] += 1.0;
+    let refused = TenstorrentEmulator::default().load_heads(&[&first, &second]).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::InvalidConfig);
+    assert!(refused.to_string().contains("head 2 of 2"), "{refused}");
 }
 
 #[test]

@@ -96,8 +96,8 @@ impl Model<f32> {
         Ok((scaled, patches))
     }
 
-    /// Whether the head computes with the scaled window itself.
-    fn head_reads_windows(&self) -> bool {
+    /// Whether the head computes with the scaled window itself, which [`Model::prepare`] keeps only then.
+    pub fn head_reads_windows(&self) -> bool {
         let extension = self.config().extension();
         extension.linear_skip || extension.cross_channel.is_some()
     }

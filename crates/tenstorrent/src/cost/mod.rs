@@ -176,10 +176,12 @@ fn units(step: &Step, inputs: &[&TensorSpec], assumptions: &Assumptions) -> Opti
         }
         Op::Channels { tiles, .. } => {
             let count = batch * tiles.units(inputs[0].shape[2]);
-            // Every row of a unit comes in halves, and goes to the padding beside it too where two patches share a tile.
+            // Rows come and go in halves. All rows of a sample's tiles are written, those that pad the patches too, while every unit
+            // is read once.
             let halves = 2 * channels * tiles.columns;
             let read = assumptions.own_read * halves as f64 * HALF_ROW;
-            let written = assumptions.write * (halves * tiles.side_by_side) as f64 * HALF_ROW;
+            let rows_of_unit = rows as f64 / tiles.units(inputs[0].shape[2]) as f64;
+            let written = assumptions.write * halves as f64 * rows_of_unit * HALF_ROW;
             Units {
                 moving: assumptions.latency + read + written,
                 ..unit(count, 0, 0, tiles.work())

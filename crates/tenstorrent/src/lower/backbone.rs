@@ -2,7 +2,8 @@
 //!
 //! The patch mixer mixes along N, the rows of each matrix `[N, D]`, whereas `ttnn`'s linear layer
 //! mixes columns. Its first layer therefore reads the normalised state transposed (`transpose_a`),
-//! which takes no step of its own and leaves bias and GELU fused; the next layers compute on
+//! which takes no step of its own up to 32 features, and leaves bias and GELU fused; wider states are transposed by a step, as
+//! `ttnn` reads several matrices so only if each then has one row of tiles. The next layers compute on
 //! `[D, N]`, and one transpose turns the result back. If D is whole tiles, the second layer, gate
 //! and residual are one step on the transposed state. Weights on the left of the state (`W x`)
 //! would need no transpose at all, but `ttnn` then divides the work among cores by rows of `W` only

@@ -90,8 +90,12 @@ pub(super) fn lower_heads(
     let (mut all, mut readings): (Option<LinearWeights>, _) = (None, Vec::new());
     for (place, model) in models.iter().enumerate() {
         let HeadLayers::Forecast(layers) = &model.network().head else {
-            let text = "one pass on this backend takes heads that forecast only; this one labels cases (run it alone, or \
-                        all of them on cpu)";
+            let what = match model.network().head {
+                HeadLayers::Pretraining { .. } => "pretrains (run it alone)",
+                _ => "labels cases (run it alone, or all of them on cpu)",
+            };
+            let text =
+                format!("one pass on this backend takes heads that forecast only; this one {what}");
             let place = format!("head {} of {}", place + 1, models.len());
             return Err(Error::new(ErrorKind::BackendUnavailable, text).at(place));
         };

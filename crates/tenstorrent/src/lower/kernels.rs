@@ -9,20 +9,33 @@ use super::builder::{Builder, LinearWeights};
 use super::tables::{Affine, Features, Table};
 use super::windows::Windows;
 use crate::program::{
-    AttentionTiles, ChannelTiles, DataType, EmbedTiles, MathFidelity, MixerTiles, Op, TILE,
-    TensorId,
+    AttentionTiles, ChannelTiles, DataType, EmbedTiles, FACE, MAX_COLUMNS, MathFidelity,
+    MixerTiles, Op, TILE, TensorId,
 };
 
-/// Largest `d_model`: with more than two columns of tiles the simulator ends in the kernels' norm, for a reason that is not known. Up to
-/// 256 `D I - J` (see `NormPlaces`) is exact in bfloat16.
-const MAX_FEATURES: usize = 64;
 /// Part of a core's memory that a kernel's buffers may take; the rest is for activations and for weights that are kept.
 const BUFFERS_SHARE: f64 = 0.8;
 
-/// Whether a state of so many features, and buffers of so many tiles, are small enough for a kernel.
-fn fits(b: &Builder<'_>, features: usize, buffers: &[usize]) -> bool {
+/// Whether buffers of so many tiles are small enough for a kernel.
+fn has_room(b: &Builder<'_>, buffers: &[usize]) -> bool {
     let bytes = buffers.iter().sum::<usize>() * DataType::Bfloat16.tile_bytes();
-    features <= MAX_FEATURES && bytes as f64 <= BUFFERS_SHARE * b.chip().l1_bytes as f64
+    bytes as f64 <= BUFFERS_SHARE * b.chip().l1_bytes as f64
+}
+
+/// Whether a state of so many features, and buffers of so many tiles, are small enough for a kernel with a norm.
+fn fits(b: &Builder<'_>, features: usize, buffers: &[usize]) -> bool {
+    features.div_ceil(TILE) <= MAX_COLUMNS && has_room(b, buffers)
+}
+
+/// The tiles of the embedding's kernel for patches of `d_model` features.
+fn embed_tiles(windows: Windows, d_model: usize) -> EmbedTiles {
+    let Windows { patch_length, patch_stride, patches } = windows;
+    EmbedTiles { patch_length, patch_stride, patches, columns: d_model.div_ceil(TILE) }
+}
+
+/// Whether the embedding's kernel has room; without it the embedding consists of `ttnn`'s operations, which take patches.
+pub(super) fn embedding_fits(b: &Builder<'_>, windows: Windows, d_model: usize) -> bool {
+    has_room(b, &embed_tiles(windows, d_model).buffers())
 }
 
 impl Backbone<'_> {
@@ -34,10 +47,8 @@ impl Backbone<'_> {
         batch: usize,
         windows: Windows,
     ) -> Result<TensorId> {
-        let Windows { patch_length, patch_stride, patches } = windows;
         let d_model = layer.outputs;
-        let columns = d_model.div_ceil(TILE);
-        let tiles = EmbedTiles { patch_length, patch_stride, patches, columns };
+        let tiles = embed_tiles(windows, d_model);
         let shape = [batch, self.network.embedding.state.channels, 1, tiles.window()];
         let input = b.input_rows("windows", shape);
         let name = format!("{}.table", layer.name);
@@ -135,7 +146,8 @@ impl Backbone<'_> {
         Ok(table.values)
     }
 
-    /// A channel mixer as a kernel on the state `h`; `None` if it is too large.
+    /// A channel mixer as a kernel on the state `h`; `None` if it is too large, or if DRAM cannot be read by half rows of a tile, as
+    /// on Blackhole.
     pub(super) fn channel_kernel(
         &self,
         b: &mut Builder<'_>,
@@ -152,7 +164,8 @@ impl Backbone<'_> {
             side_by_side: ChannelTiles::patches_of_unit(count),
         };
         let (buffers, core_grid) = (tiles.buffers(), b.chip().grid);
-        if !fits(b, count, &buffers) {
+        let half_row = FACE * DataType::Bfloat16.tile_bytes() / (TILE * TILE);
+        if !fits(b, count, &buffers) || b.chip().dram_alignment > half_row {
             return Ok(None);
         }
         let mut table = Table::default();

@@ -23,6 +23,7 @@ use builder::Builder;
 pub(crate) use head::Reading;
 use head::lower_heads;
 pub(crate) use kernel_choice::Kernels;
+use kernels::embedding_fits;
 use weights::Weights;
 pub(crate) use windows::{Windows, input};
 
@@ -54,11 +55,13 @@ pub(crate) fn lower(
     // overlap others in a window, the patches one after the other are its window.
     let overlap = embedding.patch_stride < embedding.patch_length
         && *model.output().kind() != OutputKind::Patches;
-    let windows = kernels.embedding.then_some(Windows {
+    let windows = Windows {
         patch_length: embedding.patch_length,
         patch_stride: if overlap { embedding.patch_stride } else { embedding.patch_length },
         patches: embedding.state.patches,
-    });
+    };
+    let cut = kernels.embedding && embedding_fits(&builder, windows, embedding.state.features);
+    let windows = cut.then_some(windows);
     let backbone = Backbone { network: model.network(), weights: &weights, kernels };
     let hidden = backbone.lower(&mut builder, batch, windows)?;
     let (output, readings) = lower_heads(&mut builder, models, hidden)?;

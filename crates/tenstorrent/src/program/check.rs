@@ -2,7 +2,9 @@
 
 use ptsm_core::{Error, Result};
 
-use super::{Buffer, DataType, Layout, Op, Program, Role, Spread, Step, TILE, TensorSpec};
+use super::{
+    Buffer, DataType, Layout, MAX_COLUMNS, Op, Program, Role, Spread, Step, TILE, TensorSpec,
+};
 use crate::chip::Chip;
 use crate::cost::circular_buffer_bytes;
 
@@ -87,6 +89,11 @@ impl Program {
             }
             op if op.is_ours() && inputs.iter().any(|x| x.dtype != DataType::Bfloat16) => {
                 refuse("a kernel of ours reads bfloat16")
+            }
+            Op::Mixer { .. } | Op::Channels { .. } | Op::Attention { .. }
+                if inputs[0].padded()[3] > MAX_COLUMNS * TILE =>
+            {
+                refuse("a kernel of ours with a norm takes two columns of tiles (64 features)")
             }
             op if op.is_ours() && spread != Spread::Interleaved => {
                 refuse("a kernel of ours reads interleaved tensors")

@@ -1,5 +1,9 @@
 //! What the kernels of ours have in common: the parts of their tables that a norm reads, and how their work is counted.
 
+/// Most columns of tiles of a state whose rows a kernel normalises: with more the simulator ends in the norm, for a reason that is
+/// not known. Up to 256 features `D I - J` (see [`NormPlaces`]) is exact in bfloat16.
+pub(crate) const MAX_COLUMNS: usize = 2;
+
 /// Places of the first tile of each part of a norm in a kernel's table of constants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NormPlaces {

@@ -23,7 +23,7 @@ pub(crate) use bytes::{bfloat16_bits, from_bfloat16_bits};
 pub use channels::ChannelTiles;
 pub(crate) use channels::FACE;
 pub use embed::EmbedTiles;
-pub(crate) use kernel::{KernelWork, NormPlaces};
+pub(crate) use kernel::{KernelWork, MAX_COLUMNS, NormPlaces};
 pub use mixer::MixerTiles;
 pub use op::{Activation, Blocks, MathFidelity, Op};
 pub use tensor::{

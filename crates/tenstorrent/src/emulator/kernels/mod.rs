@@ -73,7 +73,8 @@ pub(super) fn channels(
     let kernel = parts(state, table, true, by);
     let mut out = state.clone();
     let sample = state.shape[1] * state.matrix_len();
-    let units = Units { tiles, count: tiles.units(state.shape[2]), size: state.matrix_len() };
+    let patches = state.shape[2];
+    let units = Units { tiles, count: tiles.units(patches), patches, size: state.matrix_len() };
     for (from, to) in state.values.chunks_exact(sample).zip(out.values.chunks_exact_mut(sample)) {
         for unit in 0..units.count {
             units.scatter(&mix_channels(kernel, tiles, &units.gather(from, unit)), to, unit);
@@ -91,13 +92,15 @@ fn mix_channels(kernel: Parts<'_>, tiles: ChannelTiles, state: &Matrix) -> Matri
         z = kernel.times(&z, &kernel.softmax(&logits));
     }
     let inner = kernel.hidden(at.first, hidden, rows, &z);
-    kernel.layer(at.second, rows, hidden, &inner).plus(state)
+    kernel.layer(at.second, rows, hidden, &inner).plus(&kernel.through_identity(state))
 }
 
 /// The units of a sample: what all channels have at one patch, or at two side by side.
 struct Units {
     tiles: ChannelTiles,
     count: usize,
+    /// Of the state, without padding.
+    patches: usize,
     /// Numbers of a channel's padded matrix.
     size: usize,
 }
@@ -108,7 +111,7 @@ impl Units {
         self.tiles.columns * TILE / self.tiles.side_by_side
     }
 
-    /// The unit's rows; those that pad the channels are 0.
+    /// The unit's rows; those that pad the channels are 0, and so is what is beside a last patch that has no other.
     fn gather(&self, sample: &[f32], unit: usize) -> Matrix {
         let (rows, columns) = (self.tiles.rows * TILE, self.tiles.columns * TILE);
         let mut values = vec![0.0; rows * columns];
@@ -116,7 +119,9 @@ impl Units {
         for (channel, row) in channels {
             for (side, part) in row.chunks_exact_mut(self.width()).enumerate() {
                 let patch = unit * self.tiles.side_by_side + side;
-                part.copy_from_slice(&channel[patch * columns..][..self.width()]);
+                if patch < self.patches {
+                    part.copy_from_slice(&channel[patch * columns..][..self.width()]);
+                }
             }
         }
         Matrix { rows, columns, values }
@@ -153,7 +158,7 @@ fn attend(kernel: Parts<'_>, tiles: AttentionTiles, state: &Matrix, mixed: &Matr
     let z = kernel.norm(state, at.norm);
     let (keys, mask) = (z.transposed(), kernel.part(at.mask, 1, 1));
     let first_masked = (tiles.rows - 1) * TILE;
-    let mut sum = mixed.clone();
+    let mut sum = mixed.map(|_, _, _| 0.0);
     for head in 0..tiles.heads {
         let layer = |first: usize| {
             kernel.layer(first + head * tiles.layer(), columns, columns, &z).rounded()
@@ -166,6 +171,8 @@ fn attend(kernel: Parts<'_>, tiles: AttentionTiles, state: &Matrix, mixed: &Matr
         });
         sum = sum.plus(&kernel.product(&kernel.softmax(&logits.rounded()), &values));
     }
+    // What the layers made is added last, as its product with the identity.
+    let sum = sum.plus(&kernel.through_identity(mixed));
     state.plus(&kernel.norm(&sum.rounded(), at.last_norm))
 }
 

@@ -108,6 +108,17 @@ impl Parts<'_> {
         Matrix { rows: a.rows, columns: b.columns, values }
     }
 
+    /// `state` as its product with the identity, the first tile of every table: what is no number in a tile spreads along its columns.
+    pub(super) fn through_identity(&self, state: &Matrix) -> Matrix {
+        let identity = self.part(0, 1, 1);
+        let rows = state.values.chunks_exact(TILE * state.columns);
+        let values = rows.flat_map(|rows| {
+            let rows = Matrix { rows: TILE, columns: state.columns, values: rows.to_vec() };
+            self.product(&identity, &rows).values
+        });
+        Matrix { values: values.collect(), ..*state }
+    }
+
     /// The product of a weight and the state, in the order that the mixer has.
     fn apply_weight(&self, weight: &Matrix, state: &Matrix) -> Matrix {
         match self.left {

@@ -1,5 +1,6 @@
 // Scatters units: the row of each channel goes to the row of its patch in that channel's tile. Rows that pad the
-// patches to whole tiles, and columns that pad 16 features, get copies, so that all of a tile are numbers.
+// patches to whole tiles get copies of others, as do 16 columns that pad up to 16 features. Columns that pad other
+// widths get what the unit's own have there. So all of a tile is written, and no number of before is left.
 
 #include <cstdint>
 
