@@ -1,5 +1,7 @@
 //! `ptsm export`: what is written, what is said, and what is refused before anything is written.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{json, ok, ptsm, run, stderr, trained};

@@ -6,7 +6,7 @@
 //! meets some of its points, evenly spread; `PTSM_FAULTS=60` is that many of each (`make reliability`).
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../common/mod.rs"]
 mod common;
