@@ -245,12 +245,12 @@ fn kernels_are_used_where_they_are_predicted_to_be_faster_and_fit() {
 fn a_kernel_ends_where_its_buffers_or_its_norm_do() {
     let mixers = |patches: usize, d_model: usize| {
         let config = Config { context_length: 8 * patches, d_model, num_layers: 1, ..seed() };
-        let program = plan(&model(config), &Options::default(), 1).unwrap().program;
+        let program = plan(&model(config), &Options::default(), 32).unwrap().program;
         program.steps.iter().filter(|step| step.op.name() == "mixer").count()
     };
-    // One of patches, one of features.
+    // One of patches, one of features; at this batch both are predicted to be faster wherever they have room.
     assert_eq!([mixers(256, 16), mixers(257, 16)], [2, 1]);
-    assert_eq!([mixers(224, 48), mixers(225, 48)], [2, 1]);
+    assert_eq!([mixers(240, 48), mixers(241, 48)], [2, 1]);
     assert_eq!([mixers(64, 64), mixers(64, 65)], [2, 0]);
 
     let mut wide = plan(&model(Config { d_model: 64, ..small() }), &Options::default(), 2);
