@@ -126,6 +126,8 @@ export class Chart {
     line.append(grip);
     plot.over.append(line);
     this.line = line;
+    // The plot has been drawn before it was ready for its line.
+    this.place();
     const move = (event) => {
       const left = event.clientX - plot.over.getBoundingClientRect().left;
       this.options.onCut(this.#nearest(plot.posToVal(left, "x")));
